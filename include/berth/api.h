@@ -1,0 +1,32 @@
+/* api.h - the handlers that rows of the route table name, and what they need made at boot.
+ *
+ * A handler checks its whole request, then fills the reply. It runs on an HTTP thread, so it must not wait for
+ * anything but memory.
+ */
+#ifndef BERTH_API_H
+#define BERTH_API_H
+
+#include "berth/reply.h"
+#include "berth/server.h"
+
+/* api_root.c: the service itself */
+void api_root(struct server *s, const struct request *q, struct reply *r);
+void api_health(struct server *s, const struct request *q, struct reply *r);
+void api_livez(struct server *s, const struct request *q, struct reply *r);
+void api_readyz(struct server *s, const struct request *q, struct reply *r);
+void api_v2_live(struct server *s, const struct request *q, struct reply *r);
+void api_v2_ready(struct server *s, const struct request *q, struct reply *r);
+void api_metrics(struct server *s, const struct request *q, struct reply *r);
+
+/* api_models.c: what is on the volume */
+void api_models(struct server *s, const struct request *q, struct reply *r);
+void api_model(struct server *s, const struct request *q, struct reply *r);
+
+/* api_docs.c: the routes described */
+void api_openapi(struct server *s, const struct request *q, struct reply *r);
+void api_docs(struct server *s, const struct request *q, struct reply *r);
+
+/* Makes s->openapi and s->docs from the route table; the caller frees both. False when memory ran out. */
+bool api_docs_make(struct server *s, struct error *err);
+
+#endif

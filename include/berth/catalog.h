@@ -1,0 +1,78 @@
+/* catalog.h - the models of the volume: what there is, in which state, and who is using it.
+ *
+ * One thread, the keeper, scans the volume, loads each model and from then on looks once a second whether a
+ * file changed under its map. Requests look models up and hold them while they use them. What probes ask often
+ * (has the first load ended, how far is it, how many serve) is kept in atomics and never waits for the keeper.
+ */
+#ifndef BERTH_CATALOG_H
+#define BERTH_CATALOG_H
+
+#include "berth/loader.h"
+#include "berth/options.h"
+
+#include <stdatomic.h>
+#include <time.h>
+
+enum model_state {
+    MODEL_LOADING,
+    MODEL_MAPPED, /* in memory, validated and described */
+    MODEL_FAILED, /* for the reason given; for ever, until berth is restarted */
+    MODEL_STATES
+};
+
+const char *model_state_name(enum model_state state);
+
+/* One model. The first group never changes; the second is written by the keeper before `state` says so and may
+ * be read after model_state() returned a state other than MODEL_LOADING. */
+struct model {
+    const char *id;
+    const char *path; /* below the volume, escaped */
+    uint64_t version;
+
+    struct loaded loaded; /* empty when the load itself failed */
+    struct error reason; /* of MODEL_FAILED */
+    double load_seconds;
+    time_t created;
+
+    atomic_int state; /* enum model_state */
+    atomic_size_t holders; /* requests that use it; it must not be unmapped before they are done */
+};
+
+enum model_state model_state(const struct model *m);
+
+struct catalog;
+
+/* How far the first load is. */
+struct catalog_progress {
+    bool ended;
+    size_t total, done; /* models found, and tried so far */
+    size_t mapped, failed;
+};
+
+struct catalog *catalog_new(const struct options *o, struct error *err);
+
+/* Starts the keeper. Returns at once; the load goes on behind. */
+bool catalog_start(struct catalog *c, struct error *err);
+
+/* Tells the keeper to end, also in the middle of a load, and waits up to `seconds` for it: a disk that hangs
+ * must not keep the process from ending. False when it did not end; then the catalog must not be freed. */
+bool catalog_stop(struct catalog *c, double seconds);
+void catalog_free(struct catalog *c); /* after catalog_stop returned true, or when never started */
+
+/* From atomics: never blocks. */
+struct catalog_progress catalog_progress(const struct catalog *c);
+
+/* True once the first load has ended and every required model, or without such a list at least one model where
+ * the volume has any, is mapped; stays true. Otherwise the reason. */
+bool catalog_ready(struct catalog *c, struct error *err);
+
+/* The models, those that are mapped first, then by id: an array the caller frees with catalog_drop_all.
+ * NULL and *n = 0 when there are none. */
+struct model **catalog_hold_all(struct catalog *c, size_t *n);
+void catalog_drop_all(struct catalog *c, struct model **models, size_t n);
+
+/* The model with this id, or NULL. A model that is held stays; give it back with catalog_drop. */
+struct model *catalog_hold(struct catalog *c, struct span id);
+void catalog_drop(struct catalog *c, struct model *m);
+
+#endif

@@ -1,0 +1,23 @@
+/* error.h - why something could not be done, as a value.
+ *
+ * A function that can fail takes a `struct error *` from its caller, writes one sentence fit for a person into
+ * it, and returns false or NULL. The sentence travels to the place that can answer: a log line, a model's
+ * reason, an HTTP reply. The first cause wins: a function that fails because another did leaves the text alone
+ * or puts the context in front with error_prefix.
+ */
+#ifndef BERTH_ERROR_H
+#define BERTH_ERROR_H
+
+#include <stdbool.h>
+
+struct error {
+    char text[640]; /* empty while nothing went wrong; cut at the end when too long */
+};
+
+/* Writes the reason and returns false, so that a caller can say `return error_set(err, ...)`. */
+bool error_set(struct error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Puts "<context>: " in front of the reason that is there. Returns false. */
+bool error_prefix(struct error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+#endif

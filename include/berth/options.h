@@ -1,0 +1,55 @@
+/* options.h - what a person may set, by flag or by environment.
+ *
+ * Each option is a row of one table: its flag, its variable, what values it takes, its default and a line of
+ * help. The flags, the environment, `berth help`, `berth health` (which must find the server that another
+ * command line started) and the manual all come from it. A flag beats the environment.
+ */
+#ifndef BERTH_OPTIONS_H
+#define BERTH_OPTIONS_H
+
+#include "berth/error.h"
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+enum option_log { OPTION_LOG_AUTO, OPTION_LOG_TEXT, OPTION_LOG_JSON };
+
+struct options {
+    /* the volume */
+    const char *models;
+    unsigned wait_for_volume; /* 1: a volume that is not there yet is waited for */
+    const char *require; /* ids, comma between; empty for none */
+    unsigned prefault;
+    /* the listener */
+    const char *host;
+    uint64_t port;
+    /* the machine */
+    uint64_t threads; /* 0: as many as the limits allow */
+    uint64_t http_threads; /* 0: one, two from four processors on */
+    /* the log */
+    unsigned log; /* enum option_log */
+    unsigned log_level; /* enum log_level */
+    /* stopping; seconds */
+    double drain_delay, grace;
+    /* what a client may take */
+    uint64_t max_connections, max_connections_per_address; /* per address: 0 for no limit */
+    uint64_t max_body, max_header, max_uri; /* bytes */
+    double header_timeout, body_timeout, write_timeout, keep_alive; /* seconds */
+};
+
+enum options_result { OPTIONS_READ, OPTIONS_HELP, OPTIONS_BAD };
+
+/* Defaults, then the environment, then argv[0..argc) (without the program's and the command's name).
+ * OPTIONS_HELP when one is --help or -h; OPTIONS_BAD with the reason, which names the flag or variable, the
+ * value and what is allowed. The strings in `o` are argv's, environ's or constants. */
+enum options_result options_read(
+    struct options *o, int argc, char *const *argv, char *const *environment, struct error *err);
+
+/* Prints the options as `berth help` shows them. */
+void options_print(FILE *out);
+
+/* Says in the log which BERTH_… variables mean nothing, and which were taken for service links. */
+void options_warn(char *const *environment);
+
+#endif

@@ -1,0 +1,72 @@
+/* api_models.c - the models of the volume, in OpenAI's shape with what berth knows beside it. */
+#include "berth/api.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+/* null instead of a text or number that the file does not give */
+static json_t *text_or_null(const char *text)
+{
+    return text && text[0] ? json_string(text) : json_null();
+}
+
+static json_t *number_or_null(uint64_t number)
+{
+    return number ? json_integer((json_int_t)number) : json_null();
+}
+
+static json_t *describe_loaded(const struct model *m, enum model_state state)
+{
+    /* While it loads, the keeper writes these. */
+    static const struct loaded nothing;
+    const struct loaded *l = state == MODEL_LOADING ? &nothing : &m->loaded;
+    const struct model_info *info = &l->info;
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:o}", "kind",
+        text_or_null(info->kind), "format", text_or_null(info->format), "name", text_or_null(info->name),
+        "architecture", text_or_null(info->architecture), "quantization", text_or_null(info->quantization),
+        "parameters", number_or_null(info->parameters), "context", number_or_null(info->context), "files",
+        (json_int_t)l->n_maps, "bytes_mapped", (json_int_t)loaded_mapped_bytes(l), "bytes_resident",
+        (json_int_t)loaded_resident_bytes(l), "load_seconds",
+        state == MODEL_LOADING ? json_null() : json_real(m->load_seconds));
+}
+
+static json_t *describe(const struct model *m)
+{
+    enum model_state state = model_state(m);
+    char version[24];
+    snprintf(version, sizeof(version), "%" PRIu64, m->version);
+    json_t *berth = json_pack("{s:s, s:o, s:s, s:s}", "state", model_state_name(state), "reason",
+        state == MODEL_FAILED ? json_string(m->reason.text) : json_null(), "version", version, "path",
+        m->path);
+    json_t *loaded = describe_loaded(m, state);
+    json_object_update(berth, loaded);
+    json_decref(loaded);
+    return json_pack("{s:s, s:s, s:I, s:s, s:o}", "id", m->id, "object", "model", "created",
+        (json_int_t)m->created, "owned_by", "berth", "berth", berth);
+}
+
+void api_models(struct server *s, const struct request *q, struct reply *r)
+{
+    size_t n;
+    (void)q;
+    struct model **models = catalog_hold_all(s->catalog, &n);
+    json_t *data = json_array();
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(data, describe(models[i]));
+    catalog_drop_all(s->catalog, models, n);
+    reply_json(r, 200, json_pack("{s:s, s:o}", "object", "list", "data", data));
+}
+
+void api_model(struct server *s, const struct request *q, struct reply *r)
+{
+    struct model *m = catalog_hold(s->catalog, q->rest);
+    if (m) {
+        reply_json(r, 200, describe(m));
+        catalog_drop(s->catalog, m);
+        return;
+    }
+    char id[200], message[300];
+    text_escape(id, sizeof(id), q->rest);
+    snprintf(message, sizeof(message), "The model '%s' does not exist; /v1/models lists those that do", id);
+    reply_error(r, DIALECT_OPENAI, 404, message, "model", "model_not_found");
+}

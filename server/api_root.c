@@ -1,0 +1,95 @@
+/* api_root.c - the greeting, health in its several dialects, and metrics.
+ *
+ * Probes ask these all day and under any load: they are constants or atomics, and wait for nothing.
+ */
+#include "berth/api.h"
+
+#include "berth/strbuf.h"
+
+static const char json[] = "application/json";
+
+void api_root(struct server *s, const struct request *q, struct reply *r)
+{
+    (void)q;
+    bool mounted = catalog_progress(s->catalog).mapped > 0;
+    reply_constant(r, 200, json,
+        mounted ? "{\"message\":\"Model loaded from volume mount\"}"
+                : "{\"message\":\"Hello from Docker!\"}");
+}
+
+void api_health(struct server *s, const struct request *q, struct reply *r)
+{
+    (void)q;
+    if (catalog_progress(s->catalog).ended)
+        reply_constant(r, 200, json, "{\"status\":\"healthy\"}");
+    else
+        reply_constant(r, 503, json, "{\"status\":\"loading\"}");
+}
+
+void api_livez(struct server *s, const struct request *q, struct reply *r)
+{
+    (void)s;
+    (void)q;
+    reply_constant(r, 200, json, "{\"status\":\"alive\"}");
+}
+
+void api_v2_live(struct server *s, const struct request *q, struct reply *r)
+{
+    (void)s;
+    (void)q;
+    reply_constant(r, 200, json, "{\"live\":true}");
+}
+
+/* Adds the members that say why the server is not ready; false when it is. */
+static bool add_unreadiness(struct server *s, json_t *body)
+{
+    struct error err = {0};
+    struct catalog_progress p = catalog_progress(s->catalog);
+    if (atomic_load(&s->draining)) {
+        json_object_set_new(body, "status", json_string("draining"));
+        return true;
+    }
+    if (catalog_ready(s->catalog, &err))
+        return false;
+    json_object_set_new(body, "status", json_string(p.ended ? "not ready" : "loading"));
+    json_object_set_new(
+        body, "models", json_pack("{s:I, s:I}", "done", (json_int_t)p.done, "total", (json_int_t)p.total));
+    if (p.ended)
+        json_object_set_new(body, "reason", json_string(err.text));
+    return true;
+}
+
+void api_readyz(struct server *s, const struct request *q, struct reply *r)
+{
+    (void)q;
+    json_t *body = json_object();
+    if (add_unreadiness(s, body)) {
+        reply_json(r, 503, body);
+        return;
+    }
+    json_decref(body);
+    reply_constant(r, 200, json, "{\"status\":\"ready\"}");
+}
+
+void api_v2_ready(struct server *s, const struct request *q, struct reply *r)
+{
+    (void)q;
+    json_t *body = json_pack("{s:b}", "ready", 0);
+    if (add_unreadiness(s, body)) {
+        reply_json(r, 503, body);
+        return;
+    }
+    json_decref(body);
+    reply_constant(r, 200, json, "{\"ready\":true}");
+}
+
+void api_metrics(struct server *s, const struct request *q, struct reply *r)
+{
+    struct strbuf out;
+    size_t size;
+    (void)q;
+    strbuf_init(&out, 16 * 1024 * 1024);
+    metrics_write(s, &out);
+    char *text = strbuf_take(&out, &size);
+    reply_owned(r, 200, "text/plain; version=0.0.4; charset=utf-8", text, size);
+}

@@ -1,0 +1,167 @@
+/* cmd_serve.c - the life of the server: options, socket, threads, load, and the way down.
+ *
+ * The order at boot matters. What can be wrong with the command line is told first, the port is bound next, and only
+ * then are models touched: a probe gets an answer from the first millisecond. The main thread then does nothing
+ * but wait for signals and cut late connections. On SIGTERM or SIGINT the server turns not ready, goes on for the
+ * drain delay (whoever routes requests here needs time to notice), closes its socket, lets running requests finish
+ * within the grace period, and exits 0. A second signal ends it at once.
+ */
+#include "berth/api.h"
+#include "berth/command.h"
+#include "berth/http.h"
+#include "berth/log.h"
+#include "berth/mapping.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#define TICK_SECONDS 0.25 /* how often late connections are looked for */
+#define DRAIN_TICK_SECONDS 0.01
+#define STOP_LOADING_SECONDS 0.5 /* a load that hangs on its disk is left behind after this */
+
+extern char **environ;
+
+static double now_seconds(clockid_t clock)
+{
+    struct timespec t;
+    clock_gettime(clock, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static void setup_log(const struct options *o)
+{
+    bool text = o->log == OPTION_LOG_TEXT || (o->log == OPTION_LOG_AUTO && isatty(STDOUT_FILENO));
+    log_setup((enum log_level)o->log_level, text ? LOG_FORMAT_TEXT : LOG_FORMAT_JSON);
+}
+
+/* Every connection and every model file is a descriptor; the soft limit is there for programs that use select. */
+static void raise_file_limit(void)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
+}
+
+static void log_start(const struct server *s)
+{
+    char memory[TEXT_NUMBER];
+    log_line(LOG_INFO, "berth starts",
+        LOG_FIELDS(log_text("version", BERTH_VERSION), log_text("models", s->options->models),
+            log_count("cpus", s->limits.cpus), log_text("cpus_from", s->limits.cpus_from),
+            log_count("threads", s->threads), log_text("memory", text_bytes(memory, s->limits.memory)),
+            log_count("memory_bytes", s->limits.memory), log_text("memory_from", s->limits.memory_from)));
+}
+
+/* Waits up to `seconds` for a stop signal, cutting late connections meanwhile. */
+static bool wait_for_stop(struct server *s, double seconds)
+{
+    sigset_t stops;
+    sigemptyset(&stops);
+    sigaddset(&stops, SIGTERM);
+    sigaddset(&stops, SIGINT);
+    struct timespec tick = {
+        .tv_sec = (time_t)seconds, .tv_nsec = (long)((seconds - (double)(time_t)seconds) * 1e9)};
+    int got = sigtimedwait(&stops, NULL, &tick);
+    http_tick(s->http);
+    return got > 0;
+}
+
+/* Waits for `seconds`, or while `running` requests are left; a second signal ends the process here. */
+static void drain_for(struct server *s, double seconds, bool while_running)
+{
+    double end = now_seconds(CLOCK_MONOTONIC) + seconds;
+    while (now_seconds(CLOCK_MONOTONIC) < end) {
+        if (while_running && atomic_load(&s->metrics.requests_running) == 0)
+            return;
+        if (wait_for_stop(s, DRAIN_TICK_SECONDS)) {
+            log_line(LOG_WARN, "stopped at once by a second signal", NULL);
+            _exit(0);
+        }
+    }
+}
+
+static void drain(struct server *s)
+{
+    const struct options *o = s->options;
+    atomic_store(&s->draining, true);
+    log_line(LOG_INFO, "draining",
+        LOG_FIELDS(log_seconds("delay", o->drain_delay), log_seconds("grace", o->grace),
+            log_count("running", atomic_load(&s->metrics.requests_running))));
+    drain_for(s, o->drain_delay, false);
+    http_stop_listening(s->http);
+    drain_for(s, o->grace, true);
+}
+
+static void close_server(struct server *s)
+{
+    http_close(s->http);
+    if (catalog_stop(s->catalog, STOP_LOADING_SECONDS))
+        catalog_free(s->catalog);
+    free(s->openapi);
+    free(s->docs);
+    log_line(
+        LOG_INFO, "stopped", LOG_FIELDS(log_seconds("seconds", now_seconds(CLOCK_REALTIME) - s->started)));
+}
+
+static bool open_server(struct server *s, struct error *err)
+{
+    limits_read(&s->limits, "");
+    s->threads = s->limits.cpus;
+    if (s->options->threads && s->options->threads < s->threads)
+        s->threads = (unsigned)s->options->threads;
+    log_start(s);
+    options_warn(environ);
+    raise_file_limit();
+    json_object_seed(0);
+    if (!mapping_guard(err) || !api_docs_make(s, err))
+        return false;
+    s->catalog = catalog_new(s->options, err);
+    s->http = s->catalog ? http_open(s, err) : NULL;
+    return s->http && http_start(s->http, err) && catalog_start(s->catalog, err);
+}
+
+static int serve(const struct options *o)
+{
+    static struct server s; /* large, and one in a process */
+    struct error err = {0};
+    s.options = o;
+    s.started = now_seconds(CLOCK_REALTIME);
+    setup_log(o);
+    if (!open_server(&s, &err)) {
+        fprintf(stderr, "berth: %s\n", err.text);
+        return 1;
+    }
+    log_line(LOG_INFO, "listening",
+        LOG_FIELDS(log_text("address", http_address(s.http)), log_count("port", http_port(s.http))));
+    while (!wait_for_stop(&s, TICK_SECONDS)) {
+    }
+    drain(&s);
+    close_server(&s);
+    return 0;
+}
+
+int cmd_serve(int argc, char **argv)
+{
+    struct options o;
+    struct error err = {0};
+    switch (options_read(&o, argc - 1, argv + 1, environ, &err)) {
+    case OPTIONS_HELP:
+        puts("berth serve [OPTIONS]: serve the models of a directory.\n");
+        options_print(stdout);
+        return fflush(stdout) == 0 ? 0 : 1;
+    case OPTIONS_BAD:
+        fprintf(stderr, "berth: %s\n", err.text);
+        return 2;
+    case OPTIONS_READ:
+        break;
+    }
+    return serve(&o);
+}

@@ -1,0 +1,301 @@
+/* metrics.c - counts requests, and writes what /metrics shows, family by family. */
+#include "berth/metrics.h"
+
+#include "berth/route.h"
+#include "berth/server.h"
+#include "berth/strbuf.h"
+
+#include <dirent.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
+
+/* Statuses that berth answers with; the last stands for any other. */
+static const unsigned codes[] = {
+    200, 307, 400, 401, 404, 405, 408, 413, 414, 417, 422, 429, 431, 500, 501, 503, 0};
+_Static_assert(COUNT_OF(codes) <= METRICS_CODES_MAX, "room for every status");
+
+/* Seconds. Health and metadata are answered in well under a millisecond, generation takes seconds. */
+static const double bounds[] = {
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60};
+_Static_assert(COUNT_OF(bounds) == METRICS_BOUNDS, "a counter for every bound");
+
+static size_t code_index(unsigned status)
+{
+    size_t i = 0;
+    while (codes[i] && codes[i] != status)
+        i++;
+    return i;
+}
+
+void metrics_request(struct metrics *m, const struct route *route, unsigned status, double seconds)
+{
+    size_t row = route ? (size_t)(route - routes) : n_routes, bucket = 0;
+    while (bucket < METRICS_BOUNDS && seconds > bounds[bucket])
+        bucket++;
+    atomic_fetch_add_explicit(&m->requests[row][code_index(status)], 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&m->durations[row][bucket], 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&m->duration_ns[row], (uint64_t)(seconds * 1e9), memory_order_relaxed);
+}
+
+/* ---- samples ---- */
+
+/* A label's value: backslash, quote and newline are escaped, as the format asks. */
+static void add_label(struct strbuf *out, const char *name, const char *value)
+{
+    strbuf_format(out, "%s=\"", name);
+    for (const char *c = value; *c; c++) {
+        if (*c == '\\' || *c == '"')
+            strbuf_text(out, "\\");
+        if (*c == '\n')
+            strbuf_text(out, "\\n");
+        else
+            strbuf_add(out, (struct span){(const uint8_t *)c, 1});
+    }
+    strbuf_text(out, "\"");
+}
+
+static void add_route_labels(struct strbuf *out, size_t row)
+{
+    add_label(out, "method", row < n_routes ? routes[row].method : "other");
+    strbuf_text(out, ",");
+    add_label(out, "route", row < n_routes ? routes[row].path : "other");
+}
+
+static void write_requests(struct server *s, struct strbuf *out, const char *name)
+{
+    for (size_t row = 0; row <= n_routes; row++) {
+        for (size_t i = 0; i < COUNT_OF(codes); i++) {
+            uint64_t n = atomic_load_explicit(&s->metrics.requests[row][i], memory_order_relaxed);
+            if (n == 0)
+                continue;
+            strbuf_format(out, "%s{", name);
+            add_route_labels(out, row);
+            if (codes[i])
+                strbuf_format(out, ",code=\"%u\"} %" PRIu64 "\n", codes[i], n);
+            else
+                strbuf_format(out, ",code=\"other\"} %" PRIu64 "\n", n);
+        }
+    }
+}
+
+static void write_durations(struct server *s, struct strbuf *out, const char *name)
+{
+    for (size_t row = 0; row <= n_routes; row++) {
+        uint64_t counts[METRICS_BOUNDS + 1], all = 0, below = 0;
+        for (size_t i = 0; i <= METRICS_BOUNDS; i++)
+            all += counts[i] = atomic_load_explicit(&s->metrics.durations[row][i], memory_order_relaxed);
+        for (size_t i = 0; all && i <= METRICS_BOUNDS; i++) {
+            below += counts[i];
+            strbuf_format(out, "%s_bucket{", name);
+            add_route_labels(out, row);
+            if (i < METRICS_BOUNDS)
+                strbuf_format(out, ",le=\"%g\"} %" PRIu64 "\n", bounds[i], below);
+            else
+                strbuf_format(out, ",le=\"+Inf\"} %" PRIu64 "\n", below);
+        }
+        if (!all)
+            continue;
+        uint64_t ns = atomic_load_explicit(&s->metrics.duration_ns[row], memory_order_relaxed);
+        strbuf_format(out, "%s_sum{", name);
+        add_route_labels(out, row);
+        strbuf_format(out, "} %.9f\n%s_count{", (double)ns * 1e-9, name);
+        add_route_labels(out, row);
+        strbuf_format(out, "} %" PRIu64 "\n", all);
+    }
+}
+
+static void write_running(struct server *s, struct strbuf *out, const char *name)
+{
+    strbuf_format(out, "%s %" PRIu64 "\n", name, (uint64_t)atomic_load(&s->metrics.requests_running));
+}
+
+static void write_open(struct server *s, struct strbuf *out, const char *name)
+{
+    strbuf_format(out, "%s %" PRIu64 "\n", name, (uint64_t)atomic_load(&s->metrics.connections_open));
+}
+
+static void write_accepted(struct server *s, struct strbuf *out, const char *name)
+{
+    strbuf_format(out, "%s %" PRIu64 "\n", name, (uint64_t)atomic_load(&s->metrics.connections_accepted));
+}
+
+static void write_ended(struct server *s, struct strbuf *out, const char *name)
+{
+    static const char *const reasons[CONNECTION_ENDS] = {
+        [CONNECTION_OVER_LIMIT] = "limit",
+        [CONNECTION_OVER_ADDRESS_LIMIT] = "address_limit",
+        [CONNECTION_HEADER_LATE] = "header_timeout",
+        [CONNECTION_BODY_LATE] = "body_timeout",
+        [CONNECTION_WRITE_LATE] = "write_timeout",
+    };
+    for (size_t i = 0; i < CONNECTION_ENDS; i++)
+        strbuf_format(out, "%s{reason=\"%s\"} %" PRIu64 "\n", name, reasons[i],
+            (uint64_t)atomic_load(&s->metrics.connections_ended[i]));
+}
+
+static void write_models(struct server *s, struct strbuf *out, const char *name)
+{
+    struct catalog_progress p = catalog_progress(s->catalog);
+    size_t counts[MODEL_STATES] = {
+        [MODEL_LOADING] = p.total - p.mapped - p.failed,
+        [MODEL_MAPPED] = p.mapped,
+        [MODEL_FAILED] = p.failed,
+    };
+    for (int i = 0; i < MODEL_STATES; i++)
+        strbuf_format(out, "%s{state=\"%s\"} %zu\n", name, model_state_name((enum model_state)i), counts[i]);
+}
+
+/* One figure of each model that has been loaded. */
+static void write_each_model(
+    struct server *s, struct strbuf *out, const char *name, double (*figure)(const struct model *))
+{
+    size_t n;
+    struct model **models = catalog_hold_all(s->catalog, &n);
+    for (size_t i = 0; i < n; i++) {
+        if (model_state(models[i]) == MODEL_LOADING)
+            continue;
+        strbuf_format(out, "%s{", name);
+        add_label(out, "model", models[i]->id);
+        strbuf_format(out, "} %.15g\n", figure(models[i]));
+    }
+    catalog_drop_all(s->catalog, models, n);
+}
+
+static double load_seconds(const struct model *m)
+{
+    return m->load_seconds;
+}
+
+static double mapped_bytes(const struct model *m)
+{
+    return (double)loaded_mapped_bytes(&m->loaded);
+}
+
+static double resident_bytes(const struct model *m)
+{
+    return (double)loaded_resident_bytes(&m->loaded);
+}
+
+static void write_load_seconds(struct server *s, struct strbuf *out, const char *name)
+{
+    write_each_model(s, out, name, load_seconds);
+}
+
+static void write_mapped_bytes(struct server *s, struct strbuf *out, const char *name)
+{
+    write_each_model(s, out, name, mapped_bytes);
+}
+
+static void write_resident_bytes(struct server *s, struct strbuf *out, const char *name)
+{
+    write_each_model(s, out, name, resident_bytes);
+}
+
+static void write_build(struct server *s, struct strbuf *out, const char *name)
+{
+    (void)s;
+    strbuf_format(out, "%s{version=\"%s\"} 1\n", name, BERTH_VERSION);
+}
+
+static void write_threads(struct server *s, struct strbuf *out, const char *name)
+{
+    strbuf_format(out, "%s %u\n", name, s->threads);
+}
+
+static void write_cpus(struct server *s, struct strbuf *out, const char *name)
+{
+    strbuf_format(out, "%s %u\n", name, s->limits.cpus);
+}
+
+static void write_memory_limit(struct server *s, struct strbuf *out, const char *name)
+{
+    strbuf_format(out, "%s %" PRIu64 "\n", name, s->limits.memory);
+}
+
+static void write_start(struct server *s, struct strbuf *out, const char *name)
+{
+    strbuf_format(out, "%s %.3f\n", name, s->started);
+}
+
+static void write_cpu_seconds(struct server *s, struct strbuf *out, const char *name)
+{
+    struct timespec t;
+    (void)s;
+    if (clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t) == 0)
+        strbuf_format(out, "%s %.6f\n", name, (double)t.tv_sec + (double)t.tv_nsec * 1e-9);
+}
+
+/* /proc/self/statm: size, resident, shared (file) pages. */
+static void write_memory(struct server *s, struct strbuf *out, const char *name)
+{
+    unsigned long long size, resident, shared;
+    FILE *f = fopen("/proc/self/statm", "re");
+    (void)s;
+    if (!f)
+        return;
+    unsigned long long page = (unsigned long long)sysconf(_SC_PAGESIZE);
+    if (fscanf(f, "%llu %llu %llu", &size, &resident, &shared) == 3) {
+        bool all = strcmp(name, "process_resident_memory_bytes") == 0;
+        strbuf_format(out, "%s %llu\n", name, page * (all ? resident : resident - shared));
+    }
+    fclose(f);
+}
+
+static void write_open_files(struct server *s, struct strbuf *out, const char *name)
+{
+    uint64_t n = 0;
+    DIR *d = opendir("/proc/self/fd");
+    (void)s;
+    if (!d)
+        return;
+    while (readdir(d))
+        n++;
+    closedir(d);
+    strbuf_format(
+        out, "%s %" PRIu64 "\n", name, n > 3 ? n - 3 : 0); /* less ".", ".." and the directory's own */
+}
+
+struct family {
+    const char *name, *kind, *help;
+    void (*write)(struct server *s, struct strbuf *out, const char *name);
+};
+
+/* clang-format off */
+static const struct family families[] = {
+    {"berth_http_requests_total", "counter", "Requests answered, by route and status code.", write_requests},
+    {"berth_http_request_duration_seconds", "histogram", "From a request's first line to its reply being taken.",
+     write_durations},
+    {"berth_http_requests_running", "gauge", "Requests that are being read or answered.", write_running},
+    {"berth_http_connections_open", "gauge", "Open client connections.", write_open},
+    {"berth_http_connections_accepted_total", "counter", "Client connections accepted.", write_accepted},
+    {"berth_http_connections_refused_total", "counter", "Connections turned away or cut, by reason.", write_ended},
+    {"berth_models", "gauge", "Models on the volume, by state.", write_models},
+    {"berth_model_load_seconds", "gauge", "Time from opening a model's file to its state.", write_load_seconds},
+    {"berth_model_mapped_bytes", "gauge", "Bytes of a model's files mapped into memory.", write_mapped_bytes},
+    {"berth_model_resident_bytes", "gauge", "Mapped bytes that are in memory, as last measured.", write_resident_bytes},
+    {"berth_compute_threads", "gauge", "Compute threads in force.", write_threads},
+    {"berth_cpu_limit", "gauge", "Processors that affinity and cgroup quota allow, rounded down.", write_cpus},
+    {"berth_memory_limit_bytes", "gauge", "Memory that the machine or the cgroup allows.", write_memory_limit},
+    {"berth_build_info", "gauge", "The version that runs.", write_build},
+    {"process_cpu_seconds_total", "counter", "User and system CPU time spent.", write_cpu_seconds},
+    {"process_resident_memory_bytes", "gauge", "Resident memory, mapped model pages included.", write_memory},
+    {"berth_process_private_memory_bytes", "gauge", "Resident memory that is no file's page.", write_memory},
+    {"process_open_fds", "gauge", "Open file descriptors.", write_open_files},
+    {"process_start_time_seconds", "gauge", "Unix time of the start.", write_start},
+};
+/* clang-format on */
+
+void metrics_write(struct server *s, struct strbuf *out)
+{
+    for (size_t i = 0; i < COUNT_OF(families); i++) {
+        const struct family *f = &families[i];
+        strbuf_format(out, "# HELP %s %s\n# TYPE %s %s\n", f->name, f->help, f->name, f->kind);
+        f->write(s, out, f->name);
+    }
+}

@@ -1,0 +1,312 @@
+/* options.c - the table of options, and the one parser that reads flags and environment by it. */
+#include "berth/options.h"
+
+#include "berth/log.h"
+
+#include <arpa/inet.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define MIB (1024 * 1024)
+#define GIB (1024.0 * MIB)
+
+enum option_kind { OPTION_TEXT, OPTION_COUNT, OPTION_BYTES, OPTION_SECONDS, OPTION_CHOICE, OPTION_ADDRESS };
+
+struct option {
+    const char *flag, *variable, *variable_too;
+    const char *value; /* how help shows the value */
+    enum option_kind kind;
+    size_t field; /* offset in struct options */
+    const char *initial;
+    double least, most; /* of counts, bytes and seconds */
+    const char *const *choices; /* NULL at the end; the index is the value */
+    const char *help;
+};
+
+#define FIELD(name) offsetof(struct options, name)
+
+static const char *const init_modes[] = {"sync", "async", NULL};
+static const char *const switches[] = {"off", "on", NULL};
+static const char *const log_formats[] = {"auto", "text", "json", NULL};
+static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
+
+/* clang-format off */
+static const struct option table[] = {
+    {.flag = "--models", .variable = "BERTH_MODELS", .value = "PATH", .kind = OPTION_TEXT, .field = FIELD(models),
+     .initial = "/app/models", .help = "directory of models, or a single model file"},
+    {.flag = "--init-mode", .variable = "BERTH_INIT_MODE", .variable_too = "MODEL_INIT_MODE", .value = "sync|async",
+     .kind = OPTION_CHOICE, .field = FIELD(wait_for_volume), .initial = "sync", .choices = init_modes,
+     .help = "async: wait for a models directory that is not there yet"},
+    {.flag = "--require", .variable = "BERTH_REQUIRE", .value = "ID,…", .kind = OPTION_TEXT, .field = FIELD(require),
+     .initial = "", .help = "models that must be there before /readyz says so"},
+    {.flag = "--prefault", .variable = "BERTH_PREFAULT", .value = "on|off", .kind = OPTION_CHOICE,
+     .field = FIELD(prefault), .initial = "off", .choices = switches,
+     .help = "read every model into memory before the server is ready"},
+    {.flag = "--host", .variable = "BERTH_HOST", .value = "ADDRESS", .kind = OPTION_ADDRESS, .field = FIELD(host),
+     .initial = "0.0.0.0", .help = "IPv4 or IPv6 address to listen on, or localhost; :: is both families"},
+    {.flag = "--port", .variable = "BERTH_PORT", .value = "PORT", .kind = OPTION_COUNT, .field = FIELD(port),
+     .initial = "8000", .most = 65535, .help = "port to listen on; 0 takes a free one and prints it"},
+    {.flag = "--threads", .variable = "BERTH_THREADS", .value = "N", .kind = OPTION_COUNT, .field = FIELD(threads),
+     .initial = "0", .most = 1024, .help = "compute threads; 0: as many as affinity and cgroup quota allow"},
+    {.flag = "--http-threads", .variable = "BERTH_HTTP_THREADS", .value = "N", .kind = OPTION_COUNT,
+     .field = FIELD(http_threads), .initial = "0", .most = 16, .help = "threads that speak HTTP; 0: one or two"},
+    {.flag = "--log", .variable = "BERTH_LOG", .value = "text|json|auto", .kind = OPTION_CHOICE, .field = FIELD(log),
+     .initial = "auto", .choices = log_formats, .help = "form of log lines; auto: text on a terminal, else JSON"},
+    {.flag = "--log-level", .variable = "BERTH_LOG_LEVEL", .value = "debug|info|warn|error", .kind = OPTION_CHOICE,
+     .field = FIELD(log_level), .initial = "info", .choices = log_levels, .help = "least level that is logged"},
+    {.flag = "--drain-delay", .variable = "BERTH_DRAIN_DELAY", .value = "SECONDS", .kind = OPTION_SECONDS,
+     .field = FIELD(drain_delay), .initial = "0", .most = 3600,
+     .help = "after SIGTERM, go on accepting this long while not ready"},
+    {.flag = "--grace", .variable = "BERTH_GRACE", .value = "SECONDS", .kind = OPTION_SECONDS, .field = FIELD(grace),
+     .initial = "25", .most = 3600, .help = "then let running requests finish this long"},
+    {.flag = "--max-connections", .variable = "BERTH_MAX_CONNECTIONS", .value = "N", .kind = OPTION_COUNT,
+     .field = FIELD(max_connections), .initial = "1024", .least = 1, .most = 65536,
+     .help = "open connections; more are answered 503"},
+    {.flag = "--max-connections-per-address", .variable = "BERTH_MAX_CONNECTIONS_PER_ADDRESS", .value = "N",
+     .kind = OPTION_COUNT, .field = FIELD(max_connections_per_address), .initial = "512", .most = 65536,
+     .help = "of one client address, more are answered 429; 0: no such limit"},
+    {.flag = "--max-body", .variable = "BERTH_MAX_BODY", .value = "BYTES", .kind = OPTION_BYTES,
+     .field = FIELD(max_body), .initial = "32M", .least = 1024, .most = 64 * GIB,
+     .help = "largest request body; larger ones are answered 413"},
+    {.flag = "--max-header", .variable = "BERTH_MAX_HEADER", .value = "BYTES", .kind = OPTION_BYTES,
+     .field = FIELD(max_header), .initial = "16K", .least = 4096, .most = MIB,
+     .help = "room for a request's first line and headers; more is answered 431"},
+    {.flag = "--max-uri", .variable = "BERTH_MAX_URI", .value = "BYTES", .kind = OPTION_BYTES, .field = FIELD(max_uri),
+     .initial = "8K", .least = 64, .most = MIB, .help = "longest request target; longer ones are answered 414"},
+    {.flag = "--header-timeout", .variable = "BERTH_HEADER_TIMEOUT", .value = "SECONDS", .kind = OPTION_SECONDS,
+     .field = FIELD(header_timeout), .initial = "10", .least = 0.1, .most = 3600,
+     .help = "for a request's headers to arrive, else 408"},
+    {.flag = "--body-timeout", .variable = "BERTH_BODY_TIMEOUT", .value = "SECONDS", .kind = OPTION_SECONDS,
+     .field = FIELD(body_timeout), .initial = "60", .least = 0.1, .most = 3600,
+     .help = "for a request's body to arrive, else 408"},
+    {.flag = "--write-timeout", .variable = "BERTH_WRITE_TIMEOUT", .value = "SECONDS", .kind = OPTION_SECONDS,
+     .field = FIELD(write_timeout), .initial = "60", .least = 0.1, .most = 3600,
+     .help = "for a client to take a reply, else it is cut off"},
+    {.flag = "--keep-alive", .variable = "BERTH_KEEP_ALIVE", .value = "SECONDS", .kind = OPTION_SECONDS,
+     .field = FIELD(keep_alive), .initial = "75", .least = 0.1, .most = 3600,
+     .help = "that a connection may wait for its next request"},
+};
+/* clang-format on */
+
+#define N_OPTIONS (sizeof(table) / sizeof(table[0]))
+
+/* Where `name` (a flag or variable, for messages) got `value`, and what that option takes. */
+static bool bad_value(const struct option *o, const char *name, const char *value, struct error *err)
+{
+    char shown[200];
+    text_escape(shown, sizeof(shown), span_of(value));
+    if (o->kind == OPTION_CHOICE)
+        return error_set(err, "%s: \"%s\" is not allowed: one of %s", name, shown, o->value);
+    if (o->kind == OPTION_TEXT)
+        return error_set(err, "%s: \"%s\" is not allowed: a %s that is not empty", name, shown, o->value);
+    if (o->kind == OPTION_ADDRESS)
+        return error_set(
+            err, "%s: \"%s\" is not allowed: a numeric IPv4 or IPv6 address, or localhost", name, shown);
+    const char *what = o->kind == OPTION_COUNT   ? "a whole number"
+                       : o->kind == OPTION_BYTES ? "a number of bytes (also 64K, 32M, 1G)"
+                                                 : "a number of seconds";
+    return error_set(
+        err, "%s: \"%s\" is not allowed: %s from %.12g to %.12g", name, shown, what, o->least, o->most);
+}
+
+/* A number without sign, exponent or space; `end` is set behind it. */
+static bool read_number(const char *text, bool fraction, double *out, const char **end)
+{
+    size_t digits = strspn(text, "0123456789"), size = digits;
+    if (fraction && text[size] == '.')
+        size += 1 + strspn(text + size + 1, "0123456789");
+    if (digits == 0 || size > 20)
+        return false;
+    *out = strtod(text, NULL);
+    *end = text + size;
+    return true;
+}
+
+static bool read_amount(const struct option *o, const char *value, double *out)
+{
+    const char *end;
+    if (!read_number(value, o->kind == OPTION_SECONDS, out, &end))
+        return false;
+    if (o->kind == OPTION_BYTES && *end) {
+        const char *unit = strchr("KMG", *end);
+        if (!unit || end[1])
+            return false;
+        *out *= *unit == 'K' ? 1024.0 : *unit == 'M' ? MIB : GIB;
+    } else if (*end) {
+        return false;
+    }
+    return *out >= o->least && *out <= o->most;
+}
+
+static bool read_choice(const struct option *o, const char *value, unsigned *out)
+{
+    for (unsigned i = 0; o->choices[i]; i++) {
+        if (strcasecmp(o->choices[i], value) == 0) {
+            *out = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Names are not resolved: a server must not wait for a resolver to listen. */
+static bool is_address(const char *value)
+{
+    struct in6_addr any;
+    return strcasecmp(value, "localhost") == 0 || inet_pton(AF_INET, value, &any) == 1 ||
+           inet_pton(AF_INET6, value, &any) == 1;
+}
+
+static bool set_option(
+    struct options *out, const struct option *o, const char *name, const char *value, struct error *err)
+{
+    char *field = (char *)out + o->field;
+    double amount;
+    switch (o->kind) {
+    case OPTION_TEXT:
+        if (!value[0] && o->initial[0])
+            return bad_value(o, name, value, err);
+        *(const char **)(void *)field = value;
+        return true;
+    case OPTION_ADDRESS:
+        *(const char **)(void *)field = value;
+        return is_address(value) || bad_value(o, name, value, err);
+    case OPTION_CHOICE:
+        return read_choice(o, value, (unsigned *)(void *)field) || bad_value(o, name, value, err);
+    case OPTION_COUNT:
+    case OPTION_BYTES:
+        if (!read_amount(o, value, &amount))
+            return bad_value(o, name, value, err);
+        *(uint64_t *)(void *)field = (uint64_t)amount;
+        return true;
+    case OPTION_SECONDS:
+        if (!read_amount(o, value, &amount))
+            return bad_value(o, name, value, err);
+        *(double *)(void *)field = amount;
+        return true;
+    }
+    return true;
+}
+
+/* The value of `name` in the environment, or NULL. */
+static const char *variable(char *const *environment, const char *name)
+{
+    size_t size = strlen(name);
+    for (; environment && *environment; environment++)
+        if (strncmp(*environment, name, size) == 0 && (*environment)[size] == '=')
+            return *environment + size + 1;
+    return NULL;
+}
+
+/* Kubernetes gives the pods beside a Service called "berth" a variable BERTH_PORT=tcp://10.0.0.1:8000. */
+static bool is_service_link(const char *value)
+{
+    return strncmp(value, "tcp://", 6) == 0 || strncmp(value, "udp://", 6) == 0 ||
+           strncmp(value, "sctp://", 7) == 0;
+}
+
+static bool read_environment(struct options *out, char *const *environment, struct error *err)
+{
+    for (size_t i = 0; i < N_OPTIONS; i++) {
+        const char *names[] = {table[i].variable_too, table[i].variable};
+        for (size_t k = 0; k < 2; k++) {
+            const char *value = names[k] ? variable(environment, names[k]) : NULL;
+            /* An empty variable is how compose files leave one unset. */
+            if (!value || !value[0] || is_service_link(value))
+                continue;
+            if (!set_option(out, &table[i], names[k], value, err))
+                return false;
+        }
+    }
+    return true;
+}
+
+static const struct option *find_flag(const char *argument, size_t size)
+{
+    for (size_t i = 0; i < N_OPTIONS; i++)
+        if (strlen(table[i].flag) == size && memcmp(table[i].flag, argument, size) == 0)
+            return &table[i];
+    return NULL;
+}
+
+static enum options_result read_flags(struct options *out, int argc, char *const *argv, struct error *err)
+{
+    for (int i = 0; i < argc; i++) {
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+            return OPTIONS_HELP;
+        size_t size = strcspn(argv[i], "=");
+        const struct option *o = find_flag(argv[i], size);
+        char shown[200];
+        text_escape(shown, sizeof(shown), (struct span){(const uint8_t *)argv[i], size});
+        if (!o) {
+            error_set(err, "unknown option %s; see berth help", shown);
+            return OPTIONS_BAD;
+        }
+        const char *value = argv[i][size] == '=' ? argv[i] + size + 1 : i + 1 < argc ? argv[++i] : NULL;
+        if (!value) {
+            error_set(err, "%s needs a value: %s", o->flag, o->value);
+            return OPTIONS_BAD;
+        }
+        if (!set_option(out, o, o->flag, value, err))
+            return OPTIONS_BAD;
+    }
+    return OPTIONS_READ;
+}
+
+enum options_result options_read(
+    struct options *o, int argc, char *const *argv, char *const *environment, struct error *err)
+{
+    *o = (struct options){0};
+    for (size_t i = 0; i < N_OPTIONS; i++)
+        if (!set_option(o, &table[i], table[i].flag, table[i].initial, err))
+            return OPTIONS_BAD;
+    /* A flag that asks for help, or is wrong, is heard before a variable that is wrong. */
+    struct options flags_alone = *o;
+    enum options_result result = read_flags(&flags_alone, argc, argv, err);
+    if (result != OPTIONS_READ)
+        return result;
+    if (!read_environment(o, environment, err))
+        return OPTIONS_BAD;
+    return read_flags(o, argc, argv, err);
+}
+
+void options_print(FILE *out)
+{
+    for (size_t i = 0; i < N_OPTIONS; i++) {
+        const struct option *o = &table[i];
+        fprintf(out, "  %s %s\n      %s\n      default %s, environment %s", o->flag, o->value, o->help,
+            o->initial[0] ? o->initial : "none", o->variable);
+        if (o->variable_too)
+            fprintf(out, " or %s", o->variable_too);
+        fputc('\n', out);
+    }
+}
+
+static bool is_known(const char *entry, size_t size)
+{
+    for (size_t i = 0; i < N_OPTIONS; i++)
+        if (strlen(table[i].variable) == size && memcmp(table[i].variable, entry, size) == 0)
+            return true;
+    return false;
+}
+
+void options_warn(char *const *environment)
+{
+    for (; environment && *environment; environment++) {
+        const char *entry = *environment, *value = strchr(entry, '=');
+        if (strncmp(entry, "BERTH_", 6) != 0 || !value)
+            continue;
+        struct span name = {(const uint8_t *)entry, (size_t)(value - entry)};
+        bool known = is_known(entry, name.size);
+        if (known && is_service_link(value + 1))
+            log_line(LOG_WARN, "a variable holds the address of a Kubernetes Service, not an option; ignored",
+                LOG_FIELDS(log_span("variable", name), log_text("value", value + 1)));
+        /* The rest of what a Service called "berth" puts into the environment. */
+        bool link = strncmp(entry, "BERTH_PORT_", 11) == 0 || strncmp(entry, "BERTH_SERVICE_", 14) == 0;
+        if (!known && !link)
+            log_line(LOG_WARN, "a variable is not one of berth's options; ignored",
+                LOG_FIELDS(log_span("variable", name)));
+    }
+}
