@@ -48,8 +48,8 @@ struct session {
     uint8_t *body; /* [body_room] */
     size_t body_size, body_room, body_max;
 
-    bool begun; /* on_request was called for this request */
-    bool running; /* counted in requests_running */
+    bool started; /* the first line of a request has come, and its end has not */
+    bool begun; /* its headers too; it counts as running */
     bool closing; /* the reply says Connection: close */
     const struct route *route; /* NULL when none matched */
     struct request request;
@@ -299,12 +299,11 @@ static void *on_target(void *context, const char *target, struct MHD_Connection 
     }
     memcpy(s->target, target, size);
     s->request = (struct request){.target = s->target};
+    s->started = true;
     s->begun = s->closing = false;
     s->status = 0;
     s->sent = s->body_size = 0;
     clock_gettime(CLOCK_MONOTONIC, &s->start);
-    s->running = true;
-    atomic_fetch_add_explicit(&h->server->metrics.requests_running, 1, memory_order_relaxed);
     /* A client that is late already is told at the next step. */
     connection_enter(h->connections, &s->connection, PHASE_HEADER);
     return s;
@@ -316,6 +315,7 @@ static enum MHD_Result begin_request(
     struct request *q = &s->request;
     s->begun = true;
     s->reply = (struct reply){0};
+    atomic_fetch_add_explicit(&s->http->server->metrics.requests_running, 1, memory_order_relaxed);
     q->method = method;
     q->path = path;
     q->host = MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_HOST);
@@ -372,13 +372,15 @@ static void on_completed(
     struct http *h = context;
     struct session *s = *request_context;
     (void)c;
-    if (!s || !s->running)
+    if (!s || !s->started)
         return;
-    s->running = false;
+    s->started = false;
+    if (!s->begun) {
+        /* libmicrohttpd refused it by itself, or the client left before its headers were whole. */
+        atomic_fetch_add_explicit(&h->server->metrics.requests_unread, 1, memory_order_relaxed);
+        return;
+    }
     atomic_fetch_sub_explicit(&h->server->metrics.requests_running, 1, memory_order_relaxed);
-    /* Not begun: libmicrohttpd refused the request by itself, or the client left before its headers were whole. */
-    if (!s->begun)
-        return;
     double seconds = since(&s->start);
     if (s->status)
         metrics_request(&h->server->metrics, s->route, s->status, seconds);
@@ -413,12 +415,13 @@ static void on_connection(
     }
     s = calloc(1, sizeof(*s));
     *socket_context = s; /* NULL: every request on it is dropped */
-    const union MHD_ConnectionInfo *fd = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
-    const union MHD_ConnectionInfo *address = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
     if (!s)
         return;
     s->http = h;
-    connections_add(h->connections, &s->connection, fd->connect_fd, address->client_addr);
+    /* One union per connection: the second question overwrites the answer to the first. */
+    int fd = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+    const union MHD_ConnectionInfo *address = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    connections_add(h->connections, &s->connection, fd, address->client_addr);
 }
 
 /* ---- the daemon ---- */

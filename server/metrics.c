@@ -115,6 +115,11 @@ static void write_running(struct server *s, struct strbuf *out, const char *name
     strbuf_format(out, "%s %" PRIu64 "\n", name, (uint64_t)atomic_load(&s->metrics.requests_running));
 }
 
+static void write_unread(struct server *s, struct strbuf *out, const char *name)
+{
+    strbuf_format(out, "%s %" PRIu64 "\n", name, (uint64_t)atomic_load(&s->metrics.requests_unread));
+}
+
 static void write_open(struct server *s, struct strbuf *out, const char *name)
 {
     strbuf_format(out, "%s %" PRIu64 "\n", name, (uint64_t)atomic_load(&s->metrics.connections_open));
@@ -272,6 +277,8 @@ static const struct family families[] = {
     {"berth_http_request_duration_seconds", "histogram", "From a request's first line to its reply being taken.",
      write_durations},
     {"berth_http_requests_running", "gauge", "Requests that are being read or answered.", write_running},
+    {"berth_http_requests_unread_total", "counter", "Requests that were malformed or abandoned in their headers.",
+     write_unread},
     {"berth_http_connections_open", "gauge", "Open client connections.", write_open},
     {"berth_http_connections_accepted_total", "counter", "Client connections accepted.", write_accepted},
     {"berth_http_connections_refused_total", "counter", "Connections turned away or cut, by reason.", write_ended},

@@ -29,7 +29,9 @@ struct metrics {
     atomic_uint_fast64_t durations[METRICS_ROUTES_MAX][METRICS_BOUNDS + 1]; /* not cumulative */
     atomic_uint_fast64_t duration_ns[METRICS_ROUTES_MAX];
     atomic_uint_fast64_t connections_accepted, connections_ended[CONNECTION_ENDS];
-    atomic_uint_fast64_t connections_open, requests_running;
+    atomic_uint_fast64_t connections_open;
+    atomic_uint_fast64_t requests_running; /* headers read, reply not yet taken */
+    atomic_uint_fast64_t requests_unread; /* refused by the HTTP parser, or left before their headers were whole */
 };
 
 struct route;
