@@ -48,11 +48,25 @@ size_t text_character(struct span s)
     return bad ? 0 : size;
 }
 
-/* The C1 controls (U+0080 to U+009F) are valid UTF-8 and still steer a terminal. */
+/* Not only the ASCII controls: those of U+0080 to U+009F steer a terminal, too, and marks of writing direction and
+ * line breaks make a name look like another one. */
 static bool is_control(struct span character)
 {
-    uint8_t b = character.at[0];
-    return character.size == 1 ? b < 0x20 || b == 0x7f : b == 0xc2 && character.at[1] < 0xa0;
+    const uint8_t *b = character.at;
+    switch (character.size) {
+    case 1:
+        return b[0] < 0x20 || b[0] == 0x7f;
+    case 2:
+        return b[0] == 0xc2 && b[1] < 0xa0;
+    case 3: {
+        unsigned point =
+            (unsigned)(b[0] & 0x0f) << 12 | (unsigned)(b[1] & 0x3f) << 6 | (unsigned)(b[2] & 0x3f);
+        return point == 0x200e || point == 0x200f || (point >= 0x2028 && point <= 0x202e) ||
+               (point >= 0x2066 && point <= 0x2069);
+    }
+    default:
+        return false;
+    }
 }
 
 /* Writes the printable form of the character at the start of `s` into out[8]; returns how many bytes of `s`

@@ -1,8 +1,8 @@
 /* cmd_inspect.c - shows what a model file holds, or each model of a directory.
  *
- * It opens models by the way that the server takes, so what it shows is what would be served, and a file that it
- * refuses would be listed as failed with the same reason. The file may change while it is shown; that is told
- * afterwards, since what was written may be mixed.
+ * It opens models by the way that the server takes, so what it shows is what would be served, and a file
+ * that it refuses would be listed as failed with the same reason. The file may change while it is shown;
+ * that is told afterwards, since what was written may be mixed.
  */
 #include "berth/command.h"
 #include "berth/scan.h"
@@ -31,6 +31,7 @@ static const char usage[] =
 struct request {
     const char *path;
     bool json;
+    size_t shown; /* models so far */
 };
 
 void inspect_flush(struct strbuf *out)
@@ -53,10 +54,12 @@ static bool finish(struct strbuf *out, struct error *err)
     return true;
 }
 
-static bool show(const struct request *r, struct loaded *l, const char *path, struct error *err)
+static bool show(struct request *r, struct loaded *l, const char *path, struct error *err)
 {
     struct strbuf out;
     strbuf_init(&out, OUTPUT_MAX);
+    if (r->shown++ > 0 && !r->json)
+        strbuf_text(&out, "\n");
     if (r->json)
         inspect_json(&out, l, path);
     else
@@ -66,75 +69,76 @@ static bool show(const struct request *r, struct loaded *l, const char *path, st
     return good;
 }
 
-/* A reason from the loader begins with the file's path below its directory; a person is told where that is. */
-static void report(const struct request *r, const char *path, const char *reason)
+/* Says why `full` was not shown. A reason from the loader begins with the file's path below the volume, which
+ * is left out then: `full` tells more. */
+static void report(const char *full, const char *path, const char *reason)
 {
     char shown[PATH_ROOM], below[PATH_ROOM];
     size_t skip = text_escape(below, sizeof(below), span_of(path));
     if (path[0] && strncmp(reason, below, skip) == 0 && strncmp(reason + skip, ": ", 2) == 0)
         reason += skip + 2;
-    text_escape(shown, sizeof(shown), span_of(r->path));
+    text_escape(shown, sizeof(shown), span_of(full));
     fprintf(stderr, "berth: %s: %s\n", shown, reason);
 }
 
-static bool inspect_one(const struct request *r, const struct volume *v, const char *path, const char *full)
+static bool inspect_one(struct request *r, const struct volume *v, const char *path, const char *full)
 {
     struct loaded l;
     struct error err = {0};
-    struct request told = {.path = full, .json = r->json};
     if (!loaded_open(&l, v, path, &err)) {
-        report(&told, path, err.text);
+        report(full, path, err.text);
         return false;
     }
     bool good = show(r, &l, full, &err);
     if (!good)
-        report(&told, path, err.text);
+        report(full, path, err.text);
     loaded_close(&l);
     return good;
 }
 
-static bool inspect_found(const struct request *r, const struct volume *v, const struct scan_model *m)
+static bool inspect_found(struct request *r, const struct volume *v, const struct scan_model *m)
 {
     char full[PATH_ROOM];
     const char *path = m->path ? m->path : "";
     int size = snprintf(full, sizeof(full), "%s/%s", v->path, path);
     if (size < 0 || (size_t)size >= sizeof(full)) {
-        report(r, "", "holds a path that is too long");
+        report(r->path, "", "holds a path that is too long");
         return false;
     }
     if (m->reason) {
-        report(&(struct request){.path = full}, path, m->reason);
+        report(full, path, m->reason);
         return false;
     }
     return inspect_one(r, v, path, full);
 }
 
-static bool inspect_all(const struct request *r, const struct volume *v)
+static bool inspect_all(struct request *r, const struct volume *v)
 {
     struct scan s = {0};
     struct error err = {0};
     bool good = scan_volume(&s, v, &err);
     if (!good)
-        report(r, v->path, err.text);
+        report(r->path, v->path, err.text);
     else if (s.n_models == 0)
-        report(r, "", "no models are in it");
+        report(r->path, "", "no models are in it");
     good = good && s.n_models > 0;
     bool all = good;
-    for (size_t i = 0; good && i < s.n_models; i++) {
-        if (i > 0 && !r->json)
-            puts("");
+    for (size_t i = 0; good && i < s.n_models; i++)
         all = inspect_found(r, v, &s.models[i]) && all;
+    if (s.n_left_out > 0) {
+        report(r->path, "", "holds more models than are shown at once; name a directory below it");
+        all = false;
     }
     scan_release(&s);
     return all;
 }
 
-static bool inspect(const struct request *r)
+static bool inspect(struct request *r)
 {
     struct volume v;
     struct error err = {0};
     if (!mapping_guard(&err) || volume_open(&v, r->path, &err) != VOLUME_OPEN) {
-        report(r, r->path, err.text);
+        report(r->path, r->path, err.text);
         return false;
     }
     bool good = v.single ? inspect_one(r, &v, v.single, r->path) : inspect_all(r, &v);

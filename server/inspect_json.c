@@ -1,7 +1,8 @@
 /* inspect_json.c - a model as one JSON object, on one line.
  *
- * Everything is in it, whole vocabularies too. Keys and tensors are lists rather than members: a file may hold
- * names that are not UTF-8, which would become the same name here. Numbers that JSON has no word for are null.
+ * Everything is in it, whole vocabularies too. Keys and tensors are lists rather than members: a file may
+ * hold names that are not UTF-8, which would become the same name here. Numbers that JSON has no word for
+ * are null.
  */
 #include "inspect_private.h"
 

@@ -1,7 +1,9 @@
-/* inspect_table.c - a model as a person wants to read it: what it is, its keys, its tensors, what they amount to.
+/* inspect_table.c - a model as a person wants to read it: what it is, its keys, its tensors, what they
+ * amount to.
  *
- * Columns are as wide as what stands in them, up to a limit; a name beyond it pushes its own row aside and no
- * other. Text from the file passes text_escape on its way, so it can neither steer a terminal nor break a row.
+ * Columns are as wide as what stands in them, up to a limit; a name beyond it pushes its own row aside and
+ * no other. Text from the file passes text_escape on its way, so it can neither steer a terminal nor break
+ * a row.
  */
 #include "inspect_private.h"
 
@@ -78,7 +80,10 @@ static void add_fact(struct strbuf *out, const char *name, const char *value)
 static void add_fact_bytes(struct strbuf *out, const char *name, uint64_t bytes)
 {
     char number[TEXT_NUMBER], text[80];
-    snprintf(text, sizeof(text), "%s (%" PRIu64 " bytes)", text_bytes(number, bytes), bytes);
+    if (bytes < 1024)
+        snprintf(text, sizeof(text), "%" PRIu64 " bytes", bytes);
+    else
+        snprintf(text, sizeof(text), "%s (%" PRIu64 " bytes)", text_bytes(number, bytes), bytes);
     add_fact(out, name, text);
 }
 

@@ -1,4 +1,5 @@
-/* inspect_value.c - numbers as they lie in a file, in the fewest digits that tell them from their neighbours. */
+/* inspect_value.c - numbers as they lie in a file, in the fewest digits that tell them from their
+ * neighbours. */
 #include "inspect_private.h"
 
 #include <inttypes.h>

@@ -23,10 +23,10 @@ const char *gguf_type_name(enum gguf_type type); /* "u8" … "f64", "string", "a
 struct gguf_pair {
     struct span key;
     enum gguf_type type;
-    enum gguf_type item; /* type of an array's items */
+    enum gguf_type item; /* type of an array's items; of anything else its own type */
     uint64_t count; /* items of an array; 1 otherwise */
     struct span bytes; /* the value as it lies in the file; of a string, its bytes without the length */
-    uint64_t offset; /* of the value, in the file */
+    uint64_t offset; /* in the file, of the value; of a string its length comes first, of an array its type */
 };
 
 struct gguf {
@@ -41,7 +41,8 @@ struct gguf {
 };
 
 /* Reads and validates the tables of a whole file's bytes. NULL with the reason, which names field and offset,
- * when it is not GGUF, is cut short or contradicts itself. */
+ * when it is not GGUF, is cut short or contradicts itself, and when it is out of all proportion: more than
+ * 65,536 keys, 262,144 tensors, 16,777,216 items of an array, or 1 GiB of keys and values. */
 struct gguf *gguf_read(struct span bytes, struct error *err);
 void gguf_free(struct gguf *g);
 
@@ -51,8 +52,8 @@ const struct gguf_pair *gguf_find(const struct gguf *g, const char *key);
 /* The tensor with this name, or NULL. */
 const struct tensor *gguf_tensor(const struct gguf *g, const char *name);
 
-/* The value of `key` in `out`. GGUF_ABSENT when the key is not there; GGUF_WRONG, with the reason, when it has
- * another type or does not fit: an integer of any width counts as one when its value fits. */
+/* The value of `key` in `out`. GGUF_ABSENT when the key is not there; GGUF_WRONG, with the reason, when it
+ * has another type or does not fit: an integer of any width counts as one when its value fits. */
 enum gguf_got { GGUF_GOT, GGUF_ABSENT, GGUF_WRONG };
 enum gguf_got gguf_get_u64(const struct gguf *g, const char *key, uint64_t *out, struct error *err);
 enum gguf_got gguf_get_f64(const struct gguf *g, const char *key, double *out, struct error *err);
