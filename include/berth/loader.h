@@ -47,7 +47,8 @@ extern const struct loader loader_gguf;
 extern const struct loader loader_raw;
 
 /* Opens, maps, validates and describes the model at `path` below the volume.
- * False with the reason; then `l` is empty. Close a loaded model with loaded_close. */
+ * False with the reason, which begins with the path; then `l` is empty. Close what was loaded with
+ * loaded_close. */
 bool loaded_open(struct loaded *l, const struct volume *v, const char *path, struct error *err);
 void loaded_close(struct loaded *l);
 

@@ -1,15 +1,16 @@
 /* mapping.h - a model file in memory, where it lies, and what happens when it changes there.
  *
- * A mapping is the file's pages themselves, read-only: nothing is copied, a second process that maps the same
- * file shares them, and the kernel may take pages back when memory is short. The price is that the file can
- * change under the map:
+ * A mapping is the file's pages themselves, read-only: nothing is copied, a second process that maps the
+ * same file shares them, and the kernel may take pages back when memory is short. The price is that the file
+ * can change under the map:
  *
- *  - It is cut short (or its disk fails): touching a lost page raises SIGBUS. The handler puts zero pages over
- *    the whole mapping with one system call, marks it lost and lets the thread go on; whoever computed with it
- *    asks mapping_intact before an answer leaves. A SIGBUS anywhere else is a bug and kills.
+ *  - It is cut short (or its disk fails): touching a lost page raises SIGBUS. The handler puts zero pages
+ *    over the whole mapping with one system call, marks it lost and lets the thread go on; whoever computed
+ *    with it asks mapping_intact before an answer leaves. A SIGBUS anywhere else is a bug and kills.
  *  - It is rewritten in place, or cut inside its last page: no signal at all. mapping_intact compares device,
  *    inode, size and modification time with those at opening; a changed file is lost too. The change time
- *    (ctime) is not compared: it moves when a file is replaced by rename or linked, which harms no map.
+ *    (ctime) is not compared: it moves when a file is replaced by rename or linked, which harms no map. What
+ *    is rewritten within the very tick of the file system's clock in which it was opened cannot be told.
  *  - It is replaced by rename, or deleted: the map keeps the old file until it is closed. This is the way to
  *    replace a model.
  *
@@ -27,10 +28,12 @@
 
 struct mapping;
 
-/* Installs the SIGBUS handler. Call once from main, before threads; SIGBUS must stay unblocked in all of them. */
+/* Installs the SIGBUS handler. Call once from main, before threads; SIGBUS must stay unblocked in all of
+ * them. */
 bool mapping_guard(struct error *err);
 
-/* Maps the regular file behind `fd`, takes the descriptor over (closed on failure too). `name` is for messages.
+/* Maps the regular file behind `fd` and takes the descriptor over: it stays open as long as the mapping, and
+ * is closed on failure. `name` is copied, and escaped where it is told.
  * NULL with the reason: empty file, too many mappings, no address space, a file system that cannot map. */
 struct mapping *mapping_open(int fd, const char *name, struct error *err);
 

@@ -1,0 +1,135 @@
+/* loader.c - the table of formats, and what loading is whatever the format.
+ *
+ * A model is open when all of its files are mapped and validated; on any failure everything is closed again.
+ * Validation reads pages that may vanish underneath it. Then it read zeros, so whatever it found, good or
+ * bad, counts only if the files are intact afterwards.
+ */
+#include "berth/loader.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define HEAD_BYTES 64
+#define NAME_ROOM 200
+
+/* Asked in this order; the last one knows every file. */
+static const struct loader *const loaders[] = {&loader_gguf, &loader_raw};
+
+#define N_LOADERS (sizeof(loaders) / sizeof(*loaders))
+
+static const struct loader *loader_for(struct span bytes)
+{
+    struct span head = {.at = bytes.at, .size = bytes.size < HEAD_BYTES ? bytes.size : HEAD_BYTES};
+    size_t i = 0;
+    while (i + 1 < N_LOADERS && !loaders[i]->knows(head))
+        i++;
+    return loaders[i];
+}
+
+static bool ends_in(const char *name, size_t size, const char *extension)
+{
+    size_t tail = strlen(extension);
+    return size > tail && strcasecmp(name + size - tail, extension) == 0;
+}
+
+/* A name that claims a format, with content that no loader knows, is a file that was cut or is being written;
+ * only what claims nothing is raw. */
+static bool check_claim(const struct loader *found, const char *path, struct error *err)
+{
+    for (size_t i = 0; i + 1 < N_LOADERS && found == loaders[N_LOADERS - 1]; i++)
+        for (const char *const *e = loaders[i]->extensions; *e; e++)
+            if (ends_in(path, strlen(path), *e))
+                return error_set(err, "is named as a %s file, but does not begin as one", loaders[i]->name);
+    return true;
+}
+
+struct mapping *loaded_add_file(struct loaded *l, const struct volume *v, const char *path, struct error *err)
+{
+    struct mapping **maps = realloc(l->maps, (l->n_maps + 1) * sizeof(*maps));
+    if (!maps) {
+        error_set(err, "out of memory");
+        return NULL;
+    }
+    l->maps = maps;
+    int fd = volume_open_file(v, path, err);
+    struct mapping *m = fd < 0 ? NULL : mapping_open(fd, path, err);
+    if (m)
+        l->maps[l->n_maps++] = m;
+    return m;
+}
+
+static void name_file(const char *path, struct error *err)
+{
+    char name[NAME_ROOM];
+    text_escape(name, sizeof(name), span_of(path));
+    error_prefix(err, "%s", name);
+}
+
+bool loaded_open(struct loaded *l, const struct volume *v, const char *path, struct error *err)
+{
+    *l = (struct loaded){.info = {.format = "", .kind = ""}};
+    struct mapping *m = loaded_add_file(l, v, path, err);
+    if (!m) {
+        loaded_close(l);
+        return false;
+    }
+    l->loader = loader_for(mapping_bytes(m));
+    l->info.format = l->loader->name;
+    bool valid = check_claim(l->loader, path, err) && l->loader->read(l, v, path, err);
+    if (!valid)
+        name_file(path, err);
+    struct error changed = {0};
+    if (!loaded_intact(l, &changed)) {
+        *err = changed;
+        valid = false;
+    }
+    if (!valid)
+        loaded_close(l);
+    return valid;
+}
+
+void loaded_close(struct loaded *l)
+{
+    /* What was parsed points into the maps. */
+    if (l->parsed && l->loader->release)
+        l->loader->release(l->parsed);
+    for (size_t i = 0; i < l->n_maps; i++)
+        mapping_close(l->maps[i]);
+    free(l->maps);
+    *l = (struct loaded){.info = {.format = "", .kind = ""}};
+}
+
+uint64_t loaded_mapped_bytes(const struct loaded *l)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < l->n_maps; i++)
+        sum += mapping_bytes(l->maps[i]).size;
+    return sum;
+}
+
+uint64_t loaded_resident_bytes(const struct loaded *l)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < l->n_maps; i++)
+        sum += mapping_resident(l->maps[i]);
+    return sum;
+}
+
+bool loaded_intact(struct loaded *l, struct error *err)
+{
+    for (size_t i = 0; i < l->n_maps; i++)
+        if (!mapping_intact(l->maps[i], err))
+            return false;
+    return true;
+}
+
+size_t loader_stem(const char *name)
+{
+    size_t size = strlen(name);
+    for (size_t i = 0; i < N_LOADERS; i++)
+        for (const char *const *e = loaders[i]->extensions; *e; e++)
+            if (ends_in(name, size, *e))
+                return size - strlen(*e);
+    return size;
+}
