@@ -191,6 +191,10 @@ static bool read_files(struct loaded *l, const struct volume *v, const char *pat
     uint64_t count = 1;
     if (gguf_get_u64(m->files[0], "split.count", &count, err) == GGUF_WRONG)
         return false;
+    struct part_name name;
+    if (count <= 1 && part_name_read(&name, path) && name.count > 1)
+        return error_set(err, "is named as part %u of %u, but has no key \"split.count\" that says so",
+            name.number, name.count);
     return count <= 1 || read_parts(l, v, path, count, err);
 }
 

@@ -203,10 +203,10 @@ static void log_model(const struct catalog *c, const struct model *m)
     enum model_state state = model_state(m);
     strbuf_init(&line, 65536);
     strbuf_format(&line, "Loading model from %s/%s", c->volume.path, m->path);
-    const char *format = m->loaded.info.format ? m->loaded.info.format : "unknown";
+    bool known = m->loaded.info.format && m->loaded.info.format[0];
     struct log_field fields[] = {
         log_text("id", m->id),
-        log_text("format", format),
+        log_text("format", known ? m->loaded.info.format : "unknown"),
         log_count("bytes", loaded_mapped_bytes(&m->loaded)),
         log_seconds("seconds", m->load_seconds),
         log_text("state", model_state_name(state)),

@@ -8,14 +8,17 @@
 #include "berth/connection.h"
 
 #include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 
 #define PHASE_BITS 3
 #define NO_DEADLINE (UINT64_MAX >> PHASE_BITS)
+#define LOOKED_AT_ONCE 128
 #define REFUSED_HEADER_SECONDS 1.0 /* a spare place is not for waiting in */
 
 struct connections {
@@ -36,6 +39,11 @@ static uint64_t now_ms(void)
 static uint64_t pack(enum phase phase, uint64_t at_ms)
 {
     return at_ms << PHASE_BITS | phase;
+}
+
+static enum phase phase_of(uint64_t deadline)
+{
+    return (enum phase)(deadline & ((1 << PHASE_BITS) - 1));
 }
 
 static uint64_t deadline_of(const struct options *o, const struct connection *c, enum phase phase)
@@ -142,7 +150,7 @@ bool connection_enter(struct connections *all, struct connection *c, enum phase 
 {
     uint64_t old = atomic_load(&c->deadline), entered = pack(phase, deadline_of(all->options, c, phase));
     do {
-        if ((old & ((1 << PHASE_BITS) - 1)) == PHASE_EXPIRED)
+        if (phase_of(old) == PHASE_EXPIRED)
             return false;
     } while (!atomic_compare_exchange_weak(&c->deadline, &old, entered));
     return true;
@@ -183,18 +191,71 @@ static void cut(struct connections *all, struct connection *c, enum phase phase)
     shutdown(c->socket, SHUT_RDWR);
 }
 
-void connections_expire(struct connections *all)
+/* Fails when a request has moved on in this moment: then the connection was not late. */
+static bool expire(struct connection *c, uint64_t old)
 {
-    uint64_t now = now_ms();
-    pthread_mutex_lock(&all->lock);
+    return atomic_compare_exchange_strong(&c->deadline, &old, pack(PHASE_EXPIRED, 0));
+}
+
+/* Caller holds the lock. */
+static void cut_late(struct connections *all, uint64_t now)
+{
     for (struct connection *c = all->first; c; c = c->next) {
         uint64_t old = atomic_load(&c->deadline);
-        enum phase phase = (enum phase)(old & ((1 << PHASE_BITS) - 1));
-        if (phase == PHASE_EXPIRED || old >> PHASE_BITS > now)
-            continue;
-        /* Fails when a request has moved on in this moment: then it was not late. */
-        if (atomic_compare_exchange_strong(&c->deadline, &old, pack(PHASE_EXPIRED, 0)))
-            cut(all, c, phase);
+        if (phase_of(old) != PHASE_EXPIRED && old >> PHASE_BITS <= now && expire(c, old))
+            cut(all, c, phase_of(old));
     }
+}
+
+static bool waits_for_client(const struct connection *c)
+{
+    enum phase phase = phase_of(atomic_load(&c->deadline));
+    return phase == PHASE_HEADER || phase == PHASE_BODY || phase == PHASE_IDLE;
+}
+
+/* Has shut its side down, and everything that it sent was read. */
+static bool has_left(const struct pollfd *p)
+{
+    int unread = 0;
+    return (p->revents & (POLLRDHUP | POLLHUP | POLLERR)) && ioctl(p->fd, FIONREAD, &unread) == 0 &&
+           unread == 0;
+}
+
+static void cut_those_who_left(struct connection *const *batch, struct pollfd *polls, nfds_t n)
+{
+    if (poll(polls, n, 0) <= 0)
+        return;
+    for (nfds_t i = 0; i < n; i++) {
+        uint64_t old = atomic_load(&batch[i]->deadline);
+        if (waits_for_client(batch[i]) && has_left(&polls[i]) && expire(batch[i], old))
+            shutdown(polls[i].fd, SHUT_RDWR);
+    }
+}
+
+/* A client that leaves in the same moment as its last bytes arrive goes unnoticed by libmicrohttpd, which waits
+ * for a change that has been. Caller holds the lock. */
+static void cut_left(struct connections *all)
+{
+    struct connection *batch[LOOKED_AT_ONCE];
+    struct pollfd polls[LOOKED_AT_ONCE];
+    nfds_t n = 0;
+    for (struct connection *c = all->first; c; c = c->next) {
+        if (!waits_for_client(c))
+            continue;
+        batch[n] = c;
+        polls[n++] = (struct pollfd){.fd = c->socket, .events = POLLRDHUP};
+        if (n == LOOKED_AT_ONCE) {
+            cut_those_who_left(batch, polls, n);
+            n = 0;
+        }
+    }
+    cut_those_who_left(batch, polls, n);
+}
+
+void connections_expire(struct connections *all)
+{
+    pthread_mutex_lock(&all->lock);
+    cut_late(all, now_ms());
+    cut_left(all);
     pthread_mutex_unlock(&all->lock);
 }

@@ -27,6 +27,7 @@
 #include <time.h>
 
 #define STACK_BYTES (1024 * 1024) /* jansson's parser recurses; musl's default of 128 KiB is too small */
+#define IN_CHUNKS UINT64_MAX /* a body of a size that only its end tells */
 #define STRAY_BODY_MAX 65536 /* drained where no route takes a body */
 #define BODY_KEPT_MAX 65536 /* a larger buffer does not wait for the connection's next request */
 #define POOL_SPARE 2048 /* of a connection's memory, for libmicrohttpd's own use and the reply's headers */
@@ -55,6 +56,7 @@ struct session {
     struct request request;
     struct reply reply; /* status is 0 until something is decided */
     char id[REQUEST_ID_MAX + 1];
+    char allow[ROUTE_ALLOW_MAX];
     unsigned status;
     size_t sent;
     struct timespec start;
@@ -122,14 +124,14 @@ static bool redirect_slash(struct session *s)
 {
     const struct request *q = &s->request;
     size_t size = strlen(q->path);
-    while (size > 1 && q->path[size - 1] == '/')
+    while (size > 0 && q->path[size - 1] == '/')
         size--;
-    char *stripped = q->path[size] ? strndup(q->path, size) : NULL;
+    char *stripped = size > 0 && q->path[size] ? strndup(q->path, size) : NULL;
     if (!stripped)
         return false;
     struct route_match match = route_find(q->method, stripped);
     free(stripped);
-    if (!match.route && !match.allow)
+    if (!match.route && !match.allow[0])
         return false;
     struct strbuf b;
     const char *query = strchr(q->target, '?');
@@ -166,14 +168,23 @@ static bool takes_body(const struct session *s)
     return s->route && s->route->body_max > 0;
 }
 
+/* The first line and the headers, in bytes. */
+static size_t header_size(struct MHD_Connection *c)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(c, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    return info ? info->header_size : 0;
+}
+
 /* Finds the route, or decides on the refusal, from the first line and headers alone. */
-static void decide(struct session *s)
+static void decide(struct session *s, size_t headers)
 {
     struct request *q = &s->request;
     const struct server *server = s->http->server;
     struct route_match match = route_find(q->method, q->path);
     s->route = match.route;
     q->rest = match.rest;
+    memcpy(s->allow, match.allow, sizeof(s->allow));
     uint64_t max = server->options->max_body, row = takes_body(s) ? s->route->body_max : STRAY_BODY_MAX;
     s->body_max = row < max ? row : max;
     if (refuse_connection(s))
@@ -181,11 +192,14 @@ static void decide(struct session *s)
     if (strlen(q->target) > server->options->max_uri) {
         refuse(s, 414, "URI Too Long");
         s->reply.close = true;
+    } else if (headers > server->options->max_header) {
+        refuse(s, 431, "Request Header Fields Too Large");
+        s->reply.close = true;
     } else if (!route_knows_method(q->method)) {
         refuse(s, 501, "Not Implemented");
-    } else if (!match.route && match.allow) {
+    } else if (!match.route && match.allow[0]) {
         refuse(s, 405, "Method Not Allowed");
-        s->reply.allow = match.allow;
+        s->reply.allow = s->allow;
     } else if (!match.route && !redirect_slash(s)) {
         refuse(s, 404, "Not Found");
     }
@@ -193,12 +207,12 @@ static void decide(struct session *s)
 
 /* ---- its body ---- */
 
-/* The declared size; UINT64_MAX when it comes in chunks. */
+/* The declared size, or IN_CHUNKS. */
 static uint64_t declared_body(struct MHD_Connection *c)
 {
     const char *length = MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
     if (MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_TRANSFER_ENCODING))
-        return UINT64_MAX;
+        return IN_CHUNKS;
     return length ? strtoull(length, NULL, 10) : 0;
 }
 
@@ -320,14 +334,15 @@ static enum MHD_Result begin_request(
     q->path = path;
     q->host = MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_HOST);
     set_id(s, MHD_lookup_connection_value(c, MHD_HEADER_KIND, "x-request-id"));
-    decide(s);
+    decide(s, header_size(c));
     const char *expect = MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_EXPECT);
     uint64_t declared = declared_body(c);
     if (!s->reply.status && expect && strcasecmp(expect, "100-continue") != 0)
         refuse(s, 417, "Expectation Failed");
-    if (!s->reply.status && declared != UINT64_MAX && declared > s->body_max)
+    bool huge = declared != IN_CHUNKS && declared > s->body_max;
+    if (!s->reply.status && huge)
         refuse(s, 413, "Request Entity Too Large");
-    if (s->reply.status && (declared > s->body_max || s->reply.close))
+    if (s->reply.status && (huge || s->reply.close))
         return answer(s, c);
     return connection_enter(s->http->connections, &s->connection, PHASE_BODY) ? MHD_YES : MHD_NO;
 }

@@ -4,7 +4,7 @@
 #include "berth/api.h"
 #include "berth/metrics.h"
 
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 static const char json[] = "application/json";
@@ -87,7 +87,8 @@ struct route_match route_find(const char *method, const char *path)
             continue;
         if (strcmp(routes[i].method, method) == 0)
             return (struct route_match){.route = &routes[i], .rest = rest};
-        match.allow = routes[i].method;
+        size_t used = strlen(match.allow);
+        snprintf(match.allow + used, sizeof(match.allow) - used, "%s%s", used ? ", " : "", routes[i].method);
     }
     return match;
 }

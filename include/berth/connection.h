@@ -52,7 +52,8 @@ bool connection_enter(struct connections *all, struct connection *c, enum phase 
  * needs no escapes in JSON. */
 void connection_say(const struct connection *c, const char *status, const char *detail);
 
-/* Cuts every connection that is past its deadline. Call it some times a second. */
+/* Cuts every connection that is past its deadline, or whose client has left while it was to send something. Call it
+ * some times a second. */
 void connections_expire(struct connections *all);
 
 #endif

@@ -43,11 +43,13 @@ struct route {
 extern const struct route routes[];
 extern const size_t n_routes;
 
+#define ROUTE_ALLOW_MAX 64
+
 /* What a request's path leads to. */
 struct route_match {
     const struct route *route; /* NULL when no row has this method and path */
     struct span rest; /* what "{name}" stands for */
-    const char *allow; /* with no route: the methods that the path has, NULL when it is not known at all */
+    char allow[ROUTE_ALLOW_MAX]; /* with no route: the path's methods, "GET, POST"; empty for an unknown path */
 };
 
 /* Finds the row for a decoded path (NUL-terminated, without query). */

@@ -126,6 +126,28 @@ static void test_work_has_no_deadline(void **state)
     close_one(&f);
 }
 
+static void test_a_client_that_left_is_noticed_when_all_it_sent_was_read(void **state)
+{
+    struct fixture f;
+    char text[8];
+    (void)state;
+    open_one(&f);
+    f.options.header_timeout = 60;
+    assert_true(connection_enter(f.all, &f.c, PHASE_HEADER));
+    assert_int_equal(send(f.pair[1], "GET", 3, 0), 3);
+    shutdown(f.pair[1], SHUT_WR);
+    connections_expire(f.all);
+    assert_true(connection_enter(f.all, &f.c, PHASE_HEADER)); /* there is still something to read */
+    assert_int_equal(recv(f.pair[0], text, sizeof(text), 0), 3);
+    assert_true(connection_enter(f.all, &f.c, PHASE_WORK));
+    connections_expire(f.all);
+    assert_true(connection_enter(f.all, &f.c, PHASE_HEADER)); /* it may wait for its answer all the same */
+    connections_expire(f.all);
+    assert_false(connection_enter(f.all, &f.c, PHASE_WORK));
+    assert_int_equal(client_reads(f.pair[1], text, sizeof(text)), 0);
+    close_one(&f);
+}
+
 static void test_each_phase_begins_a_time_of_its_own(void **state)
 {
     struct fixture f;
@@ -194,6 +216,7 @@ int main(void)
         cmocka_unit_test(test_a_late_request_is_told_408_and_cut),
         cmocka_unit_test(test_a_client_that_does_not_read_or_ask_is_cut_without_a_word),
         cmocka_unit_test(test_work_has_no_deadline),
+        cmocka_unit_test(test_a_client_that_left_is_noticed_when_all_it_sent_was_read),
         cmocka_unit_test(test_each_phase_begins_a_time_of_its_own),
         cmocka_unit_test(test_connections_over_the_limits_are_marked_with_the_right_status),
         cmocka_unit_test(test_one_client_is_one_address_on_both_kinds_of_socket),
