@@ -2,6 +2,7 @@
 #include "berth/api.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 
 /* null instead of a text or number that the file does not give */

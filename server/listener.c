@@ -108,7 +108,7 @@ int listener_connect(const char *host, unsigned port, double seconds, struct err
     describe(&shown, &a);
     int fd = socket(a.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     struct timeval most = {
-        .tv_sec = (time_t)seconds, .tv_usec = (suseconds_t)((seconds - (time_t)seconds) * 1e6)};
+        .tv_sec = (time_t)seconds, .tv_usec = (suseconds_t)((seconds - (double)(time_t)seconds) * 1e6)};
     if (fd >= 0) {
         /* On Linux the send time-out bounds connect as well. */
         setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &most, sizeof(most));

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define REAL_DIGITS 10 /* small replies hold measured times; large arrays of numbers are not written here */
+
 static const char json_media[] = "application/json";
 
 void reply_constant(struct reply *r, unsigned status, const char *content_type, const char *text)
@@ -31,7 +33,7 @@ void reply_owned(struct reply *r, unsigned status, const char *content_type, cha
 
 void reply_json(struct reply *r, unsigned status, json_t *body)
 {
-    char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
+    char *text = body ? json_dumps(body, JSON_COMPACT | JSON_REAL_PRECISION(REAL_DIGITS)) : NULL;
     json_decref(body);
     reply_owned(r, status, json_media, text, text ? strlen(text) : 0);
 }

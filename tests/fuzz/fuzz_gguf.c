@@ -383,6 +383,8 @@ int main(int argc, char **argv)
     }
     check_mixture(&tally);
     printf("fuzz_gguf: %" PRIu64 " files, %" PRIu64 " accepted\n", tally.read, tally.accepted);
-    printf("%" PRIu64 " passed, %" PRIu64 " failed, 0 skipped\n", tally.read - tally.failed, tally.failed);
-    return tally.failed != 0 || tally.read == 0;
+    bool good = tally.failed == 0 && tally.read > 0;
+    /* One test, however many files: they would drown the other suites' sums. */
+    printf("%d passed, %d failed, 0 skipped\n", good, !good);
+    return !good;
 }

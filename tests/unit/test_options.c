@@ -15,13 +15,15 @@
 #include <cmocka.h>
 
 #define WORDS_MAX 16
+#define LINE_BYTES 256
 
-/* Splits "a b c" into words; the text is kept for ever, as argv's is. */
-static int words(const char *line, char *out[WORDS_MAX])
+/* Splits `line` into words, in `store`: options point into them. */
+static int words(const char *line, char store[LINE_BYTES], char *out[WORDS_MAX])
 {
     int n = 0;
-    char *copy = strdup(line);
-    for (char *word = strtok(copy, " "); word && n < WORDS_MAX - 1; word = strtok(NULL, " "))
+    assert_true(strlen(line) < LINE_BYTES);
+    strcpy(store, line);
+    for (char *word = strtok(store, " "); word && n < WORDS_MAX - 1; word = strtok(NULL, " "))
         out[n++] = word;
     out[n] = NULL;
     return n;
@@ -30,9 +32,10 @@ static int words(const char *line, char *out[WORDS_MAX])
 static enum options_result read_line(
     struct options *o, const char *flags, const char *environment, struct error *err)
 {
+    static char flag_store[LINE_BYTES], variable_store[LINE_BYTES];
     char *argv[WORDS_MAX], *variables[WORDS_MAX];
-    int argc = words(flags, argv);
-    words(environment, variables);
+    int argc = words(flags, flag_store, argv);
+    words(environment, variable_store, variables);
     *err = (struct error){0};
     return options_read(o, argc, argv, variables, err);
 }

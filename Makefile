@@ -1,0 +1,224 @@
+# berth: folders in, objects out. `make help` lists what can be made.
+#
+# A flavour is one way to compile everything: its objects lie in build/FLAVOUR, the libraries that it is
+# linked with in build/deps/FLAVOUR (deps/build makes them from the archives pinned in deps/pins).
+#   dev        glibc, for daily work and the unit tests     -> build/berth
+#   static     musl, hardened, what the image ships         -> build/static/berth
+#   arm64      the same, compiled across                    -> build/arm64/berth
+#   sanitize   address and undefined-behaviour sanitizers   -> build/sanitize/berth
+# Settings: CC, CFLAGS, LDFLAGS; WERROR=1; SYSTEM_LIBS=1 (the system's libraries, by pkg-config);
+# DEBIAN_MIRROR=; PREFIX, DESTDIR; for `run` PORT=, HOST=, MODELS=; for `test` FUZZ_FILES=.
+
+FLAVOUR ?= dev
+OUT     ?= build/$(FLAVOUR)
+DEPS    ?= build/deps/$(FLAVOUR)
+VERSION := $(shell cat VERSION)
+PREFIX  ?= /usr/local
+
+# Tests of the development build lie where one looks for them.
+ifeq ($(OUT),build/dev)
+BERTH := build/berth
+TESTS := build/tests
+else
+BERTH := $(OUT)/berth
+TESTS := $(OUT)/tests
+endif
+
+# ---- the compiler, by flavour ----------------------------------------------------------------------------
+
+HARDENING = $(shell . deps/hardening; hardening $(MACHINE))
+# The same sources give the same bytes in whatever directory they lie.
+SHIPPED_C  = -Os -ffunction-sections -fdata-sections -ffile-prefix-map=$(CURDIR)=. $(HARDENING)
+SHIPPED_LD = -s -Wl,--gc-sections,-O1,--build-id=none,-z,relro,-z,now,-z,noexecstack,-z,separate-code
+
+MACHINE := $(shell uname -m)
+ifeq ($(FLAVOUR),dev)
+CFLAGS  ?= -O2 -g
+else ifeq ($(FLAVOUR),sanitize)
+CFLAGS  ?= -O1 -g -fno-omit-frame-pointer
+SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined
+else ifeq ($(FLAVOUR),static)
+override CC := deps/musl-cc
+CFLAGS  ?= $(SHIPPED_C)
+LDFLAGS ?= $(SHIPPED_LD)
+else ifeq ($(FLAVOUR),arm64)
+override CC := deps/musl-cc
+MACHINE := aarch64
+export MUSL_TARGET := aarch64
+export MUSL_ROOT := $(CURDIR)/build/deps/arm64-musl
+CFLAGS  ?= $(SHIPPED_C)
+LDFLAGS ?= $(SHIPPED_LD)
+else
+$(error no flavour $(FLAVOUR): dev, static, arm64 or sanitize)
+endif
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+
+WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion $(if $(WERROR),-Werror)
+
+# For packagers. What ships is always linked with the pinned libraries.
+ifeq ($(FLAVOUR)$(SYSTEM_LIBS),dev1)
+SYSTEM := libmicrohttpd >= 1.0.10 jansson >= 2.15.1
+ifneq ($(shell pkg-config --exists '$(SYSTEM)' && echo yes),yes)
+$(error SYSTEM_LIBS=1 needs, by pkg-config: $(SYSTEM))
+endif
+READY       :=
+DEPS_CFLAGS := $(shell pkg-config --cflags '$(SYSTEM)')
+DEPS_LIBS   := $(shell pkg-config --libs '$(SYSTEM)')
+else
+READY       := $(DEPS)/key
+DEPS_CFLAGS := -isystem $(DEPS)/include
+DEPS_LIBS   := $(DEPS)/lib/libmicrohttpd.a $(DEPS)/lib/libjansson.a
+endif
+
+# Numbers must be the same on every CPU: no fast maths, no contraction but where the code says fma.
+ALL  := -std=c17 -D_GNU_SOURCE -Iinclude -MMD -MP -fno-fast-math -ffp-contract=off -pthread $(WARN)
+LIBS := $(DEPS_LIBS) -pthread -lm
+
+# ---- what there is ---------------------------------------------------------------------------------------
+
+OTHER_CPU := $(if $(filter x86_64,$(MACHINE)),%_neon.c,%_avx2.c %_avx512.c)
+SRC   := $(filter-out $(OTHER_CPU),$(sort $(wildcard base/*.c kernels/*.c loaders/*.c engine/*.c server/*.c)))
+OBJ   := $(SRC:%.c=$(OUT)/%.o)
+# What a unit test may link: everything but the program's own main: an archive, it takes what it calls.
+PARTS := $(OUT)/parts.a
+
+# A file test_X.c is a program: build/tests/test_X from unit/, build/tests/http/test_X from http/ and so on.
+# The files beside them that are none are helpers, linked to each.
+programs = $(patsubst tests/$1/%.c,$(TESTS)/$3%,$(sort $(wildcard tests/$1/$2_*.c)))
+helpers  = $(patsubst %.c,$(OUT)/%.o,$(filter-out tests/$1/$2_%,$(sort $(wildcard tests/$1/*.c))))
+UNIT_TESTS  := $(call programs,unit,test)
+FAULT_TESTS := $(call programs,faults,test,faults/)
+FUZZERS     := $(call programs,fuzz,fuzz,fuzz/)
+HTTP_TESTS  := $(call programs,http,test,http/)
+UNIT_HELP   := $(call helpers,unit,test)
+HTTP_HELP   := $(call helpers,http,test)
+BENCHES     := $(patsubst bench/%.c,$(OUT)/bench/%,$(sort $(wildcard bench/bench_*.c)))
+BENCH_HELP  := $(patsubst %.c,$(OUT)/%.o,$(filter-out bench/bench_%,$(sort $(wildcard bench/*.c))))
+
+# ---- the targets -----------------------------------------------------------------------------------------
+
+.DEFAULT_GOAL := all
+.PHONY: all static static-arm64 image size-report bench test tests fuzzers sanitize format install uninstall \
+        clean help run setup FORCE
+
+all: $(BERTH) ## build/berth, for this machine
+
+static: ## build/static/berth: what the image ships, a static program of one file
+	+@$(MAKE) --no-print-directory FLAVOUR=static build/static/berth
+
+static-arm64: ## build/arm64/berth: the same for arm64, compiled across
+	+@$(MAKE) --no-print-directory FLAVOUR=arm64 build/arm64/berth
+
+run: ## installs what is missing, builds, serves MODELS=models.example on 127.0.0.1:8000
+	@scripts/setup build
+	+@$(MAKE) --no-print-directory all
+	@PORT='$(PORT)' HOST='$(HOST)' MODELS='$(MODELS)' scripts/run
+
+test: ## installs what is missing, builds, runs every test there is
+	@scripts/setup build static test
+	+@$(MAKE) --no-print-directory all static tests
+	+@$(MAKE) --no-print-directory FLAVOUR=sanitize fuzzers
+	@tests/run
+
+# Every file compiled and nothing linked, to hear what a compiler says. cmocka is there for glibc alone.
+TEST_OBJ := $(patsubst %.c,$(OUT)/%.o,$(sort $(wildcard tests/*/*.c)))
+$(OUT)/objects: $(OBJ) $(if $(filter dev sanitize,$(FLAVOUR)),$(TEST_OBJ))
+	@touch $@
+
+fuzzers: $(FUZZERS)
+
+tests: $(UNIT_TESTS) $(FAULT_TESTS) $(HTTP_TESTS) $(FUZZERS)
+
+sanitize: ## the tests under the address and undefined-behaviour sanitizers
+	@scripts/setup build test
+	+@$(MAKE) --no-print-directory FLAVOUR=sanitize all tests
+	@tests/run sanitize
+
+image: ## berth:latest, the container image
+	@docker/make-image
+
+size-report: ## the image beside the lesson's, step by step
+	@docker/size-report
+
+bench: ## programs that measure, each against a peer where there is one
+	@scripts/setup build static bench
+	+@$(MAKE) --no-print-directory all static $(BENCHES)
+	@bench/run
+
+format: ## puts the C files into the house's shape
+	clang-format -i $(sort $(wildcard include/berth/*.h */*.[ch] tests/*/*.[ch]))
+
+install: all ## PREFIX=/usr/local, DESTDIR=: the program, its manual page, its licence
+	install -D -m 755 $(BERTH) '$(DESTDIR)$(PREFIX)/bin/berth'
+	install -D -m 644 docs/berth.1 '$(DESTDIR)$(PREFIX)/share/man/man1/berth.1'
+	install -D -m 644 LICENSE '$(DESTDIR)$(PREFIX)/share/doc/berth/LICENSE'
+
+uninstall: ## takes away what install put there
+	rm -f '$(DESTDIR)$(PREFIX)/bin/berth' '$(DESTDIR)$(PREFIX)/share/man/man1/berth.1'
+	rm -rf '$(DESTDIR)$(PREFIX)/share/doc/berth'
+
+setup: ## installs what building and testing need (Debian 12 and 13)
+	@scripts/setup build static test
+
+clean: ## removes what was built; the pinned libraries and the tests' Python stay
+	@[ ! -d build ] || find build -mindepth 1 -maxdepth 1 ! -name deps ! -name 'venv*' -exec rm -rf {} +
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+
+# ---- the rules -------------------------------------------------------------------------------------------
+
+# The libraries: remade when a pin or a setting changes, not when only dates did.
+$(DEPS)/key: deps/pins deps/build deps/musl-cc deps/hardening $(wildcard deps/jansson/*.h)
+	@deps/build $(FLAVOUR)
+	@touch $@
+
+# Objects know the flags that they were made with.
+FLAGS := $(CC) $(ALL) $(CFLAGS) $(SANITIZE) $(DEPS_CFLAGS) $(LDFLAGS) $(VERSION)
+$(OUT)/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(FLAGS)' | cmp -s - $@ || echo '$(FLAGS)' >$@
+
+$(OUT)/server/%.o: DEFINE := -DBERTH_VERSION='"$(VERSION)"'
+$(OUT)/kernels/%_avx2.o: ISA := -mavx2 -mfma -mf16c
+$(OUT)/kernels/%_avx512.o: ISA := -mavx512f -mavx512bw -mavx512vl -mavx512vnni -mfma -mf16c
+
+$(OUT)/%.o: %.c $(OUT)/flags $(READY)
+	@mkdir -p $(@D)
+	$(CC) $(ALL) $(DEPS_CFLAGS) $(CFLAGS) $(SANITIZE) $(DEFINE) $(ISA) -c -o $@ $<
+
+$(PARTS): $(filter-out $(OUT)/server/main.o,$(OBJ))
+	@rm -f $@
+	@ar rcsD $@ $^
+
+$(BERTH): $(OBJ) $(READY)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(SANITIZE) $(LDFLAGS) -o $@ $(OBJ) $(LIBS)
+
+link_test = $(CC) $(CFLAGS) $(SANITIZE) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) -lcmocka $(LIBS)
+
+$(UNIT_TESTS): $(TESTS)/%: $(OUT)/tests/unit/%.o $(UNIT_HELP) $(PARTS)
+	@mkdir -p $(@D)
+	$(link_test)
+
+$(FAULT_TESTS): $(TESTS)/faults/%: $(OUT)/tests/faults/%.o $(UNIT_HELP) $(PARTS)
+	@mkdir -p $(@D)
+	$(link_test)
+
+$(FUZZERS): $(TESTS)/fuzz/%: $(OUT)/tests/fuzz/%.o $(UNIT_HELP) $(PARTS)
+	@mkdir -p $(@D)
+	$(link_test)
+
+# These speak to a running server and link nothing of it.
+$(HTTP_TESTS): $(TESTS)/http/%: $(OUT)/tests/http/%.o $(HTTP_HELP)
+	@mkdir -p $(@D)
+	$(link_test)
+
+$(BENCHES): $(OUT)/bench/%: $(OUT)/bench/%.o $(BENCH_HELP) $(PARTS)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(SANITIZE) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS)
+
+.SECONDARY:
+-include $(shell find $(OUT) -name '*.d' 2>/dev/null)
