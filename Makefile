@@ -28,7 +28,7 @@ endif
 
 HARDENING = $(shell . deps/hardening; hardening $(MACHINE))
 # The same sources give the same bytes in whatever directory they lie.
-SHIPPED_C  = -Os -ffunction-sections -fdata-sections -ffile-prefix-map=$(CURDIR)=. $(HARDENING)
+SHIPPED_C  = -O2 -ffunction-sections -fdata-sections -ffile-prefix-map=$(CURDIR)=. $(HARDENING)
 SHIPPED_LD = -s -Wl,--gc-sections,-O1,--build-id=none,-z,relro,-z,now,-z,noexecstack,-z,separate-code
 
 MACHINE := $(shell uname -m)
@@ -148,12 +148,12 @@ bench: ## programs that measure, each against a peer where there is one
 	@bench/run
 
 format: ## puts the C files into the house's shape
-	clang-format -i $(sort $(wildcard include/berth/*.h */*.[ch] tests/*/*.[ch]))
+	clang-format -i $(sort $(wildcard include/berth/*.h base/*.[ch] kernels/*.[ch] loaders/*.[ch] engine/*.[ch] server/*.[ch] bench/*.[ch] tests/*/*.[ch]))
 
-install: all ## PREFIX=/usr/local, DESTDIR=: the program, its manual page, its licence
+install: all ## PREFIX=/usr/local, DESTDIR=: the program, its manual page, its papers
 	install -D -m 755 $(BERTH) '$(DESTDIR)$(PREFIX)/bin/berth'
 	install -D -m 644 docs/berth.1 '$(DESTDIR)$(PREFIX)/share/man/man1/berth.1'
-	install -D -m 644 LICENSE '$(DESTDIR)$(PREFIX)/share/doc/berth/LICENSE'
+	install -D -m 644 -t '$(DESTDIR)$(PREFIX)/share/doc/berth' LICENSE THIRD-PARTY README.md CHANGELOG.md
 
 uninstall: ## takes away what install put there
 	rm -f '$(DESTDIR)$(PREFIX)/bin/berth' '$(DESTDIR)$(PREFIX)/share/man/man1/berth.1'

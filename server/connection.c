@@ -223,7 +223,7 @@ static bool has_left(const struct pollfd *p)
 
 static void cut_those_who_left(struct connection *const *batch, struct pollfd *polls, nfds_t n)
 {
-    if (poll(polls, n, 0) <= 0)
+    if (n == 0 || poll(polls, n, 0) <= 0)
         return;
     for (nfds_t i = 0; i < n; i++) {
         uint64_t old = atomic_load(&batch[i]->deadline);

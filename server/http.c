@@ -26,6 +26,7 @@
 #include <sys/random.h>
 #include <time.h>
 
+#define FRESH_ID 16
 #define STACK_BYTES (1024 * 1024) /* jansson's parser recurses; musl's default of 128 KiB is too small */
 #define IN_CHUNKS UINT64_MAX /* a body of a size that only its end tells */
 #define STRAY_BODY_MAX 65536 /* drained where no route takes a body */
@@ -56,10 +57,16 @@ struct session {
     struct request request;
     struct reply reply; /* status is 0 until something is decided */
     char id[REQUEST_ID_MAX + 1];
+    bool fresh; /* the id is ours, of FRESH_ID characters */
     char allow[ROUTE_ALLOW_MAX];
     unsigned status;
     size_t sent;
     struct timespec start;
+
+    struct MHD_Response *kept; /* see kept_response */
+    const void *kept_body;
+    const char *kept_type;
+    char *kept_id; /* in the response, FRESH_ID characters */
 };
 
 static double since(const struct timespec *start)
@@ -79,24 +86,25 @@ static bool is_good_id(const char *id)
 }
 
 /* SplitMix64 (Steele, Lea, Flood 2014) over a counter: ids do not repeat and do not count requests for others. */
-static void fresh_id(struct http *h, char out[17])
+static void fresh_id(struct http *h, char out[FRESH_ID + 1])
 {
     static const char digits[] = "0123456789abcdef";
     uint64_t x = atomic_fetch_add_explicit(&h->next_id, UINT64_C(0x9e3779b97f4a7c15), memory_order_relaxed);
     x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
     x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
     x ^= x >> 31;
-    for (int i = 0; i < 16; i++)
+    for (int i = 0; i < FRESH_ID; i++)
         out[i] = digits[x >> (60 - 4 * i) & 15];
-    out[16] = '\0';
+    out[FRESH_ID] = '\0';
 }
 
 static void set_id(struct session *s, const char *given)
 {
-    if (given && is_good_id(given))
-        memcpy(s->id, given, strlen(given) + 1);
-    else
+    s->fresh = !given || !is_good_id(given);
+    if (s->fresh)
         fresh_id(s->http, s->id);
+    else
+        memcpy(s->id, given, strlen(given) + 1);
     s->request.id = s->id;
 }
 
@@ -258,15 +266,55 @@ static struct MHD_Response *make_response(struct session *s)
     if (!response)
         return NULL;
     r->owned = false; /* the response has it now */
-    char seconds[16];
-    snprintf(seconds, sizeof(seconds), "%u", r->retry_after);
     add_header(response, "content-type", r->content_type);
     add_header(response, "x-request-id", s->id);
     add_header(response, "allow", r->allow);
     add_header(response, "location", r->location);
-    add_header(response, "retry-after", r->retry_after ? seconds : NULL);
     add_header(response, "connection", s->closing ? "close" : NULL);
+    if (r->retry_after) {
+        char seconds[16];
+        snprintf(seconds, sizeof(seconds), "%u", r->retry_after);
+        add_header(response, "retry-after", seconds);
+    }
     return response;
+}
+
+static void forget_kept(struct session *s)
+{
+    if (s->kept)
+        MHD_destroy_response(s->kept);
+    s->kept = NULL;
+}
+
+/* The response to a constant reply with nothing special about it. Probes and load balancers ask for the same one
+ * over one connection all day, so the connection keeps it, and only the id in it changes: it is written over the
+ * copy that the response holds, which nothing else reads by now, since the reply before was sent. */
+static struct MHD_Response *kept_response(struct session *s)
+{
+    const struct reply *r = &s->reply;
+    if (s->kept && s->kept_body == r->body && s->kept_type == r->content_type) {
+        memcpy(s->kept_id, s->id, FRESH_ID);
+        return s->kept;
+    }
+    forget_kept(s);
+    struct MHD_Response *response = make_response(s);
+    const char *id = response ? MHD_get_response_header(response, "x-request-id") : NULL;
+    if (!id) {
+        if (response)
+            MHD_destroy_response(response);
+        return NULL;
+    }
+    s->kept = response;
+    s->kept_body = r->body;
+    s->kept_type = r->content_type;
+    s->kept_id = (char *)(uintptr_t)id;
+    return response;
+}
+
+static bool is_plain(const struct session *s)
+{
+    const struct reply *r = &s->reply;
+    return !r->owned && s->fresh && !s->closing && !r->allow && !r->location && !r->retry_after;
 }
 
 static enum MHD_Result answer(struct session *s, struct MHD_Connection *c)
@@ -279,11 +327,12 @@ static enum MHD_Result answer(struct session *s, struct MHD_Connection *c)
     s->status = s->reply.status;
     s->sent = s->reply.size;
     s->closing = s->reply.close || atomic_load_explicit(&server->draining, memory_order_relaxed);
-    struct MHD_Response *response = make_response(s);
+    bool plain = is_plain(s);
+    struct MHD_Response *response = plain ? kept_response(s) : make_response(s);
     enum MHD_Result queued = MHD_NO;
     if (response && connection_enter(s->http->connections, &s->connection, PHASE_WRITE))
         queued = MHD_queue_response(c, s->status, response);
-    if (response)
+    if (response && !plain)
         MHD_destroy_response(response);
     reply_release(&s->reply);
     return queued;
@@ -344,7 +393,8 @@ static enum MHD_Result begin_request(
         refuse(s, 413, "Request Entity Too Large");
     if (s->reply.status && (huge || s->reply.close))
         return answer(s, c);
-    return connection_enter(s->http->connections, &s->connection, PHASE_BODY) ? MHD_YES : MHD_NO;
+    bool in_time = declared == 0 || connection_enter(s->http->connections, &s->connection, PHASE_BODY);
+    return in_time ? MHD_YES : MHD_NO;
 }
 
 static enum MHD_Result on_request(void *context, struct MHD_Connection *c, const char *path,
@@ -411,6 +461,7 @@ static void on_completed(
 
 static void session_free(struct session *s)
 {
+    forget_kept(s);
     free(s->target);
     free(s->body);
     free(s);
