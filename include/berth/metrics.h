@@ -31,7 +31,8 @@ struct metrics {
     atomic_uint_fast64_t connections_accepted, connections_ended[CONNECTION_ENDS];
     atomic_uint_fast64_t connections_open;
     atomic_uint_fast64_t requests_running; /* headers read, reply not yet taken */
-    atomic_uint_fast64_t requests_unread; /* refused by the HTTP parser, or left before their headers were whole */
+    atomic_uint_fast64_t
+        requests_unread; /* refused by the HTTP parser, or left before their headers were whole */
 };
 
 struct route;

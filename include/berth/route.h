@@ -49,7 +49,8 @@ extern const size_t n_routes;
 struct route_match {
     const struct route *route; /* NULL when no row has this method and path */
     struct span rest; /* what "{name}" stands for */
-    char allow[ROUTE_ALLOW_MAX]; /* with no route: the path's methods, "GET, POST"; empty for an unknown path */
+    char allow
+        [ROUTE_ALLOW_MAX]; /* with no route: the path's methods, "GET, POST"; empty for an unknown path */
 };
 
 /* Finds the row for a decoded path (NUL-terminated, without query). */

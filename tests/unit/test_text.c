@@ -74,7 +74,8 @@ static void test_what_is_escaped_is_printable_and_can_be_told_apart(void **state
     assert_string_equal(out, "a\\x0a\\x1b[31m\\x7f");
     text_escape(out, sizeof(out), span_of("\xff\\xff"));
     assert_string_equal(out, "\\xff\\\\xff");
-    text_escape(out, sizeof(out), span_of("a\u202etxt.exe\u2028")); /* a right-to-left override, a line break */
+    text_escape(
+        out, sizeof(out), span_of("a\u202etxt.exe\u2028")); /* a right-to-left override, a line break */
     assert_string_equal(out, "a\\xe2\\x80\\xaetxt.exe\\xe2\\x80\\xa8");
     text_escape(out, sizeof(out), span_of("\xc2\x9b")); /* CSI as a C1 control */
     assert_string_equal(out, "\\xc2\\x9b");
