@@ -226,9 +226,15 @@ static void cut_those_who_left(struct connection *const *batch, struct pollfd *p
     if (n == 0 || poll(polls, n, 0) <= 0)
         return;
     for (nfds_t i = 0; i < n; i++) {
-        uint64_t old = atomic_load(&batch[i]->deadline);
-        if (waits_for_client(batch[i]) && has_left(&polls[i]) && expire(batch[i], old))
-            shutdown(polls[i].fd, SHUT_RDWR);
+        struct connection *c = batch[i];
+        uint64_t now = atomic_load(&c->deadline);
+        if (!waits_for_client(c) || !has_left(&polls[i]))
+            continue;
+        /* Its last request may have been read in this moment and be about to be answered. */
+        if (c->left_at != now)
+            c->left_at = now;
+        else if (expire(c, now))
+            shutdown(c->socket, SHUT_RDWR);
     }
 }
 

@@ -554,6 +554,11 @@ unsigned http_port(const struct http *h)
     return h->listener.port;
 }
 
+const char *http_library_version(void)
+{
+    return MHD_get_version();
+}
+
 void http_tick(struct http *h)
 {
     connections_expire(h->connections);

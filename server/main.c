@@ -5,6 +5,7 @@
  * is up; the other commands unblock them.
  */
 #include "berth/command.h"
+#include "berth/http.h"
 #include "berth/options.h"
 #include "berth/text.h"
 
@@ -14,6 +15,21 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+#include <jansson.h>
+
+#ifdef __clang__
+#define COMPILER "clang"
+#else
+#define COMPILER "gcc"
+#endif
+#if defined(__x86_64__)
+#define MACHINE "x86-64"
+#elif defined(__aarch64__)
+#define MACHINE "arm64"
+#else
+#define MACHINE "another processor"
+#endif
 
 static int cmd_version(int argc, char **argv);
 static int cmd_help(int argc, char **argv);
@@ -49,6 +65,8 @@ static int cmd_version(int argc, char **argv)
     (void)argc;
     (void)argv;
     puts("berth " BERTH_VERSION);
+    printf("libmicrohttpd %s, jansson %s, %s %s, %s\n", http_library_version(), jansson_version_str(),
+        COMPILER, __VERSION__, MACHINE);
     return finish_output();
 }
 

@@ -32,6 +32,7 @@ struct connection {
     int socket;
     unsigned char address[16];
     unsigned refuse; /* 0, or the status that every request on it gets (503, 429), but for probes */
+    uint64_t left_at; /* the deadline that it had when the client was first seen to have left */
     _Atomic uint64_t deadline; /* phase in the low 3 bits, milliseconds of the monotonic clock above */
 };
 
@@ -52,8 +53,8 @@ bool connection_enter(struct connections *all, struct connection *c, enum phase 
  * needs no escapes in JSON. */
 void connection_say(const struct connection *c, const char *status, const char *detail);
 
-/* Cuts every connection that is past its deadline, or whose client has left while it was to send something. Call it
- * some times a second. */
+/* Cuts every connection that is past its deadline, or whose client was seen to have left, while it was to send
+ * something, in this call and the one before. Call it some times a second. */
 void connections_expire(struct connections *all);
 
 #endif

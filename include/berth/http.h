@@ -19,6 +19,8 @@ bool http_start(struct http *h, struct error *err);
 const char *http_address(const struct http *h); /* "127.0.0.1:8000" */
 unsigned http_port(const struct http *h);
 
+const char *http_library_version(void); /* of libmicrohttpd, as linked */
+
 /* Cuts connections that are late. Call some times a second. */
 void http_tick(struct http *h);
 

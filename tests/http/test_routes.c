@@ -1,0 +1,784 @@
+/* test_routes.c - every route, asked rightly and wrongly, against the bytes that it promises.
+ *
+ * One server serves them all: a volume with a raw file, a GGUF file and a nested id. The last test stops it,
+ * so that whatever any request did to it counts.
+ */
+#include "harness.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define JSON_TYPE "application/json"
+#define NOT_FOUND "{\"detail\":\"Not Found\"}"
+#define NOT_ALLOWED "{\"detail\":\"Method Not Allowed\"}"
+#define LOCATION(path) "http://berth.test" path
+
+static struct server *server;
+
+struct exchange {
+    const char *method;
+    const char *target;
+    int status;
+    const char *type; /* NULL: JSON, but not looked at in a redirect */
+    const char *body; /* NULL: not looked at */
+    const char *allow; /* NULL: the header is absent */
+    const char *location; /* NULL: the header is absent */
+};
+
+static void assert_header(
+    const struct exchange *row, const struct answer *a, const char *name, const char *value)
+{
+    const char *got = answer_header(a, name);
+    if ((got == NULL) != (value == NULL) || (got && strcmp(got, value) != 0))
+        fail_msg("%s %s: %s is \"%s\", not \"%s\"", row->method, row->target, name, got ? got : "(absent)",
+            value ? value : "(absent)");
+}
+
+static void assert_exchange(const struct exchange *row)
+{
+    struct answer a = server_request(server, row->method, row->target, NULL);
+    if (a.status != row->status)
+        fail_msg("%s %s: %d, not %d: %s", row->method, row->target, a.status, row->status, a.body);
+    if (row->status != 307)
+        assert_header(row, &a, "content-type", row->type ? row->type : JSON_TYPE);
+    if (row->body && strcmp(a.body, row->body) != 0)
+        fail_msg("%s %s: the body is \"%s\", not \"%s\"", row->method, row->target, a.body, row->body);
+    assert_header(row, &a, "allow", row->allow);
+    assert_header(row, &a, "location", row->location);
+    answer_release(&a);
+}
+
+static void assert_exchanges(const struct exchange *rows, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        assert_exchange(&rows[i]);
+}
+
+#define ASSERT_EXCHANGES(rows) assert_exchanges(rows, sizeof(rows) / sizeof(*(rows)))
+
+static void test_the_plain_routes_answer_their_exact_bytes(void **state)
+{
+    /* clang-format off */
+    static const struct exchange rows[] = {
+        {.method = "GET", .target = "/", .status = 200,
+         .body = "{\"message\":\"Model loaded from volume mount\"}"},
+        {.method = "GET", .target = "/health", .status = 200, .body = "{\"status\":\"healthy\"}"},
+        {.method = "GET", .target = "/livez", .status = 200, .body = "{\"status\":\"alive\"}"},
+        {.method = "GET", .target = "/readyz", .status = 200, .body = "{\"status\":\"ready\"}"},
+        {.method = "GET", .target = "/v2/health/live", .status = 200, .body = "{\"live\":true}"},
+        {.method = "GET", .target = "/v2/health/ready", .status = 200, .body = "{\"ready\":true}"},
+        {.method = "GET", .target = "/metrics", .status = 200,
+         .type = "text/plain; version=0.0.4; charset=utf-8"},
+        {.method = "GET", .target = "/openapi.json", .status = 200},
+        {.method = "GET", .target = "/docs", .status = 200, .type = "text/html; charset=utf-8"},
+        {.method = "GET", .target = "/redoc", .status = 200, .type = "text/html; charset=utf-8"},
+        {.method = "GET", .target = "/v1/models", .status = 200},
+        {.method = "GET", .target = "/health?a=b&c=/../d", .status = 200, .body = "{\"status\":\"healthy\"}"},
+        {.method = "GET", .target = "/health?", .status = 200, .body = "{\"status\":\"healthy\"}"},
+        {.method = "GET", .target = "/?x", .status = 200,
+         .body = "{\"message\":\"Model loaded from volume mount\"}"},
+    };
+    /* clang-format on */
+    (void)state;
+    ASSERT_EXCHANGES(rows);
+}
+
+static void test_an_empty_volume_says_hello_from_docker(void **state)
+{
+    (void)state;
+    struct server *empty = server_start(&(struct setup){0});
+    struct answer a = server_get(empty, "/");
+    assert_int_equal(a.status, 200);
+    assert_string_equal(a.body, "{\"message\":\"Hello from Docker!\"}");
+    answer_release(&a);
+    a = server_get(empty, "/v1/models");
+    assert_string_equal(a.body, "{\"object\":\"list\",\"data\":[]}");
+    answer_release(&a);
+    server_stop(empty);
+}
+
+static void test_an_unknown_path_is_not_found_in_fastapis_words(void **state)
+{
+    /* clang-format off */
+    static const struct exchange rows[] = {
+        {.method = "GET", .target = "/nope", .status = 404, .body = NOT_FOUND},
+        {.method = "POST", .target = "/nope", .status = 404, .body = NOT_FOUND},
+        {.method = "DELETE", .target = "/nope", .status = 404, .body = NOT_FOUND},
+        {.method = "OPTIONS", .target = "/nope", .status = 404, .body = NOT_FOUND},
+        {.method = "HEAD", .target = "/nope", .status = 404, .body = ""},
+        {.method = "GET", .target = "//", .status = 404, .body = NOT_FOUND},
+        {.method = "GET", .target = "//health", .status = 404, .body = NOT_FOUND},
+        {.method = "GET", .target = "/HEALTH", .status = 404, .body = NOT_FOUND},
+        {.method = "GET", .target = "/health/x", .status = 404, .body = NOT_FOUND},
+        {.method = "GET", .target = "/healthy", .status = 404, .body = NOT_FOUND},
+        {.method = "GET", .target = "/healt", .status = 404, .body = NOT_FOUND},
+        {.method = "GET", .target = "/nope/", .status = 404, .body = NOT_FOUND},
+        {.method = "GET", .target = "/../health", .status = 404, .body = NOT_FOUND},
+        {.method = "GET", .target = "/./health", .status = 404, .body = NOT_FOUND},
+        {.method = "GET", .target = "/v1", .status = 404},
+        {.method = "GET", .target = "/favicon.ico", .status = 404, .body = NOT_FOUND},
+    };
+    /* clang-format on */
+    (void)state;
+    ASSERT_EXCHANGES(rows);
+}
+
+static void test_a_wrong_method_is_refused_and_told_what_is_allowed(void **state)
+{
+    /* clang-format off */
+    static const struct exchange rows[] = {
+        {.method = "POST", .target = "/", .status = 405, .body = NOT_ALLOWED, .allow = "GET"},
+        {.method = "POST", .target = "/health", .status = 405, .body = NOT_ALLOWED, .allow = "GET"},
+        {.method = "PUT", .target = "/health", .status = 405, .body = NOT_ALLOWED, .allow = "GET"},
+        {.method = "DELETE", .target = "/health", .status = 405, .body = NOT_ALLOWED, .allow = "GET"},
+        {.method = "PATCH", .target = "/health", .status = 405, .body = NOT_ALLOWED, .allow = "GET"},
+        {.method = "OPTIONS", .target = "/health", .status = 405, .body = NOT_ALLOWED, .allow = "GET"},
+        {.method = "TRACE", .target = "/health", .status = 405, .body = NOT_ALLOWED, .allow = "GET"},
+        {.method = "HEAD", .target = "/", .status = 405, .body = "", .allow = "GET"},
+        {.method = "HEAD", .target = "/health", .status = 405, .body = "", .allow = "GET"},
+        {.method = "OPTIONS", .target = "/", .status = 405, .body = NOT_ALLOWED, .allow = "GET"},
+        {.method = "POST", .target = "/livez", .status = 405, .body = NOT_ALLOWED, .allow = "GET"},
+        {.method = "POST", .target = "/metrics", .status = 405, .body = NOT_ALLOWED, .allow = "GET"},
+        {.method = "POST", .target = "/v1/models", .status = 405, .allow = "GET"},
+        {.method = "DELETE", .target = "/v1/models/tiny", .status = 405, .allow = "GET"},
+        {.method = "POST", .target = "/v2/health/live", .status = 405, .allow = "GET"},
+    };
+    /* clang-format on */
+    (void)state;
+    ASSERT_EXCHANGES(rows);
+}
+
+static void test_a_method_that_is_none_of_http_is_not_implemented(void **state)
+{
+    /* clang-format off */
+    static const struct exchange rows[] = {
+        {.method = "get", .target = "/health", .status = 501},
+        {.method = "BREW", .target = "/", .status = 501},
+        {.method = "PROPFIND", .target = "/nope", .status = 501},
+    };
+    /* clang-format on */
+    (void)state;
+    ASSERT_EXCHANGES(rows);
+}
+
+static void test_a_slash_too_many_is_redirected_whatever_the_method(void **state)
+{
+    /* clang-format off */
+    static const struct exchange rows[] = {
+        {.method = "GET", .target = "/health/", .status = 307, .body = "", .location = LOCATION("/health")},
+        {.method = "POST", .target = "/health/", .status = 307, .body = "", .location = LOCATION("/health")},
+        {.method = "HEAD", .target = "/health/", .status = 307, .body = "", .location = LOCATION("/health")},
+        {.method = "OPTIONS", .target = "/health/", .status = 307, .body = "",
+         .location = LOCATION("/health")},
+        {.method = "GET", .target = "/health//", .status = 307, .body = "", .location = LOCATION("/health")},
+        {.method = "GET", .target = "/health/?a=b", .status = 307, .body = "",
+         .location = LOCATION("/health?a=b")},
+        {.method = "GET", .target = "/health/?a=%20b&c=/", .status = 307, .body = "",
+         .location = LOCATION("/health?a=%20b&c=/")},
+        {.method = "GET", .target = "/v1/models/", .status = 307, .body = "",
+         .location = LOCATION("/v1/models")},
+        {.method = "GET", .target = "/v2/health/live/", .status = 307, .body = "",
+         .location = LOCATION("/v2/health/live")},
+    };
+    /* clang-format on */
+    (void)state;
+    ASSERT_EXCHANGES(rows);
+}
+
+static void test_a_percent_encoded_path_is_the_same_path(void **state)
+{
+    /* clang-format off */
+    static const struct exchange rows[] = {
+        {.method = "GET", .target = "/%68ealth", .status = 200, .body = "{\"status\":\"healthy\"}"},
+        {.method = "GET", .target = "/heal%74h", .status = 200, .body = "{\"status\":\"healthy\"}"},
+        {.method = "GET", .target = "/%48ealth", .status = 404, .body = NOT_FOUND},
+        {.method = "GET", .target = "/v1/%6dodels", .status = 200},
+        {.method = "GET", .target = "/v1/models/nest/deep/model", .status = 200},
+        {.method = "GET", .target = "/v1/models/nest%2Fdeep%2fmodel", .status = 200},
+        {.method = "GET", .target = "/v1/models/nest%2fdeep/m%6fdel", .status = 200},
+        {.method = "GET", .target = "/v1/models/nest%252Fdeep%252Fmodel", .status = 404},
+        {.method = "GET", .target = "/v1/models/nest/deep", .status = 404},
+    };
+    /* clang-format on */
+    (void)state;
+    ASSERT_EXCHANGES(rows);
+}
+
+/* ---- errors in their dialects ---- */
+
+static void assert_openai_error(const char *method, const char *target, int status, const char *code)
+{
+    struct answer a = server_request(server, method, target, NULL);
+    assert_int_equal(a.status, status);
+    json_t *body = answer_json(&a), *error = json_object_get(body, "error");
+    assert_int_equal(json_object_size(body), 1);
+    assert_int_equal(json_object_size(error), 4);
+    assert_true(json_string_length(json_object_get(error, "message")) > 0);
+    assert_true(json_string_length(json_object_get(error, "type")) > 0);
+    json_t *param = json_object_get(error, "param"), *got = json_object_get(error, "code");
+    assert_true(json_is_null(param) || json_is_string(param));
+    assert_true(json_is_null(got) || json_is_string(got));
+    if (code)
+        assert_string_equal(json_string_value(got), code);
+    json_decref(body);
+    answer_release(&a);
+}
+
+static void test_errors_under_v1_are_openais(void **state)
+{
+    (void)state;
+    assert_openai_error("GET", "/v1/models/none", 404, "model_not_found");
+    assert_openai_error("GET", "/v1/models/none/at/all", 404, "model_not_found");
+    assert_openai_error("GET", "/v1/nope", 404, NULL);
+    assert_openai_error("GET", "/v1/", 404, NULL);
+    assert_openai_error("POST", "/v1/models", 405, NULL);
+    assert_openai_error("POST", "/v1/models/tiny", 405, NULL);
+    assert_openai_error("POST", "/v1/chat/completions", 404, NULL);
+}
+
+static void test_the_unknown_model_is_named_in_the_message(void **state)
+{
+    (void)state;
+    struct answer a = server_get(server, "/v1/models/no%22such%0amodel");
+    assert_int_equal(a.status, 404);
+    json_t *body = answer_json(&a), *error = json_object_get(body, "error");
+    assert_non_null(strstr(json_string_value(json_object_get(error, "message")), "no\"such"));
+    assert_string_equal(json_string_value(json_object_get(error, "type")), "invalid_request_error");
+    json_decref(body);
+    answer_release(&a);
+}
+
+static void test_errors_under_v2_are_one_sentence(void **state)
+{
+    /* clang-format off */
+    static const struct exchange rows[] = {
+        {.method = "GET", .target = "/v2/nope", .status = 404},
+        {.method = "POST", .target = "/v2/health/ready", .status = 405, .allow = "GET"},
+        {.method = "GET", .target = "/v2/", .status = 404},
+    };
+    /* clang-format on */
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        assert_exchange(&rows[i]);
+        struct answer a = server_request(server, rows[i].method, rows[i].target, NULL);
+        json_t *body = answer_json(&a);
+        assert_int_equal(json_object_size(body), 1);
+        assert_true(json_string_length(json_object_get(body, "error")) > 0);
+        json_decref(body);
+        answer_release(&a);
+    }
+}
+
+/* ---- the list of models ---- */
+
+static void assert_text(const json_t *object, const char *member, const char *value)
+{
+    const char *got = json_string_value(json_object_get(object, member));
+    if (!got || strcmp(got, value) != 0)
+        fail_msg("%s is %s, not %s", member, got ? got : "no string", value);
+}
+
+static void assert_whole(const json_t *object, const char *member)
+{
+    if (!json_is_integer(json_object_get(object, member)))
+        fail_msg("%s is no whole number", member);
+}
+
+static void assert_present(const json_t *object, const char *const *members)
+{
+    for (; *members; members++)
+        if (!json_object_get(object, *members))
+            fail_msg("%s is missing", *members);
+}
+
+static void test_a_model_is_described_in_openais_shape_and_berths(void **state)
+{
+    static const char *const members[] = {"state", "reason", "kind", "format", "architecture", "quantization",
+        "parameters", "context", "version", "path", "files", "bytes_mapped", "bytes_resident", "load_seconds",
+        NULL};
+    (void)state;
+    json_t *model = server_json(server, "/v1/models/tiny"), *own = json_object_get(model, "berth");
+    assert_text(model, "id", "tiny");
+    assert_text(model, "object", "model");
+    assert_text(model, "owned_by", "berth");
+    assert_whole(model, "created");
+    assert_true(json_integer_value(json_object_get(model, "created")) > 1600000000);
+    assert_present(own, members);
+    assert_text(own, "state", "mapped");
+    assert_text(own, "format", "gguf");
+    assert_text(own, "architecture", "llama");
+    assert_true(json_is_null(json_object_get(own, "reason")));
+    assert_whole(own, "bytes_mapped");
+    assert_whole(own, "bytes_resident");
+    assert_true(json_is_number(json_object_get(own, "load_seconds")));
+    json_decref(model);
+}
+
+static void test_a_raw_file_claims_nothing_that_it_does_not_know(void **state)
+{
+    static const char *const unknown[] = {
+        "reason", "kind", "architecture", "quantization", "parameters", "context"};
+    (void)state;
+    json_t *model = server_json(server, "/v1/models/model"), *own = json_object_get(model, "berth");
+    assert_text(own, "state", "mapped");
+    assert_text(own, "format", "raw");
+    for (size_t i = 0; i < sizeof(unknown) / sizeof(*unknown); i++)
+        if (!json_is_null(json_object_get(own, unknown[i])))
+            fail_msg("%s of a raw file is not null", unknown[i]);
+    assert_int_equal(json_integer_value(json_object_get(own, "bytes_mapped")), 5000);
+    json_decref(model);
+}
+
+static void test_the_list_holds_what_each_model_says_of_itself(void **state)
+{
+    (void)state;
+    struct answer a = server_get(server, "/v1/models");
+    json_t *list = answer_json(&a), *data = json_object_get(list, "data"), *model;
+    size_t i;
+    assert_text(list, "object", "list");
+    assert_int_equal(json_array_size(data), 4);
+    json_array_foreach(data, i, model)
+    {
+        const char *id = json_string_value(json_object_get(model, "id"));
+        json_t *alone = server_json(server, text_of("/v1/models/%s", id));
+        json_object_del(json_object_get(alone, "berth"), "bytes_resident"); /* may move in between */
+        json_object_del(json_object_get(model, "berth"), "bytes_resident");
+        assert_true(json_equal(model, alone));
+        json_decref(alone);
+    }
+    json_decref(list);
+    answer_release(&a);
+}
+
+static void test_models_that_can_answer_come_first(void **state)
+{
+    (void)state;
+    struct answer a = server_get(server, "/v1/models");
+    json_t *list = answer_json(&a), *data = json_object_get(list, "data");
+    json_t *last = json_array_get(data, json_array_size(data) - 1);
+    assert_text(last, "id", "a-bad-one");
+    assert_text(json_object_get(last, "berth"), "state", "failed");
+    json_decref(list);
+    answer_release(&a);
+}
+
+/* ---- openapi and docs ---- */
+
+static void test_openapi_describes_every_route(void **state)
+{
+    static const char *const paths[] = {"/", "/health", "/livez", "/readyz", "/v2/health/live",
+        "/v2/health/ready", "/metrics", "/openapi.json", "/docs", "/redoc", "/v1/models", "/v1/models/{id}",
+        NULL};
+    (void)state;
+    struct answer a = server_get(server, "/openapi.json");
+    json_t *api = answer_json(&a), *routes = json_object_get(api, "paths");
+    assert_int_equal(strncmp(json_string_value(json_object_get(api, "openapi")), "3.1", 3), 0);
+    assert_present(routes, paths);
+    assert_int_equal(json_object_size(routes), sizeof(paths) / sizeof(*paths) - 1);
+    const char *path;
+    json_t *route;
+    json_object_foreach(routes, path, route)
+    {
+        json_t *get = json_object_get(route, "get");
+        if (json_string_length(json_object_get(get, "summary")) == 0 || !json_object_get(get, "responses"))
+            fail_msg("%s is described without a summary or responses", path);
+    }
+    json_decref(api);
+    answer_release(&a);
+}
+
+/* Fails on an attribute of `page` that would make a browser fetch something from another place. */
+static void assert_fetches_nothing(const char *page)
+{
+    assert_null(strcasestr(page, " src="));
+    assert_null(strcasestr(page, "@import"));
+    assert_null(strcasestr(page, "url("));
+    assert_null(strcasestr(page, "<iframe"));
+    for (const char *at = strcasestr(page, "href=\""); at; at = strcasestr(at + 1, "href=\""))
+        if (strncmp(at + 6, "//", 2) == 0 || memchr(at + 6, ':', strcspn(at + 6, "\"")))
+            fail_msg("a link leads away: %.80s", at);
+}
+
+static void test_the_pages_name_every_route_and_fetch_nothing_from_elsewhere(void **state)
+{
+    static const char *const pages[] = {"/docs", "/redoc"};
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct answer a = server_get(server, pages[i]);
+        assert_non_null(strcasestr(a.body, "<!doctype html>"));
+        assert_non_null(strstr(a.body, "/v2/health/ready"));
+        assert_non_null(strstr(a.body, "/v1/models/{id}"));
+        assert_fetches_nothing(a.body);
+        answer_release(&a);
+    }
+}
+
+/* ---- request ids ---- */
+
+static void assert_id(const char *sent, bool echoed)
+{
+    const char *header = sent ? text_of("X-Request-Id: %s\r\n", sent) : NULL;
+    struct answer a = server_request(server, "GET", "/nope", header);
+    const char *got = answer_header(&a, "x-request-id");
+    if (!got || strlen(got) == 0 || strlen(got) > 128)
+        fail_msg("an id of %s for %s", got ? got : "nothing", sent ? sent : "none");
+    if (sent && (strcmp(got, sent) == 0) != echoed)
+        fail_msg("sent the id %s, got %s", sent, got);
+    for (const char *c = got; *c; c++)
+        assert_true(isalnum((unsigned char)*c) || strchr("._:/+=@-", *c));
+    answer_release(&a);
+}
+
+static void test_a_harmless_request_id_comes_back_and_another_is_replaced(void **state)
+{
+    (void)state;
+    assert_id("abc-123", true);
+    assert_id("AZaz09._:/+=@-", true);
+    assert_id("x", true);
+    char longest[130];
+    memset(longest, 'a', sizeof(longest));
+    longest[128] = '\0';
+    assert_id(longest, true);
+    longest[128] = 'a';
+    longest[129] = '\0';
+    assert_id(longest, false);
+    assert_id("two words", false);
+    assert_id("quote\"d", false);
+    assert_id("<script>", false);
+    assert_id("caf\xc3\xa9", false);
+    assert_id("", false);
+    assert_id(NULL, false);
+}
+
+static void test_fresh_request_ids_are_all_different_and_on_every_route(void **state)
+{
+    static const char *const targets[] = {"/", "/health", "/nope", "/health/", "/v1/models",
+        "/v1/models/none", "/metrics", "/docs", "/livez", "/v2/nope", "/openapi.json", "/readyz"};
+    enum { N = sizeof(targets) / sizeof(*targets) };
+    const char *ids[N];
+    (void)state;
+    for (size_t i = 0; i < N; i++) {
+        struct answer a = server_get(server, targets[i]);
+        const char *id = answer_header(&a, "x-request-id");
+        if (!id)
+            fail_msg("%s answers without an id", targets[i]);
+        ids[i] = text_of("%s", id);
+        for (size_t j = 0; j < i; j++)
+            assert_string_not_equal(ids[i], ids[j]);
+        answer_release(&a);
+    }
+}
+
+static void test_the_log_has_a_requests_id_and_what_came_of_it(void **state)
+{
+    (void)state;
+    struct answer a =
+        server_request(server, "GET", "/v1/models/none?secret=1", "X-Request-Id: find-me-123\r\n");
+    char *line = server_wait_log(server, "find-me-123");
+    json_t *fields = json_loads(line, 0, NULL);
+    assert_text(fields, "message", "request");
+    assert_text(fields, "method", "GET");
+    assert_text(fields, "id", "find-me-123");
+    assert_non_null(strstr(json_string_value(json_object_get(fields, "path")), "/v1/models/none"));
+    assert_int_equal(json_integer_value(json_object_get(fields, "status")), 404);
+    assert_int_equal(json_integer_value(json_object_get(fields, "bytes")), a.body_size);
+    assert_true(json_is_number(json_object_get(fields, "seconds")));
+    assert_null(strstr(line, "secret"));
+    json_decref(fields);
+    free(line);
+    answer_release(&a);
+}
+
+static void test_probes_leave_no_line_in_the_log(void **state)
+{
+    static const char *const probes[] = {
+        "/health", "/livez", "/readyz", "/v2/health/live", "/v2/health/ready", "/metrics"};
+    (void)state;
+    for (size_t i = 0; i < sizeof(probes) / sizeof(*probes); i++) {
+        struct answer a = server_request(server, "GET", probes[i], text_of("X-Request-Id: probe-%zu\r\n", i));
+        assert_int_equal(a.status, 200);
+        answer_release(&a);
+    }
+    struct answer a = server_request(server, "GET", "/nope", "X-Request-Id: after-the-probes\r\n");
+    free(server_wait_log(server, "after-the-probes"));
+    assert_false(server_logged(server, "\"probe-"));
+    answer_release(&a);
+}
+
+/* ---- metrics: an own reading of the exposition format ---- */
+
+struct sample {
+    char series[512]; /* name and labels, as printed */
+    char family[128]; /* of the TYPE line in force */
+    char kind[16];
+    double value;
+};
+
+static struct sample samples[4096];
+static size_t n_samples;
+
+static size_t name_length(const char *at)
+{
+    size_t n = 0;
+    while (isalnum((unsigned char)at[n]) || at[n] == '_' || at[n] == ':')
+        n++;
+    return n && !isdigit((unsigned char)at[0]) ? n : 0;
+}
+
+/* The end of {name="value",...} at `at`, which may be absent; NULL when it is malformed. */
+static const char *after_labels(const char *at)
+{
+    if (*at != '{')
+        return at;
+    do {
+        at++;
+        size_t n = name_length(at);
+        if (n == 0 || strncmp(at + n, "=\"", 2) != 0)
+            return NULL;
+        for (at += n + 2; *at && *at != '"'; at++)
+            if (*at == '\\' && (*++at == '\0' || !strchr("\\\"n", *at)))
+                return NULL;
+        at += *at == '"';
+    } while (*at == ',');
+    return *at == '}' ? at + 1 : NULL;
+}
+
+static void read_sample(const char *line, const char *family, const char *kind)
+{
+    struct sample *s = &samples[n_samples++];
+    size_t n = name_length(line);
+    const char *end = n ? after_labels(line + n) : NULL;
+    char *after = NULL;
+    if (!end || *end != ' ' || (size_t)(end - line) >= sizeof(s->series) || n_samples == 4096)
+        fail_msg("not a sample: %s", line);
+    snprintf(s->series, sizeof(s->series), "%.*s", (int)(end - line), line);
+    snprintf(s->family, sizeof(s->family), "%s", family);
+    snprintf(s->kind, sizeof(s->kind), "%s", kind);
+    s->value = strtod(end + 1, &after);
+    if (after == end + 1 || *after != '\0')
+        fail_msg("not a number: %s", line);
+    if (strncmp(line, family, strlen(family)) != 0)
+        fail_msg("a sample outside its family %s: %s", family, line);
+    for (struct sample *other = samples; other < s; other++)
+        if (strcmp(other->series, s->series) == 0)
+            fail_msg("a series printed twice: %s", line);
+}
+
+static bool is_kind(const char *kind)
+{
+    return strcmp(kind, "counter") == 0 || strcmp(kind, "gauge") == 0 || strcmp(kind, "histogram") == 0;
+}
+
+/* Reads /metrics into `samples` and checks the format on the way. */
+static void read_metrics(void)
+{
+    struct answer a = server_get(server, "/metrics");
+    char family[128] = "", kind[16] = "", *rest = a.body;
+    assert_true(a.body_size > 0 && a.body[a.body_size - 1] == '\n');
+    n_samples = 0;
+    for (char *line = strsep(&rest, "\n"); rest; line = strsep(&rest, "\n")) {
+        if (strncmp(line, "# TYPE ", 7) == 0) {
+            char next[128] = "";
+            assert_int_equal(sscanf(line, "# TYPE %127s %15s", next, kind), 2);
+            assert_true(is_kind(kind));
+            for (size_t i = 0; i < n_samples; i++)
+                assert_string_not_equal(samples[i].family, next);
+            memcpy(family, next, sizeof(family));
+        } else if (strncmp(line, "# HELP ", 7) != 0) {
+            assert_true(family[0] != '\0');
+            read_sample(line, family, kind);
+        }
+    }
+    answer_release(&a);
+}
+
+/* The sum of all counters whose series has both words in quotes. */
+static double counted(const char *route, const char *code)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n_samples; i++)
+        if (strcmp(samples[i].kind, "counter") == 0 && strstr(samples[i].series, text_of("\"%s\"", route)) &&
+            strstr(samples[i].series, text_of("\"%s\"", code)))
+            sum += samples[i].value;
+    return sum;
+}
+
+static void test_metrics_are_valid_and_describe_the_process(void **state)
+{
+    static const char *const families[] = {"process_start_time_seconds", "process_resident_memory_bytes",
+        "process_open_fds", "process_cpu_seconds_total"};
+    (void)state;
+    read_metrics();
+    assert_true(n_samples > 10);
+    for (size_t i = 0; i < sizeof(families) / sizeof(*families); i++) {
+        bool there = false;
+        for (size_t j = 0; j < n_samples; j++)
+            there |= strcmp(samples[j].family, families[i]) == 0;
+        if (!there)
+            fail_msg("%s is missing", families[i]);
+    }
+}
+
+static void test_requests_are_counted_by_route_and_code(void **state)
+{
+    (void)state;
+    read_metrics();
+    double before = counted("/v1/models", "200"), missed = counted("/v1/models/{id}", "404");
+    for (int i = 0; i < 5; i++) {
+        struct answer a = server_get(server, "/v1/models");
+        answer_release(&a);
+        a = server_get(server, text_of("/v1/models/none-%d", i));
+        answer_release(&a);
+    }
+    read_metrics();
+    assert_true(counted("/v1/models", "200") == before + 5);
+    assert_true(counted("/v1/models/{id}", "404") == missed + 5);
+}
+
+static void test_paths_of_strangers_make_no_new_series(void **state)
+{
+    (void)state;
+    struct answer a = server_get(server, "/warm-up");
+    answer_release(&a);
+    read_metrics();
+    size_t before = n_samples;
+    for (int i = 0; i < 20; i++) {
+        a = server_get(server, text_of("/stranger-%d", i));
+        answer_release(&a);
+    }
+    read_metrics();
+    assert_int_equal(n_samples, before);
+    for (size_t i = 0; i < n_samples; i++)
+        assert_null(strstr(samples[i].series, "stranger"));
+}
+
+/* The labels of a bucket without `le`, to tell histograms apart. */
+static void without_le(char *out, size_t size, const char *series)
+{
+    const char *le = strstr(series, "le=\"");
+    const char *end = strchr(le + 4, '"') + 1;
+    snprintf(out, size, "%.*s%s", (int)(le - series), series, end);
+}
+
+static void test_histograms_add_up(void **state)
+{
+    (void)state;
+    read_metrics();
+    size_t wholes = 0;
+    for (size_t i = 0; i < n_samples; i++) {
+        const struct sample *s = &samples[i];
+        if (strcmp(s->kind, "histogram") != 0 || !strstr(s->series, "_bucket{"))
+            continue;
+        char labels[512], next[512];
+        without_le(labels, sizeof(labels), s->series);
+        if (!strstr(s->series, "le=\"+Inf\"")) {
+            without_le(next, sizeof(next), s[1].series);
+            assert_string_equal(labels, next);
+            assert_true(s[1].value >= s->value);
+            continue;
+        }
+        /* After the last bucket come the sum and the count, which the last bucket equals. */
+        bool found = false;
+        for (size_t j = i + 1; j < n_samples && j <= i + 2; j++)
+            if (strstr(samples[j].series, "_count")) {
+                assert_true(samples[j].value == s->value);
+                found = true;
+            }
+        assert_true(found);
+        wholes++;
+    }
+    assert_true(wholes > 0);
+}
+
+/* ---- bodies ---- */
+
+static void test_a_body_that_nobody_asked_for_changes_nothing(void **state)
+{
+    static const char *const requests[] = {
+        "GET /health HTTP/1.1\r\nHost: x\r\nContent-Length: 11\r\n\r\nhello world",
+        "GET /health HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nb\r\nhello world\r\n0\r\n\r\n",
+        "GET /health HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 0\r\n\r\n",
+    };
+    struct wire w;
+    struct answer a;
+    (void)state;
+    wire_open(&w, server);
+    for (size_t i = 0; i < sizeof(requests) / sizeof(*requests); i++) {
+        assert_true(wire_say(&w, requests[i]));
+        assert_true(wire_answer(&w, &a, false, WAIT_MS));
+        assert_int_equal(a.status, 200);
+        assert_string_equal(a.body, "{\"status\":\"healthy\"}");
+        answer_release(&a);
+    }
+    wire_close(&w);
+}
+
+static void test_a_client_that_expects_to_be_asked_for_its_body_is_asked(void **state)
+{
+    struct wire w;
+    struct answer a;
+    (void)state;
+    wire_open(&w, server);
+    wire_say(&w, "POST /nope HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n");
+    wire_say(&w, "hello");
+    assert_true(wire_answer(&w, &a, false, WAIT_MS));
+    assert_int_equal(a.status, 404);
+    answer_release(&a);
+    wire_close(&w);
+}
+
+static void test_the_server_ends_cleanly_after_all_that(void **state)
+{
+    (void)state;
+    server_stop(server);
+    server = NULL;
+}
+
+static int begin(void **state)
+{
+    (void)state;
+    const char *dir = temp_dir();
+    write_file(dir, "model.bin", NULL, 5000);
+    write_gguf(dir, "tiny.gguf");
+    write_gguf(dir, "nest/deep/model.gguf");
+    write_file(dir, "a-bad-one.gguf", "GGUF\x03\0\0\0cut", 11);
+    server = server_start(&(struct setup){.models = dir});
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_the_plain_routes_answer_their_exact_bytes),
+        cmocka_unit_test(test_an_empty_volume_says_hello_from_docker),
+        cmocka_unit_test(test_an_unknown_path_is_not_found_in_fastapis_words),
+        cmocka_unit_test(test_a_wrong_method_is_refused_and_told_what_is_allowed),
+        cmocka_unit_test(test_a_method_that_is_none_of_http_is_not_implemented),
+        cmocka_unit_test(test_a_slash_too_many_is_redirected_whatever_the_method),
+        cmocka_unit_test(test_a_percent_encoded_path_is_the_same_path),
+        cmocka_unit_test(test_errors_under_v1_are_openais),
+        cmocka_unit_test(test_the_unknown_model_is_named_in_the_message),
+        cmocka_unit_test(test_errors_under_v2_are_one_sentence),
+        cmocka_unit_test(test_a_model_is_described_in_openais_shape_and_berths),
+        cmocka_unit_test(test_a_raw_file_claims_nothing_that_it_does_not_know),
+        cmocka_unit_test(test_the_list_holds_what_each_model_says_of_itself),
+        cmocka_unit_test(test_models_that_can_answer_come_first),
+        cmocka_unit_test(test_openapi_describes_every_route),
+        cmocka_unit_test(test_the_pages_name_every_route_and_fetch_nothing_from_elsewhere),
+        cmocka_unit_test(test_a_harmless_request_id_comes_back_and_another_is_replaced),
+        cmocka_unit_test(test_fresh_request_ids_are_all_different_and_on_every_route),
+        cmocka_unit_test(test_the_log_has_a_requests_id_and_what_came_of_it),
+        cmocka_unit_test(test_probes_leave_no_line_in_the_log),
+        cmocka_unit_test(test_metrics_are_valid_and_describe_the_process),
+        cmocka_unit_test(test_requests_are_counted_by_route_and_code),
+        cmocka_unit_test(test_paths_of_strangers_make_no_new_series),
+        cmocka_unit_test(test_histograms_add_up),
+        cmocka_unit_test(test_a_body_that_nobody_asked_for_changes_nothing),
+        cmocka_unit_test(test_a_client_that_expects_to_be_asked_for_its_body_is_asked),
+        cmocka_unit_test(test_the_server_ends_cleanly_after_all_that),
+    };
+    return cmocka_run_group_tests(tests, begin, harness_end);
+}
