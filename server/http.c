@@ -171,6 +171,16 @@ static bool refuse_connection(struct session *s)
     return true;
 }
 
+/* The path of a target in absolute form ("http://host/path"), which proxies send and every server must take. */
+static const char *without_origin(const char *path)
+{
+    size_t scheme = strncasecmp(path, "http://", 7) == 0 ? 7 : strncasecmp(path, "https://", 8) == 0 ? 8 : 0;
+    if (!scheme)
+        return path;
+    const char *slash = strchr(path + scheme, '/');
+    return slash ? slash : "/";
+}
+
 static bool takes_body(const struct session *s)
 {
     return s->route && s->route->body_max > 0;
@@ -380,7 +390,7 @@ static enum MHD_Result begin_request(
     s->reply = (struct reply){0};
     atomic_fetch_add_explicit(&s->http->server->metrics.requests_running, 1, memory_order_relaxed);
     q->method = method;
-    q->path = path;
+    q->path = without_origin(path);
     q->host = MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_HOST);
     set_id(s, MHD_lookup_connection_value(c, MHD_HEADER_KIND, "x-request-id"));
     decide(s, header_size(c));
