@@ -132,6 +132,24 @@ static void stop(pid_t pid)
     }
 }
 
+/* Starts the command and returns when its program runs: the pipe closes with exec. Until then the child shares this
+ * process's core, and asking without a pause would keep it from leaving, for as long as a turn of the scheduler. */
+static pid_t launch(char **words, int cpu)
+{
+    int ends[2];
+    char nothing;
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        return -1;
+    pid_t pid = fork();
+    if (pid == 0)
+        become(words, cpu);
+    close(ends[1]);
+    while (pid > 0 && read(ends[0], &nothing, 1) < 0 && errno == EINTR) {
+    }
+    close(ends[0]);
+    return pid;
+}
+
 static bool one_round(const struct start *s, struct error *err)
 {
     char text[16384], *words[ARGUMENTS_MAX + 1] = {NULL};
@@ -140,9 +158,7 @@ static bool one_round(const struct start *s, struct error *err)
         return error_set(err, "no port is free, or the command is too long");
 
     uint64_t start = client_now();
-    pid_t pid = fork();
-    if (pid == 0)
-        become(words, s->cpu);
+    pid_t pid = launch(words, s->cpu);
     if (pid < 0)
         return error_set(err, "cannot start a process: %s", strerror(errno));
     if (!wait_for_200(s, pid, port, start, err)) {

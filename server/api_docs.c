@@ -1,4 +1,4 @@
-/* api_docs.c - /openapi.json and the page /docs, both written from the route table at boot. */
+/* api_docs.c - /openapi.json and the page /docs, both written from the route table when first asked for. */
 #include "berth/api.h"
 
 #include "berth/strbuf.h"
@@ -151,21 +151,39 @@ static char *make_docs(void)
     return strbuf_take(&b, NULL);
 }
 
-bool api_docs_make(struct server *s, struct error *err)
+/* The text at *kept, made at the first call: a start does not wait for a page that few ever read. */
+static const char *made_once(struct server *s, char **kept, char *(*make)(void))
 {
-    s->openapi = make_openapi();
-    s->docs = make_docs();
-    return (s->openapi && s->docs) || error_set(err, "no memory for the description of the routes");
+    pthread_mutex_lock(&s->docs_lock);
+    if (!*kept)
+        *kept = make();
+    const char *text = *kept;
+    pthread_mutex_unlock(&s->docs_lock);
+    return text;
+}
+
+static void answer(struct reply *r, const char *content_type, const char *text)
+{
+    if (text)
+        reply_constant(r, 200, content_type, text);
+    else
+        reply_error(r, DIALECT_FASTAPI, 500, "Internal Server Error", NULL, NULL);
 }
 
 void api_openapi(struct server *s, const struct request *q, struct reply *r)
 {
     (void)q;
-    reply_constant(r, 200, "application/json", s->openapi);
+    answer(r, "application/json", made_once(s, &s->openapi, make_openapi));
 }
 
 void api_docs(struct server *s, const struct request *q, struct reply *r)
 {
     (void)q;
-    reply_constant(r, 200, "text/html; charset=utf-8", s->docs);
+    answer(r, "text/html; charset=utf-8", made_once(s, &s->docs, make_docs));
+}
+
+void api_docs_free(struct server *s)
+{
+    free(s->openapi);
+    free(s->docs);
 }

@@ -1,7 +1,7 @@
 /* cmd_serve.c - the life of the server: options, socket, threads, load, and the way down.
  *
  * The order at boot matters. What can be wrong with the command line is told first, the port is bound next, and only
- * then are models touched: a probe gets an answer from the first millisecond. The main thread then does nothing
+ * then are models touched: a probe can connect from the first millisecond. The main thread then does nothing
  * but wait for signals and cut late connections. On SIGTERM or SIGINT the server turns not ready, goes on for the
  * drain delay (whoever routes requests here needs time to notice), closes its socket, lets running requests finish
  * within the grace period, and exits 0. A second signal ends it at once.
@@ -12,7 +12,6 @@
 #include "berth/log.h"
 #include "berth/mapping.h"
 
-#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -105,8 +104,7 @@ static void close_server(struct server *s)
     http_close(s->http);
     if (catalog_stop(s->catalog, STOP_LOADING_SECONDS))
         catalog_free(s->catalog);
-    free(s->openapi);
-    free(s->docs);
+    api_docs_free(s);
     log_line(
         LOG_INFO, "stopped", LOG_FIELDS(log_seconds("seconds", now_seconds(CLOCK_REALTIME) - s->started)));
 }
@@ -121,17 +119,19 @@ static bool open_server(struct server *s, struct error *err)
     options_warn(environ);
     raise_file_limit();
     json_object_seed(0);
-    if (!mapping_guard(err) || !api_docs_make(s, err))
+    if (!mapping_guard(err))
         return false;
     s->catalog = catalog_new(s->options, err);
     s->http = s->catalog ? http_open(s, err) : NULL;
-    return s->http && http_start(s->http, err) && catalog_start(s->catalog, err);
+    /* Clients can connect from here on. The load begins first: an empty volume is done before HTTP is. */
+    return s->http && catalog_start(s->catalog, err) && http_start(s->http, err);
 }
 
 static int serve(const struct options *o)
 {
     static struct server s; /* large, and one in a process */
     struct error err = {0};
+    pthread_mutex_init(&s.docs_lock, NULL);
     s.options = o;
     s.started = now_seconds(CLOCK_REALTIME);
     setup_log(o);

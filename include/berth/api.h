@@ -1,4 +1,4 @@
-/* api.h - the handlers that rows of the route table name, and what they need made at boot.
+/* api.h - the handlers that rows of the route table name.
  *
  * A handler checks its whole request, then fills the reply. It runs on an HTTP thread, so it must not wait for
  * anything but memory.
@@ -26,7 +26,7 @@ void api_model(struct server *s, const struct request *q, struct reply *r);
 void api_openapi(struct server *s, const struct request *q, struct reply *r);
 void api_docs(struct server *s, const struct request *q, struct reply *r);
 
-/* Makes s->openapi and s->docs from the route table; the caller frees both. False when memory ran out. */
-bool api_docs_make(struct server *s, struct error *err);
+/* Frees what the two made; nobody may be asking any more. */
+void api_docs_free(struct server *s);
 
 #endif

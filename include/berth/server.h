@@ -9,6 +9,8 @@
 #include "berth/metrics.h"
 #include "berth/options.h"
 
+#include <pthread.h>
+
 struct http;
 
 struct server {
@@ -20,8 +22,10 @@ struct server {
     double started; /* Unix time, seconds */
     atomic_bool draining; /* not ready any more; set once, at the first signal */
     struct http *http;
-    char *openapi; /* the document, made once at boot from the route table */
-    char *docs; /* the page made from it */
+
+    pthread_mutex_t docs_lock; /* of the two below, which are made when first asked for and constant then */
+    char *openapi; /* the document */
+    char *docs; /* the page */
 };
 
 #endif
