@@ -1,8 +1,8 @@
 /* log.c - builds a line in a buffer of its own and writes it with one call.
  *
- * The settings are global: a log line may come from anywhere. A line never blocks the thread that writes it: it
- * is no longer than what a pipe takes at once (PIPE_BUF), and where the reader has fallen behind it is dropped,
- * counted, and the next line that goes out says how many were.
+ * The settings are global: a log line may come from anywhere. A line never blocks the thread that writes
+ * it: it is no longer than what a pipe takes at once (PIPE_BUF), and where the reader has fallen behind it
+ * is dropped, counted, and the next line that goes out says how many were.
  */
 #include "berth/log.h"
 

@@ -48,8 +48,8 @@ size_t text_character(struct span s)
     return bad ? 0 : size;
 }
 
-/* Not only the ASCII controls: those of U+0080 to U+009F steer a terminal, too, and marks of writing direction and
- * line breaks make a name look like another one. */
+/* Not only the ASCII controls: those of U+0080 to U+009F steer a terminal, too, and marks of writing
+ * direction and line breaks make a name look like another one. */
 static bool is_control(struct span character)
 {
     const uint8_t *b = character.at;

@@ -1,12 +1,12 @@
 /* bench_http.c - how many requests a second a server answers, and how long each waits.
  *
- * Every connection has one request under way at any time: the next is sent when the reply to the last is complete,
- * which is what `wrk` and most such programs do. One thread and one epoll serve all of them; with the server on one
- * core and this on another, the slower of the two sets the rate. So it also tells how busy it was itself: near 1.0,
- * the figure is this program's and no longer the server's.
+ * Every connection has one request under way at any time: the next is sent when the reply to the last is
+ * complete, which is what `wrk` and most such programs do. One thread and one epoll serve all of them;
+ * with the server on one core and this on another, the slower of the two sets the rate. So it also tells
+ * how busy it was itself: near 1.0, the figure is this program's and no longer the server's.
  *
- * Prints one JSON object on a line. A reply other than 200, or a lost connection, is an error; with any error, or
- * without a single reply, the exit status is 1, for then the rate means nothing.
+ * Prints one JSON object on a line. A reply other than 200, or a lost connection, is an error; with any
+ * error, or without a single reply, the exit status is 1, for then the rate means nothing.
  */
 #include "client.h"
 

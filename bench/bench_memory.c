@@ -1,9 +1,10 @@
 /* bench_memory.c - what a server's memory is while so many clients sit there and say nothing.
  *
- * Opens the connections, makes one request on each, keeps all of them open and reads what the kernel says of the
- * process meanwhile. Private memory is what the machine gets back when the process ends: pages that no other
- * process and no second copy of the server shares. Pages of a model that is mapped are shared with the page cache
- * but count as private clean once touched by one process alone, so measure on an empty volume.
+ * Opens the connections, makes one request on each, keeps all of them open and reads what the kernel says
+ * of the process meanwhile. Private memory is what the machine gets back when the process ends: pages that
+ * no other process and no second copy of the server shares. Pages of a model that is mapped are shared
+ * with the page cache but count as private clean once touched by one process alone, so measure on an empty
+ * volume.
  *
  * Prints one JSON object on a line, in KiB.
  */

@@ -1,11 +1,11 @@
 /* bench_start.c - how long it takes from starting a server's program to its first 200.
  *
- * The clock starts before fork. From then on this asks without a pause, one connection after the other, until the
- * path answers 200; so what is told is never less than the truth, and more by one attempt at most, some 20 µs.
- * Any command line can be measured: {port} in it is replaced by the port to listen on.
+ * The clock starts before fork. From then on this asks without a pause, one connection after the other,
+ * until the path answers 200; so what is told is never less than the truth, and more by one attempt at
+ * most, some 20 µs. Any command line can be measured: {port} in it is replaced by the port to listen on.
  *
- * The port must be one that the kernel never gives to a client. Else, of thousands of attempts to connect, one will
- * be given the very port it connects to, reach itself, and hold the port against the server.
+ * The port must be one that the kernel never gives to a client. Else, of thousands of attempts to connect,
+ * one will be given the very port it connects to, reach itself, and hold the port against the server.
  *
  * Prints one line a round: milliseconds. Exit status 1, with the reason, when a round came to nothing.
  */
@@ -132,8 +132,9 @@ static void stop(pid_t pid)
     }
 }
 
-/* Starts the command and returns when its program runs: the pipe closes with exec. Until then the child shares this
- * process's core, and asking without a pause would keep it from leaving, for as long as a turn of the scheduler. */
+/* Starts the command and returns when its program runs: the pipe closes with exec. Until then the child
+ * shares this process's core, and asking without a pause would keep it from leaving, for as long as a turn
+ * of the scheduler. */
 static pid_t launch(char **words, int cpu)
 {
     int ends[2];

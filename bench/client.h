@@ -1,8 +1,8 @@
 /* client.h - what the measuring programs share: their flags, a clock, a socket, and where a reply ends.
  *
- * The programs know nothing of the server they measure but its port on 127.0.0.1, so that any other server can be
- * put in its place and is measured by the very same code. Replies are told apart by their Content-Length, which
- * everything measured here sends.
+ * The programs know nothing of the server they measure but its port on 127.0.0.1, so that any other server
+ * can be put in its place and is measured by the very same code. Replies are told apart by their
+ * Content-Length, which everything measured here sends.
  */
 #ifndef BERTH_BENCH_CLIENT_H
 #define BERTH_BENCH_CLIENT_H
@@ -40,8 +40,8 @@ struct reply {
     size_t size; /* head and body, as the head announces them */
 };
 
-/* Finds out how long the reply is whose first `used` bytes are in `text`. False when it is no reply that can be
- * told: neither complete nor going to be. `text` has room for one more byte, which is overwritten. */
+/* Finds out how long the reply is whose first `used` bytes are in `text`. False when it is no reply that
+ * can be told: neither complete nor going to be. `text` has room for one more byte, which is overwritten. */
 bool client_reply(char *text, size_t used, struct reply *reply);
 
 /* Sends `request` and takes the whole reply. Returns its status, or 0 with the reason. */

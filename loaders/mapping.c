@@ -392,7 +392,7 @@ static struct measure *measure_find(struct measure *list, size_t n, uintptr_t ad
     return low > 0 && address - list[low - 1].start < list[low - 1].size ? &list[low - 1] : NULL;
 }
 
-/* Areas begin with a line "7f0c00000000-7f0c40000000 r--p …", then come their figures, "Rss:  1024 kB" among
+/* Areas begin with a line "7f0c00000000-7f0c40000000 r--p …"; then come their figures, "Rss: 1024 kB" among
  * them. A map may be several areas. */
 static void measure_read(FILE *smaps, struct measure *list, size_t n)
 {

@@ -396,7 +396,8 @@ bool catalog_ready(struct catalog *c, struct error *err)
     return true;
 }
 
-/* A model that changes its state while the list is made appears once all the same: its state is asked once. */
+/* A model that changes its state while the list is made appears once all the same: its state is asked
+ * once. */
 struct model **catalog_hold_all(struct catalog *c, size_t *n)
 {
     *n = 0;

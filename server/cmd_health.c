@@ -1,8 +1,8 @@
 /* cmd_health.c - asks a running server for /health, in an image that has neither shell nor curl.
  *
- * It takes the options of serve, by flag and environment, and needs of them where the server listens. A container's
- * probe is started with the container's environment but without the server's flags; so where process 1 is a berth,
- * its command line counts as well, below this one's own flags.
+ * It takes the options of serve, by flag and environment, and needs of them where the server listens. A
+ * container's probe is started with the container's environment but without the server's flags; so where
+ * process 1 is a berth, its command line counts as well, below this one's own flags.
  */
 #include "berth/command.h"
 #include "berth/listener.h"
@@ -22,7 +22,8 @@
 
 extern char **environ;
 
-/* The flags that process 1 was started with, when it is `berth` serving; 0 otherwise. They point into `text`. */
+/* The flags that process 1 was started with, when it is `berth` serving; 0 otherwise. They point into
+ * `text`. */
 static int flags_of_first_process(char text[COMMAND_LINE_MAX], char *flags[ARGUMENTS_MAX])
 {
     int fd = open("/proc/1/cmdline", O_RDONLY | O_CLOEXEC), n = 0;

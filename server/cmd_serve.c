@@ -1,10 +1,11 @@
 /* cmd_serve.c - the life of the server: options, socket, threads, load, and the way down.
  *
- * The order at boot matters. What can be wrong with the command line is told first, the port is bound next, and only
- * then are models touched: a probe can connect from the first millisecond. The main thread then does nothing
- * but wait for signals and cut late connections. On SIGTERM or SIGINT the server turns not ready, goes on for the
- * drain delay (whoever routes requests here needs time to notice), closes its socket, lets running requests finish
- * within the grace period, and exits 0. A second signal ends it at once.
+ * The order at boot matters. What can be wrong with the command line is told first, the port is bound
+ * next, and only then are models touched: a probe can connect from the first millisecond. The main thread
+ * then does nothing but wait for signals and cut late connections. On SIGTERM or SIGINT the server turns
+ * not ready, goes on for the drain delay (whoever routes requests here needs time to notice), closes its
+ * socket, lets running requests finish within the grace period, and exits 0. A second signal ends it at
+ * once.
  */
 #include "berth/api.h"
 #include "berth/command.h"
@@ -39,7 +40,8 @@ static void setup_log(const struct options *o)
     log_setup((enum log_level)o->log_level, text ? LOG_FORMAT_TEXT : LOG_FORMAT_JSON);
 }
 
-/* Every connection and every model file is a descriptor; the soft limit is there for programs that use select. */
+/* Every connection and every model file is a descriptor; the soft limit is there for programs that use
+ * select. */
 static void raise_file_limit(void)
 {
     struct rlimit files;

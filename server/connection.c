@@ -238,8 +238,8 @@ static void cut_those_who_left(struct connection *const *batch, struct pollfd *p
     }
 }
 
-/* A client that leaves in the same moment as its last bytes arrive goes unnoticed by libmicrohttpd, which waits
- * for a change that has been. Caller holds the lock. */
+/* A client that leaves in the same moment as its last bytes arrive goes unnoticed by libmicrohttpd, which
+ * waits for a change that has been. Caller holds the lock. */
 static void cut_left(struct connections *all)
 {
     struct connection *batch[LOOKED_AT_ONCE];

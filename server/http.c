@@ -1,8 +1,8 @@
 /* http.c - libmicrohttpd's daemon: how it is set up, and what it calls.
  *
- * It calls on_target when a request's first line is there, on_request when its headers are, again for each piece of
- * its body and once more at its end, and on_completed when the reply was sent or the client left. What is done then
- * is in session.c and respond.c.
+ * It calls on_target when a request's first line is there, on_request when its headers are, again for each
+ * piece of its body and once more at its end, and on_completed when the reply was sent or the client left.
+ * What is done then is in session.c and respond.c.
  */
 #include "http_private.h"
 

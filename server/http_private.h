@@ -1,7 +1,8 @@
 /* http_private.h - what http.c, session.c and respond.c share: the server's state and a connection's.
  *
- * A connection carries one session, which holds the request being read and lives as long as the connection:
- * nothing is allocated for a request but its reply. These three files are all of berth that knows libmicrohttpd.
+ * A connection carries one session, which holds the request being read and lives as long as the
+ * connection: nothing is allocated for a request but its reply. These three files are all of berth that
+ * knows libmicrohttpd.
  */
 #ifndef BERTH_HTTP_PRIVATE_H
 #define BERTH_HTTP_PRIVATE_H
@@ -54,7 +55,8 @@ struct session {
 /* session.c. A request's first line is here; `target` as it came. False when memory ran out. */
 bool session_target(struct session *s, const char *target);
 
-/* Its headers are here: finds the route or the refusal, and answers at once where the body is not to be read. */
+/* Its headers are here: finds the route or the refusal, and answers at once where the body is not to be
+ * read. */
 enum MHD_Result session_begin(
     struct session *s, struct MHD_Connection *c, const char *path, const char *method);
 

@@ -13,7 +13,8 @@ void inspect_json(struct strbuf *out, const struct loaded *l, const char *path);
 /* Writes out what has gathered, once it is enough to be worth it. A failure shows in ferror(stdout). */
 void inspect_flush(struct strbuf *out);
 
-/* Adds the next number or bool of this type. `odd` stands for what is no finite number; NULL: "nan", "inf". */
+/* Adds the next number or bool of this type. `odd` stands for what is no finite number; NULL: "nan",
+ * "inf". */
 void inspect_scalar(struct strbuf *out, struct cursor *c, enum gguf_type type, const char *odd);
 
 /* What the tensors of one type amount to. */

@@ -1,8 +1,8 @@
 /* main.c - finds the subcommand and runs it.
  *
- * SIGTERM and SIGINT are blocked before anything else: as process 1 of a container an unblocked signal without a
- * handler would be lost, and a stop that comes in the first millisecond has to count. `serve` takes them when it
- * is up; the other commands unblock them.
+ * SIGTERM and SIGINT are blocked before anything else: as process 1 of a container an unblocked signal
+ * without a handler would be lost, and a stop that comes in the first millisecond has to count. `serve`
+ * takes them when it is up; the other commands unblock them.
  */
 #include "berth/command.h"
 #include "berth/http.h"
@@ -82,7 +82,8 @@ static int cmd_help(int argc, char **argv)
     return finish_output();
 }
 
-/* A descriptor 0, 1 or 2 that is closed would be given to the next file or socket, and log lines would go there. */
+/* A descriptor 0, 1 or 2 that is closed would be given to the next file or socket, and log lines would go
+ * there. */
 static void fill_standard_descriptors(void)
 {
     for (int fd = 0; fd <= 2; fd++)

@@ -41,9 +41,10 @@ void respond_forget(struct session *s)
     s->kept = NULL;
 }
 
-/* The response to a constant reply with nothing special about it. Probes and load balancers ask for the same one
- * over one connection all day, so the connection keeps it, and only the id in it changes: it is written over the
- * copy that the response holds, which nothing else reads by now, since the reply before was sent. */
+/* The response to a constant reply with nothing special about it. Probes and load balancers ask for the
+ * same one over one connection all day, so the connection keeps it, and only the id in it changes: it is
+ * written over the copy that the response holds, which nothing else reads by now, since the reply before
+ * was sent. */
 static struct MHD_Response *kept_response(struct session *s)
 {
     const struct reply *r = &s->reply;

@@ -1,8 +1,9 @@
 /* session.c - one request after the other on one connection: its id, its route or refusal, its body, its end.
  *
- * A reply can be queued only when the headers are here, and then the connection is closed, or when the body has
- * ended. So what is wrong with a request is found with its headers; it is told then when the body that follows is
- * too large to be read, and otherwise at the end, when the body is drained and the connection can be kept.
+ * A reply can be queued only when the headers are here, and then the connection is closed, or when the
+ * body has ended. So what is wrong with a request is found with its headers; it is told then when the body
+ * that follows is too large to be read, and otherwise at the end, when the body is drained and the
+ * connection can be kept.
  */
 #include "http_private.h"
 
@@ -49,7 +50,8 @@ static bool is_good_id(const char *id)
     return size > 0 && size <= REQUEST_ID_MAX && id[size] == '\0';
 }
 
-/* SplitMix64 (Steele, Lea, Flood 2014) over a counter: ids do not repeat and do not count requests for others. */
+/* SplitMix64 (Steele, Lea, Flood 2014) over a counter: ids do not repeat and do not count requests for
+ * others. */
 static void fresh_id(struct http *h, char out[FRESH_ID + 1])
 {
     static const char digits[] = "0123456789abcdef";
@@ -91,7 +93,8 @@ static bool is_plain_host(const char *host)
            host[strspn(host, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.:[]_-")] == '\0';
 }
 
-/* Redirects "/health/" to "/health", absolutely and with its query, as the service that berth replaces does. */
+/* Redirects "/health/" to "/health", absolutely and with its query, as the service that berth replaces
+ * does. */
 static bool redirect_slash(struct session *s)
 {
     const struct request *q = &s->request;
@@ -135,7 +138,8 @@ static bool refuse_connection(struct session *s)
     return true;
 }
 
-/* The path of a target in absolute form ("http://host/path"), which proxies send and every server must take. */
+/* The path of a target in absolute form ("http://host/path"), which proxies send and every server must
+ * take. */
 static const char *without_origin(const char *path)
 {
     size_t scheme = strncasecmp(path, "http://", 7) == 0 ? 7 : strncasecmp(path, "https://", 8) == 0 ? 8 : 0;

@@ -1,7 +1,7 @@
 /* api.h - the handlers that rows of the route table name.
  *
- * A handler checks its whole request, then fills the reply. It runs on an HTTP thread, so it must not wait for
- * anything but memory.
+ * A handler checks its whole request, then fills the reply. It runs on an HTTP thread, so it must not wait
+ * for anything but memory.
  */
 #ifndef BERTH_API_H
 #define BERTH_API_H

@@ -1,8 +1,9 @@
 /* catalog.h - the models of the volume: what there is, in which state, and who is using it.
  *
- * One thread, the keeper, scans the volume, loads each model and from then on looks once a second whether a
- * file changed under its map. Requests look models up and hold them while they use them. What probes ask often
- * (has the first load ended, how far is it, how many serve) is kept in atomics and never waits for the keeper.
+ * One thread, the keeper, scans the volume, loads each model and from then on looks once a second whether
+ * a file changed under its map. Requests look models up and hold them while they use them. What probes ask
+ * often (has the first load ended, how far is it, how many serve) is kept in atomics and never waits for
+ * the keeper.
  */
 #ifndef BERTH_CATALOG_H
 #define BERTH_CATALOG_H
@@ -22,8 +23,8 @@ enum model_state {
 
 const char *model_state_name(enum model_state state);
 
-/* One model. The first group never changes; the second is written by the keeper before `state` says so and may
- * be read after model_state() returned a state other than MODEL_LOADING. */
+/* One model. The first group never changes; the second is written by the keeper before `state` says so and
+ * may be read after model_state() returned a state other than MODEL_LOADING. */
 struct model {
     const char *id;
     const char *path; /* below the volume, escaped */
@@ -62,8 +63,8 @@ void catalog_free(struct catalog *c); /* after catalog_stop returned true, or wh
 /* From atomics: never blocks. */
 struct catalog_progress catalog_progress(const struct catalog *c);
 
-/* True once the first load has ended and every required model, or without such a list at least one model where
- * the volume has any, is mapped; stays true. Otherwise the reason. */
+/* True once the first load has ended and every required model, or without such a list at least one model
+ * where the volume has any, is mapped; stays true. Otherwise the reason. */
 bool catalog_ready(struct catalog *c, struct error *err);
 
 /* The models, those that are mapped first, then by id: an array the caller frees with catalog_drop_all.

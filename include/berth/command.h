@@ -1,6 +1,7 @@
 /* command.h - the subcommands: `berth NAME …`, one function and one row in main's table each.
  *
- * argv[0] is the command's name. The result is the process's exit status: 0, 1 for what failed, 2 for wrong usage.
+ * argv[0] is the command's name. The result is the process's exit status: 0, 1 for what failed, 2 for
+ * wrong usage.
  */
 #ifndef BERTH_COMMAND_H
 #define BERTH_COMMAND_H

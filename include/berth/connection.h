@@ -1,9 +1,10 @@
-/* connection.h - the open connections: how many there may be, and how long each may take for what it is doing.
+/* connection.h - the open connections: how many there may be, and how long each may take for what it is
+ * doing.
  *
- * libmicrohttpd knows one time-out, of inactivity, which a client that sends a byte now and then never meets. So
- * every connection has a phase and a deadline here, and connections_expire cuts those that are late: a client
- * that is still to send something is told 408. Over the limit, a connection is taken all the same (up to a
- * little more) so that it can be told why, and so that health probes are answered.
+ * libmicrohttpd knows one time-out, of inactivity, which a client that sends a byte now and then never
+ * meets. So every connection has a phase and a deadline here, and connections_expire cuts those that are
+ * late: a client that is still to send something is told 408. Over the limit, a connection is taken all
+ * the same (up to a little more) so that it can be told why, and so that health probes are answered.
  */
 #ifndef BERTH_CONNECTION_H
 #define BERTH_CONNECTION_H
@@ -48,13 +49,13 @@ void connections_remove(struct connections *all, struct connection *c);
 /* Enters a phase, which sets its deadline. False when the connection has expired: drop it. */
 bool connection_enter(struct connections *all, struct connection *c, enum phase phase);
 
-/* Writes a short error reply past libmicrohttpd, which can answer only before and after a body: for a request
- * whose reply has not begun, and whose connection is cut right after. `status` as in "408 Request Timeout"; `detail`
- * needs no escapes in JSON. */
+/* Writes a short error reply past libmicrohttpd, which can answer only before and after a body: for a
+ * request whose reply has not begun, and whose connection is cut right after. `status` as in "408 Request
+ * Timeout"; `detail` needs no escapes in JSON. */
 void connection_say(const struct connection *c, const char *status, const char *detail);
 
-/* Cuts every connection that is past its deadline, or whose client was seen to have left, while it was to send
- * something, in this call and the one before. Call it some times a second. */
+/* Cuts every connection that is past its deadline, or whose client was seen to have left, while it was to
+ * send something, in this call and the one before. Call it some times a second. */
 void connections_expire(struct connections *all);
 
 #endif

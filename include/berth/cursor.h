@@ -4,7 +4,8 @@
  * first failure sticks: later reads return zero or an empty span and move nothing, so a parser reads a whole
  * record and asks once whether it was real. The error tells what was missing, and at which byte.
  *
- * A cursor borrows its bytes and its error. Spans it hands out point into the bytes and live as long as those.
+ * A cursor borrows its bytes and its error. Spans it hands out point into the bytes and live as long as
+ * those.
  */
 #ifndef BERTH_CURSOR_H
 #define BERTH_CURSOR_H
@@ -28,8 +29,8 @@ uint64_t cursor_u64(struct cursor *c, const char *what);
 /* The next `size` bytes, or an empty span when fewer are left. */
 struct span cursor_take(struct cursor *c, uint64_t size, const char *what);
 
-/* A 64-bit count of items of at least `item_bytes` (> 0) each; fails, and returns 0, when so many cannot fit in
- * what is left. Read a count this way before anything is allocated for it. */
+/* A 64-bit count of items of at least `item_bytes` (> 0) each; fails, and returns 0, when so many cannot
+ * fit in what is left. Read a count this way before anything is allocated for it. */
 size_t cursor_count(struct cursor *c, size_t item_bytes, const char *what);
 
 /* Fails the cursor for a reason of the caller's. Keeps an earlier reason. Returns false. */

@@ -1,7 +1,7 @@
 /* http.h - HTTP over TCP: reads requests, finds their route, has it answered, sends the reply.
  *
- * libmicrohttpd does the protocol, on one or two threads; this module gives it limits and deadlines, an id per
- * request, the route table and the error dialects. Nothing outside it knows microhttpd.h.
+ * libmicrohttpd does the protocol, on one or two threads; this module gives it limits and deadlines, an id
+ * per request, the route table and the error dialects. Nothing outside it knows microhttpd.h.
  */
 #ifndef BERTH_HTTP_H
 #define BERTH_HTTP_H

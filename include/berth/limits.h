@@ -1,8 +1,8 @@
 /* limits.h - how many processors and how much memory this process may use.
  *
- * Inside a container the machine's own figures are wrong: the scheduler's affinity, the cgroup's quota (v1 and
- * v2) and the cgroup's memory limit decide, the parents' as well as the leaf's. A quota is rounded down: one
- * thread too many stalls every barrier each time the quota runs out.
+ * Inside a container the machine's own figures are wrong: the scheduler's affinity, the cgroup's quota (v1
+ * and v2) and the cgroup's memory limit decide, the parents' as well as the leaf's. A quota is rounded
+ * down: one thread too many stalls every barrier each time the quota runs out.
  */
 #ifndef BERTH_LIMITS_H
 #define BERTH_LIMITS_H

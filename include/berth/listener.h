@@ -1,7 +1,7 @@
 /* listener.h - the socket that clients connect to.
  *
- * It is bound before anything slow begins, so that a port in use is told at once and early clients wait in the
- * kernel's queue instead of being refused.
+ * It is bound before anything slow begins, so that a port in use is told at once and early clients wait in
+ * the kernel's queue instead of being refused.
  */
 #ifndef BERTH_LISTENER_H
 #define BERTH_LISTENER_H

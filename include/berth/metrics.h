@@ -1,7 +1,8 @@
 /* metrics.h - what /metrics shows: counters that threads bump, and how they are written for Prometheus.
  *
- * Counting is a relaxed atomic add. A metric family is one row in server/metrics.c: its name, kind, help, and a
- * function that writes its samples. Units are seconds and bytes; scraping never loads or touches a model.
+ * Counting is a relaxed atomic add. A metric family is one row in server/metrics.c: its name, kind, help,
+ * and a function that writes its samples. Units are seconds and bytes; scraping never loads or touches a
+ * model.
  */
 #ifndef BERTH_METRICS_H
 #define BERTH_METRICS_H

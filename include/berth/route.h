@@ -1,7 +1,7 @@
 /* route.h - the routes: one row each, which the dispatcher, `allow`, /openapi.json and the metrics read.
  *
- * Adding a route is a row in server/routes.c and a function that answers. A path may end in "{name}", which takes
- * the rest of the path, slashes included: ids of models have them.
+ * Adding a route is a row in server/routes.c and a function that answers. A path may end in "{name}",
+ * which takes the rest of the path, slashes included: ids of models have them.
  */
 #ifndef BERTH_ROUTE_H
 #define BERTH_ROUTE_H

@@ -1,5 +1,5 @@
-/* server.h - what a running server consists of. One of these exists in a process; all of its parts are reached
- * through it, and handlers get it as a parameter.
+/* server.h - what a running server consists of. One of these exists in a process; all of its parts are
+ * reached through it, and handlers get it as a parameter.
  */
 #ifndef BERTH_SERVER_H
 #define BERTH_SERVER_H

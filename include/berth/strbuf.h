@@ -26,7 +26,8 @@ void strbuf_format(struct strbuf *b, const char *format, ...) __attribute__((for
 /* Adds `s` as a JSON string with its quotes; bytes that are not UTF-8 become U+FFFD. */
 void strbuf_json(struct strbuf *b, struct span s);
 
-/* Hands the text to the caller, who frees it; NULL when the buffer failed. The buffer is released either way. */
+/* Hands the text to the caller, who frees it; NULL when the buffer failed. The buffer is released either
+ * way. */
 char *strbuf_take(struct strbuf *b, size_t *size);
 
 #endif

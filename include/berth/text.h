@@ -1,7 +1,8 @@
 /* text.h - bytes that may or may not be text, and numbers as people read them.
  *
- * Names come from files and directories, so from strangers: they need not be UTF-8, nor end in a NUL byte, nor
- * be harmless on a terminal. Whatever of them reaches a log line, a reason or a reply goes through text_escape.
+ * Names come from files and directories, so from strangers: they need not be UTF-8, nor end in a NUL byte,
+ * nor be harmless on a terminal. Whatever of them reaches a log line, a reason or a reply goes through
+ * text_escape.
  */
 #ifndef BERTH_TEXT_H
 #define BERTH_TEXT_H
@@ -25,8 +26,9 @@ bool span_ends_with(struct span s, const char *text);
  * overlong, a surrogate or beyond U+10FFFF. */
 size_t text_character(struct span s);
 
-/* Writes `s` as printable UTF-8 into out[size] and ends it with a NUL: control characters and bytes that are
- * not UTF-8 become \xNN, a backslash becomes \\. What does not fit is cut and ends in "…". Returns the length. */
+/* Writes `s` as printable UTF-8 into out[size] and ends it with a NUL: control characters and bytes that
+ * are not UTF-8 become \xNN, a backslash becomes \\. What does not fit is cut and ends in "…". Returns the
+ * length. */
 size_t text_escape(char *out, size_t size, struct span s);
 
 #define TEXT_NUMBER 32 /* room that the two below need */

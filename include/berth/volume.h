@@ -1,4 +1,5 @@
-/* volume.h - the directory (or the single file) that models are mounted in, and the only way to open a file there.
+/* volume.h - the directory (or the single file) that models are mounted in, and the only way to open a
+ * file there.
  *
  * Paths are relative to the volume. A symbolic link is followed while it stays under the volume, as the links
  * of a Kubernetes volume do (model.gguf -> ..data/model.gguf); one that leaves it is refused by name. Opening
@@ -29,7 +30,8 @@ enum volume_result volume_open(struct volume *v, const char *path, struct error 
 void volume_close(struct volume *v);
 
 /* Opens a regular file below the volume for reading and returns its descriptor, which the caller closes.
- * -1 with the reason: not there, no permission (names uid), no regular file, a link that leaves the volume. */
+ * -1 with the reason: not there, no permission (names uid), no regular file, a link that leaves the
+ * volume. */
 int volume_open_file(const struct volume *v, const char *path, struct error *err);
 
 /* Opens a directory below the volume ("." for itself) for reading its entries; -1 as above. */

@@ -39,7 +39,8 @@ static void pause_ms(long ms)
     nanosleep(&(struct timespec){.tv_nsec = ms * 1000000}, NULL);
 }
 
-/* What the client of a pair reads within two seconds: the bytes, 0 at the end of the stream, -1 for nothing. */
+/* What the client of a pair reads within two seconds: the bytes, 0 at the end of the stream, -1 for
+ * nothing. */
 static ssize_t client_reads(int fd, char *text, size_t room)
 {
     struct pollfd p = {.fd = fd, .events = POLLIN};

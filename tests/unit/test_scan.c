@@ -342,7 +342,8 @@ static void test_links_that_multiply_names_are_bounded(void **state)
         scratch_link("many", path);
     }
     scan(&s, VOLUME);
-    /* 201 names at the top and 131 times 2000 are more than 262144: the other 70 directories are not entered. */
+    /* 201 names at the top and 131 times 2000 are more than 262144: the other 70 directories are not
+     * entered. */
     assert_int_equal(s.n_files, 201 + 131 * 2000);
     assert_int_equal(s.n_left_out, 70);
     assert_int_equal(s.n_models, 0);
