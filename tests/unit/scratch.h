@@ -21,7 +21,7 @@
 #include <cmocka.h>
 
 struct scratch {
-    char path[64];
+    char path[96];
     int home; /* where the process was before; it stands in the directory while a test runs */
 };
 
@@ -29,7 +29,9 @@ static inline int scratch_setup(void **state)
 {
     struct scratch *s = calloc(1, sizeof(*s));
     assert_non_null(s);
-    snprintf(s->path, sizeof(s->path), "/tmp/berth-test-XXXXXX");
+    const char *base = getenv("TMPDIR");
+    int size = snprintf(s->path, sizeof(s->path), "%s/berth-test-XXXXXX", base ? base : "/tmp");
+    assert_true(size > 0 && (size_t)size < sizeof(s->path));
     assert_non_null(mkdtemp(s->path));
     assert_return_code(chmod(s->path, 0755), 0);
     s->home = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
