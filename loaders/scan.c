@@ -11,6 +11,8 @@
  */
 #include "berth/scan.h"
 
+#include "scan_private.h"
+
 #include "berth/loader.h"
 #include "berth/text.h"
 
@@ -27,104 +29,6 @@
 #define NAMES_MAX 262144 /* names that one scan looks at; what lies beyond is left out */
 #define VERSION_DIGITS 18 /* so many fit in 64 bits */
 #define NAME_ROOM 200
-
-enum name_kind { MODEL, HIDDEN, DOCUMENTATION, SCRIPT, SIDE_FILE, UNFINISHED, SYSTEM };
-
-/* Names that are no models; compared without regard to case. One star, at the start or at the end. */
-static const struct {
-    const char *pattern;
-    enum name_kind kind;
-} names[] = {
-    {".*", HIDDEN},
-    {"*.md", DOCUMENTATION},
-    {"*.txt", DOCUMENTATION},
-    {"*.rst", DOCUMENTATION},
-    {"*.html", DOCUMENTATION},
-    {"*.pdf", DOCUMENTATION},
-    {"*.png", DOCUMENTATION},
-    {"*.jpg", DOCUMENTATION},
-    {"*.jpeg", DOCUMENTATION},
-    {"*.svg", DOCUMENTATION},
-    {"*.gif", DOCUMENTATION},
-    {"*.css", DOCUMENTATION},
-    {"license*", DOCUMENTATION},
-    {"readme*", DOCUMENTATION},
-    {"notice*", DOCUMENTATION},
-    {"changelog*", DOCUMENTATION},
-    {"authors*", DOCUMENTATION},
-    {"*.py", SCRIPT},
-    {"*.sh", SCRIPT},
-    {"*.ipynb", SCRIPT},
-    {"*.js", SCRIPT},
-    {"*.ts", SCRIPT},
-    {"*.c", SCRIPT},
-    {"*.h", SCRIPT},
-    {"*.go", SCRIPT},
-    {"*.rs", SCRIPT},
-    {"*.lua", SCRIPT},
-    {"*.pl", SCRIPT},
-    {"*.rb", SCRIPT},
-    {"*.bat", SCRIPT},
-    {"*.ps1", SCRIPT},
-    {"makefile", SCRIPT},
-    {"dockerfile", SCRIPT},
-    {"config.json", SIDE_FILE},
-    {"tokenizer.json", SIDE_FILE},
-    {"tokenizer_config.json", SIDE_FILE},
-    {"generation_config.json", SIDE_FILE},
-    {"preprocessor_config.json", SIDE_FILE},
-    {"special_tokens_map.json", SIDE_FILE},
-    {"added_tokens.json", SIDE_FILE},
-    {"vocab.json", SIDE_FILE},
-    {"modules.json", SIDE_FILE},
-    {"tokenizer.model", SIDE_FILE},
-    {"*.index.json", SIDE_FILE},
-    {"*.jinja", SIDE_FILE},
-    {"config.pbtxt", SIDE_FILE},
-    {"sha256sums", SIDE_FILE},
-    {"*.sha256", SIDE_FILE},
-    {"*.md5", SIDE_FILE},
-    {"*.asc", SIDE_FILE},
-    {"*.sig", SIDE_FILE},
-    {"*.part", UNFINISHED},
-    {"*.partial", UNFINISHED},
-    {"*.tmp", UNFINISHED},
-    {"*.temp", UNFINISHED},
-    {"*.incomplete", UNFINISHED},
-    {"*.download", UNFINISHED},
-    {"*.crdownload", UNFINISHED},
-    {"*.aria2", UNFINISHED},
-    {"*.swp", UNFINISHED},
-    {"*~", UNFINISHED},
-    {"lost+found", SYSTEM},
-};
-
-#define N_NAMES (sizeof(names) / sizeof(*names))
-
-static bool matches(const char *name, size_t size, const char *pattern)
-{
-    size_t length = strlen(pattern);
-    if (pattern[0] == '*')
-        return size >= length - 1 && strcasecmp(name + size - (length - 1), pattern + 1) == 0;
-    if (pattern[length - 1] == '*')
-        return strncasecmp(name, pattern, length - 1) == 0;
-    return strcasecmp(name, pattern) == 0;
-}
-
-static enum name_kind kind_of(const char *name)
-{
-    size_t size = strlen(name);
-    for (size_t i = 0; i < N_NAMES; i++)
-        if (matches(name, size, names[i].pattern))
-            return names[i].kind;
-    return MODEL;
-}
-
-/* A directory may well be called "v1.c" or "notice-of-intent"; other kinds are skipped whatever they are. */
-static bool is_skipped(enum name_kind kind)
-{
-    return kind == HIDDEN || kind == UNFINISHED || kind == SYSTEM;
-}
 
 /* A directory on the way down. The chain of them tells a link that leads back up. */
 struct place {
@@ -293,10 +197,10 @@ static bool listing_read(struct walk *w, struct listing *l, const struct place *
         if (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0)
             continue;
         w->s->n_files++;
-        enum name_kind kind = kind_of(d->d_name);
-        if (!is_skipped(kind) && w->s->n_files > NAMES_MAX)
+        enum name_kind kind = name_kind(d->d_name);
+        if (!name_kind_is_skipped(kind) && w->s->n_files > NAMES_MAX)
             w->s->n_left_out++;
-        else if (!is_skipped(kind))
+        else if (!name_kind_is_skipped(kind))
             listing_add(w, l, d, kind);
     }
     int code = errno;
