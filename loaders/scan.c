@@ -23,7 +23,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <unistd.h>
 
 #define NAMES_MAX 262144 /* names that one scan looks at; what lies beyond is left out */
