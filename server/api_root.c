@@ -6,6 +6,8 @@
 
 #include "berth/strbuf.h"
 
+#define RETRY_SECONDS 1 /* after which it is worth asking again */
+
 static const char json[] = "application/json";
 
 void api_root(struct server *s, const struct request *q, struct reply *r)
@@ -24,6 +26,7 @@ void api_health(struct server *s, const struct request *q, struct reply *r)
         reply_constant(r, 200, json, "{\"status\":\"healthy\"}");
     else
         reply_constant(r, 503, json, "{\"status\":\"loading\"}");
+    r->retry_after = r->status == 503 ? RETRY_SECONDS : 0;
 }
 
 void api_livez(struct server *s, const struct request *q, struct reply *r)
@@ -65,6 +68,7 @@ void api_readyz(struct server *s, const struct request *q, struct reply *r)
     json_t *body = json_object();
     if (add_unreadiness(s, body)) {
         reply_json(r, 503, body);
+        r->retry_after = RETRY_SECONDS;
         return;
     }
     json_decref(body);
@@ -77,6 +81,7 @@ void api_v2_ready(struct server *s, const struct request *q, struct reply *r)
     json_t *body = json_pack("{s:b}", "ready", 0);
     if (add_unreadiness(s, body)) {
         reply_json(r, 503, body);
+        r->retry_after = RETRY_SECONDS;
         return;
     }
     json_decref(body);

@@ -21,6 +21,7 @@
 
 struct catalog {
     const struct options *options;
+    uint64_t memory; /* bytes that the process may use */
     struct volume volume;
     bool volume_open;
     struct scan scan; /* owns the models' ids and paths */
@@ -236,6 +237,18 @@ static void load_model(struct catalog *c, struct model *m, const struct scan_mod
     atomic_fetch_add(&c->done, 1);
 }
 
+/* Mapped pages that do not fit are dropped and read again: nothing dies of it, and everything gets slow. */
+static void warn_of_size(const struct catalog *c)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < c->n_models; i++)
+        bytes += loaded_mapped_bytes(&c->models[i].loaded);
+    if (bytes > c->memory)
+        log_line(LOG_WARN,
+            "the models are larger than the memory that may be used: using all of them will be slow",
+            LOG_FIELDS(log_count("bytes", bytes), log_count("memory_bytes", c->memory)));
+}
+
 static void first_load(struct catalog *c)
 {
     double start = now_seconds();
@@ -245,6 +258,7 @@ static void first_load(struct catalog *c)
     if (atomic_load(&c->stopping))
         return;
     atomic_store_explicit(&c->ended, true, memory_order_release);
+    warn_of_size(c);
     log_line(LOG_INFO, "first load ended",
         LOG_FIELDS(log_count("models", c->n_models), log_count("mapped", atomic_load(&c->mapped)),
             log_count("failed", atomic_load(&c->failed)), log_seconds("seconds", now_seconds() - start)));
@@ -281,7 +295,7 @@ static void *keeper_run(void *context)
     return NULL;
 }
 
-struct catalog *catalog_new(const struct options *o, struct error *err)
+struct catalog *catalog_new(const struct options *o, uint64_t memory, struct error *err)
 {
     struct catalog *c = calloc(1, sizeof(*c));
     if (!c) {
@@ -289,6 +303,7 @@ struct catalog *catalog_new(const struct options *o, struct error *err)
         return NULL;
     }
     c->options = o;
+    c->memory = memory;
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);

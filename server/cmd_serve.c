@@ -123,7 +123,7 @@ static bool open_server(struct server *s, struct error *err)
     json_object_seed(0);
     if (!mapping_guard(err))
         return false;
-    s->catalog = catalog_new(s->options, err);
+    s->catalog = catalog_new(s->options, s->limits.memory, err);
     s->http = s->catalog ? http_open(s, err) : NULL;
     /* Clients can connect from here on. The load begins first: an empty volume is done before HTTP is. */
     return s->http && catalog_start(s->catalog, err) && http_start(s->http, err);

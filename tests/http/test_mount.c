@@ -135,6 +135,7 @@ static void test_a_volume_that_comes_later_is_waited_for(void **state)
     json_t *ready = answer_json(&a);
     assert_string_equal(json_string_value(json_object_get(ready, "status")), "loading");
     json_decref(ready);
+    assert_string_equal(answer_header(&a, "retry-after"), "1");
     answer_release(&a);
     assert_body(s, "/livez", 200, "{\"status\":\"alive\"}");
     assert_body(s, "/", 200, HELLO);

@@ -15,7 +15,7 @@ static struct options options_of(const char *require)
 static struct catalog *start(const struct options *o)
 {
     struct error err = {0};
-    struct catalog *c = catalog_new(o, &err);
+    struct catalog *c = catalog_new(o, UINT64_C(1) << 40, &err);
     assert_non_null(c);
     assert_true(catalog_start(c, &err));
     return c;
