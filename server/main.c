@@ -114,7 +114,6 @@ int main(int argc, char **argv)
     sigaddset(&stops, SIGTERM);
     sigaddset(&stops, SIGINT);
     sigprocmask(SIG_BLOCK, &stops, NULL);
-    signal(SIGPIPE, SIG_IGN);
     fill_standard_descriptors();
 
     const struct command *command = find_command(argc, argv);
@@ -124,7 +123,10 @@ int main(int argc, char **argv)
         fprintf(stderr, "berth: unknown command %s; see berth help\n", shown);
         return 2;
     }
-    if (!command->takes_signals)
+    /* A client that leaves must not end the server; a reader that leaves does end the other commands, quietly. */
+    if (command->takes_signals)
+        signal(SIGPIPE, SIG_IGN);
+    else
         sigprocmask(SIG_UNBLOCK, &stops, NULL);
     bool named = argc > 1 && argv[1][0] != '-';
     return command->run(argc - named, argv + named);

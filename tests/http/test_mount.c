@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -239,8 +240,10 @@ static void test_hostile_names_are_listed_as_valid_json(void **state)
     const char *dir = temp_dir();
     for (size_t i = 0; i < N; i++)
         write_file(dir, names[i], "x", 1);
-    memset(longest, 'n', 251);
-    strcpy(longest + 251, ".bin");
+    size_t most = (size_t)pathconf(dir, _PC_NAME_MAX); /* 255, and a little less on some file systems */
+    assert_true(most > 200 && most < sizeof(longest));
+    memset(longest, 'n', most - 4);
+    strcpy(longest + most - 4, ".bin");
     write_file(dir, longest, "x", 1);
     struct server *s = serve(dir);
     json_t *list = server_json(s, "/v1/models"), *model;
@@ -277,6 +280,14 @@ static void test_a_file_of_8_gib_is_mapped_without_being_read(void **state)
 {
     (void)state;
     const char *dir = temp_dir();
+    struct statfs fs;
+    assert_int_equal(statfs(dir, &fs), 0);
+    if (fs.f_type == 0x65735546) {
+        printf(
+            "SKIPPED: a file of 8 GiB: %s is a FUSE, from which berth reads a file whole before it serves\n",
+            dir);
+        skip();
+    }
     write_file(dir, "huge.bin", NULL, (size_t)8 << 30);
     int64_t start = now_ms();
     struct server *s = serve(dir);

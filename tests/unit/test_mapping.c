@@ -484,12 +484,12 @@ static void test_resident_bytes_follow_what_is_touched(void **state)
     mapping_close(untouched);
 }
 
-static void test_a_plain_directory_is_not_remote(void **state)
+static void test_only_file_systems_with_another_end_are_remote(void **state)
 {
     (void)state;
     scratch_write("model.bin", "weights");
     struct mapping *m = map("model.bin");
-    assert_false(mapping_is_remote(m));
+    assert_int_equal(mapping_is_remote(m), scratch_is_fuse());
     mapping_close(m);
 }
 
@@ -579,7 +579,7 @@ int main(void)
         IN_SCRATCH(test_prefaulting_reads_where_the_kernel_cannot_populate),
         IN_SCRATCH(test_reading_a_cut_file_gives_a_reason),
         IN_SCRATCH(test_resident_bytes_follow_what_is_touched),
-        IN_SCRATCH(test_a_plain_directory_is_not_remote),
+        IN_SCRATCH(test_only_file_systems_with_another_end_are_remote),
         IN_SCRATCH(test_many_openings_leave_no_descriptor_and_no_area),
         IN_SCRATCH(test_one_map_more_than_the_table_holds_is_refused),
     };
