@@ -1,12 +1,12 @@
 # Stand-ins for two final bases, from Debian's packages, for a machine that reaches no image registry.
-# Built by target: distroless for gcr.io/distroless/static-debian12, which is these packages without a shell;
+# Built by target: distroless for the image of that name (static, Debian 12), which is these packages without a shell;
 # busybox for alpine, of which it is the part one looks for: a shell and the usual tools, in one static file.
 ARG DEBIAN=debian:bookworm-slim
 FROM ${DEBIAN} AS fetch
 ARG DEBIAN_MIRROR
 WORKDIR /packages
 RUN if [ -n "$DEBIAN_MIRROR" ]; then \
-        sed -i "s|https\?://deb.debian.org/debian\([ /]\|\$\)|$DEBIAN_MIRROR\1|" \
+        sed -i "s|https\?://[^ ]*/debian\([ /]\|\$\)|$DEBIAN_MIRROR\1|" \
             $(find /etc/apt -name '*.list' -o -name '*.sources'); \
     fi && \
     apt-get update -q && \

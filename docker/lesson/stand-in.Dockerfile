@@ -17,7 +17,7 @@ ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 ENV DEBIAN_FRONTEND=noninteractive
 ARG DEBIAN_MIRROR
 RUN if [ -n "$DEBIAN_MIRROR" ]; then \
-        sed -i "s|https\?://deb.debian.org/debian\([ /]\|\$\)|$DEBIAN_MIRROR\1|" \
+        sed -i "s|https\?://[^ ]*/debian\([ /]\|\$\)|$DEBIAN_MIRROR\1|" \
             $(find /etc/apt -name '*.list' -o -name '*.sources'); \
     fi
 CMD ["bash"]
