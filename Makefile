@@ -28,7 +28,7 @@ endif
 
 HARDENING = $(shell . deps/hardening; hardening $(MACHINE))
 # The same sources give the same bytes in whatever directory they lie.
-SHIPPED_C  = -O2 -ffunction-sections -fdata-sections -ffile-prefix-map=$(CURDIR)=. $(HARDENING)
+SHIPPED_C  = -Os -ffunction-sections -fdata-sections -ffile-prefix-map=$(CURDIR)=. $(HARDENING)
 SHIPPED_LD = -s -Wl,--gc-sections,-O1,--build-id=none,-z,relro,-z,now,-z,noexecstack,-z,separate-code
 
 MACHINE := $(shell uname -m)
@@ -185,9 +185,17 @@ $(OUT)/server/%.o: DEFINE := -DBERTH_VERSION='"$(VERSION)"'
 $(OUT)/kernels/%_avx2.o: ISA := -mavx2 -mfma -mf16c
 $(OUT)/kernels/%_avx512.o: ISA := -mavx512f -mavx512bw -mavx512vl -mavx512vnni -mfma -mf16c
 
+# What ships is compiled for size, but for what runs for every request, token or tensor.
+ifneq ($(filter static arm64,$(FLAVOUR)),)
+HOT := $(wildcard kernels/*.c engine/tok_*.c) $(addprefix base/,cursor.c half.c pool.c strbuf.c text.c) \
+       engine/pretokenize.c engine/detokenize.c loaders/gguf.c loaders/mapping.c \
+       $(addprefix server/,api_root.c connection.c http.c metrics.c reply.c respond.c routes.c session.c)
+$(HOT:%.c=$(OUT)/%.o): TUNE := -O2
+endif
+
 $(OUT)/%.o: %.c $(OUT)/flags $(READY)
 	@mkdir -p $(@D)
-	$(CC) $(ALL) $(DEPS_CFLAGS) $(CFLAGS) $(SANITIZE) $(DEFINE) $(ISA) -c -o $@ $<
+	$(CC) $(ALL) $(DEPS_CFLAGS) $(CFLAGS) $(SANITIZE) $(DEFINE) $(ISA) $(TUNE) -c -o $@ $<
 
 $(PARTS): $(filter-out $(OUT)/server/main.o,$(OBJ))
 	@rm -f $@

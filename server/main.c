@@ -46,6 +46,8 @@ static const struct command commands[] = {
     {"inspect", cmd_inspect, false, "inspect PATH [--json]", "show what a model file holds"},
     {"health", cmd_health, false, "health [OPTIONS]",
         "ask a running server for its health: exit status 0 or 1"},
+    {"tokenize", cmd_tokenize, false, "tokenize FILE [OPTIONS]", "print the token ids of a text"},
+    {"render", cmd_render, false, "render FILE", "print the prompt that a chat request becomes"},
     {"version", cmd_version, false, "version", "print the version"},
     {"help", cmd_help, false, "help", "print this"},
 };
@@ -91,20 +93,25 @@ static void fill_standard_descriptors(void)
             return;
 }
 
+static const struct command *command_named(const char *name)
+{
+    for (size_t i = 0; i < N_COMMANDS; i++)
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    return NULL;
+}
+
 static const struct command *find_command(int argc, char **argv)
 {
     if (argc < 2)
         return &commands[0];
     if (strcmp(argv[1], "--version") == 0)
-        return &commands[3];
+        return command_named("version");
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
-        return &commands[4];
+        return command_named("help");
     if (argv[1][0] == '-')
         return &commands[0];
-    for (size_t i = 0; i < N_COMMANDS; i++)
-        if (strcmp(commands[i].name, argv[1]) == 0)
-            return &commands[i];
-    return NULL;
+    return command_named(argv[1]);
 }
 
 int main(int argc, char **argv)

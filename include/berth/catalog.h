@@ -50,7 +50,8 @@ struct catalog_progress {
     size_t mapped, failed;
 };
 
-/* `memory` is what the process may use, in bytes: models larger than that are served, slowly, with a warning. */
+/* `memory` is what the process may use, in bytes: models larger than that are served, slowly, with a
+ * warning. */
 struct catalog *catalog_new(const struct options *o, uint64_t memory, struct error *err);
 
 /* Starts the keeper. Returns at once; the load goes on behind. */

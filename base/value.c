@@ -1,0 +1,236 @@
+/* value.c - the tree of values and the arena it lives in.
+ *
+ * The arena hands out memory from a chain of blocks and takes none back before its end, so that no value has
+ * an owner to be found. Lists and maps double their room when they grow; what they leave behind counts
+ * against the limit, which bounds everything that a request can make us build.
+ */
+#include "berth/value.h"
+
+#include <stdalign.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BLOCK_BYTES ((size_t)1 << 14)
+
+struct block {
+    struct block *before;
+    alignas(max_align_t) unsigned char bytes[];
+};
+
+struct value_arena {
+    struct block *last;
+    size_t used, room; /* of the last block */
+    size_t left; /* bytes that blocks may still take */
+    bool failed;
+};
+
+const struct value value_undefined = {.kind = VALUE_UNDEFINED};
+const struct value value_null = {.kind = VALUE_NULL};
+
+struct value_arena *value_arena_new(size_t limit)
+{
+    struct value_arena *a = malloc(sizeof(*a));
+    if (a)
+        *a = (struct value_arena){.left = limit};
+    return a;
+}
+
+void value_arena_free(struct value_arena *a)
+{
+    if (!a)
+        return;
+    for (struct block *b = a->last; b;) {
+        struct block *before = b->before;
+        free(b);
+        b = before;
+    }
+    free(a);
+}
+
+static bool add_block(struct value_arena *a, size_t size)
+{
+    size_t room = size > BLOCK_BYTES ? size : BLOCK_BYTES;
+    if (room > a->left)
+        room = size;
+    struct block *b = room <= a->left ? malloc(sizeof(*b) + room) : NULL;
+    if (!b) {
+        a->failed = true;
+        return false;
+    }
+    b->before = a->last;
+    a->last = b;
+    a->left -= room;
+    a->room = room;
+    a->used = 0;
+    return true;
+}
+
+void *value_alloc(struct value_arena *a, size_t size)
+{
+    size_t align = alignof(max_align_t);
+    if (a->failed || size > SIZE_MAX - align - sizeof(struct block)) {
+        a->failed = true;
+        return NULL;
+    }
+    size = (size + align - 1) / align * align;
+    if (size > a->room - a->used && !add_block(a, size))
+        return NULL;
+    void *at = a->last ? a->last->bytes + a->used : NULL;
+    if (!at) /* nothing was asked of an empty arena; what it gets must still be an address */
+        return add_block(a, align) ? a->last->bytes : NULL;
+    a->used += size;
+    return at;
+}
+
+bool value_arena_failed(const struct value_arena *a)
+{
+    return a->failed;
+}
+
+struct value value_bool(bool b)
+{
+    return (struct value){.kind = VALUE_BOOL, .boolean = b};
+}
+
+struct value value_integer(int64_t i)
+{
+    return (struct value){.kind = VALUE_INTEGER, .integer = i};
+}
+
+struct value value_float(double d)
+{
+    return (struct value){.kind = VALUE_FLOAT, .real = d};
+}
+
+struct value value_borrow(struct span s, enum value_origin origin)
+{
+    return (struct value){
+        .kind = VALUE_STRING, .text = {.at = (const char *)s.at, .size = s.size, .origin = origin}};
+}
+
+struct value value_literal(const char *text)
+{
+    return value_borrow(span_of(text), VALUE_FROM_TEMPLATE);
+}
+
+struct value value_string(struct value_arena *a, struct span s, enum value_origin origin)
+{
+    uint8_t *copy = value_alloc(a, s.size);
+    if (!copy)
+        return value_undefined;
+    if (s.size > 0)
+        memcpy(copy, s.at, s.size);
+    return value_borrow((struct span){copy, s.size}, origin);
+}
+
+struct value value_part(struct value s, size_t start, size_t end)
+{
+    if (end > s.text.size)
+        end = s.text.size;
+    if (start > end)
+        start = end;
+    s.text.at = s.text.at ? s.text.at + start : NULL;
+    s.text.marks = s.text.marks ? s.text.marks + start : NULL;
+    s.text.size = end - start;
+    return s;
+}
+
+/* Room for one more of `bytes` each: the old room, or a copy with twice as much. NULL when full. */
+static void *grow(struct value_arena *a, void *old, size_t n, size_t *room, size_t bytes)
+{
+    if (n < *room)
+        return old;
+    size_t more = *room ? *room * 2 : 4;
+    if (more < *room || more > SIZE_MAX / bytes)
+        return NULL;
+    void *copy = value_alloc(a, more * bytes);
+    if (!copy)
+        return NULL;
+    if (n > 0)
+        memcpy(copy, old, n * bytes);
+    *room = more;
+    return copy;
+}
+
+struct value value_list(struct value_arena *a, size_t room)
+{
+    struct value_list *l = value_alloc(a, sizeof(*l));
+    struct value *items =
+        l && room <= SIZE_MAX / sizeof(*items) ? value_alloc(a, room * sizeof(*items)) : NULL;
+    if (!items)
+        return value_undefined;
+    *l = (struct value_list){.items = items, .room = room};
+    return (struct value){.kind = VALUE_LIST, .list = l};
+}
+
+struct value value_map(struct value_arena *a, size_t room)
+{
+    struct value_map *m = value_alloc(a, sizeof(*m));
+    struct value_pair *pairs =
+        m && room <= SIZE_MAX / sizeof(*pairs) ? value_alloc(a, room * sizeof(*pairs)) : NULL;
+    if (!pairs)
+        return value_undefined;
+    *m = (struct value_map){.pairs = pairs, .room = room};
+    return (struct value){.kind = VALUE_MAP, .map = m};
+}
+
+bool value_append(struct value_arena *a, struct value list, struct value item)
+{
+    if (list.kind != VALUE_LIST)
+        return false;
+    struct value *items = grow(a, list.list->items, list.list->n, &list.list->room, sizeof(*items));
+    if (!items)
+        return false;
+    list.list->items = items;
+    items[list.list->n++] = item;
+    return true;
+}
+
+bool value_set_new(struct value_arena *a, struct value map, struct value key, struct value value)
+{
+    if (map.kind != VALUE_MAP)
+        return false;
+    struct value_pair *pairs = grow(a, map.map->pairs, map.map->n, &map.map->room, sizeof(*pairs));
+    if (!pairs)
+        return false;
+    map.map->pairs = pairs;
+    pairs[map.map->n++] = (struct value_pair){key, value};
+    return true;
+}
+
+bool value_set(struct value_arena *a, struct value map, struct value key, struct value value)
+{
+    struct value *old = key.kind == VALUE_STRING ? (struct value *)value_find(map, value_span(key)) : NULL;
+    if (!old)
+        return value_set_new(a, map, key, value);
+    *old = value;
+    return true;
+}
+
+struct span value_span(struct value s)
+{
+    return (struct span){(const uint8_t *)s.text.at, s.text.size};
+}
+
+bool value_is(struct value v, const char *text)
+{
+    return v.kind == VALUE_STRING && span_is(value_span(v), text);
+}
+
+enum value_origin value_origin_at(const struct value_text *t, size_t byte)
+{
+    return t->marks ? (enum value_origin)t->marks[byte] : t->origin;
+}
+
+const struct value *value_find(struct value map, struct span key)
+{
+    if (map.kind != VALUE_MAP)
+        return NULL;
+    for (size_t i = 0; i < map.map->n; i++) {
+        const struct value_pair *p = &map.map->pairs[i];
+        if (p->key.kind == VALUE_STRING && p->key.text.size == key.size &&
+            (key.size == 0 || memcmp(p->key.text.at, key.at, key.size) == 0))
+            return &p->value;
+    }
+    return NULL;
+}

@@ -1,0 +1,178 @@
+/* template.c - a rendering: its limits, its output, its scopes.
+ *
+ * Everything that a template can spend is counted in one place each: steps in run_step, values in the arena,
+ * text in run_add, depth in eval and exec_body. Text that becomes a value (of a block, a macro, a filter) is
+ * written at the end of the output and taken away from there, so that one buffer does for all.
+ */
+#include "template_private.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DEFAULT_STEPS 20000000
+#define DEFAULT_MEMORY ((size_t)256 << 20)
+#define DEFAULT_OUTPUT ((size_t)16 << 20)
+#define BYTES_PER_STEP 32 /* of text copied */
+
+bool run_fail(struct run *r, const char *format, ...)
+{
+    char text[500];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    if (r->err->text[0])
+        return false;
+    return error_set(r->err, "line %u: %s", r->line, text);
+}
+
+bool run_step(struct run *r, uint64_t steps)
+{
+    if (value_arena_failed(r->arena))
+        return run_fail(r, "the template needs more memory than it may have");
+    if (r->steps < steps)
+        return run_fail(r, "the template takes more steps than it may");
+    r->steps -= steps;
+    return true;
+}
+
+static bool make_room(struct run *r, size_t size)
+{
+    if (size > r->limit || r->size > r->limit - size)
+        return run_fail(r, "the template writes more than %zu bytes", r->limit);
+    size_t need = r->size + size + 1, room = r->room ? r->room : 1024;
+    if (need <= r->room)
+        return true;
+    while (room < need)
+        room *= 2;
+    char *text = realloc(r->text, room);
+    r->text = text ? text : r->text;
+    uint8_t *marks = text ? realloc(r->marks, room) : NULL;
+    r->marks = marks ? marks : r->marks;
+    if (!marks)
+        return run_fail(r, "no memory for the text");
+    r->room = room;
+    return true;
+}
+
+bool run_add(struct run *r, struct span s, enum value_origin origin)
+{
+    if (s.size == 0)
+        return true;
+    if (!run_step(r, s.size / BYTES_PER_STEP) || !make_room(r, s.size))
+        return false;
+    memcpy(r->text + r->size, s.at, s.size);
+    memset(r->marks + r->size, (int)origin, s.size);
+    r->size += s.size;
+    return true;
+}
+
+bool run_add_text(struct run *r, struct value s)
+{
+    size_t start = r->size;
+    if (!run_add(r, value_span(s), s.text.origin))
+        return false;
+    if (s.text.marks)
+        memcpy(r->marks + start, s.text.marks, s.text.size);
+    return true;
+}
+
+bool run_take(struct run *r, size_t start, struct value *out)
+{
+    size_t size = r->size - start;
+    r->size = start;
+    if (size == 0) {
+        *out = value_literal("");
+        return true;
+    }
+    const uint8_t *marks = r->marks + start;
+    *out = value_string(
+        r->arena, (struct span){(const uint8_t *)r->text + start, size}, (enum value_origin)marks[0]);
+    if (memchr(marks, marks[0] == VALUE_FROM_MESSAGE, size)) {
+        uint8_t *copy = value_alloc(r->arena, size);
+        if (copy)
+            memcpy(copy, marks, size);
+        out->text.marks = copy;
+    }
+    return run_step(r, 1 + size / BYTES_PER_STEP);
+}
+
+/* ---- names ---- */
+
+static bool same(struct span a, struct span b)
+{
+    return a.size == b.size && (a.size == 0 || memcmp(a.at, b.at, a.size) == 0);
+}
+
+const struct value *scope_find(const struct run *r, struct span name)
+{
+    for (const struct scope *s = r->scope; s; s = s->outer)
+        for (const struct binding *b = s->bindings; b; b = b->next)
+            if (same(b->name, name))
+                return &b->value;
+    return value_find(r->vars, name);
+}
+
+bool scope_set(struct run *r, struct span name, struct value v)
+{
+    for (struct binding *b = r->scope->bindings; b; b = b->next)
+        if (same(b->name, name)) {
+            b->value = v;
+            return true;
+        }
+    struct binding *b = value_alloc(r->arena, sizeof(*b));
+    if (!b)
+        return run_step(r, 1);
+    *b = (struct binding){.name = name, .value = v, .next = r->scope->bindings};
+    r->scope->bindings = b;
+    return true;
+}
+
+bool scope_open(struct run *r)
+{
+    struct scope *s = value_alloc(r->arena, sizeof(*s));
+    if (!s)
+        return run_step(r, 1);
+    *s = (struct scope){.outer = r->scope};
+    r->scope = s;
+    return true;
+}
+
+/* ---- the whole ---- */
+
+bool template_render(const struct template *t, struct value vars, int64_t now,
+    const struct template_limits *limits, struct template_text *out, struct error *err)
+{
+    static const struct template_limits defaults = {0};
+    const struct template_limits *most = limits ? limits : &defaults;
+    *out = (struct template_text){0};
+    *err = (struct error){0};
+    struct run r = {.err = err,
+        .vars = vars,
+        .now = now,
+        .line = 1,
+        .steps = most->steps ? most->steps : DEFAULT_STEPS,
+        .limit = most->output ? most->output : DEFAULT_OUTPUT};
+    r.arena = value_arena_new(most->memory ? most->memory : DEFAULT_MEMORY);
+    if (!r.arena)
+        return error_set(err, "no memory for a prompt");
+    bool good = make_room(&r, 0) && scope_open(&r) && exec_body(&r, t->body) == FLOW_ON && run_step(&r, 0);
+    value_arena_free(r.arena);
+    if (!good) {
+        free(r.text);
+        free(r.marks);
+        return false;
+    }
+    r.text[r.size] = '\0';
+    *out = (struct template_text){.text = r.text, .marks = r.marks, .size = r.size};
+    return true;
+}
+
+void template_text_release(struct template_text *t)
+{
+    free(t->text);
+    free(t->marks);
+    *t = (struct template_text){0};
+}

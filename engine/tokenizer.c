@@ -1,0 +1,225 @@
+/* tokenizer.c - the table of kinds, and the call that takes a text through one.
+ *
+ * A text is cut at its special tokens; what lies between goes to the kind. Everything that a call needs lives
+ * in its session, so that calls of many threads share nothing but the vocabulary.
+ */
+#include "tokenizer_private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const struct tokenizer_kind *const kinds[] = {&tokenizer_bpe, &tokenizer_spm};
+
+#define N_KINDS (sizeof(kinds) / sizeof(kinds[0]))
+
+/* --- Making one --- */
+
+bool tokenizer_key_bool(const struct gguf *g, const char *key, bool *out, struct error *err)
+{
+    return gguf_get_bool(g, key, out, err) != GGUF_WRONG;
+}
+
+static const struct tokenizer_kind *find_kind(const struct gguf *g, struct error *err)
+{
+    struct span name;
+    switch (gguf_get_text(g, "tokenizer.ggml.model", &name, err)) {
+    case GGUF_WRONG:
+        return NULL;
+    case GGUF_ABSENT:
+        error_set(err, "the file has no tokenizer: key \"tokenizer.ggml.model\" is missing");
+        return NULL;
+    case GGUF_GOT:
+        break;
+    }
+    for (size_t i = 0; i < N_KINDS; i++)
+        if (span_is(name, kinds[i]->name))
+            return kinds[i];
+    char shown[96];
+    text_escape(shown, sizeof(shown), name);
+    error_set(err, "tokenizer \"%s\" (key \"tokenizer.ggml.model\") is not known", shown);
+    return NULL;
+}
+
+static bool read_all(struct tokenizer *t, const struct gguf *g, struct error *err)
+{
+    t->add_bos = t->kind->adds_bos;
+    return vocabulary_read(&t->vocabulary, g, err) && t->kind->read(t, g, err) &&
+           tokenizer_key_bool(g, "tokenizer.ggml.add_bos_token", &t->add_bos, err) &&
+           tokenizer_key_bool(g, "tokenizer.ggml.add_eos_token", &t->add_eos, err) &&
+           tokenizer_read_roles(t, g, err) && specials_init(&t->specials, &t->vocabulary, err);
+}
+
+struct tokenizer *tokenizer_new(const struct gguf *g, struct error *err)
+{
+    const struct tokenizer_kind *kind = find_kind(g, err);
+    struct tokenizer *t = kind ? calloc(1, sizeof(*t)) : NULL;
+    if (!t) {
+        if (kind)
+            error_set(err, "no memory");
+        return NULL;
+    }
+    t->kind = kind;
+    for (size_t i = 0; i < TOKENIZER_SPECIALS; i++)
+        t->special[i] = TOKENIZER_NONE;
+    if (read_all(t, g, err))
+        return t;
+    tokenizer_free(t);
+    return NULL;
+}
+
+void tokenizer_free(struct tokenizer *t)
+{
+    if (!t)
+        return;
+    vocabulary_release(&t->vocabulary);
+    specials_release(&t->specials);
+    tokenizer_bpe_release(t);
+    free(t);
+}
+
+/* --- A session --- */
+
+bool session_room(struct session *s, void *memory, size_t *room, size_t n, size_t item)
+{
+    void *grown, *old;
+    if (n <= *room)
+        return true;
+    size_t more = n + n / 2;
+    memcpy(&old, memory, sizeof(old));
+    grown = realloc(old, more * item);
+    if (!grown)
+        return error_set(s->err, "no memory for a text of this length");
+    memcpy(memory, &grown, sizeof(grown));
+    *room = more;
+    return true;
+}
+
+bool session_add(struct session *s, int32_t id)
+{
+    if (!session_room(s, &s->ids->at, &s->ids->room, s->ids->n + 1, sizeof(*s->ids->at)))
+        return false;
+    s->ids->at[s->ids->n++] = id;
+    return true;
+}
+
+static void session_release(struct session *s)
+{
+    free(s->codes);
+    free(s->classes);
+    free(s->bytes);
+    free(s->symbols);
+    free(s->heap);
+}
+
+static bool add_if(struct session *s, bool wanted, enum tokenizer_special which)
+{
+    int32_t id = s->t->special[which];
+    return !wanted || id == TOKENIZER_NONE || session_add(s, id);
+}
+
+static bool add_fragment(struct session *s, const struct tokenizer_text *in, size_t from, size_t to)
+{
+    return from == to || s->t->kind->encode(s, (struct span){in->text.at + from, to - from});
+}
+
+static bool encode_all(struct session *s, const struct tokenizer_text *in)
+{
+    struct special_found *found = NULL;
+    size_t n = 0, at = 0;
+    bool good = add_if(s, in->add_special && s->t->add_bos, TOKENIZER_BOS) &&
+                specials_find(&s->t->specials, &s->t->vocabulary, in, &found, &n, s->err);
+    for (size_t i = 0; good && i < n; i++) {
+        good = add_fragment(s, in, at, found[i].from) && session_add(s, found[i].id);
+        at = found[i].to;
+    }
+    good = good && add_fragment(s, in, at, in->text.size) &&
+           add_if(s, in->add_special && s->t->add_eos, TOKENIZER_EOS);
+    free(found);
+    return good;
+}
+
+bool tokenizer_encode(
+    const struct tokenizer *t, const struct tokenizer_text *in, struct tokenizer_ids *ids, struct error *err)
+{
+    if (in->text.size > TOKENIZER_TEXT_MAX)
+        return error_set(err, "the text has %zu bytes; %zu is the most", in->text.size, TOKENIZER_TEXT_MAX);
+    struct session s = {.t = t, .ids = ids, .err = err};
+    bool good = encode_all(&s, in);
+    session_release(&s);
+    return good;
+}
+
+void tokenizer_ids_release(struct tokenizer_ids *ids)
+{
+    free(ids->at);
+    *ids = (struct tokenizer_ids){0};
+}
+
+/* --- What it knows --- */
+
+static const struct token *token_of(const struct tokenizer *t, int32_t id)
+{
+    return id >= 0 && (size_t)id < t->vocabulary.n ? &t->vocabulary.tokens[id] : NULL;
+}
+
+const char *tokenizer_model(const struct tokenizer *t)
+{
+    return t->kind->name;
+}
+
+const char *tokenizer_pre(const struct tokenizer *t)
+{
+    return t->pre ? pretokenizer_name(t->pre) : "";
+}
+
+size_t tokenizer_size(const struct tokenizer *t)
+{
+    return t->vocabulary.n;
+}
+
+size_t tokenizer_bytes(const struct tokenizer *t)
+{
+    const struct vocabulary *v = &t->vocabulary;
+    size_t bytes = sizeof(*t) + v->n * sizeof(*v->tokens) + (v->mask + 1) * sizeof(*v->slots);
+    bytes += t->specials.n * sizeof(*t->specials.ids) + (t->specials.mask + 1) * sizeof(*t->specials.slots);
+    if (t->merges.at)
+        bytes += t->merges.n * sizeof(*t->merges.at) + (t->merges.mask + 1) * sizeof(*t->merges.slots);
+    return bytes;
+}
+
+int32_t tokenizer_special(const struct tokenizer *t, enum tokenizer_special which)
+{
+    return t->special[which];
+}
+
+bool tokenizer_adds_bos(const struct tokenizer *t)
+{
+    return t->add_bos;
+}
+
+bool tokenizer_adds_eos(const struct tokenizer *t)
+{
+    return t->add_eos;
+}
+
+bool tokenizer_is_end(const struct tokenizer *t, int32_t id)
+{
+    const struct token *token = token_of(t, id);
+    return token && token->is_end;
+}
+
+bool tokenizer_is_special(const struct tokenizer *t, int32_t id)
+{
+    const struct token *token = token_of(t, id);
+    return token && vocabulary_is_mark(&t->vocabulary, id);
+}
+
+struct span tokenizer_text_of(const struct tokenizer *t, int32_t id)
+{
+    return token_of(t, id) ? vocabulary_text(&t->vocabulary, (size_t)id) : (struct span){NULL, 0};
+}
+
+int32_t tokenizer_find(const struct tokenizer *t, struct span text)
+{
+    return vocabulary_find(&t->vocabulary, text);
+}

@@ -1,0 +1,155 @@
+/* vocabulary.c - the texts of the tokens, where the file has them, and a hash table that finds one.
+ *
+ * A token takes eight bytes here and its two or three slots of the table eight each; its text stays in the
+ * mapping. The table is open, half full at most. A stranger who chose the texts could make all of them
+ * collide, so a search that takes thousands of steps refuses the vocabulary instead.
+ */
+#include "tokenizer_private.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+static uint64_t load(const uint8_t *at, size_t size)
+{
+    uint64_t word = 0;
+    memcpy(&word, at, size);
+    return word;
+}
+
+/* Eight bytes a step. The values never leave the process, so the byte order does not matter. */
+static uint32_t hash_of(struct span text)
+{
+    const uint64_t odd = 0x9e3779b97f4a7c15u;
+    uint64_t h = text.size * odd;
+    for (size_t i = 0; i < text.size; i += 8) {
+        size_t left = text.size - i;
+        h = (h ^ load(text.at + i, left < 8 ? left : 8)) * odd;
+        h ^= h >> 29;
+    }
+    return (uint32_t)(h >> 32 ^ h);
+}
+
+struct span vocabulary_text(const struct vocabulary *v, size_t id)
+{
+    return (struct span){v->bytes.at + v->tokens[id].at, v->tokens[id].size};
+}
+
+static bool equal(struct span a, struct span b)
+{
+    return a.size == b.size && memcmp(a.at, b.at, a.size) == 0;
+}
+
+size_t vocabulary_slots(size_t n)
+{
+    size_t slots = 16;
+    while (slots < n + n / 2)
+        slots *= 2;
+    return slots;
+}
+
+/* The slot that holds this text, or the free one where it belongs, or NO_SLOT after too many steps. */
+static size_t slot_of(const struct vocabulary *v, struct span text, uint32_t hash)
+{
+    for (size_t step = 0, i = hash & v->mask; step < PROBES_MAX; step++, i = (i + 1) & v->mask)
+        if (v->slots[i].id == NO_SLOT ||
+            (v->slots[i].hash == hash && equal(vocabulary_text(v, v->slots[i].id), text)))
+            return i;
+    return NO_SLOT;
+}
+
+int32_t vocabulary_find(const struct vocabulary *v, struct span text)
+{
+    if (text.size == 0 || text.size > v->longest)
+        return TOKENIZER_NONE;
+    size_t slot = slot_of(v, text, hash_of(text));
+    return slot == NO_SLOT || v->slots[slot].id == NO_SLOT ? TOKENIZER_NONE : (int32_t)v->slots[slot].id;
+}
+
+bool vocabulary_is_mark(const struct vocabulary *v, int32_t id)
+{
+    return v->tokens[id].kind == TOKEN_CONTROL || v->tokens[id].kind == TOKEN_UNKNOWN;
+}
+
+int32_t vocabulary_find_word(const struct vocabulary *v, struct span text)
+{
+    int32_t id = vocabulary_find(v, text);
+    return id == TOKENIZER_NONE || vocabulary_is_mark(v, id) ? TOKENIZER_NONE : id;
+}
+
+/* Of two tokens with one text the later one is found, as in the reference. */
+static bool insert(struct vocabulary *v, size_t id, struct error *err)
+{
+    struct span text = vocabulary_text(v, id);
+    if (text.size == 0)
+        return true;
+    uint32_t hash = hash_of(text);
+    size_t slot = slot_of(v, text, hash);
+    if (slot == NO_SLOT)
+        return error_set(err, "too many of the vocabulary's tokens collide");
+    v->slots[slot].hash = hash;
+    v->slots[slot].id = (uint32_t)id;
+    return true;
+}
+
+static bool read_texts(struct vocabulary *v, const struct gguf_pair *array, struct error *err)
+{
+    size_t pos = 0;
+    v->bytes = array->bytes;
+    for (size_t i = 0; i < v->n; i++) {
+        struct span text = gguf_next_string(array, &pos);
+        if (text.size > TOKEN_BYTES_MAX)
+            return error_set(
+                err, "token %zu has a text of %zu bytes; %d is the most", i, text.size, TOKEN_BYTES_MAX);
+        size_t at = text.size ? (size_t)(text.at - array->bytes.at) : 0;
+        v->tokens[i] = (struct token){.at = (uint32_t)at, .size = (uint16_t)text.size, .kind = TOKEN_NORMAL};
+        if (text.size > v->longest)
+            v->longest = text.size;
+    }
+    for (size_t i = 0; i < v->n; i++)
+        if (!insert(v, i, err))
+            return false;
+    return true;
+}
+
+static bool read_kinds(struct vocabulary *v, const struct gguf *g, struct error *err)
+{
+    const struct gguf_pair *kinds = gguf_find(g, "tokenizer.ggml.token_type");
+    if (!kinds)
+        return true;
+    if (kinds->type != GGUF_ARRAY || (kinds->item != GGUF_I32 && kinds->item != GGUF_U32))
+        return error_set(err, "key \"tokenizer.ggml.token_type\" is no array of 32-bit integers");
+    if (kinds->count < v->n)
+        return error_set(err, "key \"tokenizer.ggml.token_type\" has %" PRIu64 " items for %zu tokens",
+            kinds->count, v->n);
+    for (size_t i = 0; i < v->n; i++) {
+        uint32_t kind;
+        memcpy(&kind, kinds->bytes.at + i * sizeof(kind), sizeof(kind));
+        v->tokens[i].kind = (uint8_t)(kind <= TOKEN_BYTE ? kind : TOKEN_UNDEFINED);
+    }
+    return true;
+}
+
+bool vocabulary_read(struct vocabulary *v, const struct gguf *g, struct error *err)
+{
+    const struct gguf_pair *texts = gguf_find(g, "tokenizer.ggml.tokens");
+    if (!texts || texts->type != GGUF_ARRAY || texts->item != GGUF_STRING || texts->count == 0)
+        return error_set(err, "the file has no vocabulary: key \"tokenizer.ggml.tokens\" is %s",
+            !texts              ? "missing"
+            : texts->count == 0 ? "empty"
+                                : "no array of strings");
+    v->n = (size_t)texts->count;
+    v->mask = vocabulary_slots(v->n) - 1;
+    v->tokens = malloc(v->n * sizeof(*v->tokens));
+    v->slots = malloc((v->mask + 1) * sizeof(*v->slots));
+    if (!v->tokens || !v->slots)
+        return error_set(err, "no memory for a vocabulary of %zu tokens", v->n);
+    memset(v->slots, 0xff, (v->mask + 1) * sizeof(*v->slots)); /* every id NO_SLOT */
+    return read_texts(v, texts, err) && read_kinds(v, g, err);
+}
+
+void vocabulary_release(struct vocabulary *v)
+{
+    free(v->tokens);
+    free(v->slots);
+}
