@@ -165,6 +165,7 @@ int main(int argc, char **argv)
     json_decref(requests);
     json_decref(expected);
     printf("%zu of %llu templates were rendered\n", rendered, (unsigned long long)n);
-    printf("%llu passed, %zu failed, 0 skipped\n", (unsigned long long)(n - failed), failed);
+    /* One test, however many templates: they would drown the other suites' sums. */
+    printf("%d passed, %d failed, 0 skipped\n", failed == 0, failed > 0);
     return failed > 0;
 }
