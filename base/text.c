@@ -1,7 +1,6 @@
 /* text.c - UTF-8 checked byte by byte, hostile names made printable, numbers made short. */
 #include "berth/text.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 

@@ -1,7 +1,6 @@
 /* template_tests.c - the tests behind `is`, a row each. */
 #include "template_private.h"
 
-#include <math.h>
 #include <string.h>
 
 static bool answer(struct value *out, bool b)

@@ -11,7 +11,6 @@
 
 #include "berth/unicode.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 

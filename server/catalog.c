@@ -9,9 +9,7 @@
 #include "berth/scan.h"
 #include "berth/strbuf.h"
 
-#include <inttypes.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -42,6 +42,13 @@ static bool read_address(union address *out, const char *host, unsigned port, st
     return error_set(err, "%s is no numeric IPv4 or IPv6 address", host);
 }
 
+bool listener_takes(const char *host)
+{
+    union address a;
+    struct error ignored;
+    return read_address(&a, host, 0, &ignored);
+}
+
 static void describe(struct listener *l, const union address *a)
 {
     char host[INET6_ADDRSTRLEN];

@@ -1,9 +1,9 @@
 /* options.c - the table of options, and the one parser that reads flags and environment by it. */
 #include "berth/options.h"
 
+#include "berth/listener.h"
 #include "berth/log.h"
 
-#include <arpa/inet.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -158,14 +158,6 @@ static bool read_choice(const struct option *o, const char *value, unsigned *out
     return false;
 }
 
-/* Names are not resolved: a server must not wait for a resolver to listen. */
-static bool is_address(const char *value)
-{
-    struct in6_addr any;
-    return strcasecmp(value, "localhost") == 0 || inet_pton(AF_INET, value, &any) == 1 ||
-           inet_pton(AF_INET6, value, &any) == 1;
-}
-
 static bool set_option(
     struct options *out, const struct option *o, const char *name, const char *value, struct error *err)
 {
@@ -179,7 +171,7 @@ static bool set_option(
         return true;
     case OPTION_ADDRESS:
         *(const char **)(void *)field = value;
-        return is_address(value) || bad_value(o, name, value, err);
+        return listener_takes(value) || bad_value(o, name, value, err);
     case OPTION_CHOICE:
         return read_choice(o, value, (unsigned *)(void *)field) || bad_value(o, name, value, err);
     case OPTION_COUNT:

@@ -16,6 +16,10 @@ struct listener {
     char address[LISTENER_ADDRESS]; /* "0.0.0.0:8000", "[::1]:8000" */
 };
 
+/* Whether `host` is something to listen on: a numeric IPv4 or IPv6 address, or localhost. Names are not
+ * resolved: a server must not wait for a resolver to listen. */
+bool listener_takes(const char *host);
+
 /* Binds and listens on `host` (a numeric IPv4 or IPv6 address, or localhost; "::" takes IPv4 as well).
  * False with the reason, which names address and port. */
 bool listener_open(struct listener *l, const char *host, unsigned port, struct error *err);
