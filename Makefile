@@ -183,7 +183,7 @@ $(OUT)/flags: FORCE
 
 $(OUT)/server/%.o: DEFINE := -DBERTH_VERSION='"$(VERSION)"'
 $(OUT)/kernels/%_avx2.o: ISA := -mavx2 -mfma -mf16c
-$(OUT)/kernels/%_avx512.o: ISA := -mavx512f -mavx512bw -mavx512vl -mavx512vnni -mfma -mf16c
+$(OUT)/kernels/%_avx512.o: ISA := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mfma -mf16c
 
 # What ships is compiled for size, but for what runs for every request, token or tensor.
 ifneq ($(filter static arm64,$(FLAVOUR)),)

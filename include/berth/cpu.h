@@ -1,0 +1,30 @@
+/* cpu.h - which instructions the kernels may use.
+ *
+ * Every kernel exists in plain C and, beside it, in versions for an instruction set each; all give the same
+ * bits. Which set is in force is asked here once, before threads start; the choice is one of the few things
+ * that are global.
+ */
+#ifndef BERTH_CPU_H
+#define BERTH_CPU_H
+
+#include "berth/error.h"
+
+enum cpu_set {
+    CPU_PLAIN, /* C alone, on any machine */
+    CPU_AVX2, /* with FMA and F16C */
+    CPU_AVX512, /* F, BW, DQ, VL and VNNI */
+    CPU_SETS
+};
+
+const char *cpu_set_name(enum cpu_set set); /* "plain", "avx2", "avx512" */
+
+/* True when processor and system can run this set, and this program has kernels for it. */
+bool cpu_has(enum cpu_set set);
+
+/* Puts a set in force by its name; "auto" is the best there is. Not while kernels run: call it before
+ * threads. False with the reason when the name is unknown or the machine cannot. Until it is called the set
+ * is plain. */
+bool cpu_select(const char *name, struct error *err);
+enum cpu_set cpu_selected(void);
+
+#endif

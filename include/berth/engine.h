@@ -1,0 +1,44 @@
+/* engine.h - what all models share to answer: the compute threads, the memory for their sequences, the scheduler.
+ *
+ * The scheduler is one thread. In every step it picks a model that has work, in turns, and makes one forward call
+ * with rows of many sequences: a token for each that is answering, and pieces of prompts, up to `chunk` rows. Jobs
+ * wait in a bounded queue until there is a slot and room for their pages.
+ */
+#ifndef BERTH_ENGINE_H
+#define BERTH_ENGINE_H
+
+#include "berth/job.h"
+#include "berth/text_model.h"
+
+struct engine_options {
+    unsigned threads; /* compute threads, at least 1 */
+    unsigned processors; /* that the process may use */
+    uint64_t kv_memory; /* bytes for all sequences of all models */
+    enum attention_type kv_type;
+    size_t chunk; /* rows a step that hold prompts; at least 1 */
+    size_t slots; /* sequences of one model that are worked on together */
+    size_t queue; /* jobs that may wait, over all models */
+    double queue_timeout; /* seconds that one may wait; 0 for no limit */
+    double job_timeout; /* seconds for a whole job; 0 for no limit */
+};
+
+struct engine;
+
+/* Starts the threads. NULL with the reason. cpu_select comes before. */
+struct engine *engine_new(const struct engine_options *o, struct error *err);
+/* Ends the threads; jobs that are left fail. Models must be freed after this with text_model_free, which does not
+ * touch the engine then. Frees the engine with engine_free when no model is left. */
+void engine_stop(struct engine *e);
+void engine_free(struct engine *e);
+
+const struct engine_options *engine_options_of(const struct engine *e);
+struct kv_budget *engine_budget(struct engine *e);
+
+/* Puts the job into its model's queue. False with the reason and the HTTP status that says so: 429 when the queue
+ * is full, 400 when the prompt cannot fit, 503 when the engine is stopping or the model is lost. */
+bool engine_submit(struct engine *e, struct job *j, unsigned *status, struct error *err);
+
+/* Seconds since the scheduler's thread was last seen to turn; 0 while it has nothing to do. For /livez. */
+double engine_heartbeat_age(const struct engine *e);
+
+#endif

@@ -1,0 +1,46 @@
+/* text_model.h - a mapped language model made ready to answer: tokenizer, chat template, decoder, cache.
+ *
+ * Each part may be missing, with a reason fit for a client: a model without a tokenizer still takes prompts of
+ * token ids, one without a template still completes text, one whose architecture is not known answers nothing.
+ * Read-only once made, but for the cache, which is the scheduler's.
+ */
+#ifndef BERTH_TEXT_MODEL_H
+#define BERTH_TEXT_MODEL_H
+
+#include "berth/chat_template.h"
+#include "berth/decoder.h"
+#include "berth/model_metrics.h"
+#include "berth/tokenizer.h"
+
+struct engine;
+
+struct text_model {
+    struct loaded *loaded; /* of the model, not owned */
+    struct tokenizer *tokenizer; /* NULL: no_tokenizer says why */
+    struct error no_tokenizer;
+    struct chat_template chat; /* parsed == NULL: no_chat says why */
+    struct error no_chat;
+    struct decoder *decoder; /* NULL: no_decoder says why; nothing can be answered then */
+    struct error no_decoder;
+    struct kv_cache *cache; /* NULL without a decoder */
+    size_t context; /* positions a sequence may have: the model's, or less where options say so */
+    struct model_metrics metrics;
+    atomic_bool lost; /* its file changed under the map: jobs fail */
+    struct error lost_reason; /* before `lost` is set */
+    void *scheduling; /* the scheduler's own */
+};
+
+struct text_model_options {
+    bool as_float;
+    size_t context; /* 0: the model's own */
+    struct span chat_template; /* a template's source instead of the file's; .at NULL for none */
+    bool no_tokenizer; /* leave it out: for tools that need ids alone */
+};
+
+/* Makes what can be made of a loaded GGUF model. NULL with the reason only when memory is short or `l` is no
+ * GGUF; whatever else is wrong is a reason in a part. */
+struct text_model *text_model_new(
+    struct engine *e, struct loaded *l, const struct text_model_options *o, struct error *err);
+void text_model_free(struct text_model *m); /* no job of it may be left */
+
+#endif

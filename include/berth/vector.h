@@ -1,0 +1,61 @@
+/* vector.h - what is done to rows of floats between two products: norms, activations, rotations, exponentials.
+ *
+ * Every function gives the same bits on every CPU. A sum over a row runs over sixteen virtual lanes (element i
+ * is added to lane i % 16, in order, fused where it is a sum of products) which one fixed tree adds up: lane i
+ * and i + 8, then i + 4, i + 2, i + 1. exp, tanh and the like are our own polynomials, with every step rounded
+ * in the same order. vector_plain.c is the reference. Rows may be at any address that is aligned for floats;
+ * `out` may be one of the inputs.
+ */
+#ifndef BERTH_VECTOR_H
+#define BERTH_VECTOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+float vector_sum(const float *x, size_t n);
+float vector_dot(const float *a, const float *b, size_t n);
+float vector_max(const float *x, size_t n); /* -infinity for n = 0; a NaN is passed over */
+
+void vector_add(float *out, const float *a, const float *b, size_t n);
+void vector_multiply(float *out, const float *a, const float *b, size_t n);
+void vector_scale(float *out, const float *x, float factor, size_t n);
+void vector_add_scaled(float *out, const float *x, float factor, size_t n); /* out += factor * x, fused */
+
+/* out = x / sqrt(mean(x^2) + epsilon) * weight. `weight` may be NULL for ones. */
+void vector_rms_norm(float *out, const float *x, const float *weight, float epsilon, size_t n);
+/* out = (x - mean) / sqrt(variance + epsilon) * weight + bias. Both may be NULL. */
+void vector_layer_norm(
+    float *out, const float *x, const float *weight, const float *bias, float epsilon, size_t n);
+
+/* Gates of feed-forward layers: out = f(gate) * up, or f(gate) where `up` is NULL. */
+enum vector_gate {
+    VECTOR_SILU, /* x / (1 + exp(-x)) */
+    VECTOR_GELU, /* x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3))) */
+    VECTOR_GELU_ERF, /* x / 2 * (1 + erf(x / sqrt(2))) */
+    VECTOR_RELU,
+    VECTOR_RELU_SQUARED,
+};
+void vector_gate(float *out, const float *gate, const float *up, enum vector_gate f, size_t n);
+
+/* out = cap * tanh(x / cap) */
+void vector_softcap(float *out, const float *x, float cap, size_t n);
+
+/* Sums exp(x[i] - max), in the lanes and tree above; and the natural logarithm of a sum: for log
+ * probabilities. vector_softmax also writes the quotients. */
+float vector_exp_sum(const float *x, float max, size_t n);
+void vector_softmax(float *out, const float *x, size_t n);
+
+/* Turns pairs of x by angles: for pair i of `pairs`, (a, b) becomes (a cos - b sin, a sin + b cos), where a, b
+ * are x[2i], x[2i + 1], or with `halves` x[i], x[i + pairs]. Products and sums are rounded one by one.
+ * cos_sin[2i], cos_sin[2i + 1] hold cosine and sine. */
+void vector_rotate(float *x, const float *cos_sin, size_t pairs, bool halves);
+
+/* One number. Accurate to about one unit in the last place in double, then rounded: sine and cosine of any angle
+ * up to 10^7, power of a positive base. */
+float vector_exp(float x);
+float vector_log(float x);
+float vector_tanh(float x);
+void vector_sin_cos(double angle, float *sine, float *cosine);
+double vector_power(double base, double exponent);
+
+#endif

@@ -1,0 +1,86 @@
+/* cpu.c - asks the processor what it has and the system what it saves.
+ *
+ * A set counts only when the system saves its registers on a switch between threads, which XGETBV tells
+ * (Intel SDM volume 1, chapters 13 to 15): bits 1 and 2 for the 256-bit registers, 5 to 7 for the 512-bit
+ * ones.
+ */
+#include "berth/cpu.h"
+
+#include "berth/text.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+static atomic_int selected = CPU_PLAIN;
+
+static const char *const names[CPU_SETS] = {"plain", "avx2", "avx512"};
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+
+static uint64_t saved_registers(void)
+{
+    uint32_t low, high;
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return (uint64_t)high << 32 | low;
+}
+
+struct features {
+    bool avx2, avx512;
+};
+
+static struct features ask(void)
+{
+    struct features f = {0};
+    unsigned a, b, c, d, b7, c7;
+    const unsigned fma = 1u << 12, osxsave = 1u << 27, f16c = 1u << 29;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || (c & (fma | osxsave | f16c)) != (fma | osxsave | f16c) ||
+        !__get_cpuid_count(7, 0, &a, &b7, &c7, &d))
+        return f;
+    uint64_t saved = saved_registers();
+    const unsigned avx2 = 1u << 5;
+    const unsigned avx512 = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31; /* F, DQ, BW, VL */
+    const unsigned vnni = 1u << 11;
+    f.avx2 = (saved & 0x6) == 0x6 && (b7 & avx2);
+    f.avx512 = f.avx2 && (saved & 0xe6) == 0xe6 && (b7 & avx512) == avx512 && (c7 & vnni);
+    return f;
+}
+
+bool cpu_has(enum cpu_set set)
+{
+    return set == CPU_PLAIN || (set == CPU_AVX2 && ask().avx2) || (set == CPU_AVX512 && ask().avx512);
+}
+#else
+bool cpu_has(enum cpu_set set)
+{
+    return set == CPU_PLAIN;
+}
+#endif
+
+const char *cpu_set_name(enum cpu_set set)
+{
+    return names[set];
+}
+
+bool cpu_select(const char *name, struct error *err)
+{
+    bool any = strcmp(name, "auto") == 0;
+    for (int set = CPU_SETS - 1; set >= 0; set--) {
+        if (!any && strcmp(name, names[set]) != 0)
+            continue;
+        if (cpu_has((enum cpu_set)set)) {
+            atomic_store(&selected, set);
+            return true;
+        }
+        if (!any)
+            return error_set(err, "this machine cannot run the %s kernels", name);
+    }
+    char shown[64];
+    text_escape(shown, sizeof(shown), span_of(name));
+    return error_set(err, "\"%s\" is no set of kernels: auto, avx512, avx2 or plain", shown);
+}
+
+enum cpu_set cpu_selected(void)
+{
+    return (enum cpu_set)atomic_load_explicit(&selected, memory_order_relaxed);
+}
