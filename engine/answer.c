@@ -259,7 +259,7 @@ bool answer_take(struct answer *a, enum job_finish finish, struct job_piece **pi
     size_t n = tokens_within(a, size);
     if (a->text.failed)
         return false;
-    if (n == 0 && size == 0 && finish == JOB_RUNNING)
+    if (n == 0 && size == 0 && (finish == JOB_RUNNING || a->prompt))
         return true;
     struct job_piece *p = job_piece_new(a->choice, n, a->request->n_top, size);
     if (!p)

@@ -148,21 +148,24 @@ static void keep_min_p(struct candidates *c, float min_p)
     c->n = n;
 }
 
-static float floor_of(const struct sampler_options *o, const float *x, size_t n, double total)
+/* *total becomes the weight of all where top_p is the first filter. */
+static float floor_of(const struct sampler_options *o, const float *x, size_t n, double *total)
 {
     if (o->top_k > 0 && o->top_k < n)
         return floor_of_top_k(x, n, o->top_k);
     if (o->typical_p < 1)
         return LEAST_X;
-    if (o->top_p < 1)
-        return floor_of_top_p(o->top_p, n, total);
+    if (o->top_p < 1) {
+        *total = (double)vector_exp_sum(x, 0, n);
+        return floor_of_top_p(o->top_p, n, *total);
+    }
     return o->min_p < 1 ? vector_log(o->min_p) - SLACK : -SLACK;
 }
 
 static bool filter(struct candidates *c, const struct sampler_options *o, const float *x, size_t n)
 {
-    double total = (double)vector_exp_sum(x, 0, n);
-    float least = floor_of(o, x, n, total);
+    double total = 0;
+    float least = floor_of(o, x, n, &total);
     if (!gather(c, x, n, least > LEAST_X ? least : LEAST_X))
         return false;
     sort_by_x(c);
@@ -170,7 +173,7 @@ static bool filter(struct candidates *c, const struct sampler_options *o, const 
         c->n = o->top_k;
     if (o->typical_p < 1)
         keep_typical(c, o->typical_p);
-    if (o->top_k > 0 || o->typical_p < 1)
+    if (total <= 0)
         total = weight_of(c);
     if (o->top_p < 1)
         keep_weight(c, (double)o->top_p * total);
