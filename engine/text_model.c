@@ -2,6 +2,7 @@
 #include "scheduler_private.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static void read_tokenizer(struct text_model *m, const struct gguf *g, const struct text_model_options *o)
 {
@@ -75,6 +76,28 @@ void text_model_free(struct text_model *m)
     chat_template_release(&m->chat);
     tokenizer_free(m->tokenizer);
     free(m);
+}
+
+bool text_model_chat_ids(const struct text_model *m, const struct template_text *prompt,
+    struct tokenizer_ids *ids, struct error *err)
+{
+    /* Many templates write the token themselves; then it must not come twice. What the
+     * file wants behind a text does not belong behind an open turn, so add_special is no help. */
+    struct span text = {(const uint8_t *)prompt->text, prompt->size};
+    struct tokenizer_text in = {.text = text, .parse_special = true, .trusted = prompt->marks};
+    int32_t bos = tokenizer_special(m->tokenizer, TOKENIZER_BOS);
+    if (!tokenizer_encode(m->tokenizer, &in, ids, err))
+        return false;
+    if (!tokenizer_adds_bos(m->tokenizer) || bos == TOKENIZER_NONE || (ids->n > 0 && ids->at[0] == bos))
+        return true;
+    int32_t *more = realloc(ids->at, (ids->n + 1) * sizeof(*more));
+    if (!more)
+        return error_set(err, "memory is short");
+    memmove(more + 1, more, ids->n * sizeof(*more));
+    more[0] = bos;
+    ids->at = more;
+    ids->room = ++ids->n;
+    return true;
 }
 
 void text_model_lose(struct text_model *m, const struct error *reason)
