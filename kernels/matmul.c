@@ -49,6 +49,10 @@ static int float_index(const struct quant *q)
 
 static const struct matmul_kernels *kernels(void)
 {
+#if defined(__x86_64__)
+    if (cpu_selected() == CPU_AVX512)
+        return &matmul_avx512;
+#endif
     return &matmul_plain;
 }
 
