@@ -27,7 +27,7 @@
 #define BLOCK ATTENTION_BLOCK
 #define BLOCK_LANES (BLOCK / LANES)
 #define GROUP 48 /* queries that go through a page together; their scores take 12 KiB */
-#define FEW 12 /* up to so many queries convert float16 on the way */
+#define FEW (2 * TILE_QUERIES) /* up to so many queries convert float16 on the way */
 
 /* Rows as they lie in a page, or in a slab. */
 struct rows {
