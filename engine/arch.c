@@ -151,7 +151,8 @@ static bool read_heads(struct decoder *d, const struct keys *k)
         !read_layers(d, k, "attention.head_count_kv", 0, set_kv_heads))
         return false;
     for (uint32_t i = 0; i < s->n_layers; i++)
-        if (d->layers[i].heads % d->layers[i].kv_heads != 0)
+        if (d->layers[i].heads % d->layers[i].kv_heads != 0 ||
+            d->layers[i].heads / d->layers[i].kv_heads > DECODER_GROUP_MAX)
             return error_set(k->err,
                 "keys %s.attention.head_count (%" PRIu32 ") and head_count_kv (%" PRIu32
                 ") contradict each other in layer %" PRIu32,

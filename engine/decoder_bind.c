@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define STEM_ROOM 64 /* of "blk.1023.post_attention_norm" and the like */
 #define NAME_ROOM 96
 
 struct copy {
@@ -29,7 +30,11 @@ struct binder {
     bool *bound; /* [tensors of all files, one after the other]: asked for and there */
 };
 
-/* A tensor's name: "blk.3.attn_q" and "weight" with a dot between. */
+/* A tensor's name is a stem, "blk.3.attn_q", and a part, "weight", with a dot between. */
+struct stem {
+    char text[STEM_ROOM];
+};
+
 struct name {
     char text[NAME_ROOM];
 };
@@ -41,9 +46,9 @@ static struct name name_of(const char *stem, const char *part)
     return n;
 }
 
-static struct name layer_stem(size_t layer, const char *rest)
+static struct stem layer_stem(size_t layer, const char *rest)
 {
-    struct name n;
+    struct stem n;
     snprintf(n.text, sizeof(n.text), "blk.%zu.%s", layer, rest);
     return n;
 }
@@ -198,7 +203,7 @@ static bool bind_norm(struct binder *b, const char *stem, struct norm *n)
 static bool bind_layer_norms(struct binder *b, size_t i, struct layer *l)
 {
     const struct decoder_shape *s = &b->d->shape;
-    struct name attn = layer_stem(i, "attn_norm"), ffn = layer_stem(i, "ffn_norm");
+    struct stem attn = layer_stem(i, "attn_norm"), ffn = layer_stem(i, "ffn_norm");
     bool ffn_norm = !s->no_pre_norms && (!s->ffn_norm_optional || has(b, ffn.text));
     return (s->no_pre_norms || bind_norm(b, attn.text, &l->attn_norm)) &&
         (!ffn_norm || bind_norm(b, ffn.text, &l->ffn_norm)) &&
@@ -206,7 +211,7 @@ static bool bind_layer_norms(struct binder *b, size_t i, struct layer *l)
                                bind_norm(b, layer_stem(i, "post_ffw_norm").text, &l->ffn_post_norm)));
 }
 
-static bool bind_qk_norm(struct binder *b, struct name stem, size_t heads, const float **out)
+static bool bind_qk_norm(struct binder *b, struct stem stem, size_t heads, const float **out)
 {
     const struct decoder_shape *s = &b->d->shape;
     struct name weight = name_of(stem.text, "weight");
@@ -230,7 +235,7 @@ static bool bind_qkv(struct binder *b, size_t i, struct layer *l)
     const struct decoder_shape *s = &b->d->shape;
     size_t q = (size_t)l->heads * s->k_size, k = (size_t)l->kv_heads * s->k_size;
     size_t v = (size_t)l->kv_heads * s->v_size;
-    struct name fused = layer_stem(i, "attn_qkv");
+    struct stem fused = layer_stem(i, "attn_qkv");
     if (has(b, fused.text)) {
         struct linear whole = {0};
         if (!bind_linear(b, fused.text, q + k + v, s->width, &whole))
@@ -248,7 +253,7 @@ static bool bind_qkv(struct binder *b, size_t i, struct layer *l)
 static bool bind_ffn(struct binder *b, size_t i, struct layer *l)
 {
     const struct decoder_shape *s = &b->d->shape;
-    struct name up = layer_stem(i, "ffn_up"), gate = layer_stem(i, "ffn_gate");
+    struct stem up = layer_stem(i, "ffn_up"), gate = layer_stem(i, "ffn_gate");
     if (!bind_linear(b, layer_stem(i, "ffn_down").text, s->width, l->ff, &l->down))
         return false;
     if (s->ungated)

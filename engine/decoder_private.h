@@ -13,6 +13,7 @@
 #define DECODER_LAYERS_MAX 1024
 #define DECODER_SIZE_MAX (1u << 20) /* of widths and numbers of heads: products of two still fit */
 #define DECODER_CONTEXT_MAX (1u << 30)
+#define DECODER_GROUP_MAX 512 /* query heads for one key-value head */
 
 /* ---- the shape ---- */
 
@@ -98,6 +99,7 @@ struct decoder {
     struct norm output_norm;
     struct linear output;
     struct rope ropes[2]; /* of layers that see all, of layers with a window */
+    size_t n_ropes;
     const float *rope_factors; /* [rope_size / 2], or NULL */
     const float *rope_factors_long, *rope_factors_short;
     /* The largest of all layers. */
@@ -119,8 +121,7 @@ void decoder_free_copies(struct decoder *d);
 
 /* Works out the rates for a context of so many positions. */
 bool rope_prepare(struct decoder *d, size_t context, struct error *err);
-/* cos_sin[i] for pairs first ... first + count - 1 at a position: cosine and sine, one after the other. */
-void rope_turns(const struct decoder *d, const struct rope *r, uint32_t position, size_t first, size_t count,
-    float *cos_sin);
+/* Cosine and sine of pairs first ... first + count - 1 at a position, to cos_sin[2 * pair] and behind it. */
+void rope_turns(const struct rope *r, uint32_t position, size_t first, size_t count, float *cos_sin);
 
 #endif

@@ -58,17 +58,15 @@ bool rope_prepare(struct decoder *d, size_t context, struct error *err)
     if (!factors)
         factors = context > d->shape.rope_context ? d->rope_factors_long : d->rope_factors_short;
     for (size_t i = 0; factors && i < d->shape.rope_size / 2; i++)
-        if (!(factors[i] > 0))
-            return error_set(err, "factor %zu of the rotation is not above 0", i);
+        if (!isfinite(factors[i]) || factors[i] == 0)
+            return error_set(err, "factor %zu of the rotation is 0, or no number", i);
     return (prepare(d, &d->ropes[0], &d->shape.rope, factors) &&
                prepare(d, &d->ropes[1], &d->shape.local_rope, NULL)) ||
         error_set(err, "no memory for the rates of %zu pairs", (size_t)d->shape.rope_size / 2);
 }
 
-void rope_turns(const struct decoder *d, const struct rope *r, uint32_t position, size_t first, size_t count,
-    float *cos_sin)
+void rope_turns(const struct rope *r, uint32_t position, size_t first, size_t count, float *cos_sin)
 {
-    (void)d;
     for (size_t i = first; i < first + count; i++) {
         float sine, cosine;
         vector_sin_cos(position * r->rates[i], &sine, &cosine);

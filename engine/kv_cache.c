@@ -174,6 +174,11 @@ void sequence_free(struct sequence *s)
     free(s);
 }
 
+const struct kv_cache *sequence_cache(const struct sequence *s)
+{
+    return s->cache;
+}
+
 size_t sequence_length(const struct sequence *s)
 {
     return s->length;
