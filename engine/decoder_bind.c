@@ -333,10 +333,11 @@ static bool bind_rope_factors(struct binder *b)
                 bind_optional(b, "rope_factors_short.weight", 1, pairs, &d->rope_factors_short)));
 }
 
-/* Tables of rates that old converters left in files. */
-static bool is_leftover(struct span name)
+/* Tables of rates that old converters left in files, and the heads of rerankers, which write no tokens. */
+static bool is_unneeded(struct span name)
 {
-    return span_ends_with(name, ".attn_rot_embd") || span_ends_with(name, ".rotary_emb.inv_freq");
+    return span_ends_with(name, ".attn_rot_embd") || span_ends_with(name, ".rotary_emb.inv_freq") ||
+        (name.size > 4 && memcmp(name.at, "cls.", 4) == 0);
 }
 
 static bool all_bound(struct binder *b)
@@ -347,7 +348,7 @@ static bool all_bound(struct binder *b)
             struct span name = b->model->files[i]->tensors[j].name;
             char shown[NAME_ROOM];
             text_escape(shown, sizeof(shown), name);
-            if (!b->bound[number++] && !is_leftover(name))
+            if (!b->bound[number++] && !is_unneeded(name))
                 return error_set(b->err, "tensor %s is none that architecture %s has", shown,
                     b->d->shape.architecture);
         }
