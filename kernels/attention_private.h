@@ -1,8 +1,9 @@
 /* attention_private.h - what each instruction set brings to attention.c, and the form of a part.
  *
- * A part is what a span leaves for one query: the running maximum m, the sum s, and from ATTENTION_PART_VALUES on
- * the weighted values a[v_size], padded with numbers of no meaning to a multiple of sixteen, so that whole vectors
- * can be read and written. A part with s = 0 is empty: a span with any key has s >= 1, or NaN.
+ * A part is what a span leaves for one query: the running maximum m, the sum s, and from
+ * ATTENTION_PART_VALUES on the weighted values a[v_size], padded with numbers of no meaning to a multiple of
+ * sixteen, so that whole vectors can be read and written. A part with s = 0 is empty: a span with any key has
+ * s >= 1, or NaN.
  */
 #ifndef BERTH_ATTENTION_PRIVATE_H
 #define BERTH_ATTENTION_PRIVATE_H
@@ -13,6 +14,16 @@
 #define ATTENTION_PART_S 1
 #define ATTENTION_PART_VALUES 16
 #define ATTENTION_PART_MAX (ATTENTION_PART_VALUES + ATTENTION_HEAD_MAX)
+
+/* What is written before it is read needs no clearing, though the compiler is told to clear all else. */
+#if defined(__has_attribute)
+#if __has_attribute(uninitialized)
+#define ATTENTION_UNINITIALIZED __attribute__((uninitialized))
+#endif
+#endif
+#ifndef ATTENTION_UNINITIALIZED
+#define ATTENTION_UNINITIALIZED
+#endif
 
 struct attention_set {
     /* As attention_span. */

@@ -1,0 +1,257 @@
+/* matmul.c - cuts products into tiles and gives them to the kernels of the CPU.
+ *
+ * Tokens are taken by chunks, and for each all tiles of rows, so that a chunk's activations stay in L2 while the
+ * weights stream past in the order of the file. A tile always has MATMUL_ROWS rows: the last one of a matrix
+ * begins early enough to be whole, and what other tiles have is computed again and dropped. Rows that are too
+ * few for one tile are copied, a piece of k at a time, to where there is room behind them.
+ *
+ * Types without kernels of their own become floats a piece at a time, by quant.h, and go the way of F32.
+ */
+#include "berth/matmul.h"
+
+#include "berth/cpu.h"
+#include "matmul_private.h"
+
+#include <string.h>
+
+#define PIECE 256 /* elements of k that are copied or made floats at a time: the largest block */
+#define PIECE_FLOATS (PIECE + 16) /* rows of a piece; no power of two, so that they share no cache set */
+#define PIECE_BYTES 320 /* the same in blocks: 256 elements of Q8_0 have 272 */
+#define GATHERED 16384 /* floats of activations: PIECE of them for each token of a chunk */
+#define TILES 8 /* that use them */
+
+/* ---- what the types have ---- */
+
+static const int8_t int8_of[] = {[2] = MATMUL_Q4_0 + 1,
+    [3] = MATMUL_Q4_1 + 1,
+    [8] = MATMUL_Q8_0 + 1,
+    [12] = MATMUL_Q4_K + 1,
+    [13] = MATMUL_Q5_K + 1,
+    [14] = MATMUL_Q6_K + 1};
+
+/* Which column of a kernel's tables a type has, or -1. */
+static int int8_index(const struct quant *q)
+{
+    return q->id < sizeof(int8_of) ? int8_of[q->id] - 1 : -1;
+}
+
+static int float_index(const struct quant *q)
+{
+    switch (q->id) {
+    case 0:
+        return MATMUL_F32;
+    case 1:
+        return MATMUL_F16;
+    case 30:
+        return MATMUL_BF16;
+    default:
+        return -1;
+    }
+}
+
+static const struct matmul_kernels *kernels(void)
+{
+#if defined(__x86_64__)
+    if (cpu_selected() == CPU_AVX512)
+        return &matmul_avx512;
+#endif
+    return &matmul_plain;
+}
+
+bool matmul_weight_init(
+    struct matmul_weight *w, uint32_t type, const void *data, size_t rows, size_t columns, bool as_float)
+{
+    const struct quant *q = quant_find(type);
+    if (!q || columns % q->block_elems != 0)
+        return false;
+    *w = (struct matmul_weight){.type = q,
+        .data = data,
+        .rows = rows,
+        .columns = columns,
+        .row_bytes = columns / q->block_elems * q->block_bytes,
+        .as_float = as_float};
+    return true;
+}
+
+bool matmul_takes_packed(const struct matmul_weight *w)
+{
+    return !w->as_float && int8_index(w->type) >= 0;
+}
+
+/* ---- the packed form: by chunks of tokens, [blocks][tokens of the chunk] ---- */
+
+static size_t chunk_tokens(size_t tokens, size_t first)
+{
+    return tokens - first < MATMUL_CHUNK ? tokens - first : MATMUL_CHUNK;
+}
+
+size_t matmul_packed_bytes(size_t tokens, size_t columns)
+{
+    return tokens * (columns / MATMUL_BLOCK) * sizeof(struct matmul_block);
+}
+
+size_t matmul_pack_units(size_t tokens)
+{
+    return tokens;
+}
+
+void matmul_pack(const struct matmul_input *in, size_t first, size_t count)
+{
+    size_t blocks = in->columns / MATMUL_BLOCK;
+    for (size_t t = first; t < first + count; t++) {
+        size_t chunk = t / MATMUL_CHUNK * MATMUL_CHUNK;
+        struct matmul_block *out = (struct matmul_block *)in->packed + chunk * blocks + (t - chunk);
+        kernels()->pack(out, chunk_tokens(in->tokens, chunk), in->x + t * in->stride, blocks);
+    }
+}
+
+/* ---- one tile ---- */
+
+struct tile {
+    const struct matmul_kernels *k;
+    const struct matmul_weight *w;
+    size_t row, rows; /* where it begins; how many rows of it there are */
+    size_t tokens;
+    float (*sums)[MATMUL_ROWS];
+};
+
+/* The tile that has row `row` of the matrix. */
+static struct tile tile_at(
+    const struct matmul_weight *w, size_t row, size_t tokens, float (*sums)[MATMUL_ROWS])
+{
+    size_t last = w->rows > MATMUL_ROWS ? w->rows - MATMUL_ROWS : 0;
+    return (struct tile){.k = kernels(),
+        .w = w,
+        .row = row < last ? row : last,
+        .rows = w->rows < MATMUL_ROWS ? w->rows : MATMUL_ROWS,
+        .tokens = tokens,
+        .sums = sums};
+}
+
+/* The rows `row` to `end` of it, or as many as it has, go where they belong. */
+static void tile_store(const struct tile *t, size_t row, size_t end, float *out, size_t stride)
+{
+    size_t stop = t->row + t->rows < end ? t->row + t->rows : end;
+    for (size_t i = 0; i < t->tokens; i++)
+        memcpy(out + i * stride + row, t->sums[i] + (row - t->row), (stop - row) * sizeof(*out));
+}
+
+static const uint8_t *tile_data(const struct tile *t, size_t row, size_t column)
+{
+    const struct quant *q = t->w->type;
+    return t->w->data + (t->row + row) * t->w->row_bytes + column / q->block_elems * q->block_bytes;
+}
+
+static void int8_tile(const struct tile *t, const struct matmul_block *a)
+{
+    const struct quant *q = t->w->type;
+    matmul_int8_tile *run = t->k->int8[int8_index(q)];
+    if (t->rows == MATMUL_ROWS) {
+        run(tile_data(t, 0, 0), t->w->row_bytes, t->w->columns / MATMUL_BLOCK, a, t->tokens, t->sums);
+        return;
+    }
+    uint8_t piece[MATMUL_ROWS][PIECE_BYTES] = {{0}};
+    for (size_t at = 0; at < t->w->columns; at += PIECE) {
+        size_t n = t->w->columns - at < PIECE ? t->w->columns - at : PIECE;
+        for (size_t r = 0; r < t->rows; r++)
+            memcpy(piece[r], tile_data(t, r, at), n / q->block_elems * q->block_bytes);
+        run(piece[0], sizeof(piece[0]), n / MATMUL_BLOCK, a + at / MATMUL_BLOCK * t->tokens, t->tokens,
+            t->sums);
+    }
+}
+
+/* Adds the columns from `at` on, n of them. x is as kernels want it, with zeros up to a whole step. */
+static void float_tile(const struct tile *t, const float *x, size_t at, size_t n)
+{
+    const struct quant *q = t->w->type;
+    int f = float_index(q);
+    if (f >= 0 && t->rows == MATMUL_ROWS) {
+        size_t steps = n / MATMUL_STEP;
+        t->k->floats[f](tile_data(t, 0, at), t->w->row_bytes, steps, x, t->tokens, t->sums);
+        x += steps * MATMUL_STEP * t->tokens;
+        at += steps * MATMUL_STEP;
+        n -= steps * MATMUL_STEP;
+    }
+    float piece[MATMUL_ROWS][PIECE_FLOATS];
+    while (n > 0) {
+        size_t part = n < PIECE ? n : PIECE, steps = (part + MATMUL_STEP - 1) / MATMUL_STEP;
+        if (part < PIECE || t->rows < MATMUL_ROWS)
+            memset(piece, 0, sizeof(piece));
+        for (size_t r = 0; r < t->rows; r++)
+            quant_to_floats(q, piece[r], tile_data(t, r, at), part / q->block_elems);
+        t->k->floats[MATMUL_F32]((const uint8_t *)piece, sizeof(piece[0]), steps, x, t->tokens, t->sums);
+        x += steps * MATMUL_STEP * t->tokens;
+        at += part;
+        n -= part;
+    }
+}
+
+/* ---- a range of rows by a chunk of tokens ---- */
+
+static void int8_rows(const struct matmul_weight *w, const struct matmul_block *a, size_t tokens,
+    size_t first, size_t end, float *out, size_t stride)
+{
+    _Alignas(64) float sums[MATMUL_CHUNK][MATMUL_ROWS];
+    for (size_t row = first; row < end; row += MATMUL_ROWS) {
+        struct tile t = tile_at(w, row, tokens, sums);
+        memset(sums, 0, tokens * sizeof(sums[0]));
+        int8_tile(&t, a);
+        tile_store(&t, row, end, out, stride);
+    }
+}
+
+/* n floats of each token, by steps, with zeros up to a whole one. */
+static void gather(float *out, const float *x, size_t stride, size_t tokens, size_t n)
+{
+    for (size_t i = 0; i < n; i += MATMUL_STEP)
+        for (size_t t = 0; t < tokens; t++, out += MATMUL_STEP) {
+            size_t left = n - i < MATMUL_STEP ? n - i : MATMUL_STEP;
+            if (left < MATMUL_STEP)
+                memset(out, 0, MATMUL_STEP * sizeof(*out));
+            memcpy(out, x + t * stride + i, left * sizeof(*out));
+        }
+}
+
+/* The activations of some columns are gathered once for several tiles, whose sums wait meanwhile. For few tokens
+ * all columns fit, and weights are read in the order of the file. */
+static void float_rows(const struct matmul_weight *w, const float *x, size_t x_stride, size_t tokens,
+    size_t first, size_t end, float *out, size_t stride)
+{
+    _Alignas(64) float sums[TILES][MATMUL_CHUNK][MATMUL_ROWS];
+    _Alignas(64) float gathered[GATHERED];
+    size_t width = GATHERED / tokens / PIECE * PIECE;
+    bool as_it_lies = tokens == 1 && w->columns % MATMUL_STEP == 0;
+    if (as_it_lies)
+        width = w->columns;
+    for (size_t row = first; row < end; row += TILES * MATMUL_ROWS) {
+        for (size_t at = 0; at < w->columns; at += width) {
+            size_t n = w->columns - at < width ? w->columns - at : width;
+            if (!as_it_lies && (row == first || n < w->columns))
+                gather(gathered, x + at, x_stride, tokens, n);
+            for (size_t i = 0; i < TILES && row + i * MATMUL_ROWS < end; i++) {
+                struct tile t = tile_at(w, row + i * MATMUL_ROWS, tokens, sums[i]);
+                if (at == 0)
+                    memset(sums[i], 0, tokens * sizeof(sums[i][0]));
+                float_tile(&t, as_it_lies ? x : gathered, at, n);
+            }
+        }
+        for (size_t i = 0; i < TILES && row + i * MATMUL_ROWS < end; i++) {
+            struct tile t = tile_at(w, row + i * MATMUL_ROWS, tokens, sums[i]);
+            tile_store(&t, row + i * MATMUL_ROWS, end, out, stride);
+        }
+    }
+}
+
+void matmul_rows(const struct matmul_weight *w, const struct matmul_input *in, size_t first, size_t count,
+    float *out, size_t stride)
+{
+    const struct matmul_block *packed = in->packed;
+    for (size_t token = 0; token < in->tokens; token += MATMUL_CHUNK, out += MATMUL_CHUNK * stride) {
+        size_t tokens = chunk_tokens(in->tokens, token);
+        if (matmul_takes_packed(w))
+            int8_rows(
+                w, packed + token * (w->columns / MATMUL_BLOCK), tokens, first, first + count, out, stride);
+        else
+            float_rows(w, in->x + token * in->stride, in->stride, tokens, first, first + count, out, stride);
+    }
+}
