@@ -37,6 +37,8 @@ static bool read_decoder(struct text_model *m, struct engine *e, const struct gg
     size_t n_layers, context = decoder_context(m->decoder);
     const struct kv_layer *layers = decoder_kv_layers(m->decoder, &n_layers);
     m->context = o->context > 0 && o->context < context ? o->context : context;
+    if (m->context < context && !decoder_limit_context(m->decoder, m->context, err))
+        return false;
     m->cache = kv_cache_new(engine_budget(e), engine_options_of(e)->kv_type, layers, n_layers);
     m->scheduling = m->cache ? schedule_new(e, m) : NULL;
     return m->scheduling || error_set(err, "memory is short");
