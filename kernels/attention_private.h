@@ -1,0 +1,36 @@
+/* attention_private.h - what each instruction set brings to attention.c, and the form of a part.
+ *
+ * A part is what a span leaves for one query: the running maximum m, the sum s, and from ATTENTION_PART_VALUES on
+ * the weighted values a[v_size], padded with numbers of no meaning to a multiple of sixteen, so that whole vectors
+ * can be read and written. A part with s = 0 is empty: a span with any key has s >= 1, or NaN.
+ */
+#ifndef BERTH_ATTENTION_PRIVATE_H
+#define BERTH_ATTENTION_PRIVATE_H
+
+#include "berth/attention.h"
+
+#define ATTENTION_PART_M 0
+#define ATTENTION_PART_S 1
+#define ATTENTION_PART_VALUES 16
+#define ATTENTION_PART_MAX (ATTENTION_PART_VALUES + ATTENTION_HEAD_MAX)
+
+struct attention_set {
+    /* As attention_span. */
+    void (*span)(const struct attention *a, const struct attention_query *queries, size_t n, uint32_t span,
+        float *parts);
+    /* Merges a part that is not empty into a running one that is not empty, as step 3 says. */
+    void (*merge)(const struct attention *a, float *running, const float *part);
+    /* float32 to float16, n numbers. */
+    void (*narrow)(uint16_t *out, const float *x, size_t n);
+};
+
+extern const struct attention_set attention_plain, attention_avx2, attention_avx512;
+
+/* The positions that a query sees of the range first ... end - 1. Empty when *end <= *first. */
+static inline void attention_clip(const struct attention_query *query, uint32_t *first, uint32_t *end)
+{
+    *first = query->first > *first ? query->first : *first;
+    *end = query->end < *end ? query->end : *end;
+}
+
+#endif
