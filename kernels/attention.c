@@ -13,21 +13,11 @@
 #define TILE 48 /* queries that share the reading of a page */
 #define TILE_FLOATS 16384 /* for the parts of a tile, of which there are two sets: 128 KiB together */
 
-/* What is written before it is read needs no clearing, though the compiler is told to clear all else. */
-#if defined(__has_attribute)
-#if __has_attribute(uninitialized)
-#define UNINITIALIZED __attribute__((uninitialized))
-#endif
-#endif
-#ifndef UNINITIALIZED
-#define UNINITIALIZED
-#endif
-
 static const struct attention_set *in_force(void)
 {
 #if defined(__x86_64__)
     static const struct attention_set *const sets[CPU_SETS] = {
-        [CPU_PLAIN] = &attention_plain, [CPU_AVX2] = &attention_plain, [CPU_AVX512] = &attention_plain};
+        [CPU_PLAIN] = &attention_plain, [CPU_AVX2] = &attention_avx2, [CPU_AVX512] = &attention_avx512};
     return sets[cpu_selected()];
 #else
     return &attention_plain;
@@ -46,7 +36,7 @@ size_t attention_part_floats(const struct attention *a)
 
 static void store_half(const struct attention *a, uint8_t *page, size_t at, const float *k, const float *v)
 {
-    uint16_t key[ATTENTION_HEAD_MAX] UNINITIALIZED;
+    uint16_t key[ATTENTION_HEAD_MAX] ATTENTION_UNINITIALIZED;
     uint16_t *keys = (uint16_t *)(void *)(page + a->k_at), *values = (uint16_t *)(void *)(page + a->v_at);
     in_force()->narrow(key, k, a->k_size);
     for (size_t d = 0; d < a->k_size; d++)
@@ -95,7 +85,7 @@ static void finish(const struct attention *a, const float *running, float *out)
 
 void attention_merge(const struct attention *a, const float *parts, size_t n_spans, size_t stride, float *out)
 {
-    float running[ATTENTION_PART_MAX] UNINITIALIZED;
+    float running[ATTENTION_PART_MAX] ATTENTION_UNINITIALIZED;
     running[ATTENTION_PART_S] = 0;
     for (size_t s = 0; s < n_spans; s++)
         merge(a, running, parts + s * stride);
@@ -104,7 +94,8 @@ void attention_merge(const struct attention *a, const float *parts, size_t n_spa
 
 static void run_tile(const struct attention *a, const struct attention_query *queries, size_t n)
 {
-    float running[TILE_FLOATS] UNINITIALIZED, parts[TILE_FLOATS] UNINITIALIZED;
+    _Alignas(64) float running[TILE_FLOATS] ATTENTION_UNINITIALIZED;
+    _Alignas(64) float parts[TILE_FLOATS] ATTENTION_UNINITIALIZED;
     size_t stride = attention_part_floats(a);
     uint32_t first = UINT32_MAX, end = 0;
     for (size_t i = 0; i < n; i++) {

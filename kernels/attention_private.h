@@ -14,6 +14,16 @@
 #define ATTENTION_PART_VALUES 16
 #define ATTENTION_PART_MAX (ATTENTION_PART_VALUES + ATTENTION_HEAD_MAX)
 
+/* What is written before it is read needs no clearing, though the compiler is told to clear all else. */
+#if defined(__has_attribute)
+#if __has_attribute(uninitialized)
+#define ATTENTION_UNINITIALIZED __attribute__((uninitialized))
+#endif
+#endif
+#ifndef ATTENTION_UNINITIALIZED
+#define ATTENTION_UNINITIALIZED
+#endif
+
 struct attention_set {
     /* As attention_span. */
     void (*span)(const struct attention *a, const struct attention_query *queries, size_t n, uint32_t span,

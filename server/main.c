@@ -48,6 +48,7 @@ static const struct command commands[] = {
         "ask a running server for its health: exit status 0 or 1"},
     {"tokenize", cmd_tokenize, false, "tokenize FILE [OPTIONS]", "print the token ids of a text"},
     {"render", cmd_render, false, "render FILE", "print the prompt that a chat request becomes"},
+    {"logits", cmd_logits, false, "logits FILE ID...", "print the logits of every position as float32"},
     {"version", cmd_version, false, "version", "print the version"},
     {"help", cmd_help, false, "help", "print this"},
 };

@@ -24,6 +24,10 @@ struct decoder;
 struct decoder *decoder_new(const struct gguf_model *m, bool as_float, struct error *err);
 void decoder_free(struct decoder *d);
 
+/* Says that no sequence will have more than so many positions, fewer than the model's own: before the first forward
+ * call, for the models that turn their heads in another way then (longrope). */
+bool decoder_limit_context(struct decoder *d, size_t context, struct error *err);
+
 /* True when decoder.h knows the architecture. */
 bool decoder_knows(struct span architecture);
 
@@ -40,7 +44,7 @@ struct decoder_row {
     struct sequence *sequence;
     uint32_t position;
     int32_t token; /* below the vocabulary's size, or with `embedding` ignored */
-    const float *embedding; /* [width] instead of a token; NULL otherwise */
+    const float *embedding; /* [width] instead of a token, as it enters the first layer; NULL otherwise */
     enum decoder_output output;
 };
 

@@ -44,6 +44,7 @@ struct sequence;
 struct sequence *sequence_new(struct kv_cache *c); /* empty; NULL without memory */
 void sequence_free(struct sequence *s); /* NULL is fine */
 
+const struct kv_cache *sequence_cache(const struct sequence *s);
 size_t sequence_length(const struct sequence *s); /* positions that are filled */
 
 /* Makes positions up to `n` writable: takes pages, copies the last one where it is shared. The length stays.

@@ -1,0 +1,406 @@
+/* arch.c - the architectures: one row each, which says how its keys become a shape.
+ *
+ * A row holds what never varies within a family and a function for what a key or a size decides; everything else
+ * (sizes, epsilon, rotation and its stretching) is read in one way for all. Nothing outside this file asks for an
+ * architecture by name. Every number is bounded here, before anything is allocated or multiplied with it; whether
+ * the tensors agree is decoder_bind.c's question.
+ */
+#include "decoder_private.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define KEY_ROOM 96
+#define WHOLE_TURN 6.283185307179586
+
+/* The keys of a file, with the architecture's name that they begin with. */
+struct keys {
+    const struct gguf *file;
+    const char *architecture;
+    struct error *err;
+};
+
+struct arch {
+    const char *name;
+    struct decoder_shape shape; /* to start with */
+    bool (*read)(struct decoder *d, const struct keys *k); /* the family's own keys; may be NULL */
+};
+
+/* ---- one key ---- */
+
+static const char *key_name(char name[KEY_ROOM], const struct keys *k, const char *rest)
+{
+    snprintf(name, KEY_ROOM, "%s.%s", k->architecture, rest);
+    return name;
+}
+
+/* A number from 1 to `most`; `fallback` where the key is missing or 0, unless that is 0. */
+static bool read_size(
+    const struct keys *k, const char *rest, uint32_t most, uint32_t fallback, uint32_t *out)
+{
+    char name[KEY_ROOM];
+    uint64_t value = 0;
+    if (gguf_get_u64(k->file, key_name(name, k, rest), &value, k->err) == GGUF_WRONG)
+        return false;
+    if (value == 0)
+        value = fallback;
+    if (value == 0)
+        return error_set(k->err, "key %s is missing, or 0", name);
+    if (value > most)
+        return error_set(k->err, "key %s is %" PRIu64 "; %" PRIu32 " is the most", name, value, most);
+    *out = (uint32_t)value;
+    return true;
+}
+
+/* A finite number; `fallback` where the key is missing, or 0, which writers use for "none". */
+static bool read_real(const struct keys *k, const char *rest, double fallback, double *out)
+{
+    char name[KEY_ROOM];
+    double value = 0;
+    if (gguf_get_f64(k->file, key_name(name, k, rest), &value, k->err) == GGUF_WRONG)
+        return false;
+    if (!isfinite(value) || fabs(value) > 1e15)
+        return error_set(k->err, "key %s is not a finite number", name);
+    *out = value == 0 ? fallback : value;
+    return true;
+}
+
+static bool read_float(const struct keys *k, const char *rest, double fallback, float *out)
+{
+    double value;
+    if (!read_real(k, rest, fallback, &value))
+        return false;
+    *out = (float)value;
+    return true;
+}
+
+static uint64_t array_item(const struct gguf_pair *a, size_t i)
+{
+    static const size_t sizes[GGUF_TYPES] = {
+        [GGUF_U8] = 1, [GGUF_BOOL] = 1, [GGUF_U32] = 4, [GGUF_I32] = 4, [GGUF_U64] = 8, [GGUF_I64] = 8};
+    size_t size = sizes[a->item];
+    uint64_t value = size == 0 ? UINT64_MAX : 0;
+    for (size_t b = 0; b < size; b++)
+        value |= (uint64_t)a->bytes.at[i * size + b] << (8 * b);
+    return value;
+}
+
+/* A number for each layer: one for all, or an array. `each` puts it into the layer. */
+static bool read_layers(struct decoder *d, const struct keys *k, const char *rest, uint32_t fallback,
+    void (*each)(struct layer *l, uint32_t value))
+{
+    char name[KEY_ROOM];
+    const struct gguf_pair *pair = gguf_find(k->file, key_name(name, k, rest));
+    uint32_t n = d->shape.n_layers;
+    if (pair && pair->type == GGUF_ARRAY) {
+        if (pair->count != n)
+            return error_set(k->err, "key %s has %" PRIu64 " items for %" PRIu32 " layers", name, pair->count, n);
+        for (uint32_t i = 0; i < n; i++) {
+            uint64_t value = array_item(pair, i);
+            if (value == 0 || value > DECODER_SIZE_MAX)
+                return error_set(k->err, "item %" PRIu32 " of key %s is no whole number from 1 to %u", i, name,
+                    DECODER_SIZE_MAX);
+            each(&d->layers[i], (uint32_t)value);
+        }
+        return true;
+    }
+    uint32_t value;
+    if (!read_size(k, rest, DECODER_SIZE_MAX, fallback, &value))
+        return false;
+    for (uint32_t i = 0; i < n; i++)
+        each(&d->layers[i], value);
+    return true;
+}
+
+static void set_heads(struct layer *l, uint32_t value)
+{
+    l->heads = l->kv_heads = value;
+}
+
+static void set_kv_heads(struct layer *l, uint32_t value)
+{
+    l->kv_heads = value;
+}
+
+static void set_ff(struct layer *l, uint32_t value)
+{
+    l->ff = value;
+}
+
+/* ---- what all families have ---- */
+
+static bool refuse_experts(const struct keys *k)
+{
+    char name[KEY_ROOM];
+    uint64_t experts = 0;
+    if (gguf_get_u64(k->file, key_name(name, k, "expert_count"), &experts, k->err) == GGUF_WRONG)
+        return false;
+    return experts == 0 ||
+        error_set(k->err, "key %s is %" PRIu64 ": mixtures of experts are not supported", name, experts);
+}
+
+static bool read_heads(struct decoder *d, const struct keys *k)
+{
+    struct decoder_shape *s = &d->shape;
+    if (!read_layers(d, k, "attention.head_count", 0, set_heads))
+        return false;
+    if (gguf_find(k->file, key_name((char[KEY_ROOM]){0}, k, "attention.head_count_kv")) &&
+        !read_layers(d, k, "attention.head_count_kv", 0, set_kv_heads))
+        return false;
+    for (uint32_t i = 0; i < s->n_layers; i++)
+        if (d->layers[i].heads % d->layers[i].kv_heads != 0 ||
+            d->layers[i].heads / d->layers[i].kv_heads > DECODER_GROUP_MAX)
+            return error_set(k->err,
+                "keys %s.attention.head_count (%" PRIu32 ") and head_count_kv (%" PRIu32
+                ") contradict each other in layer %" PRIu32,
+                k->architecture, d->layers[i].heads, d->layers[i].kv_heads, i);
+    uint32_t even = s->width % d->layers[0].heads == 0 ? s->width / d->layers[0].heads : 0;
+    return read_size(k, "attention.key_length", ATTENTION_HEAD_MAX, even, &s->k_size) &&
+        read_size(k, "attention.value_length", ATTENTION_HEAD_MAX, even, &s->v_size) &&
+        read_float(k, "attention.scale", 1 / sqrt(s->k_size), &s->attention_scale);
+}
+
+static bool read_sizes(struct decoder *d, const struct keys *k)
+{
+    struct decoder_shape *s = &d->shape;
+    if (!read_size(k, "block_count", DECODER_LAYERS_MAX, 0, &s->n_layers) ||
+        !read_size(k, "embedding_length", DECODER_SIZE_MAX, 0, &s->width) ||
+        !read_size(k, "context_length", DECODER_CONTEXT_MAX, 0, &s->context))
+        return false;
+    d->layers = calloc(s->n_layers, sizeof(*d->layers));
+    if (!d->layers)
+        return error_set(k->err, "no memory for %" PRIu32 " layers", s->n_layers);
+    return read_layers(d, k, "feed_forward_length", 0, set_ff) && read_heads(d, k) &&
+        read_float(k, s->layer_norm ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon", 0,
+            &s->epsilon) &&
+        (s->epsilon > 0 || error_set(k->err, "key %s.attention.layer_norm%s_epsilon is missing, or not above 0",
+                               k->architecture, s->layer_norm ? "" : "_rms"));
+}
+
+/* ---- rotation ---- */
+
+/* YaRN (arXiv 2309.00071) stretches slow pairs, leaves fast ones and raises the magnitude by 0.1 ln(factor) + 1.
+ * Files may name another attn_factor, which comes on top. */
+static bool read_yarn(struct rope_shape *r, const struct keys *k)
+{
+    if (!read_real(k, "rope.scaling.yarn_ext_factor", -1, &r->yarn) ||
+        !read_real(k, "rope.scaling.yarn_beta_fast", 32, &r->yarn_fast) ||
+        !read_real(k, "rope.scaling.yarn_beta_slow", 1, &r->yarn_slow))
+        return false;
+    if (r->yarn < 0)
+        r->yarn = 1;
+    if (r->scale < 1)
+        r->magnitude *= 1 - 0.1 * log(r->scale);
+    return true;
+}
+
+static bool read_scaling(struct decoder *d, const struct keys *k)
+{
+    struct decoder_shape *s = &d->shape;
+    struct rope_shape *r = &s->rope;
+    struct span type = {NULL, 0};
+    char name[KEY_ROOM];
+    double factor;
+    if (gguf_get_text(k->file, key_name(name, k, "rope.scaling.type"), &type, k->err) == GGUF_WRONG)
+        return false;
+    if (!read_real(k, "rope.scale_linear", 1, &factor) || !read_real(k, "rope.scaling.factor", factor, &factor) ||
+        !read_real(k, "rope.scaling.attn_factor", 1, &r->magnitude) ||
+        !read_size(k, "rope.scaling.original_context_length", DECODER_CONTEXT_MAX, s->context, &s->rope_context))
+        return false;
+    if (factor <= 0)
+        return error_set(k->err, "key %s.rope.scaling.factor is below 0", k->architecture);
+    r->scale = 1 / factor;
+    if (type.size == 0 || span_is(type, "linear") || span_is(type, "longrope"))
+        return true;
+    if (span_is(type, "yarn"))
+        return read_yarn(r, k);
+    r->scale = 1;
+    char shown[64];
+    text_escape(shown, sizeof(shown), type);
+    return span_is(type, "none") || error_set(k->err, "key %s is \"%s\", which is not known", name, shown);
+}
+
+static bool read_rope(struct decoder *d, const struct keys *k)
+{
+    struct decoder_shape *s = &d->shape;
+    if (!read_size(k, "rope.dimension_count", ATTENTION_HEAD_MAX, s->k_size, &s->rope_size) ||
+        !read_real(k, "rope.freq_base", 10000, &s->rope.base) || !read_scaling(d, k))
+        return false;
+    if (s->rope_size > s->k_size || s->rope_size % 2 != 0)
+        return error_set(k->err,
+            "key %s.rope.dimension_count is %" PRIu32 ", which is odd or above the head's %" PRIu32,
+            k->architecture, s->rope_size, s->k_size);
+    if (s->rope.base <= 1)
+        return error_set(k->err, "key %s.rope.freq_base is not above 1", k->architecture);
+    for (uint32_t i = 0; i < s->n_layers; i++)
+        d->layers[i].rotates = s->rope_skip == 0 || (i + 1) % s->rope_skip != 0;
+    s->local_rope = s->rope;
+    return true;
+}
+
+/* ---- windows ---- */
+
+static void set_window(struct decoder *d, uint32_t layer, uint32_t window)
+{
+    d->layers[layer].window = window;
+    d->layers[layer].rope = window != 0;
+}
+
+/* Layers with a window: as the pattern says, an array of 0 and 1; or but for each `period`-th, counted from 1. */
+static bool set_windows(struct decoder *d, const struct keys *k, uint32_t window, uint32_t period)
+{
+    char name[KEY_ROOM];
+    const struct gguf_pair *pattern = gguf_find(k->file, key_name(name, k, "attention.sliding_window_pattern"));
+    bool array = pattern && pattern->type == GGUF_ARRAY;
+    if (array && pattern->count != d->shape.n_layers)
+        return error_set(k->err, "key %s has %" PRIu64 " items for %" PRIu32 " layers", name, pattern->count,
+            d->shape.n_layers);
+    if (!array && !read_size(k, "attention.sliding_window_pattern", DECODER_SIZE_MAX, period, &period))
+        return false;
+    for (uint32_t i = 0; i < d->shape.n_layers; i++) {
+        bool local = array ? array_item(pattern, i) == 1 : (i + 1) % period != 0;
+        set_window(d, i, local ? window : 0);
+    }
+    return true;
+}
+
+/* The window's size; 0 where the file has none and the family needs none. */
+static bool read_window(const struct keys *k, uint32_t fallback, uint32_t *window)
+{
+    char name[KEY_ROOM];
+    uint64_t value = 0;
+    if (gguf_get_u64(k->file, key_name(name, k, "attention.sliding_window"), &value, k->err) == GGUF_WRONG)
+        return false;
+    if (value > DECODER_CONTEXT_MAX)
+        return error_set(k->err, "key %s is %" PRIu64 "; %u is the most", name, value, DECODER_CONTEXT_MAX);
+    *window = value ? (uint32_t)value : fallback;
+    return true;
+}
+
+/* ---- the families ---- */
+
+static bool read_gemma(struct decoder *d, const struct keys *k, uint32_t largest)
+{
+    struct decoder_shape *s = &d->shape;
+    s->embedding_scale = sqrtf((float)s->width);
+    /* The largest of the family scales by the width that a head would have, had it as much as the stream. */
+    double per_head = s->n_layers == largest ? (double)s->width / d->layers[0].heads : s->k_size;
+    return read_float(k, "attention.scale", 1 / sqrt(per_head), &s->attention_scale);
+}
+
+static bool read_gemma2(struct decoder *d, const struct keys *k)
+{
+    struct decoder_shape *s = &d->shape;
+    uint32_t window;
+    return read_gemma(d, k, 46) && read_float(k, "attn_logit_softcapping", 50, &s->attention_softcap) &&
+        read_float(k, "final_logit_softcapping", 30, &s->logit_softcap) && read_window(k, 4096, &window) &&
+        set_windows(d, k, window, 2) &&
+        read_real(k, "rope.freq_base_swa", s->rope.base, &s->local_rope.base);
+}
+
+static bool read_gemma3(struct decoder *d, const struct keys *k)
+{
+    struct decoder_shape *s = &d->shape;
+    uint32_t window;
+    if (!read_gemma(d, k, 62) || !read_float(k, "final_logit_softcapping", 0, &s->logit_softcap) ||
+        !read_window(k, 0, &window))
+        return false;
+    if (window == 0)
+        return true;
+    s->local_rope = (struct rope_shape){.scale = 1, .magnitude = 1};
+    return set_windows(d, k, window, 6) && read_real(k, "rope.freq_base_swa", 10000, &s->local_rope.base);
+}
+
+/* Only OLMo 3 has windows; its layers with one turn as if the model had not been stretched. */
+static bool read_olmo2(struct decoder *d, const struct keys *k)
+{
+    struct decoder_shape *s = &d->shape;
+    uint32_t window;
+    if (!read_window(k, 0, &window))
+        return false;
+    if (window == 0)
+        return true;
+    s->local_rope = (struct rope_shape){.scale = 1, .magnitude = 1};
+    return set_windows(d, k, window, 4) &&
+        read_real(k, "rope.freq_base_swa", s->rope.base, &s->local_rope.base);
+}
+
+static bool read_phi3(struct decoder *d, const struct keys *k)
+{
+    uint32_t window;
+    if (!read_window(k, 0, &window))
+        return false;
+    for (uint32_t i = 0; i < d->shape.n_layers; i++)
+        d->layers[i].window = window;
+    return true;
+}
+
+/* Granite divides logits by its key. */
+static bool read_granite(struct decoder *d, const struct keys *k)
+{
+    struct decoder_shape *s = &d->shape;
+    double divisor;
+    if (!read_float(k, "embedding_scale", 1, &s->embedding_scale) ||
+        !read_float(k, "residual_scale", 1, &s->residual_scale) || !read_real(k, "logit_scale", 1, &divisor))
+        return false;
+    s->logit_scale = (float)(1 / divisor);
+    return true;
+}
+
+/* clang-format off */
+static const struct arch archs[] = {
+    {.name = "llama", .shape = {.gate = VECTOR_SILU}}, /* Llama, Mistral, SmolLM, TinyLlama and many more */
+    {.name = "qwen2", .shape = {.gate = VECTOR_SILU, .rope_halves = true}},
+    {.name = "qwen3", .shape = {.gate = VECTOR_SILU, .rope_halves = true, .qk_norm = QK_HEAD}},
+    {.name = "gemma2", .shape = {.gate = VECTOR_GELU, .rope_halves = true, .post_norms = true}, .read = read_gemma2},
+    {.name = "gemma3", .shape = {.gate = VECTOR_GELU, .rope_halves = true, .post_norms = true, .qk_norm = QK_HEAD},
+     .read = read_gemma3},
+    {.name = "phi3", .shape = {.gate = VECTOR_SILU, .rope_halves = true, .fused_gate = true, .rope_long_factors = true},
+     .read = read_phi3},
+    {.name = "granite", .shape = {.gate = VECTOR_SILU}, .read = read_granite},
+    {.name = "olmo2", .shape = {.gate = VECTOR_SILU, .rope_halves = true, .no_pre_norms = true, .post_norms = true,
+     .qk_norm = QK_ROW}, .read = read_olmo2},
+    {.name = "smollm3", .shape = {.gate = VECTOR_SILU, .rope_skip = 4}},
+    {.name = "starcoder2", .shape = {.gate = VECTOR_GELU, .rope_halves = true, .layer_norm = true, .ungated = true}},
+    {.name = "stablelm", .shape = {.gate = VECTOR_SILU, .rope_halves = true, .layer_norm = true,
+     .qk_norm = QK_EACH_HEAD, .ffn_norm_optional = true}},
+    {.name = "internlm2", .shape = {.gate = VECTOR_SILU}},
+};
+/* clang-format on */
+
+#define N_ARCHS (sizeof(archs) / sizeof(archs[0]))
+
+static const struct arch *find_arch(struct span name)
+{
+    for (size_t i = 0; i < N_ARCHS; i++)
+        if (span_is(name, archs[i].name))
+            return &archs[i];
+    return NULL;
+}
+
+bool arch_known(struct span name)
+{
+    return find_arch(name) != NULL;
+}
+
+bool arch_read(struct decoder *d, const struct gguf *keys, struct error *err)
+{
+    struct span name = {NULL, 0};
+    if (gguf_get_text(keys, "general.architecture", &name, err) == GGUF_WRONG)
+        return false;
+    const struct arch *a = find_arch(name);
+    if (!a) {
+        char shown[64];
+        text_escape(shown, sizeof(shown), name);
+        return error_set(err, "architecture \"%s\" is not supported", shown);
+    }
+    struct decoder_shape *s = &d->shape;
+    struct keys k = {.file = keys, .architecture = a->name, .err = err};
+    *s = a->shape;
+    snprintf(s->architecture, sizeof(s->architecture), "%s", a->name);
+    s->embedding_scale = s->residual_scale = s->logit_scale = 1;
+    return refuse_experts(&k) && read_sizes(d, &k) && read_rope(d, &k) && (!a->read || a->read(d, &k));
+}

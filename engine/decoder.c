@@ -1,0 +1,84 @@
+/* decoder.c - a decoder's making and end, and the numbers that others ask of it.
+ *
+ * Reading and binding take milliseconds and touch keys, tables and small vectors alone: the weights stay on disk
+ * until a forward call wants them.
+ */
+#include "decoder_private.h"
+
+#include <stdlib.h>
+
+static bool has_local_layers(const struct decoder *d)
+{
+    for (uint32_t i = 0; i < d->shape.n_layers; i++)
+        if (d->layers[i].rope != 0)
+            return true;
+    return false;
+}
+
+static bool read(struct decoder *d, const struct gguf_model *m, struct error *err)
+{
+    if (!arch_read(d, m->files[0], err))
+        return false;
+    d->kv = calloc(d->shape.n_layers, sizeof(*d->kv));
+    if (!d->kv)
+        return error_set(err, "no memory for the layers");
+    d->n_ropes = has_local_layers(d) ? 2 : 1;
+    return decoder_bind(d, m, err) && rope_prepare(d, d->shape.context, err);
+}
+
+struct decoder *decoder_new(const struct gguf_model *m, bool as_float, struct error *err)
+{
+    struct decoder *d = calloc(1, sizeof(*d));
+    if (!d) {
+        error_set(err, "no memory for a decoder");
+        return NULL;
+    }
+    d->as_float = as_float;
+    if (read(d, m, err))
+        return d;
+    decoder_free(d);
+    return NULL;
+}
+
+void decoder_free(struct decoder *d)
+{
+    if (!d)
+        return;
+    decoder_free_copies(d);
+    for (size_t i = 0; i < sizeof(d->ropes) / sizeof(d->ropes[0]); i++)
+        free(d->ropes[i].rates);
+    free(d->layers);
+    free(d->kv);
+    free(d);
+}
+
+bool decoder_limit_context(struct decoder *d, size_t context, struct error *err)
+{
+    return rope_prepare(d, context, err);
+}
+
+bool decoder_knows(struct span architecture)
+{
+    return arch_known(architecture);
+}
+
+size_t decoder_vocabulary(const struct decoder *d)
+{
+    return d->shape.vocabulary;
+}
+
+size_t decoder_width(const struct decoder *d)
+{
+    return d->shape.width;
+}
+
+size_t decoder_context(const struct decoder *d)
+{
+    return d->shape.context;
+}
+
+const struct kv_layer *decoder_kv_layers(const struct decoder *d, size_t *n)
+{
+    *n = d->shape.n_layers;
+    return d->kv;
+}

@@ -1,0 +1,98 @@
+/* forward_private.h - one forward call: what its members share, and what each of them has for itself.
+ *
+ * The members of the pool go through the layers side by side, and meet after each step whose results others read.
+ * What is done to a row of the stream (norms, residual sums, packing) is divided among them when there are many
+ * rows; when there are few, every member does it all in memory of its own, since that costs less than to meet once
+ * more. The numbers are the same either way.
+ */
+#ifndef FORWARD_PRIVATE_H
+#define FORWARD_PRIVATE_H
+
+#include "decoder_private.h"
+
+#define FORWARD_COUNTERS 4
+
+/* Rows of one sequence. */
+struct run {
+    uint8_t *const *pages;
+    size_t row, n; /* which rows of the batch */
+    uint32_t start, end; /* positions: of its first row, and behind its last one */
+};
+
+/* Rows of one run whose queries are answered together. */
+struct tile {
+    size_t run, row, n;
+};
+
+struct counter {
+    _Alignas(64) atomic_size_t next;
+};
+
+struct forward {
+    const struct decoder *d;
+    const struct decoder_batch *batch;
+    const struct kv_cache *cache;
+    struct pool *pool;
+    const atomic_bool *stop;
+    bool stopping; /* written by one member, read by all after the next meeting */
+    bool alone; /* each member has a stream of its own */
+    bool together; /* a tile's keys are stored and its queries answered in one go: no run has two tiles */
+    bool split; /* few tiles, long ranges: spans are divided among the members */
+    size_t n, n_runs, n_tiles, n_spans, n_out;
+    struct run *runs;
+    struct tile *tiles;
+    size_t *wanted; /* [n_out] rows whose results are asked for */
+    bool logits; /* some of those ask for logits, */
+    bool hidden; /* some for the hidden state */
+    /* Memory, in rows of floats. */
+    float *x, *normed; /* [n][width], or as many for each member; so is the packed form */
+    uint8_t *packed;
+    size_t packed_bytes;
+    float *q, *k, *v; /* [n][heads * k_size], [n][kv_heads * k_size], [n][kv_heads * v_size] */
+    float *att; /* [n][heads * v_size] */
+    float *sum; /* [n][width]: what goes back into the stream */
+    float *gate, *up; /* [n][ff] */
+    float *turns[2]; /* [n][rope_size]: cosines and sines for each of the decoder's ropes */
+    float *parts; /* of spans */
+    float *out; /* [n_out][out_stride] */
+    size_t out_stride;
+    struct counter counters[FORWARD_COUNTERS];
+};
+
+struct member {
+    struct forward *f;
+    unsigned index, n_members;
+    unsigned step;
+    size_t n; /* rows that are left */
+    float *x, *normed; /* [n][width], its own or the shared ones */
+    float *att;
+    struct matmul_input in;
+    uint8_t *packed;
+};
+
+/* Rows or other items, from the first to before the end. */
+struct part {
+    size_t first, end;
+};
+
+/* The member's share of n items, when all are done by one member each. */
+struct part forward_share(const struct member *m, size_t n);
+/* The next item of this step that nobody has taken yet. */
+size_t forward_take(struct member *m);
+/* Waits for all members: what they wrote in this step can be read. */
+void forward_meet(struct member *m);
+
+/* Norm as the shape has it, of n values. */
+void forward_norm(const struct decoder_shape *s, float *out, const float *x, struct norm w, size_t n);
+
+/* From the products q, k, v to att: norms of heads, rotation, storing, and the answers of layer `i`. */
+void forward_attention(struct member *m, size_t i);
+
+/* Memory of a forward call, in f's pointers. False when it is short. */
+struct decoder_workspace {
+    uint8_t *memory;
+    size_t size;
+};
+bool forward_prepare(struct forward *f, struct decoder_workspace *w, struct error *err);
+
+#endif

@@ -1,0 +1,406 @@
+/* matmul_avx512.c - products with AVX-512 and VNNI: sixteen rows in sixteen lanes, two such groups at a time.
+ *
+ * Every kernel here is the same two steps. Sixteen bytes of each of sixteen rows are loaded and transposed, so
+ * that lane r of a vector holds four successive bytes of row r; shifts and masks make of them eight vectors of
+ * unsigned bytes that cover 32 elements of k. Then each token broadcasts its bytes, four at a time, to vpdpbusd,
+ * for both groups of rows, and one float step adds the block to the token's sums.
+ *
+ * For one token the weights stream from memory, and 32 rows are too many streams for a prefetcher: the next tile
+ * is asked for in the order of the file, as far as this one has come in its own.
+ */
+#include "matmul_private.h"
+
+#include <immintrin.h>
+#include <string.h>
+
+#define INLINE static inline __attribute__((always_inline))
+#define GROUPS 2 /* of sixteen rows: MATMUL_ROWS */
+
+/* 32 elements of k of one group of rows. */
+struct panel {
+    __m512i w[8];
+    __m512 scale[2]; /* of each half, where halves differ; otherwise the first is everybody's */
+    __m512 min;
+};
+
+/* Loads 16 bytes of each of 16 rows; out[j] has bytes 4j to 4j + 3 of row r in lane r. */
+INLINE void load_lanes(__m512i out[4], const uint8_t *at, size_t row_bytes)
+{
+    __m512i v[4];
+#pragma GCC unroll 4
+    for (size_t i = 0; i < 4; i++) {
+        const uint8_t *row = at + i * row_bytes;
+        v[i] = _mm512_castsi128_si512(_mm_loadu_si128((const __m128i *)row));
+        v[i] = _mm512_inserti32x4(v[i], _mm_loadu_si128((const __m128i *)(row + 4 * row_bytes)), 1);
+        v[i] = _mm512_inserti32x4(v[i], _mm_loadu_si128((const __m128i *)(row + 8 * row_bytes)), 2);
+        v[i] = _mm512_inserti32x4(v[i], _mm_loadu_si128((const __m128i *)(row + 12 * row_bytes)), 3);
+    }
+    __m512i a = _mm512_unpacklo_epi32(v[0], v[1]), b = _mm512_unpackhi_epi32(v[0], v[1]);
+    __m512i c = _mm512_unpacklo_epi32(v[2], v[3]), d = _mm512_unpackhi_epi32(v[2], v[3]);
+    out[0] = _mm512_unpacklo_epi64(a, c);
+    out[1] = _mm512_unpackhi_epi64(a, c);
+    out[2] = _mm512_unpacklo_epi64(b, d);
+    out[3] = _mm512_unpackhi_epi64(b, d);
+}
+
+/* The low or high half of each lane, a float16, as float32. */
+INLINE __m512 low_halves(__m512i v)
+{
+    return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(v));
+}
+
+INLINE __m512 high_halves(__m512i v)
+{
+    return low_halves(_mm512_srli_epi32(v, 16));
+}
+
+INLINE __m512i broadcast(const void *at)
+{
+    int value;
+    memcpy(&value, at, sizeof(value));
+    return _mm512_set1_epi32(value);
+}
+
+/* Byte `i` of each lane. */
+INLINE __m512i byte_of(__m512i v, unsigned i)
+{
+    return _mm512_and_si512(_mm512_srl_epi32(v, _mm_cvtsi32_si128((int)(8 * i))), _mm512_set1_epi32(255));
+}
+
+INLINE __m512i bits_of(__m512i v, unsigned from, int mask)
+{
+    return _mm512_and_si512(_mm512_srl_epi32(v, _mm_cvtsi32_si128((int)from)), _mm512_set1_epi8((char)mask));
+}
+
+/* Asks for the part of the next tile that is as long, and as far from its beginning, as the bytes from `from`
+ * to `to` of all rows of this one. */
+INLINE void prefetch(const uint8_t *weights, size_t row_bytes, size_t from, size_t to)
+{
+    const char *next = (const char *)weights + MATMUL_ROWS * row_bytes;
+    for (size_t i = MATMUL_ROWS * from; i < MATMUL_ROWS * to; i += 64)
+        _mm_prefetch(next + i, _MM_HINT_T1);
+}
+
+/* ---- one block of 32, all tokens ---- */
+
+/* `offset`, a power of two given by its exponent, is what the unsigned weights are too large by; 0 for none. */
+INLINE void add_block(const struct panel p[GROUPS], const struct matmul_block *a, size_t tokens,
+    float sums[][MATMUL_ROWS], unsigned offset, bool has_min)
+{
+    for (size_t t = 0; t < tokens; t++) {
+        __m512i s = offset ? _mm512_slli_epi32(broadcast(&a[t].minus_sum), offset) : _mm512_setzero_si512();
+        __m512i dot[GROUPS] = {s, s};
+#pragma GCC unroll 8
+        for (size_t i = 0; i < 8; i++) {
+            __m512i q = broadcast(a[t].q + 4 * i);
+            dot[0] = _mm512_dpbusd_epi32(dot[0], p[0].w[i], q);
+            dot[1] = _mm512_dpbusd_epi32(dot[1], p[1].w[i], q);
+        }
+        __m512 d = _mm512_set1_ps(a[t].d), d_sum = _mm512_set1_ps(a[t].d_sum);
+#pragma GCC unroll 2
+        for (size_t g = 0; g < GROUPS; g++) {
+            __m512 y = _mm512_load_ps(sums[t] + 16 * g);
+            y = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[g]), _mm512_mul_ps(p[g].scale[0], d), y);
+            if (has_min)
+                y = _mm512_fmadd_ps(p[g].min, d_sum, y);
+            _mm512_store_ps(sums[t] + 16 * g, y);
+        }
+    }
+}
+
+/* The same with a scale for each half, and weights that are too large by 32. */
+INLINE void add_halves(
+    const struct panel p[GROUPS], const struct matmul_block *a, size_t tokens, float sums[][MATMUL_ROWS])
+{
+    for (size_t t = 0; t < tokens; t++) {
+        __m512i low = _mm512_slli_epi32(broadcast(&a[t].minus_half), 5);
+        __m512i high = _mm512_sub_epi32(_mm512_slli_epi32(broadcast(&a[t].minus_sum), 5), low);
+        __m512i dot[GROUPS][2] = {{low, high}, {low, high}};
+#pragma GCC unroll 8
+        for (size_t i = 0; i < 8; i++) {
+            __m512i q = broadcast(a[t].q + 4 * i);
+            dot[0][i / 4] = _mm512_dpbusd_epi32(dot[0][i / 4], p[0].w[i], q);
+            dot[1][i / 4] = _mm512_dpbusd_epi32(dot[1][i / 4], p[1].w[i], q);
+        }
+        __m512 d = _mm512_set1_ps(a[t].d);
+#pragma GCC unroll 2
+        for (size_t g = 0; g < GROUPS; g++) {
+            __m512 joined = _mm512_mul_ps(_mm512_cvtepi32_ps(dot[g][0]), p[g].scale[0]);
+            joined = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[g][1]), p[g].scale[1], joined);
+            __m512 y = _mm512_load_ps(sums[t] + 16 * g);
+            _mm512_store_ps(sums[t] + 16 * g, _mm512_fmadd_ps(joined, d, y));
+        }
+    }
+}
+
+/* ---- blocks of 32 ---- */
+
+/* The first 32 elements of blocks that begin at `at` with d and, in q4_1, m. */
+INLINE void unpack_small(struct panel *p, const uint8_t *at, size_t row_bytes, enum matmul_int8 type)
+{
+    const size_t head = type == MATMUL_Q4_1 ? 4 : 2;
+    __m512i raw[4];
+    load_lanes(raw, at, row_bytes); /* for the first word: quicker than a gather */
+    p->scale[0] = low_halves(raw[0]);
+    if (type == MATMUL_Q4_1)
+        p->min = high_halves(raw[0]);
+    load_lanes(raw, at + head, row_bytes);
+    if (type == MATMUL_Q8_0)
+        load_lanes(p->w + 4, at + head + 16, row_bytes);
+#pragma GCC unroll 4
+    for (size_t j = 0; j < 4; j++)
+        if (type == MATMUL_Q8_0) {
+            p->w[j] = _mm512_xor_si512(raw[j], _mm512_set1_epi8(-128));
+            p->w[j + 4] = _mm512_xor_si512(p->w[j + 4], _mm512_set1_epi8(-128));
+        } else {
+            p->w[j] = bits_of(raw[j], 0, 15);
+            p->w[j + 4] = bits_of(raw[j], 4, 15);
+        }
+}
+
+INLINE void small_tile(enum matmul_int8 type, size_t bytes, const uint8_t *weights, size_t row_bytes,
+    size_t blocks, const struct matmul_block *a, size_t tokens, float sums[][MATMUL_ROWS])
+{
+    const unsigned offset = type == MATMUL_Q4_0 ? 3 : type == MATMUL_Q8_0 ? 7 : 0;
+    for (size_t b = 0; b < blocks; b++) {
+        struct panel p[GROUPS];
+        prefetch(weights, row_bytes, b * bytes, (b + 1) * bytes);
+#pragma GCC unroll 2
+        for (size_t g = 0; g < GROUPS; g++)
+            unpack_small(&p[g], weights + 16 * g * row_bytes + b * bytes, row_bytes, type);
+        add_block(p, a + b * tokens, tokens, sums, offset, type == MATMUL_Q4_1);
+    }
+}
+
+/* ---- blocks of 256 ---- */
+
+/* The scales and minima of a q4_k's or q5_k's eight groups of 32. */
+INLINE void unpack_k_scales(__m512 scale[8], __m512 min[8], const uint8_t *at, size_t row_bytes)
+{
+    const __m512i six = _mm512_set1_epi8(63), four = _mm512_set1_epi8(15), upper = _mm512_set1_epi8(48);
+    __m512i h[4];
+    load_lanes(h, at, row_bytes);
+    const __m512 d = low_halves(h[0]), dmin = high_halves(h[0]);
+    const __m512i scales[2] = {_mm512_and_si512(h[1], six),
+        _mm512_or_si512(_mm512_and_si512(h[3], four), _mm512_and_si512(_mm512_srli_epi32(h[1], 2), upper))};
+    const __m512i mins[2] = {
+        _mm512_and_si512(h[2], six), _mm512_or_si512(_mm512_and_si512(_mm512_srli_epi32(h[3], 4), four),
+                                         _mm512_and_si512(_mm512_srli_epi32(h[2], 2), upper))};
+#pragma GCC unroll 8
+    for (unsigned i = 0; i < 8; i++) {
+        scale[i] = _mm512_mul_ps(d, _mm512_cvtepi32_ps(byte_of(scales[i / 4], i % 4)));
+        __m512 product = _mm512_mul_ps(dmin, _mm512_cvtepi32_ps(byte_of(mins[i / 4], i % 4)));
+        min[i] = _mm512_xor_ps(product, _mm512_set1_ps(-0.0f));
+    }
+}
+
+/* q4_k and, with a fifth bit, q5_k. */
+INLINE void k_tile(bool five, const uint8_t *weights, size_t row_bytes, size_t blocks,
+    const struct matmul_block *a, size_t tokens, float sums[][MATMUL_ROWS])
+{
+    const size_t bytes = five ? sizeof(struct block_q5_k) : sizeof(struct block_q4_k);
+    __m512 scale[GROUPS][8], min[GROUPS][8];
+    __m512i low[GROUPS][8], high[GROUPS][8];
+    for (size_t b = 0; b < blocks; b++) {
+        const uint8_t *at = weights + b / 8 * bytes;
+        const unsigned part = b % 8;
+        struct panel p[GROUPS];
+        prefetch(weights, row_bytes, b * bytes / 8, (b + 1) * bytes / 8);
+        for (size_t g = 0; g < GROUPS; g++, at += 16 * row_bytes) {
+            if (part == 0)
+                unpack_k_scales(scale[g], min[g], at, row_bytes);
+            if (part == 0 && five) {
+                load_lanes(high[g], at + 16, row_bytes);
+                load_lanes(high[g] + 4, at + 32, row_bytes);
+            }
+            if (part % 2 == 0) {
+                const uint8_t *qs = at + (five ? 48 : 16) + part / 2 * 32;
+                load_lanes(low[g], qs, row_bytes);
+                load_lanes(low[g] + 4, qs + 16, row_bytes);
+            }
+        }
+#pragma GCC unroll 2
+        for (size_t g = 0; g < GROUPS; g++) {
+            p[g].scale[0] = scale[g][part];
+            p[g].min = min[g][part];
+#pragma GCC unroll 8
+            for (size_t i = 0; i < 8; i++) {
+                p[g].w[i] = bits_of(low[g][i], part % 2 * 4, 15);
+                if (five)
+                    p[g].w[i] =
+                        _mm512_or_si512(p[g].w[i], _mm512_slli_epi32(bits_of(high[g][i], part, 1), 4));
+            }
+        }
+        add_block(p, a + b * tokens, tokens, sums, 0, true);
+    }
+}
+
+/* The scales of a q6_k's sixteen groups. */
+INLINE void unpack_q6_scales(__m512 scale[16], const uint8_t *at, size_t row_bytes)
+{
+    __m512i s[4], last[4];
+    load_lanes(s, at + 192, row_bytes);
+    load_lanes(last, at + 194, row_bytes);
+    const __m512 d = high_halves(last[3]);
+#pragma GCC unroll 16
+    for (unsigned i = 0; i < 16; i++) {
+        __m512i byte = _mm512_srai_epi32(_mm512_slli_epi32(s[i / 4], 24 - 8 * (i % 4)), 24);
+        scale[i] = _mm512_mul_ps(d, _mm512_cvtepi32_ps(byte));
+    }
+}
+
+static void tile_q6_k(const uint8_t *weights, size_t row_bytes, size_t blocks, const struct matmul_block *a,
+    size_t tokens, float sums[][MATMUL_ROWS])
+{
+    const size_t bytes = sizeof(struct block_q6_k);
+    __m512 scale[GROUPS][16];
+    __m512i low[GROUPS][16], high[GROUPS][8];
+    for (size_t b = 0; b < blocks; b++) {
+        const uint8_t *at = weights + b / 8 * bytes;
+        const unsigned part = b % 8;
+        struct panel p[GROUPS];
+        prefetch(weights, row_bytes, b * bytes / 8, (b + 1) * bytes / 8);
+        for (size_t g = 0; g < GROUPS; g++, at += 16 * row_bytes) {
+            if (part == 0)
+                unpack_q6_scales(scale[g], at, row_bytes);
+            if (part % 4 != 0)
+                continue;
+            for (size_t i = 0; i < 4; i++)
+                load_lanes(low[g] + 4 * i, at + part / 4 * 64 + 16 * i, row_bytes);
+            for (size_t i = 0; i < 2; i++)
+                load_lanes(high[g] + 4 * i, at + 128 + part / 4 * 32 + 16 * i, row_bytes);
+        }
+#pragma GCC unroll 2
+        for (size_t g = 0; g < GROUPS; g++) {
+            p[g].scale[0] = scale[g][2 * part];
+            p[g].scale[1] = scale[g][2 * part + 1];
+#pragma GCC unroll 8
+            for (size_t i = 0; i < 8; i++)
+                p[g].w[i] = _mm512_or_si512(bits_of(low[g][part % 2 * 8 + i], part % 4 / 2 * 4, 15),
+                    _mm512_slli_epi32(bits_of(high[g][i], part % 4 * 2, 3), 4));
+        }
+        add_halves(p, a + b * tokens, tokens, sums);
+    }
+}
+
+/* ---- weights in floats ---- */
+
+/* The next 16 elements of 16 rows. */
+INLINE void load_floats(__m512 w[16], const uint8_t *at, size_t row_bytes, enum matmul_float type)
+{
+    const size_t words = type == MATMUL_F32 ? 16 : 8;
+    __m512i raw[4];
+#pragma GCC unroll 4
+    for (size_t c = 0; c < words; c += 4) {
+        load_lanes(raw, at + 4 * c, row_bytes);
+#pragma GCC unroll 4
+        for (size_t j = 0; j < 4; j++)
+            if (type == MATMUL_F32) {
+                w[c + j] = _mm512_castsi512_ps(raw[j]);
+            } else if (type == MATMUL_F16) {
+                w[2 * (c + j)] = low_halves(raw[j]);
+                w[2 * (c + j) + 1] = high_halves(raw[j]);
+            } else {
+                const __m512i upper = _mm512_set1_epi32((int)0xffff0000);
+                w[2 * (c + j)] = _mm512_castsi512_ps(_mm512_slli_epi32(raw[j], 16));
+                w[2 * (c + j) + 1] = _mm512_castsi512_ps(_mm512_and_si512(raw[j], upper));
+            }
+    }
+}
+
+/* Adds 16 elements to the sums of n tokens, n constant: as many chains as hide an addition's latency. */
+INLINE void add_floats(
+    const __m512 w[16], const float *x, size_t stride, size_t n, float (*sums)[MATMUL_ROWS])
+{
+    __m512 y[8];
+#pragma GCC unroll 8
+    for (size_t t = 0; t < n; t++)
+        y[t] = _mm512_load_ps(sums[t]);
+#pragma GCC unroll 16
+    for (size_t i = 0; i < 16; i++)
+#pragma GCC unroll 8
+        for (size_t t = 0; t < n; t++)
+            y[t] = _mm512_fmadd_ps(w[i], _mm512_set1_ps(x[t * stride + i]), y[t]);
+#pragma GCC unroll 8
+    for (size_t t = 0; t < n; t++)
+        _mm512_store_ps(sums[t], y[t]);
+}
+
+INLINE void float_tile(enum matmul_float type, const uint8_t *weights, size_t row_bytes, size_t k,
+    const float *x, size_t stride, size_t tokens, float sums[][MATMUL_ROWS])
+{
+    const size_t bytes = MATMUL_STEP * (type == MATMUL_F32 ? 4 : 2);
+    for (size_t i = 0; i < k / MATMUL_STEP; i++, x += MATMUL_STEP) {
+        prefetch(weights, row_bytes, i * bytes, (i + 1) * bytes);
+        for (size_t g = 0; g < GROUPS; g++) {
+            float(*at)[MATMUL_ROWS] = (float(*)[MATMUL_ROWS])(sums[0] + 16 * g);
+            __m512 w[16];
+            size_t t = 0;
+            load_floats(w, weights + 16 * g * row_bytes + i * bytes, row_bytes, type);
+            for (; t + 8 <= tokens; t += 8)
+                add_floats(w, x + t * stride, stride, 8, at + t);
+            for (; t < tokens; t++)
+                add_floats(w, x + t * stride, stride, 1, at + t);
+        }
+    }
+}
+
+/* ---- activations ---- */
+
+static void pack(struct matmul_block *out, size_t step, const float *x, size_t blocks)
+{
+    for (; blocks-- > 0; out += step, x += MATMUL_BLOCK) {
+        const __m512i size = _mm512_set1_epi32(0x7fffffff);
+        __m512 low = _mm512_loadu_ps(x), high = _mm512_loadu_ps(x + 16);
+        int32_t bits =
+            _mm512_reduce_max_epi32(_mm512_max_epi32(_mm512_and_si512(_mm512_castps_si512(low), size),
+                _mm512_and_si512(_mm512_castps_si512(high), size)));
+        float amax;
+        memcpy(&amax, &bits, sizeof(amax));
+        if (bits >= 0x7f800000 || amax < 0x1p-119f) {
+            matmul_plain.pack(out, step, x, 1);
+            continue;
+        }
+        __m512 inverse = _mm512_set1_ps(127.0f / amax);
+        __m512i a = _mm512_cvtps_epi32(_mm512_mul_ps(low, inverse));
+        __m512i b = _mm512_cvtps_epi32(_mm512_mul_ps(high, inverse));
+        int32_t half = _mm512_reduce_add_epi32(a), sum = _mm512_reduce_add_epi32(_mm512_add_epi32(a, b));
+        _mm_storeu_si128((__m128i *)out->q, _mm512_cvtepi32_epi8(a));
+        _mm_storeu_si128((__m128i *)(out->q + 16), _mm512_cvtepi32_epi8(b));
+        out->d = amax / 127.0f;
+        out->d_sum = out->d * (float)sum;
+        out->minus_sum = -sum;
+        out->minus_half = -half;
+    }
+}
+
+/* ---- the table ---- */
+
+#define INT8_TILE(name, run, what)                                                                           \
+    static void tile_##name(const uint8_t *weights, size_t row_bytes, size_t blocks,                         \
+        const struct matmul_block *a, size_t tokens, float sums[][MATMUL_ROWS])                              \
+    {                                                                                                        \
+        run(what, weights, row_bytes, blocks, a, tokens, sums);                                              \
+    }
+#define SMALL(type, block) type, sizeof(struct block)
+INT8_TILE(q4_0, small_tile, SMALL(MATMUL_Q4_0, block_q4_0))
+INT8_TILE(q4_1, small_tile, SMALL(MATMUL_Q4_1, block_q4_1))
+INT8_TILE(q8_0, small_tile, SMALL(MATMUL_Q8_0, block_q8_0))
+INT8_TILE(q4_k, k_tile, false)
+INT8_TILE(q5_k, k_tile, true)
+
+#define FLOAT_TILE(name, type)                                                                               \
+    static void tile_##name(const uint8_t *weights, size_t row_bytes, size_t k, const float *x,              \
+        size_t stride, size_t tokens, float sums[][MATMUL_ROWS])                                             \
+    {                                                                                                        \
+        float_tile(type, weights, row_bytes, k, x, stride, tokens, sums);                                    \
+    }
+FLOAT_TILE(f32, MATMUL_F32)
+FLOAT_TILE(f16, MATMUL_F16)
+FLOAT_TILE(bf16, MATMUL_BF16)
+
+const struct matmul_kernels matmul_avx512 = {
+    .pack = pack,
+    .int8 = {tile_q4_0, tile_q4_1, tile_q8_0, tile_q4_k, tile_q5_k, tile_q6_k},
+    .floats = {tile_f32, tile_f16, tile_bf16},
+};
