@@ -32,8 +32,14 @@ static const char *list_names(struct server *s, char out[NAMES_TOLD])
     return out[0] ? out : "none";
 }
 
-/* The only model that can answer, held; NULL when there are none or several. */
-static struct model *only_model(struct server *s)
+static bool has_parts(const struct text_model *t, unsigned needs)
+{
+    return (!(needs & NEEDS_DECODER) || t->decoder) && (!(needs & NEEDS_TOKENIZER) || t->tokenizer) &&
+           (!(needs & NEEDS_CHAT) || t->chat.parsed);
+}
+
+/* The only model that can do what is asked, held; NULL when there are none or several. */
+static struct model *only_model(struct server *s, unsigned needs)
 {
     size_t n, able = 0;
     struct error ignored = {0};
@@ -42,7 +48,7 @@ static struct model *only_model(struct server *s)
         if (model_state(models[i]) != MODEL_MAPPED)
             continue;
         const struct text_model *t = catalog_text(s->catalog, models[i], &ignored);
-        if (!t || !t->decoder)
+        if (!t || !has_parts(t, needs))
             continue;
         able++;
         found = models[i];
@@ -53,14 +59,15 @@ static struct model *only_model(struct server *s)
     return able == 1 ? found : NULL;
 }
 
-static bool find(struct asked_model *m, struct server *s, const json_t *request, struct complaint *c)
+static bool find(
+    struct asked_model *m, struct server *s, const json_t *request, unsigned needs, struct complaint *c)
 {
     char names[NAMES_TOLD], shown[200];
     const json_t *name = json_object_get(request, "model");
     if (name && !json_is_null(name) && !json_is_string(name))
         return complain(c, "model", "'model' must be a string");
     if (!name || json_is_null(name) || json_string_length(name) == 0) {
-        m->model = only_model(s);
+        m->model = only_model(s, needs);
         return m->model || complain(c, "model",
                                "'model' is missing, and there is not exactly one that could be meant. "
                                "There are: %s",
@@ -113,7 +120,7 @@ bool asked_model_find(
         c->retry_after = 1;
         return complain_status(c, 503, "model_loading", NULL, "The models are loading");
     }
-    if (!find(m, s, request, c) || !check_state(m, c))
+    if (!find(m, s, request, needs, c) || !check_state(m, c))
         return false;
     m->text = catalog_text(s->catalog, m->model, &why);
     if (!m->text)
