@@ -9,15 +9,8 @@
 
 #include "berth/log.h"
 
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
-#define STEP_SECONDS 1.0 /* that prompts may take in a step, */
-#define STALL_SECONDS 0.25 /* and beside lanes that answer */
-#define ROWS_LEAST 32 /* rows for prompts in a step, however slow they are */
-#define ECHO_BYTES ((size_t)16 << 20) /* of logits for the prompt's own tokens, in a step */
 #define PROGRESS_SECONDS 1.0 /* between two lines in the log */
 
 double scheduler_now(void)
@@ -191,338 +184,13 @@ static bool begin_one(struct engine *e, struct schedule *s)
     return true;
 }
 
-/* ---- which rows ---- */
-
-static size_t left_to_read(const struct lane *l)
-{
-    return l->known - sequence_length(l->sequence);
-}
-
-/* Rows that prompts may have in this step. */
-static size_t rows_for_prompts(const struct engine *e, const struct schedule *s, bool beside_answers)
-{
-    size_t rows = e->options.chunk;
-    double seconds = beside_answers ? STALL_SECONDS : STEP_SECONDS;
-    if (s->row_seconds * (double)rows > seconds)
-        rows = (size_t)(seconds / s->row_seconds);
-    size_t least = e->options.chunk < ROWS_LEAST ? e->options.chunk : ROWS_LEAST;
-    return rows > least ? rows : least;
-}
-
-static bool has_echo(const struct lane *l)
-{
-    return l->task->echo && l->choice == 0;
-}
-
-/* Gives up to `rows` more rows to a lane that reads. Returns how many it took. */
-static size_t give(struct lane *l, size_t rows)
-{
-    size_t take = left_to_read(l) - l->n_rows;
-    if (take > rows)
-        take = rows;
-    if (has_echo(l)) {
-        size_t most = ECHO_BYTES / sizeof(float) / decoder_vocabulary(l->task->request->model->decoder);
-        most = most > 1 ? most : 1;
-        if (l->n_rows + take > most)
-            take = most > l->n_rows ? most - l->n_rows : 0;
-    }
-    l->n_rows += take;
-    return take;
-}
-
-/* Of the lanes that read and have no rows yet the one with the least to read; the older one of equals. */
-static struct lane *shortest_reader(const struct schedule *s)
-{
-    struct lane *found = NULL;
-    for (size_t i = 0; i < s->n_lanes; i++)
-        if (s->lanes[i]->n_rows == 0 && (!found || left_to_read(s->lanes[i]) < left_to_read(found)))
-            found = s->lanes[i];
-    return found;
-}
-
-/* One row for each lane that answers. Of the rows for prompts the oldest reader has half, so that it gets done; the
- * rest goes to the shortest prompts first, so that they need not wait for it. */
-static void share_rows(const struct engine *e, struct schedule *s)
-{
-    struct lane *oldest = NULL;
-    size_t readers = 0;
-    for (size_t i = s->n_lanes; i-- > 0;) {
-        struct lane *l = s->lanes[i];
-        bool reads = left_to_read(l) > 1;
-        l->n_rows = !reads;
-        readers += reads;
-        oldest = reads ? l : oldest;
-    }
-    if (!oldest)
-        return;
-    size_t left = rows_for_prompts(e, s, readers < s->n_lanes);
-    left -= give(oldest, readers > 1 ? (left + 1) / 2 : left);
-    for (struct lane *l; left > 0 && (l = shortest_reader(s));)
-        left -= give(l, left);
-    give(oldest, left);
-}
-
-/* A lane that has all the memory there is, and needs more. */
-static void end_for_lack_of_memory(struct lane *l)
-{
-    struct error why = {0};
-    if (l->n_drawn > 0) {
-        lane_end(l, JOB_LENGTH);
-        return;
-    }
-    error_set(&why, "there is not enough memory for the prompt's keys and values");
-    task_fail(l->task, 503, &why);
-}
-
-/* Takes pages for all rows, oldest lanes first: whoever is set aside for that stands behind. */
-static void reserve_rows(struct engine *e, struct schedule *s)
-{
-    for (size_t i = 0; i < s->n_lanes; i++) {
-        bool alone;
-        struct lane *l = s->lanes[i];
-        if (l->n_rows > 0 && !memory_reserve(e, l, sequence_length(l->sequence) + l->n_rows, &alone) && alone)
-            end_for_lack_of_memory(l);
-    }
-}
-
-static enum decoder_output output_at(const struct lane *l, size_t position)
-{
-    const struct job_request *r = l->task->request;
-    bool draws = task_draws(r) && position + 1 == l->known;
-    bool scores = has_echo(l) && position + 1 < r->n_prompt && position + 1 >= l->task->n_echoed;
-    return draws || scores ? DECODER_LOGITS : DECODER_NOTHING;
-}
-
-static bool make_room_for_rows(struct engine *e, size_t n)
-{
-    if (n <= e->rows_room)
-        return true;
-    struct decoder_row *rows = realloc(e->rows, n * sizeof(*rows));
-    if (!rows)
-        return false;
-    e->rows = rows;
-    e->rows_room = n;
-    return true;
-}
-
-static size_t count_rows(const struct schedule *s)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < s->n_lanes; i++)
-        n += s->lanes[i]->n_rows;
-    return n;
-}
-
-static void fill_rows(struct engine *e, const struct schedule *s)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < s->n_lanes; i++) {
-        const struct lane *l = s->lanes[i];
-        size_t from = sequence_length(l->sequence);
-        for (size_t at = from; at < from + l->n_rows; at++)
-            e->rows[n++] = (struct decoder_row){.sequence = l->sequence,
-                .position = (uint32_t)at,
-                .token = lane_token(l, at),
-                .output = output_at(l, at)};
-    }
-}
-
-/* ---- what comes of them ---- */
-
-/* Points each lane to its part of the logits, which come in the order of rows. */
-static void hand_out(const struct schedule *s, float *logits)
-{
-    size_t width = decoder_vocabulary(s->model->decoder);
-    for (size_t i = 0; i < s->n_lanes; i++) {
-        struct lane *l = s->lanes[i];
-        size_t end = sequence_length(l->sequence);
-        l->logits = NULL;
-        l->echo_logits = logits;
-        l->n_echo = 0;
-        for (size_t at = end - l->n_rows; at < end; at++) {
-            if (output_at(l, at) == DECODER_NOTHING)
-                continue;
-            if (at + 1 == l->known && task_draws(l->task->request))
-                l->logits = logits;
-            else
-                l->n_echo++;
-            logits += width;
-        }
-    }
-}
-
-/* Log probabilities are the model's own, so they are taken from the logits, and a copy goes to the sampler. */
-static void draw(struct lane *l, float *copy)
-{
-    const struct job_request *r = l->task->request;
-    size_t n = decoder_vocabulary(r->model->decoder);
-    if (!r->logprobs) {
-        l->token = sampler_next(l->sampler, l->logits);
-        return;
-    }
-    memcpy(copy, l->logits, n * sizeof(*copy));
-    l->token = sampler_next(l->sampler, copy);
-    l->logprob = sampler_logprobs(l->logits, n, l->token, l->top, r->n_top);
-}
-
-struct drawing {
-    const struct schedule *schedule;
-    float *copies; /* [members][vocabulary] */
-};
-
-/* Lanes are drawn for side by side: over a large vocabulary that takes as long as some layers. */
-static void draw_some(void *context, unsigned index, unsigned n)
-{
-    const struct drawing *d = context;
-    const struct schedule *s = d->schedule;
-    size_t width = decoder_vocabulary(s->model->decoder), turn = 0;
-    for (size_t i = 0; i < s->n_lanes; i++)
-        if (s->lanes[i]->n_rows > 0 && s->lanes[i]->logits && turn++ % n == index)
-            draw(s->lanes[i], d->copies ? d->copies + index * width : NULL);
-}
-
-static bool draw_all(struct engine *e, const struct schedule *s)
-{
-    size_t copies = 0, n = 0;
-    for (size_t i = 0; i < s->n_lanes; i++) {
-        const struct lane *l = s->lanes[i];
-        if (l->n_rows == 0 || !l->logits)
-            continue;
-        n++;
-        if (l->task->request->logprobs)
-            copies = pool_size(e->pool) * decoder_vocabulary(s->model->decoder);
-    }
-    if (copies > e->copies_room) {
-        float *more = realloc(e->copies, copies * sizeof(*more));
-        if (!more)
-            return false;
-        e->copies = more;
-        e->copies_room = copies;
-    }
-    struct drawing d = {.schedule = s, .copies = e->copies};
-    if (n > 1)
-        return pool_run(e->pool, draw_some, &d);
-    draw_some(&d, 0, 1);
-    return true;
-}
-
-static void count_token(struct lane *l, double now)
-{
-    struct task *t = l->task;
-    struct model_metrics *m = &t->request->model->metrics;
-    if (t->first_token <= 0) {
-        t->first_token = now;
-        model_histogram_add(&m->first_token, now - t->submitted);
-    }
-    if (l->n_drawn > 0)
-        model_histogram_add(&m->between_tokens, now - l->last_token);
-    l->last_token = now;
-    t->usage.generated_tokens++;
-    atomic_fetch_add_explicit(&m->generated_tokens, 1, memory_order_relaxed);
-}
-
-/* The token that was drawn joins the answer, and may be its last. */
-static void take_token(struct lane *l)
-{
-    struct task *t = l->task;
-    const struct job_request *r = t->request;
-    struct error why = {0};
-    struct job_piece *piece;
-    if (l->token == SAMPLER_NONE) {
-        error_set(&why, "no token could be drawn: all are forbidden, or the model's logits are no numbers");
-        task_fail(t, 500, &why);
-        return;
-    }
-    count_token(l, scheduler_now());
-    enum answer_result result = answer_add(
-        l->answer, l->token, r->logprobs ? l->logprob : NAN, r->logprobs && r->n_top ? l->top : NULL);
-    if (result == ANSWER_NO_MEMORY || !lane_append(l, l->token)) {
-        task_no_memory(t);
-        return;
-    }
-    task_tell_usage(t);
-    if (result == ANSWER_STOPPED)
-        lane_end(l, JOB_STOP);
-    else if (l->n_drawn >= r->max_tokens || l->known >= r->model->context)
-        lane_end(l, JOB_LENGTH);
-    else if (!answer_take(l->answer, JOB_RUNNING, &piece))
-        task_no_memory(t);
-    else if (piece)
-        job_push(t->job, piece);
-}
-
-/* The prompt's own tokens get their log probabilities. False when that ended the task. */
-static bool take_echo(struct lane *l)
-{
-    struct task *t = l->task;
-    const struct job_request *r = t->request;
-    size_t n = decoder_vocabulary(r->model->decoder);
-    for (size_t i = 0; i < l->n_echo; i++) {
-        int32_t id = r->prompt[t->n_echoed];
-        float logprob = sampler_logprobs(l->echo_logits + i * n, n, id, l->top, r->n_top);
-        if (answer_add(t->echo, id, logprob, r->n_top ? l->top : NULL) != ANSWER_GOES_ON) {
-            task_no_memory(t);
-            return false;
-        }
-        t->n_echoed++;
-    }
-    return task_tell_echo(t, t->n_echoed < r->n_prompt ? JOB_RUNNING : JOB_LENGTH);
-}
-
-/* How far the prompt has been read. */
-static void count_prompt(struct lane *l)
-{
-    struct task *t = l->task;
-    size_t length = sequence_length(l->sequence), n = t->request->n_prompt;
-    size_t done = length < n ? length : n;
-    if (done <= t->usage.prompt_done || l->choice > 0)
-        return;
-    atomic_fetch_add_explicit(
-        &t->request->model->metrics.prompt_tokens, done - t->usage.prompt_done, memory_order_relaxed);
-    t->usage.prompt_done = done;
-    task_tell_usage(t);
-    if (done < task_reads(t->request) || t->prompt_read)
-        return;
-    t->prompt_read = true;
-    if (t->request->n_choices > 1 && task_draws(t->request))
-        t->prompt = sequence_fork(l->sequence, n - 1); /* without memory they read it themselves */
-}
-
-static void deliver(struct lane *l)
-{
-    count_prompt(l);
-    if (has_echo(l) && l->n_echo > 0 && !take_echo(l))
-        return;
-    if (l->logits)
-        take_token(l);
-    else if (left_to_read(l) == 0)
-        lane_end(l, JOB_LENGTH);
-}
-
-static struct lane *next_in_batch(const struct schedule *s)
-{
-    for (size_t i = 0; i < s->n_lanes; i++)
-        if (s->lanes[i]->n_rows > 0)
-            return s->lanes[i];
-    return NULL;
-}
-
-/* A lane that is delivered may end, and end others with it: so each is looked for anew. */
-static void deliver_all(struct schedule *s)
-{
-    for (struct lane *l; (l = next_in_batch(s));) {
-        l->n_rows = 0;
-        deliver(l);
-    }
-}
+/* ---- the step ---- */
 
 static void fail_batch(struct schedule *s, const struct error *why)
 {
-    for (struct lane *l; (l = next_in_batch(s));)
+    for (struct lane *l; (l = lane_in_batch(s));)
         task_fail(l->task, 503, why);
 }
-
-/* ---- the step ---- */
 
 static void count_step(struct engine *e, struct schedule *s, size_t n, double seconds)
 {
@@ -544,7 +212,7 @@ static void tell_progress(struct engine *e, const struct schedule *s)
         return;
     for (size_t i = 0; i < s->n_lanes; i++) {
         const struct task *t = s->lanes[i]->task;
-        if (left_to_read(s->lanes[i]) <= 1 || now - t->admitted < PROGRESS_SECONDS)
+        if (lane_left(s->lanes[i]) <= 1 || now - t->admitted < PROGRESS_SECONDS)
             continue;
         e->told_progress = now;
         log_line(LOG_DEBUG, "reading a prompt",
@@ -558,7 +226,7 @@ static void tell_progress(struct engine *e, const struct schedule *s)
 /* The flag that ends a forward call between layers: of the job, where it is alone. */
 static const atomic_bool *stop_flag(const struct engine *e, const struct schedule *s)
 {
-    const struct lane *first = next_in_batch(s);
+    const struct lane *first = lane_in_batch(s);
     for (size_t i = 0; i < s->n_lanes; i++)
         if (s->lanes[i]->n_rows > 0 && s->lanes[i]->task != first->task)
             return &e->stopping;
@@ -579,8 +247,8 @@ static void run_batch(struct engine *e, struct schedule *s, size_t n)
     if (!is_intact(e, s))
         return;
     if (good) {
-        hand_out(s, logits);
-        if (!draw_all(e, s))
+        rows_hand_out(s, logits);
+        if (!deliver_draw(e, s))
             good = error_set(&why, "memory is short");
     }
     if (!good) {
@@ -588,7 +256,7 @@ static void run_batch(struct engine *e, struct schedule *s, size_t n)
         return;
     }
     tell_progress(e, s);
-    deliver_all(s);
+    deliver_answers(s);
 }
 
 /* What others may know of it: under the lock the slots that are taken, and for the metrics the bytes of its pages. */
@@ -616,11 +284,11 @@ void scheduler_step(struct engine *e)
     if (is_intact(e, s)) {
         while (s->n_lanes < e->options.slots && begin_one(e, s))
             continue;
-        share_rows(e, s);
-        reserve_rows(e, s);
-        size_t n = count_rows(s);
-        if (n > 0 && make_room_for_rows(e, n)) {
-            fill_rows(e, s);
+        rows_share(e, s);
+        rows_reserve(e, s);
+        size_t n = rows_count(s);
+        if (n > 0 && rows_make_room(e, n)) {
+            rows_fill(e, s);
             run_batch(e, s, n);
         } else if (n > 0) {
             fail_batch(s, &(struct error){.text = "memory is short"});

@@ -6,7 +6,8 @@
  * gets a part of the rows that are there for prompts. So a lane whose sequence was taken away, because memory ran out,
  * is like one that was just begun: it reads again what is known, and goes on.
  *
- * Files: engine.c (threads, submission, the list of models), scheduler.c (a step), scheduler_task.c (tasks and lanes
+ * Files: engine.c (threads, submission, the list of models), scheduler.c (a step), scheduler_rows.c
+ * (what it reads), scheduler_deliver.c (what comes of it), scheduler_task.c (tasks and lanes
  * from beginning to end), scheduler_memory.c (who gets pages, who has to give some back). Whatever is not said to be
  * under the engine's lock belongs to the scheduler's thread.
  */
@@ -110,6 +111,27 @@ double scheduler_now(void); /* seconds, monotonic */
 void scheduler_step(struct engine *e);
 /* Ends what was cancelled or is too late, and all of models that are leaving; of every model. */
 void scheduler_sweep(struct engine *e);
+
+/* ---- scheduler_rows.c ---- */
+
+#define ROWS_LEAST 32 /* for prompts in a step, however slow rows are */
+
+size_t lane_left(const struct lane *l); /* tokens that it has to read */
+bool lane_has_echo(const struct lane *l); /* it is the one that tells the prompt's tokens */
+void rows_share(const struct engine *e, struct schedule *s); /* fills in each lane's n_rows */
+void rows_reserve(
+    struct engine *e, struct schedule *s); /* takes pages for them; lanes may be set aside, or end */
+size_t rows_count(const struct schedule *s);
+bool rows_make_room(struct engine *e, size_t n); /* false without memory */
+void rows_fill(struct engine *e, const struct schedule *s);
+void rows_hand_out(const struct schedule *s, float *logits); /* those of the call, to the lanes */
+struct lane *lane_in_batch(const struct schedule *s); /* the first with rows, or NULL */
+
+/* ---- scheduler_deliver.c ---- */
+
+bool deliver_draw(
+    struct engine *e, const struct schedule *s); /* a token for each that draws; false without memory */
+void deliver_answers(struct schedule *s); /* all lanes of the batch, which leave it */
 
 /* ---- scheduler_task.c ---- */
 

@@ -2,6 +2,7 @@
 #include "scheduler_private.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static void read_tokenizer(struct text_model *m, const struct gguf *g, const struct text_model_options *o)
 {
@@ -36,6 +37,8 @@ static bool read_decoder(struct text_model *m, struct engine *e, const struct gg
     size_t n_layers, context = decoder_context(m->decoder);
     const struct kv_layer *layers = decoder_kv_layers(m->decoder, &n_layers);
     m->context = o->context > 0 && o->context < context ? o->context : context;
+    if (m->context < context && !decoder_limit_context(m->decoder, m->context, err))
+        return false;
     m->cache = kv_cache_new(engine_budget(e), engine_options_of(e)->kv_type, layers, n_layers);
     m->scheduling = m->cache ? schedule_new(e, m) : NULL;
     return m->scheduling || error_set(err, "memory is short");
@@ -75,6 +78,28 @@ void text_model_free(struct text_model *m)
     chat_template_release(&m->chat);
     tokenizer_free(m->tokenizer);
     free(m);
+}
+
+bool text_model_chat_ids(const struct text_model *m, const struct template_text *prompt,
+    struct tokenizer_ids *ids, struct error *err)
+{
+    /* Many templates write the token themselves; then it must not come twice. What the
+     * file wants behind a text does not belong behind an open turn, so add_special is no help. */
+    struct span text = {(const uint8_t *)prompt->text, prompt->size};
+    struct tokenizer_text in = {.text = text, .parse_special = true, .trusted = prompt->marks};
+    int32_t bos = tokenizer_special(m->tokenizer, TOKENIZER_BOS);
+    if (!tokenizer_encode(m->tokenizer, &in, ids, err))
+        return false;
+    if (!tokenizer_adds_bos(m->tokenizer) || bos == TOKENIZER_NONE || (ids->n > 0 && ids->at[0] == bos))
+        return true;
+    int32_t *more = realloc(ids->at, (ids->n + 1) * sizeof(*more));
+    if (!more)
+        return error_set(err, "memory is short");
+    memmove(more + 1, more, ids->n * sizeof(*more));
+    more[0] = bos;
+    ids->at = more;
+    ids->room = ++ids->n;
+    return true;
 }
 
 void text_model_lose(struct text_model *m, const struct error *reason)

@@ -1,8 +1,8 @@
-/* attention.c - divides queries into tiles and positions into spans, and hands them to the instruction set that is
- * in force.
+/* attention.c - divides queries into tiles and positions into spans, and hands them to the instruction set
+ * that is in force.
  *
- * A tile of queries goes through all spans before the next one begins, so that what it has gathered stays in the
- * cache nearest to the processor. The order of spans is that of attention.h, whoever computed them.
+ * A tile of queries goes through all spans before the next one begins, so that what it has gathered stays in
+ * the cache nearest to the processor. The order of spans is that of attention.h, whoever computed them.
  */
 #include "attention_private.h"
 

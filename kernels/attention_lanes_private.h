@@ -2,15 +2,15 @@
  *
  * Included by one file a set, which says how large a tile fits its registers and names the table at its end.
  *
- * Both halves of the work are one product: rows of numbers (a key's element for 64 positions; a position's value)
- * are multiplied by a number each and added up, in order, for several queries at once:
+ * Both halves of the work are one product: rows of numbers (a key's element for 64 positions; a position's
+ * value) are multiplied by a number each and added up, in order, for several queries at once:
  *     out[x] += left[y] * rows[y][x]
  * with left = q, out = scores for the keys, and left = p, out = weighted values for the values. So one tile,
  * product_tile, does nearly everything: a few queries wide and a few registers long.
  *
- * Float16 rows are converted where they are used when few queries share a page, which is when a token is generated
- * and memory sets the pace. When many share it they are converted once, 64 by 64 numbers at a time, into a slab
- * that stays in the first-level cache.
+ * Float16 rows are converted where they are used when few queries share a page, which is when a token is
+ * generated and memory sets the pace. When many share it they are converted once, 64 by 64 numbers at a time,
+ * into a slab that stays in the first-level cache.
  */
 #ifndef BERTH_ATTENTION_LANES_PRIVATE_H
 #define BERTH_ATTENTION_LANES_PRIVATE_H
@@ -27,7 +27,7 @@
 #define BLOCK ATTENTION_BLOCK
 #define BLOCK_LANES (BLOCK / LANES)
 #define GROUP 48 /* queries that go through a page together; their scores take 12 KiB */
-#define FEW 12 /* up to so many queries convert float16 on the way */
+#define FEW (2 * TILE_QUERIES) /* up to so many queries convert float16 on the way */
 
 /* Rows as they lie in a page, or in a slab. */
 struct rows {
@@ -52,7 +52,7 @@ struct group {
     _Alignas(64) float slab[BLOCK * BLOCK];
 };
 
-/* ---- the product ----------------------------------------------------------------------------------------- */
+/* ---- the product -------------------------------------------------------------------------------------- */
 
 LANES_INLINE struct lanes load_row(enum attention_type type, const uint8_t *at, size_t i)
 {
@@ -61,7 +61,8 @@ LANES_INLINE struct lanes load_row(enum attention_type type, const uint8_t *at, 
     return lanes_load((const float *)(const void *)at + i);
 }
 
-/* out[q][0 ... 16 lanes - 1] += the sum over y in first ... end - 1 of left[q][y] * rows[y]. */
+/* Adds left[q][y] * rows[y], for y = first ... end - 1 in order, to out[q][0 ... 16 lanes - 1]. With constant
+ * `queries` and `lanes` the sums stay in registers. */
 LANES_INLINE void product_tile(struct rows rows, enum attention_type type, size_t first, size_t end,
     const float *const *left, float *const *out, size_t queries, size_t lanes)
 {
@@ -139,7 +140,7 @@ static __attribute__((noinline)) void product(struct rows rows, size_t first, si
     }
 }
 
-/* ---- slabs ----------------------------------------------------------------------------------------------- */
+/* ---- slabs -------------------------------------------------------------------------------------------- */
 
 static struct lanes load_row_end(enum attention_type type, const uint8_t *at, size_t i, size_t n)
 {
@@ -163,9 +164,10 @@ static struct rows fill_slab(float *slab, struct rows from, size_t first, size_t
     return (struct rows){.at = (const uint8_t *)slab, .stride = BLOCK, .type = ATTENTION_F32};
 }
 
-/* ---- keys ------------------------------------------------------------------------------------------------ */
+/* ---- keys --------------------------------------------------------------------------------------------- */
 
-/* Adds q[d] * k[d] for d = from ... from + count - 1 to the scores of all queries. `keys` begins at `from`. */
+/* Adds q[d] * k[d] for d = from ... from + count - 1 to the scores of all queries. `keys` begins at
+ * `from`. */
 static void add_scores(struct group *g, struct rows keys, size_t from, size_t count, size_t width)
 {
     const float *left[TILE_QUERIES];
@@ -199,7 +201,7 @@ static void score(struct group *g)
     }
 }
 
-/* ---- softmax --------------------------------------------------------------------------------------------- */
+/* ---- softmax ------------------------------------------------------------------------------------------ */
 
 /* Lanes of keys first ... end - 1 keep x, the others become `outside`. Vector `i` begins at key 16 i. */
 LANES_INLINE struct lanes only_seen(struct lanes x, float outside, size_t i, const struct seen *s)
@@ -242,10 +244,10 @@ static void weigh(const struct attention *a, const struct seen *s, float *scores
         lanes_store(part + d, lanes_mul(lanes_load(part + d), lanes_set(c)));
 }
 
-/* ---- values ---------------------------------------------------------------------------------------------- */
+/* ---- values ------------------------------------------------------------------------------------------- */
 
-/* Adds p[j] * v[j] for the keys first ... end - 1 to columns x ... x + width - 1 of some queries. Row 0 of `values`
- * belongs to key 0. */
+/* Adds p[j] * v[j] for the keys first ... end - 1 to columns x ... x + width - 1 of some queries. Row 0 of
+ * `values` belongs to key 0. */
 static void add_range(struct group *g, struct rows values, size_t from, size_t queries, size_t x,
     size_t width, uint32_t first, uint32_t end)
 {
@@ -260,8 +262,8 @@ static void add_range(struct group *g, struct rows values, size_t from, size_t q
     product(values, first, end, left, out, queries, width);
 }
 
-/* Queries may see different keys of a page: those that all see are done together, what is before and behind them
- * for each by itself. */
+/* Queries may see different keys of a page: those that all see are done together, what is before and behind
+ * them for each by itself. */
 static void add_values(struct group *g, struct rows values, size_t x, size_t width)
 {
     for (size_t i = 0; i < g->n; i += TILE_QUERIES) {
@@ -303,7 +305,7 @@ static void sum_values(struct group *g)
     }
 }
 
-/* ---- spans ----------------------------------------------------------------------------------------------- */
+/* ---- spans -------------------------------------------------------------------------------------------- */
 
 static void one_page(
     struct group *g, const struct attention_query *queries, size_t n, uint32_t page, float *parts)

@@ -1,7 +1,7 @@
 /* attention_plain.c - attention.h in plain C: the reference.
  *
- * One query after another and one key after another, each step rounded as attention.h says. The fast sets are held
- * to these bits.
+ * One query after another and one key after another, each step rounded as attention.h says. The fast sets are
+ * held to these bits.
  */
 #include "attention_private.h"
 

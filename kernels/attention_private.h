@@ -1,8 +1,9 @@
 /* attention_private.h - what each instruction set brings to attention.c, and the form of a part.
  *
- * A part is what a span leaves for one query: the running maximum m, the sum s, and from ATTENTION_PART_VALUES on
- * the weighted values a[v_size], padded with numbers of no meaning to a multiple of sixteen, so that whole vectors
- * can be read and written. A part with s = 0 is empty: a span with any key has s >= 1, or NaN.
+ * A part is what a span leaves for one query: the running maximum m, the sum s, and from
+ * ATTENTION_PART_VALUES on the weighted values a[v_size], padded with numbers of no meaning to a multiple of
+ * sixteen, so that whole vectors can be read and written. A part with s = 0 is empty: a span with any key has
+ * s >= 1, or NaN.
  */
 #ifndef BERTH_ATTENTION_PRIVATE_H
 #define BERTH_ATTENTION_PRIVATE_H

@@ -1,8 +1,8 @@
 /* lanes_private.h - sixteen floats that are worked on at once: one register of AVX-512, or two of AVX2.
  *
- * The files that are compiled for one of these sets include it, and what they share is written once, over lanes. So
- * the sets differ in nothing but this page, and the code stays small. Every operation rounds each lane as C would.
- * `n` counts lanes from the first; more than 16 stands for all.
+ * The files that are compiled for one of these sets include it, and what they share is written once, over
+ * lanes. So the sets differ in nothing but this page, and the code stays small. Every operation rounds each
+ * lane as C would. `n` counts lanes from the first; more than 16 stands for all.
  */
 #ifndef BERTH_LANES_PRIVATE_H
 #define BERTH_LANES_PRIVATE_H
@@ -348,7 +348,7 @@ LANES_INLINE void lanes_split(struct lanes a, struct lanes b, struct lanes *even
 
 #endif
 
-/* ---- the same for both ----------------------------------------------------------------------------------- */
+/* ---- the same for both -------------------------------------------------------------------------------- */
 
 /* Lane i takes lane i + 8, then i + 4, i + 2, i + 1. */
 LANES_INLINE float lanes_sum(struct lanes x)

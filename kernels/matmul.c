@@ -17,6 +17,8 @@
 #define PIECE 256 /* elements of k that are copied or made floats at a time: the largest block */
 #define PIECE_FLOATS (PIECE + 16) /* rows of a piece; no power of two, so that they share no cache set */
 #define PIECE_BYTES 320 /* the same in blocks: 256 elements of Q8_0 have 272 */
+#define GATHERED 16384 /* floats of activations: PIECE of them for each token of a chunk */
+#define TILES 8 /* that use them */
 
 /* ---- what the types have ---- */
 
@@ -103,16 +105,36 @@ void matmul_pack(const struct matmul_input *in, size_t first, size_t count)
     }
 }
 
-/* ---- tiles ---- */
+/* ---- one tile ---- */
 
 struct tile {
     const struct matmul_kernels *k;
     const struct matmul_weight *w;
-    const struct matmul_input *in;
     size_t row, rows; /* where it begins; how many rows of it there are */
-    size_t token, tokens;
+    size_t tokens;
     float (*sums)[MATMUL_ROWS];
 };
+
+/* The tile that has row `row` of the matrix. */
+static struct tile tile_at(
+    const struct matmul_weight *w, size_t row, size_t tokens, float (*sums)[MATMUL_ROWS])
+{
+    size_t last = w->rows > MATMUL_ROWS ? w->rows - MATMUL_ROWS : 0;
+    return (struct tile){.k = kernels(),
+        .w = w,
+        .row = row < last ? row : last,
+        .rows = w->rows < MATMUL_ROWS ? w->rows : MATMUL_ROWS,
+        .tokens = tokens,
+        .sums = sums};
+}
+
+/* The rows `row` to `end` of it, or as many as it has, go where they belong. */
+static void tile_store(const struct tile *t, size_t row, size_t end, float *out, size_t stride)
+{
+    size_t stop = t->row + t->rows < end ? t->row + t->rows : end;
+    for (size_t i = 0; i < t->tokens; i++)
+        memcpy(out + i * stride + row, t->sums[i] + (row - t->row), (stop - row) * sizeof(*out));
+}
 
 static const uint8_t *tile_data(const struct tile *t, size_t row, size_t column)
 {
@@ -120,75 +142,116 @@ static const uint8_t *tile_data(const struct tile *t, size_t row, size_t column)
     return t->w->data + (t->row + row) * t->w->row_bytes + column / q->block_elems * q->block_bytes;
 }
 
-static void int8_tile(const struct tile *t)
+static void int8_tile(const struct tile *t, const struct matmul_block *a)
 {
-    matmul_int8_tile *run = t->k->int8[int8_index(t->w->type)];
-    size_t blocks = t->w->columns / MATMUL_BLOCK;
-    const struct matmul_block *a = (const struct matmul_block *)t->in->packed + t->token * blocks;
+    const struct quant *q = t->w->type;
+    matmul_int8_tile *run = t->k->int8[int8_index(q)];
     if (t->rows == MATMUL_ROWS) {
-        run(tile_data(t, 0, 0), t->w->row_bytes, blocks, a, t->tokens, t->sums);
+        run(tile_data(t, 0, 0), t->w->row_bytes, t->w->columns / MATMUL_BLOCK, a, t->tokens, t->sums);
         return;
     }
     uint8_t piece[MATMUL_ROWS][PIECE_BYTES] = {{0}};
     for (size_t at = 0; at < t->w->columns; at += PIECE) {
         size_t n = t->w->columns - at < PIECE ? t->w->columns - at : PIECE;
         for (size_t r = 0; r < t->rows; r++)
-            memcpy(piece[r], tile_data(t, r, at), n / t->w->type->block_elems * t->w->type->block_bytes);
+            memcpy(piece[r], tile_data(t, r, at), n / q->block_elems * q->block_bytes);
         run(piece[0], sizeof(piece[0]), n / MATMUL_BLOCK, a + at / MATMUL_BLOCK * t->tokens, t->tokens,
             t->sums);
     }
 }
 
-/* Runs type `f`'s kernel, and the plain one for what is no multiple of its step. */
-static void run_floats(
-    const struct tile *t, enum matmul_float f, const uint8_t *weights, size_t row_bytes, size_t at, size_t k)
-{
-    const float *x = t->in->x + t->token * t->in->stride + at;
-    size_t whole = k / MATMUL_STEP * MATMUL_STEP, bytes = f == MATMUL_F32 ? 4 : 2;
-    t->k->floats[f](weights, row_bytes, whole, x, t->in->stride, t->tokens, t->sums);
-    if (whole < k)
-        matmul_plain.floats[f](
-            weights + whole * bytes, row_bytes, k - whole, x + whole, t->in->stride, t->tokens, t->sums);
-}
-
-static void float_tile(const struct tile *t)
+/* Adds the columns from `at` on, n of them. x is as kernels want it, with zeros up to a whole step. */
+static void float_tile(const struct tile *t, const float *x, size_t at, size_t n)
 {
     const struct quant *q = t->w->type;
     int f = float_index(q);
     if (f >= 0 && t->rows == MATMUL_ROWS) {
-        run_floats(t, (enum matmul_float)f, tile_data(t, 0, 0), t->w->row_bytes, 0, t->w->columns);
-        return;
+        size_t steps = n / MATMUL_STEP;
+        t->k->floats[f](tile_data(t, 0, at), t->w->row_bytes, steps, x, t->tokens, t->sums);
+        x += steps * MATMUL_STEP * t->tokens;
+        at += steps * MATMUL_STEP;
+        n -= steps * MATMUL_STEP;
     }
-    float piece[MATMUL_ROWS][PIECE_FLOATS] = {{0}};
-    for (size_t at = 0; at < t->w->columns; at += PIECE) {
-        size_t n = t->w->columns - at < PIECE ? t->w->columns - at : PIECE;
+    float piece[MATMUL_ROWS][PIECE_FLOATS];
+    while (n > 0) {
+        size_t part = n < PIECE ? n : PIECE, steps = (part + MATMUL_STEP - 1) / MATMUL_STEP;
+        if (part < PIECE || t->rows < MATMUL_ROWS)
+            memset(piece, 0, sizeof(piece));
         for (size_t r = 0; r < t->rows; r++)
-            quant_to_floats(q, piece[r], tile_data(t, r, at), n / q->block_elems);
-        run_floats(t, MATMUL_F32, (const uint8_t *)piece, sizeof(piece[0]), at, n);
+            quant_to_floats(q, piece[r], tile_data(t, r, at), part / q->block_elems);
+        t->k->floats[MATMUL_F32]((const uint8_t *)piece, sizeof(piece[0]), steps, x, t->tokens, t->sums);
+        x += steps * MATMUL_STEP * t->tokens;
+        at += part;
+        n -= part;
+    }
+}
+
+/* ---- a range of rows by a chunk of tokens ---- */
+
+static void int8_rows(const struct matmul_weight *w, const struct matmul_block *a, size_t tokens,
+    size_t first, size_t end, float *out, size_t stride)
+{
+    _Alignas(64) float sums[MATMUL_CHUNK][MATMUL_ROWS];
+    for (size_t row = first; row < end; row += MATMUL_ROWS) {
+        struct tile t = tile_at(w, row, tokens, sums);
+        memset(sums, 0, tokens * sizeof(sums[0]));
+        int8_tile(&t, a);
+        tile_store(&t, row, end, out, stride);
+    }
+}
+
+/* n floats of each token, by steps, with zeros up to a whole one. */
+static void gather(float *out, const float *x, size_t stride, size_t tokens, size_t n)
+{
+    for (size_t i = 0; i < n; i += MATMUL_STEP)
+        for (size_t t = 0; t < tokens; t++, out += MATMUL_STEP) {
+            size_t left = n - i < MATMUL_STEP ? n - i : MATMUL_STEP;
+            if (left < MATMUL_STEP)
+                memset(out, 0, MATMUL_STEP * sizeof(*out));
+            memcpy(out, x + t * stride + i, left * sizeof(*out));
+        }
+}
+
+/* The activations of some columns are gathered once for several tiles, whose sums wait meanwhile. For few tokens
+ * all columns fit, and weights are read in the order of the file. */
+static void float_rows(const struct matmul_weight *w, const float *x, size_t x_stride, size_t tokens,
+    size_t first, size_t end, float *out, size_t stride)
+{
+    _Alignas(64) float sums[TILES][MATMUL_CHUNK][MATMUL_ROWS];
+    _Alignas(64) float gathered[GATHERED];
+    size_t width = GATHERED / tokens / PIECE * PIECE;
+    bool as_it_lies = tokens == 1 && w->columns % MATMUL_STEP == 0;
+    if (as_it_lies)
+        width = w->columns;
+    for (size_t row = first; row < end; row += TILES * MATMUL_ROWS) {
+        for (size_t at = 0; at < w->columns; at += width) {
+            size_t n = w->columns - at < width ? w->columns - at : width;
+            if (!as_it_lies && (row == first || n < w->columns))
+                gather(gathered, x + at, x_stride, tokens, n);
+            for (size_t i = 0; i < TILES && row + i * MATMUL_ROWS < end; i++) {
+                struct tile t = tile_at(w, row + i * MATMUL_ROWS, tokens, sums[i]);
+                if (at == 0)
+                    memset(sums[i], 0, tokens * sizeof(sums[i][0]));
+                float_tile(&t, as_it_lies ? x : gathered, at, n);
+            }
+        }
+        for (size_t i = 0; i < TILES && row + i * MATMUL_ROWS < end; i++) {
+            struct tile t = tile_at(w, row + i * MATMUL_ROWS, tokens, sums[i]);
+            tile_store(&t, row + i * MATMUL_ROWS, end, out, stride);
+        }
     }
 }
 
 void matmul_rows(const struct matmul_weight *w, const struct matmul_input *in, size_t first, size_t count,
     float *out, size_t stride)
 {
-    _Alignas(64) float sums[MATMUL_CHUNK][MATMUL_ROWS];
-    struct tile t = {.k = kernels(), .w = w, .in = in, .sums = sums};
-    size_t end = first + count;
-    for (t.token = 0; t.token < in->tokens; t.token += MATMUL_CHUNK) {
-        t.tokens = chunk_tokens(in->tokens, t.token);
-        for (size_t row = first; row < end; row += MATMUL_ROWS) {
-            size_t last = w->rows > MATMUL_ROWS ? w->rows - MATMUL_ROWS : 0;
-            size_t stop = end - row < MATMUL_ROWS ? end : row + MATMUL_ROWS;
-            t.row = row < last ? row : last;
-            t.rows = w->rows < MATMUL_ROWS ? w->rows : MATMUL_ROWS;
-            memset(sums, 0, t.tokens * sizeof(sums[0]));
-            if (matmul_takes_packed(w))
-                int8_tile(&t);
-            else
-                float_tile(&t);
-            for (size_t i = 0; i < t.tokens; i++)
-                memcpy(out + (t.token + i) * stride + row, sums[i] + (row - t.row),
-                    (stop - row) * sizeof(sums[0][0]));
-        }
+    const struct matmul_block *packed = in->packed;
+    for (size_t token = 0; token < in->tokens; token += MATMUL_CHUNK, out += MATMUL_CHUNK * stride) {
+        size_t tokens = chunk_tokens(in->tokens, token);
+        if (matmul_takes_packed(w))
+            int8_rows(
+                w, packed + token * (w->columns / MATMUL_BLOCK), tokens, first, first + count, out, stride);
+        else
+            float_rows(w, in->x + token * in->stride, in->stride, tokens, first, first + count, out, stride);
     }
 }

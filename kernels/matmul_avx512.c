@@ -15,6 +15,7 @@
 
 #define INLINE static inline __attribute__((always_inline))
 #define GROUPS 2 /* of sixteen rows: MATMUL_ROWS */
+#define PREFETCH_TOKENS 16
 
 /* 32 elements of k of one group of rows. */
 struct panel {
@@ -54,6 +55,16 @@ INLINE __m512 high_halves(__m512i v)
     return low_halves(_mm512_srli_epi32(v, 16));
 }
 
+/* Both. */
+INLINE void both_halves(__m512 out[2], __m512i v)
+{
+    const __m512i order = _mm512_set_epi16(31, 29, 27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1, 30, 28,
+        26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
+    __m512i sorted = _mm512_permutexvar_epi16(order, v);
+    out[0] = _mm512_cvtph_ps(_mm512_castsi512_si256(sorted));
+    out[1] = _mm512_cvtph_ps(_mm512_extracti64x4_epi64(sorted, 1));
+}
+
 INLINE __m512i broadcast(const void *at)
 {
     int value;
@@ -73,10 +84,12 @@ INLINE __m512i bits_of(__m512i v, unsigned from, int mask)
 }
 
 /* Asks for the part of the next tile that is as long, and as far from its beginning, as the bytes from `from`
- * to `to` of all rows of this one. */
-INLINE void prefetch(const uint8_t *weights, size_t row_bytes, size_t from, size_t to)
+ * to `to` of all rows of this one. With many tokens the weights are not what is waited for. */
+INLINE void prefetch(const uint8_t *weights, size_t row_bytes, size_t from, size_t to, size_t tokens)
 {
     const char *next = (const char *)weights + MATMUL_ROWS * row_bytes;
+    if (tokens > PREFETCH_TOKENS)
+        return;
     for (size_t i = MATMUL_ROWS * from; i < MATMUL_ROWS * to; i += 64)
         _mm_prefetch(next + i, _MM_HINT_T1);
 }
@@ -164,7 +177,7 @@ INLINE void small_tile(enum matmul_int8 type, size_t bytes, const uint8_t *weigh
     const unsigned offset = type == MATMUL_Q4_0 ? 3 : type == MATMUL_Q8_0 ? 7 : 0;
     for (size_t b = 0; b < blocks; b++) {
         struct panel p[GROUPS];
-        prefetch(weights, row_bytes, b * bytes, (b + 1) * bytes);
+        prefetch(weights, row_bytes, b * bytes, (b + 1) * bytes, tokens);
 #pragma GCC unroll 2
         for (size_t g = 0; g < GROUPS; g++)
             unpack_small(&p[g], weights + 16 * g * row_bytes + b * bytes, row_bytes, type);
@@ -205,7 +218,7 @@ INLINE void k_tile(bool five, const uint8_t *weights, size_t row_bytes, size_t b
         const uint8_t *at = weights + b / 8 * bytes;
         const unsigned part = b % 8;
         struct panel p[GROUPS];
-        prefetch(weights, row_bytes, b * bytes / 8, (b + 1) * bytes / 8);
+        prefetch(weights, row_bytes, b * bytes / 8, (b + 1) * bytes / 8, tokens);
         for (size_t g = 0; g < GROUPS; g++, at += 16 * row_bytes) {
             if (part == 0)
                 unpack_k_scales(scale[g], min[g], at, row_bytes);
@@ -259,7 +272,7 @@ static void tile_q6_k(const uint8_t *weights, size_t row_bytes, size_t blocks, c
         const uint8_t *at = weights + b / 8 * bytes;
         const unsigned part = b % 8;
         struct panel p[GROUPS];
-        prefetch(weights, row_bytes, b * bytes / 8, (b + 1) * bytes / 8);
+        prefetch(weights, row_bytes, b * bytes / 8, (b + 1) * bytes / 8, tokens);
         for (size_t g = 0; g < GROUPS; g++, at += 16 * row_bytes) {
             if (part == 0)
                 unpack_q6_scales(scale[g], at, row_bytes);
@@ -285,32 +298,57 @@ static void tile_q6_k(const uint8_t *weights, size_t row_bytes, size_t blocks, c
 
 /* ---- weights in floats ---- */
 
-/* The next 16 elements of 16 rows. */
-INLINE void load_floats(__m512 w[16], const uint8_t *at, size_t row_bytes, enum matmul_float type)
+/* Loads 64 bytes of each of 16 rows; out[j] has bytes 4j to 4j + 3 of row r in lane r. Rows of floats tend to
+ * lie a power of two apart, where they compete for few places in L1: so a line is loaded once and whole. */
+INLINE void load_lines(__m512i out[16], const uint8_t *at, size_t row_bytes)
 {
-    const size_t words = type == MATMUL_F32 ? 16 : 8;
-    __m512i raw[4];
+    __m512i v[16], quads[16];
+#pragma GCC unroll 16
+    for (size_t r = 0; r < 16; r++)
+        v[r] = _mm512_loadu_si512(at + r * row_bytes);
+        /* quads[r + j]: lane L of 128 bits has word 4L + j of the rows r to r + 3. */
 #pragma GCC unroll 4
-    for (size_t c = 0; c < words; c += 4) {
-        load_lanes(raw, at + 4 * c, row_bytes);
-#pragma GCC unroll 4
-        for (size_t j = 0; j < 4; j++)
-            if (type == MATMUL_F32) {
-                w[c + j] = _mm512_castsi512_ps(raw[j]);
-            } else if (type == MATMUL_F16) {
-                w[2 * (c + j)] = low_halves(raw[j]);
-                w[2 * (c + j) + 1] = high_halves(raw[j]);
-            } else {
-                const __m512i upper = _mm512_set1_epi32((int)0xffff0000);
-                w[2 * (c + j)] = _mm512_castsi512_ps(_mm512_slli_epi32(raw[j], 16));
-                w[2 * (c + j) + 1] = _mm512_castsi512_ps(_mm512_and_si512(raw[j], upper));
-            }
+    for (size_t r = 0; r < 16; r += 4) {
+        __m512i a = _mm512_unpacklo_epi32(v[r], v[r + 1]), b = _mm512_unpackhi_epi32(v[r], v[r + 1]);
+        __m512i c = _mm512_unpacklo_epi32(v[r + 2], v[r + 3]), d = _mm512_unpackhi_epi32(v[r + 2], v[r + 3]);
+        quads[r] = _mm512_unpacklo_epi64(a, c);
+        quads[r + 1] = _mm512_unpackhi_epi64(a, c);
+        quads[r + 2] = _mm512_unpacklo_epi64(b, d);
+        quads[r + 3] = _mm512_unpackhi_epi64(b, d);
     }
+#pragma GCC unroll 4
+    for (size_t j = 0; j < 4; j++) {
+        __m512i even = _mm512_shuffle_i32x4(quads[j], quads[j + 4], 0x88);
+        __m512i odd = _mm512_shuffle_i32x4(quads[j], quads[j + 4], 0xdd);
+        __m512i even2 = _mm512_shuffle_i32x4(quads[j + 8], quads[j + 12], 0x88);
+        __m512i odd2 = _mm512_shuffle_i32x4(quads[j + 8], quads[j + 12], 0xdd);
+        out[j] = _mm512_shuffle_i32x4(even, even2, 0x88);
+        out[j + 4] = _mm512_shuffle_i32x4(odd, odd2, 0x88);
+        out[j + 8] = _mm512_shuffle_i32x4(even, even2, 0xdd);
+        out[j + 12] = _mm512_shuffle_i32x4(odd, odd2, 0xdd);
+    }
+}
+
+/* 16 elements of 16 rows, from 16 words or 8. */
+INLINE void widen(__m512 w[16], const __m512i *raw, enum matmul_float type)
+{
+    const __m512i upper = _mm512_set1_epi32((int)0xffff0000);
+#pragma GCC unroll 16
+    for (size_t i = 0; i < 16; i += 2)
+        if (type == MATMUL_F32) {
+            w[i] = _mm512_castsi512_ps(raw[i]);
+            w[i + 1] = _mm512_castsi512_ps(raw[i + 1]);
+        } else if (type == MATMUL_F16) {
+            both_halves(w + i, raw[i / 2]);
+        } else {
+            w[i] = _mm512_castsi512_ps(_mm512_slli_epi32(raw[i / 2], 16));
+            w[i + 1] = _mm512_castsi512_ps(_mm512_and_si512(raw[i / 2], upper));
+        }
 }
 
 /* Adds 16 elements to the sums of n tokens, n constant: as many chains as hide an addition's latency. */
 INLINE void add_floats(
-    const __m512 w[16], const float *x, size_t stride, size_t n, float (*sums)[MATMUL_ROWS])
+    const __m512 w[16], const float (*x)[MATMUL_STEP], size_t n, float (*sums)[MATMUL_ROWS])
 {
     __m512 y[8];
 #pragma GCC unroll 8
@@ -320,27 +358,33 @@ INLINE void add_floats(
     for (size_t i = 0; i < 16; i++)
 #pragma GCC unroll 8
         for (size_t t = 0; t < n; t++)
-            y[t] = _mm512_fmadd_ps(w[i], _mm512_set1_ps(x[t * stride + i]), y[t]);
+            y[t] = _mm512_fmadd_ps(w[i], _mm512_set1_ps(x[t][i]), y[t]);
 #pragma GCC unroll 8
     for (size_t t = 0; t < n; t++)
         _mm512_store_ps(sums[t], y[t]);
 }
 
-INLINE void float_tile(enum matmul_float type, const uint8_t *weights, size_t row_bytes, size_t k,
-    const float *x, size_t stride, size_t tokens, float sums[][MATMUL_ROWS])
+INLINE void float_tile(enum matmul_float type, const uint8_t *weights, size_t row_bytes, size_t steps,
+    const float *x, size_t tokens, float sums[][MATMUL_ROWS])
 {
-    const size_t bytes = MATMUL_STEP * (type == MATMUL_F32 ? 4 : 2);
-    for (size_t i = 0; i < k / MATMUL_STEP; i++, x += MATMUL_STEP) {
-        prefetch(weights, row_bytes, i * bytes, (i + 1) * bytes);
+    const size_t lines = type == MATMUL_F32 ? 2 : 1, bytes = 64 * lines;
+    for (size_t s = 0; s < steps; s++, x += tokens * MATMUL_STEP) {
+        prefetch(weights, row_bytes, s * bytes, (s + 1) * bytes, tokens);
         for (size_t g = 0; g < GROUPS; g++) {
-            float(*at)[MATMUL_ROWS] = (float(*)[MATMUL_ROWS])(sums[0] + 16 * g);
-            __m512 w[16];
-            size_t t = 0;
-            load_floats(w, weights + 16 * g * row_bytes + i * bytes, row_bytes, type);
-            for (; t + 8 <= tokens; t += 8)
-                add_floats(w, x + t * stride, stride, 8, at + t);
-            for (; t < tokens; t++)
-                add_floats(w, x + t * stride, stride, 1, at + t);
+            __m512i raw[16];
+            for (size_t half = 0; half < 2; half++) {
+                const float(*from)[MATMUL_STEP] = (const float(*)[MATMUL_STEP])(x + 16 * half);
+                float(*to)[MATMUL_ROWS] = (float(*)[MATMUL_ROWS])(sums[0] + 16 * g);
+                __m512 w[16];
+                size_t t = 0;
+                if (half < lines)
+                    load_lines(raw, weights + 16 * g * row_bytes + s * bytes + half * 64, row_bytes);
+                widen(w, raw + (type == MATMUL_F32 ? 0 : 8 * half), type);
+                for (; t + 8 <= tokens; t += 8)
+                    add_floats(w, from + t, 8, to + t);
+                for (; t < tokens; t++)
+                    add_floats(w, from + t, 1, to + t);
+            }
         }
     }
 }
@@ -390,10 +434,10 @@ INT8_TILE(q4_k, k_tile, false)
 INT8_TILE(q5_k, k_tile, true)
 
 #define FLOAT_TILE(name, type)                                                                               \
-    static void tile_##name(const uint8_t *weights, size_t row_bytes, size_t k, const float *x,              \
-        size_t stride, size_t tokens, float sums[][MATMUL_ROWS])                                             \
+    static void tile_##name(const uint8_t *weights, size_t row_bytes, size_t steps, const float *x,          \
+        size_t tokens, float sums[][MATMUL_ROWS])                                                            \
     {                                                                                                        \
-        float_tile(type, weights, row_bytes, k, x, stride, tokens, sums);                                    \
+        float_tile(type, weights, row_bytes, steps, x, tokens, sums);                                        \
     }
 FLOAT_TILE(f32, MATMUL_F32)
 FLOAT_TILE(f16, MATMUL_F16)

@@ -217,23 +217,16 @@ INT8_TILE(q6_k, 8)
 
 /* ---- weights in floats ---- */
 
-static void float_row(const float *w, size_t k, const float *x, size_t stride, size_t tokens,
-    float sums[][MATMUL_ROWS], size_t r)
-{
-    for (size_t t = 0; t < tokens; t++)
-        for (size_t i = 0; i < k; i++)
-            sums[t][r] = __builtin_fmaf(w[i], x[t * stride + i], sums[t][r]);
-}
-
 static void float_tile(void (*to_floats)(float *, const void *, size_t), size_t bytes, const uint8_t *weights,
-    size_t row_bytes, size_t k, const float *x, size_t stride, size_t tokens, float sums[][MATMUL_ROWS])
+    size_t row_bytes, size_t steps, const float *x, size_t tokens, float sums[][MATMUL_ROWS])
 {
-    float w[256];
+    float w[MATMUL_STEP];
     for (size_t r = 0; r < MATMUL_ROWS; r++)
-        for (size_t i = 0; i < k; i += 256) {
-            size_t n = k - i < 256 ? k - i : 256;
-            to_floats(w, weights + r * row_bytes + i * bytes, n);
-            float_row(w, n, x + i, stride, tokens, sums, r);
+        for (size_t s = 0; s < steps; s++) {
+            to_floats(w, weights + r * row_bytes + s * MATMUL_STEP * bytes, MATMUL_STEP);
+            for (size_t t = 0; t < tokens; t++)
+                for (size_t i = 0; i < MATMUL_STEP; i++)
+                    sums[t][r] = __builtin_fmaf(w[i], x[(s * tokens + t) * MATMUL_STEP + i], sums[t][r]);
         }
 }
 
@@ -243,10 +236,10 @@ static void f32(float *out, const void *at, size_t n)
 }
 
 #define FLOAT_TILE(type, to_floats, bytes)                                                                   \
-    static void tile_##type(const uint8_t *weights, size_t row_bytes, size_t k, const float *x,              \
-        size_t stride, size_t tokens, float sums[][MATMUL_ROWS])                                             \
+    static void tile_##type(const uint8_t *weights, size_t row_bytes, size_t steps, const float *x,          \
+        size_t tokens, float sums[][MATMUL_ROWS])                                                            \
     {                                                                                                        \
-        float_tile(to_floats, bytes, weights, row_bytes, k, x, stride, tokens, sums);                        \
+        float_tile(to_floats, bytes, weights, row_bytes, steps, x, tokens, sums);                            \
     }
 FLOAT_TILE(f32, f32, 4)
 FLOAT_TILE(f16, half_to_floats, 2)

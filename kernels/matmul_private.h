@@ -14,7 +14,7 @@
 
 #define MATMUL_ROWS 32 /* of a tile */
 #define MATMUL_CHUNK 64 /* tokens at most: their sums take a quarter of the smallest L1 */
-#define MATMUL_STEP 16 /* elements of k that a float kernel takes at a time */
+#define MATMUL_STEP 32 /* elements of k that a float kernel takes at a time */
 #define MATMUL_BLOCK 32 /* activations under one scale */
 
 /* 32 activations of a token: q times d is about x. The sums let a kernel treat weights as unsigned and take
@@ -32,10 +32,10 @@ struct matmul_block {
 typedef void matmul_int8_tile(const uint8_t *weights, size_t row_bytes, size_t blocks,
     const struct matmul_block *a, size_t tokens, float sums[][MATMUL_ROWS]);
 
-/* The same for k elements, a multiple of MATMUL_STEP but for the plain kernel, and token t's x at
- * x + t * stride. */
-typedef void matmul_float_tile(const uint8_t *weights, size_t row_bytes, size_t k, const float *x,
-    size_t stride, size_t tokens, float sums[][MATMUL_ROWS]);
+/* The same for `steps` times MATMUL_STEP elements, with x as [steps][tokens][MATMUL_STEP]: what one step reads
+ * lies together, wherever the rows of x were. */
+typedef void matmul_float_tile(const uint8_t *weights, size_t row_bytes, size_t steps, const float *x,
+    size_t tokens, float sums[][MATMUL_ROWS]);
 
 enum matmul_int8 {
     MATMUL_Q4_0,

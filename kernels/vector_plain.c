@@ -1,7 +1,7 @@
 /* vector_plain.c - vector.h in plain C: the reference.
  *
- * Every other set is held to these bits. So each step is written as it is to be rounded, and a sum keeps sixteen
- * lanes although nothing here needs them.
+ * Every other set is held to these bits. So each step is written as it is to be rounded, and a sum keeps
+ * sixteen lanes although nothing here needs them.
  */
 #include "vector_private.h"
 

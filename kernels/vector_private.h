@@ -1,9 +1,10 @@
-/* vector_private.h - the table of functions that each instruction set fills, and the numbers all of them share.
+/* vector_private.h - the table of functions that each instruction set fills, and the numbers all of them
+ * share.
  *
- * The polynomials are fits for the least largest error (Remez), made for this program, then rounded to float32;
- * the errors told here are those of the fits. They are evaluated by Horner's rule from the last term on, one
- * fused multiply-add a term. vector_scalar.c says each function in plain C, vector_lanes_private.h the same for
- * sixteen numbers at once.
+ * The polynomials are fits for the least largest error (Remez), made for this program, then rounded to
+ * float32; the errors told here are those of the fits. They are evaluated by Horner's rule from the last term
+ * on, one fused multiply-add a term. vector_scalar.c says each function in plain C, vector_lanes_private.h
+ * the same for sixteen numbers at once.
  */
 #ifndef BERTH_VECTOR_PRIVATE_H
 #define BERTH_VECTOR_PRIVATE_H
@@ -38,8 +39,8 @@ extern const struct vector_set vector_plain, vector_avx2, vector_avx512;
 float vector_erf(float x);
 
 /* exp: x = n ln 2 + r, with |r| <= ln 2 / 2; exp(r) = 1 + r + r^2 p(r), to 2^-28. Adding VECTOR_ROUNDER to a
- * number below 2^22 leaves it, rounded to an integer, in the lowest bits. Results below 2^-126 are 0: an exponent
- * is put into its place by adding integers, which knows no subnormal numbers. */
+ * number below 2^22 leaves it, rounded to an integer, in the lowest bits. Results below 2^-126 are 0: an
+ * exponent is put into its place by adding integers, which knows no subnormal numbers. */
 #define VECTOR_EXP_LEAST (-87.33654f)
 #define VECTOR_EXP_MOST 88.72283f
 #define VECTOR_ROUNDER 12582912.0f /* 1.5 * 2^23 */
@@ -57,8 +58,8 @@ static const float vector_tanh_terms[] = {
     -0.333332956f, 0.133318156f, -0.0537731573f, 0.0207555238f, -0.00584335066f};
 #define VECTOR_TANH_TERMS 5
 
-/* erf: x + x p(x^2) below VECTOR_ERF_SMALL, to 2^-31; above, 1 - exp(|x| q(|x|)) with x's sign, to 2^-30, where
- * from VECTOR_ERF_ONE on the result is 1 in float32. */
+/* erf: x + x p(x^2) below VECTOR_ERF_SMALL, to 2^-31; above, 1 - exp(|x| q(|x|)) with x's sign, to 2^-30,
+ * where from VECTOR_ERF_ONE on the result is 1 in float32. */
 #define VECTOR_ERF_SMALL 0.925f
 #define VECTOR_ERF_ONE 4.0f
 static const float vector_erf_small_terms[] = {0.128379166f, -0.376126349f, 0.112836912f, -0.0268591195f,

@@ -1,10 +1,12 @@
 /* vector_scalar.c - exponential and trigonometric functions of one number.
  *
- * The C library's differ from system to system in the last bits, and an answer must not. So they are made here of
- * additions, multiplications, divisions and fused multiply-adds, which IEEE 754 rounds in one way only.
+ * The C library's differ from system to system in the last bits, and an answer must not. So they are made
+ * here of additions, multiplications, divisions and fused multiply-adds, which IEEE 754 rounds in one way
+ * only.
  *
  * exp, tanh and erf are computed in float32, step by step as vector_lanes_private.h does for many. The others
- * work in double. power carries its logarithm in two doubles: what is lost in the logarithm is multiplied by it.
+ * work in double. power carries its logarithm in two doubles: what is lost in the logarithm is multiplied by
+ * it.
  */
 #include "vector_private.h"
 
@@ -81,7 +83,7 @@ float vector_erf(float x)
     return with_sign(1.0f - e, x);
 }
 
-/* ---- in double ------------------------------------------------------------------------------------------- */
+/* ---- in double ---------------------------------------------------------------------------------------- */
 
 #define LN2_HIGH 0x1.62e42feep-1 /* 32 bits: its products by an exponent are exact */
 #define LN2_LOW 0x1.a39ef35793c76p-33

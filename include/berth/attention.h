@@ -1,22 +1,22 @@
 /* attention.h - queries against cached keys and values.
  *
- * Keys and values lie in pages of 64 positions: page i of a sequence holds positions 64 i ... 64 i + 63. Within
- * a page the keys of one head lie transposed, [k_size][64], and its values in rows, [64][v_size], both as
- * float16 or float32. So neither scores nor sums need anything added across lanes.
+ * Keys and values lie in pages of 64 positions: page i of a sequence holds positions 64 i ... 64 i + 63.
+ * Within a page the keys of one head lie transposed, [k_size][64], and its values in rows, [64][v_size], both
+ * as float16 or float32. So neither scores nor sums need anything added across lanes.
  *
- * The bits of an answer depend on the query, its range of positions and the cache alone. For a query with keys
- * first ... end - 1:
- *  1. score[j] = the sum over d, in order, of q[d] * k[d][j], one fused multiply-add each from 0; times scale;
- *     with softcap c > 0: c * tanh(score / c).
- *  2. Blocks of 64 keys, which start at absolute multiples of 64, are visited in order, with a running maximum
- *     m, sum s and weighted values a[]: m' = max(m, the block's scores); c = exp(m - m') (0 at the first block);
- *     p[j] = exp(score[j] - m'); s = fma(s, c, the p summed over sixteen lanes and a tree as in vector.h, where
- *     lane j % 16 takes key j, and keys out of range count 0); a[d] = a[d] * c, then for each j in order
- *     fma(p[j], v[j][d], a[d]). Keys out of the query's range are not touched.
- *  3. Blocks are grouped into spans of ATTENTION_SPAN positions, which start at absolute multiples of that. Each
- *     span begins anew as 2 says and leaves (m, s, a). Spans are merged in order into a running (M, S, A), the
- *     first taken as it is: M' = max(M, m), C = exp(M - M'), c = exp(m - M'), S = fma(S, C, s * c),
- *     A[d] = fma(A[d], C, a[d] * c). The result is A[d] / S.
+ * The bits of an answer depend on the query, its range of positions and the cache alone. For a query with
+ * keys first ... end - 1:
+ *  1. score[j] = the sum over d, in order, of q[d] * k[d][j], one fused multiply-add each from 0; times
+ *     scale; with softcap c > 0: c * tanh(score / c).
+ *  2. Blocks of 64 keys, which start at absolute multiples of 64, are visited in order, with a running
+ *     maximum m, sum s and weighted values a[]: m' = max(m, the block's scores); c = exp(m - m') (0 at the
+ *     first block); p[j] = exp(score[j] - m'); s = fma(s, c, the p summed over sixteen lanes and a tree as in
+ *     vector.h, where lane j % 16 takes key j, and keys out of range count 0); a[d] = a[d] * c, then for each
+ *     j in order fma(p[j], v[j][d], a[d]). Keys out of the query's range are not touched.
+ *  3. Blocks are grouped into spans of ATTENTION_SPAN positions, which start at absolute multiples of that.
+ *     Each span begins anew as 2 says and leaves (m, s, a). Spans are merged in order into a running (M, S,
+ *     A), the first taken as it is: M' = max(M, m), C = exp(M - M'), c = exp(m - M'), S = fma(S, C, s * c),
+ *     A[d] = fma(A[d], C, a[d] * c). A part without a key is passed over. The result is A[d] / S.
  * exp and tanh are vector.h's. attention_plain.c is the reference.
  */
 #ifndef BERTH_ATTENTION_H
@@ -40,7 +40,8 @@ struct attention {
     float scale;
     float softcap; /* 0 for none */
     const uint8_t *const *pages; /* [pages that the ranges reach], each aligned to 64 */
-    size_t k_at, v_at; /* byte offsets, in each page, of this head's keys [k_size][64] and values [64][v_size] */
+    /* Byte offsets, in each page, of this head's keys [k_size][64] and values [64][v_size]. */
+    size_t k_at, v_at;
 };
 
 /* One query head of one token. */
@@ -53,16 +54,18 @@ struct attention_query {
 /* Writes one key and value, float32, to position `at` (0 to 63) of a page. */
 void attention_store(const struct attention *a, uint8_t *page, size_t at, const float *k, const float *v);
 
-/* Answers n queries that share this head, whole. They may see different ranges; neighbours that see nearly the
- * same are answered fastest. At most 512 KiB of stack. */
+/* Answers n queries that share this head, whole. They may see different ranges; neighbours that see nearly
+ * the same are answered fastest, 48 of them at a time. A query that sees no key gets zeros. At most 192 KiB
+ * of stack. */
 void attention_run(const struct attention *a, const struct attention_query *queries, size_t n);
 
-/* The same in two steps, so that threads can divide a long range: the part of every query that lies in one span,
- * parts[i * attention_part_floats(a)] for query i (empty where it sees nothing of it), and then the merge of
- * n_spans parts of one query, part s at parts + s * stride, in the order of spans. */
+/* The same in two steps, so that threads can divide a long range: the part of every query that lies in one
+ * span, parts[i * attention_part_floats(a)] for query i (empty where it sees nothing of it), and then the
+ * merge of n_spans parts of one query, part s at parts + s * stride, in the order of spans. */
 size_t attention_part_floats(const struct attention *a);
-void attention_span(const struct attention *a, const struct attention_query *queries, size_t n, uint32_t span,
-    float *parts);
-void attention_merge(const struct attention *a, const float *parts, size_t n_spans, size_t stride, float *out);
+void attention_span(
+    const struct attention *a, const struct attention_query *queries, size_t n, uint32_t span, float *parts);
+void attention_merge(
+    const struct attention *a, const float *parts, size_t n_spans, size_t stride, float *out);
 
 #endif

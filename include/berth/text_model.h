@@ -48,6 +48,11 @@ struct text_model *text_model_new(
  * of them. NULL is fine. */
 void text_model_free(struct text_model *m);
 
+/* The ids of a prompt that the model's chat template made: special tokens where the template's author wrote them, and
+ * the token that begins a text in front, once, where the file wants one. Needs a tokenizer. False with the reason. */
+bool text_model_chat_ids(const struct text_model *m, const struct template_text *prompt,
+    struct tokenizer_ids *ids, struct error *err);
+
 /* Marks the model as lost; the first reason stays. From any thread: the scheduler calls it when it finds the file
  * changed, and whoever watches the files may. */
 void text_model_lose(struct text_model *m, const struct error *reason);

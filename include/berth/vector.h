@@ -1,10 +1,12 @@
-/* vector.h - what is done to rows of floats between two products: norms, activations, rotations, exponentials.
+/* vector.h - what is done to rows of floats between two products: norms, activations, rotations,
+ * exponentials.
  *
- * Every function gives the same bits on every CPU. A sum over a row runs over sixteen virtual lanes (element i
- * is added to lane i % 16, in order, fused where it is a sum of products) which one fixed tree adds up: lane i
- * and i + 8, then i + 4, i + 2, i + 1. exp, tanh and the like are our own polynomials, with every step rounded
- * in the same order. vector_plain.c is the reference. Rows may be at any address that is aligned for floats;
- * `out` may be one of the inputs.
+ * Every function gives the same bits on every CPU. A sum over a row runs over sixteen virtual lanes (element
+ * i is added to lane i % 16, in order, fused where it is a sum of products) which one fixed tree adds up:
+ * lane i and i + 8, then i + 4, i + 2, i + 1. exp, tanh and the like are our own polynomials, with every step
+ * rounded in the same order. A NaN stays one, though not always the same; results of exp below 2^-126 are 0.
+ * vector_plain.c is the reference. Rows may be at any address that is aligned for floats; `out` may be one of
+ * the inputs.
  */
 #ifndef BERTH_VECTOR_H
 #define BERTH_VECTOR_H
@@ -21,7 +23,8 @@ void vector_multiply(float *out, const float *a, const float *b, size_t n);
 void vector_scale(float *out, const float *x, float factor, size_t n);
 void vector_add_scaled(float *out, const float *x, float factor, size_t n); /* out += factor * x, fused */
 
-/* out = x / sqrt(mean(x^2) + epsilon) * weight. `weight` may be NULL for ones. */
+/* out = x / sqrt(mean(x^2) + epsilon) * weight. `weight` may be NULL for ones. Here and below 1 / sqrt() is
+ * rounded once and multiplied by; sums run by lanes, over x * x and (x - mean)^2. */
 void vector_rms_norm(float *out, const float *x, const float *weight, float epsilon, size_t n);
 /* out = (x - mean) / sqrt(variance + epsilon) * weight + bias. Both may be NULL. */
 void vector_layer_norm(
@@ -45,13 +48,14 @@ void vector_softcap(float *out, const float *x, float cap, size_t n);
 float vector_exp_sum(const float *x, float max, size_t n);
 void vector_softmax(float *out, const float *x, size_t n);
 
-/* Turns pairs of x by angles: for pair i of `pairs`, (a, b) becomes (a cos - b sin, a sin + b cos), where a, b
- * are x[2i], x[2i + 1], or with `halves` x[i], x[i + pairs]. Products and sums are rounded one by one.
+/* Turns pairs of x by angles: for pair i of `pairs`, (a, b) becomes (a cos - b sin, a sin + b cos), where a,
+ * b are x[2i], x[2i + 1], or with `halves` x[i], x[i + pairs]. Products and sums are rounded one by one.
  * cos_sin[2i], cos_sin[2i + 1] hold cosine and sine. */
 void vector_rotate(float *x, const float *cos_sin, size_t pairs, bool halves);
 
-/* One number. Accurate to about one unit in the last place in double, then rounded: sine and cosine of any angle
- * up to 10^7, power of a positive base. */
+/* One number. exp is within one unit in the last place, tanh within one and a half: both are those of the
+ * rows above. log, sine and cosine are computed in double and then rounded; sine and cosine are for angles
+ * below 2^30, and NaN beyond. power is within two units of a double, for a positive base, NaN otherwise. */
 float vector_exp(float x);
 float vector_log(float x);
 float vector_tanh(float x);

@@ -1,8 +1,8 @@
-/* test_attention.c - attention: the plain one against a softmax in double, the others against the plain one, bit by
- * bit.
+/* test_attention.c - attention: the plain one against a softmax in double, the others against the plain one,
+ * bit by bit.
  *
- * Whatever a query must not see is poison, bytes 0xff, which are NaN in either type: one touch and the answer is
- * NaN, too.
+ * Whatever a query must not see is poison, bytes 0xff, which are NaN in either type: one touch and the answer
+ * is NaN, too.
  */
 #include "berth/attention.h"
 
@@ -92,7 +92,7 @@ static void use(enum cpu_set set)
     assert_true(cpu_select(cpu_set_name(set), &err));
 }
 
-/* ---- the plain one --------------------------------------------------------------------------------------- */
+/* ---- the plain one ------------------------------------------------------------------------------------ */
 
 static double kept(float x)
 {
@@ -144,7 +144,7 @@ static void test_plain_attention_is_a_softmax_over_the_keys_in_range(void **stat
             }
 }
 
-/* ---- the others ------------------------------------------------------------------------------------------ */
+/* ---- the others --------------------------------------------------------------------------------------- */
 
 static void assert_same(const float *want, const float *got, size_t n, const char *what)
 {
@@ -205,7 +205,8 @@ static void test_every_set_gives_the_same_bits_for_a_prompt(void **state)
         }
 }
 
-/* Queries of every kind side by side: windows, short and long, that begin and end inside blocks and beyond spans. */
+/* Queries of every kind side by side: windows, short and long, that begin and end inside blocks and beyond
+ * spans. */
 static void test_every_set_gives_the_same_bits_for_any_ranges(void **state)
 {
     (void)state;

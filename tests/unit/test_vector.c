@@ -1,5 +1,5 @@
-/* test_vector.c - rows of floats: the plain functions against the C library in double, the others against the plain
- * ones, bit by bit.
+/* test_vector.c - rows of floats: the plain functions against the C library in double, the others against the
+ * plain ones, bit by bit.
  */
 #include "berth/vector.h"
 
@@ -66,7 +66,7 @@ static void fill(float *x, size_t n, float most)
     }
 }
 
-/* ---- against the C library ------------------------------------------------------------------------------- */
+/* ---- against the C library ---------------------------------------------------------------------------- */
 
 /* How far `got` is from `want`, in units of the last place of a float32 near `want`. */
 static double away(float got, double want)
@@ -267,21 +267,23 @@ static void test_a_sum_goes_by_sixteen_lanes_and_a_tree(void **state)
 {
     (void)state;
     float x[17] = {[0] = 1.0f, [1] = 0x1p24f, [8] = 0x1p24f, [9] = -0x1p24f, [16] = 1.0f};
-    /* lane 0: 1 + 1; then 2 + 2^24; lane 1 is 0 after its first step. In the order of elements it were 2^24 + 1. */
+    /* Lane 0 is 1 + 1, then 2 + 2^24; lanes 1 and 9 are 0 together. Added in the order of elements, both ones
+     * are lost. */
     assert_true(vector_sum(x, 17) == 0x1p24f + 2.0f);
     assert_true(vector_max(x, 0) == -INFINITY);
     x[3] = NAN;
     assert_true(vector_max(x, 17) == 0x1p24f);
 }
 
-/* ---- against the plain ones ------------------------------------------------------------------------------ */
+/* ---- against the plain ones --------------------------------------------------------------------------- */
 
 struct result {
     float numbers[4];
     float rows[16][MOST];
 };
 
-/* Everything, on one input of n elements. Rows begin at odd addresses, and end where nothing may be written. */
+/* Everything, on one input of n elements. Rows begin at odd addresses, and end where nothing may be
+ * written. */
 static void compute(struct result *r, size_t n, float most)
 {
     static float a[MOST + 1], b[MOST + 1], c[MOST + 1];

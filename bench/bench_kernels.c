@@ -1,0 +1,191 @@
+/* bench_kernels.c - how fast products by weights are, beside what the machine can do at all.
+ *
+ *     bench_kernels [THREADS] [SET]
+ *
+ * For every set of kernels that the machine has, or the one that is named, and every type that has kernels: one
+ * token (weights too many for any cache: GB/s are what counts), 8, and 512. GMAC/s count multiply-adds of a
+ * weight by an activation; packing the activations is in the time. Above the table: what int8 dot products on
+ * registers reach, and reading memory in order, both with as many threads and measured right before. A figure is
+ * the best of several turns, since whatever else runs on the machine can only make one worse.
+ */
+#include "berth/cpu.h"
+#include "berth/matmul.h"
+#include "berth/pool.h"
+#include "berth/tensor.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define COLUMNS 2048
+#define WEIGHTS ((size_t)128 << 20) /* bytes, for one token; four times the largest cache here */
+#define ROWS 2048 /* for many */
+#define TURNS 7
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static double best_of(struct pool *pool, pool_work work, void *context)
+{
+    double best = 1e9;
+    for (int i = 0; i < TURNS; i++) {
+        double begin = now();
+        pool_run(pool, work, context);
+        double took = now() - begin;
+        best = took < best ? took : best;
+    }
+    return best;
+}
+
+/* ---- what the machine can do ---- */
+
+#define PEAK_STEPS 4000000
+
+#if defined(__x86_64__)
+/* Twelve sums, since one that waits for itself would measure latency. */
+#define TWELVE(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11)
+#define VNNI(n) "vpdpbusd %%zmm30, %%zmm31, %%zmm" #n "\n"
+#define MADDUBS(n) "vpmaddubsw %%ymm14, %%ymm15, %%ymm12\nvpaddw %%ymm12, %%ymm" #n ", %%ymm" #n "\n"
+
+static void peak_avx512(void *context, unsigned index, unsigned n)
+{
+    (void)context, (void)index, (void)n;
+    for (int i = 0; i < PEAK_STEPS; i++)
+        __asm__ volatile(TWELVE(VNNI)::
+                             : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9",
+                         "xmm10", "xmm11");
+}
+
+static void peak_avx2(void *context, unsigned index, unsigned n)
+{
+    (void)context, (void)index, (void)n;
+    for (int i = 0; i < PEAK_STEPS; i++)
+        __asm__ volatile(TWELVE(MADDUBS)::
+                             : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9",
+                         "xmm10", "xmm11", "xmm12");
+}
+
+static double peak(struct pool *pool, enum cpu_set set)
+{
+    double macs = 12.0 * PEAK_STEPS * (set == CPU_AVX512 ? 64 : 32) * pool_size(pool);
+    return macs / best_of(pool, set == CPU_AVX512 ? peak_avx512 : peak_avx2, NULL) * 1e-9;
+}
+#else
+static double peak(struct pool *pool, enum cpu_set set)
+{
+    (void)pool, (void)set;
+    return 0;
+}
+#endif
+
+struct memory {
+    const uint8_t *data;
+    size_t size;
+    uint64_t seen[POOL_MAX];
+};
+
+static void read_part(void *context, unsigned index, unsigned n)
+{
+    struct memory *m = context;
+    size_t part = m->size / n / 64 * 64;
+    const uint8_t *at = m->data + index * part;
+    uint64_t sum[8] = {0}, v[8];
+    for (size_t i = 0; i < part; i += sizeof(v)) {
+        memcpy(v, at + i, sizeof(v));
+        for (size_t j = 0; j < 8; j++)
+            sum[j] ^= v[j];
+    }
+    for (size_t j = 0; j < 8; j++)
+        m->seen[index] ^= sum[j];
+}
+
+/* ---- products ---- */
+
+struct product {
+    struct pool *pool;
+    struct matmul_weight w;
+    struct matmul_input in;
+    float *out;
+};
+
+static void product(void *context, unsigned index, unsigned n)
+{
+    struct product *p = context;
+    if (p->in.packed) {
+        size_t units = matmul_pack_units(p->in.tokens), from = units * index / n;
+        matmul_pack(&p->in, from, units * (index + 1) / n - from);
+        pool_barrier(p->pool);
+    }
+    size_t tiles = p->w.rows / MATMUL_TILE, from = tiles * index / n * MATMUL_TILE;
+    size_t end = tiles * (index + 1) / n * MATMUL_TILE;
+    matmul_rows(&p->w, &p->in, from, end - from, p->out, p->w.rows);
+}
+
+static void row_of_table(struct pool *pool, uint32_t type, const uint8_t *weights)
+{
+    static const size_t tokens[] = {1, 8, 512};
+    struct matmul_weight one;
+    if (!matmul_weight_init(&one, type, weights, 1, COLUMNS, false) ||
+        !(matmul_takes_packed(&one) || type <= 1 || type == 30 || type == 39))
+        return;
+    printf("%-8s", tensor_type_find(type)->name);
+    for (size_t i = 0; i < sizeof(tokens) / sizeof(tokens[0]); i++) {
+        size_t most = WEIGHTS / one.row_bytes / MATMUL_TILE * MATMUL_TILE;
+        struct product p = {.pool = pool};
+        matmul_weight_init(&p.w, type, weights, tokens[i] == 1 ? most : ROWS, COLUMNS, false);
+        float *x = malloc(tokens[i] * COLUMNS * sizeof(*x));
+        p.in = (struct matmul_input){.x = x, .stride = COLUMNS, .tokens = tokens[i], .columns = COLUMNS};
+        if (matmul_takes_packed(&p.w))
+            p.in.packed = aligned_alloc(64, matmul_packed_bytes(tokens[i], COLUMNS));
+        p.out = malloc(tokens[i] * p.w.rows * sizeof(*p.out));
+        if (!x || !p.out)
+            exit(1);
+        for (size_t k = 0; k < tokens[i] * COLUMNS; k++)
+            x[k] = (float)(k * 37 % 101) - 50.0f;
+        double took = best_of(pool, product, &p);
+        printf("%9.1f%8.2f", (double)(p.w.rows * COLUMNS * tokens[i]) / took * 1e-9,
+            (double)(p.w.rows * p.w.row_bytes) / took * 1e-9);
+        free(x);
+        free(p.in.packed);
+        free(p.out);
+    }
+    printf("\n");
+}
+
+int main(int n, char **words)
+{
+    struct error err = {0};
+    unsigned threads = n > 1 ? (unsigned)atoi(words[1]) : 1;
+    struct pool *pool = pool_new(threads, threads, &err);
+    uint32_t *weights = malloc(WEIGHTS);
+    if (!pool || !weights) {
+        fprintf(stderr, "bench_kernels: %s\n", pool ? "no memory" : err.text);
+        return 1;
+    }
+    uint32_t random = 1;
+    for (size_t i = 0; i < WEIGHTS / sizeof(*weights); i++) {
+        random = random * 1664525 + 1013904223;
+        weights[i] = random >> 3 & 0x3bff3bff; /* no scale is infinite, whatever the type */
+    }
+    for (int set = CPU_SETS - 1; set >= 0; set--) {
+        const char *name = cpu_set_name((enum cpu_set)set);
+        if (!cpu_has((enum cpu_set)set) || (n > 2 ? strcmp(words[2], name) != 0 : set == CPU_PLAIN))
+            continue;
+        cpu_select(name, &err);
+        struct memory m = {.data = (const uint8_t *)weights, .size = WEIGHTS};
+        printf(
+            "%s, %u threads: int8 on registers %.0f GMAC/s, ", name, threads, peak(pool, (enum cpu_set)set));
+        printf("reading %.1f GB/s\n", WEIGHTS / best_of(pool, read_part, &m) * 1e-9);
+        printf("         1 token: GMAC/s GB/s   8 tokens         512 tokens\n");
+        for (uint32_t type = 0; type < 64; type++)
+            row_of_table(pool, type, (const uint8_t *)weights);
+    }
+    pool_free(pool);
+    free(weights);
+    return 0;
+}
