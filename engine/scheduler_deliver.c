@@ -113,11 +113,12 @@ static bool take_echo(struct lane *l)
 {
     struct task *t = l->task;
     const struct job_request *r = t->request;
+    struct sampler_logprob top[JOB_LOGPROBS_MAX]; /* the lane's own are those of the token just drawn */
     size_t n = decoder_vocabulary(r->model->decoder);
     for (size_t i = 0; i < l->n_echo; i++) {
         int32_t id = r->prompt[t->n_echoed];
-        float logprob = sampler_logprobs(l->echo_logits + i * n, n, id, l->top, r->n_top);
-        if (answer_add(t->echo, id, logprob, r->n_top ? l->top : NULL) != ANSWER_GOES_ON) {
+        float logprob = sampler_logprobs(l->echo_logits + i * n, n, id, top, r->n_top);
+        if (answer_add(t->echo, id, logprob, r->n_top ? top : NULL) != ANSWER_GOES_ON) {
             task_no_memory(t);
             return false;
         }

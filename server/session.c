@@ -7,6 +7,7 @@
  */
 #include "http_private.h"
 
+#include "berth/keys.h"
 #include "berth/log.h"
 #include "berth/strbuf.h"
 
@@ -138,6 +139,16 @@ static bool refuse_connection(struct session *s)
     return true;
 }
 
+/* Before the body is read: a stranger's is not kept. */
+static void refuse_key(struct session *s, bool given)
+{
+    reply_error(&s->reply, DIALECT_OPENAI, 401,
+        given ? "The API key is not one of those that this server knows"
+              : "An API key is needed, in a header Authorization: Bearer KEY",
+        NULL, given ? "invalid_api_key" : NULL);
+    s->reply.authenticate = true;
+}
+
 /* The path of a target in absolute form ("http://host/path"), which proxies send and every server must
  * take. */
 static const char *without_origin(const char *path)
@@ -163,7 +174,7 @@ static size_t header_size(struct MHD_Connection *c)
 }
 
 /* Finds the route, or decides on the refusal, from the first line and headers alone. */
-static void decide(struct session *s, size_t headers)
+static void decide(struct session *s, size_t headers, const char *authorization)
 {
     struct request *q = &s->request;
     const struct server *server = s->http->server;
@@ -175,12 +186,15 @@ static void decide(struct session *s, size_t headers)
     s->body_max = row < max ? row : max;
     if (refuse_connection(s))
         return;
+    bool allowed = route_dialect(q->path) != DIALECT_OPENAI || keys_allow(server->keys, authorization);
     if (strlen(q->target) > server->options->max_uri) {
         refuse(s, 414, "URI Too Long");
         s->reply.close = true;
     } else if (headers > server->options->max_header) {
         refuse(s, 431, "Request Header Fields Too Large");
         s->reply.close = true;
+    } else if (!allowed) {
+        refuse_key(s, authorization != NULL);
     } else if (!route_knows_method(q->method)) {
         refuse(s, 501, "Not Implemented");
     } else if (!match.route && match.allow[0]) {
@@ -237,7 +251,7 @@ enum MHD_Result session_begin(
     q->path = without_origin(path);
     q->host = MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_HOST);
     set_id(s, MHD_lookup_connection_value(c, MHD_HEADER_KIND, "x-request-id"));
-    decide(s, header_size(c));
+    decide(s, header_size(c), MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_AUTHORIZATION));
     const char *expect = MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_EXPECT);
     uint64_t declared = declared_body(c);
     if (!s->reply.status && expect && strcasecmp(expect, "100-continue") != 0)
@@ -278,6 +292,7 @@ void session_end(struct session *s, bool whole)
     struct metrics *m = &s->http->server->metrics;
     if (!s->started)
         return;
+    stream_end(s);
     s->started = false;
     if (!s->begun) {
         /* libmicrohttpd refused it by itself, or the client left before its headers were whole. */
@@ -301,6 +316,7 @@ void session_end(struct session *s, bool whole)
 void session_free(struct session *s)
 {
     respond_forget(s);
+    pthread_mutex_destroy(&s->sleeper.lock);
     free(s->target);
     free(s->body);
     free(s);
