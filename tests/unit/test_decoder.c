@@ -208,7 +208,7 @@ static void test_chunks_threads_neighbours_and_instructions_change_no_byte(void 
     }
 }
 
-/* Beyond two spans a few rows are divided by spans, a chunk is not. */
+/* Beyond one span and a half a few rows are divided by spans, a chunk is not. */
 static void test_long_sequences_are_divided_without_a_trace(void **state)
 {
     (void)state;
