@@ -14,7 +14,6 @@
 #include <string.h>
 
 #define KEY_ROOM 96
-#define WHOLE_TURN 6.283185307179586
 
 /* The keys of a file, with the architecture's name that they begin with. */
 struct keys {
@@ -359,16 +358,18 @@ static const struct arch archs[] = {
     {.name = "llama", .shape = {.gate = VECTOR_SILU}}, /* Llama, Mistral, SmolLM, TinyLlama and many more */
     {.name = "qwen2", .shape = {.gate = VECTOR_SILU, .rope_halves = true}},
     {.name = "qwen3", .shape = {.gate = VECTOR_SILU, .rope_halves = true, .qk_norm = QK_HEAD}},
-    {.name = "gemma2", .shape = {.gate = VECTOR_GELU, .rope_halves = true, .post_norms = true}, .read = read_gemma2},
-    {.name = "gemma3", .shape = {.gate = VECTOR_GELU, .rope_halves = true, .post_norms = true, .qk_norm = QK_HEAD},
-     .read = read_gemma3},
-    {.name = "phi3", .shape = {.gate = VECTOR_SILU, .rope_halves = true, .fused_gate = true, .rope_long_factors = true},
-     .read = read_phi3},
+    {.name = "gemma2", .shape = {.gate = VECTOR_GELU, .rope_halves = true, .post_norms = true},
+     .read = read_gemma2},
+    {.name = "gemma3", .shape = {.gate = VECTOR_GELU, .rope_halves = true, .post_norms = true,
+     .qk_norm = QK_HEAD}, .read = read_gemma3},
+    {.name = "phi3", .shape = {.gate = VECTOR_SILU, .rope_halves = true, .rope_long_factors = true,
+     .fused_gate = true}, .read = read_phi3},
     {.name = "granite", .shape = {.gate = VECTOR_SILU}, .read = read_granite},
-    {.name = "olmo2", .shape = {.gate = VECTOR_SILU, .rope_halves = true, .no_pre_norms = true, .post_norms = true,
-     .qk_norm = QK_ROW}, .read = read_olmo2},
+    {.name = "olmo2", .shape = {.gate = VECTOR_SILU, .rope_halves = true, .no_pre_norms = true,
+     .post_norms = true, .qk_norm = QK_ROW}, .read = read_olmo2},
     {.name = "smollm3", .shape = {.gate = VECTOR_SILU, .rope_skip = 4}},
-    {.name = "starcoder2", .shape = {.gate = VECTOR_GELU, .rope_halves = true, .layer_norm = true, .ungated = true}},
+    {.name = "starcoder2", .shape = {.gate = VECTOR_GELU, .rope_halves = true, .layer_norm = true,
+     .ungated = true}},
     {.name = "stablelm", .shape = {.gate = VECTOR_SILU, .rope_halves = true, .layer_norm = true,
      .qk_norm = QK_EACH_HEAD, .ffn_norm_optional = true}},
     {.name = "internlm2", .shape = {.gate = VECTOR_SILU}},

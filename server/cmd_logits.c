@@ -203,8 +203,10 @@ static int wrong(const char *what, const char *argument)
 static int read_number(const char *text, size_t most, size_t *out)
 {
     int32_t value;
+    char what[80];
+    snprintf(what, sizeof(what), "a whole number from 1 to %zu is wanted, not ", most);
     if (!parse_id(text, &value) || value == 0 || (size_t)value > most)
-        return wrong("a whole number of 1 or more is wanted, not ", text);
+        return wrong(what, text);
     *out = (size_t)value;
     return 0;
 }
