@@ -15,6 +15,7 @@
 #include <string.h>
 
 #define PIECES 8 /* that each member should find in a step, so that a slow one gets fewer */
+#define MANY_TOKENS 64
 
 /* ---- how members share a step ---- */
 
@@ -87,11 +88,13 @@ static bool packs(const struct linear *l)
     return matmul_takes_packed(&l->weight);
 }
 
-/* Rows of weights that a member takes at a time. */
+/* Rows of weights that a member takes at a time: with many tokens a few rows are much work already, and the smaller the
+ * last pieces are, the shorter the others wait for them. */
 static size_t piece_rows(const struct member *m, size_t rows)
 {
+    size_t least = m->n < MANY_TOKENS ? MATMUL_TILE : MATMUL_TILE / 2;
     size_t piece = rows / (PIECES * m->n_members);
-    return piece < MATMUL_TILE ? MATMUL_TILE : piece / MATMUL_TILE * MATMUL_TILE;
+    return piece < least ? least : piece / least * least;
 }
 
 static size_t pieces_of(size_t rows, size_t piece)
