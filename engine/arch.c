@@ -1,9 +1,9 @@
 /* arch.c - the architectures: one row each, which says how its keys become a shape.
  *
- * A row holds what never varies within a family and a function for what a key or a size decides; everything else
- * (sizes, epsilon, rotation and its stretching) is read in one way for all. Nothing outside this file asks for an
- * architecture by name. Every number is bounded here, before anything is allocated or multiplied with it; whether
- * the tensors agree is decoder_bind.c's question.
+ * A row holds what never varies within a family and a function for what a key or a size decides; everything
+ * else (sizes, epsilon, rotation and its stretching) is read in one way for all. Nothing outside this file
+ * asks for an architecture by name. Every number is bounded here, before anything is allocated or multiplied
+ * with it; whether the tensors agree is decoder_bind.c's question.
  */
 #include "decoder_private.h"
 
@@ -182,8 +182,8 @@ static bool read_sizes(struct decoder *d, const struct keys *k)
 
 /* ---- rotation ---- */
 
-/* YaRN (arXiv 2309.00071) stretches slow pairs, leaves fast ones and raises the magnitude by 0.1 ln(factor) + 1.
- * Files may name another attn_factor, which comes on top. */
+/* YaRN (arXiv 2309.00071) stretches slow pairs, leaves fast ones and raises the magnitude by 0.1 ln(factor) +
+ * 1. Files may name another attn_factor, which comes on top. */
 static bool read_yarn(struct rope_shape *r, const struct keys *k)
 {
     if (!read_real(k, "rope.scaling.yarn_ext_factor", -1, &r->yarn) ||
@@ -251,7 +251,8 @@ static void set_window(struct decoder *d, uint32_t layer, uint32_t window)
     d->layers[layer].rope = window != 0;
 }
 
-/* Layers with a window: as the pattern says, an array of 0 and 1; or but for each `period`-th, counted from 1. */
+/* Layers with a window: as the pattern says, an array of 0 and 1; or but for each `period`-th, counted from
+ * 1. */
 static bool set_windows(struct decoder *d, const struct keys *k, uint32_t window, uint32_t period)
 {
     char name[KEY_ROOM];

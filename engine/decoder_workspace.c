@@ -1,7 +1,7 @@
 /* decoder_workspace.c - looks a batch over, and lays out the memory that its forward call works in.
  *
- * One block holds everything. It is laid out twice by the same function, first to see how much it takes; it only
- * grows, and what it holds never outlives the call but for the results.
+ * One block holds everything. It is laid out twice by the same function, first to see how much it takes; it
+ * only grows, and what it holds never outlives the call but for the results.
  */
 #include "forward_private.h"
 
