@@ -510,7 +510,41 @@ static void test_an_unknown_architecture_is_refused_by_its_name(void **state)
     assert_false(decoder_knows(span_of("llam")));
 }
 
-/* An output tensor that is the embedding's copy makes no difference. */
+/* The last tensor in a file of its own, as split models have it. */
+static void test_tensors_may_lie_in_several_files(void **state)
+{
+    (void)state;
+    enum { N = 5 };
+    static const char moved[] = "blk.1.ffn_down.weight";
+    const struct tiny_edit edit = {.without = moved};
+    struct bench b;
+    struct tiny part;
+    struct writer w = {0};
+    struct error err = {0};
+    bench_open(&b, "llama", ATTENTION_F16);
+    float *expected = read_plainly(&b, N, N), *out = logits_for(N);
+    const struct tensor *t = gguf_tensor(b.tiny.gguf, moved);
+    write_header(&w, 3, 1, 0);
+    write_tensor(&w, moved, DIMS(t->dim[0], t->dim[1]), t->type->id, 0);
+    write_padding(&w, 32);
+    write_bytes(&w, t->data, t->size);
+    tiny_make(&part, "llama", &edit, &err);
+    struct gguf *files[] = {part.gguf, gguf_read(writer_done(&w), &err)};
+    const struct gguf_model model = {.n_files = 2, .files = files};
+    decoder_free(b.decoder);
+    b.decoder = decoder_new(&model, false, &err);
+    if (!b.decoder)
+        fail_msg("%s", err.text);
+    read_all(&b, N, N, false, out);
+    assert_same(out, expected, N, "two files");
+    free(out);
+    free(expected);
+    bench_close(&b);
+    gguf_free(files[1]);
+    writer_release(&w);
+    tiny_release(&part);
+}
+
 static void test_without_an_output_tensor_the_embedding_serves(void **state)
 {
     (void)state;
@@ -538,6 +572,7 @@ int main(void)
         cmocka_unit_test(test_what_is_missing_is_refused_by_its_name),
         cmocka_unit_test(test_what_contradicts_itself_is_refused_by_its_name),
         cmocka_unit_test(test_an_unknown_architecture_is_refused_by_its_name),
+        cmocka_unit_test(test_tensors_may_lie_in_several_files),
         cmocka_unit_test(test_without_an_output_tensor_the_embedding_serves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
