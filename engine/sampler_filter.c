@@ -18,6 +18,7 @@
 #define BUCKETS_A_UNIT 16 /* a power of two: the borders are exact */
 #define LEAST_X (-104.0f) /* exp is 0 in float32 from here on */
 #define SLACK 0.01f /* more than all rounding of a floor */
+#define WEIGHT_SLACK 1.0001 /* more than all rounding of a sum of weights */
 
 /* ---- order ---- */
 
@@ -64,28 +65,66 @@ static void sort_by_x(struct candidates *c)
 
 /* ---- gathering ---- */
 
-/* The x above which there are at least k candidates, and not many more; at least all when there are fewer. */
+/* How many x lie in each of the buckets of [0, -64], and how far below their bucket's upper border all together. The
+ * last bucket takes all the rest. */
+struct histogram {
+    uint32_t counts[BUCKETS];
+    double below[BUCKETS];
+};
+
+static void count_buckets(struct histogram *h, const float *x, size_t n)
+{
+    *h = (struct histogram){.counts = {0}};
+    for (size_t i = 0; i < n; i++) {
+        float at = -x[i] * BUCKETS_A_UNIT;
+        if (!(at < BUCKETS - 1))
+            continue;
+        size_t bucket = (size_t)at;
+        h->counts[bucket]++;
+        h->below[bucket] += (double)(at - (float)bucket) / BUCKETS_A_UNIT;
+    }
+}
+
+/* The x below which the buckets up to this one end. */
+static float floor_of_bucket(size_t bucket)
+{
+    return -(float)(bucket + 1) / BUCKETS_A_UNIT;
+}
+
+/* The x above which there are at least k candidates, and not many more. */
 static float floor_of_top_k(const float *x, size_t n, size_t k)
 {
-    uint32_t counts[BUCKETS] = {0};
-    for (size_t i = 0; i < n; i++) {
-        float bucket = -x[i] * BUCKETS_A_UNIT;
-        counts[bucket < BUCKETS - 1 ? (size_t)bucket : BUCKETS - 1]++;
-    }
+    struct histogram h;
     size_t above = 0;
+    count_buckets(&h, x, n);
+    for (size_t b = 0; b < BUCKETS - 1; b++)
+        if ((above += h.counts[b]) >= k)
+            return floor_of_bucket(b);
+    return -INFINITY;
+}
+
+/* The x above which there is at least this weight, and not much more: exp(-b - d) is at least exp(-b) * (1 - d). */
+static float floor_of_weight(const float *x, size_t n, double weight)
+{
+    struct histogram h;
+    double above = 0;
+    count_buckets(&h, x, n);
     for (size_t b = 0; b < BUCKETS - 1; b++) {
-        above += counts[b];
-        if (above >= k)
-            return -(float)(b + 1) / BUCKETS_A_UNIT;
+        above += (double)vector_exp(-(float)b / BUCKETS_A_UNIT) * ((double)h.counts[b] - h.below[b]);
+        if (above >= weight)
+            return floor_of_bucket(b);
     }
     return -INFINITY;
 }
 
-/* All tokens below (1 - top_p) / n together have less than 1 - top_p: top_p is reached without them. */
-static float floor_of_top_p(float top_p, size_t n, double total)
+/* All tokens below (1 - top_p) / n together have less than 1 - top_p: top_p is reached without them. That helps where
+ * top_p is so close to 1 that the sum above does not reach it. */
+static float floor_of_top_p(const float *x, size_t n, float top_p, double total)
 {
     double least = (1 - (double)top_p) / (double)n * total;
-    return least > 0 ? vector_log((float)least) - SLACK : -INFINITY;
+    float by_share = least > 0 ? vector_log((float)least) - SLACK : -INFINITY;
+    float by_weight = floor_of_weight(x, n, (double)top_p * total * WEIGHT_SLACK);
+    return by_weight > by_share ? by_weight : by_share;
 }
 
 static bool gather(struct candidates *c, const float *x, size_t n, float least)
@@ -157,7 +196,7 @@ static float floor_of(const struct sampler_options *o, const float *x, size_t n,
         return LEAST_X;
     if (o->top_p < 1) {
         *total = (double)vector_exp_sum(x, 0, n);
-        return floor_of_top_p(o->top_p, n, *total);
+        return floor_of_top_p(x, n, o->top_p, *total);
     }
     return o->min_p < 1 ? vector_log(o->min_p) - SLACK : -SLACK;
 }
