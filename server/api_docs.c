@@ -105,8 +105,8 @@ static json_t *describe_route(const struct route *route)
             route->description, "operationId", operation_id(route), "responses", responses);
     if (route->body_max > 0)
         json_object_set_new(operation, "requestBody",
-            json_pack("{s:b, s:{s:{s:{s:s}}}}", "required", 1, "content", "application/json", "schema", "$ref",
-                "#/components/schemas/Any"));
+            json_pack("{s:b, s:{s:{s:{s:s}}}}", "required", 1, "content", "application/json", "schema",
+                "$ref", "#/components/schemas/Any"));
     const char *brace = strchr(route->path, '{');
     if (brace)
         json_object_set_new(operation, "parameters",

@@ -124,7 +124,7 @@ static bool run_chunk(struct pass *p, const struct request *r, size_t first, siz
         return false;
     size_t vocabulary = decoder_vocabulary(p->decoder);
     return fwrite(out, sizeof(float) * vocabulary, n, stdout) == n ||
-        error_set(err, "cannot write to standard output: %s", strerror(errno));
+           error_set(err, "cannot write to standard output: %s", strerror(errno));
 }
 
 static bool run_all(struct pass *p, const struct request *r, struct error *err)
@@ -142,7 +142,7 @@ static bool check_ids(const struct decoder *d, const struct request *r, struct e
             return error_set(err, "id %" PRId32 " is not below the vocabulary's size, %zu", r->ids[i],
                 decoder_vocabulary(d));
     return r->n <= decoder_context(d) ||
-        error_set(err, "%zu ids are more than the model's context of %zu", r->n, decoder_context(d));
+           error_set(err, "%zu ids are more than the model's context of %zu", r->n, decoder_context(d));
 }
 
 static bool run_model(const struct gguf_model *m, const struct request *r, struct error *err)
@@ -159,7 +159,7 @@ static bool run_model(const struct gguf_model *m, const struct request *r, struc
         p.workspace = decoder_workspace_new();
         p.rows = calloc(r->chunk < r->n ? r->chunk : r->n + 1, sizeof(*p.rows));
         good = p.pool &&
-            ((p.sequence && p.workspace && p.rows) || error_set(err, "no memory for the forward pass"));
+               ((p.sequence && p.workspace && p.rows) || error_set(err, "no memory for the forward pass"));
     }
     good = good && run_all(&p, r, err);
     pass_release(&p);
@@ -266,7 +266,8 @@ static int read_arguments(struct request *r, int argc, char **argv)
         else if (options && strcmp(a, "--float") == 0)
             r->as_float = true;
         else if (options && takes_value(a))
-            status = i + 1 < argc ? read_option(r, a, argv[i + 1]) : wrong("a value is needed after ", a), i++;
+            status = i + 1 < argc ? read_option(r, a, argv[i + 1]) : wrong("a value is needed after ", a),
+            i++;
         else if (options && a[0] == '-' && a[1])
             status = wrong("unknown option ", a);
         else
@@ -275,7 +276,8 @@ static int read_arguments(struct request *r, int argc, char **argv)
     if (status == 0 && !r->path)
         return wrong("a FILE is needed", "");
     if (status == 0 && r->from_input == (r->n > 0))
-        return wrong(r->n ? "ids come from the command line or by -, not both" : "token ids are needed, or -", "");
+        return wrong(
+            r->n ? "ids come from the command line or by -, not both" : "token ids are needed, or -", "");
     return status;
 }
 
