@@ -38,8 +38,7 @@ static const char *key_name(char name[KEY_ROOM], const struct keys *k, const cha
 }
 
 /* A number from 1 to `most`; `fallback` where the key is missing or 0, unless that is 0. */
-static bool read_size(
-    const struct keys *k, const char *rest, uint32_t most, uint32_t fallback, uint32_t *out)
+static bool read_size(const struct keys *k, const char *rest, uint32_t most, uint32_t fallback, uint32_t *out)
 {
     char name[KEY_ROOM];
     uint64_t value = 0;
@@ -97,12 +96,13 @@ static bool read_layers(struct decoder *d, const struct keys *k, const char *res
     uint32_t n = d->shape.n_layers;
     if (pair && pair->type == GGUF_ARRAY) {
         if (pair->count != n)
-            return error_set(k->err, "key %s has %" PRIu64 " items for %" PRIu32 " layers", name, pair->count, n);
+            return error_set(
+                k->err, "key %s has %" PRIu64 " items for %" PRIu32 " layers", name, pair->count, n);
         for (uint32_t i = 0; i < n; i++) {
             uint64_t value = array_item(pair, i);
             if (value == 0 || value > DECODER_SIZE_MAX)
-                return error_set(k->err, "item %" PRIu32 " of key %s is no whole number from 1 to %u", i, name,
-                    DECODER_SIZE_MAX);
+                return error_set(k->err, "item %" PRIu32 " of key %s is no whole number from 1 to %u", i,
+                    name, DECODER_SIZE_MAX);
             each(&d->layers[i], (uint32_t)value);
         }
         return true;
@@ -139,7 +139,7 @@ static bool refuse_experts(const struct keys *k)
     if (gguf_get_u64(k->file, key_name(name, k, "expert_count"), &experts, k->err) == GGUF_WRONG)
         return false;
     return experts == 0 ||
-        error_set(k->err, "key %s is %" PRIu64 ": mixtures of experts are not supported", name, experts);
+           error_set(k->err, "key %s is %" PRIu64 ": mixtures of experts are not supported", name, experts);
 }
 
 static bool read_heads(struct decoder *d, const struct keys *k)
@@ -159,8 +159,8 @@ static bool read_heads(struct decoder *d, const struct keys *k)
                 k->architecture, d->layers[i].heads, d->layers[i].kv_heads, i);
     uint32_t even = s->width % d->layers[0].heads == 0 ? s->width / d->layers[0].heads : 0;
     return read_size(k, "attention.key_length", ATTENTION_HEAD_MAX, even, &s->k_size) &&
-        read_size(k, "attention.value_length", ATTENTION_HEAD_MAX, even, &s->v_size) &&
-        read_float(k, "attention.scale", 1 / sqrt(s->k_size), &s->attention_scale);
+           read_size(k, "attention.value_length", ATTENTION_HEAD_MAX, even, &s->v_size) &&
+           read_float(k, "attention.scale", 1 / sqrt(s->k_size), &s->attention_scale);
 }
 
 static bool read_sizes(struct decoder *d, const struct keys *k)
@@ -174,10 +174,11 @@ static bool read_sizes(struct decoder *d, const struct keys *k)
     if (!d->layers)
         return error_set(k->err, "no memory for %" PRIu32 " layers", s->n_layers);
     return read_layers(d, k, "feed_forward_length", 0, set_ff) && read_heads(d, k) &&
-        read_float(k, s->layer_norm ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon", 0,
-            &s->epsilon) &&
-        (s->epsilon > 0 || error_set(k->err, "key %s.attention.layer_norm%s_epsilon is missing, or not above 0",
-                               k->architecture, s->layer_norm ? "" : "_rms"));
+           read_float(k, s->layer_norm ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon",
+               0, &s->epsilon) &&
+           (s->epsilon > 0 ||
+               error_set(k->err, "key %s.attention.layer_norm%s_epsilon is missing, or not above 0",
+                   k->architecture, s->layer_norm ? "" : "_rms"));
 }
 
 /* ---- rotation ---- */
@@ -206,9 +207,11 @@ static bool read_scaling(struct decoder *d, const struct keys *k)
     double factor;
     if (gguf_get_text(k->file, key_name(name, k, "rope.scaling.type"), &type, k->err) == GGUF_WRONG)
         return false;
-    if (!read_real(k, "rope.scale_linear", 1, &factor) || !read_real(k, "rope.scaling.factor", factor, &factor) ||
+    if (!read_real(k, "rope.scale_linear", 1, &factor) ||
+        !read_real(k, "rope.scaling.factor", factor, &factor) ||
         !read_real(k, "rope.scaling.attn_factor", 1, &r->magnitude) ||
-        !read_size(k, "rope.scaling.original_context_length", DECODER_CONTEXT_MAX, s->context, &s->rope_context))
+        !read_size(
+            k, "rope.scaling.original_context_length", DECODER_CONTEXT_MAX, s->context, &s->rope_context))
         return false;
     if (factor <= 0)
         return error_set(k->err, "key %s.rope.scaling.factor is below 0", k->architecture);
@@ -253,7 +256,8 @@ static void set_window(struct decoder *d, uint32_t layer, uint32_t window)
 static bool set_windows(struct decoder *d, const struct keys *k, uint32_t window, uint32_t period)
 {
     char name[KEY_ROOM];
-    const struct gguf_pair *pattern = gguf_find(k->file, key_name(name, k, "attention.sliding_window_pattern"));
+    const struct gguf_pair *pattern =
+        gguf_find(k->file, key_name(name, k, "attention.sliding_window_pattern"));
     bool array = pattern && pattern->type == GGUF_ARRAY;
     if (array && pattern->count != d->shape.n_layers)
         return error_set(k->err, "key %s has %" PRIu64 " items for %" PRIu32 " layers", name, pattern->count,
@@ -296,9 +300,9 @@ static bool read_gemma2(struct decoder *d, const struct keys *k)
     struct decoder_shape *s = &d->shape;
     uint32_t window;
     return read_gemma(d, k, 46) && read_float(k, "attn_logit_softcapping", 50, &s->attention_softcap) &&
-        read_float(k, "final_logit_softcapping", 30, &s->logit_softcap) && read_window(k, 4096, &window) &&
-        set_windows(d, k, window, 2) &&
-        read_real(k, "rope.freq_base_swa", s->rope.base, &s->local_rope.base);
+           read_float(k, "final_logit_softcapping", 30, &s->logit_softcap) && read_window(k, 4096, &window) &&
+           set_windows(d, k, window, 2) &&
+           read_real(k, "rope.freq_base_swa", s->rope.base, &s->local_rope.base);
 }
 
 static bool read_gemma3(struct decoder *d, const struct keys *k)
@@ -325,7 +329,7 @@ static bool read_olmo2(struct decoder *d, const struct keys *k)
         return true;
     s->local_rope = (struct rope_shape){.scale = 1, .magnitude = 1};
     return set_windows(d, k, window, 4) &&
-        read_real(k, "rope.freq_base_swa", s->rope.base, &s->local_rope.base);
+           read_real(k, "rope.freq_base_swa", s->rope.base, &s->local_rope.base);
 }
 
 static bool read_phi3(struct decoder *d, const struct keys *k)

@@ -28,8 +28,8 @@ static struct attention head_of(const struct forward *f, size_t layer, size_t he
 /* ---- before it is stored ---- */
 
 /* Queries or keys of one row, in place: normed head by head, and turned. */
-static void prepare_heads(
-    const struct forward *f, const struct layer *l, float *x, const float *norm, size_t first, size_t n, size_t row)
+static void prepare_heads(const struct forward *f, const struct layer *l, float *x, const float *norm,
+    size_t first, size_t n, size_t row)
 {
     const struct decoder_shape *s = &f->d->shape;
     const float *turns = f->turns[l->rope] + row * s->rope_size;
@@ -80,8 +80,8 @@ static void norm_rows(struct member *m, const struct layer *l)
 /* ---- answers ---- */
 
 /* The queries of a tile for one key-value head: row by row, since neighbours see nearly the same. Returns how many. */
-static size_t list_queries(
-    const struct forward *f, const struct layer *l, const struct tile *t, size_t head, struct attention_query *out)
+static size_t list_queries(const struct forward *f, const struct layer *l, const struct tile *t, size_t head,
+    struct attention_query *out)
 {
     const struct decoder_shape *s = &f->d->shape;
     const struct run *r = &f->runs[t->run];
@@ -145,7 +145,8 @@ static float *parts_of(const struct forward *f, const struct attention *a, const
     return f->parts + ((row * l->kv_heads + head) * f->n_spans + span) * group * attention_part_floats(a);
 }
 
-static void answer_span(const struct forward *f, size_t layer, size_t row, size_t run, size_t head, uint32_t span)
+static void answer_span(
+    const struct forward *f, size_t layer, size_t row, size_t run, size_t head, uint32_t span)
 {
     const struct layer *l = &f->d->layers[layer];
     struct attention a = head_of(f, layer, head, &f->runs[run]);
@@ -162,8 +163,8 @@ static void merge_row(const struct forward *f, size_t layer, size_t row, size_t 
     struct attention_query queries[DECODER_GROUP_MAX];
     size_t n = list_queries(f, l, &(struct tile){.run = run, .row = row, .n = 1}, head, queries);
     for (size_t i = 0; i < n; i++)
-        attention_merge(&a, parts_of(f, &a, l, row, head, 0) + i * floats, f->n_spans, group * floats,
-            queries[i].out);
+        attention_merge(
+            &a, parts_of(f, &a, l, row, head, 0) + i * floats, f->n_spans, group * floats, queries[i].out);
 }
 
 /* Here every tile is one row. */

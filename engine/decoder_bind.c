@@ -167,15 +167,14 @@ static bool bind_companions(struct binder *b, const char *stem, struct linear *l
     size_t rows = l->weight.rows;
     l->bias = l->scale = NULL;
     return bind_optional(b, name_of(stem, "scale").text, 1, 1, &l->scale) &&
-        bind_optional(b, name_of(stem, "input_scale").text, 1, 1, &ignored) &&
-        bind_optional(b, name_of(stem, "bias").text, 1, rows, &l->bias);
+           bind_optional(b, name_of(stem, "input_scale").text, 1, 1, &ignored) &&
+           bind_optional(b, name_of(stem, "bias").text, 1, rows, &l->bias);
 }
 
-static bool bind_linear(
-    struct binder *b, const char *stem, uint64_t rows, uint64_t columns, struct linear *l)
+static bool bind_linear(struct binder *b, const char *stem, uint64_t rows, uint64_t columns, struct linear *l)
 {
     bool good = bind_matrix(b, name_of(stem, "weight").text, rows, columns, &l->weight) &&
-        bind_companions(b, stem, l);
+                bind_companions(b, stem, l);
     b->d->packs |= good && matmul_takes_packed(&l->weight);
     return good;
 }
@@ -197,7 +196,7 @@ static bool bind_norm(struct binder *b, const char *stem, struct norm *n)
 {
     const struct decoder_shape *s = &b->d->shape;
     return bind_vector(b, name_of(stem, "weight").text, 1, s->width, &n->weight) &&
-        (!s->layer_norm || bind_optional(b, name_of(stem, "bias").text, 1, s->width, &n->bias));
+           (!s->layer_norm || bind_optional(b, name_of(stem, "bias").text, 1, s->width, &n->bias));
 }
 
 static bool bind_layer_norms(struct binder *b, size_t i, struct layer *l)
@@ -206,9 +205,9 @@ static bool bind_layer_norms(struct binder *b, size_t i, struct layer *l)
     struct stem attn = layer_stem(i, "attn_norm"), ffn = layer_stem(i, "ffn_norm");
     bool ffn_norm = !s->no_pre_norms && (!s->ffn_norm_optional || has(b, ffn.text));
     return (s->no_pre_norms || bind_norm(b, attn.text, &l->attn_norm)) &&
-        (!ffn_norm || bind_norm(b, ffn.text, &l->ffn_norm)) &&
-        (!s->post_norms || (bind_norm(b, layer_stem(i, "post_attention_norm").text, &l->attn_post_norm) &&
-                               bind_norm(b, layer_stem(i, "post_ffw_norm").text, &l->ffn_post_norm)));
+           (!ffn_norm || bind_norm(b, ffn.text, &l->ffn_norm)) &&
+           (!s->post_norms || (bind_norm(b, layer_stem(i, "post_attention_norm").text, &l->attn_post_norm) &&
+                                  bind_norm(b, layer_stem(i, "post_ffw_norm").text, &l->ffn_post_norm)));
 }
 
 static bool bind_qk_norm(struct binder *b, struct stem stem, size_t heads, const float **out)
@@ -246,8 +245,8 @@ static bool bind_qkv(struct binder *b, size_t i, struct layer *l)
         return true;
     }
     return bind_linear(b, layer_stem(i, "attn_q").text, q, s->width, &l->q) &&
-        bind_linear(b, layer_stem(i, "attn_k").text, k, s->width, &l->k) &&
-        bind_linear(b, layer_stem(i, "attn_v").text, v, s->width, &l->v);
+           bind_linear(b, layer_stem(i, "attn_k").text, k, s->width, &l->k) &&
+           bind_linear(b, layer_stem(i, "attn_v").text, v, s->width, &l->v);
 }
 
 static bool bind_ffn(struct binder *b, size_t i, struct layer *l)
@@ -260,7 +259,7 @@ static bool bind_ffn(struct binder *b, size_t i, struct layer *l)
         return bind_linear(b, up.text, l->ff, s->width, &l->up);
     if (!s->fused_gate)
         return bind_linear(b, gate.text, l->ff, s->width, &l->gate) &&
-            bind_linear(b, up.text, l->ff, s->width, &l->up);
+               bind_linear(b, up.text, l->ff, s->width, &l->up);
     struct linear whole = {0};
     if (!bind_linear(b, up.text, 2 * (size_t)l->ff, s->width, &whole))
         return false;
@@ -274,10 +273,11 @@ static bool bind_layer(struct binder *b, size_t i)
     const struct decoder_shape *s = &b->d->shape;
     struct layer *l = &b->d->layers[i];
     return bind_layer_norms(b, i, l) && bind_qkv(b, i, l) &&
-        bind_qk_norm(b, layer_stem(i, "attn_q_norm"), l->heads, &l->q_norm) &&
-        bind_qk_norm(b, layer_stem(i, "attn_k_norm"), l->kv_heads, &l->k_norm) &&
-        bind_linear(b, layer_stem(i, "attn_output").text, s->width, (size_t)l->heads * s->v_size, &l->out) &&
-        bind_ffn(b, i, l);
+           bind_qk_norm(b, layer_stem(i, "attn_q_norm"), l->heads, &l->q_norm) &&
+           bind_qk_norm(b, layer_stem(i, "attn_k_norm"), l->kv_heads, &l->k_norm) &&
+           bind_linear(
+               b, layer_stem(i, "attn_output").text, s->width, (size_t)l->heads * s->v_size, &l->out) &&
+           bind_ffn(b, i, l);
 }
 
 /* ---- the whole ---- */
@@ -290,7 +290,8 @@ static bool read_vocabulary(struct binder *b)
     if (!t)
         return error_set(b->err, "tensor token_embd.weight is missing");
     if (t->dim[1] > INT32_MAX)
-        return error_set(b->err, "tensor token_embd.weight has %" PRIu64 " rows, which is too many", t->dim[1]);
+        return error_set(
+            b->err, "tensor token_embd.weight has %" PRIu64 " rows, which is too many", t->dim[1]);
     s->vocabulary = (uint32_t)t->dim[1];
     char key[NAME_ROOM];
     snprintf(key, sizeof(key), "%s.vocab_size", s->architecture);
@@ -299,11 +300,12 @@ static bool read_vocabulary(struct binder *b)
         return false;
     const struct gguf_pair *tokens = gguf_find(b->model->files[0], "tokenizer.ggml.tokens");
     if (told != s->vocabulary)
-        return error_set(b->err, "key %s is %" PRIu64 ", but tensor token_embd.weight has %" PRIu32 " rows", key,
-            told, s->vocabulary);
+        return error_set(b->err, "key %s is %" PRIu64 ", but tensor token_embd.weight has %" PRIu32 " rows",
+            key, told, s->vocabulary);
     if (tokens && tokens->count > s->vocabulary)
         return error_set(b->err,
-            "key tokenizer.ggml.tokens has %" PRIu64 " items, but tensor token_embd.weight has %" PRIu32 " rows",
+            "key tokenizer.ggml.tokens has %" PRIu64 " items, but tensor token_embd.weight has %" PRIu32
+            " rows",
             tokens->count, s->vocabulary);
     return true;
 }
@@ -312,8 +314,7 @@ static bool bind_ends(struct binder *b)
 {
     struct decoder *d = b->d;
     const struct decoder_shape *s = &d->shape;
-    if (!read_vocabulary(b) ||
-        !bind_matrix(b, "token_embd.weight", s->vocabulary, s->width, &d->embedding) ||
+    if (!read_vocabulary(b) || !bind_matrix(b, "token_embd.weight", s->vocabulary, s->width, &d->embedding) ||
         !bind_norm(b, "output_norm", &d->output_norm))
         return false;
     if (has(b, "output"))
@@ -328,16 +329,16 @@ static bool bind_rope_factors(struct binder *b)
     struct decoder *d = b->d;
     size_t pairs = d->shape.rope_size / 2;
     return bind_optional(b, "rope_freqs.weight", 1, pairs, &d->rope_factors) &&
-        (!d->shape.rope_long_factors ||
-            (bind_optional(b, "rope_factors_long.weight", 1, pairs, &d->rope_factors_long) &&
-                bind_optional(b, "rope_factors_short.weight", 1, pairs, &d->rope_factors_short)));
+           (!d->shape.rope_long_factors ||
+               (bind_optional(b, "rope_factors_long.weight", 1, pairs, &d->rope_factors_long) &&
+                   bind_optional(b, "rope_factors_short.weight", 1, pairs, &d->rope_factors_short)));
 }
 
 /* Tables of rates that old converters left in files, and the heads of rerankers, which write no tokens. */
 static bool is_unneeded(struct span name)
 {
     return span_ends_with(name, ".attn_rot_embd") || span_ends_with(name, ".rotary_emb.inv_freq") ||
-        (name.size > 4 && memcmp(name.at, "cls.", 4) == 0);
+           (name.size > 4 && memcmp(name.at, "cls.", 4) == 0);
 }
 
 static bool all_bound(struct binder *b)
@@ -349,8 +350,8 @@ static bool all_bound(struct binder *b)
             char shown[NAME_ROOM];
             text_escape(shown, sizeof(shown), name);
             if (!b->bound[number++] && !is_unneeded(name))
-                return error_set(b->err, "tensor %s is none that architecture %s has", shown,
-                    b->d->shape.architecture);
+                return error_set(
+                    b->err, "tensor %s is none that architecture %s has", shown, b->d->shape.architecture);
         }
     return true;
 }

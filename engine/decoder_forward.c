@@ -41,7 +41,8 @@ void forward_meet(struct member *m)
     pool_barrier(m->f->pool);
     m->step++;
     if (m->index == 0)
-        atomic_store_explicit(&m->f->counters[(m->step + 2) % FORWARD_COUNTERS].next, 0, memory_order_relaxed);
+        atomic_store_explicit(
+            &m->f->counters[(m->step + 2) % FORWARD_COUNTERS].next, 0, memory_order_relaxed);
 }
 
 /* After work on rows of the stream that others are about to read. */
@@ -73,11 +74,8 @@ static void linear_rows(const struct linear *l, const struct matmul_input *in, s
  * member's rows of x are there; a row is packed on its own. */
 static void set_input(struct member *m, const float *x, size_t columns, bool packs)
 {
-    m->in = (struct matmul_input){.x = x,
-        .stride = columns,
-        .tokens = m->n,
-        .columns = columns,
-        .packed = packs ? m->packed : NULL};
+    m->in = (struct matmul_input){
+        .x = x, .stride = columns, .tokens = m->n, .columns = columns, .packed = packs ? m->packed : NULL};
     struct part rows = stream_rows(m);
     if (packs && rows.end > rows.first)
         matmul_pack(&m->in, rows.first, rows.end - rows.first);
@@ -126,8 +124,7 @@ static void multiply(struct member *m, const struct product *p, size_t n)
         for (size_t mine; at >= (mine = pieces_of(of->linear->weight.rows, piece)); of++)
             at -= mine;
         struct part part = piece_at(at, of->linear->weight.rows, piece);
-        linear_rows(
-            of->linear, &m->in, part.first, part.end - part.first, of->out, of->linear->weight.rows);
+        linear_rows(of->linear, &m->in, part.first, part.end - part.first, of->out, of->linear->weight.rows);
     }
     forward_meet(m);
 }

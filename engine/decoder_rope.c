@@ -28,7 +28,8 @@ static double yarn_share(const struct decoder_shape *s, const struct rope_shape 
     return 1 - fmin(1, fmax(0, along));
 }
 
-static double rate_of(const struct decoder_shape *s, const struct rope_shape *r, size_t pair, const float *factors)
+static double rate_of(
+    const struct decoder_shape *s, const struct rope_shape *r, size_t pair, const float *factors)
 {
     double rate = vector_power(r->base, -2.0 * (double)pair / s->rope_size);
     if (factors)
@@ -62,7 +63,7 @@ bool rope_prepare(struct decoder *d, size_t context, struct error *err)
             return error_set(err, "factor %zu of the rotation is 0, or no number", i);
     return (prepare(d, &d->ropes[0], &d->shape.rope, factors) &&
                prepare(d, &d->ropes[1], &d->shape.local_rope, NULL)) ||
-        error_set(err, "no memory for the rates of %zu pairs", (size_t)d->shape.rope_size / 2);
+           error_set(err, "no memory for the rates of %zu pairs", (size_t)d->shape.rope_size / 2);
 }
 
 void rope_turns(const struct rope *r, uint32_t position, size_t first, size_t count, float *cos_sin)

@@ -10,7 +10,8 @@
 #include <string.h>
 
 #define ALIGNMENT 64
-#define ALONE_ROWS 4 /* up to so many rows a member does all of the stream itself rather than wait for others */
+#define ALONE_ROWS                                                                                           \
+    4 /* up to so many rows a member does all of the stream itself rather than wait for others */
 #define SPLIT_ITEMS 4 /* tiles and heads for each member, from which on spans need not be divided */
 #define TILE_QUERIES 48 /* what attention likes to answer at a time */
 
@@ -56,7 +57,8 @@ static bool count(struct forward *f, struct error *err)
         if (!check_row(f, i, err))
             return false;
         if (r->position != expected || r->position / ATTENTION_BLOCK >= pages)
-            return error_set(err, "row %zu of the batch is at position %" PRIu32 " instead of %zu, or unreserved", i,
+            return error_set(err,
+                "row %zu of the batch is at position %" PRIu32 " instead of %zu, or unreserved", i,
                 r->position, expected);
         f->n_runs += begins;
         f->n_out += r->output != DECODER_NOTHING;
@@ -96,9 +98,8 @@ static void list_runs(struct forward *f, size_t rows)
         bool begins = begins_run(b, i);
         size_t pages;
         if (begins)
-            f->runs[runs++] = (struct run){.pages = sequence_pages(b->rows[i].sequence, &pages),
-                .row = i,
-                .start = b->rows[i].position};
+            f->runs[runs++] = (struct run){
+                .pages = sequence_pages(b->rows[i].sequence, &pages), .row = i, .start = b->rows[i].position};
         struct run *r = &f->runs[runs - 1];
         r->n++;
         r->end = b->rows[i].position + 1;

@@ -201,7 +201,7 @@ static bool make_room(struct sequence *s, size_t pages)
 static bool writes_to_shared(const struct sequence *s, size_t n)
 {
     size_t page = s->length / ATTENTION_BLOCK;
-    return n > s->length && page < s->n_pages && *count_of(s->pages[page]) > 1;
+    return n > s->length && page<s->n_pages && * count_of(s->pages[page])> 1;
 }
 
 bool sequence_reserve(struct sequence *s, size_t n)

@@ -54,6 +54,8 @@ static const struct matmul_kernels *kernels(void)
 #if defined(__x86_64__)
     if (cpu_selected() == CPU_AVX512)
         return &matmul_avx512;
+    if (cpu_selected() == CPU_AVX2)
+        return &matmul_avx2;
 #endif
     return &matmul_plain;
 }
@@ -203,13 +205,16 @@ static void int8_rows(const struct matmul_weight *w, const struct matmul_block *
 /* n floats of each token, by steps, with zeros up to a whole one. */
 static void gather(float *out, const float *x, size_t stride, size_t tokens, size_t n)
 {
-    for (size_t i = 0; i < n; i += MATMUL_STEP)
-        for (size_t t = 0; t < tokens; t++, out += MATMUL_STEP) {
-            size_t left = n - i < MATMUL_STEP ? n - i : MATMUL_STEP;
-            if (left < MATMUL_STEP)
-                memset(out, 0, MATMUL_STEP * sizeof(*out));
-            memcpy(out, x + t * stride + i, left * sizeof(*out));
+    size_t whole = n / MATMUL_STEP, rest = n % MATMUL_STEP;
+    for (size_t t = 0; t < tokens; t++, x += stride, out += MATMUL_STEP) {
+        for (size_t s = 0; s < whole; s++)
+            memcpy(out + s * tokens * MATMUL_STEP, x + s * MATMUL_STEP, MATMUL_STEP * sizeof(*out));
+        if (rest) {
+            float *last = out + whole * tokens * MATMUL_STEP;
+            memset(last, 0, MATMUL_STEP * sizeof(*out));
+            memcpy(last, x + whole * MATMUL_STEP, rest * sizeof(*out));
         }
+    }
 }
 
 /* The activations of some columns are gathered once for several tiles, whose sums wait meanwhile. For few tokens

@@ -72,13 +72,12 @@ static int32_t token_at(size_t sequence, size_t position)
 static void add_row(struct decoder_row *rows, size_t *n, struct sequence *s, size_t which, size_t position,
     enum decoder_output output)
 {
-    rows[(*n)++] = (struct decoder_row){.sequence = s,
-        .position = (uint32_t)position,
-        .token = token_at(which, position),
-        .output = output};
+    rows[(*n)++] = (struct decoder_row){
+        .sequence = s, .position = (uint32_t)position, .token = token_at(which, position), .output = output};
 }
 
-static void add_others(struct decoder_row *rows, size_t *n, struct sequence **others, size_t first, size_t end)
+static void add_others(
+    struct decoder_row *rows, size_t *n, struct sequence **others, size_t first, size_t end)
 {
     for (size_t i = first; i < end; i++) {
         size_t length = sequence_length(others[i]), count = i % 3 + 1;
@@ -163,7 +162,8 @@ static void assert_lively(const float *logits, size_t positions)
         most = logits[i] > most ? logits[i] : most;
     }
     assert_true(most - least > 1);
-    assert_memory_not_equal(logits, logits + (positions - 1) * TINY_VOCABULARY, TINY_VOCABULARY * sizeof(float));
+    assert_memory_not_equal(
+        logits, logits + (positions - 1) * TINY_VOCABULARY, TINY_VOCABULARY * sizeof(float));
 }
 
 /* ---- however it is run ---- */
@@ -196,7 +196,7 @@ static void test_chunks_threads_neighbours_and_instructions_change_no_byte(void 
         bench_open(&b, archs[a], ATTENTION_F16);
         float *expected = read_plainly(&b, POSITIONS, 1);
         assert_lively(expected, POSITIONS);
-        for (int set = 0; set < CPU_SETS; set++) {
+        for (enum cpu_set set = CPU_PLAIN; set < CPU_SETS; set++) {
             struct error err = {0};
             if (!cpu_has(set))
                 continue;
@@ -312,7 +312,8 @@ static void test_only_what_is_wanted_is_given_in_the_order_of_rows(void **state)
         struct sequence *s = sequence_new(b.cache);
         assert_true(sequence_reserve(s, N));
         for (size_t i = 0; i < N; i++)
-            add_row(rows, &n, s, 0, i, i % 10 == 3 ? (mixed ? DECODER_LOGITS : DECODER_HIDDEN) : DECODER_NOTHING);
+            add_row(
+                rows, &n, s, 0, i, i % 10 == 3 ? (mixed ? DECODER_LOGITS : DECODER_HIDDEN) : DECODER_NOTHING);
         rows[7].output = DECODER_HIDDEN;
         const struct decoder_batch batch = {.rows = rows, .n = N, .causal = true};
         assert_true(decoder_forward(b.decoder, b.workspace, b.pool, &batch, NULL, &out, &err));
@@ -330,14 +331,15 @@ static void test_only_what_is_wanted_is_given_in_the_order_of_rows(void **state)
     bench_close(&b);
 }
 
+/* The second time the keys of the first lie in the pages: who answered before they were stored would be found out. */
 static void test_without_causality_all_rows_see_each_other(void **state)
 {
     (void)state;
-    enum { N = 10, V = TINY_VOCABULARY };
+    enum { N = 60, V = TINY_VOCABULARY };
     struct bench b;
     struct error err = {0};
     bench_open(&b, "llama", ATTENTION_F16);
-    float *causal = read_plainly(&b, N, N), *out;
+    float *causal = read_plainly(&b, N, N), *first = logits_for(N), *out;
     struct decoder_row rows[N];
     size_t n = 0;
     struct sequence *s = sequence_new(b.cache);
@@ -345,9 +347,18 @@ static void test_without_causality_all_rows_see_each_other(void **state)
     for (size_t i = 0; i < N; i++)
         add_row(rows, &n, s, 0, i, DECODER_LOGITS);
     const struct decoder_batch batch = {.rows = rows, .n = N, .causal = false};
-    assert_true(decoder_forward(b.decoder, b.workspace, b.pool, &batch, NULL, &out, &err));
+    for (unsigned threads = 1; threads <= 2; threads++) {
+        use_threads(&b, threads);
+        assert_true(decoder_forward(b.decoder, b.workspace, b.pool, &batch, NULL, &out, &err));
+        if (threads == 1)
+            memcpy(first, out, N * V * sizeof(float));
+        sequence_cut(s, 0);
+        assert_true(sequence_reserve(s, N));
+    }
+    assert_same(out, first, N, "once more");
     assert_memory_not_equal(out, causal, V * sizeof(float));
     sequence_free(s);
+    free(first);
     free(causal);
     bench_close(&b);
 }
@@ -429,11 +440,11 @@ static void test_what_is_missing_is_refused_by_its_name(void **state)
 {
     (void)state;
     static const char *const missing[] = {"block_count", "embedding_length", "context_length",
-        "feed_forward_length", "attention.head_count", "attention.layer_norm_rms_epsilon", "token_embd.weight",
-        "output_norm.weight", "blk.0.attn_norm.weight", "blk.1.attn_q.weight", "blk.1.attn_k.weight",
-        "blk.0.attn_v.weight", "blk.0.attn_output.weight", "blk.0.ffn_norm.weight", "blk.0.ffn_gate.weight",
-        "blk.0.ffn_up.weight", "blk.1.ffn_down.weight", "blk.2.post_attention_norm.weight",
-        "blk.2.post_ffw_norm.weight"};
+        "feed_forward_length", "attention.head_count", "attention.layer_norm_rms_epsilon",
+        "token_embd.weight", "output_norm.weight", "blk.0.attn_norm.weight", "blk.1.attn_q.weight",
+        "blk.1.attn_k.weight", "blk.0.attn_v.weight", "blk.0.attn_output.weight", "blk.0.ffn_norm.weight",
+        "blk.0.ffn_gate.weight", "blk.0.ffn_up.weight", "blk.1.ffn_down.weight",
+        "blk.2.post_attention_norm.weight", "blk.2.post_ffw_norm.weight"};
     for (size_t i = 0; i < sizeof(missing) / sizeof(missing[0]); i++)
         assert_refused("gemma2", (struct tiny_edit){.without = missing[i]}, missing[i]);
 }

@@ -45,7 +45,8 @@ static uint8_t *mark_of(const struct sequence *s, size_t position)
     size_t n;
     uint8_t *const *pages = sequence_pages(s, &n);
     assert_true(position / ATTENTION_BLOCK < n);
-    return pages[position / ATTENTION_BLOCK] + kv_cache_k_at(sequence_cache(s), 1, 0) + position % ATTENTION_BLOCK;
+    return pages[position / ATTENTION_BLOCK] + kv_cache_k_at(sequence_cache(s), 1, 0) +
+           position % ATTENTION_BLOCK;
 }
 
 static void write_to(struct sequence *s, size_t n, uint8_t mark)

@@ -54,22 +54,30 @@ struct product {
     float *x;
 };
 
+/* The values of a block are of a size that keeps sums from being one element's alone. */
+static bool is_sane(const struct quant *q, const uint8_t *block)
+{
+    float values[256], most = 0;
+    quant_to_floats(q, values, block, 1);
+    for (size_t i = 0; i < q->block_elems; i++) {
+        if (!isfinite(values[i]))
+            return false;
+        most = fmaxf(most, fabsf(values[i]));
+    }
+    return most > 1e-3f && most < 1e3f;
+}
+
+/* Of large integers none are small: the last try counts. */
 static void draw_block(const struct quant *q, uint8_t *at)
 {
-    float values[256];
-    for (int tries = 0;; tries++) {
-        float most = 0;
-        bool finite = true;
+    for (int tries = 0; tries < 1000; tries++) {
         for (size_t i = 0; i < q->block_bytes; i++)
             at[i] = (uint8_t)draw();
-        quant_to_floats(q, values, at, 1);
-        for (size_t i = 0; i < q->block_elems; i++) {
-            finite = finite && isfinite(values[i]);
-            most = fmaxf(most, fabsf(values[i]));
-        }
-        if (finite && ((most > 1e-3f && most < 1e3f) || (tries > 100 && most < 1e20f)))
+        if (is_sane(q, at))
             return;
     }
+    if (q->id == 28) /* F64: those are too rare */
+        memcpy(at, &(double){(double)draw_float()}, sizeof(double));
 }
 
 static void product_new(
@@ -303,15 +311,15 @@ static bool has_kernels(uint32_t type)
 static void test_every_set_gives_the_bytes_of_plain_for_any_shape(void **state)
 {
     (void)state;
-    static const size_t rows[] = {1, 15, 16, 17, 31, 32, 33, 64, 100, 129};
-    static const size_t tokens[] = {1, 2, 3, 4, 5, 7, 8, 9, 11, 12, 13, 16, 17, 31, 63, 64, 65, 130};
+    static const size_t rows[] = {1, 15, 16, 17, 32, 33, 64, 129};
+    static const size_t tokens[] = {1, 2, 3, 5, 8, 11, 12, 13, 17, 31, 64, 65, 130};
     size_t at = 0;
     for (uint32_t id = 0; id < IDS; id++) {
         if (!quant_find(id))
             continue;
         for (size_t r = 0; r < sizeof(rows) / sizeof(rows[0]); r++)
             for (size_t t = 0; t < sizeof(tokens) / sizeof(tokens[0]); t++, at++) {
-                if (!has_kernels(id) && (r + t) % 9 != 0)
+                if (!has_kernels(id) && (r + t) % 19 != 0)
                     continue;
                 struct product p;
                 product_new(&p, id, rows[r], columns_for(id, at), tokens[t], at % 7 == 0);
@@ -365,6 +373,33 @@ static void test_weights_of_any_bytes_give_the_same_answer_on_every_set(void **s
     }
 }
 
+/* Every byte is as large as it can be with values that are still sane, and every activation is the largest: no
+ * sum of integers may overflow or saturate. */
+static void test_the_largest_integers_there_can_be_add_up(void **state)
+{
+    (void)state;
+    static const uint8_t fills[] = {0xff, 0x00, 0x80, 0x7f};
+    for (uint32_t id = 0; id < IDS; id++)
+        for (size_t round = 0; quant_find(id) && has_kernels(id) && round < 8; round++) {
+            struct product p;
+            product_new(&p, id, 32, 256, 3, false);
+            const struct quant *q = p.w.type;
+            uint8_t *data = (uint8_t *)p.map + (p.w.data - (const uint8_t *)p.map);
+            for (size_t at = 0; at < 32 * p.w.row_bytes; at++) {
+                uint8_t was = data[at];
+                data[at] = fills[round / 2];
+                if (!is_sane(q, data + at / q->block_bytes * q->block_bytes))
+                    data[at] = was;
+            }
+            for (size_t t = 0; t < 3; t++)
+                for (size_t i = 0; i < 256; i++)
+                    p.x[t * p.in.stride + i] =
+                        (round % 2 ? -1.0f : 1.0f) * (t == 2 && i % 4 > 1 ? -1.0f : 1.0f);
+            compare_all(&p);
+            product_free(&p);
+        }
+}
+
 static void test_a_row_that_is_no_whole_number_of_blocks_is_refused(void **state)
 {
     (void)state;
@@ -387,6 +422,7 @@ int main(void)
         cmocka_unit_test(test_every_set_gives_the_bytes_of_plain_for_any_shape),
         cmocka_unit_test(test_what_is_no_number_spoils_its_own_token_and_no_other),
         cmocka_unit_test(test_weights_of_any_bytes_give_the_same_answer_on_every_set),
+        cmocka_unit_test(test_the_largest_integers_there_can_be_add_up),
         cmocka_unit_test(test_a_row_that_is_no_whole_number_of_blocks_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -86,9 +86,10 @@ static inline size_t tiny_layers(const struct tiny *t)
 
 static inline void tiny_keys(struct tiny *t, struct writer *w)
 {
-    static const char *const usual[] = {"block_count", "embedding_length", "context_length", "feed_forward_length",
-        "attention.head_count", "attention.head_count_kv", "attention.layer_norm_rms_epsilon", "rope.freq_base",
-        "attention.key_length", "attention.value_length", "vocab_size", "attention.sliding_window"};
+    static const char *const usual[] = {"block_count", "embedding_length", "context_length",
+        "feed_forward_length", "attention.head_count", "attention.head_count_kv",
+        "attention.layer_norm_rms_epsilon", "rope.freq_base", "attention.key_length",
+        "attention.value_length", "vocab_size", "attention.sliding_window"};
     const struct tiny_edit *e = t->edit;
     write_pair_text(w, "general.architecture", t->arch);
     t->n_pairs = 1;
@@ -114,7 +115,8 @@ static inline void tiny_keys(struct tiny *t, struct writer *w)
 
 /* ---- tensors ---- */
 
-static inline void tiny_tensor(struct tiny *t, const char *name, uint64_t columns, uint64_t rows, uint32_t type)
+static inline void tiny_tensor(
+    struct tiny *t, const char *name, uint64_t columns, uint64_t rows, uint32_t type)
 {
     const struct tiny_edit *e = t->edit;
     struct tiny_tensor *new = &t->tensors[t->n_tensors];
@@ -135,10 +137,10 @@ static inline void tiny_tensor(struct tiny *t, const char *name, uint64_t column
 static inline void tiny_layer(struct tiny *t, size_t i)
 {
     static const struct tiny_tensor tensors[] = {{"attn_norm.weight", TINY_WIDTH, 1, TINY_F32},
-        {"attn_q.weight", TINY_WIDTH, TINY_HEADS *TINY_HEAD, TINY_Q8_0},
-        {"attn_k.weight", TINY_WIDTH, TINY_KV_HEADS *TINY_HEAD, TINY_Q8_0},
-        {"attn_v.weight", TINY_WIDTH, TINY_KV_HEADS *TINY_HEAD, TINY_F32},
-        {"attn_output.weight", TINY_HEADS *TINY_HEAD, TINY_WIDTH, TINY_Q4_0},
+        {"attn_q.weight", TINY_WIDTH, TINY_HEADS * TINY_HEAD, TINY_Q8_0},
+        {"attn_k.weight", TINY_WIDTH, TINY_KV_HEADS * TINY_HEAD, TINY_Q8_0},
+        {"attn_v.weight", TINY_WIDTH, TINY_KV_HEADS * TINY_HEAD, TINY_F32},
+        {"attn_output.weight", TINY_HEADS * TINY_HEAD, TINY_WIDTH, TINY_Q4_0},
         {"ffn_norm.weight", TINY_WIDTH, 1, TINY_F32}, {"ffn_gate.weight", TINY_WIDTH, TINY_FF, TINY_Q4_0},
         {"ffn_up.weight", TINY_WIDTH, TINY_FF, TINY_Q4_0}, {"ffn_down.weight", TINY_FF, TINY_WIDTH, TINY_F16},
         {"post_attention_norm.weight", TINY_WIDTH, 1, TINY_F32},
@@ -208,7 +210,8 @@ static inline void tiny_data(struct tiny *t, struct writer *w, const struct tiny
 }
 
 /* Makes the model's file in memory and reads it. `edit` may be NULL. */
-static inline void tiny_make(struct tiny *t, const char *arch, const struct tiny_edit *edit, struct error *err)
+static inline void tiny_make(
+    struct tiny *t, const char *arch, const struct tiny_edit *edit, struct error *err)
 {
     *t = (struct tiny){.arch = arch, .edit = edit, .random = 88172645463325252u};
     struct writer counted = {0};
@@ -220,7 +223,8 @@ static inline void tiny_make(struct tiny *t, const char *arch, const struct tiny
     uint64_t offset = 0;
     for (size_t i = 0; i < t->n_tensors; i++) {
         const struct tiny_tensor *x = &t->tensors[i];
-        write_tensor(&t->w, x->name, x->rows == 1 ? DIMS(x->columns) : DIMS(x->columns, x->rows), x->type, offset);
+        write_tensor(
+            &t->w, x->name, x->rows == 1 ? DIMS(x->columns) : DIMS(x->columns, x->rows), x->type, offset);
         offset += (tiny_bytes(x) + 31) / 32 * 32;
     }
     for (size_t i = 0; i < t->n_tensors; i++) {
