@@ -19,7 +19,6 @@
 #define BLOCK_BYTES 4096
 #define OUT_MAX ((size_t)256 << 20)
 #define LOOKED_AT_ONCE 128
-#define BODY_KEPT_MAX 65536 /* a larger one does not wait with its connection */
 #define STATUS_LEFT 499 /* for log and metrics alone: the client closed the connection */
 
 static const char ping[] = ": ping\n\n";
@@ -44,6 +43,16 @@ static void wake_locked(struct sleeper *z)
 void sleeper_wake(struct sleeper *z)
 {
     pthread_mutex_lock(&z->lock);
+    wake_locked(z);
+    pthread_mutex_unlock(&z->lock);
+}
+
+/* With one hold of the lock: once it is let go the request may end, and the sleeper with it. */
+void sleeper_answer(struct sleeper *z, struct later *later)
+{
+    pthread_mutex_lock(&z->lock);
+    z->later = later;
+    z->answered = true;
     wake_locked(z);
     pthread_mutex_unlock(&z->lock);
 }
@@ -100,16 +109,6 @@ static void leave(struct streams *all, struct sleeper *z)
     z->begun = false;
 }
 
-static void drop_body(struct session *s)
-{
-    if (s->body_room <= BODY_KEPT_MAX)
-        return;
-    free(s->body);
-    s->body = NULL;
-    s->body_room = 0;
-    s->request.body = (struct span){0};
-}
-
 /* What a look from the HTTP thread needs to know, at one moment. */
 struct seen {
     bool answered, left, quiet;
@@ -148,7 +147,7 @@ enum stream_answer stream_answer(struct session *s, struct MHD_Connection *c)
         struct seen seen = see(z);
         if (!seen.answered)
             continue;
-        drop_body(s);
+        session_drop_body(s); /* it may be large, and the answer may take long */
         if (seen.left) {
             s->status = STATUS_LEFT;
             return STREAM_GONE;
