@@ -26,14 +26,13 @@ static struct value token_text(const struct gguf *g, const char *key)
 bool chat_template_read(struct chat_template *c, const struct gguf *g, struct error *err)
 {
     struct span source;
-    *c = (struct chat_template){.bos = value_undefined, .eos = value_undefined};
+    *c = (struct chat_template){.bos = token_text(g, "tokenizer.ggml.bos_token_id"),
+        .eos = token_text(g, "tokenizer.ggml.eos_token_id")};
     enum gguf_got got = gguf_get_text(g, "tokenizer.chat_template", &source, err);
     if (got == GGUF_ABSENT)
         return error_set(err, "the file has no chat template (no key tokenizer.chat_template)");
     if (got != GGUF_GOT)
         return false;
-    c->bos = token_text(g, "tokenizer.ggml.bos_token_id");
-    c->eos = token_text(g, "tokenizer.ggml.eos_token_id");
     c->parsed = template_parse(source, err);
     return c->parsed != NULL || error_prefix(err, "the chat template");
 }

@@ -14,7 +14,15 @@ struct schema {
 /* clang-format off */
 #define STRING_OR_NULL "{\"type\":[\"string\",\"null\"]}"
 #define INTEGER_OR_NULL "{\"type\":[\"integer\",\"null\"]}"
+#define BOOLEAN_OR_NULL "{\"type\":[\"boolean\",\"null\"]}"
 #define PROGRESS "{\"type\":\"object\",\"properties\":{\"done\":{\"type\":\"integer\"},\"total\":{\"type\":\"integer\"}}}"
+
+#define COMPLETION(object, content) \
+    "{\"type\":\"object\",\"required\":[\"id\",\"object\",\"created\",\"model\",\"choices\"],\"properties\":{" \
+    "\"id\":{\"type\":\"string\"},\"object\":{\"const\":\"" object "\"},\"created\":{\"type\":\"integer\"}," \
+    "\"model\":{\"type\":\"string\"},\"choices\":{\"type\":\"array\",\"items\":{\"type\":\"object\",\"properties\":{" \
+    "\"index\":{\"type\":\"integer\"}," content ",\"finish_reason\":{\"enum\":[\"stop\",\"length\"]}}}}," \
+    "\"usage\":{\"$ref\":\"#/components/schemas/Usage\"}}}"
 
 static const struct schema schemas[] = {
     {"Any", "{\"type\":\"object\"}"},
@@ -31,12 +39,24 @@ static const struct schema schemas[] = {
         "\"format\":" STRING_OR_NULL ",\"name\":" STRING_OR_NULL ",\"architecture\":" STRING_OR_NULL ","
         "\"quantization\":" STRING_OR_NULL ",\"parameters\":" INTEGER_OR_NULL ",\"context\":" INTEGER_OR_NULL ","
         "\"files\":{\"type\":\"integer\"},\"bytes_mapped\":{\"type\":\"integer\"},"
-        "\"bytes_resident\":{\"type\":\"integer\"},\"load_seconds\":{\"type\":[\"number\",\"null\"]}}}"},
+        "\"bytes_resident\":{\"type\":\"integer\"},\"load_seconds\":{\"type\":[\"number\",\"null\"]},"
+        "\"generates\":" BOOLEAN_OR_NULL ",\"chats\":" BOOLEAN_OR_NULL ",\"max_context\":" INTEGER_OR_NULL ","
+        "\"lacks\":" STRING_OR_NULL ",\"aliases\":{\"type\":\"array\",\"items\":{\"type\":\"string\"}}}}"},
     {"Model", "{\"type\":\"object\",\"required\":[\"id\",\"object\",\"created\",\"owned_by\",\"berth\"],\"properties\":{"
         "\"id\":{\"type\":\"string\"},\"object\":{\"const\":\"model\"},\"created\":{\"type\":\"integer\"},"
         "\"owned_by\":{\"type\":\"string\"},\"berth\":{\"$ref\":\"#/components/schemas/ModelDetails\"}}}"},
     {"ModelList", "{\"type\":\"object\",\"required\":[\"object\",\"data\"],\"properties\":{\"object\":{\"const\":\"list\"},"
         "\"data\":{\"type\":\"array\",\"items\":{\"$ref\":\"#/components/schemas/Model\"}}}}"},
+    {"Usage", "{\"type\":\"object\",\"properties\":{\"prompt_tokens\":{\"type\":\"integer\"},"
+        "\"completion_tokens\":{\"type\":\"integer\"},\"total_tokens\":{\"type\":\"integer\"}}}"},
+    {"ChatCompletion", COMPLETION("chat.completion",
+        "\"message\":{\"type\":\"object\",\"properties\":{\"role\":{\"const\":\"assistant\"},"
+        "\"content\":{\"type\":\"string\"}}}")},
+    {"Completion", COMPLETION("text_completion", "\"text\":{\"type\":\"string\"}")},
+    {"Tokens", "{\"type\":\"object\",\"required\":[\"tokens\",\"count\"],\"properties\":{\"model\":{\"type\":\"string\"},"
+        "\"count\":{\"type\":\"integer\"},\"tokens\":{\"type\":\"array\",\"items\":{\"type\":\"integer\"}}}}"},
+    {"Text", "{\"type\":\"object\",\"required\":[\"text\"],\"properties\":{\"model\":{\"type\":\"string\"},"
+        "\"text\":{\"type\":\"string\"}}}"},
     {"OpenAIError", "{\"type\":\"object\",\"required\":[\"error\"],\"properties\":{\"error\":{\"type\":\"object\","
         "\"required\":[\"message\",\"type\",\"param\",\"code\"],\"properties\":{\"message\":{\"type\":\"string\"},"
         "\"type\":{\"type\":\"string\"},\"param\":" STRING_OR_NULL ",\"code\":" STRING_OR_NULL "}}}}"},
@@ -83,6 +103,10 @@ static json_t *describe_route(const struct route *route)
     json_t *operation =
         json_pack("{s:[s], s:s, s:s, s:o, s:o}", "tags", route->tag, "summary", route->summary, "description",
             route->description, "operationId", operation_id(route), "responses", responses);
+    if (route->body_max > 0)
+        json_object_set_new(operation, "requestBody",
+            json_pack("{s:b, s:{s:{s:{s:s}}}}", "required", 1, "content", "application/json", "schema",
+                "$ref", "#/components/schemas/Any"));
     const char *brace = strchr(route->path, '{');
     if (brace)
         json_object_set_new(operation, "parameters",

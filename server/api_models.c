@@ -31,7 +31,42 @@ static json_t *describe_loaded(const struct model *m, enum model_state state)
         state == MODEL_LOADING ? json_null() : json_real(m->load_seconds));
 }
 
-static json_t *describe(const struct model *m)
+static json_t *reason_or_null(const struct error *e)
+{
+    return text_or_null(e ? e->text : NULL);
+}
+
+/* What the model can be asked for, and why not; null while nobody has needed to know. */
+static json_t *describe_answers(const struct model *m)
+{
+    const struct text_model *t = model_text(m);
+    if (!t)
+        return json_pack("{s:n, s:n, s:n, s:n}", "generates", "chats", "max_context", "lacks");
+    const struct error *lacks = !t->decoder       ? &t->no_decoder
+                                : !t->tokenizer   ? &t->no_tokenizer
+                                : !t->chat.parsed ? &t->no_chat
+                                                  : NULL;
+    return json_pack("{s:b, s:b, s:o, s:o}", "generates", t->decoder != NULL, "chats",
+        t->decoder && t->tokenizer && t->chat.parsed, "max_context", number_or_null(t->context), "lacks",
+        reason_or_null(lacks));
+}
+
+static json_t *describe_aliases(const struct server *s, const struct model *m)
+{
+    json_t *names = json_array();
+    struct span name;
+    for (size_t i = 0; (name = catalog_alias(s->catalog, m->id, i)).size > 0; i++)
+        json_array_append_new(names, json_stringn((const char *)name.at, name.size));
+    return names;
+}
+
+static void merge(json_t *into, json_t *members)
+{
+    json_object_update(into, members);
+    json_decref(members);
+}
+
+static json_t *describe(const struct server *s, const struct model *m)
 {
     enum model_state state = model_state(m);
     char version[24];
@@ -39,9 +74,9 @@ static json_t *describe(const struct model *m)
     json_t *berth = json_pack("{s:s, s:o, s:s, s:s}", "state", model_state_name(state), "reason",
         state == MODEL_FAILED ? json_string(m->reason.text) : json_null(), "version", version, "path",
         m->path);
-    json_t *loaded = describe_loaded(m, state);
-    json_object_update(berth, loaded);
-    json_decref(loaded);
+    merge(berth, describe_loaded(m, state));
+    merge(berth, describe_answers(m));
+    json_object_set_new(berth, "aliases", describe_aliases(s, m));
     return json_pack("{s:s, s:s, s:I, s:s, s:o}", "id", m->id, "object", "model", "created",
         (json_int_t)m->created, "owned_by", "berth", "berth", berth);
 }
@@ -53,7 +88,7 @@ void api_models(struct server *s, const struct request *q, struct reply *r)
     struct model **models = catalog_hold_all(s->catalog, &n);
     json_t *data = json_array();
     for (size_t i = 0; i < n; i++)
-        json_array_append_new(data, describe(models[i]));
+        json_array_append_new(data, describe(s, models[i]));
     catalog_drop_all(s->catalog, models, n);
     reply_json(r, 200, json_pack("{s:s, s:o}", "object", "list", "data", data));
 }
@@ -62,7 +97,7 @@ void api_model(struct server *s, const struct request *q, struct reply *r)
 {
     struct model *m = catalog_hold(s->catalog, q->rest);
     if (m) {
-        reply_json(r, 200, describe(m));
+        reply_json(r, 200, describe(s, m));
         catalog_drop(s->catalog, m);
         return;
     }

@@ -4,7 +4,12 @@
  */
 #include "berth/api.h"
 
+#include "berth/engine.h"
 #include "berth/strbuf.h"
+
+/* After which the engine's thread is taken to hang. One step of a large model on a small machine takes
+ * minutes, and to restart such a one would end in the same place; so this is long. */
+#define STUCK_SECONDS 900
 
 #define RETRY_SECONDS 1 /* after which it is worth asking again */
 
@@ -31,16 +36,20 @@ void api_health(struct server *s, const struct request *q, struct reply *r)
 
 void api_livez(struct server *s, const struct request *q, struct reply *r)
 {
-    (void)s;
     (void)q;
-    reply_constant(r, 200, json, "{\"status\":\"alive\"}");
+    if (engine_heartbeat_age(s->engine) < STUCK_SECONDS)
+        reply_constant(r, 200, json, "{\"status\":\"alive\"}");
+    else
+        reply_constant(r, 503, json, "{\"status\":\"stuck\"}");
 }
 
 void api_v2_live(struct server *s, const struct request *q, struct reply *r)
 {
-    (void)s;
     (void)q;
-    reply_constant(r, 200, json, "{\"live\":true}");
+    if (engine_heartbeat_age(s->engine) < STUCK_SECONDS)
+        reply_constant(r, 200, json, "{\"live\":true}");
+    else
+        reply_constant(r, 503, json, "{\"live\":false}");
 }
 
 /* Adds the members that say why the server is not ready; false when it is. */

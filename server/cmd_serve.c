@@ -9,7 +9,10 @@
  */
 #include "berth/api.h"
 #include "berth/command.h"
+#include "berth/cpu.h"
+#include "berth/engine.h"
 #include "berth/http.h"
+#include "berth/keys.h"
 #include "berth/log.h"
 #include "berth/mapping.h"
 
@@ -21,8 +24,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define TICK_SECONDS 0.25 /* how often late connections are looked for */
+#define TICK_SECONDS 0.25 /* how often late connections are looked for, */
+#define BUSY_TICK_SECONDS 0.05 /* and clients that leave while they wait for an answer */
 #define DRAIN_TICK_SECONDS 0.01
+#define LAST_WORDS_SECONDS 2.0 /* for replies to requests that the engine's stop has ended */
 #define STOP_LOADING_SECONDS 0.5 /* a load that hangs on its disk is left behind after this */
 
 extern char **environ;
@@ -57,12 +62,13 @@ static void log_start(const struct server *s)
     log_line(LOG_INFO, "berth starts",
         LOG_FIELDS(log_text("version", BERTH_VERSION), log_text("models", s->options->models),
             log_count("cpus", s->limits.cpus), log_text("cpus_from", s->limits.cpus_from),
-            log_count("threads", s->threads), log_text("memory", text_bytes(memory, s->limits.memory)),
+            log_count("threads", s->threads), log_text("cpu", cpu_set_name(cpu_selected())),
+            log_text("memory", text_bytes(memory, s->limits.memory)),
             log_count("memory_bytes", s->limits.memory), log_text("memory_from", s->limits.memory_from)));
 }
 
-/* Waits up to `seconds` for a stop signal, cutting late connections meanwhile. */
-static bool wait_for_stop(struct server *s, double seconds)
+/* Waits up to `seconds` for a stop signal, then cuts late connections. *busy: somebody waits for an answer. */
+static bool wait_for_stop(struct server *s, double seconds, bool *busy)
 {
     sigset_t stops;
     sigemptyset(&stops);
@@ -71,18 +77,24 @@ static bool wait_for_stop(struct server *s, double seconds)
     struct timespec tick = {
         .tv_sec = (time_t)seconds, .tv_nsec = (long)((seconds - (double)(time_t)seconds) * 1e9)};
     int got = sigtimedwait(&stops, NULL, &tick);
-    http_tick(s->http);
+    *busy = http_tick(s->http);
     return got > 0;
 }
 
-/* Waits for `seconds`, or while `running` requests are left; a second signal ends the process here. */
-static void drain_for(struct server *s, double seconds, bool while_running)
+enum drain { DRAIN_DELAY, DRAIN_REQUESTS, DRAIN_ANSWERS };
+
+/* Waits for `seconds`, or less when no request, or none that waits for its answer, is left; a second signal ends
+ * the process here. */
+static void drain_for(struct server *s, double seconds, enum drain what)
 {
     double end = now_seconds(CLOCK_MONOTONIC) + seconds;
+    bool busy = true;
     while (now_seconds(CLOCK_MONOTONIC) < end) {
-        if (while_running && atomic_load(&s->metrics.requests_running) == 0)
+        if (what == DRAIN_REQUESTS && atomic_load(&s->metrics.requests_running) == 0)
             return;
-        if (wait_for_stop(s, DRAIN_TICK_SECONDS)) {
+        if (what == DRAIN_ANSWERS && !busy)
+            return;
+        if (wait_for_stop(s, DRAIN_TICK_SECONDS, &busy)) {
             log_line(LOG_WARN, "stopped at once by a second signal", NULL);
             _exit(0);
         }
@@ -96,19 +108,42 @@ static void drain(struct server *s)
     log_line(LOG_INFO, "draining",
         LOG_FIELDS(log_seconds("delay", o->drain_delay), log_seconds("grace", o->grace),
             log_count("running", atomic_load(&s->metrics.requests_running))));
-    drain_for(s, o->drain_delay, false);
+    drain_for(s, o->drain_delay, DRAIN_DELAY);
     http_stop_listening(s->http);
-    drain_for(s, o->grace, true);
+    drain_for(s, o->grace, DRAIN_REQUESTS);
+    /* What is left fails now, and its clients are told. */
+    engine_stop(s->engine);
+    drain_for(s, LAST_WORDS_SECONDS, DRAIN_ANSWERS);
 }
 
 static void close_server(struct server *s)
 {
     http_close(s->http);
-    if (catalog_stop(s->catalog, STOP_LOADING_SECONDS))
+    if (catalog_stop(s->catalog, STOP_LOADING_SECONDS)) {
         catalog_free(s->catalog);
+        engine_free(s->engine);
+    }
+    keys_free(s->keys);
     api_docs_free(s);
     log_line(
         LOG_INFO, "stopped", LOG_FIELDS(log_seconds("seconds", now_seconds(CLOCK_REALTIME) - s->started)));
+}
+
+static struct engine *start_engine(const struct server *s, struct error *err)
+{
+    const struct options *o = s->options;
+    struct engine_options e = {
+        .threads = s->threads,
+        .processors = s->limits.cpus,
+        .kv_memory = o->kv_memory,
+        .kv_type = o->kv_type == OPTION_KV_F32 ? ATTENTION_F32 : ATTENTION_F16,
+        .chunk = (size_t)o->chunk,
+        .slots = (size_t)o->slots,
+        .queue = (size_t)o->queue,
+        .queue_timeout = o->queue_timeout,
+        .job_timeout = o->job_timeout,
+    };
+    return engine_new(&e, err);
 }
 
 static bool open_server(struct server *s, struct error *err)
@@ -117,14 +152,21 @@ static bool open_server(struct server *s, struct error *err)
     s->threads = s->limits.cpus;
     if (s->options->threads && s->options->threads < s->threads)
         s->threads = (unsigned)s->options->threads;
+    if (!cpu_select(options_cpu(s->options), err))
+        return error_prefix(err, "--cpu");
     log_start(s);
     options_warn(environ);
     raise_file_limit();
     json_object_seed(0);
     if (!mapping_guard(err))
         return false;
+    if (s->options->api_key_file[0] && !(s->keys = keys_read(s->options->api_key_file, err)))
+        return false;
     s->catalog = catalog_new(s->options, s->limits.memory, err);
-    s->http = s->catalog ? http_open(s, err) : NULL;
+    s->engine = s->catalog ? start_engine(s, err) : NULL;
+    if (!s->engine || !catalog_use_engine(s->catalog, s->engine, err))
+        return false;
+    s->http = http_open(s, err);
     /* Clients can connect from here on. The load begins first: an empty volume is done before HTTP is. */
     return s->http && catalog_start(s->catalog, err) && http_start(s->http, err);
 }
@@ -143,7 +185,7 @@ static int serve(const struct options *o)
     }
     log_line(LOG_INFO, "listening",
         LOG_FIELDS(log_text("address", http_address(s.http)), log_count("port", http_port(s.http))));
-    while (!wait_for_stop(&s, TICK_SECONDS)) {
+    for (bool busy = false; !wait_for_stop(&s, busy ? BUSY_TICK_SECONDS : TICK_SECONDS, &busy);) {
     }
     drain(&s);
     close_server(&s);

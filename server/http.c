@@ -2,7 +2,7 @@
  *
  * It calls on_target when a request's first line is there, on_request when its headers are, again for each
  * piece of its body and once more at its end, and on_completed when the reply was sent or the client left.
- * What is done then is in session.c and respond.c.
+ * What is done then is in session.c and respond.c; answers that take their time are in stream.c and desk.c.
  */
 #include "http_private.h"
 
@@ -41,8 +41,10 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *c, const
     if (*size == 0)
         return respond(s, c);
     if (!session_collect(s, data, *size)) {
-        s->status = 413;
-        connection_say(&s->connection, "413 Request Entity Too Large", "Request Entity Too Large");
+        if (s->status == 413)
+            connection_say(&s->connection, "413 Request Entity Too Large", "Request Entity Too Large");
+        else
+            connection_say(&s->connection, "503 Service Unavailable", "There is no room for the body now");
         return MHD_NO;
     }
     *size = 0;
@@ -76,6 +78,7 @@ static void on_connection(
     if (!s)
         return;
     s->http = h;
+    pthread_mutex_init(&s->sleeper.lock, NULL);
     /* One union per connection: the second question overwrites the answer to the first. */
     int fd = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
     const union MHD_ConnectionInfo *address = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
@@ -94,6 +97,7 @@ struct http *http_open(struct server *server, struct error *err)
     uint64_t seed = 0;
     h->server = server;
     h->listener.socket = -1;
+    streams_open(&h->streams, server->options->ping);
     h->connections = connections_new(server->options, &server->metrics);
     if (!h->connections)
         error_set(err, "no memory for the list of connections");
@@ -120,6 +124,9 @@ bool http_start(struct http *h, struct error *err)
 {
     const struct options *o = h->server->options;
     unsigned threads = thread_count(h->server);
+    h->desk = desk_open(h->server, err);
+    if (!h->desk)
+        return false;
     struct MHD_OptionItem pool[] = {
         {threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END, (intptr_t)threads, NULL},
         {MHD_OPTION_END, 0, NULL},
@@ -151,9 +158,10 @@ const char *http_library_version(void)
     return MHD_get_version();
 }
 
-void http_tick(struct http *h)
+bool http_tick(struct http *h)
 {
     connections_expire(h->connections);
+    return streams_tick(&h->streams);
 }
 
 void http_stop_listening(struct http *h)
@@ -170,11 +178,15 @@ void http_close(struct http *h)
 {
     if (!h)
         return;
+    /* In this order: a thread of the desk may have a session, which must not end before. */
+    desk_close(h->desk);
+    streams_close(&h->streams);
     if (h->daemon) {
         http_stop_listening(h);
         MHD_stop_daemon(h->daemon);
     }
     listener_close(&h->listener);
+    pthread_mutex_destroy(&h->streams.lock);
     connections_free(h->connections);
     free(h);
 }

@@ -44,6 +44,8 @@ struct command {
 static const struct command commands[] = {
     {"serve", cmd_serve, true, "serve [OPTIONS]", "serve the models (this is done without a command, too)"},
     {"inspect", cmd_inspect, false, "inspect PATH [--json]", "show what a model file holds"},
+    {"generate", cmd_generate, false, "generate [OPTIONS]", "let a model answer on the terminal"},
+    {"bench", cmd_bench, false, "bench [OPTIONS]", "measure how fast a model reads and writes"},
     {"health", cmd_health, false, "health [OPTIONS]",
         "ask a running server for its health: exit status 0 or 1"},
     {"tokenize", cmd_tokenize, false, "tokenize FILE [OPTIONS]", "print the token ids of a text"},

@@ -1,6 +1,7 @@
 /* metrics.c - counts requests, and writes what /metrics shows, family by family. */
 #include "berth/metrics.h"
 
+#include "berth/engine.h"
 #include "berth/route.h"
 #include "berth/server.h"
 #include "berth/strbuf.h"
@@ -16,7 +17,7 @@
 
 /* Statuses that berth answers with; the last stands for any other. */
 static const unsigned codes[] = {
-    200, 307, 400, 401, 404, 405, 408, 413, 414, 417, 422, 429, 431, 500, 501, 503, 0};
+    200, 307, 400, 401, 404, 405, 408, 413, 414, 417, 422, 429, 431, 499, 500, 501, 503, 504, 0};
 _Static_assert(COUNT_OF(codes) <= METRICS_CODES_MAX, "room for every status");
 
 /* Seconds. Health and metadata are answered in well under a millisecond, generation takes seconds. */
@@ -201,6 +202,109 @@ static void write_resident_bytes(struct server *s, struct strbuf *out, const cha
     write_each_model(s, out, name, resident_bytes);
 }
 
+/* ---- what the engine counts, by model ---- */
+
+static void add_histogram(
+    struct strbuf *out, const char *name, const struct model *m, const struct model_histogram *h)
+{
+    uint64_t below = 0;
+    for (size_t i = 0; i <= MODEL_METRICS_BOUNDS; i++) {
+        below += atomic_load_explicit(&h->buckets[i], memory_order_relaxed);
+        strbuf_format(out, "%s_bucket{", name);
+        add_label(out, "model", m->id);
+        if (i < MODEL_METRICS_BOUNDS)
+            strbuf_format(out, ",le=\"%g\"} %" PRIu64 "\n", model_metrics_bounds[i], below);
+        else
+            strbuf_format(out, ",le=\"+Inf\"} %" PRIu64 "\n", below);
+    }
+    strbuf_format(out, "%s_sum{", name);
+    add_label(out, "model", m->id);
+    strbuf_format(out, "} %.9f\n%s_count{", (double)atomic_load(&h->sum_ns) * 1e-9, name);
+    add_label(out, "model", m->id);
+    strbuf_format(out, "} %" PRIu64 "\n", below);
+}
+
+static void add_figure(struct strbuf *out, const char *name, const struct model *m,
+    const atomic_uint_fast64_t *figure, double unit)
+{
+    strbuf_format(out, "%s{", name);
+    add_label(out, "model", m->id);
+    strbuf_format(out, "} %.15g\n", (double)atomic_load_explicit(figure, memory_order_relaxed) * unit);
+}
+
+static void add_endings(
+    struct strbuf *out, const char *name, const struct model *m, const struct model_metrics *t)
+{
+    static const char *const how[] = {
+        [JOB_STOP] = "stop", [JOB_LENGTH] = "length", [JOB_FAILED] = "failed", [JOB_CANCELLED] = "cancelled"};
+    for (size_t i = JOB_STOP; i <= JOB_CANCELLED; i++) {
+        strbuf_format(out, "%s{", name);
+        add_label(out, "model", m->id);
+        strbuf_format(out, ",finish=\"%s\"} %" PRIu64 "\n", how[i], (uint64_t)atomic_load(&t->jobs_ended[i]));
+    }
+}
+
+#define OF(field) offsetof(struct model_metrics, field)
+
+/* Families with samples for each model that can answer; `unit` is what one of its counts is worth. */
+/* clang-format off */
+static const struct model_family {
+    const char *name, *kind, *help;
+    size_t at; /* offset in struct model_metrics */
+    double unit;
+} model_families[] = {
+    {"berth_prompt_tokens_total", "counter", "Tokens of prompts that were read.", OF(prompt_tokens), 1},
+    {"berth_cached_tokens_total", "counter", "Tokens of prompts that had been read before.", OF(cached_tokens), 1},
+    {"berth_generated_tokens_total", "counter", "Tokens of answers.", OF(generated_tokens), 1},
+    {"berth_jobs_total", "counter", "Prompts that were dealt with, by how it ended.", OF(jobs_ended), 1},
+    {"berth_jobs_refused_total", "counter", "Prompts that found the queue full.", OF(jobs_refused), 1},
+    {"berth_jobs_queued", "gauge", "Prompts that wait.", OF(queued), 1},
+    {"berth_jobs_running", "gauge", "Prompts that are worked on.", OF(running), 1},
+    {"berth_queue_seconds", "histogram", "From a prompt's arrival to the first work on it.", OF(queue_time), 1},
+    {"berth_first_token_seconds", "histogram", "From a prompt's arrival to its answer's first token.", OF(first_token), 1},
+    {"berth_between_tokens_seconds", "histogram", "From one token of an answer to the next.", OF(between_tokens), 1},
+    {"berth_job_seconds", "histogram", "From a prompt's arrival to the end of its answers.", OF(whole), 1},
+    {"berth_kv_bytes", "gauge", "Memory for what a model has read.", OF(kv_bytes), 1},
+    {"berth_preemptions_total", "counter", "Answers that gave their memory back and were read again.", OF(preemptions), 1},
+    {"berth_forward_calls_total", "counter", "Steps of a model.", OF(forward_calls), 1},
+    {"berth_forward_rows_total", "counter", "Tokens in these steps.", OF(forward_rows), 1},
+    {"berth_forward_seconds_total", "counter", "Time in these steps.", OF(forward_ns), 1e-9},
+};
+/* clang-format on */
+
+static void add_of_model(
+    struct strbuf *out, const struct model_family *f, const struct model *m, const struct model_metrics *t)
+{
+    const void *at = (const char *)t + f->at;
+    if (f->at == OF(jobs_ended))
+        add_endings(out, f->name, m, t);
+    else if (strcmp(f->kind, "histogram") == 0)
+        add_histogram(out, f->name, m, at);
+    else
+        add_figure(out, f->name, m, at, f->unit);
+}
+
+static void write_model_families(struct server *s, struct strbuf *out)
+{
+    size_t n;
+    struct model **models = catalog_hold_all(s->catalog, &n);
+    for (size_t i = 0; i < COUNT_OF(model_families); i++) {
+        const struct model_family *f = &model_families[i];
+        strbuf_format(out, "# HELP %s %s\n# TYPE %s %s\n", f->name, f->help, f->name, f->kind);
+        for (size_t k = 0; k < n; k++) {
+            const struct text_model *t = model_text(models[k]);
+            if (t && t->decoder)
+                add_of_model(out, f, models[k], &t->metrics);
+        }
+    }
+    catalog_drop_all(s->catalog, models, n);
+}
+
+static void write_kv_limit(struct server *s, struct strbuf *out, const char *name)
+{
+    strbuf_format(out, "%s %" PRIu64 "\n", name, engine_budget(s->engine)->limit);
+}
+
 static void write_build(struct server *s, struct strbuf *out, const char *name)
 {
     (void)s;
@@ -288,6 +392,8 @@ static const struct family families[] = {
     {"berth_model_mapped_bytes", "gauge", "Bytes of a model's files mapped into memory.", write_mapped_bytes},
     {"berth_model_resident_bytes", "gauge", "Mapped bytes that are in memory, as last measured.",
      write_resident_bytes},
+    {"berth_kv_limit_bytes", "gauge", "The most that all models may take of memory for what they have read.",
+     write_kv_limit},
     {"berth_compute_threads", "gauge", "Compute threads in force.", write_threads},
     {"berth_cpu_limit", "gauge", "Processors that affinity and cgroup quota allow, rounded down.",
      write_cpus},
@@ -309,4 +415,5 @@ void metrics_write(struct server *s, struct strbuf *out)
         strbuf_format(out, "# HELP %s %s\n# TYPE %s %s\n", f->name, f->help, f->name, f->kind);
         f->write(s, out, f->name);
     }
+    write_model_families(s, out);
 }

@@ -28,6 +28,8 @@ struct option {
 #define FIELD(name) offsetof(struct options, name)
 
 static const char *const init_modes[] = {"sync", "async", NULL};
+static const char *const cpus[] = {"auto", "plain", "avx2", "avx512", NULL};
+static const char *const kv_types[] = {"f16", "f32", NULL};
 static const char *const switches[] = {"off", "on", NULL};
 static const char *const log_formats[] = {"auto", "text", "json", NULL};
 static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
@@ -44,17 +46,53 @@ static const struct option table[] = {
     {.flag = "--prefault", .variable = "BERTH_PREFAULT", .value = "on|off", .kind = OPTION_CHOICE,
      .field = FIELD(prefault), .initial = "off", .choices = switches,
      .help = "read every model into memory before the server is ready"},
+    {.flag = "--alias", .variable = "BERTH_ALIAS", .value = "NAME=ID,…", .kind = OPTION_TEXT,
+     .field = FIELD(alias), .initial = "", .help = "more names that clients may use for models"},
+    {.flag = "--chat-template", .variable = "BERTH_CHAT_TEMPLATE", .value = "FILE", .kind = OPTION_TEXT,
+     .field = FIELD(chat_template), .initial = "",
+     .help = "a template that all models use instead of their own"},
     {.flag = "--host", .variable = "BERTH_HOST", .value = "ADDRESS", .kind = OPTION_ADDRESS,
      .field = FIELD(host), .initial = "0.0.0.0",
      .help = "IPv4 or IPv6 address to listen on, or localhost; :: is both families"},
     {.flag = "--port", .variable = "BERTH_PORT", .value = "PORT", .kind = OPTION_COUNT, .field = FIELD(port),
      .initial = "8000", .most = 65535, .help = "port to listen on; 0 takes a free one and prints it"},
+    {.flag = "--api-key-file", .variable = "BERTH_API_KEY_FILE", .value = "FILE", .kind = OPTION_TEXT,
+     .field = FIELD(api_key_file), .initial = "",
+     .help = "keys, one a line, of which clients must show one under /v1"},
     {.flag = "--threads", .variable = "BERTH_THREADS", .value = "N", .kind = OPTION_COUNT,
      .field = FIELD(threads), .initial = "0", .most = 1024,
      .help = "compute threads; 0: as many as affinity and cgroup quota allow"},
     {.flag = "--http-threads", .variable = "BERTH_HTTP_THREADS", .value = "N", .kind = OPTION_COUNT,
      .field = FIELD(http_threads), .initial = "0", .most = 16,
      .help = "threads that speak HTTP; 0: one or two"},
+    {.flag = "--cpu", .variable = "BERTH_CPU", .value = "auto|plain|avx2|avx512", .kind = OPTION_CHOICE,
+     .field = FIELD(cpu), .initial = "auto", .choices = cpus,
+     .help = "instructions to compute with; all give the same answers"},
+    {.flag = "--context", .variable = "BERTH_CONTEXT", .value = "TOKENS", .kind = OPTION_COUNT,
+     .field = FIELD(context), .initial = "0", .most = 16777216,
+     .help = "longest prompt and answer together; 0: what each model was made for, and never more"},
+    {.flag = "--kv-memory", .variable = "BERTH_KV_MEMORY", .value = "BYTES", .kind = OPTION_BYTES,
+     .field = FIELD(kv_memory), .initial = "0", .most = 512 * GIB,
+     .help = "memory for what all models have read; 0: half of what the models leave of the limit"},
+    {.flag = "--kv-type", .variable = "BERTH_KV_TYPE", .value = "f16|f32", .kind = OPTION_CHOICE,
+     .field = FIELD(kv_type), .initial = "f16", .choices = kv_types, .help = "how it is kept"},
+    {.flag = "--slots", .variable = "BERTH_SLOTS", .value = "N", .kind = OPTION_COUNT, .field = FIELD(slots),
+     .initial = "16", .least = 1, .most = 1024,
+     .help = "answers of one model that are worked on together; others wait"},
+    {.flag = "--chunk", .variable = "BERTH_CHUNK", .value = "TOKENS", .kind = OPTION_COUNT,
+     .field = FIELD(chunk), .initial = "256", .least = 1, .most = 65536,
+     .help = "tokens of prompts that are read in one step, between which answers go on"},
+    {.flag = "--queue", .variable = "BERTH_QUEUE", .value = "N", .kind = OPTION_COUNT, .field = FIELD(queue),
+     .initial = "256", .least = 1, .most = 65536, .help = "prompts that may wait; more are answered 429"},
+    {.flag = "--queue-timeout", .variable = "BERTH_QUEUE_TIMEOUT", .value = "SECONDS", .kind = OPTION_SECONDS,
+     .field = FIELD(queue_timeout), .initial = "60", .most = 86400,
+     .help = "that a prompt may wait, else 503; 0: for ever"},
+    {.flag = "--job-timeout", .variable = "BERTH_JOB_TIMEOUT", .value = "SECONDS", .kind = OPTION_SECONDS,
+     .field = FIELD(job_timeout), .initial = "3600", .most = 86400,
+     .help = "for a prompt and its answers, else 504; 0: for ever"},
+    {.flag = "--ping", .variable = "BERTH_PING", .value = "SECONDS", .kind = OPTION_SECONDS,
+     .field = FIELD(ping), .initial = "10", .most = 3600,
+     .help = "of silence, after which a stream says that it lives; 0: never"},
     {.flag = "--log", .variable = "BERTH_LOG", .value = "text|json|auto", .kind = OPTION_CHOICE,
      .field = FIELD(log), .initial = "auto", .choices = log_formats,
      .help = "form of log lines; auto: text on a terminal, else JSON"},
@@ -281,6 +319,11 @@ void options_print(FILE *out)
             fprintf(out, " or %s", o->variable_too);
         fputc('\n', out);
     }
+}
+
+const char *options_cpu(const struct options *o)
+{
+    return cpus[o->cpu];
 }
 
 static bool is_known(const char *entry, size_t size)

@@ -11,21 +11,33 @@ static void add_header(struct MHD_Response *response, const char *name, const ch
         MHD_add_response_header(response, name, value);
 }
 
-static struct MHD_Response *make_response(struct session *s)
+static struct MHD_Response *body_response(struct session *s)
 {
     struct reply *r = &s->reply;
     void *body = (void *)(uintptr_t)r->body;
-    struct MHD_Response *response =
-        r->owned ? MHD_create_response_from_buffer_with_free_callback(r->size, body, free)
-                 : MHD_create_response_from_buffer_static(r->size, body);
+    if (r->events)
+        return stream_response(s);
+    if (!r->owned)
+        return MHD_create_response_from_buffer_static(r->size, body);
+    struct MHD_Response *response = MHD_create_response_from_buffer_with_free_callback(r->size, body, free);
+    r->owned = response == NULL; /* the response has it now */
+    return response;
+}
+
+static struct MHD_Response *make_response(struct session *s)
+{
+    struct reply *r = &s->reply;
+    struct MHD_Response *response = body_response(s);
     if (!response)
         return NULL;
-    r->owned = false; /* the response has it now */
     add_header(response, "content-type", r->content_type);
     add_header(response, "x-request-id", s->id);
     add_header(response, "allow", r->allow);
     add_header(response, "location", r->location);
     add_header(response, "connection", s->closing ? "close" : NULL);
+    add_header(response, "www-authenticate", r->authenticate ? "Bearer" : NULL);
+    add_header(response, "cache-control", r->events ? "no-cache" : NULL);
+    add_header(response, "x-accel-buffering", r->events ? "no" : NULL); /* nginx would collect it */
     if (r->retry_after) {
         char seconds[16];
         snprintf(seconds, sizeof(seconds), "%u", r->retry_after);
@@ -70,7 +82,8 @@ static struct MHD_Response *kept_response(struct session *s)
 static bool is_plain(const struct session *s)
 {
     const struct reply *r = &s->reply;
-    return !r->owned && s->fresh && !s->closing && !r->allow && !r->location && !r->retry_after;
+    return !r->owned && s->fresh && !s->closing && !r->allow && !r->location && !r->retry_after &&
+           !r->authenticate && !r->events;
 }
 
 enum MHD_Result respond(struct session *s, struct MHD_Connection *c)
@@ -78,8 +91,13 @@ enum MHD_Result respond(struct session *s, struct MHD_Connection *c)
     struct server *server = s->http->server;
     if (!connection_enter(s->http->connections, &s->connection, PHASE_WORK))
         return MHD_NO;
-    if (!s->reply.status)
+    if (!s->reply.status && s->route->slow) {
+        enum stream_answer answer = stream_answer(s, c);
+        if (answer != STREAM_THERE)
+            return answer == STREAM_ASLEEP ? MHD_YES : MHD_NO;
+    } else if (!s->reply.status) {
         s->route->run(server, &s->request, &s->reply);
+    }
     s->status = s->reply.status;
     s->sent = s->reply.size;
     s->closing = s->reply.close || atomic_load_explicit(&server->draining, memory_order_relaxed);

@@ -7,6 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
+/* And never more than --max-body. What a body is read into can be twenty times as large. */
+#define BODY_MAX ((size_t)8 << 20)
+
 static const char json[] = "application/json";
 static const char html[] = "text/html; charset=utf-8";
 
@@ -23,8 +26,9 @@ const struct route routes[] = {
                  {503, "Models are loading", json, "Health"}}},
     {.method = "GET", .path = "/livez", .run = api_livez, .probe = true,
      .tag = "health", .summary = "Liveness",
-     .description = "Answers while the server's loop turns; says nothing about models.",
-     .answers = {{200, "Alive", json, "Health"}}},
+     .description = "Answers while the server's loop turns and the engine's does; says nothing about models.",
+     .answers = {{200, "Alive", json, "Health"},
+                 {503, "One step of the engine takes longer than any should", json, "Health"}}},
     {.method = "GET", .path = "/readyz", .run = api_readyz, .probe = true,
      .tag = "health", .summary = "Readiness",
      .description = "Ready once the first load has ended and the required models (else at least one, where "
@@ -34,7 +38,8 @@ const struct route routes[] = {
     {.method = "GET", .path = "/v2/health/live", .run = api_v2_live, .probe = true, .dialect = DIALECT_OIP,
      .tag = "health", .summary = "Liveness, Open Inference Protocol",
      .description = "As /livez.",
-     .answers = {{200, "Alive", json, "ServerLive"}}},
+     .answers = {{200, "Alive", json, "ServerLive"},
+                 {503, "Stuck", json, "ServerLive"}}},
     {.method = "GET", .path = "/v2/health/ready", .run = api_v2_ready, .probe = true, .dialect = DIALECT_OIP,
      .tag = "health", .summary = "Readiness, Open Inference Protocol",
      .description = "As /readyz.",
@@ -49,6 +54,34 @@ const struct route routes[] = {
      .tag = "models", .summary = "One model",
      .description = "The id may contain slashes, as they are or as %2F.",
      .answers = {{200, "The model", json, "Model"},
+                 {404, "No model has this id", json, "OpenAIError"}}},
+    {.method = "POST", .path = "/v1/chat/completions", .run = api_chat, .dialect = DIALECT_OPENAI,
+     .slow = true, .body_max = BODY_MAX,
+     .tag = "answers", .summary = "Goes on with a chat",
+     .description = "As OpenAI's, whole or as a stream of events; docs/openai.md tells of every field.",
+     .answers = {{200, "The answer, or events with its chunks", json, "ChatCompletion"},
+                 {400, "Something in the request cannot be honoured", json, "OpenAIError"},
+                 {404, "No model has this id", json, "OpenAIError"}}},
+    {.method = "POST", .path = "/v1/completions", .run = api_completions, .dialect = DIALECT_OPENAI,
+     .slow = true, .body_max = BODY_MAX,
+     .tag = "answers", .summary = "Goes on with a text",
+     .description = "As OpenAI's, whole or as a stream of events; docs/openai.md tells of every field.",
+     .answers = {{200, "The answers, or events with their chunks", json, "Completion"},
+                 {400, "Something in the request cannot be honoured", json, "OpenAIError"},
+                 {404, "No model has this id", json, "OpenAIError"}}},
+    {.method = "POST", .path = "/v1/tokenize", .run = api_tokenize, .dialect = DIALECT_OPENAI,
+     .slow = true, .body_max = BODY_MAX,
+     .tag = "tokens", .summary = "The token ids of a text or a chat",
+     .description = "Takes text, prompt or messages, add_special, parse_special and with_pieces.",
+     .answers = {{200, "The ids", json, "Tokens"},
+                 {400, "Something in the request cannot be honoured", json, "OpenAIError"},
+                 {404, "No model has this id", json, "OpenAIError"}}},
+    {.method = "POST", .path = "/v1/detokenize", .run = api_detokenize, .dialect = DIALECT_OPENAI,
+     .slow = true, .body_max = BODY_MAX,
+     .tag = "tokens", .summary = "The text of token ids",
+     .description = "Takes tokens, and special: whether special tokens are shown.",
+     .answers = {{200, "The text", json, "Text"},
+                 {400, "Something in the request cannot be honoured", json, "OpenAIError"},
                  {404, "No model has this id", json, "OpenAIError"}}},
     {.method = "GET", .path = "/metrics", .run = api_metrics, .probe = true,
      .tag = "service", .summary = "Metrics for Prometheus",

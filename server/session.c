@@ -7,6 +7,7 @@
  */
 #include "http_private.h"
 
+#include "berth/keys.h"
 #include "berth/log.h"
 #include "berth/strbuf.h"
 
@@ -18,6 +19,7 @@
 #define IN_CHUNKS UINT64_MAX /* a body of a size that only its end tells */
 #define STRAY_BODY_MAX 65536 /* drained where no route takes a body */
 #define BODY_KEPT_MAX 65536 /* a larger buffer does not wait for the connection's next request */
+#define BODIES_MAX ((size_t)128 << 20) /* bytes of all that are being received or read */
 
 /* ---- its first line and headers ---- */
 
@@ -138,6 +140,16 @@ static bool refuse_connection(struct session *s)
     return true;
 }
 
+/* Before the body is read: a stranger's is not kept. */
+static void refuse_key(struct session *s, bool given)
+{
+    reply_error(&s->reply, DIALECT_OPENAI, 401,
+        given ? "The API key is not one of those that this server knows"
+              : "An API key is needed, in a header Authorization: Bearer KEY",
+        NULL, given ? "invalid_api_key" : NULL);
+    s->reply.authenticate = true;
+}
+
 /* The path of a target in absolute form ("http://host/path"), which proxies send and every server must
  * take. */
 static const char *without_origin(const char *path)
@@ -163,7 +175,7 @@ static size_t header_size(struct MHD_Connection *c)
 }
 
 /* Finds the route, or decides on the refusal, from the first line and headers alone. */
-static void decide(struct session *s, size_t headers)
+static void decide(struct session *s, size_t headers, const char *authorization)
 {
     struct request *q = &s->request;
     const struct server *server = s->http->server;
@@ -175,12 +187,15 @@ static void decide(struct session *s, size_t headers)
     s->body_max = row < max ? row : max;
     if (refuse_connection(s))
         return;
+    bool allowed = route_dialect(q->path) != DIALECT_OPENAI || keys_allow(server->keys, authorization);
     if (strlen(q->target) > server->options->max_uri) {
         refuse(s, 414, "URI Too Long");
         s->reply.close = true;
     } else if (headers > server->options->max_header) {
         refuse(s, 431, "Request Header Fields Too Large");
         s->reply.close = true;
+    } else if (!allowed) {
+        refuse_key(s, authorization != NULL);
     } else if (!route_knows_method(q->method)) {
         refuse(s, 501, "Not Implemented");
     } else if (!match.route && match.allow[0]) {
@@ -202,27 +217,51 @@ static uint64_t declared_body(struct MHD_Connection *c)
     return length ? strtoull(length, NULL, 10) : 0;
 }
 
+/* Makes room for a body of `need` bytes, within what all may take together. */
+static bool make_room(struct session *s, size_t need)
+{
+    size_t room = need < 4096 ? 4096 : need + need / 2;
+    if (need <= s->body_room)
+        return true;
+    if (room > s->body_max)
+        room = need > s->body_max ? need : s->body_max;
+    size_t more = room - s->body_room, before = atomic_fetch_add(&s->http->body_bytes, more);
+    uint8_t *body = before + more <= BODIES_MAX ? realloc(s->body, room) : NULL;
+    if (!body) {
+        atomic_fetch_sub(&s->http->body_bytes, more);
+        return false;
+    }
+    s->body = body;
+    s->body_room = room;
+    return true;
+}
+
+void session_drop_body(struct session *s)
+{
+    atomic_fetch_sub(&s->http->body_bytes, s->body_room);
+    free(s->body);
+    s->body = NULL;
+    s->body_room = 0;
+    s->request.body = (struct span){0};
+}
+
 bool session_collect(struct session *s, const char *data, size_t size)
 {
+    s->status = 413;
     if (size > s->body_max - s->body_size)
         return false;
-    if (s->reply.status || !takes_body(s)) {
-        /* Nobody will read it: only its size counts. */
-        s->body_size += size;
-        return true;
-    }
     size_t need = s->body_size + size;
-    if (need > s->body_room) {
-        size_t room = need < 4096 ? 4096 : need + need / 2;
-        uint8_t *body = realloc(s->body, room);
-        if (!body)
-            return false;
-        s->body = body;
-        s->body_room = room;
+    /* What nobody will read only counts. */
+    bool kept = !s->reply.status && takes_body(s);
+    s->status = 503;
+    if (kept && !make_room(s, need))
+        return false;
+    if (kept) {
+        memcpy(s->body + s->body_size, data, size);
+        s->request.body = (struct span){s->body, need};
     }
-    memcpy(s->body + s->body_size, data, size);
     s->body_size = need;
-    s->request.body = (struct span){s->body, need};
+    s->status = 0;
     return true;
 }
 
@@ -237,7 +276,7 @@ enum MHD_Result session_begin(
     q->path = without_origin(path);
     q->host = MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_HOST);
     set_id(s, MHD_lookup_connection_value(c, MHD_HEADER_KIND, "x-request-id"));
-    decide(s, header_size(c));
+    decide(s, header_size(c), MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_AUTHORIZATION));
     const char *expect = MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_EXPECT);
     uint64_t declared = declared_body(c);
     if (!s->reply.status && expect && strcasecmp(expect, "100-continue") != 0)
@@ -278,6 +317,7 @@ void session_end(struct session *s, bool whole)
     struct metrics *m = &s->http->server->metrics;
     if (!s->started)
         return;
+    stream_end(s);
     s->started = false;
     if (!s->begun) {
         /* libmicrohttpd refused it by itself, or the client left before its headers were whole. */
@@ -290,18 +330,16 @@ void session_end(struct session *s, bool whole)
         metrics_request(m, s->route, s->status, seconds);
     log_request(s, seconds, whole);
     reply_release(&s->reply);
-    if (s->body_room > BODY_KEPT_MAX) {
-        free(s->body);
-        s->body = NULL;
-        s->body_room = 0;
-    }
+    if (s->body_room > BODY_KEPT_MAX)
+        session_drop_body(s);
     connection_enter(s->http->connections, &s->connection, PHASE_IDLE);
 }
 
 void session_free(struct session *s)
 {
     respond_forget(s);
+    pthread_mutex_destroy(&s->sleeper.lock);
     free(s->target);
-    free(s->body);
+    session_drop_body(s);
     free(s);
 }

@@ -1,7 +1,8 @@
 /* api.h - the handlers that rows of the route table name.
  *
  * A handler checks its whole request, then fills the reply. It runs on an HTTP thread, so it must not wait
- * for anything but memory.
+ * for anything but memory; on a route that is marked slow it runs on a thread of server/desk.c, may take its
+ * time to compute, and may leave an answer that comes later (stream.h).
  */
 #ifndef BERTH_API_H
 #define BERTH_API_H
@@ -21,6 +22,14 @@ void api_metrics(struct server *s, const struct request *q, struct reply *r);
 /* api_models.c: what is on the volume */
 void api_models(struct server *s, const struct request *q, struct reply *r);
 void api_model(struct server *s, const struct request *q, struct reply *r);
+
+/* api_chat.c, api_completions.c: what a model answers */
+void api_chat(struct server *s, const struct request *q, struct reply *r);
+void api_completions(struct server *s, const struct request *q, struct reply *r);
+
+/* api_tokenize.c: what a model's tokenizer makes of a text, and back */
+void api_tokenize(struct server *s, const struct request *q, struct reply *r);
+void api_detokenize(struct server *s, const struct request *q, struct reply *r);
 
 /* api_docs.c: the routes described */
 void api_openapi(struct server *s, const struct request *q, struct reply *r);

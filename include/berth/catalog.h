@@ -4,13 +4,19 @@
  * a file changed under its map. Requests look models up and hold them while they use them. What probes ask
  * often (has the first load ended, how far is it, how many serve) is kept in atomics and never waits for
  * the keeper.
+ *
+ * To be mapped takes a model a moment; to be made ready for answers (its tokenizer, its template) takes longer,
+ * and nothing waits for it but who wants an answer: the keeper does it after the first load, model after model,
+ * and a request that is faster does it for its own.
  */
 #ifndef BERTH_CATALOG_H
 #define BERTH_CATALOG_H
 
 #include "berth/loader.h"
 #include "berth/options.h"
+#include "berth/text_model.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <time.h>
 
@@ -35,6 +41,10 @@ struct model {
     double load_seconds;
     time_t created;
 
+    pthread_mutex_t making; /* of the text model; of no_text, until it is made */
+    struct text_model *_Atomic text; /* NULL until it is made, or when it cannot be */
+    struct error no_text; /* why it cannot be */
+
     atomic_int state; /* enum model_state */
     atomic_size_t holders; /* requests that use it; it must not be unmapped before they are done */
 };
@@ -54,13 +64,19 @@ struct catalog_progress {
  * warning. */
 struct catalog *catalog_new(const struct options *o, uint64_t memory, struct error *err);
 
+/* Before the start: models are to be made ready for answers, on this engine, which must live longer. Reads the
+ * chat template and the aliases that the options name. False with the reason. Without it models are mapped
+ * and that is all. */
+bool catalog_use_engine(struct catalog *c, struct engine *e, struct error *err);
+
 /* Starts the keeper. Returns at once; the load goes on behind. */
 bool catalog_start(struct catalog *c, struct error *err);
 
 /* Tells the keeper to end, also in the middle of a load, and waits up to `seconds` for it: a disk that hangs
  * must not keep the process from ending. False when it did not end; then the catalog must not be freed. */
 bool catalog_stop(struct catalog *c, double seconds);
-void catalog_free(struct catalog *c); /* after catalog_stop returned true, or when never started */
+void catalog_free(
+    struct catalog *c); /* after engine_stop, and after catalog_stop returned true, or when never started */
 
 /* From atomics: never blocks. */
 struct catalog_progress catalog_progress(const struct catalog *c);
@@ -74,8 +90,18 @@ bool catalog_ready(struct catalog *c, struct error *err);
 struct model **catalog_hold_all(struct catalog *c, size_t *n);
 void catalog_drop_all(struct catalog *c, struct model **models, size_t n);
 
-/* The model with this id, or NULL. A model that is held stays; give it back with catalog_drop. */
+/* The model with this id or alias, or NULL. A model that is held stays; give it back with catalog_drop. */
 struct model *catalog_hold(struct catalog *c, struct span id);
 void catalog_drop(struct catalog *c, struct model *m);
+
+/* The n-th alias (from 0) of the model with this id, not NUL-terminated; empty when there are no more. */
+struct span catalog_alias(const struct catalog *c, const char *id, size_t n);
+
+/* The text model of a model that is mapped, made now if nobody has. May take some hundred milliseconds. NULL with
+ * the reason, fit for a client, when it is no language model. */
+struct text_model *catalog_text(struct catalog *c, struct model *m, struct error *err);
+
+/* The same where it was made already; NULL otherwise. */
+struct text_model *model_text(const struct model *m);
 
 #endif

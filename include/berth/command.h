@@ -8,6 +8,8 @@
 
 int cmd_serve(int argc, char **argv);
 int cmd_inspect(int argc, char **argv);
+int cmd_generate(int argc, char **argv);
+int cmd_bench(int argc, char **argv);
 int cmd_logits(int argc, char **argv);
 int cmd_health(int argc, char **argv);
 int cmd_render(int argc, char **argv);

@@ -21,8 +21,9 @@ unsigned http_port(const struct http *h);
 
 const char *http_library_version(void); /* of libmicrohttpd, as linked */
 
-/* Cuts connections that are late. Call some times a second. */
-void http_tick(struct http *h);
+/* Cuts connections that are late, and gives up what clients that have left asked for. Call some times a second;
+ * more often when it returns true: somebody is waiting for an answer. */
+bool http_tick(struct http *h);
 
 /* Refuses new connections; those that are open go on. */
 void http_stop_listening(struct http *h);

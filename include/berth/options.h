@@ -15,18 +15,32 @@
 
 enum option_log { OPTION_LOG_AUTO, OPTION_LOG_TEXT, OPTION_LOG_JSON };
 
+enum option_cpu { OPTION_CPU_AUTO, OPTION_CPU_PLAIN, OPTION_CPU_AVX2, OPTION_CPU_AVX512 };
+enum option_kv_type { OPTION_KV_F16, OPTION_KV_F32 };
+
 struct options {
     /* the volume */
     const char *models;
     unsigned wait_for_volume; /* 1: a volume that is not there yet is waited for */
     const char *require; /* ids, comma between; empty for none */
     unsigned prefault;
+    const char *alias; /* NAME=ID, comma between; empty for none */
+    const char *chat_template; /* a file; empty: each model's own */
     /* the listener */
     const char *host;
     uint64_t port;
+    const char *api_key_file; /* empty: no keys */
     /* the machine */
     uint64_t threads; /* 0: as many as the limits allow */
     uint64_t http_threads; /* 0: one, two from four processors on */
+    unsigned cpu; /* enum option_cpu */
+    /* answering */
+    uint64_t context; /* tokens; 0: each model's own */
+    unsigned kv_type; /* enum option_kv_type */
+    uint64_t kv_memory; /* bytes; 0: half of what the models leave */
+    uint64_t slots, chunk, queue;
+    double queue_timeout, job_timeout; /* seconds; 0: none */
+    double ping; /* seconds; 0: never */
     /* the log */
     unsigned log; /* enum option_log */
     unsigned log_level; /* enum log_level */
@@ -48,6 +62,9 @@ enum options_result options_read(
 
 /* Prints the options as `berth help` shows them. */
 void options_print(FILE *out);
+
+/* The value of --cpu, as cpu_select wants it. */
+const char *options_cpu(const struct options *o);
 
 /* Says in the log which BERTH_… variables mean nothing, and which were taken for service links. */
 void options_warn(char *const *environment);

@@ -13,6 +13,9 @@
 
 #define REQUEST_ID_MAX 128
 
+struct later;
+struct sleeper;
+
 struct request {
     const char *method;
     const char *path; /* decoded, without query; NUL-terminated */
@@ -21,6 +24,7 @@ struct request {
     struct span rest; /* the path's last part, where the route's path ends in {name} */
     struct span body;
     const char *id;
+    struct sleeper *sleeper; /* on routes that are slow: wakes the connection; see stream.h */
 };
 
 struct reply {
@@ -33,6 +37,10 @@ struct reply {
     char *location; /* malloc'ed */
     unsigned retry_after; /* seconds */
     bool close; /* the connection, after this reply */
+    bool authenticate; /* says which way a key is to be sent */
+    struct later
+        *later; /* with status 0, from a handler of a slow route: the answer is to come; see stream.h */
+    bool events; /* a stream of events, not to be kept back on its way by caches and proxies */
 };
 
 /* A constant text as the body. */

@@ -35,6 +35,7 @@ struct route {
     void (*run)(struct server *s, const struct request *q, struct reply *r);
     size_t body_max; /* bytes; 0: it takes none, and a small one is drained unread */
     enum dialect dialect;
+    bool slow; /* takes noticeable time to understand, or to answer: run beside the HTTP threads */
     bool probe; /* asked by machines all the time: answered at any load, logged at debug level only */
     const char *tag, *summary, *description;
     struct route_answer answers[ROUTE_ANSWERS_MAX]; /* those with a status */

@@ -45,11 +45,15 @@ void sampler_see_prompt(struct sampler *s, const int32_t *ids, size_t n);
 typedef void (*sampler_hook)(void *context, float *logits, size_t vocabulary);
 void sampler_set_hook(struct sampler *s, sampler_hook hook, void *context);
 
-/* Draws the next token and remembers it. `logits` [vocabulary] is changed. */
+#define SAMPLER_NONE (-1)
+
+/* Draws the next token and remembers it. `logits` [vocabulary] is changed. SAMPLER_NONE when there is none to be
+ * drawn: biases or the hook forbid all, the logits are no numbers, or memory is short. */
 int32_t sampler_next(struct sampler *s, float *logits);
 
 /* Log probabilities, of the model's own distribution (before bias, penalties and temperature): the token's own,
- * and the `n_top` most probable ones, best first, lower id first where equal. Does not change the logits. */
+ * and the `n_top` most probable ones, best first, lower id first where equal (SAMPLER_NONE behind the last, where the
+ * vocabulary is smaller). NAN for a token out of range. Does not change the logits. */
 struct sampler_logprob {
     int32_t token;
     float logprob;

@@ -11,13 +11,17 @@
 
 #include <pthread.h>
 
+struct engine;
 struct http;
+struct keys;
 
 struct server {
     const struct options *options;
     struct limits limits;
     unsigned threads; /* compute threads in force */
+    struct engine *engine;
     struct catalog *catalog;
+    struct keys *keys; /* NULL: none are asked for */
     struct metrics metrics;
     double started; /* Unix time, seconds */
     atomic_bool draining; /* not ready any more; set once, at the first signal */

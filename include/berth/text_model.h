@@ -25,9 +25,11 @@ struct text_model {
     struct kv_cache *cache; /* NULL without a decoder */
     size_t context; /* positions a sequence may have: the model's, or less where options say so */
     struct model_metrics metrics;
-    atomic_bool lost; /* its file changed under the map: jobs fail */
+    atomic_bool lost; /* its file changed under the map: jobs fail. See text_model_lose */
+    atomic_bool losing;
     struct error lost_reason; /* before `lost` is set */
-    void *scheduling; /* the scheduler's own */
+    struct engine *engine;
+    void *scheduling; /* the scheduler's own; NULL without a decoder */
 };
 
 struct text_model_options {
@@ -41,6 +43,18 @@ struct text_model_options {
  * GGUF; whatever else is wrong is a reason in a part. */
 struct text_model *text_model_new(
     struct engine *e, struct loaded *l, const struct text_model_options *o, struct error *err);
-void text_model_free(struct text_model *m); /* no job of it may be left */
+
+/* No job of it may be left but such as were released. Waits, for the rest of a step, until the scheduler has let go
+ * of them. NULL is fine. */
+void text_model_free(struct text_model *m);
+
+/* The ids of a prompt that the model's chat template made: special tokens where the template's author wrote them, and
+ * the token that begins a text in front, once, where the file wants one. Needs a tokenizer. False with the reason. */
+bool text_model_chat_ids(const struct text_model *m, const struct template_text *prompt,
+    struct tokenizer_ids *ids, struct error *err);
+
+/* Marks the model as lost; the first reason stays. From any thread: the scheduler calls it when it finds the file
+ * changed, and whoever watches the files may. */
+void text_model_lose(struct text_model *m, const struct error *reason);
 
 #endif

@@ -1,8 +1,8 @@
 /* harness.c - starts servers, reads their logs, speaks raw HTTP to them; see harness.h.
  *
  * The log goes to a file and not through a pipe of ours, so that no server ever waits for a test to read. The
- * client reads answers by their Content-Length alone: berth has no other kind, and a second way to find the
- * end would hide an answer too many.
+ * client reads whole answers by their Content-Length alone: a second way to find the end would hide an answer too
+ * many. Streams of events are read in events.c.
  */
 #include "harness.h"
 
@@ -646,6 +646,17 @@ static bool take_head(struct wire *w, struct answer *a, int64_t deadline)
     if (sscanf(a->head, "HTTP/1.%*1[01] %3d", &a->status) != 1)
         fail_msg("no HTTP answer: %.200s", a->head);
     return true;
+}
+
+bool wire_head(struct wire *w, struct answer *a, int ms)
+{
+    *a = (struct answer){0};
+    return take_head(w, a, now_ms() + ms);
+}
+
+bool wire_more(struct wire *w, int64_t deadline)
+{
+    return receive(w, deadline);
 }
 
 bool wire_answer(struct wire *w, struct answer *a, bool to_head, int ms)

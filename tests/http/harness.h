@@ -132,6 +132,12 @@ bool wire_say(struct wire *w, const char *text);
 /* Takes the next answer. False, with status 0, when the connection ended or `ms` passed before it came. */
 bool wire_answer(struct wire *w, struct answer *a, bool to_head, int ms);
 
+/* Takes the head of the next answer alone. False when none came. */
+bool wire_head(struct wire *w, struct answer *a, int ms);
+
+/* Receives more, waiting until the deadline (of now_ms). False when nothing came. */
+bool wire_more(struct wire *w, int64_t deadline);
+
 /* True when the other side closes within `ms` and sends nothing more before. */
 bool wire_ends(struct wire *w, int ms);
 

@@ -1,0 +1,275 @@
+/* answer.c - one buffer of text that was not told yet, and the tokens that it came from.
+ *
+ * Positions are bytes in that buffer; bytes that the detokenizer holds back lie behind its end. Each stop string is
+ * followed by its own Knuth-Morris-Pratt automaton, whose state is how much of it the text ends in: so a byte costs
+ * the same whatever the strings look like, and the longest state is what has to be held back.
+ */
+#include "answer_private.h"
+
+#include "job_private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define TEXT_MAX ((size_t)1 << 28)
+
+struct stop {
+    struct span text;
+    size_t *
+        border; /* [text.size]: of its first i + 1 bytes, the longest proper beginning that they also end in */
+};
+
+struct answer_stops {
+    size_t n;
+    struct stop at[];
+};
+
+struct untold {
+    int32_t id;
+    float logprob;
+    size_t start, end; /* of its text */
+};
+
+struct answer {
+    const struct job_request *request;
+    const struct answer_stops *stops;
+    uint32_t choice;
+    bool prompt;
+    bool cut; /* a stop string ended it */
+    struct detokenizer detokenizer;
+    struct strbuf text;
+    struct untold *untold; /* [n_untold] */
+    struct sampler_logprob *tops; /* [n_untold][n_top], where the request wants log probabilities */
+    size_t n_untold, room;
+    size_t *states; /* [stops->n] */
+};
+
+/* ---- stop strings ---- */
+
+/* How much of the stop the text ends in, when it ended in `state` bytes of it and `byte` comes. */
+static size_t next_state(const struct stop *s, size_t state, uint8_t byte)
+{
+    if (state == s->text.size)
+        state = s->border[state - 1];
+    while (state > 0 && s->text.at[state] != byte)
+        state = s->border[state - 1];
+    return state + (s->text.at[state] == byte);
+}
+
+static void find_borders(struct stop *s)
+{
+    s->border[0] = 0;
+    for (size_t i = 1; i < s->text.size; i++)
+        s->border[i] = next_state(s, s->border[i - 1], s->text.at[i]);
+}
+
+struct answer_stops *answer_stops_new(const struct span *stops, size_t n)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < n; i++)
+        bytes += stops[i].size;
+    struct answer_stops *s = malloc(sizeof(*s) + n * sizeof(s->at[0]) + bytes * sizeof(size_t));
+    if (!s)
+        return NULL;
+    size_t *border = (size_t *)(s->at + n);
+    s->n = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (stops[i].size == 0)
+            continue;
+        struct stop *stop = &s->at[s->n++];
+        *stop = (struct stop){stops[i], border};
+        find_borders(stop);
+        border += stops[i].size;
+    }
+    return s;
+}
+
+void answer_stops_free(struct answer_stops *s)
+{
+    free(s);
+}
+
+/* The longest stop string that is complete with this byte; 0 when there is none. */
+static size_t follow_stops(struct answer *a, uint8_t byte)
+{
+    size_t longest = 0;
+    for (size_t i = 0; i < a->stops->n; i++) {
+        const struct stop *stop = &a->stops->at[i];
+        a->states[i] = next_state(stop, a->states[i], byte);
+        if (a->states[i] == stop->text.size && stop->text.size > longest)
+            longest = stop->text.size;
+    }
+    return longest;
+}
+
+/* Follows the text from `from` on. Where a stop string is complete the text is cut before it. */
+static void look_for_stops(struct answer *a, size_t from)
+{
+    if (a->prompt)
+        return;
+    for (size_t i = from; i < a->text.size; i++) {
+        size_t size = follow_stops(a, (uint8_t)a->text.text[i]);
+        if (size == 0)
+            continue;
+        a->text.size = i + 1 - size;
+        a->cut = true;
+        return;
+    }
+}
+
+static size_t bytes_in_doubt(const struct answer *a)
+{
+    size_t most = 0;
+    for (size_t i = 0; !a->prompt && i < a->stops->n; i++)
+        if (a->states[i] > most)
+            most = a->states[i];
+    return most;
+}
+
+/* ---- the life of an answer ---- */
+
+struct answer *answer_new(const struct job_request *r, const struct tokenizer *t,
+    const struct answer_stops *stops, uint32_t choice, bool prompt)
+{
+    struct answer *a = calloc(1, sizeof(*a) + stops->n * sizeof(size_t));
+    if (!a)
+        return NULL;
+    a->request = r;
+    a->stops = stops;
+    a->choice = choice;
+    a->prompt = prompt;
+    a->states = (size_t *)(a + 1);
+    /* An answer goes on where the prompt ends: the space that its first token may begin with is meant. */
+    a->detokenizer = (struct detokenizer){.tokenizer = t, .special = r->special_text, .strip = prompt};
+    strbuf_init(&a->text, TEXT_MAX);
+    if (!a->text.failed)
+        return a;
+    answer_free(a);
+    return NULL;
+}
+
+void answer_free(struct answer *a)
+{
+    if (!a)
+        return;
+    strbuf_release(&a->text);
+    free(a->untold);
+    free(a->tops);
+    free(a);
+}
+
+/* ---- tokens in ---- */
+
+static bool ends_answer(const struct answer *a, int32_t id)
+{
+    const struct job_request *r = a->request;
+    if (a->prompt)
+        return false;
+    for (size_t i = 0; i < r->n_stop_tokens; i++)
+        if (r->stop_tokens[i] == id)
+            return true;
+    return !r->ignore_end && a->detokenizer.tokenizer && tokenizer_is_end(a->detokenizer.tokenizer, id);
+}
+
+static bool make_room(struct answer *a)
+{
+    if (a->n_untold < a->room)
+        return true;
+    size_t room = a->room ? a->room * 2 : 8;
+    struct untold *untold = realloc(a->untold, room * sizeof(*untold));
+    if (untold)
+        a->untold = untold;
+    size_t n_top = a->request->n_top;
+    struct sampler_logprob *tops = n_top ? realloc(a->tops, room * n_top * sizeof(*tops)) : NULL;
+    if (tops)
+        a->tops = tops;
+    if (!untold || (n_top && !tops))
+        return false;
+    a->room = room;
+    return true;
+}
+
+enum answer_result answer_add(struct answer *a, int32_t id, float logprob, const struct sampler_logprob *top)
+{
+    if (ends_answer(a, id))
+        return ANSWER_STOPPED;
+    if (!make_room(a))
+        return ANSWER_NO_MEMORY;
+    struct untold *token = &a->untold[a->n_untold];
+    size_t n_top = a->request->n_top, before = a->text.size;
+    *token = (struct untold){.id = id, .logprob = logprob, .start = before + a->detokenizer.n_held};
+    for (size_t i = 0; i < n_top; i++)
+        a->tops[a->n_untold * n_top + i] = top ? top[i] : (struct sampler_logprob){SAMPLER_NONE, 0};
+    a->n_untold++;
+    if (a->request->text)
+        detokenizer_add(&a->detokenizer, id, &a->text);
+    token->end = a->text.size + a->detokenizer.n_held;
+    look_for_stops(a, before);
+    if (a->text.failed)
+        return ANSWER_NO_MEMORY;
+    return a->cut ? ANSWER_STOPPED : ANSWER_GOES_ON;
+}
+
+/* ---- pieces out ---- */
+
+/* How many tokens can be told with the first `size` bytes of the text: those whose text begins in them, and those
+ * without text up to there. */
+static size_t tokens_within(const struct answer *a, size_t size)
+{
+    size_t n = 0;
+    while (n < a->n_untold && (a->untold[n].start < size || a->untold[n].end <= size))
+        n++;
+    return n;
+}
+
+static void fill_token(const struct answer *a, size_t i, struct job_token *out)
+{
+    size_t n_top = a->request->n_top;
+    out->id = a->untold[i].id;
+    out->logprob = a->untold[i].logprob;
+    if (out->top && a->tops[i * n_top].token != SAMPLER_NONE)
+        memcpy(out->top, a->tops + i * n_top, n_top * sizeof(*out->top));
+    else
+        out->top = NULL; /* of the prompt's first token */
+}
+
+/* Forgets what was told. */
+static void drop(struct answer *a, size_t n, size_t size)
+{
+    size_t n_top = a->request->n_top;
+    a->n_untold -= n;
+    if (a->n_untold > 0)
+        memmove(a->untold, a->untold + n, a->n_untold * sizeof(*a->untold));
+    if (a->n_untold > 0 && n_top > 0)
+        memmove(a->tops, a->tops + n * n_top, a->n_untold * n_top * sizeof(*a->tops));
+    for (size_t i = 0; i < a->n_untold; i++) {
+        a->untold[i].start -= size;
+        a->untold[i].end -= size;
+    }
+    a->text.size -= size;
+    memmove(a->text.text, a->text.text + size, a->text.size);
+}
+
+bool answer_take(struct answer *a, enum job_finish finish, struct job_piece **piece)
+{
+    *piece = NULL;
+    if (finish != JOB_RUNNING && !a->cut)
+        detokenizer_end(&a->detokenizer, &a->text);
+    size_t size = a->text.size - (finish == JOB_RUNNING ? bytes_in_doubt(a) : 0);
+    size_t n = tokens_within(a, size);
+    if (a->text.failed)
+        return false;
+    if (n == 0 && size == 0 && (finish == JOB_RUNNING || a->prompt))
+        return true;
+    struct job_piece *p = job_piece_new(a->choice, n, a->request->n_top, size);
+    if (!p)
+        return false;
+    p->prompt = a->prompt;
+    p->finish = a->prompt ? JOB_RUNNING : finish;
+    memcpy(p->text, a->text.text, size);
+    for (size_t i = 0; i < n; i++)
+        fill_token(a, i, &p->tokens[i]);
+    drop(a, n, size);
+    *piece = p;
+    return true;
+}

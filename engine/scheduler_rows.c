@@ -1,0 +1,176 @@
+/* scheduler_rows.c - which rows a step reads, and which logits belong to whom.
+ *
+ * A lane that answers gets its row in every step. What `chunk` allows beside them is for prompts, and how it is shared
+ * is all there is to fairness: see rows_share.
+ */
+#include "scheduler_private.h"
+
+#include <stdlib.h>
+
+#define STEP_SECONDS 1.0 /* that prompts may take in a step, */
+#define STALL_SECONDS 0.25 /* and beside lanes that answer */
+#define ECHO_BYTES ((size_t)16 << 20) /* of logits for the prompt's own tokens, in a step */
+
+size_t lane_left(const struct lane *l)
+{
+    return l->known - sequence_length(l->sequence);
+}
+
+/* Rows that prompts may have in this step. */
+static size_t rows_for_prompts(const struct engine *e, const struct schedule *s, bool beside_answers)
+{
+    size_t rows = e->options.chunk;
+    double seconds = beside_answers ? STALL_SECONDS : STEP_SECONDS;
+    if (s->row_seconds * (double)rows > seconds)
+        rows = (size_t)(seconds / s->row_seconds);
+    size_t least = e->options.chunk < ROWS_LEAST ? e->options.chunk : ROWS_LEAST;
+    return rows > least ? rows : least;
+}
+
+bool lane_has_echo(const struct lane *l)
+{
+    return l->task->echo && l->choice == 0;
+}
+
+/* Gives up to `rows` more rows to a lane that reads. Returns how many it took. */
+static size_t give(struct lane *l, size_t rows)
+{
+    size_t take = lane_left(l) - l->n_rows;
+    if (take > rows)
+        take = rows;
+    if (lane_has_echo(l)) {
+        size_t most = ECHO_BYTES / sizeof(float) / decoder_vocabulary(l->task->request->model->decoder);
+        most = most > 1 ? most : 1;
+        if (l->n_rows + take > most)
+            take = most > l->n_rows ? most - l->n_rows : 0;
+    }
+    l->n_rows += take;
+    return take;
+}
+
+/* Of the lanes that read and have no rows yet the one with the least to read; the older one of equals. */
+static struct lane *shortest_reader(const struct schedule *s)
+{
+    struct lane *found = NULL;
+    for (size_t i = 0; i < s->n_lanes; i++)
+        if (s->lanes[i]->n_rows == 0 && (!found || lane_left(s->lanes[i]) < lane_left(found)))
+            found = s->lanes[i];
+    return found;
+}
+
+/* One row for each lane that answers. Of the rows for prompts the oldest reader has half, so that it gets done; the
+ * rest goes to the shortest prompts first, so that they need not wait for it. */
+void rows_share(const struct engine *e, struct schedule *s)
+{
+    struct lane *oldest = NULL;
+    size_t readers = 0;
+    for (size_t i = s->n_lanes; i-- > 0;) {
+        struct lane *l = s->lanes[i];
+        bool reads = lane_left(l) > 1;
+        l->n_rows = !reads;
+        readers += reads;
+        oldest = reads ? l : oldest;
+    }
+    if (!oldest)
+        return;
+    size_t left = rows_for_prompts(e, s, readers < s->n_lanes);
+    left -= give(oldest, readers > 1 ? (left + 1) / 2 : left);
+    for (struct lane *l; left > 0 && (l = shortest_reader(s));)
+        left -= give(l, left);
+    give(oldest, left);
+}
+
+/* A lane that has all the memory there is, and needs more. */
+static void end_for_lack_of_memory(struct lane *l)
+{
+    struct error why = {0};
+    if (l->n_drawn > 0) {
+        lane_end(l, JOB_LENGTH);
+        return;
+    }
+    error_set(&why, "there is not enough memory for the prompt's keys and values");
+    task_fail(l->task, 503, &why);
+}
+
+/* Takes pages for all rows, oldest lanes first: whoever is set aside for that stands behind. */
+void rows_reserve(struct engine *e, struct schedule *s)
+{
+    for (size_t i = 0; i < s->n_lanes; i++) {
+        bool alone;
+        struct lane *l = s->lanes[i];
+        if (l->n_rows > 0 && !memory_reserve(e, l, sequence_length(l->sequence) + l->n_rows, &alone) && alone)
+            end_for_lack_of_memory(l);
+    }
+}
+
+static enum decoder_output output_at(const struct lane *l, size_t position)
+{
+    const struct job_request *r = l->task->request;
+    bool draws = task_draws(r) && position + 1 == l->known;
+    bool scores = lane_has_echo(l) && position + 1 < r->n_prompt && position + 1 >= l->task->n_echoed;
+    return draws || scores ? DECODER_LOGITS : DECODER_NOTHING;
+}
+
+bool rows_make_room(struct engine *e, size_t n)
+{
+    if (n <= e->rows_room)
+        return true;
+    struct decoder_row *rows = realloc(e->rows, n * sizeof(*rows));
+    if (!rows)
+        return false;
+    e->rows = rows;
+    e->rows_room = n;
+    return true;
+}
+
+size_t rows_count(const struct schedule *s)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < s->n_lanes; i++)
+        n += s->lanes[i]->n_rows;
+    return n;
+}
+
+void rows_fill(struct engine *e, const struct schedule *s)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < s->n_lanes; i++) {
+        const struct lane *l = s->lanes[i];
+        size_t from = sequence_length(l->sequence);
+        for (size_t at = from; at < from + l->n_rows; at++)
+            e->rows[n++] = (struct decoder_row){.sequence = l->sequence,
+                .position = (uint32_t)at,
+                .token = lane_token(l, at),
+                .output = output_at(l, at)};
+    }
+}
+
+/* Points each lane to its part of the logits, which come in the order of rows. */
+void rows_hand_out(const struct schedule *s, float *logits)
+{
+    size_t width = decoder_vocabulary(s->model->decoder);
+    for (size_t i = 0; i < s->n_lanes; i++) {
+        struct lane *l = s->lanes[i];
+        size_t end = sequence_length(l->sequence);
+        l->logits = NULL;
+        l->echo_logits = logits;
+        l->n_echo = 0;
+        for (size_t at = end - l->n_rows; at < end; at++) {
+            if (output_at(l, at) == DECODER_NOTHING)
+                continue;
+            if (at + 1 == l->known && task_draws(l->task->request))
+                l->logits = logits;
+            else
+                l->n_echo++;
+            logits += width;
+        }
+    }
+}
+
+struct lane *lane_in_batch(const struct schedule *s)
+{
+    for (size_t i = 0; i < s->n_lanes; i++)
+        if (s->lanes[i]->n_rows > 0)
+            return s->lanes[i];
+    return NULL;
+}

@@ -1,0 +1,313 @@
+/* stream.c - connections that sleep until their answer comes, and answers that come in pieces.
+ *
+ * libmicrohttpd lets a connection be suspended from within its callbacks and resumed from any thread. Three of
+ * its habits shape this file. Resuming one that is not suspended confuses it, so both happen under the
+ * sleeper's lock, and a wake that comes before the sleep is remembered. It does not notice that a suspended
+ * client leaves, so streams_tick looks at the sockets, here and nowhere else. And it must not be stopped with
+ * a connection suspended, so streams_close wakes all and lets none sleep again.
+ *
+ * A client that shuts down its sending side counts as one that has left, as with most servers: the two cannot
+ * be told apart.
+ */
+#include "http_private.h"
+
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define BLOCK_BYTES 4096
+#define OUT_MAX ((size_t)256 << 20)
+#define LOOKED_AT_ONCE 128
+#define STATUS_LEFT 499 /* for log and metrics alone: the client closed the connection */
+
+static const char ping[] = ": ping\n\n";
+
+static uint64_t now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+/* Caller holds the sleeper's lock. */
+static void wake_locked(struct sleeper *z)
+{
+    z->woken = true;
+    if (!z->suspended)
+        return;
+    z->suspended = false;
+    MHD_resume_connection(z->connection);
+}
+
+void sleeper_wake(struct sleeper *z)
+{
+    pthread_mutex_lock(&z->lock);
+    wake_locked(z);
+    pthread_mutex_unlock(&z->lock);
+}
+
+/* With one hold of the lock: once it is let go the request may end, and the sleeper with it. */
+void sleeper_answer(struct sleeper *z, struct later *later)
+{
+    pthread_mutex_lock(&z->lock);
+    z->later = later;
+    z->answered = true;
+    wake_locked(z);
+    pthread_mutex_unlock(&z->lock);
+}
+
+/* Only from a callback of libmicrohttpd. False when it was woken since the last call: look again. */
+static bool sleep_now(struct sleeper *z)
+{
+    pthread_mutex_lock(&z->lock);
+    bool sleeps = !z->woken && !(z->left && z->answered);
+    z->woken = false;
+    if (sleeps) {
+        z->suspended = true;
+        MHD_suspend_connection(z->connection);
+    }
+    pthread_mutex_unlock(&z->lock);
+    return sleeps;
+}
+
+/* ---- before the answer ---- */
+
+static bool join(struct streams *all, struct session *s, struct MHD_Connection *c)
+{
+    struct sleeper *z = &s->sleeper;
+    z->socket = s->connection.socket;
+    z->suspended = z->woken = z->answered = z->left = z->quiet = z->ended = false;
+    z->later = NULL;
+    z->connection = c;
+    z->taken = 0;
+    z->heard_ms = now_ms();
+    pthread_mutex_lock(&all->lock);
+    bool open = !all->closing;
+    if (open) {
+        z->previous = NULL;
+        z->next = all->first;
+        if (z->next)
+            z->next->previous = z;
+        all->first = z;
+    }
+    pthread_mutex_unlock(&all->lock);
+    z->begun = open;
+    return open;
+}
+
+static void leave(struct streams *all, struct sleeper *z)
+{
+    pthread_mutex_lock(&all->lock);
+    if (z->next)
+        z->next->previous = z->previous;
+    if (z->previous)
+        z->previous->next = z->next;
+    else
+        all->first = z->next;
+    pthread_mutex_unlock(&all->lock);
+    z->begun = false;
+}
+
+/* What a look from the HTTP thread needs to know, at one moment. */
+struct seen {
+    bool answered, left, quiet;
+};
+
+static struct seen see(struct sleeper *z)
+{
+    pthread_mutex_lock(&z->lock);
+    struct seen seen = {z->answered, z->left, z->quiet};
+    pthread_mutex_unlock(&z->lock);
+    return seen;
+}
+
+/* The client is about to hear something. */
+static void heard(struct sleeper *z)
+{
+    pthread_mutex_lock(&z->lock);
+    z->quiet = false;
+    z->heard_ms = now_ms();
+    pthread_mutex_unlock(&z->lock);
+}
+
+enum stream_answer stream_answer(struct session *s, struct MHD_Connection *c)
+{
+    struct sleeper *z = &s->sleeper;
+    if (!z->begun) {
+        s->request.sleeper = z;
+        if (!join(&s->http->streams, s, c))
+            return STREAM_GONE;
+        if (!desk_put(s->http->desk, s)) {
+            leave(&s->http->streams, z);
+            return STREAM_GONE;
+        }
+    }
+    do {
+        struct seen seen = see(z);
+        if (!seen.answered)
+            continue;
+        session_drop_body(s); /* it may be large, and the answer may take long */
+        if (seen.left) {
+            s->status = STATUS_LEFT;
+            return STREAM_GONE;
+        }
+        if (s->reply.status || z->later->kind->look(z->later, seen.quiet, &s->reply) != LATER_NOT_YET)
+            return STREAM_THERE;
+    } while (!sleep_now(z));
+    return STREAM_ASLEEP;
+}
+
+/* ---- a stream ---- */
+
+enum filled { FILLED, EMPTY, ENDED, BROKEN };
+
+/* Gets the next bytes into z->out, which are to be taken within the deadline for writing. EMPTY: the
+ * connection was put to sleep. */
+static enum filled fill(struct session *s)
+{
+    struct sleeper *z = &s->sleeper;
+    z->out.size = z->taken = 0;
+    do {
+        struct seen seen = see(z);
+        if (seen.left)
+            return BROKEN;
+        if (z->ended)
+            return ENDED;
+        z->ended = !z->later->kind->more(z->later, &z->out);
+        if (z->out.size == 0 && seen.quiet && !z->ended)
+            strbuf_text(&z->out, ping);
+        if (z->out.failed)
+            return BROKEN;
+        enum phase phase = z->out.size > 0 ? PHASE_WRITE : PHASE_WORK;
+        if (!connection_enter(s->http->connections, &s->connection, phase))
+            return BROKEN;
+        if (z->out.size > 0) {
+            heard(z);
+            return FILLED;
+        }
+    } while (z->ended || !sleep_now(z));
+    return EMPTY;
+}
+
+static ssize_t read_stream(void *context, uint64_t position, char *to, size_t room)
+{
+    struct session *s = context;
+    struct sleeper *z = &s->sleeper;
+    (void)position;
+    if (z->taken == z->out.size) {
+        switch (fill(s)) {
+        case FILLED:
+            break;
+        case EMPTY:
+            return 0;
+        case ENDED:
+            return MHD_CONTENT_READER_END_OF_STREAM;
+        case BROKEN:
+            s->status = STATUS_LEFT;
+            return MHD_CONTENT_READER_END_WITH_ERROR;
+        }
+    }
+    size_t size = z->out.size - z->taken;
+    if (size > room)
+        size = room;
+    memcpy(to, z->out.text + z->taken, size);
+    z->taken += size;
+    s->sent += size;
+    return (ssize_t)size;
+}
+
+struct MHD_Response *stream_response(struct session *s)
+{
+    struct sleeper *z = &s->sleeper;
+    strbuf_release(&z->out);
+    strbuf_init(&z->out, OUT_MAX);
+    return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_BYTES, read_stream, s, NULL);
+}
+
+/* A handler that has not returned cannot be here: its connection sleeps, and nobody but the desk wakes it for
+ * good. */
+void stream_end(struct session *s)
+{
+    struct sleeper *z = &s->sleeper;
+    if (!z->begun)
+        return;
+    leave(&s->http->streams, z);
+    if (z->later)
+        z->later->kind->release(z->later);
+    z->later = NULL;
+    strbuf_release(&z->out);
+}
+
+/* ---- all of them ---- */
+
+void streams_open(struct streams *all, double seconds)
+{
+    pthread_mutex_init(&all->lock, NULL);
+    all->ping = seconds;
+}
+
+/* Caller holds the list's lock, so the sleeper's answer is not released meanwhile. One that is at the desk
+ * is woken by the desk. */
+static void give_up(struct sleeper *z)
+{
+    pthread_mutex_lock(&z->lock);
+    z->left = true;
+    struct later *later = z->later;
+    wake_locked(z);
+    pthread_mutex_unlock(&z->lock);
+    if (later)
+        later->kind->cancel(later);
+}
+
+static void give_up_those_who_left(struct sleeper *const *batch, struct pollfd *polls, nfds_t n)
+{
+    if (n == 0 || poll(polls, n, 0) <= 0)
+        return;
+    for (nfds_t i = 0; i < n; i++)
+        if (polls[i].revents & (POLLRDHUP | POLLHUP | POLLERR))
+            give_up(batch[i]);
+}
+
+static void look_for_quiet(const struct streams *all, struct sleeper *z, uint64_t now)
+{
+    if (all->ping <= 0)
+        return;
+    pthread_mutex_lock(&z->lock);
+    if (!z->quiet && (double)(now - z->heard_ms) >= all->ping * 1000) {
+        z->quiet = true;
+        wake_locked(z);
+    }
+    pthread_mutex_unlock(&z->lock);
+}
+
+bool streams_tick(struct streams *all)
+{
+    struct sleeper *batch[LOOKED_AT_ONCE];
+    struct pollfd polls[LOOKED_AT_ONCE];
+    nfds_t n = 0;
+    uint64_t now = now_ms();
+    pthread_mutex_lock(&all->lock);
+    bool any = all->first != NULL;
+    for (struct sleeper *z = all->first; z; z = z->next) {
+        look_for_quiet(all, z, now);
+        batch[n] = z;
+        polls[n++] = (struct pollfd){.fd = z->socket, .events = POLLRDHUP};
+        if (n == LOOKED_AT_ONCE) {
+            give_up_those_who_left(batch, polls, n);
+            n = 0;
+        }
+    }
+    give_up_those_who_left(batch, polls, n);
+    pthread_mutex_unlock(&all->lock);
+    return any;
+}
+
+void streams_close(struct streams *all)
+{
+    pthread_mutex_lock(&all->lock);
+    all->closing = true;
+    for (struct sleeper *z = all->first; z; z = z->next)
+        give_up(z);
+    pthread_mutex_unlock(&all->lock);
+}

@@ -1,0 +1,54 @@
+/* events.h - requests with a body, and answers that come as a stream of events.
+ *
+ * What a stream consists of on the wire is checked on the way: chunks with their sizes, in HTTP/1.1, and the
+ * last one; one event after the other, each a line that begins with "data: " or ":", and an empty one.
+ */
+#ifndef BERTH_TESTS_EVENTS_H
+#define BERTH_TESTS_EVENTS_H
+
+#include "harness.h"
+
+/* POSTs JSON on a connection of its own and returns the whole answer. `headers` are whole lines, or NULL. */
+struct answer server_post(const struct server *s, const char *target, const char *headers, const char *body);
+
+/* The same as JSON; fails the test when the status is not `status`. The caller drops it. */
+json_t *server_post_json(const struct server *s, const char *target, int status, const char *body);
+
+/* A stream that is being read. */
+struct events {
+    struct wire wire;
+    struct answer head; /* without a body */
+    bool chunked;
+    char *text; /* taken out of the chunks and not yet taken as an event */
+    size_t size;
+    bool ended; /* the last chunk, or without chunks the connection's end */
+    bool broken; /* the connection ended within */
+};
+
+/* Sends the request, and waits for the head of the answer. */
+void events_open(struct events *e, const struct server *s, const char *target, const char *body);
+
+/* Sends the request's bytes alone. */
+void events_ask(struct events *e, const struct server *s, const char *target, const char *body);
+
+/* The next event without its empty line ("data: {…}", ": ping"), or NULL at the end. The caller frees it. */
+char *events_next(struct events *e);
+
+/* The JSON of the next event that is no comment; NULL after "data: [DONE]", which must be the last one. The caller
+ * drops it. */
+json_t *events_json(struct events *e);
+
+void events_close(struct events *e);
+
+/* A member by its path, "choices.0.delta.content"; fails the test when there is none. */
+const json_t *json_at(const json_t *value, const char *path);
+const char *text_at(const json_t *value, const char *path);
+long long number_at(const json_t *value, const char *path);
+
+/* A sample of /metrics, by all that is before its value; -1 when there is none such. */
+double metric(const struct server *s, const char *sample);
+
+/* Waits until the sample has this value. */
+void metric_wait(const struct server *s, const char *sample, double value);
+
+#endif
