@@ -30,11 +30,12 @@ static uint64_t now_ms(void)
     return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-/* Caller holds the sleeper's lock. */
+/* Caller holds the sleeper's lock. A connection that is resumed may be closed by libmicrohttpd without a word to
+ * us, so one whose session is at the desk stays asleep. */
 static void wake_locked(struct sleeper *z)
 {
     z->woken = true;
-    if (!z->suspended)
+    if (!z->suspended || !z->answered)
         return;
     z->suspended = false;
     MHD_resume_connection(z->connection);
@@ -47,7 +48,7 @@ void sleeper_wake(struct sleeper *z)
     pthread_mutex_unlock(&z->lock);
 }
 
-/* With one hold of the lock: once it is let go the request may end, and the sleeper with it. */
+/* Once the lock is let go the request may end, and the sleeper with it. */
 void sleeper_answer(struct sleeper *z, struct later *later)
 {
     pthread_mutex_lock(&z->lock);
@@ -225,14 +226,15 @@ struct MHD_Response *stream_response(struct session *s)
     return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_BYTES, read_stream, s, NULL);
 }
 
-/* A handler that has not returned cannot be here: its connection sleeps, and nobody but the desk wakes it for
- * good. */
+/* A session at the desk cannot be here: its connection sleeps. Who woke it may still hold the lock. */
 void stream_end(struct session *s)
 {
     struct sleeper *z = &s->sleeper;
     if (!z->begun)
         return;
     leave(&s->http->streams, z);
+    pthread_mutex_lock(&z->lock);
+    pthread_mutex_unlock(&z->lock);
     if (z->later)
         z->later->kind->release(z->later);
     z->later = NULL;
