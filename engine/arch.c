@@ -1,9 +1,9 @@
 /* arch.c - the architectures: one row each, which says how its keys become a shape.
  *
- * A row holds what never varies within a family and a function for what a key or a size decides; everything else
- * (sizes, epsilon, rotation and its stretching) is read in one way for all. Nothing outside this file asks for an
- * architecture by name. Every number is bounded here, before anything is allocated or multiplied with it; whether
- * the tensors agree is decoder_bind.c's question.
+ * A row holds what never varies within a family and a function for what a key or a size decides; everything
+ * else (sizes, epsilon, rotation and its stretching) is read in one way for all. Nothing outside this file
+ * asks for an architecture by name. Every number is bounded here, before anything is allocated or multiplied
+ * with it; whether the tensors agree is decoder_bind.c's question.
  */
 #include "decoder_private.h"
 
@@ -14,7 +14,6 @@
 #include <string.h>
 
 #define KEY_ROOM 96
-#define WHOLE_TURN 6.283185307179586
 
 /* The keys of a file, with the architecture's name that they begin with. */
 struct keys {
@@ -183,8 +182,8 @@ static bool read_sizes(struct decoder *d, const struct keys *k)
 
 /* ---- rotation ---- */
 
-/* YaRN (arXiv 2309.00071) stretches slow pairs, leaves fast ones and raises the magnitude by 0.1 ln(factor) + 1.
- * Files may name another attn_factor, which comes on top. */
+/* YaRN (arXiv 2309.00071) stretches slow pairs, leaves fast ones and raises the magnitude by 0.1 ln(factor) +
+ * 1. Files may name another attn_factor, which comes on top. */
 static bool read_yarn(struct rope_shape *r, const struct keys *k)
 {
     if (!read_real(k, "rope.scaling.yarn_ext_factor", -1, &r->yarn) ||
@@ -252,7 +251,8 @@ static void set_window(struct decoder *d, uint32_t layer, uint32_t window)
     d->layers[layer].rope = window != 0;
 }
 
-/* Layers with a window: as the pattern says, an array of 0 and 1; or but for each `period`-th, counted from 1. */
+/* Layers with a window: as the pattern says, an array of 0 and 1; or but for each `period`-th, counted from
+ * 1. */
 static bool set_windows(struct decoder *d, const struct keys *k, uint32_t window, uint32_t period)
 {
     char name[KEY_ROOM];
@@ -359,16 +359,18 @@ static const struct arch archs[] = {
     {.name = "llama", .shape = {.gate = VECTOR_SILU}}, /* Llama, Mistral, SmolLM, TinyLlama and many more */
     {.name = "qwen2", .shape = {.gate = VECTOR_SILU, .rope_halves = true}},
     {.name = "qwen3", .shape = {.gate = VECTOR_SILU, .rope_halves = true, .qk_norm = QK_HEAD}},
-    {.name = "gemma2", .shape = {.gate = VECTOR_GELU, .rope_halves = true, .post_norms = true}, .read = read_gemma2},
-    {.name = "gemma3", .shape = {.gate = VECTOR_GELU, .rope_halves = true, .post_norms = true, .qk_norm = QK_HEAD},
-     .read = read_gemma3},
-    {.name = "phi3", .shape = {.gate = VECTOR_SILU, .rope_halves = true, .fused_gate = true, .rope_long_factors = true},
-     .read = read_phi3},
+    {.name = "gemma2", .shape = {.gate = VECTOR_GELU, .rope_halves = true, .post_norms = true},
+     .read = read_gemma2},
+    {.name = "gemma3", .shape = {.gate = VECTOR_GELU, .rope_halves = true, .post_norms = true,
+     .qk_norm = QK_HEAD}, .read = read_gemma3},
+    {.name = "phi3", .shape = {.gate = VECTOR_SILU, .rope_halves = true, .rope_long_factors = true,
+     .fused_gate = true}, .read = read_phi3},
     {.name = "granite", .shape = {.gate = VECTOR_SILU}, .read = read_granite},
-    {.name = "olmo2", .shape = {.gate = VECTOR_SILU, .rope_halves = true, .no_pre_norms = true, .post_norms = true,
-     .qk_norm = QK_ROW}, .read = read_olmo2},
+    {.name = "olmo2", .shape = {.gate = VECTOR_SILU, .rope_halves = true, .no_pre_norms = true,
+     .post_norms = true, .qk_norm = QK_ROW}, .read = read_olmo2},
     {.name = "smollm3", .shape = {.gate = VECTOR_SILU, .rope_skip = 4}},
-    {.name = "starcoder2", .shape = {.gate = VECTOR_GELU, .rope_halves = true, .layer_norm = true, .ungated = true}},
+    {.name = "starcoder2", .shape = {.gate = VECTOR_GELU, .rope_halves = true, .layer_norm = true,
+     .ungated = true}},
     {.name = "stablelm", .shape = {.gate = VECTOR_SILU, .rope_halves = true, .layer_norm = true,
      .qk_norm = QK_EACH_HEAD, .ffn_norm_optional = true}},
     {.name = "internlm2", .shape = {.gate = VECTOR_SILU}},

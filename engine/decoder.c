@@ -1,7 +1,7 @@
 /* decoder.c - a decoder's making and end, and the numbers that others ask of it.
  *
- * Reading and binding take milliseconds and touch keys, tables and small vectors alone: the weights stay on disk
- * until a forward call wants them.
+ * Reading and binding take milliseconds and touch keys, tables and small vectors alone: the weights stay on
+ * disk until a forward call wants them.
  */
 #include "decoder_private.h"
 

@@ -1,13 +1,14 @@
 /* decoder_attention.c - the middle of a layer: from queries, keys and values to what attention makes of them.
  *
- * The keys and values of a batch are stored before any of its queries is answered, and read back as the cache holds
- * them, so that it makes no difference which of them came in this batch and which in one before. The work is divided
- * by key-value head and tile (some rows of one sequence); one query head has too little to do, and the heads of a
- * group share the reading of keys. Three ways, which give the same bits:
- *  - together: where no sequence has more than a tile of rows, whoever stores a head's keys answers its queries.
+ * The keys and values of a batch are stored before any of its queries is answered, and read back as the cache
+ * holds them, so that it makes no difference which of them came in this batch and which in one before. The
+ * work is divided by key-value head and tile (some rows of one sequence); one query head has too little to
+ * do, and the heads of a group share the reading of keys. Three ways, which give the same bits:
+ *  - together: where no sequence has more than a tile of rows, whoever stores a head's keys answers its
+ *    queries.
  *  - in turn: all keys are stored, then all queries answered, the longest ranges first.
- *  - split: where there are fewer tiles and heads than members could work on, and ranges are long, their spans are
- *    divided, too, and merged afterwards.
+ *  - split: where there are fewer tiles and heads than members could work on, and ranges are long, their
+ *    spans are divided, too, and merged afterwards.
  */
 #include "forward_private.h"
 
@@ -79,7 +80,8 @@ static void norm_rows(struct member *m, const struct layer *l)
 
 /* ---- answers ---- */
 
-/* The queries of a tile for one key-value head: row by row, since neighbours see nearly the same. Returns how many. */
+/* The queries of a tile for one key-value head: row by row, since neighbours see nearly the same. Returns how
+ * many. */
 static size_t list_queries(const struct forward *f, const struct layer *l, const struct tile *t, size_t head,
     struct attention_query *out)
 {
@@ -136,8 +138,8 @@ static void store_all(struct member *m, size_t layer)
     forward_meet(m);
 }
 
-/* Parts lie by row, key-value head, span and query of the group, so that whoever works on one span of a row's head
- * writes one stretch. */
+/* Parts lie by row, key-value head, span and query of the group, so that whoever works on one span of a row's
+ * head writes one stretch. */
 static float *parts_of(const struct forward *f, const struct attention *a, const struct layer *l, size_t row,
     size_t head, size_t span)
 {

@@ -1,11 +1,11 @@
 /* decoder_bind.c - finds the tensors that a shape asks for, and checks them against it.
  *
  * Every tensor has the one shape that the keys imply, or the model is refused by its name: nothing is run on
- * numbers that contradict each other. The other way round, a tensor that nothing here asked for is refused, too: a
- * model that has one is another model than its architecture says, and would answer nonsense.
+ * numbers that contradict each other. The other way round, a tensor that nothing here asked for is refused,
+ * too: a model that has one is another model than its architecture says, and would answer nonsense.
  *
- * Matrices are views on the file. So are the small vectors (norms, biases) where they are float32 and aligned; the
- * others are copied.
+ * Matrices are views on the file. So are the small vectors (norms, biases) where they are float32 and
+ * aligned; the others are copied.
  */
 #include "decoder_private.h"
 
@@ -159,8 +159,8 @@ static bool bind_matrix(
     return true;
 }
 
-/* What comes with a weight: a bias, a factor of all its products, and the factor for activations of types that
- * need one, which ours do not. */
+/* What comes with a weight: a bias, a factor of all its products, and the factor for activations of types
+ * that need one, which ours do not. */
 static bool bind_companions(struct binder *b, const char *stem, struct linear *l)
 {
     const float *ignored;

@@ -1,12 +1,12 @@
 /* decoder_forward.c - the forward pass: from rows of tokens to logits.
  *
- * It reads like the diagram of a transformer's decoder; a family's choices are fields of the shape. Every product by
- * a weight goes through linear_rows. In a layer the members of the pool meet five times at least: after the products
- * of queries, keys and values, after attention, after its output, after the gate and after the sum that goes back
- * into the stream.
+ * It reads like the diagram of a transformer's decoder; a family's choices are fields of the shape. Every
+ * product by a weight goes through linear_rows. In a layer the members of the pool meet five times at least:
+ * after the products of queries, keys and values, after attention, after its output, after the gate and after
+ * the sum that goes back into the stream.
  *
- * Nothing that a row becomes depends on which member does it, nor on the rows beside it: kernels promise it, and no
- * sum here runs over rows or members.
+ * Nothing that a row becomes depends on which member does it, nor on the rows beside it: kernels promise it,
+ * and no sum here runs over rows or members.
  */
 #include "forward_private.h"
 
@@ -15,6 +15,7 @@
 #include <string.h>
 
 #define PIECES 8 /* that each member should find in a step, so that a slow one gets fewer */
+#define MANY_TOKENS 64
 
 /* ---- how members share a step ---- */
 
@@ -71,7 +72,7 @@ static void linear_rows(const struct linear *l, const struct matmul_input *in, s
 }
 
 /* Makes `columns` numbers a row of x the input of the next products, packed where one of them wants that. The
- * member's rows of x are there; a row is packed on its own. */
+ * member's rows of x are there, and a unit of packing is a row. */
 static void set_input(struct member *m, const float *x, size_t columns, bool packs)
 {
     m->in = (struct matmul_input){
@@ -87,11 +88,13 @@ static bool packs(const struct linear *l)
     return matmul_takes_packed(&l->weight);
 }
 
-/* Rows of weights that a member takes at a time. */
+/* Rows of weights that a member takes at a time: with many tokens a few rows are much work already, and the
+ * smaller the last pieces are, the shorter the others wait for them. */
 static size_t piece_rows(const struct member *m, size_t rows)
 {
+    size_t least = m->n < MANY_TOKENS ? MATMUL_TILE : MATMUL_TILE / 2;
     size_t piece = rows / (PIECES * m->n_members);
-    return piece < MATMUL_TILE ? MATMUL_TILE : piece / MATMUL_TILE * MATMUL_TILE;
+    return piece < least ? least : piece / least * least;
 }
 
 static size_t pieces_of(size_t rows, size_t piece)
@@ -204,8 +207,9 @@ static void turn(struct member *m)
 
 /* ---- a layer ---- */
 
-/* Of the rows, leaves those whose results are wanted: the last layer's keys are stored, and nothing else of the other
- * rows is read again. Rows go into memory that is free at this point; a member's own stream is left whole. */
+/* Of the rows, leaves those whose results are wanted: the last layer's keys are stored, and nothing else of
+ * the other rows is read again. Rows go into memory that is free at this point; a member's own stream is left
+ * whole. */
 static void keep_wanted(struct member *m)
 {
     struct forward *f = m->f;
@@ -221,6 +225,7 @@ static void keep_wanted(struct member *m)
     m->normed = x;
     m->att = f->gate;
     m->n = f->n_out;
+    m->kept_wanted = true;
     forward_meet(m);
 }
 
@@ -259,14 +264,14 @@ static void run_layer(struct member *m, size_t i)
     struct forward *f = m->f;
     const struct decoder_shape *s = &f->d->shape;
     const struct layer *l = &f->d->layers[i];
-    bool side_by_side = s->ffn_norm_optional && !l->ffn_norm.weight;
+    bool side_by_side = s->ffn_norm_optional && !l->ffn_norm.weight, last = i + 1 == s->n_layers;
 
     input_from_stream(m, l->attn_norm, packs(&l->q) || packs(&l->k) || packs(&l->v));
     multiply(m, (struct product[]){{&l->q, f->q}, {&l->k, f->k}, {&l->v, f->v}}, 3);
     forward_attention(m, i);
-    if (i + 1 == s->n_layers && f->n_out == 0)
+    if (last && f->n_out == 0)
         return; /* the keys are stored: that was all */
-    if (i + 1 == s->n_layers && !f->alone && !side_by_side)
+    if (last && !f->alone && !side_by_side)
         keep_wanted(m);
     set_input(m, m->att, (size_t)l->heads * s->v_size, packs(&l->out));
     multiply(m, (struct product[]){{&l->out, f->sum}}, 1);
@@ -291,12 +296,11 @@ static void norm_wanted(struct member *m)
 {
     struct forward *f = m->f;
     const struct decoder_shape *s = &f->d->shape;
-    bool left = m->n == f->n_out && !f->alone; /* the others have been left behind already */
     settle(m);
     m->n = f->n_out;
     struct part rows = stream_rows(m);
     for (size_t i = rows.first; i < rows.end; i++)
-        forward_norm(s, m->normed + i * s->width, m->x + (left ? i : f->wanted[i]) * s->width,
+        forward_norm(s, m->normed + i * s->width, m->x + (m->kept_wanted ? i : f->wanted[i]) * s->width,
             f->d->output_norm, s->width);
 }
 

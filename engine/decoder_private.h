@@ -1,7 +1,7 @@
 /* decoder_private.h - a decoder taken apart: the shape, the weights, and what the files that fill them share.
  *
- * arch.c reads keys into the shape by the architecture's row, decoder_bind.c finds the tensors that the shape asks
- * for, decoder_rope.c works out the turns; from then on nothing changes and decoder_forward.c runs it.
+ * arch.c reads keys into the shape by the architecture's row, decoder_bind.c finds the tensors that the shape
+ * asks for, decoder_rope.c works out the turns; from then on nothing changes and decoder_forward.c runs it.
  */
 #ifndef DECODER_PRIVATE_H
 #define DECODER_PRIVATE_H

@@ -1,10 +1,10 @@
 /* decoder_rope.c - how far the pairs of a head turn at a position.
  *
- * Rotary embedding (arXiv 2104.09864): pair i of n turns by position * base^(-i / n) radians. Files stretch that in
- * three ways, which may come together: a factor for each pair (Llama 3.1, longrope), one for all positions
- * (linear), or YaRN (arXiv 2309.00071), which blends from the unstretched rate of fast pairs to the stretched one of
- * slow ones. All of it is worked out in double once, at load; the context chooses between two sets of factors there,
- * so that no answer depends on how long its own sequence grows.
+ * Rotary embedding (arXiv 2104.09864): pair i of n turns by position * base^(-i / n) radians. Files stretch
+ * that in three ways, which may come together: a factor for each pair (Llama 3.1, longrope), one for all
+ * positions (linear), or YaRN (arXiv 2309.00071), which blends from the unstretched rate of fast pairs to the
+ * stretched one of slow ones. All of it is worked out in double once, at load; the context chooses between
+ * two sets of factors there, so that no answer depends on how long its own sequence grows.
  */
 #include "decoder_private.h"
 

@@ -1,7 +1,7 @@
 /* decoder_workspace.c - looks a batch over, and lays out the memory that its forward call works in.
  *
- * One block holds everything. It is laid out twice by the same function, first to see how much it takes; it only
- * grows, and what it holds never outlives the call but for the results.
+ * One block holds everything. It is laid out twice by the same function, first to see how much it takes; it
+ * only grows, and what it holds never outlives the call but for the results.
  */
 #include "forward_private.h"
 
@@ -126,7 +126,8 @@ static size_t choose_ways(struct forward *f)
     size_t rows = tile_rows(f->d);
     uint32_t end = longest_end(f->batch);
     f->alone = f->n <= ALONE_ROWS;
-    f->split = members > 1 && end > 2 * ATTENTION_SPAN && f->n * f->d->kv[0].heads < SPLIT_ITEMS * members;
+    f->split = members > 1 && end > ATTENTION_SPAN + ATTENTION_SPAN / 2 &&
+               f->n * f->d->kv[0].heads < SPLIT_ITEMS * members;
     if (f->split)
         rows = 1;
     f->n_tiles = count_tiles(f, rows);

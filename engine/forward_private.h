@@ -1,9 +1,9 @@
 /* forward_private.h - one forward call: what its members share, and what each of them has for itself.
  *
- * The members of the pool go through the layers side by side, and meet after each step whose results others read.
- * What is done to a row of the stream (norms, residual sums, packing) is divided among them when there are many
- * rows; when there are few, every member does it all in memory of its own, since that costs less than to meet once
- * more. The numbers are the same either way.
+ * The members of the pool go through the layers side by side, and meet after each step whose results others
+ * read. What is done to a row of the stream (norms, residual sums, packing) is divided among them when there
+ * are many rows; when there are few, every member does it all in memory of its own, since that costs less
+ * than to meet once more. The numbers are the same either way.
  */
 #ifndef FORWARD_PRIVATE_H
 #define FORWARD_PRIVATE_H
@@ -63,7 +63,8 @@ struct member {
     struct forward *f;
     unsigned index, n_members;
     unsigned step;
-    size_t n; /* rows that are left */
+    size_t n; /* rows that are left, */
+    bool kept_wanted; /* and whether they are those whose results are wanted */
     float *x, *normed; /* [n][width], its own or the shared ones */
     float *att;
     struct matmul_input in;

@@ -1,9 +1,9 @@
 /* kv_cache.c - pages that sequences share, each counted, all within the budget.
  *
- * A page lies behind a header of one cache line that holds its count; sequences keep pointers to the page itself,
- * in the form that attention reads. A page is written only while one sequence holds it, from that sequence's
- * length on: so a fork, which sees no more of it than what was there, needs no copy until somebody writes.
- * Counts are plain numbers, since one thread changes them; only the budget is shared between caches.
+ * A page lies behind a header of one cache line that holds its count; sequences keep pointers to the page
+ * itself, in the form that attention reads. A page is written only while one sequence holds it, from that
+ * sequence's length on: so a fork, which sees no more of it than what was there, needs no copy until somebody
+ * writes. Counts are plain numbers, since one thread changes them; only the budget is shared between caches.
  */
 #include "berth/kv_cache.h"
 

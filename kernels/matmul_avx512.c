@@ -31,10 +31,11 @@ INLINE void load_lanes(__m512i out[4], const uint8_t *at, size_t row_bytes)
 #pragma GCC unroll 4
     for (size_t i = 0; i < 4; i++) {
         const uint8_t *row = at + i * row_bytes;
-        v[i] = _mm512_castsi128_si512(_mm_loadu_si128((const __m128i *)row));
-        v[i] = _mm512_inserti32x4(v[i], _mm_loadu_si128((const __m128i *)(row + 4 * row_bytes)), 1);
-        v[i] = _mm512_inserti32x4(v[i], _mm_loadu_si128((const __m128i *)(row + 8 * row_bytes)), 2);
-        v[i] = _mm512_inserti32x4(v[i], _mm_loadu_si128((const __m128i *)(row + 12 * row_bytes)), 3);
+        __m256i low = _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)row));
+        __m256i high = _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)(row + 8 * row_bytes)));
+        low = _mm256_inserti128_si256(low, _mm_loadu_si128((const __m128i *)(row + 4 * row_bytes)), 1);
+        high = _mm256_inserti128_si256(high, _mm_loadu_si128((const __m128i *)(row + 12 * row_bytes)), 1);
+        v[i] = _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
     }
     __m512i a = _mm512_unpacklo_epi32(v[0], v[1]), b = _mm512_unpackhi_epi32(v[0], v[1]);
     __m512i c = _mm512_unpacklo_epi32(v[2], v[3]), d = _mm512_unpackhi_epi32(v[2], v[3]);
@@ -44,18 +45,34 @@ INLINE void load_lanes(__m512i out[4], const uint8_t *at, size_t row_bytes)
     out[3] = _mm512_unpackhi_epi64(b, d);
 }
 
-/* The low or high half of each lane, a float16, as float32. */
-INLINE __m512 low_halves(__m512i v)
+INLINE short word_at(const uint8_t *at)
 {
-    return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(v));
+    short word;
+    memcpy(&word, at, sizeof(word));
+    return word;
 }
 
-INLINE __m512 high_halves(__m512i v)
+/* One float16 of each of 16 rows. Quicker than a gather, or than lanes of which most is not needed. */
+INLINE __m512 load_halves(const uint8_t *at, size_t row_bytes)
 {
-    return low_halves(_mm512_srli_epi32(v, 16));
+    const uint8_t *at8 = at + 8 * row_bytes;
+    __m128i low = _mm_setzero_si128(), high = low;
+#define INSERT(r)                                                                                            \
+    low = _mm_insert_epi16(low, word_at(at + (r)*row_bytes), r);                                             \
+    high = _mm_insert_epi16(high, word_at(at8 + (r)*row_bytes), r)
+    INSERT(0);
+    INSERT(1);
+    INSERT(2);
+    INSERT(3);
+    INSERT(4);
+    INSERT(5);
+    INSERT(6);
+    INSERT(7);
+#undef INSERT
+    return _mm512_cvtph_ps(_mm256_set_m128i(high, low));
 }
 
-/* Both. */
+/* Each lane is two float16: out[0] gets the low ones, out[1] the high ones. */
 INLINE void both_halves(__m512 out[2], __m512i v)
 {
     const __m512i order = _mm512_set_epi16(31, 29, 27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1, 30, 28,
@@ -153,10 +170,15 @@ INLINE void unpack_small(struct panel *p, const uint8_t *at, size_t row_bytes, e
 {
     const size_t head = type == MATMUL_Q4_1 ? 4 : 2;
     __m512i raw[4];
-    load_lanes(raw, at, row_bytes); /* for the first word: quicker than a gather */
-    p->scale[0] = low_halves(raw[0]);
-    if (type == MATMUL_Q4_1)
-        p->min = high_halves(raw[0]);
+    if (type == MATMUL_Q4_1) {
+        __m512 halves[2];
+        load_lanes(raw, at, row_bytes);
+        both_halves(halves, raw[0]);
+        p->scale[0] = halves[0];
+        p->min = halves[1];
+    } else {
+        p->scale[0] = load_halves(at, row_bytes);
+    }
     load_lanes(raw, at + head, row_bytes);
     if (type == MATMUL_Q8_0)
         load_lanes(p->w + 4, at + head + 16, row_bytes);
@@ -190,19 +212,18 @@ INLINE void small_tile(enum matmul_int8 type, size_t bytes, const uint8_t *weigh
 /* The scales and minima of a q4_k's or q5_k's eight groups of 32. */
 INLINE void unpack_k_scales(__m512 scale[8], __m512 min[8], const uint8_t *at, size_t row_bytes)
 {
-    const __m512i six = _mm512_set1_epi8(63), four = _mm512_set1_epi8(15), upper = _mm512_set1_epi8(48);
     __m512i h[4];
+    __m512 d[2];
     load_lanes(h, at, row_bytes);
-    const __m512 d = low_halves(h[0]), dmin = high_halves(h[0]);
-    const __m512i scales[2] = {_mm512_and_si512(h[1], six),
-        _mm512_or_si512(_mm512_and_si512(h[3], four), _mm512_and_si512(_mm512_srli_epi32(h[1], 2), upper))};
+    both_halves(d, h[0]);
+    const __m512i scales[2] = {
+        bits_of(h[1], 0, 63), _mm512_or_si512(bits_of(h[3], 0, 15), bits_of(h[1], 2, 48))};
     const __m512i mins[2] = {
-        _mm512_and_si512(h[2], six), _mm512_or_si512(_mm512_and_si512(_mm512_srli_epi32(h[3], 4), four),
-                                         _mm512_and_si512(_mm512_srli_epi32(h[2], 2), upper))};
+        bits_of(h[2], 0, 63), _mm512_or_si512(bits_of(h[3], 4, 15), bits_of(h[2], 2, 48))};
 #pragma GCC unroll 8
     for (unsigned i = 0; i < 8; i++) {
-        scale[i] = _mm512_mul_ps(d, _mm512_cvtepi32_ps(byte_of(scales[i / 4], i % 4)));
-        __m512 product = _mm512_mul_ps(dmin, _mm512_cvtepi32_ps(byte_of(mins[i / 4], i % 4)));
+        scale[i] = _mm512_mul_ps(d[0], _mm512_cvtepi32_ps(byte_of(scales[i / 4], i % 4)));
+        __m512 product = _mm512_mul_ps(d[1], _mm512_cvtepi32_ps(byte_of(mins[i / 4], i % 4)));
         min[i] = _mm512_xor_ps(product, _mm512_set1_ps(-0.0f));
     }
 }
@@ -251,10 +272,9 @@ INLINE void k_tile(bool five, const uint8_t *weights, size_t row_bytes, size_t b
 /* The scales of a q6_k's sixteen groups. */
 INLINE void unpack_q6_scales(__m512 scale[16], const uint8_t *at, size_t row_bytes)
 {
-    __m512i s[4], last[4];
+    const __m512 d = load_halves(at + 208, row_bytes);
+    __m512i s[4];
     load_lanes(s, at + 192, row_bytes);
-    load_lanes(last, at + 194, row_bytes);
-    const __m512 d = high_halves(last[3]);
 #pragma GCC unroll 16
     for (unsigned i = 0; i < 16; i++) {
         __m512i byte = _mm512_srai_epi32(_mm512_slli_epi32(s[i / 4], 24 - 8 * (i % 4)), 24);

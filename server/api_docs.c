@@ -103,6 +103,10 @@ static json_t *describe_route(const struct route *route)
     json_t *operation =
         json_pack("{s:[s], s:s, s:s, s:o, s:o}", "tags", route->tag, "summary", route->summary, "description",
             route->description, "operationId", operation_id(route), "responses", responses);
+    if (route->body_max > 0)
+        json_object_set_new(operation, "requestBody",
+            json_pack("{s:b, s:{s:{s:{s:s}}}}", "required", 1, "content", "application/json", "schema",
+                "$ref", "#/components/schemas/Any"));
     const char *brace = strchr(route->path, '{');
     if (brace)
         json_object_set_new(operation, "parameters",

@@ -1,8 +1,8 @@
 /* cmd_logits.c - the logits of every position of a list of token ids, as raw numbers.
  *
- * It is the forward pass with nothing around it: the file is opened by the way that the server takes, the same decoder
- * runs, and no tokenizer is needed. What the pass gives is compared with other programs by this command, so every
- * choice that must not change it (threads, chunks, instructions) can be made here.
+ * It is the forward pass with nothing around it: the file is opened by the way that the server takes, the
+ * same decoder runs, and no tokenizer is needed. What the pass gives is compared with other programs by this
+ * command, so every choice that must not change it (threads, chunks, instructions) can be made here.
  */
 #include "berth/command.h"
 #include "berth/cpu.h"
@@ -24,9 +24,9 @@
 static const char usage[] =
     "berth logits FILE ID... | FILE - [OPTIONS] >LOGITS\n"
     "\n"
-    "Reads the token ids with the model of the GGUF file FILE, and writes the logits of every position to standard\n"
-    "output: float32 of this machine, [ids][vocabulary]. With - the ids come from standard input, white space\n"
-    "between them. The file needs no tokenizer.\n"
+    "Reads the token ids with the model of the GGUF file FILE, and writes the logits of every position to\n"
+    "standard output: float32 of this machine, [ids][vocabulary]. With - the ids come from standard input,\n"
+    "white space between them. The file needs no tokenizer.\n"
     "\n"
     "  --kv-type TYPE   f16 or f32: what keys and values are kept as (f16)\n"
     "  --chunk N        ids that are read in one forward call (512)\n"
@@ -203,8 +203,10 @@ static int wrong(const char *what, const char *argument)
 static int read_number(const char *text, size_t most, size_t *out)
 {
     int32_t value;
+    char what[80];
+    snprintf(what, sizeof(what), "a whole number from 1 to %zu is wanted, not ", most);
     if (!parse_id(text, &value) || value == 0 || (size_t)value > most)
-        return wrong("a whole number of 1 or more is wanted, not ", text);
+        return wrong(what, text);
     *out = (size_t)value;
     return 0;
 }

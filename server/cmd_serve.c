@@ -81,13 +81,18 @@ static bool wait_for_stop(struct server *s, double seconds, bool *busy)
     return got > 0;
 }
 
-/* Waits for `seconds`, or while `running` requests are left; a second signal ends the process here. */
-static void drain_for(struct server *s, double seconds, bool while_running)
+enum drain { DRAIN_DELAY, DRAIN_REQUESTS, DRAIN_ANSWERS };
+
+/* Waits for `seconds`, or less when no request, or none that waits for its answer, is left; a second signal ends
+ * the process here. */
+static void drain_for(struct server *s, double seconds, enum drain what)
 {
     double end = now_seconds(CLOCK_MONOTONIC) + seconds;
-    bool busy;
+    bool busy = true;
     while (now_seconds(CLOCK_MONOTONIC) < end) {
-        if (while_running && atomic_load(&s->metrics.requests_running) == 0)
+        if (what == DRAIN_REQUESTS && atomic_load(&s->metrics.requests_running) == 0)
+            return;
+        if (what == DRAIN_ANSWERS && !busy)
             return;
         if (wait_for_stop(s, DRAIN_TICK_SECONDS, &busy)) {
             log_line(LOG_WARN, "stopped at once by a second signal", NULL);
@@ -103,12 +108,12 @@ static void drain(struct server *s)
     log_line(LOG_INFO, "draining",
         LOG_FIELDS(log_seconds("delay", o->drain_delay), log_seconds("grace", o->grace),
             log_count("running", atomic_load(&s->metrics.requests_running))));
-    drain_for(s, o->drain_delay, false);
+    drain_for(s, o->drain_delay, DRAIN_DELAY);
     http_stop_listening(s->http);
-    drain_for(s, o->grace, true);
+    drain_for(s, o->grace, DRAIN_REQUESTS);
     /* What is left fails now, and its clients are told. */
     engine_stop(s->engine);
-    drain_for(s, LAST_WORDS_SECONDS, true);
+    drain_for(s, LAST_WORDS_SECONDS, DRAIN_ANSWERS);
 }
 
 static void close_server(struct server *s)

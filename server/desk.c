@@ -40,13 +40,8 @@ static void *desk_run(void *context)
 {
     struct desk *d = context;
     for (struct session *s = next(d); s; s = next(d)) {
-        struct sleeper *z = &s->sleeper;
         s->route->run(d->server, &s->request, &s->reply);
-        pthread_mutex_lock(&z->lock);
-        z->later = s->reply.later;
-        z->answered = true;
-        pthread_mutex_unlock(&z->lock);
-        sleeper_wake(z);
+        sleeper_answer(&s->sleeper, s->reply.later);
     }
     return NULL;
 }

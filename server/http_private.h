@@ -55,6 +55,7 @@ struct http {
     struct connections *connections;
     struct streams streams;
     struct desk *desk;
+    atomic_size_t body_bytes; /* of all sessions' bodies */
     atomic_uint_fast64_t next_id;
     bool listening;
 };
@@ -96,8 +97,12 @@ bool session_target(struct session *s, const char *target);
 enum MHD_Result session_begin(
     struct session *s, struct MHD_Connection *c, const char *path, const char *method);
 
-/* A piece of its body. False when the body is larger than it may be, or memory ran out. */
+/* A piece of its body. False, with s->status set, when the body is larger than it may be (413), or there is no
+ * memory for it, since it ran out or all bodies together have their share (503). */
 bool session_collect(struct session *s, const char *data, size_t size);
+
+/* Gives the memory of its body back. */
+void session_drop_body(struct session *s);
 
 /* Its reply was taken (`whole`), or the client left: counts and logs it. */
 void session_end(struct session *s, bool whole);
@@ -113,6 +118,9 @@ enum stream_answer stream_answer(struct session *s, struct MHD_Connection *c);
 
 /* A response that sends the events of s->sleeper.later. NULL without memory. */
 struct MHD_Response *stream_response(struct session *s);
+
+/* The handler has returned; `later` is what it left, or NULL. The caller must not touch the session any more. */
+void sleeper_answer(struct sleeper *z, struct later *later);
 
 /* The request has ended, however: releases what was to come. */
 void stream_end(struct session *s);

@@ -72,7 +72,7 @@ static const struct option table[] = {
      .field = FIELD(context), .initial = "0", .most = 16777216,
      .help = "longest prompt and answer together; 0: what each model was made for, and never more"},
     {.flag = "--kv-memory", .variable = "BERTH_KV_MEMORY", .value = "BYTES", .kind = OPTION_BYTES,
-     .field = FIELD(kv_memory), .initial = "0", .most = 65536 * GIB,
+     .field = FIELD(kv_memory), .initial = "0", .most = 512 * GIB,
      .help = "memory for what all models have read; 0: half of what the models leave of the limit"},
     {.flag = "--kv-type", .variable = "BERTH_KV_TYPE", .value = "f16|f32", .kind = OPTION_CHOICE,
      .field = FIELD(kv_type), .initial = "f16", .choices = kv_types, .help = "how it is kept"},

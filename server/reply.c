@@ -46,9 +46,22 @@ static const char *openai_type(unsigned status)
                            : "invalid_request_error";
 }
 
+/* A sentence that was cut in the middle of a character is no JSON string. */
+static const char *fit_for_json(const char *message, char *room, size_t size)
+{
+    json_t *string = json_string(message);
+    json_decref(string);
+    if (string)
+        return message;
+    text_escape(room, size, span_of(message));
+    return room;
+}
+
 static json_t *error_body(
     enum dialect dialect, unsigned status, const char *message, const char *param, const char *code)
 {
+    char room[1024];
+    message = fit_for_json(message, room, sizeof(room));
     switch (dialect) {
     case DIALECT_OPENAI:
         return json_pack("{s:{s:s, s:s, s:s?, s:s?}}", "error", "message", message, "type",

@@ -7,7 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define BODY_MAX ((size_t)32 << 20) /* and never more than --max-body */
+/* And never more than --max-body. What a body is read into can be twenty times as large. */
+#define BODY_MAX ((size_t)8 << 20)
 
 static const char json[] = "application/json";
 static const char html[] = "text/html; charset=utf-8";

@@ -19,6 +19,7 @@
 #define IN_CHUNKS UINT64_MAX /* a body of a size that only its end tells */
 #define STRAY_BODY_MAX 65536 /* drained where no route takes a body */
 #define BODY_KEPT_MAX 65536 /* a larger buffer does not wait for the connection's next request */
+#define BODIES_MAX ((size_t)128 << 20) /* bytes of all that are being received or read */
 
 /* ---- its first line and headers ---- */
 
@@ -216,27 +217,51 @@ static uint64_t declared_body(struct MHD_Connection *c)
     return length ? strtoull(length, NULL, 10) : 0;
 }
 
+/* Makes room for a body of `need` bytes, within what all may take together. */
+static bool make_room(struct session *s, size_t need)
+{
+    size_t room = need < 4096 ? 4096 : need + need / 2;
+    if (need <= s->body_room)
+        return true;
+    if (room > s->body_max)
+        room = need > s->body_max ? need : s->body_max;
+    size_t more = room - s->body_room, before = atomic_fetch_add(&s->http->body_bytes, more);
+    uint8_t *body = before + more <= BODIES_MAX ? realloc(s->body, room) : NULL;
+    if (!body) {
+        atomic_fetch_sub(&s->http->body_bytes, more);
+        return false;
+    }
+    s->body = body;
+    s->body_room = room;
+    return true;
+}
+
+void session_drop_body(struct session *s)
+{
+    atomic_fetch_sub(&s->http->body_bytes, s->body_room);
+    free(s->body);
+    s->body = NULL;
+    s->body_room = 0;
+    s->request.body = (struct span){0};
+}
+
 bool session_collect(struct session *s, const char *data, size_t size)
 {
+    s->status = 413;
     if (size > s->body_max - s->body_size)
         return false;
-    if (s->reply.status || !takes_body(s)) {
-        /* Nobody will read it: only its size counts. */
-        s->body_size += size;
-        return true;
-    }
     size_t need = s->body_size + size;
-    if (need > s->body_room) {
-        size_t room = need < 4096 ? 4096 : need + need / 2;
-        uint8_t *body = realloc(s->body, room);
-        if (!body)
-            return false;
-        s->body = body;
-        s->body_room = room;
+    /* What nobody will read only counts. */
+    bool kept = !s->reply.status && takes_body(s);
+    s->status = 503;
+    if (kept && !make_room(s, need))
+        return false;
+    if (kept) {
+        memcpy(s->body + s->body_size, data, size);
+        s->request.body = (struct span){s->body, need};
     }
-    memcpy(s->body + s->body_size, data, size);
     s->body_size = need;
-    s->request.body = (struct span){s->body, need};
+    s->status = 0;
     return true;
 }
 
@@ -305,11 +330,8 @@ void session_end(struct session *s, bool whole)
         metrics_request(m, s->route, s->status, seconds);
     log_request(s, seconds, whole);
     reply_release(&s->reply);
-    if (s->body_room > BODY_KEPT_MAX) {
-        free(s->body);
-        s->body = NULL;
-        s->body_room = 0;
-    }
+    if (s->body_room > BODY_KEPT_MAX)
+        session_drop_body(s);
     connection_enter(s->http->connections, &s->connection, PHASE_IDLE);
 }
 
@@ -318,6 +340,6 @@ void session_free(struct session *s)
     respond_forget(s);
     pthread_mutex_destroy(&s->sleeper.lock);
     free(s->target);
-    free(s->body);
+    session_drop_body(s);
     free(s);
 }

@@ -19,7 +19,6 @@
 #define BLOCK_BYTES 4096
 #define OUT_MAX ((size_t)256 << 20)
 #define LOOKED_AT_ONCE 128
-#define BODY_KEPT_MAX 65536 /* a larger one does not wait with its connection */
 #define STATUS_LEFT 499 /* for log and metrics alone: the client closed the connection */
 
 static const char ping[] = ": ping\n\n";
@@ -31,11 +30,12 @@ static uint64_t now_ms(void)
     return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-/* Caller holds the sleeper's lock. */
+/* Caller holds the sleeper's lock. A connection that is resumed may be closed by libmicrohttpd without a word to
+ * us, so one whose session is at the desk stays asleep. */
 static void wake_locked(struct sleeper *z)
 {
     z->woken = true;
-    if (!z->suspended)
+    if (!z->suspended || !z->answered)
         return;
     z->suspended = false;
     MHD_resume_connection(z->connection);
@@ -44,6 +44,16 @@ static void wake_locked(struct sleeper *z)
 void sleeper_wake(struct sleeper *z)
 {
     pthread_mutex_lock(&z->lock);
+    wake_locked(z);
+    pthread_mutex_unlock(&z->lock);
+}
+
+/* Once the lock is let go the request may end, and the sleeper with it. */
+void sleeper_answer(struct sleeper *z, struct later *later)
+{
+    pthread_mutex_lock(&z->lock);
+    z->later = later;
+    z->answered = true;
     wake_locked(z);
     pthread_mutex_unlock(&z->lock);
 }
@@ -100,16 +110,6 @@ static void leave(struct streams *all, struct sleeper *z)
     z->begun = false;
 }
 
-static void drop_body(struct session *s)
-{
-    if (s->body_room <= BODY_KEPT_MAX)
-        return;
-    free(s->body);
-    s->body = NULL;
-    s->body_room = 0;
-    s->request.body = (struct span){0};
-}
-
 /* What a look from the HTTP thread needs to know, at one moment. */
 struct seen {
     bool answered, left, quiet;
@@ -148,7 +148,7 @@ enum stream_answer stream_answer(struct session *s, struct MHD_Connection *c)
         struct seen seen = see(z);
         if (!seen.answered)
             continue;
-        drop_body(s);
+        session_drop_body(s); /* it may be large, and the answer may take long */
         if (seen.left) {
             s->status = STATUS_LEFT;
             return STREAM_GONE;
@@ -226,14 +226,15 @@ struct MHD_Response *stream_response(struct session *s)
     return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_BYTES, read_stream, s, NULL);
 }
 
-/* A handler that has not returned cannot be here: its connection sleeps, and nobody but the desk wakes it for
- * good. */
+/* A session at the desk cannot be here: its connection sleeps. Who woke it may still hold the lock. */
 void stream_end(struct session *s)
 {
     struct sleeper *z = &s->sleeper;
     if (!z->begun)
         return;
     leave(&s->http->streams, z);
+    pthread_mutex_lock(&z->lock);
+    pthread_mutex_unlock(&z->lock);
     if (z->later)
         z->later->kind->release(z->later);
     z->later = NULL;

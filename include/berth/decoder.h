@@ -1,9 +1,9 @@
 /* decoder.h - the family of models that write one token after the other: from rows of tokens to logits.
  *
- * A decoder is a shape (numbers read from the file) and weights (views on the mapped file), read-only once made
- * and shared by all threads. Which choices a member of the family makes (norms, rotation, gates, windows, scales,
- * biases) are fields of the shape, set by its row in the table of architectures. A forward call takes a batch:
- * rows of any number of sequences of this model, prefill and decode together.
+ * A decoder is a shape (numbers read from the file) and weights (views on the mapped file), read-only once
+ * made and shared by all threads. Which choices a member of the family makes (norms, rotation, gates,
+ * windows, scales, biases) are fields of the shape, set by its row in the table of architectures. A forward
+ * call takes a batch: rows of any number of sequences of this model, prefill and decode together.
  *
  * The bits of a row's output depend on its sequence alone: not on the other rows of the batch, nor on how the
  * sequence was cut into batches, nor on threads or CPU.
@@ -17,15 +17,15 @@
 
 struct decoder;
 
-/* Reads the shape and binds the weights. NULL with the reason, which names the architecture, key or tensor: an
- * architecture that is not known, a key or tensor that is missing, contradicts another or is out of bounds.
- * Takes milliseconds, touches no weight. `as_float`: products with float32 activations throughout.
+/* Reads the shape and binds the weights. NULL with the reason, which names the architecture, key or tensor:
+ * an architecture that is not known, a key or tensor that is missing, contradicts another or is out of
+ * bounds. Takes milliseconds, touches no weight. `as_float`: products with float32 activations throughout.
  * The model's files must live longer. */
 struct decoder *decoder_new(const struct gguf_model *m, bool as_float, struct error *err);
 void decoder_free(struct decoder *d);
 
-/* Says that no sequence will have more than so many positions, fewer than the model's own: before the first forward
- * call, for the models that turn their heads in another way then (longrope). */
+/* Says that no sequence will have more than so many positions, fewer than the model's own: before the first
+ * forward call, for the models that turn their heads in another way then (longrope). */
 bool decoder_limit_context(struct decoder *d, size_t context, struct error *err);
 
 /* True when decoder.h knows the architecture. */
@@ -48,8 +48,8 @@ struct decoder_row {
     enum decoder_output output;
 };
 
-/* Rows of a sequence stand together, at positions that follow each other, the first of which is the sequence's
- * length. All positions must have been reserved. */
+/* Rows of a sequence stand together, at positions that follow each other, the first of which is the
+ * sequence's length. All positions must have been reserved. */
 struct decoder_batch {
     const struct decoder_row *rows; /* [n] */
     size_t n;
@@ -62,10 +62,11 @@ struct decoder_workspace *decoder_workspace_new(void);
 void decoder_workspace_free(struct decoder_workspace *w);
 
 /* Runs the batch on the pool. On success every sequence is longer by its rows, and *out points into the
- * workspace: for each row with an output, in the order of rows, its logits [vocabulary] or hidden state [width]
- * (after the last norm), one after the other at a distance of max(vocabulary, width) when both kinds occur,
- * otherwise closely. False with the reason when memory is short; the sequences' lengths have not moved then.
- * `stop`, when not NULL, is looked at between layers: set, the call returns false with an empty reason. */
+ * workspace: for each row with an output, in the order of rows, its logits [vocabulary] or hidden state
+ * [width] (after the last norm), one after the other at a distance of max(vocabulary, width) when both kinds
+ * occur, otherwise closely. False with the reason when memory is short; the sequences' lengths have not moved
+ * then. `stop`, when not NULL, is looked at between layers: set, the call returns false with an empty
+ * reason. */
 bool decoder_forward(struct decoder *d, struct decoder_workspace *w, struct pool *pool,
     const struct decoder_batch *batch, const atomic_bool *stop, float **out, struct error *err);
 

@@ -1,9 +1,9 @@
 /* kv_cache.h - the state of sequences: pages of keys and values, within one budget for all models.
  *
- * A sequence is what a model has read so far. Its keys and values lie in pages of ATTENTION_BLOCK positions, all
- * layers of a position in one page, taken from the budget as the sequence grows and given back when it ends: a
- * sequence costs what it holds. Pages are counted, so that sequences with a common beginning share them; a page
- * that is shared is copied before it is written to. All of a model's pages have one size.
+ * A sequence is what a model has read so far. Its keys and values lie in pages of ATTENTION_BLOCK positions,
+ * all layers of a position in one page, taken from the budget as the sequence grows and given back when it
+ * ends: a sequence costs what it holds. Pages are counted, so that sequences with a common beginning share
+ * them; a page that is shared is copied before it is written to. All of a model's pages have one size.
  *
  * A cache and its sequences belong to one thread, the scheduler's; the budget's figures may be read by any.
  */
@@ -53,8 +53,8 @@ bool sequence_reserve(struct sequence *s, size_t n);
 void sequence_advance(struct sequence *s, size_t n); /* the length becomes n, at most what was reserved */
 void sequence_cut(struct sequence *s, size_t n); /* back to the first n positions; n <= length */
 
-/* A new sequence with the first n positions of `s`, sharing its pages. A fork that is kept aside is a snapshot:
- * whatever becomes of `s`, it stays. NULL without memory. */
+/* A new sequence with the first n positions of `s`, sharing its pages. A fork that is kept aside is a
+ * snapshot: whatever becomes of `s`, it stays. NULL without memory. */
 struct sequence *sequence_fork(const struct sequence *s, size_t n);
 
 /* [pages], for attention.h; valid until the sequence is changed. */

@@ -5,6 +5,7 @@
 #include "events.h"
 #include "tiny_model.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -424,6 +425,105 @@ static void test_an_answer_ends_at_the_context(void **state)
     json_decref(a);
 }
 
+/* ---- any bytes ---- */
+
+static uint32_t draw(uint32_t *state)
+{
+    *state = *state * 1664525u + 1013904223u;
+    return *state >> 8;
+}
+
+/* Cuts, doubles, exchanges and overwrites pieces of a body. */
+static size_t spoil(char *body, size_t size, size_t room, uint32_t *state)
+{
+    static const char bytes[] = "{}[]\",:\\0123456789.eE+-ntf \x80\xff\xe2\xf0\t\n";
+    for (uint32_t n = 1 + draw(state) % 4; n > 0 && size > 2; n--) {
+        size_t at = draw(state) % size, length = 1 + draw(state) % 12;
+        if (length > size - at)
+            length = size - at;
+        switch (draw(state) % 3) {
+        case 0:
+            memmove(body + at, body + at + length, size - at - length);
+            size -= length;
+            break;
+        case 1:
+            if (size + length > room)
+                break;
+            memmove(body + at + length, body + at, size - at);
+            size += length;
+            break;
+        default:
+            body[at] = bytes[draw(state) % (sizeof(bytes) - 1)];
+        }
+    }
+    return size;
+}
+
+static void test_spoiled_requests_are_answered_or_refused(void **state)
+{
+    static const struct {
+        const char *target, *body;
+    } seeds[] = {
+        {CHAT, "{\"model\":\"tiny\"," HELLO
+               ",\"max_tokens\":3,\"stop\":[\"x\",\"y\"],\"logit_bias\":{\"5\":-1.5},"
+               "\"temperature\":0.5,\"logprobs\":true,\"top_logprobs\":2,\"n\":2,\"seed\":12}"},
+        {CHAT,
+            "{\"messages\":[{\"role\":\"system\",\"content\":[{\"type\":\"text\",\"text\":\"\\u20ac\\n\"}]},"
+            "{\"role\":\"assistant\",\"tool_calls\":[]}],\"chat_template_kwargs\":{\"a\":[1,{}]},\"max_tokens\":2}"},
+        {"/v1/completions",
+            "{\"model\":\"tiny\",\"prompt\":[\"ab\",\"<|im_end|>\"],\"max_tokens\":2,\"echo\":true,"
+            "\"logprobs\":3,\"stop_token_ids\":[7,8],\"top_k\":5,\"min_p\":0.1}"},
+        {"/v1/completions",
+            "{\"model\":\"tiny\",\"prompt\":[[97,98],[99]],\"max_tokens\":0,\"echo\":true,\"logprobs\":1}"},
+        {"/v1/tokenize", "{\"model\":\"tiny\",\"text\":\"a\\u0000b\",\"with_pieces\":true}"},
+        {"/v1/detokenize", "{\"model\":\"tiny\",\"tokens\":[97,226,130,172,257]}"},
+    };
+    uint32_t seed = 1;
+    (void)state;
+    struct wire w;
+    struct answer a;
+    wire_open(&w, server);
+    for (int i = 0; i < 3000; i++) {
+        char body[1024];
+        size_t which = draw(&seed) % (sizeof(seeds) / sizeof(*seeds)), size = strlen(seeds[which].body);
+        memcpy(body, seeds[which].body, size);
+        size = spoil(body, size, sizeof(body), &seed);
+        char head[256];
+        int length = snprintf(head, sizeof(head),
+            "POST %s HTTP/1.1\r\nHost: h\r\nContent-Length: %zu\r\n\r\n", seeds[which].target, size);
+        if (!wire_send(&w, head, (size_t)length) || !wire_send(&w, body, size) ||
+            !wire_answer(&w, &a, false, WAIT_MS))
+            fail_msg("no answer to request %d: %.*s", i, (int)size, body);
+        if (a.status != 200 && a.status != 400 && a.status != 404)
+            fail_msg("request %d: %d: %.*s: %s", i, a.status, (int)size, body, a.body);
+        json_t *value = json_loadb(a.body, a.body_size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL);
+        if (!value)
+            fail_msg("request %d: %.*s: no JSON: %s", i, (int)size, body, a.body);
+        json_decref(value);
+        answer_release(&a);
+    }
+    wire_close(&w);
+    server_assert_healthy(server);
+}
+
+static void test_the_list_of_models_tells_what_each_can(void **state)
+{
+    static const struct {
+        const char *id;
+        bool generates, chats;
+    } rows[] = {{"tiny", true, true}, {"other", true, true}, {"mute", true, false}, {"alien", false, false}};
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        json_t *m = server_json(server, text_of("/v1/models/%s", rows[i].id));
+        assert_int_equal(json_is_true(json_at(m, "berth.generates")), rows[i].generates);
+        assert_int_equal(json_is_true(json_at(m, "berth.chats")), rows[i].chats);
+        assert_int_equal(json_is_null(json_at(m, "berth.lacks")), rows[i].chats);
+        if (rows[i].chats)
+            assert_string_at(m, "berth.aliases.0", "other");
+        json_decref(m);
+    }
+}
+
 static int start(void **state)
 {
     const char *dir = temp_dir();
@@ -466,6 +566,8 @@ int main(void)
         cmocka_unit_test(test_a_body_that_is_no_object_is_refused),
         cmocka_unit_test(test_a_chat_longer_than_the_context_is_refused),
         cmocka_unit_test(test_an_answer_ends_at_the_context),
+        cmocka_unit_test(test_spoiled_requests_are_answered_or_refused),
+        cmocka_unit_test(test_the_list_of_models_tells_what_each_can),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }

@@ -236,7 +236,9 @@ static void test_errors_under_v1_are_openais(void **state)
     assert_openai_error("GET", "/v1/", 404, NULL);
     assert_openai_error("POST", "/v1/models", 405, NULL);
     assert_openai_error("POST", "/v1/models/tiny", 405, NULL);
-    assert_openai_error("POST", "/v1/chat/completions", 404, NULL);
+    assert_openai_error("POST", "/v1/chat/completions", 400, NULL);
+    assert_openai_error("GET", "/v1/chat/completions", 405, NULL);
+    assert_openai_error("POST", "/v1/embeddings", 404, NULL);
 }
 
 static void test_the_unknown_model_is_named_in_the_message(void **state)
@@ -371,7 +373,7 @@ static void test_openapi_describes_every_route(void **state)
 {
     static const char *const paths[] = {"/", "/health", "/livez", "/readyz", "/v2/health/live",
         "/v2/health/ready", "/metrics", "/openapi.json", "/docs", "/redoc", "/v1/models", "/v1/models/{id}",
-        NULL};
+        "/v1/chat/completions", "/v1/completions", "/v1/tokenize", "/v1/detokenize", NULL};
     (void)state;
     struct answer a = server_get(server, "/openapi.json");
     json_t *api = answer_json(&a), *routes = json_object_get(api, "paths");
@@ -382,9 +384,12 @@ static void test_openapi_describes_every_route(void **state)
     json_t *route;
     json_object_foreach(routes, path, route)
     {
-        json_t *get = json_object_get(route, "get");
-        if (json_string_length(json_object_get(get, "summary")) == 0 || !json_object_get(get, "responses"))
+        json_t *get = json_object_get(route, "get"), *post = json_object_get(route, "post");
+        json_t *one = get ? get : post;
+        if (json_string_length(json_object_get(one, "summary")) == 0 || !json_object_get(one, "responses"))
             fail_msg("%s is described without a summary or responses", path);
+        if (post && !json_object_get(post, "requestBody"))
+            fail_msg("%s is described without what it takes", path);
     }
     json_decref(api);
     answer_release(&a);

@@ -1,11 +1,12 @@
 /* test_decoder.c - the forward pass: the same bytes however it is run, and models that are refused by name.
  *
- * The reference is a sequence read token by token, alone, by one thread in plain C. Every other way must give its
- * bytes: in chunks, by several threads, among other sequences, with other instructions, on forked and cut sequences.
- * That the numbers are right is what tests/models/logits asks the reference program.
+ * The reference is a sequence read token by token, alone, by one thread in plain C. Every other way must give
+ * its bytes: in chunks, by several threads, among other sequences, with other instructions, on forked and cut
+ * sequences. That the numbers are right is what tests/models/logits asks the reference program.
  */
 #include "berth/cpu.h"
 #include "berth/decoder.h"
+#include "berth/matmul.h"
 #include "tiny_model.h"
 
 #include <stdarg.h>
@@ -87,8 +88,8 @@ static void add_others(
     }
 }
 
-/* Reads the positions from the sequence's length to before `end`, `chunk` at a time, and writes their logits to out,
- * which belongs to the first of them. */
+/* Reads the positions from the sequence's length to before `end`, `chunk` at a time, and writes their logits
+ * to out, which belongs to the first of them. */
 static void read_chunks(
     struct bench *b, struct sequence *s, size_t end, size_t chunk, struct sequence **others, float *out)
 {
@@ -208,7 +209,7 @@ static void test_chunks_threads_neighbours_and_instructions_change_no_byte(void 
     }
 }
 
-/* Beyond two spans a few rows are divided by spans, a chunk is not. */
+/* Beyond one span and a half a few rows are divided by spans, a chunk is not. */
 static void test_long_sequences_are_divided_without_a_trace(void **state)
 {
     (void)state;
@@ -331,7 +332,8 @@ static void test_only_what_is_wanted_is_given_in_the_order_of_rows(void **state)
     bench_close(&b);
 }
 
-/* The second time the keys of the first lie in the pages: who answered before they were stored would be found out. */
+/* The second time the keys of the first lie in the pages: who answered before they were stored would be found
+ * out. */
 static void test_without_causality_all_rows_see_each_other(void **state)
 {
     (void)state;
@@ -419,6 +421,14 @@ static void test_rows_that_would_write_elsewhere_are_refused(void **state)
     bench_close(&b);
 }
 
+/* Members pack the rows that they have normed without waiting for each other. */
+static void test_a_unit_of_packing_is_a_token(void **state)
+{
+    (void)state;
+    for (size_t tokens = 1; tokens < 200; tokens++)
+        assert_int_equal(matmul_pack_units(tokens), tokens);
+}
+
 /* ---- models ---- */
 
 static void assert_refused(const char *arch, struct tiny_edit edit, const char *reason)
@@ -500,7 +510,41 @@ static void test_an_unknown_architecture_is_refused_by_its_name(void **state)
     assert_false(decoder_knows(span_of("llam")));
 }
 
-/* An output tensor that is the embedding's copy makes no difference. */
+/* The last tensor in a file of its own, as split models have it. */
+static void test_tensors_may_lie_in_several_files(void **state)
+{
+    (void)state;
+    enum { N = 5 };
+    static const char moved[] = "blk.1.ffn_down.weight";
+    const struct tiny_edit edit = {.without = moved};
+    struct bench b;
+    struct tiny part;
+    struct writer w = {0};
+    struct error err = {0};
+    bench_open(&b, "llama", ATTENTION_F16);
+    float *expected = read_plainly(&b, N, N), *out = logits_for(N);
+    const struct tensor *t = gguf_tensor(b.tiny.gguf, moved);
+    write_header(&w, 3, 1, 0);
+    write_tensor(&w, moved, DIMS(t->dim[0], t->dim[1]), t->type->id, 0);
+    write_padding(&w, 32);
+    write_bytes(&w, t->data, t->size);
+    tiny_make(&part, "llama", &edit, &err);
+    struct gguf *files[] = {part.gguf, gguf_read(writer_done(&w), &err)};
+    const struct gguf_model model = {.n_files = 2, .files = files};
+    decoder_free(b.decoder);
+    b.decoder = decoder_new(&model, false, &err);
+    if (!b.decoder)
+        fail_msg("%s", err.text);
+    read_all(&b, N, N, false, out);
+    assert_same(out, expected, N, "two files");
+    free(out);
+    free(expected);
+    bench_close(&b);
+    gguf_free(files[1]);
+    writer_release(&w);
+    tiny_release(&part);
+}
+
 static void test_without_an_output_tensor_the_embedding_serves(void **state)
 {
     (void)state;
@@ -524,9 +568,11 @@ int main(void)
         cmocka_unit_test(test_without_causality_all_rows_see_each_other),
         cmocka_unit_test(test_a_stop_leaves_the_sequences_as_they_were),
         cmocka_unit_test(test_rows_that_would_write_elsewhere_are_refused),
+        cmocka_unit_test(test_a_unit_of_packing_is_a_token),
         cmocka_unit_test(test_what_is_missing_is_refused_by_its_name),
         cmocka_unit_test(test_what_contradicts_itself_is_refused_by_its_name),
         cmocka_unit_test(test_an_unknown_architecture_is_refused_by_its_name),
+        cmocka_unit_test(test_tensors_may_lie_in_several_files),
         cmocka_unit_test(test_without_an_output_tensor_the_embedding_serves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,7 @@
 /* test_kv_cache.c - pages that are shared, copied, given back, and never more than the budget has.
  *
- * Every position of a sequence is marked by a byte in the keys of one head, so that a page that should have been
- * copied and was not shows at once.
+ * Every position of a sequence is marked by a byte in the keys of one head, so that a page that should have
+ * been copied and was not shows at once.
  */
 #include "berth/kv_cache.h"
 

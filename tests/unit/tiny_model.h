@@ -1,8 +1,8 @@
 /* tiny_model.h - small decoder models with random weights, whole or spoilt in one place, in memory.
  *
- * Enough of each architecture for its own ways to matter: several layers, heads in groups, weights of several types
- * with and without an int8 path. An edit leaves out one key or tensor, gives a key another value, a tensor another
- * shape or adds a tensor.
+ * Enough of each architecture for its own ways to matter: several layers, heads in groups, weights of several
+ * types with and without an int8 path. An edit leaves out one key or tensor, gives a key another value, a
+ * tensor another shape or adds a tensor.
  */
 #ifndef BERTH_TESTS_TINY_MODEL_H
 #define BERTH_TESTS_TINY_MODEL_H

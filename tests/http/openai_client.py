@@ -1,0 +1,280 @@
+"""Talks to berth with OpenAI's official client: everything that the client can ask of it and understands.
+
+The model recites: after each letter comes the next, after 'z' a full stop, after that the end.
+"""
+
+import asyncio
+import os
+import random
+import re
+import select
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+import openai
+
+ALPHABET = "abcdefghijklmnopqrstuvwxyz."
+DEADLINE = 30
+MESSAGES = [{"role": "system", "content": "Be brief"}, {"role": "user", "content": "Hello"}]
+
+# ---- the model: llama without anything in its layer, a token for each byte ----
+
+WIDTH, VOCABULARY, END = 64, 258, 257
+TEMPLATE = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+U32, I32, F32, STRING, ARRAY = 4, 5, 6, 8, 9
+
+
+def text(s):
+    data = s.encode()
+    return struct.pack("<Q", len(data)) + data
+
+
+def pair(key, kind, value):
+    return text(key) + struct.pack("<I", kind) + value
+
+
+def array(key, kind, items):
+    return pair(key, ARRAY, struct.pack("<IQ", kind, len(items)) + b"".join(items))
+
+
+def byte_texts():
+    seen = [*range(33, 127), *range(0xA1, 0xAD), *range(0xAE, 256)]
+    unseen = [b for b in range(256) if b not in seen]
+    return [chr(b) if b in seen else chr(256 + unseen.index(b)) for b in range(256)]
+
+
+def follower(token):
+    if token in (10, END):
+        return ord("a")
+    if ord("a") <= token < ord("z"):
+        return token + 1
+    return {ord("z"): ord("."), ord("."): END}.get(token)
+
+
+def write_model(path):
+    draw = random.Random(1)
+    embedding = [[draw.choice((-1.0, 1.0)) for _ in range(WIDTH)] for _ in range(VOCABULARY)]
+    output = [[0.0] * WIDTH for _ in range(VOCABULARY)]
+    for token in range(VOCABULARY):
+        if follower(token) is not None:
+            output[follower(token)] = [a + b for a, b in zip(output[follower(token)], embedding[token])]
+    ones, square = [1.0] * WIDTH, [0.0] * WIDTH * WIDTH
+    tensors = {
+        "token_embd.weight": ([WIDTH, VOCABULARY], sum(embedding, [])),
+        "output_norm.weight": ([WIDTH], ones),
+        "output.weight": ([WIDTH, VOCABULARY], sum(output, [])),
+        "blk.0.attn_norm.weight": ([WIDTH], ones),
+        "blk.0.ffn_norm.weight": ([WIDTH], ones),
+    }
+    for name in ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"):
+        tensors[f"blk.0.{name}.weight"] = ([WIDTH, WIDTH], square)
+    numbers = {
+        "context_length": 512,
+        "embedding_length": WIDTH,
+        "block_count": 1,
+        "feed_forward_length": WIDTH,
+        "attention.head_count": 2,
+    }
+    pairs = [pair("general.architecture", STRING, text("llama"))]
+    pairs += [pair(f"llama.{key}", U32, struct.pack("<I", value)) for key, value in numbers.items()]
+    pairs += [
+        pair("llama.attention.layer_norm_rms_epsilon", F32, struct.pack("<f", 1e-5)),
+        pair("tokenizer.ggml.model", STRING, text("gpt2")),
+        pair("tokenizer.ggml.pre", STRING, text("gpt-2")),
+        array("tokenizer.ggml.tokens", STRING, [text(t) for t in [*byte_texts(), "<|im_start|>", "<|im_end|>"]]),
+        array("tokenizer.ggml.token_type", I32, [struct.pack("<i", 1 if i < 256 else 3) for i in range(VOCABULARY)]),
+        array("tokenizer.ggml.merges", STRING, []),
+        pair("tokenizer.ggml.eos_token_id", U32, struct.pack("<I", END)),
+        pair("tokenizer.chat_template", STRING, text(TEMPLATE)),
+    ]
+    table, data = [], b""
+    for name, (dims, values) in tensors.items():
+        table.append(text(name) + struct.pack(f"<I{len(dims)}QIQ", len(dims), *dims, 0, len(data)))
+        data += struct.pack(f"<{len(values)}f", *values)
+        data += b"\0" * (-len(data) % 32)
+    head = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(pairs)) + b"".join(pairs) + b"".join(table)
+    with open(path, "wb") as f:
+        f.write(head + b"\0" * (-len(head) % 32) + data)
+
+
+# ---- the tests; each is a function of the client ----
+
+
+def test_models_are_listed_and_retrieved(client):
+    assert [m.id for m in client.models.list()] == ["tiny"]
+    assert client.models.retrieve("tiny").owned_by == "berth"
+
+
+def test_a_chat_is_answered_whole(client):
+    answer = client.chat.completions.create(model="tiny", messages=MESSAGES)
+    assert answer.choices[0].message.content == ALPHABET
+    assert answer.choices[0].message.role == "assistant"
+    assert answer.choices[0].finish_reason == "stop"
+    assert answer.usage.completion_tokens == 28
+    assert answer.usage.prompt_tokens_details.cached_tokens >= 0
+
+
+def test_a_chat_is_streamed(client):
+    stream = client.chat.completions.create(
+        model="tiny", messages=MESSAGES, stream=True, stream_options={"include_usage": True}, n=2
+    )
+    said, usage = ["", ""], None
+    for chunk in stream:
+        usage = chunk.usage or usage
+        for choice in chunk.choices:
+            said[choice.index] += choice.delta.content or ""
+    assert said == [ALPHABET] * 2
+    assert usage.completion_tokens == 56
+
+
+def test_the_client_s_own_helper_adds_a_stream_up(client):
+    with client.chat.completions.stream(
+        model="tiny", messages=MESSAGES, stop=["f"], logprobs=True, top_logprobs=2
+    ) as stream:
+        for _ in stream:
+            pass
+        answer = stream.get_final_completion()
+    assert answer.choices[0].message.content == "abcde"
+    assert answer.choices[0].finish_reason == "stop"
+    assert [t.token for t in answer.choices[0].logprobs.content][:5] == list("abcde")
+    assert len(answer.choices[0].logprobs.content[0].top_logprobs) == 2
+
+
+def test_completions_are_answered_whole(client):
+    answer = client.completions.create(
+        model="tiny", prompt=["a", "m"], max_tokens=3, n=2, logprobs=1, echo=True, seed=5, temperature=0.5
+    )
+    assert [c.text for c in answer.choices] == ["abcd", "abcd", "mnop", "mnop"]
+    assert answer.choices[3].logprobs.tokens == list("mnop")
+    assert answer.choices[3].logprobs.token_logprobs[0] is None
+    assert answer.choices[3].logprobs.text_offset == [0, 1, 2, 3]
+    assert answer.usage.total_tokens == 2 + 12
+
+
+def test_completions_are_streamed(client):
+    stream = client.completions.create(model="tiny", prompt=[[97], [98]], max_tokens=3, stream=True)
+    said = ["", ""]
+    for chunk in stream:
+        for choice in chunk.choices:
+            said[choice.index] += choice.text
+    assert said == ["bcd", "cde"]
+
+
+def raises(kind, call):
+    try:
+        call()
+    except kind as e:
+        return e
+    raise AssertionError(f"no {kind.__name__}")
+
+
+def test_errors_are_the_client_s_exceptions(client):
+    e = raises(openai.NotFoundError, lambda: client.chat.completions.create(model="none", messages=MESSAGES))
+    assert (e.code, e.param, e.type) == ("model_not_found", "model", "invalid_request_error")
+    e = raises(
+        openai.BadRequestError,
+        lambda: client.chat.completions.create(model="tiny", messages=MESSAGES, temperature=3),
+    )
+    assert e.param == "temperature"
+    e = raises(
+        openai.BadRequestError,
+        lambda: client.chat.completions.create(
+            model="tiny", messages=MESSAGES, response_format={"type": "json_object"}
+        ),
+    )
+    assert (e.code, e.param) == ("unsupported_parameter", "response_format")
+    raises(openai.AuthenticationError, lambda: client.with_options(api_key="wrong").models.list())
+
+
+async def test_all_of_it_works_asynchronously_and_side_by_side(client):
+    async def whole():
+        answer = await client.chat.completions.create(model="tiny", messages=MESSAGES, max_tokens=4)
+        return answer.choices[0].message.content
+
+    async def streamed():
+        stream = await client.chat.completions.create(model="tiny", messages=MESSAGES, max_tokens=4, stream=True)
+        return "".join([c.choices[0].delta.content or "" async for c in stream])
+
+    assert await asyncio.gather(*[f() for _ in range(20) for f in (whole, streamed)]) == ["abcd"] * 40
+
+
+async def test_a_stream_may_be_closed_early(client):
+    stream = await client.chat.completions.create(model="tiny", messages=MESSAGES, stream=True)
+    async for _ in stream:
+        break
+    await stream.close()
+    answer = await client.completions.create(model="tiny", prompt="a", max_tokens=1)
+    assert answer.choices[0].text == "b"
+
+
+# ---- the server ----
+
+
+def start(berth, directory):
+    write_model(os.path.join(directory, "models", "tiny.gguf"))
+    with open(os.path.join(directory, "keys"), "w") as f:
+        f.write("the-key\n")
+    server = subprocess.Popen(
+        [berth, "serve", "--models", os.path.join(directory, "models"), "--host", "127.0.0.1", "--port", "0"]
+        + ["--api-key-file", os.path.join(directory, "keys"), "--log", "json"],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + DEADLINE
+    while time.monotonic() < deadline and select.select([server.stdout], [], [], DEADLINE)[0]:
+        line = server.stdout.readline()
+        if "listening" in line:
+            return server, re.search(r'"port":(\d+)', line)[1]
+        if not line:
+            break
+    raise SystemExit("berth does not listen")
+
+
+def run(test, base):
+    if asyncio.iscoroutinefunction(test):
+
+        async def body():
+            async with openai.AsyncOpenAI(**base) as client:
+                await test(client)
+
+        asyncio.run(body())
+    else:
+        with openai.OpenAI(**base) as client:
+            test(client)
+
+
+def main():
+    passed = failed = 0
+    with tempfile.TemporaryDirectory() as directory:
+        os.mkdir(os.path.join(directory, "models"))
+        server, port = start(sys.argv[1], directory)
+        base = {"base_url": f"http://127.0.0.1:{port}/v1", "api_key": "the-key", "timeout": DEADLINE, "max_retries": 3}
+        try:
+            for name, test in list(globals().items()):
+                if not name.startswith("test_"):
+                    continue
+                try:
+                    run(test, base)
+                    print(f"ok: {name}")
+                    passed += 1
+                except Exception as e:  # noqa: BLE001: whatever it is, it is told, and the others go on
+                    print(f"FAILED: {name}: {type(e).__name__}: {e}")
+                    failed += 1
+        finally:
+            server.send_signal(signal.SIGTERM)
+            server.communicate(timeout=DEADLINE)
+        if server.returncode != 0:
+            print(f"FAILED: berth ended with {server.returncode}")
+            failed += 1
+    print(f"{passed} passed, {failed} failed, 0 skipped")
+    sys.exit(failed > 0)
+
+
+main()
