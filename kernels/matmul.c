@@ -24,31 +24,32 @@
 
 /* ---- what the types have ---- */
 
-static const int8_t int8_of[] = {[2] = MATMUL_Q4_0 + 1,
-    [3] = MATMUL_Q4_1 + 1,
-    [8] = MATMUL_Q8_0 + 1,
-    [12] = MATMUL_Q4_K + 1,
-    [13] = MATMUL_Q5_K + 1,
-    [14] = MATMUL_Q6_K + 1};
+/* A type that has kernels, and where: in which table of struct matmul_kernels, and at which place. */
+struct form {
+    uint32_t id; /* as in tensor.h */
+    bool is_int8;
+    int index;
+};
 
-/* Which column of a kernel's tables a type has, or -1. */
-static int int8_index(const struct quant *q)
-{
-    return q->id < sizeof(int8_of) ? int8_of[q->id] - 1 : -1;
-}
+static const struct form forms[] = {
+    {.id = 0, .index = MATMUL_F32},
+    {.id = 1, .index = MATMUL_F16},
+    {.id = 30, .index = MATMUL_BF16},
+    {.id = 2, .is_int8 = true, .index = MATMUL_Q4_0},
+    {.id = 3, .is_int8 = true, .index = MATMUL_Q4_1},
+    {.id = 8, .is_int8 = true, .index = MATMUL_Q8_0},
+    {.id = 12, .is_int8 = true, .index = MATMUL_Q4_K},
+    {.id = 13, .is_int8 = true, .index = MATMUL_Q5_K},
+    {.id = 14, .is_int8 = true, .index = MATMUL_Q6_K},
+};
 
-static int float_index(const struct quant *q)
+/* The type's place among the kernels of one kind, or -1. */
+static int kernel_of(const struct quant *q, bool is_int8)
 {
-    switch (q->id) {
-    case 0:
-        return MATMUL_F32;
-    case 1:
-        return MATMUL_F16;
-    case 30:
-        return MATMUL_BF16;
-    default:
-        return -1;
-    }
+    for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++)
+        if (forms[i].id == q->id && forms[i].is_int8 == is_int8)
+            return forms[i].index;
+    return -1;
 }
 
 static const struct matmul_kernels *kernels(void)
@@ -66,7 +67,7 @@ bool matmul_weight_init(
     struct matmul_weight *w, uint32_t type, const void *data, size_t rows, size_t columns, bool as_float)
 {
     const struct quant *q = quant_find(type);
-    if (!q || columns % q->block_elems != 0)
+    if (!q || columns == 0 || columns % q->block_elems != 0)
         return false;
     *w = (struct matmul_weight){.type = q,
         .data = data,
@@ -79,7 +80,7 @@ bool matmul_weight_init(
 
 bool matmul_takes_packed(const struct matmul_weight *w)
 {
-    return !w->as_float && int8_index(w->type) >= 0;
+    return !w->as_float && kernel_of(w->type, true) >= 0;
 }
 
 /* ---- the packed form: by chunks of tokens, [blocks][tokens of the chunk] ---- */
@@ -149,7 +150,7 @@ static const uint8_t *tile_data(const struct tile *t, size_t row, size_t column)
 static void int8_tile(const struct tile *t, const struct matmul_block *a)
 {
     const struct quant *q = t->w->type;
-    matmul_int8_tile *run = t->k->int8[int8_index(q)];
+    matmul_int8_tile *run = t->k->int8[kernel_of(q, true)];
     if (t->rows == MATMUL_ROWS) {
         run(tile_data(t, 0, 0), t->w->row_bytes, t->w->columns / MATMUL_BLOCK, a, t->tokens, t->sums);
         return;
@@ -168,7 +169,7 @@ static void int8_tile(const struct tile *t, const struct matmul_block *a)
 static void float_tile(const struct tile *t, const float *x, size_t at, size_t n)
 {
     const struct quant *q = t->w->type;
-    int f = float_index(q);
+    int f = kernel_of(q, false);
     if (f >= 0 && t->rows == MATMUL_ROWS) {
         size_t steps = n / MATMUL_STEP;
         t->k->floats[f](tile_data(t, 0, at), t->w->row_bytes, steps, x, t->tokens, t->sums);

@@ -32,7 +32,7 @@ struct matmul_weight {
     bool as_float; /* float32 activations, also where the type has an int8 path */
 };
 
-/* Fills in `w`. False when the type is not known, or a row is no whole number of blocks. */
+/* Fills in `w`. False when the type is not known, or a row is empty or no whole number of blocks. */
 bool matmul_weight_init(
     struct matmul_weight *w, uint32_t type, const void *data, size_t rows, size_t columns, bool as_float);
 
