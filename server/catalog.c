@@ -427,10 +427,8 @@ static void make_all(struct catalog *c)
 static void lose_text(struct model *m)
 {
     struct text_model *t = model_text(m);
-    if (!t || atomic_load(&t->lost))
-        return;
-    t->lost_reason = m->reason;
-    atomic_store(&t->lost, true);
+    if (t)
+        text_model_lose(t, &m->reason);
 }
 
 static void look_after(struct catalog *c)
