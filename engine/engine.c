@@ -256,7 +256,8 @@ static size_t waiting(const struct engine *e)
 {
     size_t n = 0, slots = e->options.slots;
     for (const struct schedule *s = e->schedules; s; s = s->next) {
-        size_t free_slots = s->n_taken < slots ? slots - s->n_taken : 0;
+        size_t taken = atomic_load(&s->n_taken);
+        size_t free_slots = taken < slots ? slots - taken : 0;
         n += s->n_queued > free_slots ? s->n_queued - free_slots : 0;
     }
     return n;
@@ -345,7 +346,6 @@ struct task *schedule_pop(struct engine *e, struct schedule *s)
         if (!s->queue)
             s->queue_end = &s->queue;
         s->n_queued--;
-        s->n_taken++;
     }
     pthread_mutex_unlock(&e->lock);
     if (t)

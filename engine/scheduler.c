@@ -259,40 +259,40 @@ static void run_batch(struct engine *e, struct schedule *s, size_t n)
     deliver_answers(s);
 }
 
-/* What others may know of it: under the lock the slots that are taken, and for the metrics the bytes of its pages. */
-static void publish(struct engine *e, struct schedule *s)
+/* The bytes of its pages, for the metrics. Pages that sequences share count for each. */
+static void count_pages(const struct schedule *s)
 {
-    size_t taken = s->n_lanes, pages = 0, held;
-    for (const struct lane *l = s->aside; l; l = l->next)
-        taken++;
+    size_t pages = 0, held;
     for (size_t i = 0; i < s->n_lanes; i++) {
         sequence_pages(s->lanes[i]->sequence, &held);
         pages += held;
     }
     atomic_store_explicit(
         &s->model->metrics.kv_bytes, pages * kv_cache_page_bytes(s->model->cache), memory_order_relaxed);
-    pthread_mutex_lock(&e->lock);
-    s->n_taken = taken;
-    pthread_mutex_unlock(&e->lock);
+}
+
+static void serve(struct engine *e, struct schedule *s)
+{
+    while (s->n_lanes < e->options.slots && begin_one(e, s))
+        continue;
+    rows_share(e, s);
+    rows_reserve(e, s);
+    size_t n = rows_count(s);
+    if (n == 0)
+        return;
+    if (!rows_make_room(e, n)) {
+        fail_batch(s, &(struct error){.text = "memory is short"});
+        return;
+    }
+    rows_fill(e, s);
+    run_batch(e, s, n);
 }
 
 void scheduler_step(struct engine *e)
 {
     struct schedule *s = next_turn(e);
-    if (!s)
-        return;
-    if (is_intact(e, s)) {
-        while (s->n_lanes < e->options.slots && begin_one(e, s))
-            continue;
-        rows_share(e, s);
-        rows_reserve(e, s);
-        size_t n = rows_count(s);
-        if (n > 0 && rows_make_room(e, n)) {
-            rows_fill(e, s);
-            run_batch(e, s, n);
-        } else if (n > 0) {
-            fail_batch(s, &(struct error){.text = "memory is short"});
-        }
-    }
-    publish(e, s);
+    if (s && is_intact(e, s))
+        serve(e, s);
+    for (s = e->schedules; s; s = s->next)
+        count_pages(s);
 }

@@ -69,9 +69,9 @@ struct schedule {
     /* Under the engine's lock. */
     struct task *queue, **queue_end;
     size_t n_queued;
-    size_t n_taken; /* slots that are in use or promised, as far as the queue's bound goes */
     atomic_bool leaving; /* set under the lock; the thread may look without */
     bool gone;
+    atomic_size_t n_taken; /* lanes, those that are aside as well: slots that no new job will get */
     /* The thread's. */
     struct task *tasks; /* admitted, oldest first */
     struct lane **lanes; /* [n_lanes of slots] that have a sequence, oldest first */

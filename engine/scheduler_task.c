@@ -75,6 +75,14 @@ static void lane_free(struct lane *l)
     free(l);
 }
 
+/* Its slot is free before the server hears that it has ended, and can ask for the next. */
+static void lane_drop(struct lane *l)
+{
+    schedule_remove(l->task->schedule, l);
+    atomic_fetch_sub(&l->task->schedule->n_taken, 1);
+    lane_free(l);
+}
+
 /* ---- lanes ---- */
 
 static struct lane *lane_new(struct task *t, uint32_t choice)
@@ -119,6 +127,7 @@ void lane_start(struct task *t)
         t->prompt = NULL;
     }
     schedule_insert(t->schedule, l);
+    atomic_fetch_add(&t->schedule->n_taken, 1);
     if (l->known > 0)
         return;
     t->prompt_read = true; /* as far as anybody needs it */
@@ -182,9 +191,8 @@ void lane_end(struct lane *l, enum job_finish finish)
         task_no_memory(t);
         return;
     }
+    lane_drop(l);
     push(t, p);
-    schedule_remove(t->schedule, l);
-    lane_free(l);
     if (t->finish == JOB_RUNNING)
         t->finish = finish;
     if (++t->n_ended == t->request->n_choices)
@@ -260,9 +268,9 @@ void task_end(struct task *t, enum job_finish finish, unsigned status, const str
 {
     struct task **at = &t->schedule->tasks;
     for (struct lane *l; (l = lane_of(t));) {
-        push_finish(t, l->choice, finish);
-        schedule_remove(t->schedule, l);
-        lane_free(l);
+        uint32_t choice = l->choice;
+        lane_drop(l);
+        push_finish(t, choice, finish);
     }
     for (; t->n_started < t->request->n_choices; t->n_started++)
         push_finish(t, t->n_started, finish);

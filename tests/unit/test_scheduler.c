@@ -482,6 +482,28 @@ static void test_a_full_queue_refuses_and_free_slots_are_no_queue(void **state)
     rig_stop(&r);
 }
 
+static void test_a_slot_is_free_when_its_job_is_heard_to_have_ended(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct engine_options o = usual;
+    o.slots = 2;
+    o.queue = 0;
+    rig_start(&r, &o);
+    for (size_t i = 0; i < 100; i++) {
+        struct job_request q = request(&r, 0, 5, 1 + i % 3);
+        for (size_t k = 0; k < 2; k++)
+            ask(&r, &others[k], &q); /* fails where it is refused */
+        if (i % 4 == 0)
+            job_cancel(others[1].j);
+        finish(&others[0]);
+        finish(&others[1]);
+    }
+    while (atomic_load(&r.m[0]->metrics.kv_bytes) > 0)
+        sched_yield();
+    rig_stop(&r);
+}
+
 static void test_who_waits_too_long_for_a_slot_fails_with_503(void **state)
 {
     (void)state;
@@ -1018,6 +1040,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_two_models_share_the_memory),
         cmocka_unit_test(test_what_can_never_be_done_is_refused_at_once),
         cmocka_unit_test(test_a_full_queue_refuses_and_free_slots_are_no_queue),
+        cmocka_unit_test(test_a_slot_is_free_when_its_job_is_heard_to_have_ended),
         cmocka_unit_test(test_who_waits_too_long_for_a_slot_fails_with_503),
         cmocka_unit_test(test_a_job_that_takes_too_long_fails_with_504),
         cmocka_unit_test(test_a_job_cancelled_in_the_queue_is_never_begun),
