@@ -48,7 +48,8 @@ struct prefix_node *prefix_keep(
 void prefix_keep_part(struct prefix_cache *p, struct prefix_node *at, const int32_t *ids, size_t n,
     const struct sequence *s, size_t i);
 
-void prefix_leave(struct prefix_cache *p, struct prefix_node *at); /* the reader that stood there stands nowhere */
+void prefix_leave(
+    struct prefix_cache *p, struct prefix_node *at); /* the reader that stood there stands nowhere */
 
 /* The functions below take NULL for a cache in which there is nothing. */
 

@@ -32,7 +32,7 @@ static void count_cached(struct lane *l)
     struct task *t = l->task;
     size_t length = sequence_length(l->sequence), n = t->request->n_prompt;
     size_t done = length < n ? length : n;
-    if (l->choice > 0 || done <= t->usage.prompt_done)
+    if (done <= t->usage.prompt_done)
         return;
     size_t taken = done - t->usage.prompt_done;
     t->usage.cached_tokens += taken;

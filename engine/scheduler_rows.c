@@ -53,7 +53,8 @@ static struct lane *shortest_reader(const struct schedule *s)
 {
     struct lane *found = NULL;
     for (size_t i = 0; i < s->n_lanes; i++)
-        if (s->lanes[i]->n_rows == 0 && !s->lanes[i]->waits && (!found || lane_left(s->lanes[i]) < lane_left(found)))
+        if (s->lanes[i]->n_rows == 0 && !s->lanes[i]->waits &&
+            (!found || lane_left(s->lanes[i]) < lane_left(found)))
             found = s->lanes[i];
     return found;
 }

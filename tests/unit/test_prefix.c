@@ -470,6 +470,30 @@ static void test_what_is_kept_and_what_is_in_use_are_told_apart(void **state)
     rig_stop(&r);
 }
 
+static void test_pages_that_are_shared_are_asked_for_once(void **state)
+{
+    (void)state;
+    struct rig r;
+    rig_start(&r, &usual);
+    engine_budget(r.e)->limit = pages(&r, 10); /* eight for both, and one for each */
+    fill(text, 516, 90);
+    struct job_request q = request(&r, text, 516, 60);
+    ask_held(&r, &other, &q, true);
+    uint64_t before = atomic_load(&r.m[0]->metrics.forward_calls);
+    fill(another, 516, 90);
+    fill(another + 512, 20, 91);
+    q = request(&r, another, 532, 10);
+    ask(&r, &got[0], &q);
+    let_go(&other);
+    finish(&other);
+    finish(&got[0]);
+    assert_int_equal(got[0].usage.cached_tokens, 512);
+    /* The second had no calls of its own: it need not wait for the first one's end. */
+    assert_int_equal(atomic_load(&r.m[0]->metrics.forward_calls) - before, 59);
+    assert_int_equal(atomic_load(&r.m[0]->metrics.preemptions), 0);
+    rig_stop(&r);
+}
+
 /* ---- all of it together ---- */
 
 struct mix {
@@ -639,6 +663,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_the_oldest_is_dropped_first_and_nobody_is_preempted_for_what_is_kept),
         cmocka_unit_test(test_one_model_gives_its_pages_to_another),
         cmocka_unit_test(test_what_is_kept_and_what_is_in_use_are_told_apart),
+        cmocka_unit_test(test_pages_that_are_shared_are_asked_for_once),
         cmocka_unit_test(test_answers_are_the_same_bytes_with_the_cache),
         cmocka_unit_test(test_answers_are_the_same_bytes_where_memory_is_short),
         cmocka_unit_test(test_answers_are_the_same_bytes_while_others_leave),
