@@ -30,6 +30,8 @@ HARDENING = $(shell . deps/hardening; hardening $(MACHINE))
 # The same sources give the same bytes in whatever directory they lie.
 SHIPPED_C  = -Os -ffunction-sections -fdata-sections -ffile-prefix-map=$(CURDIR)=. $(HARDENING)
 SHIPPED_LD = -s -Wl,--gc-sections,-O1,--build-id=none,-z,relro,-z,now,-z,noexecstack,-z,separate-code
+# Relocations in an eightieth of the room, which deps/start.c applies. The linker packs them for x86-64 alone.
+PACKED_LD  = -Wl,-z,pack-relative-relocs,-e,berth_start
 
 MACHINE := $(shell uname -m)
 ifeq ($(FLAVOUR),dev)
@@ -40,7 +42,7 @@ SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined
 else ifeq ($(FLAVOUR),static)
 override CC := deps/musl-cc
 CFLAGS  ?= $(SHIPPED_C)
-LDFLAGS ?= $(SHIPPED_LD)
+LDFLAGS ?= $(SHIPPED_LD) $(if $(filter x86_64,$(MACHINE)),$(PACKED_LD))
 else ifeq ($(FLAVOUR),arm64)
 override CC := deps/musl-cc
 MACHINE := aarch64
@@ -81,6 +83,7 @@ LIBS := $(DEPS_LIBS) -pthread -lm
 OTHER_CPU := $(if $(filter x86_64,$(MACHINE)),%_neon.c,%_avx2.c %_avx512.c)
 SRC   := $(filter-out $(OTHER_CPU),$(sort $(wildcard base/*.c kernels/*.c loaders/*.c engine/*.c server/*.c)))
 OBJ   := $(SRC:%.c=$(OUT)/%.o)
+START := $(if $(filter static,$(FLAVOUR)),$(if $(filter x86_64,$(MACHINE)),$(OUT)/deps/start.o))
 # What a unit test may link: everything but the program's own main: an archive, it takes what it calls.
 PARTS := $(OUT)/parts.a
 
@@ -203,9 +206,9 @@ $(PARTS): $(filter-out $(OUT)/server/main.o,$(OBJ))
 	@rm -f $@
 	@ar rcsD $@ $^
 
-$(BERTH): $(OBJ) $(READY)
+$(BERTH): $(OBJ) $(START) $(READY)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(SANITIZE) $(LDFLAGS) -o $@ $(OBJ) $(LIBS)
+	$(CC) $(CFLAGS) $(SANITIZE) $(LDFLAGS) -o $@ $(OBJ) $(START) $(LIBS)
 
 link_test = $(CC) $(CFLAGS) $(SANITIZE) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) -lcmocka $(LIBS)
 

@@ -162,12 +162,12 @@ int main(int n, char **words)
     struct error err = {0};
     unsigned threads = n > 1 ? (unsigned)atoi(words[1]) : 1;
     struct pool *pool = pool_new(threads, threads, &err);
-    uint32_t *weights = malloc(WEIGHTS);
-    if (!pool || !weights) {
+    uint32_t *room = aligned_alloc(64, WEIGHTS + 64);
+    if (!pool || !room) {
         fprintf(stderr, "bench_kernels: %s\n", pool ? "no memory" : err.text);
         return 1;
     }
-    uint32_t random = 1;
+    uint32_t *weights = room + 8, random = 1; /* tensors of a GGUF file lie at multiples of 32 */
     for (size_t i = 0; i < WEIGHTS / sizeof(*weights); i++) {
         random = random * 1664525 + 1013904223;
         weights[i] = random >> 3 & 0x3bff3bff; /* no scale is infinite, whatever the type */
@@ -186,6 +186,6 @@ int main(int n, char **words)
             row_of_table(pool, type, (const uint8_t *)weights);
     }
     pool_free(pool);
-    free(weights);
+    free(room);
     return 0;
 }

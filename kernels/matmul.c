@@ -17,36 +17,39 @@
 #define PIECE 256 /* elements of k that are copied or made floats at a time: the largest block */
 #define PIECE_FLOATS (PIECE + 16) /* rows of a piece; no power of two, so that they share no cache set */
 #define PIECE_BYTES 320 /* the same in blocks: 256 elements of Q8_0 have 272 */
-#define GATHERED 16384 /* floats of activations: PIECE of them for each token of a chunk */
-#define TILES 8 /* that use them */
+
+#define FLOAT_CHUNK 64 /* tokens at most, where activations are floats */
+#define GATHERED (FLOAT_CHUNK * PIECE) /* activations that are gathered at a time */
+#define TILES 8 /* that use them: with their sums all fits L2 */
 
 /* ---- what the types have ---- */
 
-static const int8_t int8_of[] = {[2] = MATMUL_Q4_0 + 1,
-    [3] = MATMUL_Q4_1 + 1,
-    [8] = MATMUL_Q8_0 + 1,
-    [12] = MATMUL_Q4_K + 1,
-    [13] = MATMUL_Q5_K + 1,
-    [14] = MATMUL_Q6_K + 1};
+/* A type that has kernels, and where: in which table of struct matmul_kernels, and at which place. */
+struct form {
+    uint32_t id; /* as in tensor.h */
+    bool is_int8;
+    int index;
+};
 
-/* Which column of a kernel's tables a type has, or -1. */
-static int int8_index(const struct quant *q)
-{
-    return q->id < sizeof(int8_of) ? int8_of[q->id] - 1 : -1;
-}
+static const struct form forms[] = {
+    {.id = 0, .index = MATMUL_F32},
+    {.id = 1, .index = MATMUL_F16},
+    {.id = 30, .index = MATMUL_BF16},
+    {.id = 2, .is_int8 = true, .index = MATMUL_Q4_0},
+    {.id = 3, .is_int8 = true, .index = MATMUL_Q4_1},
+    {.id = 8, .is_int8 = true, .index = MATMUL_Q8_0},
+    {.id = 12, .is_int8 = true, .index = MATMUL_Q4_K},
+    {.id = 13, .is_int8 = true, .index = MATMUL_Q5_K},
+    {.id = 14, .is_int8 = true, .index = MATMUL_Q6_K},
+};
 
-static int float_index(const struct quant *q)
+/* The type's place among the kernels of one kind, or -1. */
+static int kernel_of(const struct quant *q, bool is_int8)
 {
-    switch (q->id) {
-    case 0:
-        return MATMUL_F32;
-    case 1:
-        return MATMUL_F16;
-    case 30:
-        return MATMUL_BF16;
-    default:
-        return -1;
-    }
+    for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++)
+        if (forms[i].id == q->id && forms[i].is_int8 == is_int8)
+            return forms[i].index;
+    return -1;
 }
 
 static const struct matmul_kernels *kernels(void)
@@ -64,7 +67,7 @@ bool matmul_weight_init(
     struct matmul_weight *w, uint32_t type, const void *data, size_t rows, size_t columns, bool as_float)
 {
     const struct quant *q = quant_find(type);
-    if (!q || columns % q->block_elems != 0)
+    if (!q || columns == 0 || columns % q->block_elems != 0)
         return false;
     *w = (struct matmul_weight){.type = q,
         .data = data,
@@ -77,14 +80,14 @@ bool matmul_weight_init(
 
 bool matmul_takes_packed(const struct matmul_weight *w)
 {
-    return !w->as_float && int8_index(w->type) >= 0;
+    return !w->as_float && kernel_of(w->type, true) >= 0;
 }
 
 /* ---- the packed form: by chunks of tokens, [blocks][tokens of the chunk] ---- */
 
-static size_t chunk_tokens(size_t tokens, size_t first)
+static size_t at_most(size_t n, size_t most)
 {
-    return tokens - first < MATMUL_CHUNK ? tokens - first : MATMUL_CHUNK;
+    return n < most ? n : most;
 }
 
 size_t matmul_packed_bytes(size_t tokens, size_t columns)
@@ -103,7 +106,7 @@ void matmul_pack(const struct matmul_input *in, size_t first, size_t count)
     for (size_t t = first; t < first + count; t++) {
         size_t chunk = t / MATMUL_CHUNK * MATMUL_CHUNK;
         struct matmul_block *out = (struct matmul_block *)in->packed + chunk * blocks + (t - chunk);
-        kernels()->pack(out, chunk_tokens(in->tokens, chunk), in->x + t * in->stride, blocks);
+        kernels()->pack(out, at_most(in->tokens - chunk, MATMUL_CHUNK), in->x + t * in->stride, blocks);
     }
 }
 
@@ -125,7 +128,7 @@ static struct tile tile_at(
     return (struct tile){.k = kernels(),
         .w = w,
         .row = row < last ? row : last,
-        .rows = w->rows < MATMUL_ROWS ? w->rows : MATMUL_ROWS,
+        .rows = at_most(w->rows, MATMUL_ROWS),
         .tokens = tokens,
         .sums = sums};
 }
@@ -133,7 +136,7 @@ static struct tile tile_at(
 /* The rows `row` to `end` of it, or as many as it has, go where they belong. */
 static void tile_store(const struct tile *t, size_t row, size_t end, float *out, size_t stride)
 {
-    size_t stop = t->row + t->rows < end ? t->row + t->rows : end;
+    size_t stop = at_most(t->row + t->rows, end);
     for (size_t i = 0; i < t->tokens; i++)
         memcpy(out + i * stride + row, t->sums[i] + (row - t->row), (stop - row) * sizeof(*out));
 }
@@ -147,14 +150,14 @@ static const uint8_t *tile_data(const struct tile *t, size_t row, size_t column)
 static void int8_tile(const struct tile *t, const struct matmul_block *a)
 {
     const struct quant *q = t->w->type;
-    matmul_int8_tile *run = t->k->int8[int8_index(q)];
+    matmul_int8_tile *run = t->k->int8[kernel_of(q, true)];
     if (t->rows == MATMUL_ROWS) {
         run(tile_data(t, 0, 0), t->w->row_bytes, t->w->columns / MATMUL_BLOCK, a, t->tokens, t->sums);
         return;
     }
     uint8_t piece[MATMUL_ROWS][PIECE_BYTES] = {{0}};
     for (size_t at = 0; at < t->w->columns; at += PIECE) {
-        size_t n = t->w->columns - at < PIECE ? t->w->columns - at : PIECE;
+        size_t n = at_most(t->w->columns - at, PIECE);
         for (size_t r = 0; r < t->rows; r++)
             memcpy(piece[r], tile_data(t, r, at), n / q->block_elems * q->block_bytes);
         run(piece[0], sizeof(piece[0]), n / MATMUL_BLOCK, a + at / MATMUL_BLOCK * t->tokens, t->tokens,
@@ -166,7 +169,7 @@ static void int8_tile(const struct tile *t, const struct matmul_block *a)
 static void float_tile(const struct tile *t, const float *x, size_t at, size_t n)
 {
     const struct quant *q = t->w->type;
-    int f = float_index(q);
+    int f = kernel_of(q, false);
     if (f >= 0 && t->rows == MATMUL_ROWS) {
         size_t steps = n / MATMUL_STEP;
         t->k->floats[f](tile_data(t, 0, at), t->w->row_bytes, steps, x, t->tokens, t->sums);
@@ -176,7 +179,7 @@ static void float_tile(const struct tile *t, const float *x, size_t at, size_t n
     }
     float piece[MATMUL_ROWS][PIECE_FLOATS];
     while (n > 0) {
-        size_t part = n < PIECE ? n : PIECE, steps = (part + MATMUL_STEP - 1) / MATMUL_STEP;
+        size_t part = at_most(n, PIECE), steps = (part + MATMUL_STEP - 1) / MATMUL_STEP;
         if (part < PIECE || t->rows < MATMUL_ROWS)
             memset(piece, 0, sizeof(piece));
         for (size_t r = 0; r < t->rows; r++)
@@ -222,7 +225,7 @@ static void gather(float *out, const float *x, size_t stride, size_t tokens, siz
 static void float_rows(const struct matmul_weight *w, const float *x, size_t x_stride, size_t tokens,
     size_t first, size_t end, float *out, size_t stride)
 {
-    _Alignas(64) float sums[TILES][MATMUL_CHUNK][MATMUL_ROWS];
+    _Alignas(64) float sums[TILES][FLOAT_CHUNK][MATMUL_ROWS];
     _Alignas(64) float gathered[GATHERED];
     size_t width = GATHERED / tokens / PIECE * PIECE;
     bool as_it_lies = tokens == 1 && w->columns % MATMUL_STEP == 0;
@@ -230,7 +233,7 @@ static void float_rows(const struct matmul_weight *w, const float *x, size_t x_s
         width = w->columns;
     for (size_t row = first; row < end; row += TILES * MATMUL_ROWS) {
         for (size_t at = 0; at < w->columns; at += width) {
-            size_t n = w->columns - at < width ? w->columns - at : width;
+            size_t n = at_most(w->columns - at, width);
             if (!as_it_lies && (row == first || n < w->columns))
                 gather(gathered, x + at, x_stride, tokens, n);
             for (size_t i = 0; i < TILES && row + i * MATMUL_ROWS < end; i++) {
@@ -251,12 +254,14 @@ void matmul_rows(const struct matmul_weight *w, const struct matmul_input *in, s
     float *out, size_t stride)
 {
     const struct matmul_block *packed = in->packed;
-    for (size_t token = 0; token < in->tokens; token += MATMUL_CHUNK, out += MATMUL_CHUNK * stride) {
-        size_t tokens = chunk_tokens(in->tokens, token);
-        if (matmul_takes_packed(w))
-            int8_rows(
-                w, packed + token * (w->columns / MATMUL_BLOCK), tokens, first, first + count, out, stride);
+    const bool is_packed = matmul_takes_packed(w);
+    const size_t chunk = is_packed ? MATMUL_CHUNK : FLOAT_CHUNK, blocks = w->columns / MATMUL_BLOCK;
+    for (size_t t = 0; t < in->tokens; t += chunk) {
+        size_t tokens = at_most(in->tokens - t, chunk);
+        float *to = out + t * stride;
+        if (is_packed)
+            int8_rows(w, packed + t * blocks, tokens, first, first + count, to, stride);
         else
-            float_rows(w, in->x + token * in->stride, in->stride, tokens, first, first + count, out, stride);
+            float_rows(w, in->x + t * in->stride, in->stride, tokens, first, first + count, to, stride);
     }
 }

@@ -319,14 +319,17 @@ static void tile_q6_k(const uint8_t *weights, size_t row_bytes, size_t blocks, c
 /* ---- weights in floats ---- */
 
 /* Loads 64 bytes of each of 16 rows; out[j] has bytes 4j to 4j + 3 of row r in lane r. Rows of floats tend to
- * lie a power of two apart, where they compete for few places in L1: so a line is loaded once and whole. */
-INLINE void load_lines(__m512i out[16], const uint8_t *at, size_t row_bytes)
+ * lie a power of two apart, where they compete for few places in L1: so a line is loaded once and whole. Asks for
+ * 16 lines at `next`, of the next tile, one at a time: of many at once some would be dropped. */
+INLINE void load_lines(__m512i out[16], const uint8_t *at, size_t row_bytes, const uint8_t *next)
 {
     __m512i v[16], quads[16];
 #pragma GCC unroll 16
-    for (size_t r = 0; r < 16; r++)
+    for (size_t r = 0; r < 16; r++) {
         v[r] = _mm512_loadu_si512(at + r * row_bytes);
-        /* quads[r + j]: lane L of 128 bits has word 4L + j of the rows r to r + 3. */
+        _mm_prefetch((const char *)next + 64 * r, _MM_HINT_T1);
+    }
+    /* quads[r + j]: lane L of 128 bits has word 4L + j of the rows r to r + 3. */
 #pragma GCC unroll 4
     for (size_t r = 0; r < 16; r += 4) {
         __m512i a = _mm512_unpacklo_epi32(v[r], v[r + 1]), b = _mm512_unpackhi_epi32(v[r], v[r + 1]);
@@ -389,7 +392,7 @@ INLINE void float_tile(enum matmul_float type, const uint8_t *weights, size_t ro
 {
     const size_t lines = type == MATMUL_F32 ? 2 : 1, bytes = 64 * lines;
     for (size_t s = 0; s < steps; s++, x += tokens * MATMUL_STEP) {
-        prefetch(weights, row_bytes, s * bytes, (s + 1) * bytes, tokens);
+        const uint8_t *next = weights + MATMUL_ROWS * (row_bytes + s * bytes);
         for (size_t g = 0; g < GROUPS; g++) {
             __m512i raw[16];
             for (size_t half = 0; half < 2; half++) {
@@ -398,7 +401,8 @@ INLINE void float_tile(enum matmul_float type, const uint8_t *weights, size_t ro
                 __m512 w[16];
                 size_t t = 0;
                 if (half < lines)
-                    load_lines(raw, weights + 16 * g * row_bytes + s * bytes + half * 64, row_bytes);
+                    load_lines(raw, weights + 16 * g * row_bytes + s * bytes + half * 64, row_bytes,
+                        next + 1024 * (lines * g + half));
                 widen(w, raw + (type == MATMUL_F32 ? 0 : 8 * half), type);
                 for (; t + 8 <= tokens; t += 8)
                     add_floats(w, from + t, 8, to + t);

@@ -16,7 +16,8 @@
  *                                                                   c0, c1: d_w * scale of each half
  * Every product and sum is rounded to float32; S becomes a float exactly (it has less than 24 bits).
  *
- * All other types, and floats: y = fma(w, x, y) in the order of k, w as quant.h says.
+ * All other types, and floats: y = fma(w, x, y) in the order of k, w as quant.h says, and then with zeros up to a
+ * multiple of 32 (which may turn -0 into 0).
  * The payload of a NaN is not promised.
  */
 #include "matmul_private.h"

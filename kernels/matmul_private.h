@@ -13,7 +13,7 @@
 #include "berth/matmul.h"
 
 #define MATMUL_ROWS 32 /* of a tile */
-#define MATMUL_CHUNK 64 /* tokens at most: their sums take a quarter of the smallest L1 */
+#define MATMUL_CHUNK 128 /* tokens at most: their sums take half of the smallest L1 */
 #define MATMUL_STEP 32 /* elements of k that a float kernel takes at a time */
 #define MATMUL_BLOCK 32 /* activations under one scale */
 

@@ -9,7 +9,6 @@
 #include "openai_private.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -121,36 +120,13 @@ static bool settle_variables(json_t *request, struct complaint *c)
 
 /* ---- the prompt ---- */
 
-/* A template that writes the beginning itself is the rule; the file says whether there is to be one at all. */
-static bool add_beginning(struct prompt *p, const struct tokenizer *t, struct complaint *c)
-{
-    int32_t bos = tokenizer_special(t, TOKENIZER_BOS);
-    if (!tokenizer_adds_bos(t) || bos == TOKENIZER_NONE || (p->ids.n > 0 && p->ids.at[0] == bos))
-        return true;
-    if (p->ids.n == p->ids.room) {
-        int32_t *at = realloc(p->ids.at, (p->ids.n + 1) * sizeof(*at));
-        if (!at)
-            return complain_status(c, 500, NULL, NULL, "no memory for the request");
-        p->ids.at = at;
-        p->ids.room = p->ids.n + 1;
-    }
-    memmove(p->ids.at + 1, p->ids.at, p->ids.n * sizeof(*p->ids.at));
-    p->ids.at[0] = bos;
-    p->ids.n++;
-    return true;
-}
-
 static bool add_rendered(
     struct prompt *p, const struct text_model *t, const struct template_text *text, struct complaint *c)
 {
-    struct tokenizer_text in = {
-        .text = {(const uint8_t *)text->text, text->size},
-        .parse_special = true,
-        .trusted = text->marks, /* VALUE_FROM_TEMPLATE is not 0, VALUE_FROM_MESSAGE is */
-    };
-    return prompt_add_text(p, t, &in, "messages", c) && add_beginning(p, t->tokenizer, c);
+    struct error err = {0};
+    return prompt_check_size(t, text->size, "messages", c) &&
+           (text_model_chat_ids(t, text, &p->ids, &err) || complain(c, "messages", "%s", err.text));
 }
-_Static_assert(VALUE_FROM_MESSAGE == 0 && VALUE_FROM_TEMPLATE != 0, "marks are what the tokenizer trusts");
 
 bool prompt_of_chat(struct prompt *p, const struct text_model *t, json_t *request, struct complaint *c)
 {

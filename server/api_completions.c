@@ -26,20 +26,27 @@ void prompt_release(struct prompt *p)
 }
 
 /* A text that is far too long is refused before it is taken apart, which takes its time. */
+bool prompt_check_size(const struct text_model *t, size_t bytes, const char *param, struct complaint *c)
+{
+    size_t most = TOKENIZER_TEXT_MAX;
+    if (t->context < TOKENIZER_TEXT_MAX / BYTES_A_TOKEN)
+        most = t->context * BYTES_A_TOKEN;
+    if (most < BYTES_LEAST)
+        most = BYTES_LEAST;
+    if (bytes <= most)
+        return true;
+    return complain_status(c, 400, "context_length_exceeded", param,
+        "This model's maximum context length is %zu tokens. However, your text has %zu bytes, which is more "
+        "than such a context is taken to hold. Please reduce its length.",
+        t->context, bytes);
+}
+
 bool prompt_add_text(struct prompt *p, const struct text_model *t, const struct tokenizer_text *in,
     const char *param, struct complaint *c)
 {
     struct error err = {0};
-    size_t most =
-        t->context < TOKENIZER_TEXT_MAX / BYTES_A_TOKEN ? t->context * BYTES_A_TOKEN : TOKENIZER_TEXT_MAX;
-    if (most < BYTES_LEAST)
-        most = BYTES_LEAST;
-    if (in->text.size > most)
-        return complain_status(c, 400, "context_length_exceeded", param,
-            "This model's maximum context length is %zu tokens. However, your text has %zu bytes, which is more "
-            "than such a context is taken to hold. Please reduce its length.",
-            t->context, in->text.size);
-    return tokenizer_encode(t->tokenizer, in, &p->ids, &err) || complain(c, param, "%s", err.text);
+    return prompt_check_size(t, in->text.size, param, c) &&
+           (tokenizer_encode(t->tokenizer, in, &p->ids, &err) || complain(c, param, "%s", err.text));
 }
 
 bool prompt_add_ids(

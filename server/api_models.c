@@ -31,24 +31,16 @@ static json_t *describe_loaded(const struct model *m, enum model_state state)
         state == MODEL_LOADING ? json_null() : json_real(m->load_seconds));
 }
 
-static json_t *reason_or_null(const struct error *e)
-{
-    return text_or_null(e ? e->text : NULL);
-}
-
 /* What the model can be asked for, and why not; null while nobody has needed to know. */
 static json_t *describe_answers(const struct model *m)
 {
     const struct text_model *t = model_text(m);
     if (!t)
         return json_pack("{s:n, s:n, s:n, s:n}", "generates", "chats", "max_context", "lacks");
-    const struct error *lacks = !t->decoder       ? &t->no_decoder
-                                : !t->tokenizer   ? &t->no_tokenizer
-                                : !t->chat.parsed ? &t->no_chat
-                                                  : NULL;
+    const struct error *lacks = model_lacks(t);
     return json_pack("{s:b, s:b, s:o, s:o}", "generates", t->decoder != NULL, "chats",
         t->decoder && t->tokenizer && t->chat.parsed, "max_context", number_or_null(t->context), "lacks",
-        reason_or_null(lacks));
+        text_or_null(lacks ? lacks->text : NULL));
 }
 
 static json_t *describe_aliases(const struct server *s, const struct model *m)

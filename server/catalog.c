@@ -4,17 +4,12 @@
  * state is the one thing that moves: the keeper writes everything else first and the state last. Its text model
  * is made once, under a lock of its own, by whoever needs it first.
  */
-#include "berth/catalog.h"
+#include "catalog_private.h"
 
 #include "berth/engine.h"
 #include "berth/log.h"
-#include "berth/scan.h"
 #include "berth/strbuf.h"
-#include "berth/template.h"
 
-#include <errno.h>
-#include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,28 +17,6 @@
 #define LOOK_AFTER_SECONDS 1.0
 #define MEASURE_EVERY 10 /* looks */
 #define SEQUENCES_LEAST ((uint64_t)64 << 20) /* bytes, however small the limit is */
-
-struct catalog {
-    const struct options *options;
-    uint64_t memory; /* bytes that the process may use */
-    struct engine *engine; /* NULL: models are not made ready for answers */
-    char *chat_template; /* [template_size], or NULL */
-    size_t template_size;
-    struct volume volume;
-    bool volume_open;
-    struct scan scan; /* owns the models' ids and paths */
-    struct model *models; /* [n_models], in the order of ids */
-    char **paths; /* [n_models], escaped */
-    size_t n_models;
-
-    atomic_bool listed, ended, ready, stopping;
-    atomic_size_t done, mapped, failed;
-
-    pthread_t keeper;
-    pthread_mutex_t lock; /* of the two below */
-    pthread_cond_t wake; /* stopping was set, or the keeper has ended */
-    bool keeper_ended;
-};
 
 static const char *const state_names[MODEL_STATES] = {"loading", "mapped", "failed"};
 
@@ -298,151 +271,18 @@ static void first_load(struct catalog *c)
             log_count("failed", atomic_load(&c->failed)), log_seconds("seconds", now_seconds() - start)));
 }
 
-/* ---- making models ready for answers ---- */
-
-/* A file of at most TEMPLATE_SOURCE_MAX bytes, whole. */
-static bool read_template(struct catalog *c, struct error *err)
-{
-    const char *path = c->options->chat_template;
-    FILE *f = fopen(path, "re");
-    c->chat_template = malloc(TEMPLATE_SOURCE_MAX + 1);
-    if (f && c->chat_template) {
-        c->template_size = fread(c->chat_template, 1, TEMPLATE_SOURCE_MAX + 1, f);
-        struct template *parsed = NULL;
-        if (ferror(f))
-            error_set(err, "cannot be read");
-        else
-            parsed = template_parse((struct span){(uint8_t *)c->chat_template, c->template_size}, err);
-        template_free(parsed);
-        fclose(f);
-        if (parsed)
-            return true;
-    } else {
-        error_set(err, "%s", strerror(errno));
-        if (f)
-            fclose(f);
-    }
-    char shown[200];
-    text_escape(shown, sizeof(shown), span_of(path));
-    return error_prefix(err, "the chat template, %s", shown);
-}
-
-/* The next entry of a list of NAME=ID with a comma between; false at its end. */
-static bool next_alias(const char **at, struct span *name, struct span *id)
-{
-    while (**at == ',')
-        ++*at;
-    size_t size = strcspn(*at, ","), equals = strcspn(*at, "=,");
-    *name = (struct span){(const uint8_t *)*at, equals};
-    *id = (struct span){(const uint8_t *)*at + equals + 1, equals < size ? size - equals - 1 : 0};
-    *at += size;
-    return size > 0;
-}
-
-static bool check_aliases(const struct catalog *c, struct error *err)
-{
-    struct span name, id;
-    for (const char *at = c->options->alias; next_alias(&at, &name, &id);) {
-        char shown[200];
-        text_escape(shown, sizeof(shown), name);
-        if (name.size == 0 || id.size == 0)
-            return error_set(err, "--alias: NAME=ID is needed, and %s is none", shown);
-    }
-    return true;
-}
-
-bool catalog_use_engine(struct catalog *c, struct engine *e, struct error *err)
-{
-    c->engine = e;
-    return check_aliases(c, err) && (!c->options->chat_template[0] || read_template(c, err));
-}
-
-/* What is missing of a model, in the order in which it is needed; NULL when all is there. */
-static const struct error *missing_part(const struct text_model *t)
-{
-    return !t->decoder       ? &t->no_decoder
-           : !t->tokenizer   ? &t->no_tokenizer
-           : !t->chat.parsed ? &t->no_chat
-                             : NULL;
-}
-
-static void log_text_model(const struct model *m, const struct text_model *t, double seconds)
-{
-    const struct error *missing = t ? missing_part(t) : &m->no_text;
-    log_line(missing && t ? LOG_WARN : LOG_INFO,
-        missing ? "a model cannot do all that is asked of one" : "a model is ready to answer",
-        LOG_FIELDS(log_text("id", m->id), log_text("generates", t && t->decoder ? "yes" : "no"),
-            log_seconds("seconds", seconds),
-            missing ? log_text("reason", missing->text) : (struct log_field){.key = NULL}));
-}
-
-/* Caller holds m->making. */
-static void make_text(struct catalog *c, struct model *m)
-{
-    struct text_model_options o = {
-        .context = (size_t)c->options->context,
-        .chat_template = {(const uint8_t *)c->chat_template, c->template_size},
-    };
-    double start = now_seconds();
-    if (m->loaded.loader != &loader_gguf) {
-        error_set(&m->no_text, "the file is no language model in a format that berth can run");
-        return;
-    }
-    struct text_model *t = text_model_new(c->engine, &m->loaded, &o, &m->no_text);
-    atomic_store_explicit(&m->text, t, memory_order_release);
-    log_text_model(m, t, now_seconds() - start);
-}
-
-struct text_model *model_text(const struct model *m)
-{
-    return atomic_load_explicit(&m->text, memory_order_acquire);
-}
-
-struct text_model *catalog_text(struct catalog *c, struct model *m, struct error *err)
-{
-    struct text_model *t = model_text(m);
-    if (t || !c->engine)
-        return t;
-    pthread_mutex_lock(&m->making);
-    if (!model_text(m) && !m->no_text.text[0])
-        make_text(c, m);
-    t = model_text(m);
-    if (!t)
-        *err = m->no_text;
-    pthread_mutex_unlock(&m->making);
-    return t;
-}
-
-static void make_all(struct catalog *c)
-{
-    struct error ignored;
-    for (size_t i = 0; c->engine && i < c->n_models && !atomic_load(&c->stopping); i++)
-        if (model_state(&c->models[i]) == MODEL_MAPPED)
-            catalog_text(c, &c->models[i], &ignored);
-}
-
 /* ---- the keeper ---- */
-
-/* Its jobs fail from here on. One that is made in this moment is caught at the next look. */
-static void lose_text(struct model *m)
-{
-    struct text_model *t = model_text(m);
-    if (!t || atomic_load(&t->lost))
-        return;
-    t->lost_reason = m->reason;
-    atomic_store(&t->lost, true);
-}
 
 static void look_after(struct catalog *c)
 {
     for (size_t i = 0; i < c->n_models; i++) {
         struct model *m = &c->models[i];
         if (model_state(m) == MODEL_FAILED)
-            lose_text(m);
+            catalog_lose_text(m);
         if (model_state(m) != MODEL_MAPPED || loaded_intact(&m->loaded, &m->reason))
             continue;
         set_failed(c, m);
-        lose_text(m);
+        catalog_lose_text(m);
         log_line(LOG_ERROR, "a model's file changed under its map",
             LOG_FIELDS(log_text("id", m->id), log_text("reason", m->reason.text)));
     }
@@ -452,7 +292,7 @@ static void *keeper_run(void *context)
 {
     struct catalog *c = context;
     first_load(c);
-    make_all(c);
+    catalog_make_all(c);
     mapping_measure();
     for (unsigned looks = 1; keeper_sleep(c, LOOK_AFTER_SECONDS); looks++) {
         look_after(c);
@@ -553,24 +393,6 @@ static struct model *find(struct catalog *c, struct span id)
     return NULL;
 }
 
-static struct span id_of_alias(const struct catalog *c, struct span wanted)
-{
-    struct span name, id;
-    for (const char *at = c->options->alias; next_alias(&at, &name, &id);)
-        if (span_compare(name, wanted) == 0)
-            return id;
-    return (struct span){0};
-}
-
-struct span catalog_alias(const struct catalog *c, const char *wanted, size_t n)
-{
-    struct span name, id;
-    for (const char *at = c->options->alias; next_alias(&at, &name, &id);)
-        if (span_is(id, wanted) && n-- == 0)
-            return name;
-    return (struct span){0};
-}
-
 static bool required_are_mapped(struct catalog *c, struct error *err)
 {
     for (const char *at = c->options->require; *at;) {
@@ -637,7 +459,7 @@ struct model *catalog_hold(struct catalog *c, struct span id)
 {
     struct model *m = find(c, id);
     if (!m)
-        m = find(c, id_of_alias(c, id));
+        m = find(c, catalog_id_of_alias(c, id));
     if (m)
         atomic_fetch_add(&m->holders, 1);
     return m;

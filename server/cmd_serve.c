@@ -28,6 +28,7 @@
 #define BUSY_TICK_SECONDS 0.05 /* and clients that leave while they wait for an answer */
 #define DRAIN_TICK_SECONDS 0.01
 #define LAST_WORDS_SECONDS 2.0 /* for replies to requests that the engine's stop has ended */
+#define STOP_SECONDS 5 /* after the grace; a thread that hangs on its disk does not keep the process longer */
 #define STOP_LOADING_SECONDS 0.5 /* a load that hangs on its disk is left behind after this */
 
 extern char **environ;
@@ -101,6 +102,12 @@ static void drain_for(struct server *s, double seconds, enum drain what)
     }
 }
 
+static void end_at_once(int signal)
+{
+    (void)signal;
+    _exit(0);
+}
+
 static void drain(struct server *s)
 {
     const struct options *o = s->options;
@@ -111,6 +118,8 @@ static void drain(struct server *s)
     drain_for(s, o->drain_delay, DRAIN_DELAY);
     http_stop_listening(s->http);
     drain_for(s, o->grace, DRAIN_REQUESTS);
+    signal(SIGALRM, end_at_once);
+    alarm(STOP_SECONDS);
     /* What is left fails now, and its clients are told. */
     engine_stop(s->engine);
     drain_for(s, LAST_WORDS_SECONDS, DRAIN_ANSWERS);

@@ -126,10 +126,10 @@ void sleeper_answer(struct sleeper *z, struct later *later);
 void stream_end(struct session *s);
 
 void streams_open(struct streams *all, double ping);
-/* Cancels what clients that have left asked for, and wakes streams that were quiet for long. True when there
- * is any: then call it again soon. */
+/* Gives up those whose clients have left, and wakes streams that were quiet for long. True when there is any:
+ * then call it again soon. */
 bool streams_tick(struct streams *all);
-/* Cancels and wakes all; nothing sleeps any more. */
+/* Gives all up; nothing sleeps any more. */
 void streams_close(struct streams *all);
 
 /* desk.c. The threads that run the handlers of slow routes. */

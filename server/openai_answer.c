@@ -95,9 +95,8 @@ static void take_pieces(struct answer *a, struct strbuf *out)
     }
 }
 
-static void cancel(struct later *l)
+static void cancel(struct answer *a)
 {
-    struct answer *a = answer_of(l);
     for (size_t i = 0; i < a->n_asked; i++)
         if (a->asked[i].job)
             job_cancel(a->asked[i].job);
@@ -109,7 +108,7 @@ static void reply_failure(struct answer *a, struct reply *r)
 {
     reply_error(r, DIALECT_OPENAI, a->status, a->why.text, NULL, NULL);
     r->retry_after = a->status == 429 || a->status == 503 ? RETRY_SECONDS : 0;
-    cancel(&a->later);
+    cancel(a);
 }
 
 static void reply_whole(struct answer *a, struct reply *r)
@@ -165,7 +164,7 @@ static bool more(struct later *l, struct strbuf *out)
         return true;
     if (a->status) {
         openai_write_error(a->status, a->why.text, out);
-        cancel(l);
+        cancel(a);
     } else if (a->include_usage) {
         openai_write_usage(a, out);
     }
@@ -192,8 +191,7 @@ static void release(struct later *l)
     free(a);
 }
 
-static const struct later_kind answer_kind = {
-    .look = look, .more = more, .cancel = cancel, .release = release};
+static const struct later_kind answer_kind = {.look = look, .more = more, .release = release};
 
 /* ---- the jobs ---- */
 

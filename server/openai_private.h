@@ -92,8 +92,9 @@ struct prompt {
 };
 void prompt_release(struct prompt *p);
 
-/* api_completions.c: appends the ids of a client's text. A complaint names `param` when it is longer than any
- * prompt can be. */
+/* api_completions.c: a complaint about `param` when a text is longer than any prompt can be. */
+bool prompt_check_size(const struct text_model *t, size_t bytes, const char *param, struct complaint *c);
+/* Appends the ids of a client's text, after that check. */
 bool prompt_add_text(struct prompt *p, const struct text_model *t, const struct tokenizer_text *in,
     const char *param, struct complaint *c);
 /* Appends the ids of a list of integers, each in the vocabulary. */

@@ -27,13 +27,13 @@ enum kind {
 typedef bool field_read(const json_t *value, struct wanted *w, struct complaint *c);
 typedef bool field_harmless(const json_t *value);
 
+/* Small types: there are many rows. */
 struct field {
     const char *name;
-    unsigned routes; /* of enum fields_route */
-    enum treatment treatment;
-    enum kind kind;
-    size_t at; /* offset in struct wanted */
-    double least, most;
+    uint8_t routes; /* of enum fields_route */
+    uint8_t treatment, kind; /* enum treatment, enum kind */
+    uint16_t at; /* offset in struct wanted */
+    float least, most;
     field_read *read; /* instead of a kind */
     field_harmless *harmless; /* of a refused field: a value that changes nothing */
 };
@@ -50,9 +50,9 @@ static const struct field fields[] = {
     {"model", BOTH, HONOURED, ELSEWHERE, 0, 0, 0, NULL, NULL},
     {"messages", FOR_CHAT, HONOURED, ELSEWHERE, 0, 0, 0, NULL, NULL},
     {"prompt", FOR_COMPLETIONS, HONOURED, ELSEWHERE, 0, 0, 0, NULL, NULL},
-    {"max_completion_tokens", FOR_CHAT, HONOURED, INTEGER, AT(max_completion_tokens), 1, 1e15, NULL, NULL},
-    {"max_tokens", FOR_CHAT, HONOURED, INTEGER, AT(max_tokens), 1, 1e15, NULL, NULL},
-    {"max_tokens", FOR_COMPLETIONS, HONOURED, INTEGER, AT(max_tokens), 0, 1e15, NULL, NULL},
+    {"max_completion_tokens", FOR_CHAT, HONOURED, INTEGER, AT(max_completion_tokens), 1, 1e15f, NULL, NULL},
+    {"max_tokens", FOR_CHAT, HONOURED, INTEGER, AT(max_tokens), 1, 1e15f, NULL, NULL},
+    {"max_tokens", FOR_COMPLETIONS, HONOURED, INTEGER, AT(max_tokens), 0, 1e15f, NULL, NULL},
     {"n", BOTH, HONOURED, INTEGER, AT(n), 1, JOB_CHOICES_MAX, NULL, NULL},
     {"stream", BOTH, HONOURED, TRUTH, AT(stream), 0, 0, NULL, NULL},
     {"stream_options", BOTH, HONOURED, ELSEWHERE, 0, 0, 0, read_stream_options, NULL},
@@ -92,11 +92,11 @@ static const struct field fields[] = {
     {"web_search_options", FOR_CHAT, REFUSED, ELSEWHERE, 0, 0, 0, NULL, NULL},
 
     /* not OpenAI's */
-    {"top_k", BOTH, HONOURED, INTEGER, AT(top_k), -1, 1e9, NULL, NULL},
+    {"top_k", BOTH, HONOURED, INTEGER, AT(top_k), -1, 1e9f, NULL, NULL},
     {"min_p", BOTH, HONOURED, NUMBER, AT(min_p), 0, 1, NULL, NULL},
     {"typical_p", BOTH, HONOURED, NUMBER, AT(typical_p), 0, 1, NULL, NULL},
-    {"repetition_penalty", BOTH, HONOURED, NUMBER, AT(repetition_penalty), 0.01, 10, NULL, NULL},
-    {"repeat_penalty", BOTH, HONOURED, NUMBER, AT(repetition_penalty), 0.01, 10, NULL, NULL},
+    {"repetition_penalty", BOTH, HONOURED, NUMBER, AT(repetition_penalty), 0.0625f, 16, NULL, NULL},
+    {"repeat_penalty", BOTH, HONOURED, NUMBER, AT(repetition_penalty), 0.0625f, 16, NULL, NULL},
     {"stop_token_ids", BOTH, HONOURED, ELSEWHERE, 0, 0, 0, read_stop_tokens, NULL},
     {"ignore_eos", BOTH, HONOURED, TRUTH, AT(ignore_end), 0, 0, NULL, NULL},
     {"return_token_ids", BOTH, HONOURED, TRUTH, AT(token_ids), 0, 0, NULL, NULL},
@@ -256,9 +256,9 @@ static bool read_integer(const struct field *f, const json_t *value, int64_t *ou
     if (!json_is_integer(value))
         return complain(c, f->name, "'%s' must be an integer", f->name);
     *out = json_integer_value(value);
-    if ((double)*out < f->least || (double)*out > f->most)
+    if ((double)*out < (double)f->least || (double)*out > (double)f->most)
         return complain(c, f->name, "'%s' is %" PRId64 ", and must be from %.0f to %.0f", f->name, *out,
-            f->least, f->most);
+            (double)f->least, (double)f->most);
     return true;
 }
 
@@ -267,9 +267,9 @@ static bool read_number(const struct field *f, const json_t *value, double *out,
     if (!json_is_number(value))
         return complain(c, f->name, "'%s' must be a number", f->name);
     *out = json_number_value(value);
-    if (!(*out >= f->least && *out <= f->most))
-        return complain(
-            c, f->name, "'%s' is %g, and must be from %g to %g", f->name, *out, f->least, f->most);
+    if (!(*out >= (double)f->least && *out <= (double)f->most))
+        return complain(c, f->name, "'%s' is %g, and must be from %g to %g", f->name, *out, (double)f->least,
+            (double)f->most);
     return true;
 }
 
@@ -282,7 +282,7 @@ static bool read_field(const struct field *f, const json_t *value, struct wanted
         return complain_status(c, 400, "unsupported_parameter", f->name,
             "'%s' would change the answer, and this server cannot honour it%s", f->name,
             f->harmless ? " with this value" : "");
-    switch (f->kind) {
+    switch ((enum kind)f->kind) {
     case ELSEWHERE:
         return true;
     case TRUTH:

@@ -140,14 +140,19 @@ static bool refuse_connection(struct session *s)
     return true;
 }
 
-/* Before the body is read: a stranger's is not kept. */
-static void refuse_key(struct session *s, bool given)
+/* Under /v1, where no key of the server's is shown. Before the body is read: a stranger's is not kept. */
+static bool refuse_key(struct session *s, struct MHD_Connection *c)
 {
+    if (route_dialect(s->request.path) != DIALECT_OPENAI)
+        return false;
+    const char *given = MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_AUTHORIZATION);
+    if (keys_allow(s->http->server->keys, given))
+        return false;
     reply_error(&s->reply, DIALECT_OPENAI, 401,
         given ? "The API key is not one of those that this server knows"
               : "An API key is needed, in a header Authorization: Bearer KEY",
         NULL, given ? "invalid_api_key" : NULL);
-    s->reply.authenticate = true;
+    return true;
 }
 
 /* The path of a target in absolute form ("http://host/path"), which proxies send and every server must
@@ -175,7 +180,7 @@ static size_t header_size(struct MHD_Connection *c)
 }
 
 /* Finds the route, or decides on the refusal, from the first line and headers alone. */
-static void decide(struct session *s, size_t headers, const char *authorization)
+static void decide(struct session *s, struct MHD_Connection *c)
 {
     struct request *q = &s->request;
     const struct server *server = s->http->server;
@@ -187,15 +192,14 @@ static void decide(struct session *s, size_t headers, const char *authorization)
     s->body_max = row < max ? row : max;
     if (refuse_connection(s))
         return;
-    bool allowed = route_dialect(q->path) != DIALECT_OPENAI || keys_allow(server->keys, authorization);
     if (strlen(q->target) > server->options->max_uri) {
         refuse(s, 414, "URI Too Long");
         s->reply.close = true;
-    } else if (headers > server->options->max_header) {
+    } else if (header_size(c) > server->options->max_header) {
         refuse(s, 431, "Request Header Fields Too Large");
         s->reply.close = true;
-    } else if (!allowed) {
-        refuse_key(s, authorization != NULL);
+    } else if (server->keys && refuse_key(s, c)) {
+        s->reply.authenticate = true;
     } else if (!route_knows_method(q->method)) {
         refuse(s, 501, "Not Implemented");
     } else if (!match.route && match.allow[0]) {
@@ -276,7 +280,7 @@ enum MHD_Result session_begin(
     q->path = without_origin(path);
     q->host = MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_HOST);
     set_id(s, MHD_lookup_connection_value(c, MHD_HEADER_KIND, "x-request-id"));
-    decide(s, header_size(c), MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_AUTHORIZATION));
+    decide(s, c);
     const char *expect = MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_EXPECT);
     uint64_t declared = declared_body(c);
     if (!s->reply.status && expect && strcasecmp(expect, "100-continue") != 0)

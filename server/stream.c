@@ -249,17 +249,13 @@ void streams_open(struct streams *all, double seconds)
     all->ping = seconds;
 }
 
-/* Caller holds the list's lock, so the sleeper's answer is not released meanwhile. One that is at the desk
- * is woken by the desk. */
+/* Wakes it, to be dropped. Caller holds the list's lock, so it does not end meanwhile. */
 static void give_up(struct sleeper *z)
 {
     pthread_mutex_lock(&z->lock);
     z->left = true;
-    struct later *later = z->later;
     wake_locked(z);
     pthread_mutex_unlock(&z->lock);
-    if (later)
-        later->kind->cancel(later);
 }
 
 static void give_up_those_who_left(struct sleeper *const *batch, struct pollfd *polls, nfds_t n)

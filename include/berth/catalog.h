@@ -104,4 +104,7 @@ struct text_model *catalog_text(struct catalog *c, struct model *m, struct error
 /* The same where it was made already; NULL otherwise. */
 struct text_model *model_text(const struct model *m);
 
+/* Why a text model cannot do all that one can, the gravest first; NULL when it can. */
+const struct error *model_lacks(const struct text_model *t);
+
 #endif

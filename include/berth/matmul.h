@@ -11,6 +11,9 @@
  *  - Every other type, and any type with `as_float`: the weight's values as quant.h gives them, in float32;
  *    one fused multiply-add an element, in the order of k, starting from 0.
  *
+ * An infinite or NaN activation makes all outputs of its token NaN in the first form (whose payload is not
+ * promised); no other token is touched.
+ *
  * Kernels: lanes are rows. matmul_plain.c is the reference and says the formulas.
  */
 #ifndef BERTH_MATMUL_H
@@ -29,9 +32,9 @@ struct matmul_weight {
     bool as_float; /* float32 activations, also where the type has an int8 path */
 };
 
-/* Fills in `w`. False when the type is not known, or a row is no whole number of blocks. */
-bool matmul_weight_init(struct matmul_weight *w, uint32_t type, const void *data, size_t rows, size_t columns,
-    bool as_float);
+/* Fills in `w`. False when the type is not known, or a row is empty or no whole number of blocks. */
+bool matmul_weight_init(
+    struct matmul_weight *w, uint32_t type, const void *data, size_t rows, size_t columns, bool as_float);
 
 /* Whether products by `w` read the packed form of the activations (otherwise they read the floats). */
 bool matmul_takes_packed(const struct matmul_weight *w);
@@ -53,7 +56,8 @@ size_t matmul_pack_units(size_t tokens);
 void matmul_pack(const struct matmul_input *in, size_t first, size_t count);
 
 /* Writes out[t * stride + r] for all tokens of the input and the rows first ... first + count - 1. `first` is a
- * multiple of 16; count is one too, but at the end of the matrix. Needs at most 256 KiB of stack. */
+ * multiple of 16; count is one too, but at the end of the matrix. Multiples of 32 spare work: rows are computed
+ * by 32. Other rows of the matrix may be read. Needs at most 256 KiB of stack. */
 void matmul_rows(const struct matmul_weight *w, const struct matmul_input *in, size_t first, size_t count,
     float *out, size_t stride);
 

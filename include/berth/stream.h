@@ -1,7 +1,7 @@
 /* stream.h - answers that are not there yet when a handler returns, whole or as a stream of events.
  *
  * A handler that has to wait leaves a struct later in its reply. The connection then sleeps until somebody
- * wakes it, and looks at what there is each time. A client that leaves meanwhile cancels it.
+ * wakes it, and looks at what there is each time. When the client leaves meanwhile it is released at once.
  */
 #ifndef BERTH_STREAM_H
 #define BERTH_STREAM_H
@@ -24,14 +24,13 @@ struct later {
     const struct later_kind *kind;
 };
 
-/* All but `cancel` are called on an HTTP thread, one at a time. None may wait. */
+/* Called on an HTTP thread, one at a time. None may wait. */
 struct later_kind {
     /* `begin`: the client has heard nothing for long; a stream begins now, with or without an event. */
     enum later_state (*look)(struct later *l, bool begin, struct reply *r);
     /* Appends what there is, perhaps nothing. False when these were the last bytes. */
     bool (*more)(struct later *l, struct strbuf *out);
-    void (*cancel)(struct later *l); /* the client has left; any thread; perhaps several times */
-    void (*release)(struct later *l); /* the end of it, in any case */
+    void (*release)(struct later *l); /* the end of it: all was sent, or the client has left */
 };
 
 #endif

@@ -9,7 +9,7 @@
 
 static struct options options_of(const char *require)
 {
-    return (struct options){.models = "models", .require = require};
+    return (struct options){.models = "models", .require = require, .alias = "", .chat_template = ""};
 }
 
 static struct catalog *start(const struct options *o)
@@ -86,6 +86,50 @@ static void test_models_are_listed_with_their_state_and_the_mapped_first(void **
     assert_null(catalog_hold(c, span_of("c")));
     expect_ready(c);
     stop(c);
+}
+
+static bool same(struct span a, const char *text)
+{
+    return span_is(a, text);
+}
+
+static void test_aliases_lead_to_their_models_and_ids_come_first(void **state)
+{
+    struct options o = options_of("");
+    (void)state;
+    o.alias = "nick=b,,other=b,a=b,lost=none";
+    scratch_write("models/a.bin", "weights");
+    scratch_write("models/b.bin", "weights");
+    struct catalog *c = start(&o);
+    await(c, load_has_ended);
+    static const char *const rows[][2] = {{"nick", "b"}, {"other", "b"}, {"a", "a"}, {"b", "b"}};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct model *m = catalog_hold(c, span_of(rows[i][0]));
+        assert_non_null(m);
+        assert_string_equal(m->id, rows[i][1]);
+        catalog_drop(c, m);
+    }
+    assert_null(catalog_hold(c, span_of("lost")));
+    assert_null(catalog_hold(c, span_of("nic")));
+    assert_null(catalog_hold(c, span_of("")));
+    assert_true(same(catalog_alias(c, "b", 0), "nick") && same(catalog_alias(c, "b", 1), "other"));
+    assert_true(same(catalog_alias(c, "b", 2), "a") && catalog_alias(c, "b", 3).size == 0);
+    stop(c);
+}
+
+static void test_aliases_that_are_none_are_refused(void **state)
+{
+    static const char *const bad[] = {"nick", "nick=", "=b", "nick=b,x"};
+    struct options o = options_of("");
+    (void)state;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        struct error err = {0};
+        o.alias = bad[i];
+        struct catalog *c = catalog_new(&o, 1, &err);
+        assert_false(catalog_use_engine(c, NULL, &err));
+        assert_non_null(strstr(err.text, "--alias"));
+        catalog_free(c);
+    }
 }
 
 static void test_a_volume_that_is_missing_or_empty_is_ready_and_holds_nothing(void **state)
@@ -218,6 +262,8 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, scratch_setup, scratch_teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_models_are_listed_with_their_state_and_the_mapped_first),
+        TEST(test_aliases_lead_to_their_models_and_ids_come_first),
+        TEST(test_aliases_that_are_none_are_refused),
         TEST(test_a_volume_that_is_missing_or_empty_is_ready_and_holds_nothing),
         TEST(test_a_volume_with_nothing_but_bad_files_is_not_ready),
         TEST(test_required_models_decide_on_readiness),

@@ -405,6 +405,7 @@ static void test_a_row_that_is_no_whole_number_of_blocks_is_refused(void **state
     (void)state;
     struct matmul_weight w;
     assert_false(matmul_weight_init(&w, 2, NULL, 4, 33, false));
+    assert_false(matmul_weight_init(&w, 0, NULL, 4, 0, false));
     assert_false(matmul_weight_init(&w, 12, NULL, 4, 128, false));
     assert_false(matmul_weight_init(&w, 999, NULL, 4, 256, false));
     assert_true(matmul_weight_init(&w, 12, NULL, 4, 512, false));

@@ -1,0 +1,171 @@
+/* catalog_text.c - models made ready for answers: aliases, the common chat template, and text models, each made once
+ * by whoever needs it first.
+ */
+#include "catalog_private.h"
+
+#include "berth/engine.h"
+#include "berth/log.h"
+#include "berth/template.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- aliases ---- */
+
+/* The next entry of a list of NAME=ID with a comma between; false at its end. */
+static bool next_alias(const char **at, struct span *name, struct span *id)
+{
+    while (**at == ',')
+        ++*at;
+    size_t size = strcspn(*at, ","), equals = strcspn(*at, "=,");
+    *name = (struct span){(const uint8_t *)*at, equals};
+    *id = (struct span){(const uint8_t *)*at + equals + 1, equals < size ? size - equals - 1 : 0};
+    *at += size;
+    return size > 0;
+}
+
+static bool check_aliases(const struct catalog *c, struct error *err)
+{
+    struct span name, id;
+    for (const char *at = c->options->alias; next_alias(&at, &name, &id);) {
+        char shown[200];
+        text_escape(shown, sizeof(shown), name);
+        if (name.size == 0 || id.size == 0)
+            return error_set(err, "--alias: NAME=ID is needed, and %s is none", shown);
+    }
+    return true;
+}
+
+struct span catalog_id_of_alias(const struct catalog *c, struct span wanted)
+{
+    struct span name, id;
+    for (const char *at = c->options->alias; next_alias(&at, &name, &id);)
+        if (span_compare(name, wanted) == 0)
+            return id;
+    return (struct span){0};
+}
+
+struct span catalog_alias(const struct catalog *c, const char *wanted, size_t n)
+{
+    struct span name, id;
+    for (const char *at = c->options->alias; next_alias(&at, &name, &id);)
+        if (span_is(id, wanted) && n-- == 0)
+            return name;
+    return (struct span){0};
+}
+
+/* ---- the chat template for all ---- */
+
+static bool read_file(struct catalog *c, FILE *f, struct error *err)
+{
+    c->chat_template = malloc(TEMPLATE_SOURCE_MAX + 1);
+    if (!c->chat_template)
+        return error_set(err, "no memory for it");
+    /* One byte more than there may be: parsing refuses what is too long. */
+    c->template_size = fread(c->chat_template, 1, TEMPLATE_SOURCE_MAX + 1, f);
+    if (ferror(f))
+        return error_set(err, "cannot be read");
+    struct template *parsed =
+        template_parse((struct span){(uint8_t *)c->chat_template, c->template_size}, err);
+    template_free(parsed);
+    return parsed != NULL;
+}
+
+static bool read_template(struct catalog *c, struct error *err)
+{
+    char shown[200];
+    FILE *f = fopen(c->options->chat_template, "re");
+    bool good = f ? read_file(c, f, err) : error_set(err, "%s", strerror(errno));
+    if (f)
+        fclose(f);
+    text_escape(shown, sizeof(shown), span_of(c->options->chat_template));
+    return good || error_prefix(err, "the chat template, %s", shown);
+}
+
+bool catalog_use_engine(struct catalog *c, struct engine *e, struct error *err)
+{
+    c->engine = e;
+    return check_aliases(c, err) && (!c->options->chat_template[0] || read_template(c, err));
+}
+
+/* ---- text models ---- */
+
+const struct error *model_lacks(const struct text_model *t)
+{
+    return !t->decoder       ? &t->no_decoder
+           : !t->tokenizer   ? &t->no_tokenizer
+           : !t->chat.parsed ? &t->no_chat
+                             : NULL;
+}
+
+static void log_text_model(const struct model *m, const struct text_model *t, double seconds)
+{
+    const struct error *missing = t ? model_lacks(t) : &m->no_text;
+    log_line(t && t->decoder ? LOG_INFO : LOG_WARN,
+        missing ? "a model cannot do all that is asked of one" : "a model is ready to answer",
+        LOG_FIELDS(log_text("id", m->id), log_text("generates", t && t->decoder ? "yes" : "no"),
+            log_seconds("seconds", seconds),
+            missing ? log_text("reason", missing->text) : (struct log_field){.key = NULL}));
+}
+
+static double now_seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+/* Caller holds m->making. */
+static void make_text(struct catalog *c, struct model *m)
+{
+    struct text_model_options o = {
+        .context = (size_t)c->options->context,
+        .chat_template = {(const uint8_t *)c->chat_template, c->template_size},
+    };
+    double start = now_seconds();
+    if (m->loaded.loader != &loader_gguf) {
+        error_set(&m->no_text, "the file is no language model in a format that berth can run");
+        return;
+    }
+    struct text_model *t = text_model_new(c->engine, &m->loaded, &o, &m->no_text);
+    atomic_store_explicit(&m->text, t, memory_order_release);
+    log_text_model(m, t, now_seconds() - start);
+}
+
+struct text_model *model_text(const struct model *m)
+{
+    return atomic_load_explicit(&m->text, memory_order_acquire);
+}
+
+struct text_model *catalog_text(struct catalog *c, struct model *m, struct error *err)
+{
+    struct text_model *t = model_text(m);
+    if (t || !c->engine)
+        return t;
+    pthread_mutex_lock(&m->making);
+    if (!model_text(m) && !m->no_text.text[0])
+        make_text(c, m);
+    t = model_text(m);
+    if (!t)
+        *err = m->no_text;
+    pthread_mutex_unlock(&m->making);
+    return t;
+}
+
+void catalog_make_all(struct catalog *c)
+{
+    struct error ignored;
+    for (size_t i = 0; c->engine && i < c->n_models && !atomic_load(&c->stopping); i++)
+        if (model_state(&c->models[i]) == MODEL_MAPPED)
+            catalog_text(c, &c->models[i], &ignored);
+}
+
+/* Its jobs fail from here on. One that is made in this moment is caught at the next look. */
+void catalog_lose_text(struct model *m)
+{
+    struct text_model *t = model_text(m);
+    if (t)
+        text_model_lose(t, &m->reason);
+}
