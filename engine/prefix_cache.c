@@ -6,6 +6,9 @@
  *
  * Idle nodes are a list by age. Whoever stands on a node is counted on all nodes above it, and when it leaves they
  * become idle from below: so a node is always newer than those below it, the oldest of all has none below, and can go.
+ *
+ * Pages count in the budget of sequences, as they did when sequences held them. A node's own few hundred bytes do not:
+ * a page of the smallest real models is hundreds of times larger.
  */
 #include "prefix_private.h"
 
