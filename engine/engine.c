@@ -178,12 +178,15 @@ struct schedule *schedule_new(struct engine *e, struct text_model *m)
 {
     struct schedule *s = calloc(1, sizeof(*s));
     struct lane **lanes = calloc(e->options.slots, sizeof(struct lane *));
-    if (!s || !lanes) {
+    struct prefix_cache *prefixes = e->options.prefix_cache ? prefix_new(m->cache, &e->prefix_clock) : NULL;
+    if (!s || !lanes || (e->options.prefix_cache && !prefixes)) {
+        prefix_free(prefixes);
         free(s);
         free(lanes);
         return NULL;
     }
     s->model = m;
+    s->prefixes = prefixes;
     s->lanes = lanes;
     s->queue_end = &s->queue;
     pthread_mutex_lock(&e->lock);
@@ -203,6 +206,7 @@ void schedule_leave(struct schedule *s, struct engine *e)
     while (!s->gone)
         pthread_cond_wait(&e->left, &e->lock);
     pthread_mutex_unlock(&e->lock);
+    prefix_free(s->prefixes);
     free(s->lanes);
     free(s);
 }

@@ -17,6 +17,7 @@ struct kv_cache {
     struct kv_budget *budget;
     enum attention_type type;
     size_t page_bytes; /* with the header */
+    size_t n_pages; /* that are held */
     size_t n_layers;
     struct kv_layer *layers;
     size_t *at; /* [n_layers], where a layer begins in a page */
@@ -84,6 +85,11 @@ enum attention_type kv_cache_type(const struct kv_cache *c)
     return c->type;
 }
 
+uint64_t kv_cache_bytes(const struct kv_cache *c)
+{
+    return (uint64_t)c->n_pages * c->page_bytes;
+}
+
 size_t kv_cache_k_at(const struct kv_cache *c, size_t layer, size_t head)
 {
     return c->at[layer] + head * head_bytes(c, layer);
@@ -122,6 +128,7 @@ static uint8_t *page_new(struct kv_cache *c)
     }
     uint8_t *page = memory + HEADER;
     *count_of(page) = 1;
+    c->n_pages++;
     return page;
 }
 
@@ -130,6 +137,7 @@ static void page_release(struct kv_cache *c, uint8_t *page)
     if (--*count_of(page) > 0)
         return;
     free(page - HEADER);
+    c->n_pages--;
     atomic_fetch_sub(&c->budget->used, c->page_bytes);
 }
 
@@ -261,4 +269,30 @@ uint8_t *const *sequence_pages(const struct sequence *s, size_t *n)
 {
     *n = s->n_pages;
     return s->pages;
+}
+
+/* ---- pages by themselves ---- */
+
+uint8_t *sequence_hold_page(const struct sequence *s, size_t i)
+{
+    ++*count_of(s->pages[i]);
+    return s->pages[i];
+}
+
+void kv_cache_drop_page(struct kv_cache *c, uint8_t *page)
+{
+    page_release(c, page);
+}
+
+bool sequence_share_page(struct sequence *s, size_t i, uint8_t *page)
+{
+    if (!make_room(s, i + 1))
+        return false;
+    ++*count_of(page);
+    if (i < s->n_pages)
+        page_release(s->cache, s->pages[i]);
+    else
+        s->n_pages++;
+    s->pages[i] = page;
+    return true;
 }

@@ -97,6 +97,8 @@ static bool is_intact(struct engine *e, struct schedule *s)
     if (!atomic_load_explicit(&m->lost, memory_order_acquire))
         return true;
     schedule_fail_all(e, s, 503, &m->lost_reason);
+    while (prefix_give_back(s->prefixes))
+        continue;
     return false;
 }
 
@@ -124,9 +126,10 @@ static struct schedule *next_turn(struct engine *e)
 }
 
 /* Where nobody is at work, one may always begin: more memory will not come. */
-static bool may_begin(const struct engine *e, const struct schedule *s, size_t positions)
+static bool may_begin(
+    const struct engine *e, const struct schedule *s, const struct job_request *r, size_t positions)
 {
-    return memory_lanes(e) == 0 || memory_allows(e, s->model, positions);
+    return memory_lanes(e) == 0 || memory_allows(e, s->model, positions, prefix_pages_in_use(s, r));
 }
 
 static struct task *task_with_choices(const struct schedule *s)
@@ -139,7 +142,7 @@ static struct task *task_with_choices(const struct schedule *s)
 
 static bool begin_again(const struct engine *e, struct schedule *s, struct lane *l)
 {
-    if (!may_begin(e, s, l->known + 1))
+    if (!may_begin(e, s, l->task->request, l->known + 1))
         return false;
     l->sequence = sequence_new(s->model->cache);
     if (!l->sequence) {
@@ -148,6 +151,7 @@ static bool begin_again(const struct engine *e, struct schedule *s, struct lane 
     }
     schedule_remove(s, l);
     schedule_insert(s, l);
+    lane_take_prefix(l);
     return true;
 }
 
@@ -170,13 +174,14 @@ static bool begin_one(struct engine *e, struct schedule *s)
         return false;
     struct task *t = task_with_choices(s);
     if (t) {
-        size_t positions = t->prompt ? 2 * ATTENTION_BLOCK : t->request->n_prompt + 1;
-        return may_begin(e, s, positions) && (lane_start(t), true);
+        bool fits = t->prompt ? memory_lanes(e) == 0 || memory_allows(e, s->model, 2 * ATTENTION_BLOCK, 0)
+                              : may_begin(e, s, t->request, t->request->n_prompt + 1);
+        return fits && (lane_start(t), true);
     }
     pthread_mutex_lock(&e->lock);
     t = s->queue; /* stays there: only this thread takes tasks out */
     pthread_mutex_unlock(&e->lock);
-    if (!t || !may_begin(e, s, task_reads(t->request) + 1))
+    if (!t || !may_begin(e, s, t->request, task_reads(t->request) + 1))
         return false;
     t = schedule_pop(e, s);
     if (task_admit(e, t))
@@ -259,16 +264,12 @@ static void run_batch(struct engine *e, struct schedule *s, size_t n)
     deliver_answers(s);
 }
 
-/* The bytes of its pages, for the metrics. Pages that sequences share count for each. */
+/* The bytes of its pages, for the metrics. */
 static void count_pages(const struct schedule *s)
 {
-    size_t pages = 0, held;
-    for (size_t i = 0; i < s->n_lanes; i++) {
-        sequence_pages(s->lanes[i]->sequence, &held);
-        pages += held;
-    }
-    atomic_store_explicit(
-        &s->model->metrics.kv_bytes, pages * kv_cache_page_bytes(s->model->cache), memory_order_relaxed);
+    struct model_metrics *m = &s->model->metrics;
+    atomic_store_explicit(&m->kv_bytes, kv_cache_bytes(s->model->cache), memory_order_relaxed);
+    atomic_store_explicit(&m->prefix_bytes, prefix_idle_bytes(s->prefixes), memory_order_relaxed);
 }
 
 static void serve(struct engine *e, struct schedule *s)

@@ -148,6 +148,7 @@ static void count_prompt(struct lane *l)
 
 static void deliver(struct lane *l)
 {
+    lane_keep_prefix(l);
     count_prompt(l);
     if (lane_has_echo(l) && l->n_echo > 0 && !take_echo(l))
         return;

@@ -2,8 +2,9 @@
  *
  * Pages are taken as lanes read, so that a sequence costs what it holds. A new lane begins only when what it is known
  * to need fits beside what the others are known to need; what they will write beyond that is not known. When it does
- * not fit in the end, the youngest lane of all models gives its pages back and reads again later. The oldest is never
- * set aside, so there is always one that goes on, and in the end everyone has been the oldest.
+ * not fit in the end, what is kept of prefixes goes first, oldest first, and then the youngest lane of all models gives
+ * its pages back and reads again later. The oldest is never set aside, so there is always one that goes on, and in the
+ * end everyone has been the oldest.
  */
 #include "scheduler_private.h"
 
@@ -39,10 +40,30 @@ static uint64_t promised(const struct engine *e)
     return bytes;
 }
 
-bool memory_allows(const struct engine *e, const struct text_model *m, size_t positions)
+/* Bytes that can be had for the asking. */
+static uint64_t idle(const struct engine *e)
 {
-    uint64_t used = atomic_load_explicit(&e->budget.used, memory_order_relaxed) + promised(e);
-    return used <= e->budget.limit && memory_of(m, positions) <= e->budget.limit - used;
+    uint64_t bytes = 0;
+    for (const struct schedule *s = e->schedules; s; s = s->next)
+        bytes += prefix_idle_bytes(s->prefixes);
+    return bytes;
+}
+
+bool memory_allows(const struct engine *e, const struct text_model *m, size_t positions, size_t pages_in_use)
+{
+    uint64_t held = atomic_load_explicit(&e->budget.used, memory_order_relaxed) - idle(e) + promised(e);
+    uint64_t needed = memory_of(m, positions) - pages_in_use * kv_cache_page_bytes(m->cache);
+    return held <= e->budget.limit && needed <= e->budget.limit - held;
+}
+
+/* Drops the page of a prefix that nobody uses, the oldest of all models. */
+static bool drop_prefix(struct engine *e)
+{
+    struct prefix_cache *oldest = NULL;
+    for (struct schedule *s = e->schedules; s; s = s->next)
+        if (prefix_oldest(s->prefixes) < prefix_oldest(oldest))
+            oldest = s->prefixes;
+    return prefix_give_back(oldest);
 }
 
 /* Gives back what was kept for choices that have no slot yet: they will read the prompt again. */
@@ -73,6 +94,7 @@ static void set_aside(struct lane *l)
 {
     struct schedule *s = l->task->schedule;
     schedule_remove(s, l);
+    lane_leave_prefix(l);
     sequence_free(l->sequence);
     l->sequence = NULL;
     l->n_rows = 0;
@@ -88,7 +110,7 @@ bool memory_reserve(struct engine *e, struct lane *l, size_t n, bool *alone)
 {
     *alone = false;
     while (!sequence_reserve(l->sequence, n)) {
-        if (drop_prompts(e))
+        if (drop_prefix(e) || drop_prompts(e))
             continue;
         if (memory_lanes(e) == 1) {
             *alone = true;

@@ -8,14 +8,15 @@
  *
  * Files: engine.c (threads, submission, the list of models), scheduler.c (a step), scheduler_rows.c
  * (what it reads), scheduler_deliver.c (what comes of it), scheduler_task.c (tasks and lanes
- * from beginning to end), scheduler_memory.c (who gets pages, who has to give some back). Whatever is not said to be
- * under the engine's lock belongs to the scheduler's thread.
+ * from beginning to end), scheduler_memory.c (who gets pages, who has to give some back), scheduler_prefix.c (what need
+ * not be read again). Whatever is not said to be under the engine's lock belongs to the scheduler's thread.
  */
 #ifndef BERTH_SCHEDULER_PRIVATE_H
 #define BERTH_SCHEDULER_PRIVATE_H
 
 #include "answer_private.h"
 #include "job_private.h"
+#include "prefix_private.h"
 
 #include "berth/engine.h"
 
@@ -52,7 +53,11 @@ struct lane {
     size_t n_drawn, room;
     size_t known; /* tokens that it has to read before it draws, or ends */
     double last_token; /* by scheduler_now */
+    struct prefix_node *path; /* where it stands in the cache of prefixes; NULL: nowhere */
+    uint64_t compared; /* number + 1 of the task that its prompt was compared with last, */
+    size_t common; /* and how many tokens they share, in whole pages */
     /* Of the current step. */
+    bool waits; /* another lane reads what it would have to read */
     size_t n_rows;
     float *logits; /* of its last row; NULL when it draws nothing in this step */
     const float *echo_logits; /* of the n_echo rows that the prompt's next tokens are scored by */
@@ -77,6 +82,7 @@ struct schedule {
     struct lane **lanes; /* [n_lanes of slots] that have a sequence, oldest first */
     size_t n_lanes;
     struct lane *aside; /* that gave their pages back, oldest first */
+    struct prefix_cache *prefixes; /* NULL: nothing is kept */
     double row_seconds; /* measured lately; 0: not yet */
 };
 
@@ -95,6 +101,7 @@ struct engine {
     /* The thread's. */
     struct schedule *served; /* the last one whose turn it was */
     uint64_t n_admitted;
+    uint64_t prefix_clock; /* goes on when somebody leaves pages to a cache of prefixes */
     struct decoder_workspace *workspace;
     struct decoder_row *rows; /* [rows_room] */
     size_t rows_room;
@@ -160,12 +167,23 @@ void schedule_remove(struct schedule *s, struct lane *l); /* from lanes or from 
 /* ---- scheduler_memory.c ---- */
 
 uint64_t memory_of(const struct text_model *m, size_t positions); /* bytes of pages for a sequence */
-/* True when a sequence of so many positions fits beside all that is there and has been promised. */
-bool memory_allows(const struct engine *e, const struct text_model *m, size_t positions);
-/* Makes `n` positions of the lane writable; younger lanes are set aside for that. False when the lane itself had to be
- * set aside, or, with *alone, when it has all the memory there is and that is not enough. */
+/* True when a sequence of so many positions, of which others hold so many pages, fits beside all that is in use and has
+ * been promised. */
+bool memory_allows(const struct engine *e, const struct text_model *m, size_t positions, size_t pages_in_use);
+/* Makes `n` positions of the lane writable; prefixes are dropped and younger lanes set aside for that. False when the
+ * lane itself had to be set aside, or, with *alone, when it has all the memory there is and that is not enough. */
 bool memory_reserve(struct engine *e, struct lane *l, size_t n, bool *alone);
 size_t memory_lanes(const struct engine *e); /* lanes of all models */
+
+/* ---- scheduler_prefix.c ---- */
+
+void lane_take_prefix(struct lane *l); /* what is there of what it has to read, but for the last token */
+void lane_keep_prefix(struct lane *l); /* the pages that it has filled */
+void lane_leave_prefix(struct lane *l); /* those, and the last one; its sequence is about to be freed */
+/* True when it may wait for `ahead`, which is reading, rather than read the same. */
+bool lane_may_wait(const struct lane *ahead, struct lane *l);
+/* Of the request's prompt, from its beginning, those that others hold and that it would share. */
+size_t prefix_pages_in_use(const struct schedule *s, const struct job_request *r);
 
 /* ---- engine.c ---- */
 

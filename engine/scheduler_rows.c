@@ -53,9 +53,23 @@ static struct lane *shortest_reader(const struct schedule *s)
 {
     struct lane *found = NULL;
     for (size_t i = 0; i < s->n_lanes; i++)
-        if (s->lanes[i]->n_rows == 0 && (!found || lane_left(s->lanes[i]) < lane_left(found)))
+        if (s->lanes[i]->n_rows == 0 && !s->lanes[i]->waits &&
+            (!found || lane_left(s->lanes[i]) < lane_left(found)))
             found = s->lanes[i];
     return found;
+}
+
+/* Lanes that need not read what the oldest reader is reading. Only for that one: it gets on in every step, and by no
+ * less than what a lane beside it would have got. Returns how many. */
+static size_t let_wait(const struct schedule *s, const struct lane *oldest)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < s->n_lanes; i++) {
+        struct lane *l = s->lanes[i];
+        l->waits = l->n_rows == 0 && lane_may_wait(oldest, l);
+        n += l->waits;
+    }
+    return n;
 }
 
 /* One row for each lane that answers. Of the rows for prompts the oldest reader has half, so that it gets done; the
@@ -66,6 +80,7 @@ void rows_share(const struct engine *e, struct schedule *s)
     size_t readers = 0;
     for (size_t i = s->n_lanes; i-- > 0;) {
         struct lane *l = s->lanes[i];
+        lane_take_prefix(l);
         bool reads = lane_left(l) > 1;
         l->n_rows = !reads;
         readers += reads;
@@ -74,6 +89,7 @@ void rows_share(const struct engine *e, struct schedule *s)
     if (!oldest)
         return;
     size_t left = rows_for_prompts(e, s, readers < s->n_lanes);
+    readers -= let_wait(s, oldest);
     left -= give(oldest, readers > 1 ? (left + 1) / 2 : left);
     for (struct lane *l; left > 0 && (l = shortest_reader(s));)
         left -= give(l, left);

@@ -79,6 +79,7 @@ static void lane_free(struct lane *l)
 static void lane_drop(struct lane *l)
 {
     schedule_remove(l->task->schedule, l);
+    lane_leave_prefix(l);
     atomic_fetch_sub(&l->task->schedule->n_taken, 1);
     lane_free(l);
 }
@@ -128,8 +129,10 @@ void lane_start(struct task *t)
     }
     schedule_insert(t->schedule, l);
     atomic_fetch_add(&t->schedule->n_taken, 1);
-    if (l->known > 0)
+    if (l->known > 0) {
+        lane_take_prefix(l);
         return;
+    }
     t->prompt_read = true; /* as far as anybody needs it */
     lane_end(l, JOB_LENGTH);
 }

@@ -90,8 +90,9 @@ static bool print_answer(struct terminal *t, struct job *j, struct strbuf *said,
 
 static void print_speed(const struct job_usage *u)
 {
-    fprintf(stderr, "\n[prompt: %zu tokens, %.1f a second; answer: %zu tokens", u->prompt_tokens,
-        u->prompt_seconds > 0 ? (double)u->prompt_tokens / u->prompt_seconds : 0, u->generated_tokens);
+    size_t read = u->prompt_tokens - u->cached_tokens; /* the rest is an earlier turn's */
+    fprintf(stderr, "\n[prompt: %zu tokens, %.1f a second; answer: %zu tokens", read,
+        u->prompt_seconds > 0 ? (double)read / u->prompt_seconds : 0, u->generated_tokens);
     if (u->generated_tokens > 1 && u->generate_seconds > 0)
         fprintf(stderr, ", %.1f a second", (double)(u->generated_tokens - 1) / u->generate_seconds);
     fputs("]\n", stderr);
@@ -112,7 +113,8 @@ static bool answer(
         .special_text = g->special,
         .stops = g->stops,
         .n_stops = g->n_stops,
-        .ignore_end = g->ignore_end};
+        .ignore_end = g->ignore_end,
+        .cache_prompt = true};
     struct job *j = local_submit(&t->local, &r, err);
     if (!j)
         return false;

@@ -146,6 +146,7 @@ static struct engine *start_engine(const struct server *s, struct error *err)
         .processors = s->limits.cpus,
         .kv_memory = o->kv_memory,
         .kv_type = o->kv_type == OPTION_KV_F32 ? ATTENTION_F32 : ATTENTION_F16,
+        .prefix_cache = o->prefix_cache,
         .chunk = (size_t)o->chunk,
         .slots = (size_t)o->slots,
         .queue = (size_t)o->queue,

@@ -134,6 +134,7 @@ static bool start_engine(struct local *l, const struct local_options *o, struct 
         .processors = limits.cpus,
         .kv_memory = limits.memory / 2,
         .kv_type = o->kv_type,
+        .prefix_cache = true,
         .chunk = o->chunk,
         .slots = o->slots,
         .queue = JOB_CHOICES_MAX};

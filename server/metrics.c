@@ -265,6 +265,7 @@ static const struct model_family {
     {"berth_between_tokens_seconds", "histogram", "From one token of an answer to the next.", OF(between_tokens), 1},
     {"berth_job_seconds", "histogram", "From a prompt's arrival to the end of its answers.", OF(whole), 1},
     {"berth_kv_bytes", "gauge", "Memory for what a model has read.", OF(kv_bytes), 1},
+    {"berth_prefix_bytes", "gauge", "Of it, what is kept only for prompts that begin in the same way.", OF(prefix_bytes), 1},
     {"berth_preemptions_total", "counter", "Answers that gave their memory back and were read again.", OF(preemptions), 1},
     {"berth_forward_calls_total", "counter", "Steps of a model.", OF(forward_calls), 1},
     {"berth_forward_rows_total", "counter", "Tokens in these steps.", OF(forward_rows), 1},

@@ -244,6 +244,7 @@ static struct job_request job_request(const struct answer *a, const struct wante
         .stop_tokens = w->stop_tokens,
         .n_stop_tokens = w->n_stop_tokens,
         .ignore_end = w->ignore_end,
+        .cache_prompt = w->cache_prompt,
     };
 }
 

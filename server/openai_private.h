@@ -48,7 +48,7 @@ struct wanted {
     int64_t n, max_tokens, max_completion_tokens, top_k, seed, n_top, best_of;
     double temperature, top_p, min_p, typical_p;
     double presence_penalty, frequency_penalty, repetition_penalty;
-    bool stream, include_usage, logprobs, echo, token_ids, ignore_end, special_text;
+    bool stream, include_usage, logprobs, echo, token_ids, ignore_end, special_text, cache_prompt;
     bool seeded; /* the request has a seed */
     struct span stops[WANTED_STOPS_MAX];
     size_t n_stops;

@@ -101,6 +101,7 @@ static const struct field fields[] = {
     {"ignore_eos", BOTH, HONOURED, TRUTH, AT(ignore_end), 0, 0, NULL, NULL},
     {"return_token_ids", BOTH, HONOURED, TRUTH, AT(token_ids), 0, 0, NULL, NULL},
     {"special_text", BOTH, HONOURED, TRUTH, AT(special_text), 0, 0, NULL, NULL},
+    {"cache_prompt", BOTH, HONOURED, TRUTH, AT(cache_prompt), 0, 0, NULL, NULL},
     {"add_generation_prompt", FOR_CHAT, HONOURED, ELSEWHERE, 0, 0, 0, NULL, NULL},
     {"chat_template_kwargs", FOR_CHAT, HONOURED, ELSEWHERE, 0, 0, 0, NULL, NULL},
     {"documents", FOR_CHAT, HONOURED, ELSEWHERE, 0, 0, 0, NULL, NULL},
@@ -333,6 +334,7 @@ bool wanted_read(struct wanted *w, const json_t *request, enum fields_route rout
         .top_p = 1,
         .typical_p = 1,
         .repetition_penalty = 1,
+        .cache_prompt = true,
     };
     /* jansson promises not to change an object that is only gone through. */
     json_object_foreach((json_t *)(uintptr_t)request, name, value)

@@ -15,6 +15,7 @@ struct engine_options {
     unsigned processors; /* that the process may use */
     uint64_t kv_memory; /* bytes for all sequences of all models */
     enum attention_type kv_type;
+    bool prefix_cache; /* keep what was read, while memory has room, for prompts that begin in the same way */
     size_t chunk; /* rows a step that hold prompts; at least 1 */
     size_t slots; /* sequences of one model that are worked on together */
     size_t queue; /* jobs that may wait, over all models */

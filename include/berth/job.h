@@ -45,6 +45,7 @@ struct job_request {
     const int32_t *stop_tokens; /* [n_stop_tokens], beside the model's own ends */
     size_t n_stop_tokens;
     bool ignore_end; /* go on after the model's own end */
+    bool cache_prompt; /* read no beginning again that the engine has kept, and keep this one */
     double deadline; /* seconds from submission, for the whole job; 0 for the engine's default */
 };
 

@@ -35,6 +35,7 @@ void kv_cache_free(struct kv_cache *c); /* no sequence may be left */
 
 size_t kv_cache_page_bytes(const struct kv_cache *c);
 enum attention_type kv_cache_type(const struct kv_cache *c);
+uint64_t kv_cache_bytes(const struct kv_cache *c); /* of all pages that are held, each counted once */
 /* Byte offset in every page of a head's keys and values. */
 size_t kv_cache_k_at(const struct kv_cache *c, size_t layer, size_t head);
 size_t kv_cache_v_at(const struct kv_cache *c, size_t layer, size_t head);
@@ -59,5 +60,13 @@ struct sequence *sequence_fork(const struct sequence *s, size_t n);
 
 /* [pages], for attention.h; valid until the sequence is changed. */
 uint8_t *const *sequence_pages(const struct sequence *s, size_t *n);
+
+/* Holds page i of the sequence for somebody who is none, until kv_cache_drop_page: what is filled of it by now
+ * stays as it is. */
+uint8_t *sequence_hold_page(const struct sequence *s, size_t i);
+void kv_cache_drop_page(struct kv_cache *c, uint8_t *page);
+/* Puts a page of the same cache in the place of page i, or behind the last one; both hold it then. The length
+ * stays. False without memory, which only one behind the last can want. */
+bool sequence_share_page(struct sequence *s, size_t i, uint8_t *page);
 
 #endif

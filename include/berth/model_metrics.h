@@ -23,7 +23,8 @@ struct model_metrics {
     atomic_uint_fast64_t forward_calls, forward_rows;
     atomic_uint_fast64_t forward_ns;
     atomic_uint_fast64_t queued, running; /* jobs, now */
-    atomic_uint_fast64_t kv_bytes; /* now */
+    atomic_uint_fast64_t kv_bytes; /* now; pages that are shared count once, */
+    atomic_uint_fast64_t prefix_bytes; /* and of those the ones that nobody uses, kept for later prompts */
     struct model_histogram queue_time, first_token, between_tokens, whole;
 };
 

@@ -38,6 +38,7 @@ struct options {
     uint64_t context; /* tokens; 0: each model's own */
     unsigned kv_type; /* enum option_kv_type */
     uint64_t kv_memory; /* bytes; 0: half of what the models leave */
+    unsigned prefix_cache;
     uint64_t slots, chunk, queue;
     double queue_timeout, job_timeout; /* seconds; 0: none */
     double ping; /* seconds; 0: never */

@@ -53,6 +53,7 @@ static void test_help_lists_every_option_with_its_variable_and_default(void **st
         {"--context", "BERTH_CONTEXT", "0"},
         {"--kv-memory", "BERTH_KV_MEMORY", "0"},
         {"--kv-type", "BERTH_KV_TYPE", "f16"},
+        {"--prefix-cache", "BERTH_PREFIX_CACHE", "on"},
         {"--slots", "BERTH_SLOTS", "16"},
         {"--chunk", "BERTH_CHUNK", "256"},
         {"--queue", "BERTH_QUEUE", "256"},

@@ -1,0 +1,254 @@
+/* prefix_cache.c - a tree of pages by their tokens, and the order in which it gives them back.
+ *
+ * The nodes below another are sorted by their tokens' bytes, so that the one that shares the longest beginning with a
+ * text stands beside the place where the text itself would: a look-up takes time by the length of the text, however much
+ * is kept.
+ *
+ * Idle nodes are a list by age. Whoever stands on a node is counted on all nodes above it, and when it leaves they
+ * become idle from below: so a node is always newer than those below it, the oldest of all has none below, and can go.
+ *
+ * Pages count in the budget of sequences, as they did when sequences held them. A node's own few hundred bytes do not:
+ * a page of the smallest real models is hundreds of times larger.
+ */
+#include "prefix_private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct prefix_node {
+    struct prefix_node *above;
+    struct prefix_node **below; /* [n_below of room], in the order of compare */
+    size_t n_below, room;
+    size_t depth;
+    size_t users; /* readers that stand on it or below */
+    struct prefix_node *older, *newer; /* while it is idle, as `left` */
+    uint64_t left;
+    uint8_t *page; /* held */
+    size_t n;
+    int32_t ids[ATTENTION_BLOCK]; /* [n] */
+};
+
+struct prefix_cache {
+    struct kv_cache *cache;
+    uint64_t *clock;
+    struct prefix_node root; /* never idle */
+    struct prefix_node *oldest, *newest;
+    size_t n_idle;
+};
+
+struct prefix_cache *prefix_new(struct kv_cache *cache, uint64_t *clock)
+{
+    struct prefix_cache *p = calloc(1, sizeof(*p));
+    if (p) {
+        p->cache = cache;
+        p->clock = clock;
+    }
+    return p;
+}
+
+void prefix_free(struct prefix_cache *p)
+{
+    while (prefix_give_back(p))
+        continue;
+    if (p)
+        free(p->root.below);
+    free(p);
+}
+
+size_t prefix_depth(const struct prefix_node *at)
+{
+    return at ? at->depth : 0;
+}
+
+bool prefix_in_use(const struct prefix_node *at)
+{
+    return at->users > 0;
+}
+
+/* ---- what is idle ---- */
+
+static void list_newest(struct prefix_cache *p, struct prefix_node *x)
+{
+    x->left = *p->clock;
+    x->older = p->newest;
+    x->newer = NULL;
+    *(p->newest ? &p->newest->newer : &p->oldest) = x;
+    p->newest = x;
+    p->n_idle++;
+}
+
+static void unlist(struct prefix_cache *p, struct prefix_node *x)
+{
+    *(x->older ? &x->older->newer : &p->oldest) = x->newer;
+    *(x->newer ? &x->newer->older : &p->newest) = x->older;
+    p->n_idle--;
+}
+
+static void touch(struct prefix_cache *p, struct prefix_node *x)
+{
+    if (x->users > 0)
+        return;
+    unlist(p, x);
+    list_newest(p, x);
+}
+
+void prefix_enter(struct prefix_cache *p, struct prefix_node *next)
+{
+    if (next->users++ == 0)
+        unlist(p, next);
+}
+
+void prefix_leave(struct prefix_cache *p, struct prefix_node *at)
+{
+    ++*p->clock;
+    for (; at && at != &p->root; at = at->above)
+        if (--at->users == 0)
+            list_newest(p, at);
+}
+
+uint64_t prefix_idle_bytes(const struct prefix_cache *p)
+{
+    return p ? (uint64_t)p->n_idle * kv_cache_page_bytes(p->cache) : 0;
+}
+
+uint64_t prefix_oldest(const struct prefix_cache *p)
+{
+    return p && p->oldest ? p->oldest->left : UINT64_MAX;
+}
+
+/* ---- the tree ---- */
+
+static int compare(const struct prefix_node *x, const int32_t *ids, size_t n)
+{
+    int order = memcmp(x->ids, ids, (x->n < n ? x->n : n) * sizeof(*ids));
+    return order ? order : (x->n > n) - (x->n < n);
+}
+
+/* Of the first node below that does not stand before ids. */
+static size_t place_of(const struct prefix_node *above, const int32_t *ids, size_t n)
+{
+    size_t low = 0, high = above->n_below;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (compare(above->below[middle], ids, n) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static size_t shared(const struct prefix_node *x, const int32_t *ids, size_t n)
+{
+    size_t most = x->n < n ? x->n : n, i = 0;
+    while (i < most && x->ids[i] == ids[i])
+        i++;
+    return i;
+}
+
+struct prefix_node *prefix_find(
+    const struct prefix_cache *p, const struct prefix_node *at, const int32_t *ids, size_t n, size_t *same)
+{
+    const struct prefix_node *above = at ? at : &p->root;
+    size_t place = place_of(above, ids, n);
+    struct prefix_node *found = NULL;
+    *same = 0;
+    for (size_t i = place > 0 ? place - 1 : 0; i <= place && i < above->n_below; i++) {
+        size_t these = shared(above->below[i], ids, n);
+        if (these > *same) {
+            *same = these;
+            found = above->below[i];
+        }
+    }
+    return found;
+}
+
+uint8_t *prefix_take(struct prefix_cache *p, struct prefix_node *found)
+{
+    touch(p, found);
+    return found->page;
+}
+
+/* Of a node that is idle and has none below. */
+static void drop(struct prefix_cache *p, struct prefix_node *x)
+{
+    struct prefix_node *above = x->above;
+    size_t place = place_of(above, x->ids, x->n);
+    memmove(above->below + place, above->below + place + 1,
+        (above->n_below - place - 1) * sizeof(struct prefix_node *));
+    above->n_below--;
+    unlist(p, x);
+    kv_cache_drop_page(p->cache, x->page);
+    free(x->below);
+    free(x);
+}
+
+bool prefix_give_back(struct prefix_cache *p)
+{
+    if (!p || !p->oldest)
+        return false;
+    drop(p, p->oldest);
+    return true;
+}
+
+static bool make_room(struct prefix_node *above)
+{
+    if (above->n_below < above->room)
+        return true;
+    size_t room = above->room ? 2 * above->room : 2;
+    struct prefix_node **more = realloc(above->below, room * sizeof(struct prefix_node *));
+    if (!more)
+        return false;
+    above->below = more;
+    above->room = room;
+    return true;
+}
+
+/* A new node, idle, that holds page i. One with the beginning of its tokens alone is no longer of use. */
+static struct prefix_node *add(struct prefix_cache *p, struct prefix_node *above, const int32_t *ids,
+    size_t n, const struct sequence *s, size_t i)
+{
+    struct prefix_node *x = make_room(above) ? calloc(1, sizeof(*x)) : NULL;
+    if (!x)
+        return NULL;
+    size_t place = place_of(above, ids, n);
+    struct prefix_node *before = place > 0 ? above->below[place - 1] : NULL;
+    if (before && shared(before, ids, n) == before->n) {
+        drop(p, before);
+        place--;
+    }
+    *x = (struct prefix_node){.above = above, .depth = above->depth + 1, .n = n};
+    memcpy(x->ids, ids, n * sizeof(*ids));
+    x->page = sequence_hold_page(s, i);
+    memmove(above->below + place + 1, above->below + place,
+        (above->n_below - place) * sizeof(struct prefix_node *));
+    above->below[place] = x;
+    above->n_below++;
+    list_newest(p, x);
+    return x;
+}
+
+struct prefix_node *prefix_keep(
+    struct prefix_cache *p, struct prefix_node *at, const int32_t *ids, struct sequence *s, size_t i)
+{
+    size_t same;
+    struct prefix_node *x = prefix_find(p, at, ids, ATTENTION_BLOCK, &same);
+    if (!x || same < ATTENTION_BLOCK)
+        x = add(p, at ? at : &p->root, ids, ATTENTION_BLOCK, s, i);
+    else
+        sequence_share_page(s, i, x->page); /* its own, the same bits, would cost memory until it ends */
+    if (x)
+        prefix_enter(p, x);
+    return x;
+}
+
+void prefix_keep_part(struct prefix_cache *p, struct prefix_node *at, const int32_t *ids, size_t n,
+    const struct sequence *s, size_t i)
+{
+    size_t same;
+    struct prefix_node *x = prefix_find(p, at, ids, n, &same);
+    if (x && same == n)
+        touch(p, x);
+    else if (n >= PREFIX_LEAST)
+        add(p, at ? at : &p->root, ids, n, s, i);
+}
