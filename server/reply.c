@@ -42,10 +42,7 @@ void reply_json(struct reply *r, unsigned status, json_t *body)
 
 static const char *openai_type(unsigned status)
 {
-    return status == 401   ? "authentication_error"
-           : status == 429 ? "rate_limit_error"
-           : status >= 500 ? "server_error"
-                           : "invalid_request_error";
+    return status == 429 ? "rate_limit_error" : status >= 500 ? "server_error" : "invalid_request_error";
 }
 
 /* A sentence that was cut in the middle of a character is no JSON string. */

@@ -277,6 +277,9 @@ static void test_what_cannot_be_honoured_is_refused_by_name(void **state)
         {"\"prompt\":\"a\",\"echo\":1", "echo"},
         {"\"prompt\":\"a\",\"stop_token_ids\":[258]", "stop_token_ids"},
         {"\"prompt\":\"a\",\"grammar\":\"root\"", "grammar"},
+        {"\"prompt\":\"a\",\"response_format\":{\"type\":\"json_object\"}", "response_format"},
+        {"\"prompt\":\"a\",\"guided_regex\":\"a*\"", "guided_regex"},
+        {"\"prompt\":\"a\",\"xtc_probability\":0.5", "xtc_probability"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {

@@ -321,6 +321,9 @@ static void test_under_v1_a_key_is_asked_for_and_elsewhere_not(void **state)
     }
     struct answer a = server_post(s, COMPLETIONS, NULL, endless);
     assert_int_equal(a.status, 401);
+    json_t *body = json_loads(a.body, 0, NULL); /* as OpenAI's own server words it, too */
+    assert_string_equal(text_at(body, "error.type"), "invalid_request_error");
+    json_decref(body);
     assert_false(server_logged(s, "first-key"));
     answer_release(&a);
     server_stop(s);
