@@ -121,6 +121,7 @@ static double now_seconds(void)
 static void make_text(struct catalog *c, struct model *m)
 {
     struct text_model_options o = {
+        .id = m->id,
         .context = (size_t)c->options->context,
         .chat_template = {(const uint8_t *)c->chat_template, c->template_size},
     };

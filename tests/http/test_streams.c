@@ -189,6 +189,26 @@ static void test_a_stream_that_waits_says_that_it_lives(void **state)
     server_stop(s);
 }
 
+static void test_the_log_tells_how_far_a_long_prompt_has_been_read(void **state)
+{
+    (void)state;
+    struct server *s = start((const char *const[]){"--chunk", "1", "--log-level", "debug", NULL});
+    struct events e;
+    char ids[2 * 4000 + 2] = "0";
+    for (size_t i = 1; i < 4000; i++)
+        memcpy(ids + 2 * i - 1, ",0", 3);
+    events_ask(&e, s, COMPLETIONS, text_of("{\"model\":\"slow\",\"prompt\":[%s]}", ids));
+    char *line = server_wait_log(s, "reading a prompt");
+    json_t *told = json_loads(line, 0, NULL);
+    assert_string_equal(text_at(told, "model"), "slow");
+    assert_in_range(number_at(told, "done"), 1, 3999);
+    assert_int_equal(number_at(told, "of"), 4000);
+    json_decref(told);
+    free(line);
+    events_close(&e);
+    server_stop(s);
+}
+
 static void test_a_client_that_does_not_read_is_cut_off_and_stalls_nobody(void **state)
 {
     (void)state;
@@ -422,6 +442,7 @@ int main(void)
         cmocka_unit_test(test_a_prompt_that_waits_too_long_is_told_with_503),
         cmocka_unit_test(test_an_answer_that_takes_too_long_ends_in_an_error),
         cmocka_unit_test(test_a_stream_that_waits_says_that_it_lives),
+        cmocka_unit_test(test_the_log_tells_how_far_a_long_prompt_has_been_read),
         cmocka_unit_test(test_a_client_that_does_not_read_is_cut_off_and_stalls_nobody),
         cmocka_unit_test(test_a_file_cut_short_ends_its_streams_and_nothing_else),
         cmocka_unit_test(test_running_streams_finish_within_the_grace),
