@@ -109,6 +109,27 @@ static void test_health_and_other_models_answer_beside_a_stream(void **state)
     server_stop(s);
 }
 
+static void test_what_is_sent_behind_a_request_is_answered_behind_it(void **state)
+{
+    static const char body[] = "{\"model\":\"slow\",\"prompt\":\"0\",\"max_tokens\":5}";
+    static const char head[] = "POST " COMPLETIONS " HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n\r\n%s";
+    (void)state;
+    struct server *s = start(NULL);
+    struct wire w;
+    struct answer a;
+    const char *post = text_of(head, strlen(body), body);
+    wire_open(&w, s);
+    assert_true(wire_say(&w, text_of("%sGET /health HTTP/1.1\r\nHost: x\r\n\r\n%s", post, post)));
+    for (int i = 0; i < 3; i++) {
+        assert_true(wire_answer(&w, &a, false, WAIT_MS));
+        assert_int_equal(a.status, 200);
+        assert_non_null(strstr(a.body, i == 1 ? "healthy" : "\"12345\""));
+        answer_release(&a);
+    }
+    wire_close(&w);
+    server_stop(s);
+}
+
 static void test_a_full_queue_is_told_with_429(void **state)
 {
     (void)state;
@@ -438,6 +459,7 @@ int main(void)
         cmocka_unit_test(test_a_client_that_leaves_before_a_whole_reply_frees_its_place),
         cmocka_unit_test(test_a_client_that_leaves_the_queue_frees_its_place),
         cmocka_unit_test(test_health_and_other_models_answer_beside_a_stream),
+        cmocka_unit_test(test_what_is_sent_behind_a_request_is_answered_behind_it),
         cmocka_unit_test(test_a_full_queue_is_told_with_429),
         cmocka_unit_test(test_a_prompt_that_waits_too_long_is_told_with_503),
         cmocka_unit_test(test_an_answer_that_takes_too_long_ends_in_an_error),
