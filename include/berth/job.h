@@ -86,7 +86,7 @@ const struct job_request *job_request_of(const struct job *j);
 /* The pieces so far, oldest first, and whether they are the last ones; NULL when there are none. */
 struct job_piece *job_take(struct job *j, bool *ended);
 
-/* Why it ended with JOB_FAILED, and the HTTP status that says so (500, 503, 504). */
+/* Why it ended with JOB_FAILED, and the HTTP status that says so (400, 500, 503, 504). */
 unsigned job_error(struct job *j, struct error *why);
 
 struct job_usage {
