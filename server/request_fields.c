@@ -38,6 +38,7 @@ struct field {
     field_harmless *harmless; /* of a refused field: a value that changes nothing */
 };
 
+#define UNKNOWN_TOLD 8 /* fields of one request that the log tells of: it is not the client's to fill */
 #define BOTH (FOR_CHAT | FOR_COMPLETIONS)
 #define AT(name) offsetof(struct wanted, name)
 
@@ -343,6 +344,7 @@ bool wanted_read(struct wanted *w, const json_t *request, enum fields_route rout
 {
     const char *name;
     json_t *value;
+    size_t n_unknown = 0;
     *w = (struct wanted){
         .n = 1,
         .max_tokens = route == FOR_CHAT ? WANTED_UNLIMITED : 16, /* as OpenAI has it */
@@ -356,7 +358,7 @@ bool wanted_read(struct wanted *w, const json_t *request, enum fields_route rout
     json_object_foreach((json_t *)(uintptr_t)request, name, value)
     {
         const struct field *f = find_field(name, route);
-        if (!f)
+        if (!f && n_unknown++ < UNKNOWN_TOLD)
             log_line(LOG_DEBUG, "a request has a field that means nothing here",
                 LOG_FIELDS(log_text("field", name)));
         if (f && !json_is_null(value) && !read_field(f, value, w, c))

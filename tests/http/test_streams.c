@@ -230,6 +230,24 @@ static void test_the_log_tells_how_far_a_long_prompt_has_been_read(void **state)
     server_stop(s);
 }
 
+static void test_fields_that_mean_nothing_are_told_in_a_few_lines(void **state)
+{
+    (void)state;
+    struct server *s = start((const char *const[]){"--log-level", "debug", NULL});
+    char fields[50 * 16] = "";
+    for (size_t i = 0; i < 50; i++)
+        strcat(fields, text_of(",\"odd_%zu\":1", i));
+    json_decref(server_post_json(
+        s, COMPLETIONS, 200, text_of("{\"model\":\"tiny\",\"prompt\":\"a\",\"max_tokens\":1%s}", fields)));
+    char *log = server_log(s);
+    size_t told = 0;
+    for (const char *at = log; (at = strstr(at, "\"odd_")); at++)
+        told++;
+    assert_int_equal(told, 8);
+    free(log);
+    server_stop(s);
+}
+
 static void test_a_client_that_does_not_read_is_cut_off_and_stalls_nobody(void **state)
 {
     (void)state;
@@ -465,6 +483,7 @@ int main(void)
         cmocka_unit_test(test_an_answer_that_takes_too_long_ends_in_an_error),
         cmocka_unit_test(test_a_stream_that_waits_says_that_it_lives),
         cmocka_unit_test(test_the_log_tells_how_far_a_long_prompt_has_been_read),
+        cmocka_unit_test(test_fields_that_mean_nothing_are_told_in_a_few_lines),
         cmocka_unit_test(test_a_client_that_does_not_read_is_cut_off_and_stalls_nobody),
         cmocka_unit_test(test_a_file_cut_short_ends_its_streams_and_nothing_else),
         cmocka_unit_test(test_running_streams_finish_within_the_grace),
