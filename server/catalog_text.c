@@ -110,28 +110,22 @@ static void log_text_model(const struct model *m, const struct text_model *t, do
             missing ? log_text("reason", missing->text) : (struct log_field){.key = NULL}));
 }
 
-static double now_seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
 /* Caller holds m->making. */
 static void make_text(struct catalog *c, struct model *m)
 {
     struct text_model_options o = {
+        .id = m->id,
         .context = (size_t)c->options->context,
         .chat_template = {(const uint8_t *)c->chat_template, c->template_size},
     };
-    double start = now_seconds();
+    double start = catalog_now();
     if (m->loaded.loader != &loader_gguf) {
         error_set(&m->no_text, "the file is no language model in a format that berth can run");
         return;
     }
     struct text_model *t = text_model_new(c->engine, &m->loaded, &o, &m->no_text);
     atomic_store_explicit(&m->text, t, memory_order_release);
-    log_text_model(m, t, now_seconds() - start);
+    log_text_model(m, t, catalog_now() - start);
 }
 
 struct text_model *model_text(const struct model *m)
