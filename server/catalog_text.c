@@ -103,11 +103,10 @@ const struct error *model_lacks(const struct text_model *t)
 static void log_text_model(const struct model *m, const struct text_model *t, double seconds)
 {
     const struct error *missing = t ? model_lacks(t) : &m->no_text;
-    log_line(t && t->decoder ? LOG_INFO : LOG_WARN,
-        missing ? "a model cannot do all that is asked of one" : "a model is ready to answer",
-        LOG_FIELDS(log_text("id", m->id), log_text("generates", t && t->decoder ? "yes" : "no"),
-            log_seconds("seconds", seconds),
-            missing ? log_text("reason", missing->text) : (struct log_field){.key = NULL}));
+    bool answers = t && t->decoder;
+    log_line(answers ? LOG_INFO : LOG_WARN, answers ? "a model is ready to answer" : "a model cannot answer",
+        LOG_FIELDS(log_text("id", m->id), log_seconds("seconds", seconds),
+            missing ? log_text("lacks", missing->text) : (struct log_field){.key = NULL}));
 }
 
 /* Caller holds m->making. */
