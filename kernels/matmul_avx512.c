@@ -245,38 +245,35 @@ INLINE void unpack_small(struct panel *p, enum matmul_int8 type)
         }
 }
 
-/* One token. A block is loaded before the one before it is used: out of order alone, the processor does not look
- * as far ahead. */
+/* One token. A block is loaded before the one before it is used: left to itself the processor does not look as
+ * far ahead. */
 INLINE void small_rows(enum matmul_int8 type, size_t bytes, const uint8_t *weights, size_t row_bytes,
     size_t blocks, const struct matmul_block *a, float *sums)
 {
-    struct panel next[GROUPS];
-    __m512 y[GROUPS];
-#pragma GCC unroll 2
-    for (size_t g = 0; g < GROUPS; g++) {
-        load_small(&next[g], weights + 16 * g * row_bytes, row_bytes, type);
-        y[g] = _mm512_load_ps(sums + 16 * g);
-    }
-    for (size_t b = 0; b < blocks; b++) {
-        const uint8_t *at = weights + (b + 1 < blocks ? b + 1 : b) * bytes;
-        prefetch(weights, row_bytes, b * bytes, (b + 1) * bytes, 1);
+    struct panel next[GROUPS] = {0};
+    __m512 y[GROUPS] = {_mm512_load_ps(sums), _mm512_load_ps(sums + 16)};
+    for (size_t b = 0; b <= blocks; b++) {
+        const uint8_t *at = weights + (b < blocks ? b : 0) * bytes;
+        if (b < blocks)
+            prefetch(weights, row_bytes, b * bytes, (b + 1) * bytes, 1);
 #pragma GCC unroll 2
         for (size_t g = 0; g < GROUPS; g++) {
             struct panel p = next[g];
             load_small(&next[g], at + 16 * g * row_bytes, row_bytes, type);
+            if (b == 0)
+                continue;
             unpack_small(&p, type);
-            y[g] = add_rows(&p, a + b, y[g], offset_of(type), type == MATMUL_Q4_1);
+            y[g] = add_rows(&p, a + b - 1, y[g], offset_of(type), type == MATMUL_Q4_1);
         }
     }
-#pragma GCC unroll 2
-    for (size_t g = 0; g < GROUPS; g++)
-        _mm512_store_ps(sums + 16 * g, y[g]);
+    _mm512_store_ps(sums, y[0]);
+    _mm512_store_ps(sums + 16, y[1]);
 }
 
 INLINE void small_tile(enum matmul_int8 type, size_t bytes, const uint8_t *weights, size_t row_bytes,
     size_t blocks, const struct matmul_block *a, size_t tokens, float sums[][MATMUL_ROWS])
 {
-    if (tokens == 1 && blocks > 0) {
+    if (tokens == 1) {
         small_rows(type, bytes, weights, row_bytes, blocks, a, sums[0]);
         return;
     }
@@ -298,7 +295,7 @@ INLINE void small_tile(enum matmul_int8 type, size_t bytes, const uint8_t *weigh
 /* ---- blocks of 256 ---- */
 
 /* The scales and minima of a q4_k's or q5_k's eight groups of 32. */
-INLINE void unpack_k_scales(__m512 scale[8], __m512 min[8], const struct rows *r)
+static void unpack_k_scales(__m512 scale[8], __m512 min[8], const struct rows *r)
 {
     __m512i h[4];
     __m512 d[2];
@@ -316,6 +313,37 @@ INLINE void unpack_k_scales(__m512 scale[8], __m512 min[8], const struct rows *r
     }
 }
 
+/* q4_k, one token. */
+static void q4_k_rows(const uint8_t *weights, size_t row_bytes, size_t blocks, const struct matmul_block *a,
+    float sums[MATMUL_ROWS])
+{
+    const size_t bytes = sizeof(struct block_q4_k);
+    __m512 scale[GROUPS][8], min[GROUPS][8];
+    for (size_t b = 0; b < blocks; b += 2) { /* two share their bytes: low halves and high ones */
+        prefetch(weights, row_bytes, b * bytes / 8, (b + 2) * bytes / 8, 1);
+#pragma GCC unroll 2
+        for (size_t g = 0; g < GROUPS; g++) {
+            const struct rows r = rows_at(weights + 16 * g * row_bytes + b / 8 * bytes, row_bytes);
+            const size_t qs = 16 + b % 8 * 16;
+            __m512 y = _mm512_load_ps(sums + 16 * g);
+            __m512i both[8];
+            if (b % 8 == 0)
+                unpack_k_scales(scale[g], min[g], &r);
+            load_rows(both, &r, qs);
+            load_rows(both + 4, &r, qs + 16);
+#pragma GCC unroll 2
+            for (unsigned i = 0; i < 2; i++) {
+                struct panel p = {.scale = {scale[g][b % 8 + i]}, .min = min[g][b % 8 + i]};
+#pragma GCC unroll 8
+                for (size_t j = 0; j < 8; j++)
+                    p.w[j] = bits_of(both[j], 4 * i, 15);
+                y = add_rows(&p, a + b + i, y, 0, true);
+            }
+            _mm512_store_ps(sums + 16 * g, y);
+        }
+    }
+}
+
 /* q4_k and, with a fifth bit, q5_k. */
 INLINE void k_tile(bool five, const uint8_t *weights, size_t row_bytes, size_t blocks,
     const struct matmul_block *a, size_t tokens, float sums[][MATMUL_ROWS])
@@ -323,6 +351,10 @@ INLINE void k_tile(bool five, const uint8_t *weights, size_t row_bytes, size_t b
     const size_t bytes = five ? sizeof(struct block_q5_k) : sizeof(struct block_q4_k);
     __m512 scale[GROUPS][8], min[GROUPS][8];
     __m512i low[GROUPS][8], high[GROUPS][8];
+    if (tokens == 1 && !five) {
+        q4_k_rows(weights, row_bytes, blocks, a, sums[0]);
+        return;
+    }
     for (size_t b = 0; b < blocks; b++) {
         const uint8_t *at = weights + b / 8 * bytes;
         const unsigned part = b % 8;
