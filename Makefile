@@ -80,12 +80,16 @@ LIBS := $(DEPS_LIBS) -pthread -lm
 
 # ---- what there is ---------------------------------------------------------------------------------------
 
-OTHER_CPU := $(if $(filter x86_64,$(MACHINE)),%_neon.c,%_avx2.c %_avx512.c)
+OTHER_CPU := $(if $(filter x86_64,$(MACHINE)),,%_avx2.c %_avx512.c) $(if $(filter aarch64,$(MACHINE)),,%_neon.c %_dotprod.c)
 SRC   := $(filter-out $(OTHER_CPU),$(sort $(wildcard base/*.c kernels/*.c loaders/*.c engine/*.c server/*.c)))
 OBJ   := $(SRC:%.c=$(OUT)/%.o)
 START := $(if $(filter static,$(FLAVOUR)),$(if $(filter x86_64,$(MACHINE)),$(OUT)/deps/start.o))
 # What a unit test may link: everything but the program's own main: an archive, it takes what it calls.
 PARTS := $(OUT)/parts.a
+
+# There is none to link for arm64: tests/across/cmocka.h is enough.
+CMOCKA := $(if $(filter arm64,$(FLAVOUR)),,-lcmocka)
+$(OUT)/tests/unit/%.o: DEFINE := $(if $(filter arm64,$(FLAVOUR)),-Itests/across)
 
 # A file test_X.c is a program: build/tests/test_X from unit/, build/tests/http/test_X from http/ and so on.
 # The files beside them that are none are helpers, linked to each.
@@ -187,6 +191,7 @@ $(OUT)/flags: FORCE
 $(OUT)/server/%.o: DEFINE := -DBERTH_VERSION='"$(VERSION)"'
 $(OUT)/kernels/%_avx2.o: ISA := -mavx2 -mfma -mf16c
 $(OUT)/kernels/%_avx512.o: ISA := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mfma -mf16c
+$(OUT)/kernels/%_dotprod.o: ISA := -march=armv8.2-a+dotprod
 
 # What ships is compiled for size, but for what runs for every request, token or tensor.
 ifneq ($(filter static arm64,$(FLAVOUR)),)
@@ -210,7 +215,7 @@ $(BERTH): $(OBJ) $(START) $(READY)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(SANITIZE) $(LDFLAGS) -o $@ $(OBJ) $(START) $(LIBS)
 
-link_test = $(CC) $(CFLAGS) $(SANITIZE) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) -lcmocka $(LIBS)
+link_test = $(CC) $(CFLAGS) $(SANITIZE) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(CMOCKA) $(LIBS)
 
 $(UNIT_TESTS): $(TESTS)/%: $(OUT)/tests/unit/%.o $(UNIT_HELP) $(PARTS)
 	@mkdir -p $(@D)

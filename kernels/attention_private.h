@@ -35,7 +35,7 @@ struct attention_set {
     void (*narrow)(uint16_t *out, const float *x, size_t n);
 };
 
-extern const struct attention_set attention_plain, attention_avx2, attention_avx512;
+extern const struct attention_set attention_plain, attention_avx2, attention_avx512, attention_neon;
 
 /* The positions that a query sees of the range first ... end - 1. Empty when *end <= *first. */
 static inline void attention_clip(const struct attention_query *query, uint32_t *first, uint32_t *end)

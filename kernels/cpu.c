@@ -2,7 +2,7 @@
  *
  * A set counts only when the system saves its registers on a switch between threads, which XGETBV tells
  * (Intel SDM volume 1, chapters 13 to 15): bits 1 and 2 for the 256-bit registers, 5 to 7 for the 512-bit
- * ones.
+ * ones. Every arm64 processor that runs Linux has NEON; the system tells what it has beyond that.
  */
 #include "berth/cpu.h"
 
@@ -13,7 +13,7 @@
 
 static atomic_int selected = CPU_PLAIN;
 
-static const char *const names[CPU_SETS] = {"plain", "avx2", "avx512"};
+static const char *const names[CPU_SETS] = {"plain", "avx2", "avx512", "neon", "dotprod"};
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -50,6 +50,17 @@ bool cpu_has(enum cpu_set set)
 {
     return set == CPU_PLAIN || (set == CPU_AVX2 && ask().avx2) || (set == CPU_AVX512 && ask().avx512);
 }
+#elif defined(__aarch64__)
+#include <sys/auxv.h>
+
+/* HWCAP_ASIMDDP of Linux (Documentation/arch/arm64/elf_hwcaps.rst). */
+#define DOTPROD (1ul << 20)
+
+bool cpu_has(enum cpu_set set)
+{
+    bool has_dotprod = (getauxval(AT_HWCAP) & DOTPROD) != 0;
+    return set == CPU_PLAIN || set == CPU_NEON || (set == CPU_DOTPROD && has_dotprod);
+}
 #else
 bool cpu_has(enum cpu_set set)
 {
@@ -77,7 +88,7 @@ bool cpu_select(const char *name, struct error *err)
     }
     char shown[64];
     text_escape(shown, sizeof(shown), span_of(name));
-    return error_set(err, "\"%s\" is no set of kernels: auto, avx512, avx2 or plain", shown);
+    return error_set(err, "\"%s\" is no set of kernels: auto, plain, avx2, avx512, neon or dotprod", shown);
 }
 
 enum cpu_set cpu_selected(void)

@@ -1,19 +1,26 @@
-/* lanes_private.h - sixteen floats that are worked on at once: one register of AVX-512, or two of AVX2.
+/* lanes_private.h - sixteen floats that are worked on at once: one register of AVX-512, two of AVX2, or four of
+ * NEON.
  *
  * The files that are compiled for one of these sets include it, and what they share is written once, over
  * lanes. So the sets differ in nothing but this page, and the code stays small. Every operation rounds each
- * lane as C would. `n` counts lanes from the first; more than 16 stands for all.
+ * lane as C would. `n` counts lanes from the first; more than 16 stands for all. What an operation does is said
+ * once, with AVX-512.
  */
 #ifndef BERTH_LANES_PRIVATE_H
 #define BERTH_LANES_PRIVATE_H
 
-#include <immintrin.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
 #define LANES 16
 #define LANES_INLINE static inline __attribute__((always_inline))
+
+#if defined(__aarch64__)
+#include "lanes_neon_private.h"
+#else
+#include <immintrin.h>
+#endif
 
 #if defined(__AVX512F__)
 
@@ -169,7 +176,7 @@ LANES_INLINE void lanes_split(struct lanes a, struct lanes b, struct lanes *even
     odd->v = _mm512_permutex2var_ps(a.v, _mm512_add_epi32(step, _mm512_set1_epi32(1)), b.v);
 }
 
-#else
+#elif defined(__AVX2__)
 
 struct lanes {
     __m256 low, high;
@@ -190,34 +197,6 @@ LANES_INLINE void lanes_store(float *p, struct lanes x)
 {
     _mm256_storeu_ps(p, x.low);
     _mm256_storeu_ps(p + 8, x.high);
-}
-
-/* The ends of rows: rare, and kept out of line. */
-static __attribute__((noinline, unused)) struct lanes lanes_load_end(const float *p, size_t n)
-{
-    float whole[LANES] = {0};
-    memcpy(whole, p, n * sizeof(*p));
-    return lanes_load(whole);
-}
-
-static __attribute__((noinline, unused)) void lanes_store_end(float *p, struct lanes x, size_t n)
-{
-    float whole[LANES];
-    lanes_store(whole, x);
-    memcpy(p, whole, n * sizeof(*p));
-}
-
-LANES_INLINE struct lanes lanes_load_part(const float *p, size_t n)
-{
-    return n < LANES ? lanes_load_end(p, n) : lanes_load(p);
-}
-
-LANES_INLINE void lanes_store_part(float *p, struct lanes x, size_t n)
-{
-    if (n < LANES)
-        lanes_store_end(p, x, n);
-    else
-        lanes_store(p, x);
 }
 
 LANES_INLINE struct lanes lanes_load_half(const uint16_t *p)
@@ -272,13 +251,6 @@ LANES_INLINE struct lanes lanes_at_most(struct lanes a, struct lanes b, struct l
 {
     return (struct lanes){_mm256_blendv_ps(no.low, yes.low, _mm256_cmp_ps(a.low, b.low, _CMP_LE_OQ)),
         _mm256_blendv_ps(no.high, yes.high, _mm256_cmp_ps(a.high, b.high, _CMP_LE_OQ))};
-}
-
-LANES_INLINE struct lanes lanes_first(struct lanes x, struct lanes other, size_t n)
-{
-    const struct lanes index = {
-        _mm256_setr_ps(0, 1, 2, 3, 4, 5, 6, 7), _mm256_setr_ps(8, 9, 10, 11, 12, 13, 14, 15)};
-    return lanes_less(index, lanes_set((float)(n < LANES ? (int)n : LANES)), x, other);
 }
 
 LANES_INLINE struct lanes lanes_xor(struct lanes a, struct lanes b)
@@ -348,7 +320,49 @@ LANES_INLINE void lanes_split(struct lanes a, struct lanes b, struct lanes *even
 
 #endif
 
-/* ---- the same for both -------------------------------------------------------------------------------- */
+/* ---- what has no masks -------------------------------------------------------------------------------- */
+
+#if !defined(__AVX512F__)
+
+/* The ends of rows: rare, and kept out of line. */
+static __attribute__((noinline, unused)) struct lanes lanes_load_end(const float *p, size_t n)
+{
+    float whole[LANES] = {0};
+    memcpy(whole, p, n * sizeof(*p));
+    return lanes_load(whole);
+}
+
+static __attribute__((noinline, unused)) void lanes_store_end(float *p, struct lanes x, size_t n)
+{
+    float whole[LANES];
+    lanes_store(whole, x);
+    memcpy(p, whole, n * sizeof(*p));
+}
+
+LANES_INLINE struct lanes lanes_load_part(const float *p, size_t n)
+{
+    return n < LANES ? lanes_load_end(p, n) : lanes_load(p);
+}
+
+LANES_INLINE void lanes_store_part(float *p, struct lanes x, size_t n)
+{
+    if (n < LANES)
+        lanes_store_end(p, x, n);
+    else
+        lanes_store(p, x);
+}
+
+LANES_INLINE struct lanes lanes_first(struct lanes x, struct lanes other, size_t n)
+{
+    static const float index[LANES] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    return n < LANES ? lanes_less(lanes_load(index), lanes_set((float)(int)n), x, other) : x;
+}
+
+#endif
+
+/* ---- what has 256 bits -------------------------------------------------------------------------------- */
+
+#if defined(__AVX2__)
 
 /* Lane i takes lane i + 8, then i + 4, i + 2, i + 1. */
 LANES_INLINE float lanes_sum(struct lanes x)
@@ -371,6 +385,10 @@ LANES_INLINE float lanes_lowest(struct lanes x)
 {
     return _mm_cvtss_f32(_mm256_castps256_ps128(lanes_low_half(x)));
 }
+
+#endif
+
+/* ---- the same for all -------------------------------------------------------------------------------- */
 
 LANES_INLINE struct lanes lanes_without_sign(struct lanes x)
 {

@@ -59,6 +59,11 @@ static const struct matmul_kernels *kernels(void)
         return &matmul_avx512;
     if (cpu_selected() == CPU_AVX2)
         return &matmul_avx2;
+#elif defined(__aarch64__)
+    if (cpu_selected() == CPU_DOTPROD)
+        return &matmul_dotprod;
+    if (cpu_selected() == CPU_NEON)
+        return &matmul_neon;
 #endif
     return &matmul_plain;
 }

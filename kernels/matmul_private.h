@@ -56,6 +56,6 @@ struct matmul_kernels {
     matmul_float_tile *floats[MATMUL_FLOAT];
 };
 
-extern const struct matmul_kernels matmul_plain, matmul_avx2, matmul_avx512;
+extern const struct matmul_kernels matmul_plain, matmul_avx2, matmul_avx512, matmul_neon, matmul_dotprod;
 
 #endif

@@ -34,7 +34,7 @@ struct vector_set {
     void (*rotate)(float *x, const float *cos_sin, size_t pairs, bool halves);
 };
 
-extern const struct vector_set vector_plain, vector_avx2, vector_avx512;
+extern const struct vector_set vector_plain, vector_avx2, vector_avx512, vector_neon;
 
 float vector_erf(float x);
 
