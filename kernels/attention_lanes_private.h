@@ -100,6 +100,8 @@ LANES_INLINE void product_of_type(struct rows rows, enum attention_type type, si
     case 6:
         product_tile(rows, type, first, end, left, out, 6, lanes);
         break;
+#endif
+#if TILE_QUERIES >= 5
     case 5:
         product_tile(rows, type, first, end, left, out, 5, lanes);
         break;

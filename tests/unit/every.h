@@ -1,0 +1,17 @@
+/* every.h - what a test sweeps through, made sparse where time is short: an emulator is slow.
+ */
+#ifndef BERTH_TESTS_UNIT_EVERY_H
+#define BERTH_TESTS_UNIT_EVERY_H
+
+#include <stddef.h>
+#include <stdlib.h>
+
+/* With the variable EVERY=N only each Nth is tried, otherwise all are. */
+static inline size_t every(void)
+{
+    const char *text = getenv("EVERY");
+    long n = text ? strtol(text, NULL, 10) : 1;
+    return n > 1 ? (size_t)n : 1;
+}
+
+#endif
