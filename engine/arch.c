@@ -61,7 +61,7 @@ static bool read_real(const struct keys *k, const char *rest, double fallback, d
     if (gguf_get_f64(k->file, key_name(name, k, rest), &value, k->err) == GGUF_WRONG)
         return false;
     if (!isfinite(value) || fabs(value) > 1e15)
-        return error_set(k->err, "key %s is not a finite number", name);
+        return error_set(k->err, "key %s is %g; a finite number up to 1e15 is needed", name, value);
     *out = value == 0 ? fallback : value;
     return true;
 }

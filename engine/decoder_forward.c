@@ -30,20 +30,30 @@ static struct part stream_rows(const struct member *m)
     return m->f->alone ? (struct part){0, m->n} : forward_share(m, m->n);
 }
 
-size_t forward_take(struct member *m)
+static size_t take(const struct member *m, size_t stretch)
 {
-    struct counter *c = &m->f->counters[m->step % FORWARD_COUNTERS];
+    struct counter *c = &m->f->counters[m->step % FORWARD_COUNTERS][stretch];
     return atomic_fetch_add_explicit(&c->next, 1, memory_order_relaxed);
 }
 
-/* A counter is set back two meetings before it is used again, and one after its last use. */
+size_t forward_take(struct member *m)
+{
+    return take(m, 0);
+}
+
+static size_t stretches_of(const struct member *m)
+{
+    return m->n_members < FORWARD_STRETCHES ? m->n_members : FORWARD_STRETCHES;
+}
+
+/* Counters are set back two meetings before they are used again, and one after their last use. */
 void forward_meet(struct member *m)
 {
     pool_barrier(m->f->pool);
     m->step++;
-    if (m->index == 0)
+    for (size_t i = 0; m->index == 0 && i < stretches_of(m); i++)
         atomic_store_explicit(
-            &m->f->counters[(m->step + 2) % FORWARD_COUNTERS].next, 0, memory_order_relaxed);
+            &m->f->counters[(m->step + 2) % FORWARD_COUNTERS][i].next, 0, memory_order_relaxed);
 }
 
 /* After work on rows of the stream that others are about to read. */
@@ -108,6 +118,31 @@ static struct part piece_at(size_t i, size_t rows, size_t piece)
     return (struct part){first, rows - first < piece ? rows : first + piece};
 }
 
+/* How a member goes through a step's pieces: they are cut into a stretch for each member, and who has done its own
+ * helps with the next. For kernels ask memory for the rows behind those they multiply: when members took turns,
+ * a piece's first rows had been asked for by another. */
+struct walk {
+    size_t pieces, stretches;
+    size_t done; /* stretches, beginning with the member's own */
+};
+
+static struct walk walk_begin(const struct member *m, size_t pieces)
+{
+    return (struct walk){.pieces = pieces, .stretches = stretches_of(m)};
+}
+
+/* False when none is left. */
+static bool walk_next(struct walk *w, const struct member *m, size_t *piece)
+{
+    for (; w->done < w->stretches; w->done++) {
+        size_t i = (m->index + w->done) % w->stretches;
+        *piece = w->pieces * i / w->stretches + take(m, i);
+        if (*piece < w->pieces * (i + 1) / w->stretches)
+            return true;
+    }
+    return false;
+}
+
 struct product {
     const struct linear *linear;
     float *out; /* [n][rows of the weight] */
@@ -122,7 +157,8 @@ static void multiply(struct member *m, const struct product *p, size_t n)
     size_t piece = piece_rows(m, rows);
     for (size_t i = 0; i < n; i++)
         pieces += pieces_of(p[i].linear->weight.rows, piece);
-    for (size_t at; (at = forward_take(m)) < pieces;) {
+    struct walk walk = walk_begin(m, pieces);
+    for (size_t at; walk_next(&walk, m, &at);) {
         const struct product *of = p;
         for (size_t mine; at >= (mine = pieces_of(of->linear->weight.rows, piece)); of++)
             at -= mine;
@@ -248,8 +284,9 @@ static void gate_rows(struct member *m, const struct layer *l, struct part rows)
 /* up = f(gate(input)) * up(input): whoever has a row of one has the same row of the other. */
 static void gated(struct member *m, const struct layer *l)
 {
-    size_t piece = piece_rows(m, l->ff), pieces = pieces_of(l->ff, piece);
-    for (size_t at; (at = forward_take(m)) < pieces;)
+    size_t piece = piece_rows(m, l->ff);
+    struct walk walk = walk_begin(m, pieces_of(l->ff, piece));
+    for (size_t at; walk_next(&walk, m, &at);)
         gate_rows(m, l, piece_at(at, l->ff, piece));
     forward_meet(m);
 }
@@ -321,9 +358,10 @@ static void logit_rows(struct member *m, struct part rows)
 
 static void write_logits(struct member *m)
 {
-    size_t rows = m->f->d->shape.vocabulary, piece = piece_rows(m, rows), pieces = pieces_of(rows, piece);
+    size_t rows = m->f->d->shape.vocabulary, piece = piece_rows(m, rows);
+    struct walk walk = walk_begin(m, pieces_of(rows, piece));
     set_input(m, m->normed, m->f->d->shape.width, packs(&m->f->d->output));
-    for (size_t at; (at = forward_take(m)) < pieces;)
+    for (size_t at; walk_next(&walk, m, &at);)
         logit_rows(m, piece_at(at, rows, piece));
     forward_meet(m);
 }

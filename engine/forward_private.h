@@ -11,6 +11,7 @@
 #include "decoder_private.h"
 
 #define FORWARD_COUNTERS 4
+#define FORWARD_STRETCHES 16 /* that a step's pieces are cut into at most */
 
 /* Rows of one sequence. */
 struct run {
@@ -56,7 +57,7 @@ struct forward {
     float *parts; /* of spans */
     float *out; /* [n_out][out_stride] */
     size_t out_stride;
-    struct counter counters[FORWARD_COUNTERS];
+    struct counter counters[FORWARD_COUNTERS][FORWARD_STRETCHES];
 };
 
 struct member {

@@ -221,7 +221,7 @@ static void tell_progress(struct engine *e, const struct schedule *s)
             continue;
         e->told_progress = now;
         log_line(LOG_DEBUG, "reading a prompt",
-            LOG_FIELDS(log_text("model", s->model->loaded->info.name),
+            LOG_FIELDS(log_text("model", s->model->id),
                 log_count("done", sequence_length(s->lanes[i]->sequence)),
                 log_count("of", s->lanes[i]->known)));
         return;

@@ -86,8 +86,11 @@ static void take_token(struct lane *l)
     struct error why = {0};
     struct job_piece *piece;
     if (l->token == SAMPLER_NONE) {
-        error_set(&why, "no token could be drawn: all are forbidden, or the model's logits are no numbers");
-        task_fail(t, 500, &why);
+        bool forbidden = r->sampling.n_bias > 0;
+        error_set(&why, "no token could be drawn: %s",
+            forbidden ? "the biases forbid all that the model might say"
+                      : "the model's logits are no numbers");
+        task_fail(t, forbidden ? 400 : 500, &why);
         return;
     }
     count_token(l, scheduler_now());

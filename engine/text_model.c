@@ -58,6 +58,7 @@ struct text_model *text_model_new(
     }
     const struct gguf_model *g = l->parsed;
     m->loaded = l;
+    m->id = o->id ? o->id : "";
     m->engine = e;
     read_tokenizer(m, g->files[0], o);
     read_template(m, g->files[0], o);

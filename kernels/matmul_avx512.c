@@ -6,7 +6,9 @@
  * for both groups of rows, and one float step adds the block to the token's sums.
  *
  * For one token the weights stream from memory, and 32 rows are too many streams for a prefetcher: the next tile
- * is asked for in the order of the file, as far as this one has come in its own.
+ * is asked for in the order of the file, as far as this one has come in its own. Nor is anything gained by
+ * transposing what is used once: the weights stay rows, four to a vector, and it is the products that are
+ * transposed, while they are added up. Integers do not mind; the float step is the same.
  */
 #include "matmul_private.h"
 
@@ -24,52 +26,78 @@ struct panel {
     __m512 min;
 };
 
-/* Loads 16 bytes of each of 16 rows; out[j] has bytes 4j to 4j + 3 of row r in lane r. */
-INLINE void load_lanes(__m512i out[4], const uint8_t *at, size_t row_bytes)
+/* Sixteen rows at one place of each. Of the compiler's own accord their addresses are sixteen sums worked out
+ * before the loop and kept on the stack; a row in four and the distances fit registers and the addresses of
+ * loads. The empty assembly is what makes it forget where they come from. */
+struct rows {
+    const uint8_t *quad[4];
+    size_t one, three;
+};
+
+INLINE struct rows rows_at(const uint8_t *at, size_t row_bytes)
 {
-    __m512i v[4];
+    struct rows r = {.one = row_bytes, .three = 3 * row_bytes};
+    __asm__("" : "+r"(at), "+r"(r.three));
 #pragma GCC unroll 4
     for (size_t i = 0; i < 4; i++) {
-        const uint8_t *row = at + i * row_bytes;
-        __m256i low = _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)row));
-        __m256i high = _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)(row + 8 * row_bytes)));
-        low = _mm256_inserti128_si256(low, _mm_loadu_si128((const __m128i *)(row + 4 * row_bytes)), 1);
-        high = _mm256_inserti128_si256(high, _mm_loadu_si128((const __m128i *)(row + 12 * row_bytes)), 1);
-        v[i] = _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
+        r.quad[i] = at + 4 * i * row_bytes;
+        __asm__("" : "+r"(r.quad[i]));
     }
-    __m512i a = _mm512_unpacklo_epi32(v[0], v[1]), b = _mm512_unpackhi_epi32(v[0], v[1]);
-    __m512i c = _mm512_unpacklo_epi32(v[2], v[3]), d = _mm512_unpackhi_epi32(v[2], v[3]);
-    out[0] = _mm512_unpacklo_epi64(a, c);
-    out[1] = _mm512_unpackhi_epi64(a, c);
-    out[2] = _mm512_unpacklo_epi64(b, d);
-    out[3] = _mm512_unpackhi_epi64(b, d);
+    return r;
 }
 
-INLINE short word_at(const uint8_t *at)
+INLINE const uint8_t *row_at(const struct rows *r, size_t row, size_t byte)
 {
-    short word;
+    return r->quad[row / 4] + (row % 4 == 3 ? r->three : row % 4 * r->one) + byte;
+}
+
+/* Loads 16 bytes of each of 16 rows; v[j] has those of the rows j, 4 + j, 8 + j and 12 + j. */
+INLINE void load_rows(__m512i v[4], const struct rows *r, size_t byte)
+{
+#pragma GCC unroll 4
+    for (size_t i = 0; i < 4; i++) {
+        __m256i low = _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)row_at(r, i, byte)));
+        __m256i high = _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)row_at(r, 8 + i, byte)));
+        low = _mm256_inserti128_si256(low, _mm_loadu_si128((const __m128i *)row_at(r, 4 + i, byte)), 1);
+        high = _mm256_inserti128_si256(high, _mm_loadu_si128((const __m128i *)row_at(r, 12 + i, byte)), 1);
+        v[i] = _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
+    }
+}
+
+/* Of such rows: v[j] gets bytes 4j to 4j + 3 of row r in lane r. */
+INLINE void transpose(__m512i v[4])
+{
+    __m512i a = _mm512_unpacklo_epi32(v[0], v[1]), b = _mm512_unpackhi_epi32(v[0], v[1]);
+    __m512i c = _mm512_unpacklo_epi32(v[2], v[3]), d = _mm512_unpackhi_epi32(v[2], v[3]);
+    v[0] = _mm512_unpacklo_epi64(a, c);
+    v[1] = _mm512_unpackhi_epi64(a, c);
+    v[2] = _mm512_unpacklo_epi64(b, d);
+    v[3] = _mm512_unpackhi_epi64(b, d);
+}
+
+INLINE void load_lanes(__m512i v[4], const struct rows *r, size_t byte)
+{
+    load_rows(v, r, byte);
+    transpose(v);
+}
+
+INLINE int word_at(const uint8_t *at)
+{
+    int word;
     memcpy(&word, at, sizeof(word));
     return word;
 }
 
-/* One float16 of each of 16 rows. Quicker than a gather, or than lanes of which most is not needed. */
-INLINE __m512 load_halves(const uint8_t *at, size_t row_bytes)
+/* Four bytes of each of 16 rows. Quicker than a gather, or than lanes of which most is not needed. */
+INLINE __m512i load_words(const struct rows *r, size_t byte)
 {
-    const uint8_t *at8 = at + 8 * row_bytes;
-    __m128i low = _mm_setzero_si128(), high = low;
-#define INSERT(r)                                                                                            \
-    low = _mm_insert_epi16(low, word_at(at + (r)*row_bytes), r);                                             \
-    high = _mm_insert_epi16(high, word_at(at8 + (r)*row_bytes), r)
-    INSERT(0);
-    INSERT(1);
-    INSERT(2);
-    INSERT(3);
-    INSERT(4);
-    INSERT(5);
-    INSERT(6);
-    INSERT(7);
-#undef INSERT
-    return _mm512_cvtph_ps(_mm256_set_m128i(high, low));
+    __m256i low = _mm256_setzero_si256(), high = low;
+#pragma GCC unroll 8
+    for (size_t i = 0; i < 8; i++) {
+        low = _mm256_mask_set1_epi32(low, (__mmask8)(1 << i), word_at(row_at(r, i, byte)));
+        high = _mm256_mask_set1_epi32(high, (__mmask8)(1 << i), word_at(row_at(r, 8 + i, byte)));
+    }
+    return _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
 }
 
 /* Each lane is two float16: out[0] gets the low ones, out[1] the high ones. */
@@ -84,9 +112,7 @@ INLINE void both_halves(__m512 out[2], __m512i v)
 
 INLINE __m512i broadcast(const void *at)
 {
-    int value;
-    memcpy(&value, at, sizeof(value));
-    return _mm512_set1_epi32(value);
+    return _mm512_set1_epi32(word_at(at));
 }
 
 /* Byte `i` of each lane. */
@@ -138,7 +164,28 @@ INLINE void add_block(const struct panel p[GROUPS], const struct matmul_block *a
     }
 }
 
-/* The same with a scale for each half, and weights that are too large by 32. */
+/* The same for one token and one group, of which p->w are rows: vector j of the first four has the first 16 elements
+ * of the rows j, 4 + j, 8 + j and 12 + j, and of the other four the last. Returns y and the block's sums. */
+INLINE __m512 add_rows(
+    const struct panel *p, const struct matmul_block *a, __m512 y, unsigned offset, bool has_min)
+{
+    const __m512i first = _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)a->q));
+    const __m512i last = _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(a->q + 16)));
+    __m512i v[4];
+#pragma GCC unroll 4
+    for (size_t i = 0; i < 4; i++)
+        v[i] = _mm512_dpbusd_epi32(
+            _mm512_dpbusd_epi32(_mm512_setzero_si512(), p->w[i], first), p->w[4 + i], last);
+    __m512i low = _mm512_add_epi32(_mm512_unpacklo_epi32(v[0], v[1]), _mm512_unpackhi_epi32(v[0], v[1]));
+    __m512i high = _mm512_add_epi32(_mm512_unpacklo_epi32(v[2], v[3]), _mm512_unpackhi_epi32(v[2], v[3]));
+    __m512i dot = _mm512_add_epi32(_mm512_unpacklo_epi64(low, high), _mm512_unpackhi_epi64(low, high));
+    if (offset)
+        dot = _mm512_add_epi32(dot, _mm512_slli_epi32(broadcast(&a->minus_sum), offset));
+    y = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), _mm512_mul_ps(p->scale[0], _mm512_set1_ps(a->d)), y);
+    return has_min ? _mm512_fmadd_ps(p->min, _mm512_set1_ps(a->d_sum), y) : y;
+}
+
+/* The same as add_block with a scale for each half, and weights that are too large by 32. */
 INLINE void add_halves(
     const struct panel p[GROUPS], const struct matmul_block *a, size_t tokens, float sums[][MATMUL_ROWS])
 {
@@ -165,56 +212,94 @@ INLINE void add_halves(
 
 /* ---- blocks of 32 ---- */
 
-/* The first 32 elements of blocks that begin at `at` with d and, in q4_1, m. */
-INLINE void unpack_small(struct panel *p, const uint8_t *at, size_t row_bytes, enum matmul_int8 type)
+INLINE unsigned offset_of(enum matmul_int8 type)
+{
+    return type == MATMUL_Q4_0 ? 3 : type == MATMUL_Q8_0 ? 7 : 0;
+}
+
+/* The rows of blocks that begin with d and, in q4_1, m: four vectors of bytes, in q8_0 eight. */
+INLINE void load_small(struct panel *p, const uint8_t *at, size_t row_bytes, enum matmul_int8 type)
 {
     const size_t head = type == MATMUL_Q4_1 ? 4 : 2;
-    __m512i raw[4];
-    if (type == MATMUL_Q4_1) {
-        __m512 halves[2];
-        load_lanes(raw, at, row_bytes);
-        both_halves(halves, raw[0]);
-        p->scale[0] = halves[0];
-        p->min = halves[1];
-    } else {
-        p->scale[0] = load_halves(at, row_bytes);
-    }
-    load_lanes(raw, at + head, row_bytes);
+    const struct rows r = rows_at(at, row_bytes);
+    __m512 halves[2];
+    both_halves(halves, load_words(&r, 0));
+    p->scale[0] = halves[0];
+    p->min = halves[1];
+    load_rows(p->w, &r, head);
     if (type == MATMUL_Q8_0)
-        load_lanes(p->w + 4, at + head + 16, row_bytes);
+        load_rows(p->w + 4, &r, head + 16);
+}
+
+/* Makes eight vectors of unsigned weights of those bytes, be they rows or transposed. */
+INLINE void unpack_small(struct panel *p, enum matmul_int8 type)
+{
 #pragma GCC unroll 4
     for (size_t j = 0; j < 4; j++)
         if (type == MATMUL_Q8_0) {
-            p->w[j] = _mm512_xor_si512(raw[j], _mm512_set1_epi8(-128));
+            p->w[j] = _mm512_xor_si512(p->w[j], _mm512_set1_epi8(-128));
             p->w[j + 4] = _mm512_xor_si512(p->w[j + 4], _mm512_set1_epi8(-128));
         } else {
-            p->w[j] = bits_of(raw[j], 0, 15);
-            p->w[j + 4] = bits_of(raw[j], 4, 15);
+            p->w[j + 4] = bits_of(p->w[j], 4, 15);
+            p->w[j] = bits_of(p->w[j], 0, 15);
         }
+}
+
+/* One token. A block is loaded before the one before it is used: left to itself the processor does not look as
+ * far ahead. */
+INLINE void small_rows(enum matmul_int8 type, size_t bytes, const uint8_t *weights, size_t row_bytes,
+    size_t blocks, const struct matmul_block *a, float *sums)
+{
+    struct panel next[GROUPS] = {0};
+    __m512 y[GROUPS] = {_mm512_load_ps(sums), _mm512_load_ps(sums + 16)};
+    for (size_t b = 0; b <= blocks; b++) {
+        const uint8_t *at = weights + (b < blocks ? b : 0) * bytes;
+        if (b < blocks)
+            prefetch(weights, row_bytes, b * bytes, (b + 1) * bytes, 1);
+#pragma GCC unroll 2
+        for (size_t g = 0; g < GROUPS; g++) {
+            struct panel p = next[g];
+            load_small(&next[g], at + 16 * g * row_bytes, row_bytes, type);
+            if (b == 0)
+                continue;
+            unpack_small(&p, type);
+            y[g] = add_rows(&p, a + b - 1, y[g], offset_of(type), type == MATMUL_Q4_1);
+        }
+    }
+    _mm512_store_ps(sums, y[0]);
+    _mm512_store_ps(sums + 16, y[1]);
 }
 
 INLINE void small_tile(enum matmul_int8 type, size_t bytes, const uint8_t *weights, size_t row_bytes,
     size_t blocks, const struct matmul_block *a, size_t tokens, float sums[][MATMUL_ROWS])
 {
-    const unsigned offset = type == MATMUL_Q4_0 ? 3 : type == MATMUL_Q8_0 ? 7 : 0;
+    if (tokens == 1) {
+        small_rows(type, bytes, weights, row_bytes, blocks, a, sums[0]);
+        return;
+    }
     for (size_t b = 0; b < blocks; b++) {
         struct panel p[GROUPS];
         prefetch(weights, row_bytes, b * bytes, (b + 1) * bytes, tokens);
 #pragma GCC unroll 2
-        for (size_t g = 0; g < GROUPS; g++)
-            unpack_small(&p[g], weights + 16 * g * row_bytes + b * bytes, row_bytes, type);
-        add_block(p, a + b * tokens, tokens, sums, offset, type == MATMUL_Q4_1);
+        for (size_t g = 0; g < GROUPS; g++) {
+            load_small(&p[g], weights + 16 * g * row_bytes + b * bytes, row_bytes, type);
+            transpose(p[g].w);
+            if (type == MATMUL_Q8_0)
+                transpose(p[g].w + 4);
+            unpack_small(&p[g], type);
+        }
+        add_block(p, a + b * tokens, tokens, sums, offset_of(type), type == MATMUL_Q4_1);
     }
 }
 
 /* ---- blocks of 256 ---- */
 
 /* The scales and minima of a q4_k's or q5_k's eight groups of 32. */
-INLINE void unpack_k_scales(__m512 scale[8], __m512 min[8], const uint8_t *at, size_t row_bytes)
+static void unpack_k_scales(__m512 scale[8], __m512 min[8], const struct rows *r)
 {
     __m512i h[4];
     __m512 d[2];
-    load_lanes(h, at, row_bytes);
+    load_lanes(h, r, 0);
     both_halves(d, h[0]);
     const __m512i scales[2] = {
         bits_of(h[1], 0, 63), _mm512_or_si512(bits_of(h[3], 0, 15), bits_of(h[1], 2, 48))};
@@ -228,6 +313,37 @@ INLINE void unpack_k_scales(__m512 scale[8], __m512 min[8], const uint8_t *at, s
     }
 }
 
+/* q4_k, one token. */
+static void q4_k_rows(const uint8_t *weights, size_t row_bytes, size_t blocks, const struct matmul_block *a,
+    float sums[MATMUL_ROWS])
+{
+    const size_t bytes = sizeof(struct block_q4_k);
+    __m512 scale[GROUPS][8], min[GROUPS][8];
+    for (size_t b = 0; b < blocks; b += 2) { /* two share their bytes: low halves and high ones */
+        prefetch(weights, row_bytes, b * bytes / 8, (b + 2) * bytes / 8, 1);
+#pragma GCC unroll 2
+        for (size_t g = 0; g < GROUPS; g++) {
+            const struct rows r = rows_at(weights + 16 * g * row_bytes + b / 8 * bytes, row_bytes);
+            const size_t qs = 16 + b % 8 * 16;
+            __m512 y = _mm512_load_ps(sums + 16 * g);
+            __m512i both[8];
+            if (b % 8 == 0)
+                unpack_k_scales(scale[g], min[g], &r);
+            load_rows(both, &r, qs);
+            load_rows(both + 4, &r, qs + 16);
+#pragma GCC unroll 2
+            for (unsigned i = 0; i < 2; i++) {
+                struct panel p = {.scale = {scale[g][b % 8 + i]}, .min = min[g][b % 8 + i]};
+#pragma GCC unroll 8
+                for (size_t j = 0; j < 8; j++)
+                    p.w[j] = bits_of(both[j], 4 * i, 15);
+                y = add_rows(&p, a + b + i, y, 0, true);
+            }
+            _mm512_store_ps(sums + 16 * g, y);
+        }
+    }
+}
+
 /* q4_k and, with a fifth bit, q5_k. */
 INLINE void k_tile(bool five, const uint8_t *weights, size_t row_bytes, size_t blocks,
     const struct matmul_block *a, size_t tokens, float sums[][MATMUL_ROWS])
@@ -235,22 +351,27 @@ INLINE void k_tile(bool five, const uint8_t *weights, size_t row_bytes, size_t b
     const size_t bytes = five ? sizeof(struct block_q5_k) : sizeof(struct block_q4_k);
     __m512 scale[GROUPS][8], min[GROUPS][8];
     __m512i low[GROUPS][8], high[GROUPS][8];
+    if (tokens == 1 && !five) {
+        q4_k_rows(weights, row_bytes, blocks, a, sums[0]);
+        return;
+    }
     for (size_t b = 0; b < blocks; b++) {
         const uint8_t *at = weights + b / 8 * bytes;
         const unsigned part = b % 8;
         struct panel p[GROUPS];
         prefetch(weights, row_bytes, b * bytes / 8, (b + 1) * bytes / 8, tokens);
         for (size_t g = 0; g < GROUPS; g++, at += 16 * row_bytes) {
+            const struct rows r = rows_at(at, row_bytes);
             if (part == 0)
-                unpack_k_scales(scale[g], min[g], at, row_bytes);
+                unpack_k_scales(scale[g], min[g], &r);
             if (part == 0 && five) {
-                load_lanes(high[g], at + 16, row_bytes);
-                load_lanes(high[g] + 4, at + 32, row_bytes);
+                load_lanes(high[g], &r, 16);
+                load_lanes(high[g] + 4, &r, 32);
             }
             if (part % 2 == 0) {
-                const uint8_t *qs = at + (five ? 48 : 16) + part / 2 * 32;
-                load_lanes(low[g], qs, row_bytes);
-                load_lanes(low[g] + 4, qs + 16, row_bytes);
+                const size_t qs = (five ? 48 : 16) + part / 2 * 32;
+                load_lanes(low[g], &r, qs);
+                load_lanes(low[g] + 4, &r, qs + 16);
             }
         }
 #pragma GCC unroll 2
@@ -270,15 +391,16 @@ INLINE void k_tile(bool five, const uint8_t *weights, size_t row_bytes, size_t b
 }
 
 /* The scales of a q6_k's sixteen groups. */
-INLINE void unpack_q6_scales(__m512 scale[16], const uint8_t *at, size_t row_bytes)
+INLINE void unpack_q6_scales(__m512 scale[16], const struct rows *r)
 {
-    const __m512 d = load_halves(at + 208, row_bytes);
+    __m512 d[2]; /* in the last two bytes */
     __m512i s[4];
-    load_lanes(s, at + 192, row_bytes);
+    both_halves(d, load_words(r, 206));
+    load_lanes(s, r, 192);
 #pragma GCC unroll 16
     for (unsigned i = 0; i < 16; i++) {
         __m512i byte = _mm512_srai_epi32(_mm512_slli_epi32(s[i / 4], 24 - 8 * (i % 4)), 24);
-        scale[i] = _mm512_mul_ps(d, _mm512_cvtepi32_ps(byte));
+        scale[i] = _mm512_mul_ps(d[1], _mm512_cvtepi32_ps(byte));
     }
 }
 
@@ -294,14 +416,15 @@ static void tile_q6_k(const uint8_t *weights, size_t row_bytes, size_t blocks, c
         struct panel p[GROUPS];
         prefetch(weights, row_bytes, b * bytes / 8, (b + 1) * bytes / 8, tokens);
         for (size_t g = 0; g < GROUPS; g++, at += 16 * row_bytes) {
+            const struct rows r = rows_at(at, row_bytes);
             if (part == 0)
-                unpack_q6_scales(scale[g], at, row_bytes);
+                unpack_q6_scales(scale[g], &r);
             if (part % 4 != 0)
                 continue;
             for (size_t i = 0; i < 4; i++)
-                load_lanes(low[g] + 4 * i, at + part / 4 * 64 + 16 * i, row_bytes);
+                load_lanes(low[g] + 4 * i, &r, part / 4 * 64 + 16 * i);
             for (size_t i = 0; i < 2; i++)
-                load_lanes(high[g] + 4 * i, at + 128 + part / 4 * 32 + 16 * i, row_bytes);
+                load_lanes(high[g] + 4 * i, &r, 128 + part / 4 * 32 + 16 * i);
         }
 #pragma GCC unroll 2
         for (size_t g = 0; g < GROUPS; g++) {

@@ -30,7 +30,7 @@ enum model_state model_state(const struct model *m)
     return (enum model_state)atomic_load_explicit(&m->state, memory_order_acquire);
 }
 
-static double now_seconds(void)
+double catalog_now(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
@@ -153,7 +153,7 @@ struct reading {
 static bool reading_progress(void *context, uint64_t done, uint64_t total)
 {
     struct reading *r = context;
-    double now = now_seconds();
+    double now = catalog_now();
     if (now - r->told >= 5) {
         log_line(LOG_INFO, "reading a model into memory",
             LOG_FIELDS(log_text("file", r->name), log_count("done", done), log_count("bytes", total)));
@@ -167,7 +167,7 @@ static bool bring_in(struct catalog *c, struct loaded *l, struct error *err)
 {
     for (size_t i = 0; i < l->n_maps; i++) {
         struct mapping *m = l->maps[i];
-        struct reading r = {.catalog = c, .name = mapping_name(m), .told = now_seconds()};
+        struct reading r = {.catalog = c, .name = mapping_name(m), .told = catalog_now()};
         if (c->options->prefault) {
             if (!mapping_prefault(m, reading_progress, &r, err))
                 return err->text[0] == '\0';
@@ -201,13 +201,13 @@ static void log_model(const struct catalog *c, const struct model *m)
 
 static void load_model(struct catalog *c, struct model *m, const struct scan_model *found)
 {
-    double start = now_seconds();
+    double start = catalog_now();
     bool good = !found->reason;
     if (!good)
         error_set(&m->reason, "%s", found->reason);
     else if ((good = loaded_open(&m->loaded, &c->volume, found->path, &m->reason)))
         good = bring_in(c, &m->loaded, &m->reason);
-    m->load_seconds = now_seconds() - start;
+    m->load_seconds = catalog_now() - start;
     if (good) {
         atomic_fetch_add(&c->mapped, 1);
         atomic_store_explicit(&m->state, MODEL_MAPPED, memory_order_release);
@@ -257,7 +257,7 @@ static void set_budget(struct catalog *c)
 
 static void first_load(struct catalog *c)
 {
-    double start = now_seconds();
+    double start = catalog_now();
     if (open_volume(c) && list_models(c))
         for (size_t i = 0; i < c->n_models && !atomic_load(&c->stopping); i++)
             load_model(c, &c->models[i], &c->scan.models[i]);
@@ -268,7 +268,7 @@ static void first_load(struct catalog *c)
     warn_of_size(c);
     log_line(LOG_INFO, "first load ended",
         LOG_FIELDS(log_count("models", c->n_models), log_count("mapped", atomic_load(&c->mapped)),
-            log_count("failed", atomic_load(&c->failed)), log_seconds("seconds", now_seconds() - start)));
+            log_count("failed", atomic_load(&c->failed)), log_seconds("seconds", catalog_now() - start)));
 }
 
 /* ---- the keeper ---- */

@@ -29,6 +29,8 @@ struct catalog {
     bool keeper_ended;
 };
 
+double catalog_now(void); /* seconds, monotonic */
+
 /* The id that an alias stands for; empty for none. */
 struct span catalog_id_of_alias(const struct catalog *c, struct span alias);
 

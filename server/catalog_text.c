@@ -103,35 +103,28 @@ const struct error *model_lacks(const struct text_model *t)
 static void log_text_model(const struct model *m, const struct text_model *t, double seconds)
 {
     const struct error *missing = t ? model_lacks(t) : &m->no_text;
-    log_line(t && t->decoder ? LOG_INFO : LOG_WARN,
-        missing ? "a model cannot do all that is asked of one" : "a model is ready to answer",
-        LOG_FIELDS(log_text("id", m->id), log_text("generates", t && t->decoder ? "yes" : "no"),
-            log_seconds("seconds", seconds),
-            missing ? log_text("reason", missing->text) : (struct log_field){.key = NULL}));
-}
-
-static double now_seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+    bool answers = t && t->decoder;
+    log_line(answers ? LOG_INFO : LOG_WARN, answers ? "a model is ready to answer" : "a model cannot answer",
+        LOG_FIELDS(log_text("id", m->id), log_seconds("seconds", seconds),
+            missing ? log_text("lacks", missing->text) : (struct log_field){.key = NULL}));
 }
 
 /* Caller holds m->making. */
 static void make_text(struct catalog *c, struct model *m)
 {
     struct text_model_options o = {
+        .id = m->id,
         .context = (size_t)c->options->context,
         .chat_template = {(const uint8_t *)c->chat_template, c->template_size},
     };
-    double start = now_seconds();
+    double start = catalog_now();
     if (m->loaded.loader != &loader_gguf) {
         error_set(&m->no_text, "the file is no language model in a format that berth can run");
         return;
     }
     struct text_model *t = text_model_new(c->engine, &m->loaded, &o, &m->no_text);
     atomic_store_explicit(&m->text, t, memory_order_release);
-    log_text_model(m, t, now_seconds() - start);
+    log_text_model(m, t, catalog_now() - start);
 }
 
 struct text_model *model_text(const struct model *m)

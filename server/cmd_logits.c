@@ -4,6 +4,8 @@
  * same decoder runs, and no tokenizer is needed. What the pass gives is compared with other programs by this
  * command, so every choice that must not change it (threads, chunks, instructions) can be made here.
  */
+#include "local_private.h"
+
 #include "berth/command.h"
 #include "berth/cpu.h"
 #include "berth/decoder.h"
@@ -18,7 +20,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PATH_ROOM 4096
 #define IDS_MAX ((size_t)1 << 24)
 
 static const char usage[] =
@@ -283,31 +284,11 @@ static int read_arguments(struct request *r, int argc, char **argv)
     return status;
 }
 
-static bool asks_for_help(int argc, char **argv)
-{
-    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
-        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
-            return true;
-    return false;
-}
-
-static int report(const struct request *r, const struct error *err)
-{
-    char shown[PATH_ROOM];
-    text_escape(shown, sizeof(shown), span_of(r->path));
-    /* A reason from below begins with the file's name already, or with its path. */
-    const char *name = strrchr(shown, '/');
-    name = name ? name + 1 : shown;
-    bool named = strncmp(err->text, name, strlen(name)) == 0 || strncmp(err->text, shown, strlen(shown)) == 0;
-    fprintf(stderr, "berth: %s%s%s\n", named ? "" : shown, named ? "" : ": ", err->text);
-    return 1;
-}
-
 int cmd_logits(int argc, char **argv)
 {
     struct error err = {0};
     struct limits limits;
-    if (asks_for_help(argc, argv))
+    if (local_asks_for_help(argc, argv))
         return puts(usage) < 0 || fflush(stdout) != 0;
     limits_read(&limits, "");
     struct request r = {
@@ -316,7 +297,7 @@ int cmd_logits(int argc, char **argv)
     int status = read_arguments(&r, argc, argv);
     if (status == 0) {
         signal(SIGPIPE, SIG_DFL);
-        status = run(&r, &err) ? 0 : report(&r, &err);
+        status = run(&r, &err) ? 0 : local_failed(r.path, &err);
     }
     free(r.ids);
     return status;

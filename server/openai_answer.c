@@ -13,6 +13,7 @@
 #include <time.h>
 
 #define RETRY_SECONDS 1
+#define ANSWERS_MAX ((size_t)256 << 20) /* bytes of all requests' answers together */
 
 static struct answer *answer_of(struct later *l)
 {
@@ -21,47 +22,64 @@ static struct answer *answer_of(struct later *l)
 
 /* ---- what has come ---- */
 
-/* A choice's text begins, with the prompt where that is wanted. */
-static void begin_choice(struct answer *a, size_t index, struct fragment *f, struct strbuf *out)
+static void fail(struct answer *a, unsigned status, const char *why)
 {
-    const struct prompt *asked = &a->asked[index / a->n_choices].prompt;
-    if (out && a->route == FOR_CHAT)
-        openai_write_begin(a, index, out);
-    if (a->echo)
-        strbuf_add(&f->text, (struct span){(const uint8_t *)asked->text, asked->text_size});
+    a->status = status;
+    error_set(&a->why, "%s", why);
 }
 
-static void use_piece(struct answer *a, size_t index, const struct job_piece *p, struct strbuf *out)
+/* Puts what has come into the choice's own fragment, within what the request and all of them may take. */
+static void gather(struct answer *a, struct choice *c)
+{
+    size_t more = fragment_bytes(&a->scratch), all = atomic_fetch_add(&a->server->answer_bytes, more) + more;
+    a->held += more;
+    if (a->held > ANSWER_MAX)
+        fail(a, 400,
+            "The answer is too large: ask for fewer choices, prompts or log probabilities, or a stream");
+    else if (all > ANSWERS_MAX)
+        fail(a, 503, "There is no room for the answer now");
+    else
+        fragment_join(&c->fragment, &a->scratch);
+    if (fragment_failed(&c->fragment))
+        fail(a, 503, "There is no memory for the answer");
+}
+
+static void use_fragment(struct answer *a, size_t index, enum job_finish finish, struct strbuf *out)
 {
     struct choice *c = &a->choices[index];
-    struct fragment *f = out ? &a->scratch : &c->fragment;
+    if (!out)
+        gather(a, c);
+    if (out && !c->begun)
+        openai_write_begin(a, index, out);
     if (out)
-        fragment_clear(f);
-    if (!c->begun)
-        begin_choice(a, index, f, out);
-    fragment_add(a, c, f, p);
-    if (out)
-        openai_write_fragment(a, index, f, out);
+        openai_write_fragment(a, index, &a->scratch, out);
     c->begun = true;
-    if (fragment_failed(f)) {
-        a->status = 500;
-        error_set(&a->why, "The answer is too large, or there is no memory for it");
-    }
-    if (p->finish == JOB_RUNNING)
+    if (finish == JOB_RUNNING)
         return;
-    c->finish = a->max_tokens == 0 && p->finish == JOB_STOP ? JOB_LENGTH : p->finish;
-    if (out && (p->finish == JOB_STOP || p->finish == JOB_LENGTH))
+    c->finish = a->max_tokens == 0 && finish == JOB_STOP ? JOB_LENGTH : finish;
+    if (out && (finish == JOB_STOP || finish == JOB_LENGTH))
         openai_write_finish(a, index, out);
 }
 
-/* The prompt's tokens, and the end of a job that has nothing but these, are those of every choice. */
-static void use_for_choices(struct answer *a, size_t asked, const struct job_piece *p, struct strbuf *out)
+/* The prompt's tokens, and the end of a job that has nothing but these, are those of every choice: they come before
+ * any choice has begun for itself, so they are written once, as the first of them tells them. */
+static void use_piece(struct answer *a, size_t asked, const struct job_piece *p, struct strbuf *out)
 {
     bool shared = p->prompt || job_request_of(a->asked[asked].job)->kind == JOB_SCORE;
-    size_t first = asked * a->n_choices;
-    for (size_t i = 0; i < a->n_choices; i++)
-        if (shared || i == p->choice)
-            use_piece(a, first + i, p, out);
+    size_t first = asked * a->n_choices + (shared ? 0 : p->choice), n = shared ? a->n_choices : 1;
+    const struct prompt *prompt = &a->asked[asked].prompt;
+    struct choice *c = &a->choices[first];
+    fragment_clear(&a->scratch);
+    if (a->echo && !c->begun)
+        strbuf_add(&a->scratch.text, (struct span){(const uint8_t *)prompt->text, prompt->text_size});
+    fragment_add(a, c, &a->scratch, p);
+    for (size_t i = 0; i < n && !a->status; i++) {
+        a->choices[first + i].characters = c->characters;
+        a->choices[first + i].unprefixed = c->unprefixed;
+        use_fragment(a, first + i, p->finish, out);
+    }
+    if (fragment_failed(&a->scratch) || (out && out->failed))
+        fail(a, 503, "There is no memory for the answer");
 }
 
 static void end_job(struct answer *a, struct asked *asked)
@@ -87,7 +105,7 @@ static void take_pieces(struct answer *a, struct strbuf *out)
         for (; p; p = next) {
             next = p->next;
             if (!a->status)
-                use_for_choices(a, i, p, out);
+                use_piece(a, i, p, out);
             job_piece_free(p);
         }
         if (ended)
@@ -115,7 +133,7 @@ static void reply_whole(struct answer *a, struct reply *r)
 {
     struct strbuf out;
     size_t size;
-    strbuf_init(&out, 2 * FRAGMENT_MAX);
+    strbuf_init(&out, 2 * ANSWER_MAX);
     openai_write_whole(a, &out);
     char *text = strbuf_take(&out, &size);
     reply_owned(r, 200, "application/json", text, size);
@@ -183,6 +201,7 @@ static void release(struct later *l)
     }
     for (size_t i = 0; a->choices && !a->stream && i < a->n_asked * a->n_choices; i++)
         fragment_release(&a->choices[i].fragment);
+    atomic_fetch_sub(&a->server->answer_bytes, a->held);
     fragment_release(&a->scratch);
     strbuf_release(&a->first_events);
     asked_model_release(&a->asked_model, a->server);
@@ -338,7 +357,7 @@ static struct answer *answer_new(struct server *s, const struct request *q, enum
             fragment_init(&choices[i].fragment);
     }
     fragment_init(&a->scratch);
-    strbuf_init(&a->first_events, FRAGMENT_MAX);
+    strbuf_init(&a->first_events, ANSWER_MAX);
     *m = (struct asked_model){0};
     return a;
 }

@@ -1,7 +1,8 @@
 /* openai_answer_private.h - an answer that is being given: what openai_answer.c gathers and openai_json.c writes.
  *
- * A request has prompts, each prompt a job, each job n choices. What comes of a choice is put as JSON into a
- * fragment: a stream writes and empties it piece by piece, a whole reply at the end.
+ * A request has prompts, each prompt a job, each job n choices. What comes is put as JSON into a fragment: a stream
+ * writes it at once, a whole reply gathers for each choice what belongs to it. What is gathered is counted, since a
+ * request of some kilobytes may ask for gigabytes.
  */
 #ifndef BERTH_OPENAI_ANSWER_PRIVATE_H
 #define BERTH_OPENAI_ANSWER_PRIVATE_H
@@ -9,7 +10,7 @@
 #include "openai_private.h"
 
 #define ANSWER_ID_MAX 48
-#define FRAGMENT_MAX ((size_t)256 << 20) /* bytes of each of its parts */
+#define ANSWER_MAX ((size_t)64 << 20) /* bytes of all choices of a request together */
 
 /* The parts of a fragment that are lists are the items alone, with commas between. */
 struct fragment {
@@ -49,7 +50,8 @@ struct answer {
     size_t n_asked, n_running;
     struct choice *choices; /* [n_asked][n_choices] */
     size_t n_choices;
-    struct fragment scratch; /* of a stream */
+    struct fragment scratch; /* what comes of one piece */
+    size_t held; /* bytes of all choices' fragments; they are part of the server's answer_bytes */
     struct strbuf first_events; /* with which a stream begins */
     bool told_all; /* its end is written */
     unsigned status; /* of what went wrong; 0 for nothing */
@@ -60,6 +62,8 @@ void fragment_init(struct fragment *f);
 void fragment_clear(struct fragment *f);
 void fragment_release(struct fragment *f);
 bool fragment_failed(const struct fragment *f);
+size_t fragment_bytes(const struct fragment *f);
+void fragment_join(struct fragment *to, const struct fragment *from); /* puts it behind what is there */
 
 /* Adds a piece's text and tokens. */
 void fragment_add(

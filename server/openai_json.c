@@ -10,18 +10,19 @@
 #include <string.h>
 
 #define NEVER (-9999.0) /* what OpenAI writes for the logarithm of nothing */
-#define PIECE_MAX 65536
+#define PIECES_MAX                                                                                           \
+    ((size_t)65536 * (JOB_LOGPROBS_MAX + 1)) /* bytes of the texts of a token and of the best */
 
 /* ---- fragments ---- */
 
 void fragment_init(struct fragment *f)
 {
-    strbuf_init(&f->text, FRAGMENT_MAX);
-    strbuf_init(&f->ids, FRAGMENT_MAX);
-    strbuf_init(&f->tokens, FRAGMENT_MAX);
-    strbuf_init(&f->logprobs, FRAGMENT_MAX);
-    strbuf_init(&f->top, FRAGMENT_MAX);
-    strbuf_init(&f->offsets, FRAGMENT_MAX);
+    strbuf_init(&f->text, ANSWER_MAX);
+    strbuf_init(&f->ids, ANSWER_MAX);
+    strbuf_init(&f->tokens, ANSWER_MAX);
+    strbuf_init(&f->logprobs, ANSWER_MAX);
+    strbuf_init(&f->top, ANSWER_MAX);
+    strbuf_init(&f->offsets, ANSWER_MAX);
 }
 
 void fragment_clear(struct fragment *f)
@@ -54,6 +55,28 @@ static void add_comma(struct strbuf *list)
 {
     if (list->size > 0)
         strbuf_text(list, ",");
+}
+
+static void join_list(struct strbuf *to, const struct strbuf *from)
+{
+    if (from->size > 0)
+        add_comma(to);
+    add_text(to, from);
+}
+
+size_t fragment_bytes(const struct fragment *f)
+{
+    return f->text.size + f->ids.size + f->tokens.size + f->logprobs.size + f->top.size + f->offsets.size;
+}
+
+void fragment_join(struct fragment *to, const struct fragment *from)
+{
+    add_text(&to->text, &from->text);
+    join_list(&to->ids, &from->ids);
+    join_list(&to->tokens, &from->tokens);
+    join_list(&to->logprobs, &from->logprobs);
+    join_list(&to->top, &from->top);
+    join_list(&to->offsets, &from->offsets);
 }
 
 /* ---- tokens with their probabilities ---- */
@@ -130,46 +153,49 @@ static struct span piece_of(const struct answer *a, struct strbuf *piece, int32_
     return (struct span){(const uint8_t *)piece->text, piece->size};
 }
 
-/* Two tokens may have one text, and an object only one member of a name: the more probable stays. */
-static bool told_before(const struct answer *a, const struct job_token *t, uint32_t n, int32_t id)
+/* The i-th of several texts that follow each other. */
+static struct span text_at(const struct strbuf *texts, const size_t *ends, uint32_t i)
 {
-    struct strbuf one, other;
-    bool found = false;
-    strbuf_init(&one, PIECE_MAX);
-    strbuf_init(&other, PIECE_MAX);
-    struct span wanted = piece_of(a, &one, id);
-    for (uint32_t i = 0; i < n && !found; i++)
-        found = t->top[i].token == id || span_compare(piece_of(a, &other, t->top[i].token), wanted) == 0;
-    strbuf_release(&one);
-    strbuf_release(&other);
-    return found;
+    size_t start = i ? ends[i - 1] : 0;
+    return (struct span){(const uint8_t *)texts->text + start, ends[i] - start};
+}
+
+/* Two tokens may have one text, and an object only one member of a name: the more probable stays. */
+static bool told_before(const struct strbuf *texts, const size_t *ends, uint32_t i)
+{
+    uint32_t k = 0;
+    while (k < i && span_compare(text_at(texts, ends, k), text_at(texts, ends, i)) != 0)
+        k++;
+    return k < i;
 }
 
 static void add_top_object(
-    const struct answer *a, struct strbuf *out, struct strbuf *piece, const struct job_token *t)
+    const struct answer *a, struct strbuf *out, struct strbuf *texts, const struct job_token *t)
 {
+    const struct tokenizer *tokenizer = a->asked_model.text->tokenizer;
+    size_t ends[JOB_LOGPROBS_MAX + 1];
     uint32_t n = 0;
     if (!t->top || a->n_top == 0 || isnan(t->logprob)) {
         strbuf_text(out, "null");
         return;
     }
-    strbuf_text(out, "{");
-    size_t empty = out->size;
-    for (; n < a->n_top && t->top[n].token >= 0; n++) {
-        if (told_before(a, t, n, t->top[n].token))
-            continue;
-        if (out->size > empty)
-            strbuf_text(out, ",");
-        add_token_text(out, piece_of(a, piece, t->top[n].token));
-        strbuf_text(out, ":");
-        add_number(out, t->top[n].logprob);
+    while (n < a->n_top && t->top[n].token >= 0)
+        n++;
+    /* The token itself comes behind the best, where it is none of them. */
+    texts->size = 0;
+    for (uint32_t i = 0; i <= n; i++) {
+        if (tokenizer)
+            tokenizer_piece(tokenizer, i < n ? t->top[i].token : t->id, true, texts);
+        ends[i] = texts->size;
     }
-    /* The token itself comes beside the best, where it is none of them. */
-    if (!told_before(a, t, n, t->id)) {
-        strbuf_text(out, out->size > empty ? "," : "");
-        add_token_text(out, piece_of(a, piece, t->id));
+    strbuf_text(out, "{");
+    for (uint32_t i = 0; i <= n; i++) {
+        if (told_before(texts, ends, i))
+            continue;
+        strbuf_text(out, i ? "," : "");
+        add_token_text(out, text_at(texts, ends, i));
         strbuf_text(out, ":");
-        add_number(out, t->logprob);
+        add_number(out, i < n ? t->top[i].logprob : t->logprob);
     }
     strbuf_text(out, "}");
 }
@@ -215,7 +241,7 @@ void fragment_add(const struct answer *a, struct choice *c, struct fragment *f, 
         strbuf_format(&f->ids, f->ids.size ? ",%" PRId32 : "%" PRId32, p->tokens[i].id);
     if (!a->logprobs || p->n_tokens == 0)
         return;
-    strbuf_init(&piece, PIECE_MAX);
+    strbuf_init(&piece, PIECES_MAX);
     for (size_t i = 0; i < p->n_tokens; i++) {
         if (a->route == FOR_CHAT)
             add_chat_token(a, f, &piece, &p->tokens[i]);

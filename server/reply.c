@@ -6,6 +6,8 @@
 
 #define REAL_DIGITS 10 /* small replies hold measured times; large arrays of numbers are not written here */
 
+#define TREE_MAX ((size_t)96 << 20) /* bytes that a body may become */
+
 static const char json_media[] = "application/json";
 
 void reply_constant(struct reply *r, unsigned status, const char *content_type, const char *text)
@@ -40,10 +42,7 @@ void reply_json(struct reply *r, unsigned status, json_t *body)
 
 static const char *openai_type(unsigned status)
 {
-    return status == 401   ? "authentication_error"
-           : status == 429 ? "rate_limit_error"
-           : status >= 500 ? "server_error"
-                           : "invalid_request_error";
+    return status == 429 ? "rate_limit_error" : status >= 500 ? "server_error" : "invalid_request_error";
 }
 
 /* A sentence that was cut in the middle of a character is no JSON string. */
@@ -90,11 +89,34 @@ void reply_release(struct reply *r)
     r->location = NULL;
 }
 
+/* What a body takes as a tree: what malloc gives jansson for each text, list, object and other value, or somewhat
+ * more. Four megabytes of "{}," would be four hundred. */
+static size_t tree_bytes(struct span body)
+{
+    static const uint16_t bytes_of[256] = {['"'] = 32, [','] = 48, ['['] = 144, ['{'] = 304};
+    size_t bytes = 0;
+    bool quoted = false;
+    for (size_t i = 0; i < body.size; i++) {
+        uint8_t c = body.at[i];
+        if (c == '"')
+            quoted = !quoted;
+        if (quoted && c == '\\')
+            i++;
+        if (!quoted || c == '"')
+            bytes += bytes_of[c];
+    }
+    return bytes;
+}
+
 json_t *request_json(const struct request *q, struct error *err)
 {
     json_error_t why;
     if (q->body.size == 0) {
         error_set(err, "the body is empty; a JSON object is expected");
+        return NULL;
+    }
+    if (tree_bytes(q->body) > TREE_MAX) {
+        error_set(err, "the body has more values in it than a request may have");
         return NULL;
     }
     json_t *value = json_loadb((const char *)q->body.at, q->body.size, JSON_REJECT_DUPLICATES, &why);

@@ -38,6 +38,7 @@ struct field {
     field_harmless *harmless; /* of a refused field: a value that changes nothing */
 };
 
+#define UNKNOWN_TOLD 8 /* fields of one request that the log tells of: it is not the client's to fill */
 #define BOTH (FOR_CHAT | FOR_COMPLETIONS)
 #define AT(name) offsetof(struct wanted, name)
 
@@ -50,9 +51,9 @@ static const struct field fields[] = {
     {"model", BOTH, HONOURED, ELSEWHERE, 0, 0, 0, NULL, NULL},
     {"messages", FOR_CHAT, HONOURED, ELSEWHERE, 0, 0, 0, NULL, NULL},
     {"prompt", FOR_COMPLETIONS, HONOURED, ELSEWHERE, 0, 0, 0, NULL, NULL},
-    {"max_completion_tokens", FOR_CHAT, HONOURED, INTEGER, AT(max_completion_tokens), 1, 1e15f, NULL, NULL},
-    {"max_tokens", FOR_CHAT, HONOURED, INTEGER, AT(max_tokens), 1, 1e15f, NULL, NULL},
-    {"max_tokens", FOR_COMPLETIONS, HONOURED, INTEGER, AT(max_tokens), 0, 1e15f, NULL, NULL},
+    {"max_completion_tokens", FOR_CHAT, HONOURED, INTEGER, AT(max_completion_tokens), 1, 1e9f, NULL, NULL},
+    {"max_tokens", FOR_CHAT, HONOURED, INTEGER, AT(max_tokens), 1, 1e9f, NULL, NULL},
+    {"max_tokens", FOR_COMPLETIONS, HONOURED, INTEGER, AT(max_tokens), 0, 1e9f, NULL, NULL},
     {"n", BOTH, HONOURED, INTEGER, AT(n), 1, JOB_CHOICES_MAX, NULL, NULL},
     {"stream", BOTH, HONOURED, TRUTH, AT(stream), 0, 0, NULL, NULL},
     {"stream_options", BOTH, HONOURED, ELSEWHERE, 0, 0, 0, read_stream_options, NULL},
@@ -84,7 +85,7 @@ static const struct field fields[] = {
     {"function_call", FOR_CHAT, REFUSED, ELSEWHERE, 0, 0, 0, NULL, is_no_choice},
     {"functions", FOR_CHAT, REFUSED, ELSEWHERE, 0, 0, 0, NULL, is_empty},
     {"modalities", FOR_CHAT, REFUSED, ELSEWHERE, 0, 0, 0, NULL, is_text_alone},
-    {"response_format", FOR_CHAT, REFUSED, ELSEWHERE, 0, 0, 0, NULL, is_text_format},
+    {"response_format", BOTH, REFUSED, ELSEWHERE, 0, 0, 0, NULL, is_text_format},
     {"suffix", FOR_COMPLETIONS, REFUSED, ELSEWHERE, 0, 0, 0, NULL, is_empty},
     {"tool_choice", FOR_CHAT, REFUSED, ELSEWHERE, 0, 0, 0, NULL, is_no_choice},
     {"tools", FOR_CHAT, REFUSED, ELSEWHERE, 0, 0, 0, NULL, is_empty},
@@ -110,6 +111,23 @@ static const struct field fields[] = {
     {"json_schema", BOTH, REFUSED, ELSEWHERE, 0, 0, 0, NULL, is_empty},
     {"guided_json", BOTH, REFUSED, ELSEWHERE, 0, 0, 0, NULL, is_empty},
     {"min_tokens", BOTH, REFUSED, ELSEWHERE, 0, 0, 0, NULL, is_empty},
+    {"structured_outputs", BOTH, REFUSED, ELSEWHERE, 0, 0, 0, NULL, is_empty},
+    {"guided_regex", BOTH, REFUSED, ELSEWHERE, 0, 0, 0, NULL, is_empty},
+    {"guided_choice", BOTH, REFUSED, ELSEWHERE, 0, 0, 0, NULL, is_empty},
+    {"guided_grammar", BOTH, REFUSED, ELSEWHERE, 0, 0, 0, NULL, is_empty},
+    {"allowed_token_ids", BOTH, REFUSED, ELSEWHERE, 0, 0, 0, NULL, is_empty},
+    {"bad_words", BOTH, REFUSED, ELSEWHERE, 0, 0, 0, NULL, is_empty},
+    {"use_beam_search", BOTH, REFUSED, ELSEWHERE, 0, 0, 0, NULL, is_empty},
+    {"include_stop_str_in_output", BOTH, REFUSED, ELSEWHERE, 0, 0, 0, NULL, is_empty},
+    {"truncate_prompt_tokens", BOTH, REFUSED, ELSEWHERE, 0, 0, 0, NULL, is_empty},
+    {"n_predict", BOTH, REFUSED, ELSEWHERE, 0, 0, 0, NULL, is_empty},
+    {"mirostat", BOTH, REFUSED, ELSEWHERE, 0, 0, 0, NULL, is_empty},
+    {"dry_multiplier", BOTH, REFUSED, ELSEWHERE, 0, 0, 0, NULL, is_empty},
+    {"xtc_probability", BOTH, REFUSED, ELSEWHERE, 0, 0, 0, NULL, is_empty},
+    {"dynatemp_range", BOTH, REFUSED, ELSEWHERE, 0, 0, 0, NULL, is_empty},
+    {"chat_template", FOR_CHAT, REFUSED, ELSEWHERE, 0, 0, 0, NULL, is_empty},
+    {"continue_final_message", FOR_CHAT, REFUSED, ELSEWHERE, 0, 0, 0, NULL, is_empty},
+    {"echo", FOR_CHAT, REFUSED, ELSEWHERE, 0, 0, 0, NULL, is_empty},
 };
 /* clang-format on */
 
@@ -122,7 +140,7 @@ static bool is_empty(const json_t *value)
     return json_is_false(value) || (json_is_string(value) && json_string_length(value) == 0) ||
            (json_is_array(value) && json_array_size(value) == 0) ||
            (json_is_object(value) && json_object_size(value) == 0) ||
-           (json_is_integer(value) && json_integer_value(value) == 0);
+           (json_is_number(value) && json_number_value(value) == 0);
 }
 
 static bool is_word(const json_t *value, const char *word)
@@ -216,7 +234,8 @@ static bool read_seed(const json_t *value, struct wanted *w, struct complaint *c
     return true;
 }
 
-/* How many of the best come with each token; also clients of the chat's manner say true or false. */
+/* How many of the best come with each token. False, which clients of the chat's manner send, is none; how many true
+ * would be nobody says. */
 static bool read_logprobs(const json_t *value, struct wanted *w, struct complaint *c)
 {
     if (json_is_false(value))
@@ -326,6 +345,7 @@ bool wanted_read(struct wanted *w, const json_t *request, enum fields_route rout
 {
     const char *name;
     json_t *value;
+    size_t n_unknown = 0;
     *w = (struct wanted){
         .n = 1,
         .max_tokens = route == FOR_CHAT ? WANTED_UNLIMITED : 16, /* as OpenAI has it */
@@ -340,7 +360,7 @@ bool wanted_read(struct wanted *w, const json_t *request, enum fields_route rout
     json_object_foreach((json_t *)(uintptr_t)request, name, value)
     {
         const struct field *f = find_field(name, route);
-        if (!f)
+        if (!f && n_unknown++ < UNKNOWN_TOLD)
             log_line(LOG_DEBUG, "a request has a field that means nothing here",
                 LOG_FIELDS(log_text("field", name)));
         if (f && !json_is_null(value) && !read_field(f, value, w, c))

@@ -37,7 +37,7 @@ struct job_request {
     struct sampler_options sampling;
     bool logprobs; /* with every token its log probability, */
     uint32_t n_top; /* and this many of the best (0 to JOB_LOGPROBS_MAX) */
-    bool echo_logprobs; /* the prompt's tokens first, as pieces with `prompt` set; the first one has logprob NAN */
+    bool echo_logprobs; /* the prompt's tokens first, in pieces with `prompt` set; the first has NAN */
     bool text; /* pieces have text; needs a tokenizer */
     bool special_text; /* special tokens as their text, not left out */
     const struct span *stops; /* [n_stops]: end the answer where it contains one; it is left out */
@@ -87,7 +87,7 @@ const struct job_request *job_request_of(const struct job *j);
 /* The pieces so far, oldest first, and whether they are the last ones; NULL when there are none. */
 struct job_piece *job_take(struct job *j, bool *ended);
 
-/* Why it ended with JOB_FAILED, and the HTTP status that says so (500, 503, 504). */
+/* Why it ended with JOB_FAILED, and the HTTP status that says so (400, 500, 503, 504). */
 unsigned job_error(struct job *j, struct error *why);
 
 struct job_usage {

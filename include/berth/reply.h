@@ -58,7 +58,8 @@ void reply_error(struct reply *r, enum dialect dialect, unsigned status, const c
 
 void reply_release(struct reply *r);
 
-/* The body as JSON: an object or array at most 64 deep, without duplicate keys. NULL with the reason. */
+/* The body as JSON: an object or array at most 64 deep, without duplicate keys, of as many values as fit some hundred
+ * megabytes. NULL with the reason. */
 json_t *request_json(const struct request *q, struct error *err);
 
 #endif

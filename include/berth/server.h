@@ -26,6 +26,7 @@ struct server {
     double started; /* Unix time, seconds */
     atomic_bool draining; /* not ready any more; set once, at the first signal */
     struct http *http;
+    atomic_size_t answer_bytes; /* held for replies that are not whole yet */
 
     pthread_mutex_t docs_lock; /* of the two below, which are made when first asked for and constant then */
     char *openapi; /* the document */

@@ -16,6 +16,7 @@ struct engine;
 
 struct text_model {
     struct loaded *loaded; /* of the model, not owned */
+    const char *id; /* by which the log names it, not owned */
     struct tokenizer *tokenizer; /* NULL: no_tokenizer says why */
     struct error no_tokenizer;
     struct chat_template chat; /* parsed == NULL: no_chat says why */
@@ -33,6 +34,7 @@ struct text_model {
 };
 
 struct text_model_options {
+    const char *id; /* lives as long as the model; NULL: it has none */
     bool as_float;
     size_t context; /* 0: the model's own */
     struct span chat_template; /* a template's source instead of the file's; .at NULL for none */

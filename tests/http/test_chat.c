@@ -398,6 +398,22 @@ static void test_a_body_that_is_no_object_is_refused(void **state)
     }
 }
 
+static void test_a_body_of_more_values_than_fit_memory_is_refused(void **state)
+{
+    (void)state;
+    static char many[3 << 20];
+    for (size_t i = 0; i + 3 < sizeof(many); i += 3)
+        memcpy(many + i, "{},", 3);
+    json_t *a = server_post_json(server, CHAT, 400, text_of("{\"messages\":[%s{}]}", many));
+    assert_non_null(strstr(text_at(a, "error.message"), "more values"));
+    json_decref(a);
+    /* In a text the same bytes are no values. */
+    a = server_post_json(server, CHAT, 400,
+        text_of("{\"model\":\"tiny\",\"messages\":[{\"role\":\"user\",\"content\":\"\\\"%s\"}]}", many));
+    assert_string_equal(text_at(a, "error.code"), "context_length_exceeded");
+    json_decref(a);
+}
+
 static void test_a_chat_longer_than_the_context_is_refused(void **state)
 {
     (void)state;
@@ -564,6 +580,7 @@ int main(void)
         cmocka_unit_test(test_what_cannot_be_honoured_is_refused_by_name),
         cmocka_unit_test(test_values_that_change_nothing_are_taken),
         cmocka_unit_test(test_a_body_that_is_no_object_is_refused),
+        cmocka_unit_test(test_a_body_of_more_values_than_fit_memory_is_refused),
         cmocka_unit_test(test_a_chat_longer_than_the_context_is_refused),
         cmocka_unit_test(test_an_answer_ends_at_the_context),
         cmocka_unit_test(test_spoiled_requests_are_answered_or_refused),

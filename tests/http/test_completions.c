@@ -157,6 +157,26 @@ static void test_a_scored_prompt_and_its_answer_are_one_list(void **state)
     json_decref(a);
 }
 
+/* Eight prompts of 500 tokens with 128 choices each, every token with the twenty best: 160 MB, of 20 kB. */
+static void test_an_answer_larger_than_may_be_is_refused_and_the_next_is_given(void **state)
+{
+    (void)state;
+    char ids[4096] = "48", prompts[8 * 4096] = "";
+    for (size_t i = 1; i < 500; i++)
+        strcat(ids, ",57");
+    for (size_t i = 0; i < 8; i++)
+        strcat(strcat(strcat(prompts, i ? ",[" : "["), ids), "]");
+    json_t *a = server_post_json(server, COMPLETIONS, 400,
+        text_of(
+            "{\"model\":\"tiny\",\"prompt\":[%s],\"n\":128,\"echo\":true,\"logprobs\":20,\"max_tokens\":0}",
+            prompts));
+    assert_non_null(strstr(text_at(a, "error.message"), "too large"));
+    json_decref(a);
+    a = complete("\"prompt\":\"a\",\"max_tokens\":1,\"logprobs\":20");
+    assert_text(a, "choices.0.text", "b");
+    json_decref(a);
+}
+
 static void test_a_stream_never_cuts_a_character(void **state)
 {
     (void)state;
@@ -257,6 +277,9 @@ static void test_what_cannot_be_honoured_is_refused_by_name(void **state)
         {"\"prompt\":\"a\",\"echo\":1", "echo"},
         {"\"prompt\":\"a\",\"stop_token_ids\":[258]", "stop_token_ids"},
         {"\"prompt\":\"a\",\"grammar\":\"root\"", "grammar"},
+        {"\"prompt\":\"a\",\"response_format\":{\"type\":\"json_object\"}", "response_format"},
+        {"\"prompt\":\"a\",\"guided_regex\":\"a*\"", "guided_regex"},
+        {"\"prompt\":\"a\",\"xtc_probability\":0.5", "xtc_probability"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
@@ -331,6 +354,7 @@ int main(void)
         cmocka_unit_test(test_probabilities_have_the_four_lists),
         cmocka_unit_test(test_a_prompt_is_scored_token_by_token),
         cmocka_unit_test(test_a_scored_prompt_and_its_answer_are_one_list),
+        cmocka_unit_test(test_an_answer_larger_than_may_be_is_refused_and_the_next_is_given),
         cmocka_unit_test(test_a_stream_never_cuts_a_character),
         cmocka_unit_test(test_an_answer_cut_inside_a_character_is_still_text),
         cmocka_unit_test(test_a_stream_echoes_first_and_ends_each_choice),

@@ -109,6 +109,27 @@ static void test_health_and_other_models_answer_beside_a_stream(void **state)
     server_stop(s);
 }
 
+static void test_what_is_sent_behind_a_request_is_answered_behind_it(void **state)
+{
+    static const char body[] = "{\"model\":\"slow\",\"prompt\":\"0\",\"max_tokens\":5}";
+    static const char head[] = "POST " COMPLETIONS " HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n\r\n%s";
+    (void)state;
+    struct server *s = start(NULL);
+    struct wire w;
+    struct answer a;
+    const char *post = text_of(head, strlen(body), body);
+    wire_open(&w, s);
+    assert_true(wire_say(&w, text_of("%sGET /health HTTP/1.1\r\nHost: x\r\n\r\n%s", post, post)));
+    for (int i = 0; i < 3; i++) {
+        assert_true(wire_answer(&w, &a, false, WAIT_MS));
+        assert_int_equal(a.status, 200);
+        assert_non_null(strstr(a.body, i == 1 ? "healthy" : "\"12345\""));
+        answer_release(&a);
+    }
+    wire_close(&w);
+    server_stop(s);
+}
+
 static void test_a_full_queue_is_told_with_429(void **state)
 {
     (void)state;
@@ -186,6 +207,44 @@ static void test_a_stream_that_waits_says_that_it_lives(void **state)
     assert_non_null(chunk);
     json_decref(chunk);
     events_close(&waiting);
+    server_stop(s);
+}
+
+static void test_the_log_tells_how_far_a_long_prompt_has_been_read(void **state)
+{
+    (void)state;
+    struct server *s = start((const char *const[]){"--chunk", "1", "--log-level", "debug", NULL});
+    struct events e;
+    char ids[2 * 4000 + 2] = "0";
+    for (size_t i = 1; i < 4000; i++)
+        memcpy(ids + 2 * i - 1, ",0", 3);
+    events_ask(&e, s, COMPLETIONS, text_of("{\"model\":\"slow\",\"prompt\":[%s]}", ids));
+    char *line = server_wait_log(s, "reading a prompt");
+    json_t *told = json_loads(line, 0, NULL);
+    assert_string_equal(text_at(told, "model"), "slow");
+    assert_in_range(number_at(told, "done"), 1, 3999);
+    assert_int_equal(number_at(told, "of"), 4000);
+    json_decref(told);
+    free(line);
+    events_close(&e);
+    server_stop(s);
+}
+
+static void test_fields_that_mean_nothing_are_told_in_a_few_lines(void **state)
+{
+    (void)state;
+    struct server *s = start((const char *const[]){"--log-level", "debug", NULL});
+    char fields[50 * 16] = "";
+    for (size_t i = 0; i < 50; i++)
+        strcat(fields, text_of(",\"odd_%zu\":1", i));
+    json_decref(server_post_json(
+        s, COMPLETIONS, 200, text_of("{\"model\":\"tiny\",\"prompt\":\"a\",\"max_tokens\":1%s}", fields)));
+    char *log = server_log(s);
+    size_t told = 0;
+    for (const char *at = log; (at = strstr(at, "\"odd_")); at++)
+        told++;
+    assert_int_equal(told, 8);
+    free(log);
     server_stop(s);
 }
 
@@ -321,6 +380,9 @@ static void test_under_v1_a_key_is_asked_for_and_elsewhere_not(void **state)
     }
     struct answer a = server_post(s, COMPLETIONS, NULL, endless);
     assert_int_equal(a.status, 401);
+    json_t *body = json_loads(a.body, 0, NULL); /* as OpenAI's own server words it, too */
+    assert_string_equal(text_at(body, "error.type"), "invalid_request_error");
+    json_decref(body);
     assert_false(server_logged(s, "first-key"));
     answer_release(&a);
     server_stop(s);
@@ -415,10 +477,13 @@ int main(void)
         cmocka_unit_test(test_a_client_that_leaves_before_a_whole_reply_frees_its_place),
         cmocka_unit_test(test_a_client_that_leaves_the_queue_frees_its_place),
         cmocka_unit_test(test_health_and_other_models_answer_beside_a_stream),
+        cmocka_unit_test(test_what_is_sent_behind_a_request_is_answered_behind_it),
         cmocka_unit_test(test_a_full_queue_is_told_with_429),
         cmocka_unit_test(test_a_prompt_that_waits_too_long_is_told_with_503),
         cmocka_unit_test(test_an_answer_that_takes_too_long_ends_in_an_error),
         cmocka_unit_test(test_a_stream_that_waits_says_that_it_lives),
+        cmocka_unit_test(test_the_log_tells_how_far_a_long_prompt_has_been_read),
+        cmocka_unit_test(test_fields_that_mean_nothing_are_told_in_a_few_lines),
         cmocka_unit_test(test_a_client_that_does_not_read_is_cut_off_and_stalls_nobody),
         cmocka_unit_test(test_a_file_cut_short_ends_its_streams_and_nothing_else),
         cmocka_unit_test(test_running_streams_finish_within_the_grace),

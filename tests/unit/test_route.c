@@ -131,9 +131,9 @@ static void test_json_nests_sixty_four_deep_and_no_deeper(void **state)
     }
 }
 
-static void test_a_million_brackets_are_refused_not_a_crash(void **state)
+static void test_half_a_million_brackets_are_refused_not_a_crash(void **state)
 {
-    size_t size = 1 << 20;
+    size_t size = 1 << 19;
     char *text = malloc(size);
     struct error err;
     (void)state;
@@ -142,6 +142,33 @@ static void test_a_million_brackets_are_refused_not_a_crash(void **state)
     assert_null(parse(text, size, &err));
     assert_non_null(strstr(err.text, "not valid JSON"));
     free(text);
+}
+
+/* Each row 600,000 times. As a tree some would take a hundred times the bytes that came. */
+static void test_many_values_are_refused_and_a_long_text_is_taken(void **state)
+{
+    static const struct {
+        const char *row;
+        bool good;
+    } rows[] = {{"{},", false}, {"[],", false}, {"\"\",{},", false}, {"1,", true}, {"\"\\\"[{\",", true}};
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        size_t size = strlen(rows[i].row), n = 600000;
+        char *text = malloc(n * size + 3);
+        struct error err;
+        assert_non_null(text);
+        text[0] = '[';
+        for (size_t k = 0; k < n; k++)
+            memcpy(text + 1 + k * size, rows[i].row, size);
+        memcpy(text + 1 + n * size, "1]", 2);
+        json_t *value = parse(text, n * size + 3, &err);
+        if ((value != NULL) != rows[i].good)
+            fail_msg("%s: %s", rows[i].row, value ? "taken" : err.text);
+        if (!value)
+            assert_non_null(strstr(err.text, "more values"));
+        json_decref(value);
+        free(text);
+    }
 }
 
 static void test_json_that_is_not_valid_is_refused_with_line_and_column(void **state)
@@ -168,7 +195,8 @@ int main(void)
         cmocka_unit_test(test_an_error_speaks_the_dialect_of_its_path),
         cmocka_unit_test(test_a_second_answer_replaces_the_first),
         cmocka_unit_test(test_json_nests_sixty_four_deep_and_no_deeper),
-        cmocka_unit_test(test_a_million_brackets_are_refused_not_a_crash),
+        cmocka_unit_test(test_half_a_million_brackets_are_refused_not_a_crash),
+        cmocka_unit_test(test_many_values_are_refused_and_a_long_text_is_taken),
         cmocka_unit_test(test_json_that_is_not_valid_is_refused_with_line_and_column),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -290,7 +290,7 @@ static void test_many_different_tokens_are_all_remembered(void **state)
     assert_non_null(logits);
     for (int32_t i = 0; i < N; i++) {
         for (int32_t k = 0; k < N; k++)
-            logits[k] = (float)-k / N;
+            logits[k] = (float)-k / (float)N;
         if (i % 50 == 0 || i == N - 1) {
             assert_int_equal(sampler_next(s, logits), i);
             continue;
