@@ -96,11 +96,11 @@ FLOAT_TILE(bf16, MATMUL_BF16)
 void matmul_neon_pack(struct matmul_block *out, size_t step, const float *x, size_t blocks)
 {
     for (; blocks-- > 0; out += step, x += MATMUL_BLOCK) {
-        uint32x4_t size = vdupq_n_u32(0);
+        float32x4_t size = vdupq_n_f32(0.0f); /* NaN where one is: vmaxq keeps it */
         int32x4_t half[2] = {vdupq_n_s32(0), vdupq_n_s32(0)};
         for (size_t i = 0; i < MATMUL_BLOCK; i += 4)
-            size = vmaxq_u32(size, vreinterpretq_u32_f32(vabsq_f32(vld1q_f32(x + i))));
-        float amax = vgetq_lane_f32(vreinterpretq_f32_u32(vdupq_n_u32(vmaxvq_u32(size))), 0);
+            size = vmaxq_f32(size, vabsq_f32(vld1q_f32(x + i)));
+        float amax = vmaxvq_f32(size);
         if (!(amax < __builtin_inff()) || amax < 0x1p-119f) {
             matmul_plain.pack(out, step, x, 1);
             continue;

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-/* With the variable EVERY=N only each Nth is tried, otherwise all are. */
+/* With the variable EVERY=N about each Nth is tried, otherwise all are. */
 static inline size_t every(void)
 {
     const char *text = getenv("EVERY");

@@ -336,7 +336,7 @@ static void test_what_is_no_number_spoils_its_own_token_and_no_other(void **stat
 {
     (void)state;
     for (uint32_t id = 0; id < IDS; id++) {
-        if (!quant_find(id))
+        if (!quant_find(id) || (every() > 1 && !has_kernels(id)))
             continue;
         struct product p;
         product_new(&p, id, 48, 512, 5, false);
