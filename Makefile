@@ -196,8 +196,8 @@ $(OUT)/kernels/%_dotprod.o: ISA := -march=armv8.2-a+dotprod
 # What ships is compiled for size, but for what runs for every request, token or tensor.
 ifneq ($(filter static arm64,$(FLAVOUR)),)
 HOT := $(wildcard kernels/*.c engine/tok_*.c) $(addprefix base/,cursor.c half.c pool.c strbuf.c text.c) \
-       $(addprefix engine/,pretokenize.c detokenize.c sampler.c sampler_filter.c) loaders/gguf.c loaders/mapping.c \
-       $(addprefix server/,api_root.c connection.c http.c metrics.c reply.c respond.c routes.c session.c)
+       $(addprefix engine/,pretokenize.c detokenize.c sampler.c sampler_filter.c) \
+       $(addprefix server/,api_root.c connection.c http.c reply.c respond.c routes.c session.c)
 $(HOT:%.c=$(OUT)/%.o): TUNE := -O2
 # Kernels fill arrays of vectors whole, over and over: to clear them before takes up to half of their speed.
 $(patsubst %.c,$(OUT)/%.o,$(wildcard kernels/*.c)): TUNE := -O2 -ftrivial-auto-var-init=uninitialized
