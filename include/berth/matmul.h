@@ -50,8 +50,8 @@ struct matmul_input {
 /* Size of the packed form. `columns` is a multiple of 32. */
 size_t matmul_packed_bytes(size_t tokens, size_t columns);
 
-/* Packs the units first ... first + count - 1 of the input, of which there are matmul_pack_units(tokens):
- * threads divide them; all must be packed before matmul_rows is called. */
+/* Packs the units first ... first + count - 1 of the input. A unit is one token, so there are as many as
+ * matmul_pack_units(tokens) says; threads divide them, and all must be packed before matmul_rows is called. */
 size_t matmul_pack_units(size_t tokens);
 void matmul_pack(const struct matmul_input *in, size_t first, size_t count);
 

@@ -5,9 +5,6 @@
  * the test lets go.
  */
 #include "berth/cpu.h"
-#include "berth/engine.h"
-
-#include "tiny_model.h"
 
 #include <stdarg.h>
 #include <stddef.h>
@@ -24,19 +21,14 @@
 
 #include <cmocka.h>
 
+#include "rig.h"
+
 #define PATIENCE 120 /* seconds that the whole program may take */
 #define MOST 2048 /* tokens of a prompt or an answer */
 #define CHOICES 4
 #define ROOMY ((uint64_t)1 << 30)
 
 /* ---- an engine and its models ---- */
-
-struct rig {
-    struct engine *e;
-    struct tiny tiny[2];
-    struct loaded loaded[2];
-    struct text_model *m[2];
-};
 
 static const struct engine_options usual = {.threads = 2,
     .processors = 2,
@@ -46,35 +38,6 @@ static const struct engine_options usual = {.threads = 2,
     .chunk = 64,
     .slots = 8,
     .queue = 64};
-
-static void rig_start(struct rig *r, const struct engine_options *o)
-{
-    struct error err = {0};
-    static const char *const archs[2] = {"llama", "gemma2"}; /* the second has windows of 32 tokens */
-    const struct text_model_options options = {.no_tokenizer = true};
-    memset(r, 0, sizeof(*r));
-    r->e = engine_new(o, &err);
-    for (int i = 0; i < 2 && r->e; i++) {
-        tiny_make(&r->tiny[i], archs[i], NULL, &err);
-        r->loaded[i] = (struct loaded){.loader = &loader_gguf, .parsed = &r->tiny[i].model};
-        r->m[i] = text_model_new(r->e, &r->loaded[i], &options, &err);
-        assert_non_null(r->m[i]);
-        assert_non_null(r->m[i]->decoder);
-    }
-    if (!r->e)
-        fail_msg("%s", err.text);
-}
-
-static void rig_stop(struct rig *r)
-{
-    for (int i = 0; i < 2; i++)
-        text_model_free(r->m[i]);
-    assert_int_equal(atomic_load(&engine_budget(r->e)->used), 0);
-    engine_stop(r->e);
-    engine_free(r->e);
-    tiny_release(&r->tiny[0]);
-    tiny_release(&r->tiny[1]);
-}
 
 static uint64_t rows(const struct rig *r)
 {
@@ -87,14 +50,6 @@ static uint64_t pages(const struct rig *r, size_t n)
 }
 
 /* ---- requests and what comes of them ---- */
-
-static void fill(int32_t *ids, size_t n, uint32_t seed)
-{
-    for (size_t i = 0; i < n; i++) {
-        seed = seed * 1664525u + 1013904223u;
-        ids[i] = (int32_t)((seed >> 8) % TINY_VOCABULARY);
-    }
-}
 
 static struct job_request request(const struct rig *r, const int32_t *ids, size_t n, size_t max_tokens)
 {
