@@ -38,25 +38,29 @@ static bool has_parts(const struct text_model *t, unsigned needs)
            (!(needs & NEEDS_CHAT) || t->chat.parsed);
 }
 
-/* The only model that can do what is asked, held; NULL when there are none or several. */
+/* The only model that can do what is asked, or else the only one there is: what it lacks is told then. It is held.
+ * NULL when none or several could be meant. */
 static struct model *only_model(struct server *s, unsigned needs)
 {
-    size_t n, able = 0;
+    size_t n, able = 0, mapped = 0;
     struct error ignored = {0};
-    struct model *found = NULL, **models = catalog_hold_all(s->catalog, &n);
+    struct model *found = NULL, *any = NULL, **models = catalog_hold_all(s->catalog, &n);
     for (size_t i = 0; i < n && able < 2; i++) {
         if (model_state(models[i]) != MODEL_MAPPED)
             continue;
+        mapped++;
+        any = models[i];
         const struct text_model *t = catalog_text(s->catalog, models[i], &ignored);
         if (!t || !has_parts(t, needs))
             continue;
         able++;
         found = models[i];
     }
-    if (able == 1)
-        found = catalog_hold(s->catalog, span_of(found->id));
+    struct model *meant = able == 1 ? found : able == 0 && mapped == 1 ? any : NULL;
+    if (meant)
+        meant = catalog_hold(s->catalog, span_of(meant->id));
     catalog_drop_all(s->catalog, models, n);
-    return able == 1 ? found : NULL;
+    return meant;
 }
 
 static bool find(

@@ -416,6 +416,20 @@ static void test_one_template_may_stand_for_all(void **state)
     server_stop(s);
 }
 
+static void test_the_only_model_is_told_what_it_lacks_without_being_named(void **state)
+{
+    (void)state;
+    const char *dir = temp_dir();
+    write_tiny_model(dir, "bare.gguf", &(struct tiny_model){.no_template = true});
+    struct server *s = server_start(&(struct setup){.models = dir});
+    json_t *a = server_post_json(s, "/v1/chat/completions", 400,
+        "{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]}");
+    assert_non_null(strstr(text_at(a, "error.message"), "/v1/completions"));
+    assert_string_equal(text_at(a, "error.code"), "model_not_supported");
+    json_decref(a);
+    server_stop(s);
+}
+
 /* ---- what is set for the engine ---- */
 
 static void test_engine_options_change_no_answer(void **state)
@@ -491,6 +505,7 @@ int main(void)
         cmocka_unit_test(test_under_v1_a_key_is_asked_for_and_elsewhere_not),
         cmocka_unit_test(test_a_file_of_keys_without_any_keeps_the_server_from_starting),
         cmocka_unit_test(test_one_template_may_stand_for_all),
+        cmocka_unit_test(test_the_only_model_is_told_what_it_lacks_without_being_named),
         cmocka_unit_test(test_engine_options_change_no_answer),
         cmocka_unit_test(test_the_context_may_be_lowered_and_not_raised),
         cmocka_unit_test(test_an_option_that_cannot_be_honoured_keeps_the_server_from_starting),
