@@ -41,6 +41,13 @@ static const struct form forms[] = {
     {.id = 12, .is_int8 = true, .index = MATMUL_Q4_K},
     {.id = 13, .is_int8 = true, .index = MATMUL_Q5_K},
     {.id = 14, .is_int8 = true, .index = MATMUL_Q6_K},
+    {.id = 6, .is_int8 = true, .index = MATMUL_Q5_0},
+    {.id = 7, .is_int8 = true, .index = MATMUL_Q5_1},
+    {.id = 10, .is_int8 = true, .index = MATMUL_Q2_K},
+    {.id = 11, .is_int8 = true, .index = MATMUL_Q3_K},
+    {.id = 20, .is_int8 = true, .index = MATMUL_IQ4_NL},
+    {.id = 23, .is_int8 = true, .index = MATMUL_IQ4_XS},
+    {.id = 39, .is_int8 = true, .index = MATMUL_MXFP4},
 };
 
 /* The type's place among the kernels of one kind, or -1. */
@@ -155,7 +162,9 @@ static const uint8_t *tile_data(const struct tile *t, size_t row, size_t column)
 static void int8_tile(const struct tile *t, const struct matmul_block *a)
 {
     const struct quant *q = t->w->type;
-    matmul_int8_tile *run = t->k->int8[kernel_of(q, true)];
+    const int type = kernel_of(q, true);
+    /* Whether a type is multiplied in integers must not depend on the CPU, for answers do not. */
+    matmul_int8_tile *run = t->k->int8[type] ? t->k->int8[type] : matmul_plain.int8[type];
     if (t->rows == MATMUL_ROWS) {
         run(tile_data(t, 0, 0), t->w->row_bytes, t->w->columns / MATMUL_BLOCK, a, t->tokens, t->sums);
         return;

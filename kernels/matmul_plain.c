@@ -9,12 +9,18 @@
  *
  * Weights, by 32 of one row: small integers w with a float scale, and in some types a minimum. With
  * S = the sum of w * q, exact in integers, a block adds to the row's output y, in the order of k:
- *     Q4_0, Q8_0        y = fma(S, d_w * d, y)                      w = nibble - 8; the byte
- *     Q4_1              the same, then y = fma(m, d * sum(q), y)    w = nibble
+ *     Q4_0, Q5_0, Q8_0  y = fma(S, d_w * d, y)                      w = nibble - 8; 5 bits - 16; the byte
+ *     IQ4_NL, MXFP4     the same, w = level[nibble]                 as quant.h has levels and d_w
+ *     IQ4_XS            the same, with (d_w * (scale - 32)) for d_w
+ *     Q4_1, Q5_1        the same, then y = fma(m, d * sum(q), y)    w = nibble; 5 bits
  *     Q4_K, Q5_K        the same, with (d_w * scale) for d_w and -(dmin * min) for m
- *     Q6_K              y = fma(fma(S1, c1, S0 * c0), d, y)         S0, S1: the two halves of 16, w = bits - 32
- *                                                                   c0, c1: d_w * scale of each half
- * Every product and sum is rounded to float32; S becomes a float exactly (it has less than 24 bits).
+ *     Q6_K, Q3_K        y = fma(j, d, y), j = fma(S1, c1, S0 * c0)  S0, S1: the two halves of 16
+ *                                                                   c0, c1: d_w * scale of each half; of Q3_K
+ *                                                                   d_w * (scale - 32)
+ *                                                                   w = 6 bits - 32; 3 bits - 4
+ *     Q2_K              j = fma(n1, s1, fma(n0, s0, j)) before it   w = 2 bits; n = -(dmin * min) and s = sum(q)
+ *                                                                   of each half
+ * Every product and sum is rounded to float32; S, s become floats exactly (they have less than 24 bits).
  *
  * All other types, and floats: y = fma(w, x, y) in the order of k, w as quant.h says, and then with zeros up to a
  * multiple of 32 (which may turn -0 into 0).
@@ -84,8 +90,7 @@ static void pack(struct matmul_block *out, size_t step, const float *x, size_t b
 /* 32 weights of a row. */
 struct block {
     int w[MATMUL_BLOCK];
-    float scale[2]; /* of each half, where `halves`; otherwise the first is everybody's */
-    float min;
+    float scale[2], min[2]; /* of each half, where `halves`; otherwise the first is everybody's */
     bool has_min, halves;
 };
 
@@ -105,6 +110,21 @@ static void nibbles(struct block *out, const uint8_t *qs, int offset)
     }
 }
 
+static void levels(struct block *out, const uint8_t *qs, const int8_t level[16])
+{
+    nibbles(out, qs, 0);
+    for (size_t i = 0; i < MATMUL_BLOCK; i++)
+        out->w[i] = level[out->w[i]];
+}
+
+/* Four bytes of fifth bits, then nibbles. */
+static void five_bits(struct block *out, const uint8_t *qh, int offset)
+{
+    nibbles(out, qh + 4, offset);
+    for (size_t i = 0; i < MATMUL_BLOCK; i++)
+        out->w[i] += (qh[i / 8] >> (i % 8) & 1) << 4;
+}
+
 static struct block q4_0(const uint8_t *block, size_t part)
 {
     (void)part;
@@ -116,8 +136,42 @@ static struct block q4_0(const uint8_t *block, size_t part)
 static struct block q4_1(const uint8_t *block, size_t part)
 {
     (void)part;
-    struct block b = {.scale = {half_at(block)}, .min = half_at(block + 2), .has_min = true};
+    struct block b = {.scale = {half_at(block)}, .min = {half_at(block + 2)}, .has_min = true};
     nibbles(&b, block + 4, 0);
+    return b;
+}
+
+static struct block q5_0(const uint8_t *block, size_t part)
+{
+    (void)part;
+    struct block b = {.scale = {half_at(block)}};
+    five_bits(&b, block + 2, 16);
+    return b;
+}
+
+static struct block q5_1(const uint8_t *block, size_t part)
+{
+    (void)part;
+    struct block b = {.scale = {half_at(block)}, .min = {half_at(block + 2)}, .has_min = true};
+    five_bits(&b, block + 4, 0);
+    return b;
+}
+
+static struct block iq4_nl(const uint8_t *block, size_t part)
+{
+    (void)part;
+    struct block b = {.scale = {half_at(block)}};
+    levels(&b, block + 2, quant_levels_iq4);
+    return b;
+}
+
+/* The scale is 2^(e - 128) for every byte e, subnormal for the first two: the levels are doubled. */
+static struct block mxfp4(const uint8_t *block, size_t part)
+{
+    (void)part;
+    const uint32_t e = block[0];
+    struct block b = {.scale = {float_of(e < 2 ? UINT32_C(0x200000) << e : (e - 1) << 23)}};
+    levels(&b, block + 1, quant_levels_fp4);
     return b;
 }
 
@@ -136,8 +190,9 @@ static struct block k_scales(const uint8_t *block, size_t g)
     const uint8_t *s = block + 4;
     int scale = g < 4 ? s[g] & 63 : (s[g + 4] & 15) | s[g - 4] >> 6 << 4;
     int min = g < 4 ? s[g + 4] & 63 : s[g + 4] >> 4 | s[g] >> 6 << 4;
-    return (struct block){
-        .scale = {half_at(block) * (float)scale}, .min = -(half_at(block + 2) * (float)min), .has_min = true};
+    return (struct block){.scale = {half_at(block) * (float)scale},
+        .min = {-(half_at(block + 2) * (float)min)},
+        .has_min = true};
 }
 
 static struct block q4_k(const uint8_t *block, size_t part)
@@ -171,6 +226,47 @@ static struct block q6_k(const uint8_t *block, size_t part)
     return b;
 }
 
+/* Element i of part `part` of a q2_k's or q3_k's two bits. */
+static int two_bits(const uint8_t *qs, size_t part, size_t i)
+{
+    return qs[part / 4 * 32 + i] >> (part % 4 * 2) & 3;
+}
+
+static struct block q2_k(const uint8_t *block, size_t part)
+{
+    float d = half_at(block + 80), dmin = half_at(block + 82);
+    const uint8_t *s = block + part * 2, *qs = block + 16;
+    struct block b = {.scale = {d * (float)(s[0] & 15), d * (float)(s[1] & 15)},
+        .min = {-(dmin * (float)(s[0] >> 4)), -(dmin * (float)(s[1] >> 4))},
+        .has_min = true,
+        .halves = true};
+    for (size_t i = 0; i < MATMUL_BLOCK; i++)
+        b.w[i] = two_bits(qs, part, i);
+    return b;
+}
+
+static struct block q3_k(const uint8_t *block, size_t part)
+{
+    const uint8_t *hmask = block, *qs = block + 32, *s = block + 96;
+    struct block b = {.halves = true};
+    for (size_t i = 0; i < 2; i++) {
+        size_t k = part * 2 + i;
+        int scale = (s[k % 8] >> (k / 8 * 4) & 15) | (s[8 + k % 4] >> (k / 4 * 2) & 3) << 4;
+        b.scale[i] = half_at(block + 108) * (float)(scale - 32);
+    }
+    for (size_t i = 0; i < MATMUL_BLOCK; i++)
+        b.w[i] = two_bits(qs, part, i) - 4 * !(hmask[i] >> part & 1);
+    return b;
+}
+
+static struct block iq4_xs(const uint8_t *block, size_t part)
+{
+    int low = block[4 + part / 2] >> (part % 2 * 4) & 15, high = block[2 + part / 4] >> (part % 4 * 2) & 3;
+    struct block b = {.scale = {half_at(block) * (float)((low | high << 4) - 32)}};
+    levels(&b, block + 8 + part * 16, quant_levels_iq4);
+    return b;
+}
+
 static int dot(const int *w, const int8_t *q, size_t n)
 {
     int sum = 0;
@@ -184,10 +280,14 @@ static float add_block(const struct block *b, const struct matmul_block *a, floa
     if (b->halves) {
         float low = (float)dot(b->w, a->q, 16), high = (float)dot(b->w + 16, a->q + 16, 16);
         float joined = __builtin_fmaf(high, b->scale[1], low * b->scale[0]);
+        if (b->has_min) {
+            joined = __builtin_fmaf(b->min[0], (float)-a->minus_half, joined);
+            joined = __builtin_fmaf(b->min[1], (float)(a->minus_half - a->minus_sum), joined);
+        }
         return __builtin_fmaf(joined, a->d, y);
     }
     y = __builtin_fmaf((float)dot(b->w, a->q, MATMUL_BLOCK), b->scale[0] * a->d, y);
-    return b->has_min ? __builtin_fmaf(b->min, a->d_sum, y) : y;
+    return b->has_min ? __builtin_fmaf(b->min[0], a->d_sum, y) : y;
 }
 
 /* `parts` blocks of 32 to one of the type's own, which has `bytes` bytes. */
@@ -215,6 +315,13 @@ INT8_TILE(q8_0, 1)
 INT8_TILE(q4_k, 8)
 INT8_TILE(q5_k, 8)
 INT8_TILE(q6_k, 8)
+INT8_TILE(q5_0, 1)
+INT8_TILE(q5_1, 1)
+INT8_TILE(q2_k, 8)
+INT8_TILE(q3_k, 8)
+INT8_TILE(iq4_nl, 1)
+INT8_TILE(iq4_xs, 8)
+INT8_TILE(mxfp4, 1)
 
 /* ---- weights in floats ---- */
 
@@ -248,6 +355,7 @@ FLOAT_TILE(bf16, bfloat_to_floats, 2)
 
 const struct matmul_kernels matmul_plain = {
     .pack = pack,
-    .int8 = {tile_q4_0, tile_q4_1, tile_q8_0, tile_q4_k, tile_q5_k, tile_q6_k},
+    .int8 = {tile_q4_0, tile_q4_1, tile_q8_0, tile_q4_k, tile_q5_k, tile_q6_k, tile_q5_0, tile_q5_1, tile_q2_k,
+        tile_q3_k, tile_iq4_nl, tile_iq4_xs, tile_mxfp4},
     .floats = {tile_f32, tile_f16, tile_bf16},
 };

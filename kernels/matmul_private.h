@@ -44,6 +44,13 @@ enum matmul_int8 {
     MATMUL_Q4_K,
     MATMUL_Q5_K,
     MATMUL_Q6_K,
+    MATMUL_Q5_0,
+    MATMUL_Q5_1,
+    MATMUL_Q2_K,
+    MATMUL_Q3_K,
+    MATMUL_IQ4_NL,
+    MATMUL_IQ4_XS,
+    MATMUL_MXFP4,
     MATMUL_INT8
 };
 enum matmul_float { MATMUL_F32, MATMUL_F16, MATMUL_BF16, MATMUL_FLOAT };
@@ -52,7 +59,7 @@ enum matmul_float { MATMUL_F32, MATMUL_F16, MATMUL_BF16, MATMUL_FLOAT };
 struct matmul_kernels {
     /* Packs `blocks` times 32 floats; block b goes to out[b * step]. */
     void (*pack)(struct matmul_block *out, size_t step, const float *x, size_t blocks);
-    matmul_int8_tile *int8[MATMUL_INT8];
+    matmul_int8_tile *int8[MATMUL_INT8]; /* NULL: matmul_plain's, which has all */
     matmul_float_tile *floats[MATMUL_FLOAT];
 };
 

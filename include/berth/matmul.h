@@ -4,10 +4,10 @@
  * depend on its row of weights and its token alone: not on the tokens or rows beside it, not on threads, not
  * on the CPU. What they are:
  *
- *  - Types with an int8 path (Q4_0, Q4_1, Q8_0, Q4_K, Q5_K, Q6_K): a token's activations become signed bytes
- *    with one float scale for each 32 (matmul_pack tells how), the products of a block's integers are summed
- *    exactly, and a row's blocks are added in the order of k, one fused multiply-add a block (a second one
- *    for a block's minimum).
+ *  - Types with an int8 path (Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K to Q6_K, IQ4_NL, IQ4_XS, MXFP4): a token's
+ *    activations become signed bytes with one float scale for each 32 (matmul_pack tells how), the products of
+ *    a block's integers are summed exactly, and a row's blocks are added in the order of k, one fused
+ *    multiply-add a block (a second one for a block's minimum).
  *  - Every other type, and any type with `as_float`: the weight's values as quant.h gives them, in float32;
  *    one fused multiply-add an element, in the order of k, starting from 0.
  *

@@ -249,6 +249,48 @@ static void test_plain_products_are_those_of_double_within_the_rounding_of_activ
         }
 }
 
+/* ---- the types with an int8 path ---- */
+
+/* What is promised in matmul.h, and where their blocks have their float scales. */
+static const struct int8_type {
+    uint32_t id;
+    size_t scales[2]; /* offsets; the second may be 0 for none */
+    bool is_power; /* the scale is one byte, the exponent of a power of two */
+} int8_types[] = {
+    {.id = 2},
+    {.id = 3, .scales = {0, 2}},
+    {.id = 6},
+    {.id = 7, .scales = {0, 2}},
+    {.id = 8},
+    {.id = 10, .scales = {80, 82}},
+    {.id = 11, .scales = {108}},
+    {.id = 12, .scales = {0, 2}},
+    {.id = 13, .scales = {0, 2}},
+    {.id = 14, .scales = {208}},
+    {.id = 20},
+    {.id = 23},
+    {.id = 39, .is_power = true},
+};
+#define INT8_TYPES (sizeof(int8_types) / sizeof(int8_types[0]))
+
+static void test_the_types_that_are_promised_an_int8_path_have_one_on_every_set(void **state)
+{
+    (void)state;
+    for (int set = CPU_PLAIN; set < CPU_SETS; set++) {
+        if (!cpu_has((enum cpu_set)set))
+            continue;
+        select_set((enum cpu_set)set);
+        for (uint32_t id = 0; id < IDS; id++) {
+            bool promised = false;
+            for (size_t i = 0; i < INT8_TYPES; i++)
+                promised = promised || int8_types[i].id == id;
+            struct matmul_weight w;
+            if (quant_find(id) && matmul_weight_init(&w, id, NULL, 1, 256, false))
+                assert_int_equal(matmul_takes_packed(&w), promised);
+        }
+    }
+}
+
 /* ---- all are the same ---- */
 
 /* x with blocks of zeros, of numbers that are very small and very large, and of single spikes. */
@@ -376,6 +418,59 @@ static void test_weights_of_any_bytes_give_the_same_answer_on_every_set(void **s
 
 /* Every byte is as large as it can be with values that are still sane, and every activation is the largest: no
  * sum of integers may overflow or saturate. */
+/* Zeros, the smallest and the largest there are, infinities and NaNs; for MXFP4 exponents. */
+static const uint16_t halves_to_try[] = {0, 0x8000, 1, 0x83ff, 0x0400, 0x7bff, 0xfbff, 0x7c00, 0xfc00, 0x7e00};
+static const uint8_t powers_to_try[] = {0, 1, 2, 127, 128, 253, 254, 255, 0, 1};
+#define TRIED (sizeof(powers_to_try) / sizeof(powers_to_try[0]))
+
+/* Sets one scale of all blocks of the product, which has one token, and makes x of a size that suits it. */
+static void set_scale(struct product *p, const struct int8_type *type, size_t which, size_t tried)
+{
+    const size_t bytes = p->w.type->block_bytes;
+    uint8_t *data = (uint8_t *)p->map + (p->w.data - (const uint8_t *)p->map);
+    for (uint8_t *block = data; block < data + p->w.rows * p->w.row_bytes; block += bytes)
+        if (type->is_power) {
+            block[0] = powers_to_try[tried];
+            for (size_t i = 1; i < bytes && block[0] > 128; i++)
+                block[i] &= 0x99; /* levels of 0 and 1: with others 2^127 would be infinite */
+        } else {
+            memcpy(block + type->scales[which], &halves_to_try[tried], sizeof(halves_to_try[tried]));
+        }
+    for (size_t i = 0; i < p->w.columns && type->is_power; i++)
+        p->x[i] *= powers_to_try[tried] < 64 ? 0x1p100f : powers_to_try[tried] > 192 ? 0x1p-30f : 1.0f;
+}
+
+static void check_scale(const struct int8_type *type, size_t which, size_t tried)
+{
+    struct product p;
+    product_new(&p, type->id, 32, 512, 1, false);
+    set_scale(&p, type, which, tried);
+    compare_all(&p);
+    select_set(CPU_PLAIN);
+    float *out = out_new(&p);
+    run(&p, 0, 32, out);
+    for (size_t r = 0; r < 32; r++) {
+        const float *w = row_values(&p, r);
+        double sum = 0;
+        for (size_t i = 0; i < p.w.columns; i++)
+            sum += (double)w[i] * (double)p.x[i];
+        if (isfinite(sum) ? !(fabs((double)out[r] - sum) <= allowed_error(&p, w, p.x)) : isfinite(out[r]))
+            fail_msg("%s: scale %zu of kind %zu, row %zu: %g and not %g", tensor_type_find(type->id)->name,
+                which, tried, r, (double)out[r], sum);
+    }
+    free(out);
+    product_free(&p);
+}
+
+static void test_scales_that_are_zero_or_extreme_or_no_number_count_as_what_they_are(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < INT8_TYPES; i++)
+        for (size_t which = 0; which == 0 || (which == 1 && int8_types[i].scales[1]); which++)
+            for (size_t tried = 0; tried < TRIED; tried++)
+                check_scale(&int8_types[i], which, tried);
+}
+
 static void test_the_largest_integers_there_can_be_add_up(void **state)
 {
     (void)state;
@@ -421,9 +516,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_token_that_is_one_at_one_element_gives_that_weight),
         cmocka_unit_test(test_plain_products_are_those_of_double_within_the_rounding_of_activations),
+        cmocka_unit_test(test_the_types_that_are_promised_an_int8_path_have_one_on_every_set),
         cmocka_unit_test(test_every_set_gives_the_bytes_of_plain_for_any_shape),
         cmocka_unit_test(test_what_is_no_number_spoils_its_own_token_and_no_other),
         cmocka_unit_test(test_weights_of_any_bytes_give_the_same_answer_on_every_set),
+        cmocka_unit_test(test_scales_that_are_zero_or_extreme_or_no_number_count_as_what_they_are),
         cmocka_unit_test(test_the_largest_integers_there_can_be_add_up),
         cmocka_unit_test(test_a_row_that_is_no_whole_number_of_blocks_is_refused),
     };
