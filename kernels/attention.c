@@ -17,7 +17,7 @@ static const struct attention_set *in_force(void)
 {
 #if defined(__x86_64__)
     static const struct attention_set *const sets[CPU_SETS] = {
-        [CPU_PLAIN] = &attention_plain, [CPU_AVX2] = &attention_avx2, [CPU_AVX512] = &attention_avx512};
+        [CPU_PLAIN] = &attention_plain, [CPU_AVX2] = &attention_avx2, [CPU_AVXVNNI] = &attention_avx2, [CPU_AVX512] = &attention_avx512};
     return sets[cpu_selected()];
 #elif defined(__aarch64__)
     return cpu_selected() == CPU_PLAIN ? &attention_plain : &attention_neon;

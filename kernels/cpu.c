@@ -13,7 +13,7 @@
 
 static atomic_int selected = CPU_PLAIN;
 
-static const char *const names[CPU_SETS] = {"plain", "avx2", "avx512", "neon", "dotprod"};
+static const char *const names[CPU_SETS] = {"plain", "avx2", "avxvnni", "avx512", "neon", "dotprod"};
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -26,29 +26,33 @@ static uint64_t saved_registers(void)
 }
 
 struct features {
-    bool avx2, avx512;
+    bool avx2, avxvnni, avx512;
 };
 
 static struct features ask(void)
 {
     struct features f = {0};
-    unsigned a, b, c, d, b7, c7;
+    unsigned a, b, c, d, a7, b7, c7;
     const unsigned fma = 1u << 12, osxsave = 1u << 27, f16c = 1u << 29;
     if (!__get_cpuid(1, &a, &b, &c, &d) || (c & (fma | osxsave | f16c)) != (fma | osxsave | f16c) ||
-        !__get_cpuid_count(7, 0, &a, &b7, &c7, &d))
+        !__get_cpuid_count(7, 0, &a7, &b7, &c7, &d))
         return f;
     uint64_t saved = saved_registers();
     const unsigned avx2 = 1u << 5;
     const unsigned avx512 = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31; /* F, DQ, BW, VL */
     const unsigned vnni = 1u << 11;
     f.avx2 = (saved & 0x6) == 0x6 && (b7 & avx2);
+    if (a7 >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d))
+        f.avxvnni = f.avx2 && (a & 1u << 4);
     f.avx512 = f.avx2 && (saved & 0xe6) == 0xe6 && (b7 & avx512) == avx512 && (c7 & vnni);
     return f;
 }
 
 bool cpu_has(enum cpu_set set)
 {
-    return set == CPU_PLAIN || (set == CPU_AVX2 && ask().avx2) || (set == CPU_AVX512 && ask().avx512);
+    const struct features f = ask();
+    return set == CPU_PLAIN || (set == CPU_AVX2 && f.avx2) || (set == CPU_AVXVNNI && f.avxvnni) ||
+           (set == CPU_AVX512 && f.avx512);
 }
 #elif defined(__aarch64__)
 #include <sys/auxv.h>
@@ -88,7 +92,7 @@ bool cpu_select(const char *name, struct error *err)
     }
     char shown[64];
     text_escape(shown, sizeof(shown), span_of(name));
-    return error_set(err, "\"%s\" is no set of kernels: auto, plain, avx2, avx512, neon or dotprod", shown);
+    return error_set(err, "\"%s\" is no set of kernels: auto, plain, avx2, avxvnni, avx512, neon or dotprod", shown);
 }
 
 enum cpu_set cpu_selected(void)

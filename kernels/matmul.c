@@ -64,6 +64,8 @@ static const struct matmul_kernels *kernels(void)
 #if defined(__x86_64__)
     if (cpu_selected() == CPU_AVX512)
         return &matmul_avx512;
+    if (cpu_selected() == CPU_AVXVNNI)
+        return &matmul_avxvnni;
     if (cpu_selected() == CPU_AVX2)
         return &matmul_avx2;
 #elif defined(__aarch64__)

@@ -1,12 +1,15 @@
-/* matmul_avx2_private.h - what all tiles with AVX2 share: eight rows in eight lanes.
+/* matmul_avx2_private.h - what all tiles of 256-bit registers share: eight rows in eight lanes.
  *
- * matmul_avx512.c with half the width, one group of rows at a time, and no vpdpbusd: vpmaddubsw multiplies
- * unsigned weights by signed activations and adds pairs in 16 bits, as many of which are added up as fit before
- * vpmaddwd widens them. Of 127 * 2 * (the largest weight), 32767 has room for 8 with weights of four bits, 4 with
- * five, 2 with six and 1 with eight. So no sum saturates, and the integers are exact.
+ * matmul_avx512.c with half the width. A type is a function that unpacks 32 elements of k of one group of rows into a
+ * panel. Few tokens then take the weights from registers, one token and group at a time (add_few). For many, the panels
+ * of all groups wait in L1, and tiles of two groups by four tokens share what they load (add_many).
  *
- * A type is a function that unpacks 32 elements of k of one group of rows into a panel; add_block or add_halves
- * then adds them for all tokens.
+ * Without vpdpbusd, vpmaddubsw multiplies unsigned weights by signed activations and adds pairs in 16 bits, and these
+ * are added up before vpmaddwd widens them. Of 127 * 2 * (the largest weight), 32767 has room for 8 with weights of
+ * four bits, 4 with five and 1 with eight. Weights that are too large by an offset have room for twice as many: sums
+ * begin with what the offset comes to, wrap around on the way, and fit at the end. So all integers are exact.
+ *
+ * These files are compiled twice: as they are, and with vpdpbusd (AVX-VNNI), which wants all weights unsigned.
  */
 #ifndef BERTH_MATMUL_AVX2_PRIVATE_H
 #define BERTH_MATMUL_AVX2_PRIVATE_H
@@ -20,6 +23,16 @@
 #define LANES 8
 #define GROUPS (MATMUL_ROWS / LANES)
 #define PREFETCH_TOKENS 16
+#define TILE_GROUPS 2
+#define TILE_TOKENS 4
+
+#if defined(__AVXVNNI__)
+#define SET(name) matmul_avxvnni##name
+#define SIGNED_BYTES .bits = 8, .offset = 7, .has_offset = true
+#else
+#define SET(name) matmul_avx2##name
+#define SIGNED_BYTES .bits = 8
+#endif
 
 /* 32 elements of k of one group of rows. */
 struct panel {
@@ -84,74 +97,239 @@ INLINE void prefetch(const uint8_t *weights, size_t row_bytes, size_t from, size
         _mm_prefetch(next + i, _MM_HINT_T1);
 }
 
-/* ---- one block of 32, all tokens ---- */
-
-/* Sums of products with the activations at q, from `begin` to `end` of eight vectors of weights of some bits.
- * Weights of eight bits are signed: sizes go one way, signs the other, for -128 has no opposite. */
-INLINE __m256i dot(const __m256i w[8], const int8_t *q, size_t begin, size_t end, unsigned bits)
-{
-    const size_t fit = bits <= 4 ? 8 : bits == 5 ? 4 : bits == 6 ? 2 : 1;
-    __m256i total = _mm256_setzero_si256(), sum = total;
-#pragma GCC unroll 8
-    for (size_t i = begin; i < end; i++) {
-        __m256i a = broadcast(q + 4 * i);
-        __m256i pairs = bits == 8 ? _mm256_maddubs_epi16(_mm256_abs_epi8(w[i]), _mm256_sign_epi8(a, w[i]))
-                                  : _mm256_maddubs_epi16(w[i], a);
-        sum = i == begin || i % fit == 0 ? pairs : _mm256_add_epi16(sum, pairs);
-        if (i % fit == fit - 1 || i + 1 == end)
-            total = _mm256_add_epi32(total, _mm256_madd_epi16(sum, _mm256_set1_epi16(1)));
-    }
-    return total;
-}
-
-/* `offset`, a power of two given by its exponent, is what the unsigned weights are too large by; 0 for none. */
-INLINE void add_block(const struct panel *p, const struct matmul_block *a, size_t tokens,
-    float (*sums)[MATMUL_ROWS], unsigned bits, unsigned offset, bool has_min)
-{
-    for (size_t t = 0; t < tokens; t++) {
-        __m256i s = dot(p->w, a[t].q, 0, 8, bits);
-        if (offset)
-            s = _mm256_add_epi32(s, _mm256_slli_epi32(broadcast(&a[t].minus_sum), (int)offset));
-        __m256 y = _mm256_load_ps(sums[t]), scale = _mm256_mul_ps(p->scale[0], _mm256_set1_ps(a[t].d));
-        y = _mm256_fmadd_ps(_mm256_cvtepi32_ps(s), scale, y);
-        if (has_min)
-            y = _mm256_fmadd_ps(p->min[0], _mm256_set1_ps(a[t].d_sum), y);
-        _mm256_store_ps(sums[t], y);
-    }
-}
-
-/* The same with a scale and a minimum for each half. */
-INLINE void add_halves(const struct panel *p, const struct matmul_block *a, size_t tokens,
-    float (*sums)[MATMUL_ROWS], unsigned bits, unsigned offset, bool has_min)
-{
-    for (size_t t = 0; t < tokens; t++) {
-        __m256i low = dot(p->w, a[t].q, 0, 4, bits), high = dot(p->w, a[t].q, 4, 8, bits);
-        __m256i minus_low = broadcast(&a[t].minus_half);
-        __m256i minus_high = _mm256_sub_epi32(broadcast(&a[t].minus_sum), minus_low);
-        if (offset) {
-            low = _mm256_add_epi32(low, _mm256_slli_epi32(minus_low, (int)offset));
-            high = _mm256_add_epi32(high, _mm256_slli_epi32(minus_high, (int)offset));
-        }
-        __m256 joined = _mm256_mul_ps(_mm256_cvtepi32_ps(low), p->scale[0]);
-        joined = _mm256_fmadd_ps(_mm256_cvtepi32_ps(high), p->scale[1], joined);
-        if (has_min) {
-            joined = _mm256_fnmadd_ps(p->min[0], _mm256_cvtepi32_ps(minus_low), joined);
-            joined = _mm256_fnmadd_ps(p->min[1], _mm256_cvtepi32_ps(minus_high), joined);
-        }
-        __m256 y = _mm256_load_ps(sums[t]);
-        _mm256_store_ps(sums[t], _mm256_fmadd_ps(joined, _mm256_set1_ps(a[t].d), y));
-    }
-}
-
 /* The sums of one group of rows. */
 INLINE float (*group(float sums[][MATMUL_ROWS], size_t g))[MATMUL_ROWS]
 {
     return (float(*)[MATMUL_ROWS])(sums[0] + LANES * g);
 }
 
-/* ---- blocks of 256: matmul_k_avx2.c ---- */
+/* What is known of a type's weights where its kernel is compiled. */
+struct kind {
+    unsigned
+        bits; /* of a weight, which is unsigned below eight; eight: a signed byte, or what signed_bytes makes of it */
+    unsigned offset; /* where has_offset: it is too large by 2^offset */
+    bool has_offset;
+    bool has_min, has_halves; /* a scale and a minimum for each half */
+};
 
-extern matmul_int8_tile matmul_avx2_q2_k, matmul_avx2_q3_k, matmul_avx2_q4_k, matmul_avx2_q5_k;
-extern matmul_int8_tile matmul_avx2_q6_k, matmul_avx2_iq4_xs;
+/* Weights that are signed bytes, as products want them. */
+INLINE __m256i signed_bytes(__m256i w)
+{
+    const struct kind kind = {SIGNED_BYTES};
+    return kind.has_offset ? _mm256_xor_si256(w, _mm256_set1_epi8(-128)) : w;
+}
+
+/* ---- products of one block: of each group of rows with each token ---- */
+
+typedef __m256i tile_sums[TILE_TOKENS][TILE_GROUPS];
+
+/* Weights from a panel. With several groups they must not be taken out of the loop over tokens, to where there are no
+ * registers for them; the compiler would. */
+INLINE __m256i weights_at(const struct panel *p, size_t i, size_t groups)
+{
+    __m256i w = p->w[i];
+    if (groups > 1)
+        __asm__ volatile("vmovdqa %1, %0" : "=x"(w) : "m"(p->w[i]));
+    return w;
+}
+
+#if defined(__AVXVNNI__)
+/* out = sums over four times `steps` elements, from 4 * from on. All counts are constant. */
+INLINE void products(tile_sums out, const struct kind kind, const struct panel *p,
+    const struct matmul_block *a, size_t n, size_t groups, size_t from, size_t steps)
+{
+#pragma GCC unroll 4
+    for (size_t t = 0; t < n; t++) {
+        __m256i minus = broadcast(steps == 8 || from == 4 ? &a[t].minus_sum : &a[t].minus_half);
+        if (from == 4)
+            minus = _mm256_sub_epi32(minus, broadcast(&a[t].minus_half));
+#pragma GCC unroll 2
+        for (size_t g = 0; g < groups; g++)
+            out[t][g] = kind.has_offset ? _mm256_sll_epi32(minus, _mm_cvtsi32_si128((int)kind.offset))
+                                        : _mm256_setzero_si256();
+    }
+#pragma GCC unroll 8
+    for (size_t i = from; i < from + steps; i++) {
+        __m256i w[TILE_GROUPS];
+#pragma GCC unroll 2
+        for (size_t g = 0; g < groups; g++)
+            w[g] = weights_at(&p[g], i, groups);
+#pragma GCC unroll 4
+        for (size_t t = 0; t < n; t++)
+#pragma GCC unroll 2
+            for (size_t g = 0; g < groups; g++)
+                out[t][g] = _mm256_dpbusd_avx_epi32(out[t][g], w[g], broadcast(a[t].q + 4 * i));
+    }
+}
+#else
+/* Adds the four elements at `q` by those of one or two groups of rows to their sums of pairs. In assembly, for the
+ * compiler would make trees of chains and spill them. */
+INLINE void add_pairs(__m256i *pairs, const __m256i *w, const int8_t *q, size_t groups)
+{
+    __m256i product, last;
+    if (groups == TILE_GROUPS)
+        __asm__("vpbroadcastd %[q], %[last]\n\t"
+                "vpmaddubsw %[last], %[w0], %[product]\n\t"
+                "vpmaddubsw %[last], %[w1], %[last]\n\t"
+                "vpaddw %[product], %[s0], %[s0]\n\t"
+                "vpaddw %[last], %[s1], %[s1]"
+                : [s0] "+x"(pairs[0]), [s1] "+x"(pairs[1]), [product] "=&x"(product), [last] "=&x"(last)
+                : [w0] "x"(w[0]), [w1] "x"(w[1]), [q] "m"(*(const int8_t(*)[4])q));
+    else
+        pairs[0] = _mm256_add_epi16(pairs[0], _mm256_maddubs_epi16(w[0], broadcast(q)));
+}
+
+INLINE __m256i widen(__m256i pairs)
+{
+    return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+}
+
+/* Of weights below eight bits, as many as fit 16 bits. */
+INLINE void fitting_products(tile_sums out, const struct kind kind, const struct panel *p,
+    const struct matmul_block *a, size_t n, size_t groups, size_t from, size_t steps)
+{
+    const size_t part = steps == 8 ? MATMUL_WHOLE : from == 4 ? MATMUL_LAST : MATMUL_FIRST;
+    const __m128i offset = _mm_cvtsi32_si128((int)kind.offset);
+    tile_sums pairs;
+#pragma GCC unroll 4
+    for (size_t t = 0; t < n; t++)
+#pragma GCC unroll 2
+        for (size_t g = 0; g < groups; g++)
+            pairs[t][g] = kind.has_offset ? _mm256_sll_epi16(broadcast(&a[t].minus_pairs[part]), offset)
+                                          : _mm256_setzero_si256();
+#pragma GCC unroll 8
+    for (size_t i = 0; i < steps; i++) {
+        __m256i w[TILE_GROUPS];
+#pragma GCC unroll 2
+        for (size_t g = 0; g < groups; g++)
+            w[g] = weights_at(&p[g], from + i, groups);
+#pragma GCC unroll 4
+        for (size_t t = 0; t < n; t++)
+            add_pairs(pairs[t], w, a[t].q + 4 * (from + i), groups);
+    }
+#pragma GCC unroll 4
+    for (size_t t = 0; t < n; t++)
+#pragma GCC unroll 2
+        for (size_t g = 0; g < groups; g++)
+            out[t][g] = widen(pairs[t][g]);
+}
+
+/* Of signed bytes: sizes go one way, signs the other, for -128 has no opposite. */
+INLINE void byte_products(
+    tile_sums out, const struct panel *p, const struct matmul_block *a, size_t n, size_t groups)
+{
+#pragma GCC unroll 4
+    for (size_t t = 0; t < n; t++)
+#pragma GCC unroll 2
+        for (size_t g = 0; g < groups; g++)
+            out[t][g] = _mm256_setzero_si256();
+#pragma GCC unroll 8
+    for (size_t i = 0; i < 8; i++)
+#pragma GCC unroll 4
+        for (size_t t = 0; t < n; t++)
+#pragma GCC unroll 2
+            for (size_t g = 0; g < groups; g++) {
+                __m256i w = p[g].w[i], signs = _mm256_sign_epi8(broadcast(a[t].q + 4 * i), w);
+                __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(w), signs);
+                out[t][g] = _mm256_add_epi32(out[t][g], widen(pairs));
+            }
+}
+
+/* out = sums over four times `steps` elements, from 4 * from on. All counts are constant. */
+INLINE void products(tile_sums out, const struct kind kind, const struct panel *p,
+    const struct matmul_block *a, size_t n, size_t groups, size_t from, size_t steps)
+{
+    if (kind.bits == 8) {
+        byte_products(out, p, a, n, groups);
+        return;
+    }
+    const bool fits = kind.has_offset || kind.bits < 5 || steps < 8;
+    fitting_products(out, kind, p, a, n, groups, from, fits ? steps : 4);
+    if (fits)
+        return;
+    tile_sums more;
+    fitting_products(more, kind, p, a, n, groups, 4, 4);
+#pragma GCC unroll 4
+    for (size_t t = 0; t < n; t++)
+#pragma GCC unroll 2
+        for (size_t g = 0; g < groups; g++)
+            out[t][g] = _mm256_add_epi32(out[t][g], more[t][g]);
+}
+#endif
+
+/* ---- one block of 32 ---- */
+
+/* The halves of a block with their scales and minima, joined. */
+INLINE __m256 join_halves(
+    const struct kind kind, const struct panel *p, const struct matmul_block *a, __m256i first, __m256i last)
+{
+    __m256 joined = _mm256_mul_ps(_mm256_cvtepi32_ps(first), p->scale[0]);
+    joined = _mm256_fmadd_ps(_mm256_cvtepi32_ps(last), p->scale[1], joined);
+    if (kind.has_min) {
+        const __m256i minus_first = broadcast(&a->minus_half);
+        const __m256i minus_last = _mm256_sub_epi32(broadcast(&a->minus_sum), minus_first);
+        joined = _mm256_fnmadd_ps(p->min[0], _mm256_cvtepi32_ps(minus_first), joined);
+        joined = _mm256_fnmadd_ps(p->min[1], _mm256_cvtepi32_ps(minus_last), joined);
+    }
+    return joined;
+}
+
+/* Adds a block to the sums of n tokens and some groups of rows, which begin at sums[0]. */
+INLINE void add_tile(const struct kind kind, const struct panel *p, const struct matmul_block *a, size_t n,
+    size_t groups, float (*sums)[MATMUL_ROWS])
+{
+    tile_sums first, last;
+    products(first, kind, p, a, n, groups, 0, kind.has_halves ? 4 : 8);
+    if (kind.has_halves)
+        products(last, kind, p, a, n, groups, 4, 4);
+#pragma GCC unroll 4
+    for (size_t t = 0; t < n; t++) {
+        const __m256 d = _mm256_set1_ps(a[t].d);
+#pragma GCC unroll 2
+        for (size_t g = 0; g < groups; g++) {
+            float *at = sums[t] + LANES * g;
+            __m256 y = _mm256_load_ps(at);
+            if (kind.has_halves)
+                y = _mm256_fmadd_ps(join_halves(kind, &p[g], a + t, first[t][g], last[t][g]), d, y);
+            else
+                y = _mm256_fmadd_ps(_mm256_cvtepi32_ps(first[t][g]), _mm256_mul_ps(p[g].scale[0], d), y);
+            if (kind.has_min && !kind.has_halves)
+                y = _mm256_fmadd_ps(p[g].min[0], _mm256_set1_ps(a[t].d_sum), y);
+            _mm256_store_ps(at, y);
+        }
+    }
+}
+
+/* For fewer than TILE_TOKENS tokens and one group of rows, whose weights stay in registers. */
+INLINE void add_few(const struct kind kind, const struct panel *p, const struct matmul_block *a,
+    size_t tokens, float (*sums)[MATMUL_ROWS])
+{
+    for (size_t t = 0; t < tokens; t++)
+        add_tile(kind, p, a + t, 1, 1, sums + t);
+}
+
+/* For all groups of rows: matmul_add_avx2.c. A function each for what costs differently; offsets are told when it is
+ * called. */
+typedef void add_many(unsigned offset, const struct panel p[GROUPS], const struct matmul_block *a,
+    size_t tokens, float (*sums)[MATMUL_ROWS]);
+extern add_many SET(_add_offset), SET(_add_min), SET(_add_min_5), SET(_add_bytes), SET(_add_halves),
+    SET(_add_halves_min);
+
+INLINE add_many *many_of(const struct kind kind)
+{
+    if (kind.has_halves)
+        return kind.has_min ? SET(_add_halves_min) : SET(_add_halves);
+    if (kind.bits == 8 && !kind.has_offset)
+        return SET(_add_bytes);
+    if (kind.has_min)
+        return kind.bits == 5 ? SET(_add_min_5) : SET(_add_min);
+    return SET(_add_offset);
+}
+
+/* ---- what the table has from other files: matmul_k_avx2.c, and matmul_float_avx2.c for both sets ---- */
+
+extern matmul_int8_tile SET(_q2_k), SET(_q3_k), SET(_q4_k), SET(_q5_k), SET(_q6_k), SET(_iq4_xs);
+extern matmul_float_tile matmul_avx2_f32, matmul_avx2_f16, matmul_avx2_bf16;
+void matmul_avx2_pack(struct matmul_block *out, size_t step, const float *x, size_t blocks);
 
 #endif

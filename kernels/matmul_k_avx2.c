@@ -166,8 +166,8 @@ INLINE void unpack_iq4_xs(struct panel *p, struct kept *k, const uint8_t *at, si
         load_lanes(h, at, row_bytes);
         both_halves(d, h[0]);
         for (unsigned i = 0; i < 8; i++) {
-            __m256i six = _mm256_or_si256(
-                bits_of(h[1], i * 4, 15), _mm256_slli_epi32(bits_of(h[0], 16 + i * 2, 3), 4));
+            __m256i six =
+                _mm256_or_si256(bits_of(h[1], i * 4, 15), _mm256_slli_epi32(bits_of(h[0], 16 + i * 2, 3), 4));
             __m256i lowest = _mm256_and_si256(six, _mm256_set1_epi32(255)); /* the byte that is this scale */
             k->scale[i] =
                 _mm256_mul_ps(d[0], _mm256_cvtepi32_ps(_mm256_sub_epi32(lowest, _mm256_set1_epi32(32))));
@@ -178,32 +178,32 @@ INLINE void unpack_iq4_xs(struct panel *p, struct kept *k, const uint8_t *at, si
     p->scale[0] = k->scale[part];
 #pragma GCC unroll 4
     for (size_t i = 0; i < 4; i++) {
-        p->w[i] = levels_of(bits_of(raw[i], 0, 15), quant_levels_iq4, 0);
-        p->w[i + 4] = levels_of(bits_of(raw[i], 4, 15), quant_levels_iq4, 0);
+        p->w[i] = signed_bytes(levels_of(bits_of(raw[i], 0, 15), quant_levels_iq4, 0));
+        p->w[i + 4] = signed_bytes(levels_of(bits_of(raw[i], 4, 15), quant_levels_iq4, 0));
     }
 }
 
 /* ---- tiles ---- */
 
-/* Bits and offset of weights are as add_block and add_halves want them. */
 struct wide {
     size_t bytes; /* of a block */
-    unsigned bits, offset;
-    bool has_min, has_halves;
+    struct kind kind;
 };
 
 static const struct wide wides[MATMUL_INT8] = {
-    [MATMUL_Q2_K] = {sizeof(struct block_q2_k), 2, 0, .has_min = true, .has_halves = true},
-    [MATMUL_Q3_K] = {sizeof(struct block_q3_k), 3, 2, .has_halves = true},
-    [MATMUL_Q4_K] = {sizeof(struct block_q4_k), 4, 0, .has_min = true},
-    [MATMUL_Q5_K] = {sizeof(struct block_q5_k), 5, 0, .has_min = true},
-    [MATMUL_Q6_K] = {sizeof(struct block_q6_k), 6, 5, .has_halves = true},
-    [MATMUL_IQ4_XS] = {sizeof(struct block_iq4_xs), 8, 0, .has_min = false},
+    [MATMUL_Q2_K] = {sizeof(struct block_q2_k), {.bits = 2, .has_min = true, .has_halves = true}},
+    [MATMUL_Q3_K] = {sizeof(struct block_q3_k),
+        {.bits = 3, .offset = 2, .has_offset = true, .has_halves = true}},
+    [MATMUL_Q4_K] = {sizeof(struct block_q4_k), {.bits = 4, .has_min = true}},
+    [MATMUL_Q5_K] = {sizeof(struct block_q5_k), {.bits = 5, .has_min = true}},
+    [MATMUL_Q6_K] = {sizeof(struct block_q6_k),
+        {.bits = 6, .offset = 5, .has_offset = true, .has_halves = true}},
+    [MATMUL_IQ4_XS] = {sizeof(struct block_iq4_xs), {SIGNED_BYTES}},
 };
 
 /* `type` is known where this is inlined: one case of it is left. */
-INLINE void unpack(enum matmul_int8 type, struct panel *p, struct kept *k, const uint8_t *at, size_t row_bytes,
-    unsigned part)
+INLINE void unpack(enum matmul_int8 type, struct panel *p, struct kept *k, const uint8_t *at,
+    size_t row_bytes, unsigned part)
 {
     if (type == MATMUL_Q2_K)
         unpack_q2_k(p, k, at, row_bytes, part);
@@ -226,21 +226,24 @@ INLINE void wide_tile(enum matmul_int8 type, const uint8_t *weights, size_t row_
     struct kept kept[GROUPS];
     for (size_t b = 0; b < blocks; b++, a += tokens) {
         const uint8_t *at = weights + b / 8 * w.bytes;
+        struct panel p[GROUPS];
         prefetch(weights, row_bytes, b * w.bytes / 8, (b + 1) * w.bytes / 8, tokens);
         for (size_t g = 0; g < GROUPS; g++, at += LANES * row_bytes) {
-            struct panel p;
-            unpack(type, &p, &kept[g], at, row_bytes, b % 8);
-            if (w.has_halves)
-                add_halves(&p, a, tokens, group(sums, g), w.bits, w.offset, w.has_min);
+            struct panel one;
+            unpack(type, &one, &kept[g], at, row_bytes, b % 8);
+            if (tokens < TILE_TOKENS)
+                add_few(w.kind, &one, a, tokens, group(sums, g));
             else
-                add_block(&p, a, tokens, group(sums, g), w.bits, w.offset, w.has_min);
+                p[g] = one;
         }
+        if (tokens >= TILE_TOKENS)
+            many_of(w.kind)(w.kind.offset, p, a, tokens, sums);
     }
 }
 
 #define WIDE_TILE(name, type)                                                                                \
-    void matmul_avx2_##name(const uint8_t *weights, size_t row_bytes, size_t blocks,                         \
-        const struct matmul_block *a, size_t tokens, float sums[][MATMUL_ROWS])                              \
+    void SET(_##name)(const uint8_t *weights, size_t row_bytes, size_t blocks, const struct matmul_block *a, \
+        size_t tokens, float sums[][MATMUL_ROWS])                                                            \
     {                                                                                                        \
         wide_tile(type, weights, row_bytes, blocks, a, tokens, sums);                                        \
     }

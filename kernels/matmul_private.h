@@ -17,6 +17,8 @@
 #define MATMUL_STEP 32 /* elements of k that a float kernel takes at a time */
 #define MATMUL_BLOCK 32 /* activations under one scale */
 
+enum { MATMUL_FIRST, MATMUL_LAST, MATMUL_WHOLE, MATMUL_PARTS }; /* halves of a block, and all of it */
+
 /* 32 activations of a token: q times d is about x. The sums let a kernel treat weights as unsigned and take
  * the offset off afterwards; they have the sign in which they are used. */
 struct matmul_block {
@@ -25,6 +27,9 @@ struct matmul_block {
     float d_sum; /* d * the sum of q, which a block's minimum is multiplied by */
     int32_t minus_sum; /* -(the sum of q) */
     int32_t minus_half; /* -(the sum of the first 16) */
+    /* For kernels that add pairs in 16 bits, and packed by their set: in both halves of a word, minus the sum of those
+     * q whose place is 0 or 1 more than a multiple of four, and of those where it is 2 or 3. */
+    int32_t minus_pairs[MATMUL_PARTS];
 };
 
 /* Adds `blocks` blocks of 32 elements of MATMUL_ROWS rows to the sums. A whole number of the type's own blocks;
@@ -63,6 +68,6 @@ struct matmul_kernels {
     matmul_float_tile *floats[MATMUL_FLOAT];
 };
 
-extern const struct matmul_kernels matmul_plain, matmul_avx2, matmul_avx512, matmul_neon, matmul_dotprod;
+extern const struct matmul_kernels matmul_plain, matmul_avx2, matmul_avxvnni, matmul_avx512, matmul_neon, matmul_dotprod;
 
 #endif

@@ -12,13 +12,14 @@
 enum cpu_set {
     CPU_PLAIN, /* C alone, on any machine */
     CPU_AVX2, /* with FMA and F16C */
+    CPU_AVXVNNI, /* the same with VNNI for 256-bit registers */
     CPU_AVX512, /* F, BW, DQ, VL and VNNI */
     CPU_NEON, /* what every arm64 processor has */
     CPU_DOTPROD, /* with SDOT, from Armv8.2 on */
     CPU_SETS
 };
 
-const char *cpu_set_name(enum cpu_set set); /* "plain", "avx2", "avx512", "neon", "dotprod" */
+const char *cpu_set_name(enum cpu_set set); /* "plain", "avx2", "avxvnni", "avx512", "neon", "dotprod" */
 
 /* True when processor and system can run this set, and this program has kernels for it. */
 bool cpu_has(enum cpu_set set);

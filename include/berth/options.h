@@ -15,7 +15,6 @@
 
 enum option_log { OPTION_LOG_AUTO, OPTION_LOG_TEXT, OPTION_LOG_JSON };
 
-enum option_cpu { OPTION_CPU_AUTO, OPTION_CPU_PLAIN, OPTION_CPU_AVX2, OPTION_CPU_AVX512 };
 enum option_kv_type { OPTION_KV_F16, OPTION_KV_F32 };
 
 struct options {
@@ -33,7 +32,7 @@ struct options {
     /* the machine */
     uint64_t threads; /* 0: as many as the limits allow */
     uint64_t http_threads; /* 0: one, two from four processors on */
-    unsigned cpu; /* enum option_cpu */
+    unsigned cpu; /* place among the names that --cpu takes */
     /* answering */
     uint64_t context; /* tokens; 0: each model's own */
     unsigned kv_type; /* enum option_kv_type */
