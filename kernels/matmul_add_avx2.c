@@ -10,9 +10,9 @@ INLINE void add_all(const struct kind kind, const struct panel p[GROUPS], const 
     for (size_t g = 0; g < GROUPS; g += TILE_GROUPS) {
         size_t t = 0;
         for (; t + TILE_TOKENS <= tokens; t += TILE_TOKENS)
-            add_tile(kind, p + g, a + t, TILE_TOKENS, TILE_GROUPS, group(sums + t, g));
+            add_tile(kind, p + g, a + t, TILE_TOKENS, group(sums + t, g));
         for (; t < tokens; t++)
-            add_tile(kind, p + g, a + t, 1, TILE_GROUPS, group(sums + t, g));
+            add_tile(kind, p + g, a + t, 1, group(sums + t, g));
     }
 }
 

@@ -36,19 +36,26 @@ INLINE __m256 half_powers(__m256i v)
     return _mm256_castsi256_ps(_mm256_blendv_epi8(normal, small, _mm256_cmpgt_epi32(two, e)));
 }
 
-/* The bits 4j to 4j + 3 of each lane, each as bit 4 of a byte. */
-INLINE __m256i fifth_bits(__m256i lanes, size_t j)
+/* Of rows whose 32 fifth bits are in a lane each: those that belong to weights i of a panel, each as bit 4 of a byte. */
+INLINE __m256i fifth_bits(__m256i fifths, size_t i, bool few)
 {
-    const __m256i lowest =
-        _mm256_setr_epi32(0, 0x04040404, 0x08080808, 0x0c0c0c0c, 0, 0x04040404, 0x08080808, 0x0c0c0c0c);
-    const __m256i theirs = _mm256_add_epi8(lowest, _mm256_set1_epi8((char)(j / 2)));
-    const __m256i bit = _mm256_set1_epi32(j % 2 ? (int)0x80402010 : 0x08040201);
-    __m256i hit = _mm256_cmpeq_epi8(_mm256_and_si256(_mm256_shuffle_epi8(lanes, theirs), bit), bit);
+    __m256i from, bit; /* which byte of its row has a weight's, and where */
+    if (few) {
+        from = _mm256_broadcastsi128_si256(_mm_setr_epi32(0, 0, 0x01010101, 0x01010101));
+        from = _mm256_add_epi8(from, _mm256_set1_epi8((char)(i % 4 * 4 + i / 4 * 2)));
+        bit = _mm256_set1_epi64x((long long)0x8040201008040201);
+    } else {
+        from = _mm256_broadcastsi128_si256(_mm_setr_epi32(0, 0x04040404, 0x08080808, 0x0c0c0c0c));
+        from = _mm256_add_epi8(from, _mm256_set1_epi8((char)(i / 2)));
+        bit = _mm256_set1_epi32(i % 2 ? (int)0x80402010 : 0x08040201);
+    }
+    __m256i hit = _mm256_cmpeq_epi8(_mm256_and_si256(_mm256_shuffle_epi8(fifths, from), bit), bit);
     return _mm256_and_si256(hit, _mm256_set1_epi8(16));
 }
 
 /* The blocks of 32 that begin at `at`. All begin with d and, where they have one, m; or with an exponent. */
-INLINE void unpack_small(struct panel *p, const uint8_t *at, size_t row_bytes, enum matmul_int8 type)
+INLINE void unpack_small(
+    struct panel *p, const uint8_t *at, size_t row_bytes, enum matmul_int8 type, bool few)
 {
     const uint8_t *payload = at + smalls[type].payload;
     __m256i head[4], raw[4];
@@ -62,14 +69,14 @@ INLINE void unpack_small(struct panel *p, const uint8_t *at, size_t row_bytes, e
         p->min[0] = halves[1];
     }
     if (type == MATMUL_Q8_0) {
-        load_lanes(p->w, payload, row_bytes);
-        load_lanes(p->w + 4, payload + 16, row_bytes);
+        load_weights(p->w, payload, row_bytes, few);
+        load_weights(p->w + 4, payload + 16, row_bytes, few);
 #pragma GCC unroll 8
         for (size_t j = 0; j < 8; j++)
             p->w[j] = signed_bytes(p->w[j]);
         return;
     }
-    load_lanes(raw, payload, row_bytes);
+    load_weights(raw, payload, row_bytes, few);
 #pragma GCC unroll 4
     for (size_t j = 0; j < 4; j++) {
         p->w[j] = bits_of(raw[j], 0, 15);
@@ -81,30 +88,42 @@ INLINE void unpack_small(struct panel *p, const uint8_t *at, size_t row_bytes, e
 #pragma GCC unroll 8
     for (size_t j = 0; j < 8; j++)
         if (type == MATMUL_Q5_0 || type == MATMUL_Q5_1)
-            p->w[j] = _mm256_or_si256(p->w[j], fifth_bits(fifths, j));
+            p->w[j] = _mm256_or_si256(p->w[j], fifth_bits(fifths, j, few));
         else if (type == MATMUL_IQ4_NL)
             p->w[j] = signed_bytes(levels_of(p->w[j], quant_levels_iq4, 0));
         else if (type == MATMUL_MXFP4)
             p->w[j] = levels_of(p->w[j], quant_levels_fp4, 16);
 }
 
-INLINE void small_tile(enum matmul_int8 type, const uint8_t *weights, size_t row_bytes, size_t blocks,
+/* For few tokens each group is added as soon as it is unpacked. */
+INLINE void small_few(enum matmul_int8 type, const uint8_t *weights, size_t row_bytes, size_t blocks,
     const struct matmul_block *a, size_t tokens, float sums[][MATMUL_ROWS])
 {
     const struct small s = smalls[type];
     for (size_t b = 0; b < blocks; b++, a += tokens) {
-        struct panel p[GROUPS];
-        prefetch(weights, row_bytes, b * s.bytes, (b + 1) * s.bytes, tokens);
+        prefetch(weights, row_bytes, b * s.bytes, (b + 1) * s.bytes);
         for (size_t g = 0; g < GROUPS; g++) {
-            struct panel one;
-            unpack_small(&one, weights + LANES * g * row_bytes + b * s.bytes, row_bytes, type);
-            if (tokens < TILE_TOKENS)
-                add_few(s.kind, &one, a, tokens, group(sums, g));
-            else
-                p[g] = one;
+            struct panel p;
+            unpack_small(&p, weights + LANES * g * row_bytes + b * s.bytes, row_bytes, type, true);
+            add_few(s.kind, &p, a, tokens, group(sums, g));
         }
-        if (tokens >= TILE_TOKENS)
-            many_of(s.kind)(s.kind.offset, p, a, tokens, sums);
+    }
+}
+
+INLINE void small_tile(enum matmul_int8 type, const uint8_t *weights, size_t row_bytes, size_t blocks,
+    const struct matmul_block *a, size_t tokens, float sums[][MATMUL_ROWS])
+{
+    const struct small s = smalls[type];
+    if (tokens < TILE_TOKENS) {
+        small_few(type, weights, row_bytes, blocks, a, tokens, sums);
+        return;
+    }
+    for (size_t b = 0; b < blocks; b++, a += tokens) {
+        struct panel p[GROUPS];
+        prefetch(weights, row_bytes, b * s.bytes, (b + 1) * s.bytes);
+        for (size_t g = 0; g < GROUPS; g++)
+            unpack_small(&p[g], weights + LANES * g * row_bytes + b * s.bytes, row_bytes, type, false);
+        many_of(s.kind)(s.kind.offset, p, a, tokens, sums);
     }
 }
 

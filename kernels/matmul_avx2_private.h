@@ -22,7 +22,6 @@
 #define INLINE static inline __attribute__((always_inline))
 #define LANES 8
 #define GROUPS (MATMUL_ROWS / LANES)
-#define PREFETCH_TOKENS 16
 #define TILE_GROUPS 2
 #define TILE_TOKENS 4
 
@@ -34,28 +33,43 @@
 #define SIGNED_BYTES .bits = 8
 #endif
 
-/* 32 elements of k of one group of rows. */
+/* 32 elements of k of one group of rows. For many tokens w[i] has elements 4i to 4i + 3 of row r in lane r; for few,
+ * w[j] has the first 16 elements of the rows j and 4 + j, w[4 + j] the last. */
 struct panel {
     __m256i w[8];
     __m256 scale[2], min[2]; /* of each half, where halves differ; otherwise the first is everybody's */
 };
 
-/* Loads 16 bytes of each of 8 rows; out[j] has bytes 4j to 4j + 3 of row r in lane r. */
-INLINE void load_lanes(__m256i out[4], const uint8_t *at, size_t row_bytes)
+/* Loads 16 bytes of each of 8 rows; v[j] has those of the rows j and 4 + j. */
+INLINE void load_rows(__m256i v[4], const uint8_t *at, size_t row_bytes)
 {
-    __m256i v[4];
 #pragma GCC unroll 4
     for (size_t i = 0; i < 4; i++) {
         const uint8_t *row = at + i * row_bytes;
         v[i] = _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)row));
         v[i] = _mm256_inserti128_si256(v[i], _mm_loadu_si128((const __m128i *)(row + 4 * row_bytes)), 1);
     }
+}
+
+/* The same transposed: v[j] has bytes 4j to 4j + 3 of row r in lane r. */
+INLINE void load_lanes(__m256i v[4], const uint8_t *at, size_t row_bytes)
+{
+    load_rows(v, at, row_bytes);
     __m256i a = _mm256_unpacklo_epi32(v[0], v[1]), b = _mm256_unpackhi_epi32(v[0], v[1]);
     __m256i c = _mm256_unpacklo_epi32(v[2], v[3]), d = _mm256_unpackhi_epi32(v[2], v[3]);
-    out[0] = _mm256_unpacklo_epi64(a, c);
-    out[1] = _mm256_unpackhi_epi64(a, c);
-    out[2] = _mm256_unpacklo_epi64(b, d);
-    out[3] = _mm256_unpackhi_epi64(b, d);
+    v[0] = _mm256_unpacklo_epi64(a, c);
+    v[1] = _mm256_unpackhi_epi64(a, c);
+    v[2] = _mm256_unpacklo_epi64(b, d);
+    v[3] = _mm256_unpackhi_epi64(b, d);
+}
+
+/* Weights, which stay rows for few tokens. */
+INLINE void load_weights(__m256i v[4], const uint8_t *at, size_t row_bytes, bool few)
+{
+    if (few)
+        load_rows(v, at, row_bytes);
+    else
+        load_lanes(v, at, row_bytes);
 }
 
 /* Each lane is two float16: out[0] gets the low ones, out[1] the high ones. */
@@ -87,12 +101,10 @@ INLINE __m256i levels_of(__m256i nibbles, const int8_t level[16], int offset)
     return _mm256_shuffle_epi8(_mm256_add_epi8(levels, _mm256_set1_epi8((char)offset)), nibbles);
 }
 
-/* As in matmul_avx512.c. */
-INLINE void prefetch(const uint8_t *weights, size_t row_bytes, size_t from, size_t to, size_t tokens)
+/* As in matmul_avx512.c, and for any number of tokens: with many, too, weights would be waited for. */
+INLINE void prefetch(const uint8_t *weights, size_t row_bytes, size_t from, size_t to)
 {
     const char *next = (const char *)weights + MATMUL_ROWS * row_bytes;
-    if (tokens > PREFETCH_TOKENS)
-        return;
     for (size_t i = MATMUL_ROWS * from; i < MATMUL_ROWS * to; i += 64)
         _mm_prefetch(next + i, _MM_HINT_T1);
 }
@@ -119,64 +131,56 @@ INLINE __m256i signed_bytes(__m256i w)
     return kind.has_offset ? _mm256_xor_si256(w, _mm256_set1_epi8(-128)) : w;
 }
 
-/* ---- products of one block: of each group of rows with each token ---- */
+/* ---- products of a block with few tokens: rows ---- */
 
-typedef __m256i tile_sums[TILE_TOKENS][TILE_GROUPS];
-
-/* Weights from a panel. With several groups they must not be taken out of the loop over tokens, to where there are no
- * registers for them; the compiler would. */
-INLINE __m256i weights_at(const struct panel *p, size_t i, size_t groups)
+INLINE __m256i half_of_block(const struct matmul_block *a, size_t half)
 {
-    __m256i w = p->w[i];
-    if (groups > 1)
-        __asm__ volatile("vmovdqa %1, %0" : "=x"(w) : "m"(p->w[i]));
-    return w;
+    return _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(a->q + 16 * half)));
+}
+
+/* Minus the sum of a block's part, of which the offset of weights takes a multiple. */
+INLINE __m256i minus_sum(const struct matmul_block *a, enum matmul_part part)
+{
+    if (part == MATMUL_FIRST)
+        return broadcast(&a->minus_half);
+    if (part == MATMUL_WHOLE)
+        return broadcast(&a->minus_sum);
+    return _mm256_sub_epi32(broadcast(&a->minus_sum), broadcast(&a->minus_half));
+}
+
+/* Sums of the words of each row, which lies in four of them. */
+INLINE __m256i add_words(const __m256i v[4], __m256i (*add)(__m256i, __m256i))
+{
+    __m256i a = add(_mm256_unpacklo_epi32(v[0], v[1]), _mm256_unpackhi_epi32(v[0], v[1]));
+    __m256i b = add(_mm256_unpacklo_epi32(v[2], v[3]), _mm256_unpackhi_epi32(v[2], v[3]));
+    return add(_mm256_unpacklo_epi64(a, b), _mm256_unpackhi_epi64(a, b));
+}
+
+INLINE __m256i add_32(__m256i a, __m256i b)
+{
+    return _mm256_add_epi32(a, b);
 }
 
 #if defined(__AVXVNNI__)
-/* out = sums over four times `steps` elements, from 4 * from on. All counts are constant. */
-INLINE void products(tile_sums out, const struct kind kind, const struct panel *p,
-    const struct matmul_block *a, size_t n, size_t groups, size_t from, size_t steps)
+INLINE __m256i row_products(
+    const struct kind kind, const struct panel *p, const struct matmul_block *a, enum matmul_part part)
 {
+    __m256i v[4];
 #pragma GCC unroll 4
-    for (size_t t = 0; t < n; t++) {
-        __m256i minus = broadcast(steps == 8 || from == 4 ? &a[t].minus_sum : &a[t].minus_half);
-        if (from == 4)
-            minus = _mm256_sub_epi32(minus, broadcast(&a[t].minus_half));
-#pragma GCC unroll 2
-        for (size_t g = 0; g < groups; g++)
-            out[t][g] = kind.has_offset ? _mm256_sll_epi32(minus, _mm_cvtsi32_si128((int)kind.offset))
-                                        : _mm256_setzero_si256();
+    for (size_t j = 0; j < 4; j++) {
+        v[j] = _mm256_setzero_si256();
+        if (part != MATMUL_LAST)
+            v[j] = _mm256_dpbusd_avx_epi32(v[j], p->w[j], half_of_block(a, 0));
+        if (part != MATMUL_FIRST)
+            v[j] = _mm256_dpbusd_avx_epi32(v[j], p->w[4 + j], half_of_block(a, 1));
     }
-#pragma GCC unroll 8
-    for (size_t i = from; i < from + steps; i++) {
-        __m256i w[TILE_GROUPS];
-#pragma GCC unroll 2
-        for (size_t g = 0; g < groups; g++)
-            w[g] = weights_at(&p[g], i, groups);
-#pragma GCC unroll 4
-        for (size_t t = 0; t < n; t++)
-#pragma GCC unroll 2
-            for (size_t g = 0; g < groups; g++)
-                out[t][g] = _mm256_dpbusd_avx_epi32(out[t][g], w[g], broadcast(a[t].q + 4 * i));
-    }
+    __m256i sums = add_words(v, add_32);
+    return kind.has_offset ? add_32(sums, _mm256_slli_epi32(minus_sum(a, part), (int)kind.offset)) : sums;
 }
 #else
-/* Adds the four elements at `q` by those of one or two groups of rows to their sums of pairs. In assembly, for the
- * compiler would make trees of chains and spill them. */
-INLINE void add_pairs(__m256i *pairs, const __m256i *w, const int8_t *q, size_t groups)
+INLINE __m256i add_16(__m256i a, __m256i b)
 {
-    __m256i product, last;
-    if (groups == TILE_GROUPS)
-        __asm__("vpbroadcastd %[q], %[last]\n\t"
-                "vpmaddubsw %[last], %[w0], %[product]\n\t"
-                "vpmaddubsw %[last], %[w1], %[last]\n\t"
-                "vpaddw %[product], %[s0], %[s0]\n\t"
-                "vpaddw %[last], %[s1], %[s1]"
-                : [s0] "+x"(pairs[0]), [s1] "+x"(pairs[1]), [product] "=&x"(product), [last] "=&x"(last)
-                : [w0] "x"(w[0]), [w1] "x"(w[1]), [q] "m"(*(const int8_t(*)[4])q));
-    else
-        pairs[0] = _mm256_add_epi16(pairs[0], _mm256_maddubs_epi16(w[0], broadcast(q)));
+    return _mm256_add_epi16(a, b);
 }
 
 INLINE __m256i widen(__m256i pairs)
@@ -184,128 +188,212 @@ INLINE __m256i widen(__m256i pairs)
     return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
 }
 
-/* Of weights below eight bits, as many as fit 16 bits. */
-INLINE void fitting_products(tile_sums out, const struct kind kind, const struct panel *p,
-    const struct matmul_block *a, size_t n, size_t groups, size_t from, size_t steps)
+/* Products with signed bytes, in pairs: sizes go one way, signs the other, for -128 has no opposite. */
+INLINE __m256i byte_pairs(__m256i w, __m256i q)
 {
-    const size_t part = steps == 8 ? MATMUL_WHOLE : from == 4 ? MATMUL_LAST : MATMUL_FIRST;
-    const __m128i offset = _mm_cvtsi32_si128((int)kind.offset);
-    tile_sums pairs;
-#pragma GCC unroll 4
-    for (size_t t = 0; t < n; t++)
-#pragma GCC unroll 2
-        for (size_t g = 0; g < groups; g++)
-            pairs[t][g] = kind.has_offset ? _mm256_sll_epi16(broadcast(&a[t].minus_pairs[part]), offset)
-                                          : _mm256_setzero_si256();
-#pragma GCC unroll 8
-    for (size_t i = 0; i < steps; i++) {
-        __m256i w[TILE_GROUPS];
-#pragma GCC unroll 2
-        for (size_t g = 0; g < groups; g++)
-            w[g] = weights_at(&p[g], from + i, groups);
-#pragma GCC unroll 4
-        for (size_t t = 0; t < n; t++)
-            add_pairs(pairs[t], w, a[t].q + 4 * (from + i), groups);
-    }
-#pragma GCC unroll 4
-    for (size_t t = 0; t < n; t++)
-#pragma GCC unroll 2
-        for (size_t g = 0; g < groups; g++)
-            out[t][g] = widen(pairs[t][g]);
+    return _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(q, w));
 }
 
-/* Of signed bytes: sizes go one way, signs the other, for -128 has no opposite. */
-INLINE void byte_products(
-    tile_sums out, const struct panel *p, const struct matmul_block *a, size_t n, size_t groups)
+/* By how much sums of pairs begin too small, so that they fit. */
+INLINE unsigned shift_of(const struct kind kind)
+{
+    return kind.has_offset ? kind.offset : kind.bits == 5 ? 4 : 0;
+}
+
+/* Takes that back where it is none of the weights' business. */
+INLINE __m256i true_sums(
+    const struct kind kind, __m256i sums, const struct matmul_block *a, enum matmul_part part)
+{
+    if (kind.has_offset || kind.bits != 5)
+        return sums;
+    return _mm256_sub_epi32(sums, _mm256_slli_epi32(minus_sum(a, part), 4));
+}
+
+INLINE __m256i row_products(
+    const struct kind kind, const struct panel *p, const struct matmul_block *a, enum matmul_part part)
+{
+    __m256i v[4];
+#pragma GCC unroll 4
+    for (size_t j = 0; j < 4; j++) {
+        const __m256i first = half_of_block(a, 0), last = half_of_block(a, 1);
+        if (kind.bits == 8)
+            v[j] = add_32(widen(byte_pairs(p->w[j], first)), widen(byte_pairs(p->w[4 + j], last)));
+        else if (part == MATMUL_FIRST)
+            v[j] = _mm256_maddubs_epi16(p->w[j], first);
+        else if (part == MATMUL_LAST)
+            v[j] = _mm256_maddubs_epi16(p->w[4 + j], last);
+        else
+            v[j] = add_16(_mm256_maddubs_epi16(p->w[j], first), _mm256_maddubs_epi16(p->w[4 + j], last));
+    }
+    if (kind.bits == 8)
+        return add_words(v, add_32);
+    __m256i pairs = add_words(v, add_16);
+    if (shift_of(kind))
+        pairs = add_16(pairs, _mm256_slli_epi16(broadcast(&a->minus_pairs[part]), (int)shift_of(kind)));
+    return true_sums(kind, widen(pairs), a, part);
+}
+#endif
+
+/* ---- products of a block with many tokens: lanes, in tiles ---- */
+
+typedef __m256i tile_sums[TILE_TOKENS][TILE_GROUPS];
+
+/* Weights from a panel. They must not be taken out of the loop over tokens, to where there are no registers for them;
+ * the compiler would. */
+INLINE __m256i weights_at(const struct panel *p, size_t i)
+{
+    __m256i w;
+    __asm__ volatile("vmovdqa %1, %0" : "=x"(w) : "m"(p->w[i]));
+    return w;
+}
+
+INLINE size_t first_of(enum matmul_part part)
+{
+    return part == MATMUL_LAST ? 4 : 0;
+}
+
+INLINE size_t end_of(enum matmul_part part)
+{
+    return part == MATMUL_FIRST ? 4 : 8;
+}
+
+#if defined(__AVXVNNI__)
+/* Of part of a block, with n tokens; n and `part` are constant. */
+INLINE void tile_products(tile_sums out, const struct kind kind, const struct panel *p,
+    const struct matmul_block *a, size_t n, enum matmul_part part)
 {
 #pragma GCC unroll 4
     for (size_t t = 0; t < n; t++)
 #pragma GCC unroll 2
-        for (size_t g = 0; g < groups; g++)
+        for (size_t g = 0; g < TILE_GROUPS; g++)
+            out[t][g] = kind.has_offset
+                            ? _mm256_sll_epi32(minus_sum(a + t, part), _mm_cvtsi32_si128((int)kind.offset))
+                            : _mm256_setzero_si256();
+#pragma GCC unroll 8
+    for (size_t i = first_of(part); i < end_of(part); i++) {
+        const __m256i w[TILE_GROUPS] = {weights_at(&p[0], i), weights_at(&p[1], i)};
+#pragma GCC unroll 4
+        for (size_t t = 0; t < n; t++)
+#pragma GCC unroll 2
+            for (size_t g = 0; g < TILE_GROUPS; g++)
+                out[t][g] = _mm256_dpbusd_avx_epi32(out[t][g], w[g], broadcast(a[t].q + 4 * i));
+    }
+}
+#else
+/* Adds the four elements at `q` by those of both groups of rows to their sums of pairs. In assembly, for the compiler
+ * would make trees of chains and spill them. */
+INLINE void add_pairs(__m256i pairs[TILE_GROUPS], const __m256i w[TILE_GROUPS], const int8_t *q)
+{
+    __m256i product, last;
+    __asm__("vpbroadcastd %[q], %[last]\n\t"
+            "vpmaddubsw %[last], %[w0], %[product]\n\t"
+            "vpmaddubsw %[last], %[w1], %[last]\n\t"
+            "vpaddw %[product], %[s0], %[s0]\n\t"
+            "vpaddw %[last], %[s1], %[s1]"
+            : [s0] "+x"(pairs[0]), [s1] "+x"(pairs[1]), [product] "=&x"(product), [last] "=&x"(last)
+            : [w0] "x"(w[0]), [w1] "x"(w[1]), [q] "m"(*(const int8_t(*)[4])q));
+}
+
+INLINE void tile_byte_products(tile_sums out, const struct panel *p, const struct matmul_block *a, size_t n)
+{
+#pragma GCC unroll 4
+    for (size_t t = 0; t < n; t++)
+#pragma GCC unroll 2
+        for (size_t g = 0; g < TILE_GROUPS; g++)
             out[t][g] = _mm256_setzero_si256();
 #pragma GCC unroll 8
     for (size_t i = 0; i < 8; i++)
 #pragma GCC unroll 4
         for (size_t t = 0; t < n; t++)
 #pragma GCC unroll 2
-            for (size_t g = 0; g < groups; g++) {
-                __m256i w = p[g].w[i], signs = _mm256_sign_epi8(broadcast(a[t].q + 4 * i), w);
-                __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(w), signs);
-                out[t][g] = _mm256_add_epi32(out[t][g], widen(pairs));
-            }
+            for (size_t g = 0; g < TILE_GROUPS; g++)
+                out[t][g] = add_32(out[t][g], widen(byte_pairs(p[g].w[i], broadcast(a[t].q + 4 * i))));
 }
 
-/* out = sums over four times `steps` elements, from 4 * from on. All counts are constant. */
-INLINE void products(tile_sums out, const struct kind kind, const struct panel *p,
-    const struct matmul_block *a, size_t n, size_t groups, size_t from, size_t steps)
+/* Of part of a block, with n tokens; n and `part` are constant. */
+INLINE void tile_products(tile_sums out, const struct kind kind, const struct panel *p,
+    const struct matmul_block *a, size_t n, enum matmul_part part)
 {
     if (kind.bits == 8) {
-        byte_products(out, p, a, n, groups);
+        tile_byte_products(out, p, a, n);
         return;
     }
-    const bool fits = kind.has_offset || kind.bits < 5 || steps < 8;
-    fitting_products(out, kind, p, a, n, groups, from, fits ? steps : 4);
-    if (fits)
-        return;
-    tile_sums more;
-    fitting_products(more, kind, p, a, n, groups, 4, 4);
+    const bool shifts = kind.has_offset || kind.bits == 5;
+    const __m128i shift = _mm_cvtsi32_si128((int)shift_of(kind));
+    tile_sums pairs;
 #pragma GCC unroll 4
     for (size_t t = 0; t < n; t++)
 #pragma GCC unroll 2
-        for (size_t g = 0; g < groups; g++)
-            out[t][g] = _mm256_add_epi32(out[t][g], more[t][g]);
+        for (size_t g = 0; g < TILE_GROUPS; g++)
+            pairs[t][g] =
+                shifts ? _mm256_sll_epi16(broadcast(&a[t].minus_pairs[part]), shift) : _mm256_setzero_si256();
+#pragma GCC unroll 8
+    for (size_t i = first_of(part); i < end_of(part); i++) {
+        const __m256i w[TILE_GROUPS] = {weights_at(&p[0], i), weights_at(&p[1], i)};
+#pragma GCC unroll 4
+        for (size_t t = 0; t < n; t++)
+            add_pairs(pairs[t], w, a[t].q + 4 * i);
+    }
+#pragma GCC unroll 4
+    for (size_t t = 0; t < n; t++)
+#pragma GCC unroll 2
+        for (size_t g = 0; g < TILE_GROUPS; g++)
+            out[t][g] = true_sums(kind, widen(pairs[t][g]), a + t, part);
 }
 #endif
 
-/* ---- one block of 32 ---- */
+/* ---- the float step ---- */
 
-/* The halves of a block with their scales and minima, joined. */
-INLINE __m256 join_halves(
-    const struct kind kind, const struct panel *p, const struct matmul_block *a, __m256i first, __m256i last)
+/* Adds a block to eight rows' sums y of a token. `first` has the products of all of it or, with halves, of the first,
+ * `last` those of the last. */
+INLINE __m256 add_to(const struct kind kind, __m256 y, const struct panel *p, const struct matmul_block *a,
+    __m256i first, __m256i last)
 {
+    const __m256 d = _mm256_set1_ps(a->d);
+    if (!kind.has_halves) {
+        y = _mm256_fmadd_ps(_mm256_cvtepi32_ps(first), _mm256_mul_ps(p->scale[0], d), y);
+        return kind.has_min ? _mm256_fmadd_ps(p->min[0], _mm256_set1_ps(a->d_sum), y) : y;
+    }
     __m256 joined = _mm256_mul_ps(_mm256_cvtepi32_ps(first), p->scale[0]);
     joined = _mm256_fmadd_ps(_mm256_cvtepi32_ps(last), p->scale[1], joined);
     if (kind.has_min) {
-        const __m256i minus_first = broadcast(&a->minus_half);
-        const __m256i minus_last = _mm256_sub_epi32(broadcast(&a->minus_sum), minus_first);
-        joined = _mm256_fnmadd_ps(p->min[0], _mm256_cvtepi32_ps(minus_first), joined);
-        joined = _mm256_fnmadd_ps(p->min[1], _mm256_cvtepi32_ps(minus_last), joined);
+        joined = _mm256_fnmadd_ps(p->min[0], _mm256_cvtepi32_ps(minus_sum(a, MATMUL_FIRST)), joined);
+        joined = _mm256_fnmadd_ps(p->min[1], _mm256_cvtepi32_ps(minus_sum(a, MATMUL_LAST)), joined);
     }
-    return joined;
+    return _mm256_fmadd_ps(joined, d, y);
 }
 
-/* Adds a block to the sums of n tokens and some groups of rows, which begin at sums[0]. */
-INLINE void add_tile(const struct kind kind, const struct panel *p, const struct matmul_block *a, size_t n,
-    size_t groups, float (*sums)[MATMUL_ROWS])
-{
-    tile_sums first, last;
-    products(first, kind, p, a, n, groups, 0, kind.has_halves ? 4 : 8);
-    if (kind.has_halves)
-        products(last, kind, p, a, n, groups, 4, 4);
-#pragma GCC unroll 4
-    for (size_t t = 0; t < n; t++) {
-        const __m256 d = _mm256_set1_ps(a[t].d);
-#pragma GCC unroll 2
-        for (size_t g = 0; g < groups; g++) {
-            float *at = sums[t] + LANES * g;
-            __m256 y = _mm256_load_ps(at);
-            if (kind.has_halves)
-                y = _mm256_fmadd_ps(join_halves(kind, &p[g], a + t, first[t][g], last[t][g]), d, y);
-            else
-                y = _mm256_fmadd_ps(_mm256_cvtepi32_ps(first[t][g]), _mm256_mul_ps(p[g].scale[0], d), y);
-            if (kind.has_min && !kind.has_halves)
-                y = _mm256_fmadd_ps(p[g].min[0], _mm256_set1_ps(a[t].d_sum), y);
-            _mm256_store_ps(at, y);
-        }
-    }
-}
+/* ---- one block of 32 ---- */
 
-/* For fewer than TILE_TOKENS tokens and one group of rows, whose weights stay in registers. */
+/* For fewer than TILE_TOKENS tokens and one group of rows. */
 INLINE void add_few(const struct kind kind, const struct panel *p, const struct matmul_block *a,
     size_t tokens, float (*sums)[MATMUL_ROWS])
 {
-    for (size_t t = 0; t < tokens; t++)
-        add_tile(kind, p, a + t, 1, 1, sums + t);
+    for (size_t t = 0; t < tokens; t++) {
+        __m256i first = row_products(kind, p, a + t, kind.has_halves ? MATMUL_FIRST : MATMUL_WHOLE),
+                last = first;
+        if (kind.has_halves)
+            last = row_products(kind, p, a + t, MATMUL_LAST);
+        _mm256_store_ps(sums[t], add_to(kind, _mm256_load_ps(sums[t]), p, a + t, first, last));
+    }
+}
+
+/* For n tokens, constant, and the two groups of rows that begin at sums[0]. */
+INLINE void add_tile(const struct kind kind, const struct panel *p, const struct matmul_block *a, size_t n,
+    float (*sums)[MATMUL_ROWS])
+{
+    tile_sums first, last;
+    tile_products(first, kind, p, a, n, kind.has_halves ? MATMUL_FIRST : MATMUL_WHOLE);
+    if (kind.has_halves)
+        tile_products(last, kind, p, a, n, MATMUL_LAST);
+#pragma GCC unroll 4
+    for (size_t t = 0; t < n; t++)
+#pragma GCC unroll 2
+        for (size_t g = 0; g < TILE_GROUPS; g++) {
+            float *at = sums[t] + LANES * g;
+            __m256i second = kind.has_halves ? last[t][g] : first[t][g];
+            _mm256_store_ps(at, add_to(kind, _mm256_load_ps(at), &p[g], a + t, first[t][g], second));
+        }
 }
 
 /* For all groups of rows: matmul_add_avx2.c. A function each for what costs differently; offsets are told when it is

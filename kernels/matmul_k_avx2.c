@@ -31,10 +31,10 @@ INLINE __m256i across(__m256i low, __m256i high)
     return _mm256_or_si256(_mm256_srli_epi32(low, 16), _mm256_slli_epi32(high, 16));
 }
 
-INLINE void load_32(__m256i out[8], const uint8_t *at, size_t row_bytes)
+INLINE void load_32(__m256i out[8], const uint8_t *at, size_t row_bytes, bool few)
 {
-    load_lanes(out, at, row_bytes);
-    load_lanes(out + 4, at + 16, row_bytes);
+    load_weights(out, at, row_bytes, few);
+    load_weights(out + 4, at + 16, row_bytes, few);
 }
 
 /* Of each byte `low_bits` of `low`, from bit `low_from` up, and above them `high_bits` of `high`. */
@@ -51,7 +51,8 @@ INLINE void join(struct panel *p, const __m256i low[8], unsigned low_from, unsig
 
 /* ---- a function a type: part `part` of the blocks that begin at `at` ---- */
 
-INLINE void unpack_q2_k(struct panel *p, struct kept *k, const uint8_t *at, size_t row_bytes, unsigned part)
+INLINE void unpack_q2_k(
+    struct panel *p, struct kept *k, const uint8_t *at, size_t row_bytes, unsigned part, bool few)
 {
     if (part == 0) {
         __m256i scales[4], last[4];
@@ -65,7 +66,7 @@ INLINE void unpack_q2_k(struct panel *p, struct kept *k, const uint8_t *at, size
         }
     }
     if (part % 4 == 0)
-        load_32(k->low, at + 16 + part / 4 * 32, row_bytes);
+        load_32(k->low, at + 16 + part / 4 * 32, row_bytes, few);
 #pragma GCC unroll 2
     for (size_t i = 0; i < 2; i++) {
         p->scale[i] = k->scale[2 * part + i];
@@ -76,7 +77,8 @@ INLINE void unpack_q2_k(struct panel *p, struct kept *k, const uint8_t *at, size
         p->w[i] = bits_of(k->low[i], part % 4 * 2, 3);
 }
 
-INLINE void unpack_q3_k(struct panel *p, struct kept *k, const uint8_t *at, size_t row_bytes, unsigned part)
+INLINE void unpack_q3_k(
+    struct panel *p, struct kept *k, const uint8_t *at, size_t row_bytes, unsigned part, bool few)
 {
     if (part == 0) {
         __m256i s[4];
@@ -89,10 +91,10 @@ INLINE void unpack_q3_k(struct panel *p, struct kept *k, const uint8_t *at, size
                 bits_of(lower[i % 2], i / 2 * 4, 15), _mm256_slli_epi32(bits_of(upper, i * 2, 3), 4));
             times_bytes(k->scale + 4 * i, d[1], _mm256_sub_epi8(six, _mm256_set1_epi8(32)));
         }
-        load_32(k->high, at, row_bytes);
+        load_32(k->high, at, row_bytes, few);
     }
     if (part % 4 == 0)
-        load_32(k->low, at + 32 + part / 4 * 32, row_bytes);
+        load_32(k->low, at + 32 + part / 4 * 32, row_bytes, few);
     p->scale[0] = k->scale[2 * part];
     p->scale[1] = k->scale[2 * part + 1];
     join(p, k->low, part % 4 * 2, 2, k->high, part, 1);
@@ -111,12 +113,13 @@ INLINE void unpack_k_scales(struct kept *k, const uint8_t *at, size_t row_bytes)
     times_bytes(k->min + 4, negative(d[1]), _mm256_or_si256(bits_of(h[3], 4, 15), bits_of(h[2], 2, 48)));
 }
 
-INLINE void unpack_q4_k(struct panel *p, struct kept *k, const uint8_t *at, size_t row_bytes, unsigned part)
+INLINE void unpack_q4_k(
+    struct panel *p, struct kept *k, const uint8_t *at, size_t row_bytes, unsigned part, bool few)
 {
     if (part == 0)
         unpack_k_scales(k, at, row_bytes);
     if (part % 2 == 0)
-        load_32(k->low, at + 16 + part / 2 * 32, row_bytes);
+        load_32(k->low, at + 16 + part / 2 * 32, row_bytes, few);
     p->scale[0] = k->scale[part];
     p->min[0] = k->min[part];
 #pragma GCC unroll 8
@@ -124,20 +127,22 @@ INLINE void unpack_q4_k(struct panel *p, struct kept *k, const uint8_t *at, size
         p->w[i] = bits_of(k->low[i], part % 2 * 4, 15);
 }
 
-INLINE void unpack_q5_k(struct panel *p, struct kept *k, const uint8_t *at, size_t row_bytes, unsigned part)
+INLINE void unpack_q5_k(
+    struct panel *p, struct kept *k, const uint8_t *at, size_t row_bytes, unsigned part, bool few)
 {
     if (part == 0) {
         unpack_k_scales(k, at, row_bytes);
-        load_32(k->high, at + 16, row_bytes);
+        load_32(k->high, at + 16, row_bytes, few);
     }
     if (part % 2 == 0)
-        load_32(k->low, at + 48 + part / 2 * 32, row_bytes);
+        load_32(k->low, at + 48 + part / 2 * 32, row_bytes, few);
     p->scale[0] = k->scale[part];
     p->min[0] = k->min[part];
     join(p, k->low, part % 2 * 4, 4, k->high, part, 1);
 }
 
-INLINE void unpack_q6_k(struct panel *p, struct kept *k, const uint8_t *at, size_t row_bytes, unsigned part)
+INLINE void unpack_q6_k(
+    struct panel *p, struct kept *k, const uint8_t *at, size_t row_bytes, unsigned part, bool few)
 {
     if (part == 0) {
         __m256i s[4], last[4];
@@ -149,16 +154,17 @@ INLINE void unpack_q6_k(struct panel *p, struct kept *k, const uint8_t *at, size
             times_bytes(k->scale + 4 * i, d[1], s[i]);
     }
     if (part % 4 == 0) {
-        load_32(k->low, at + part / 4 * 64, row_bytes);
-        load_32(k->low + 8, at + part / 4 * 64 + 32, row_bytes);
-        load_32(k->high, at + 128 + part / 4 * 32, row_bytes);
+        load_32(k->low, at + part / 4 * 64, row_bytes, few);
+        load_32(k->low + 8, at + part / 4 * 64 + 32, row_bytes, few);
+        load_32(k->high, at + 128 + part / 4 * 32, row_bytes, few);
     }
     p->scale[0] = k->scale[2 * part];
     p->scale[1] = k->scale[2 * part + 1];
     join(p, k->low + part % 2 * 8, part % 4 / 2 * 4, 4, k->high, part % 4 * 2, 2);
 }
 
-INLINE void unpack_iq4_xs(struct panel *p, struct kept *k, const uint8_t *at, size_t row_bytes, unsigned part)
+INLINE void unpack_iq4_xs(
+    struct panel *p, struct kept *k, const uint8_t *at, size_t row_bytes, unsigned part, bool few)
 {
     if (part == 0) {
         __m256i h[4];
@@ -174,7 +180,7 @@ INLINE void unpack_iq4_xs(struct panel *p, struct kept *k, const uint8_t *at, si
         }
     }
     __m256i raw[4];
-    load_lanes(raw, at + 8 + part * 16, row_bytes);
+    load_weights(raw, at + 8 + part * 16, row_bytes, few);
     p->scale[0] = k->scale[part];
 #pragma GCC unroll 4
     for (size_t i = 0; i < 4; i++) {
@@ -203,20 +209,37 @@ static const struct wide wides[MATMUL_INT8] = {
 
 /* `type` is known where this is inlined: one case of it is left. */
 INLINE void unpack(enum matmul_int8 type, struct panel *p, struct kept *k, const uint8_t *at,
-    size_t row_bytes, unsigned part)
+    size_t row_bytes, unsigned part, bool few)
 {
     if (type == MATMUL_Q2_K)
-        unpack_q2_k(p, k, at, row_bytes, part);
+        unpack_q2_k(p, k, at, row_bytes, part, few);
     else if (type == MATMUL_Q3_K)
-        unpack_q3_k(p, k, at, row_bytes, part);
+        unpack_q3_k(p, k, at, row_bytes, part, few);
     else if (type == MATMUL_Q4_K)
-        unpack_q4_k(p, k, at, row_bytes, part);
+        unpack_q4_k(p, k, at, row_bytes, part, few);
     else if (type == MATMUL_Q5_K)
-        unpack_q5_k(p, k, at, row_bytes, part);
+        unpack_q5_k(p, k, at, row_bytes, part, few);
     else if (type == MATMUL_Q6_K)
-        unpack_q6_k(p, k, at, row_bytes, part);
+        unpack_q6_k(p, k, at, row_bytes, part, few);
     else
-        unpack_iq4_xs(p, k, at, row_bytes, part);
+        unpack_iq4_xs(p, k, at, row_bytes, part, few);
+}
+
+/* For few tokens each group is added as soon as it is unpacked. */
+INLINE void wide_few(enum matmul_int8 type, const uint8_t *weights, size_t row_bytes, size_t blocks,
+    const struct matmul_block *a, size_t tokens, float sums[][MATMUL_ROWS])
+{
+    const struct wide w = wides[type];
+    struct kept kept[GROUPS];
+    for (size_t b = 0; b < blocks; b++, a += tokens) {
+        const uint8_t *at = weights + b / 8 * w.bytes;
+        prefetch(weights, row_bytes, b * w.bytes / 8, (b + 1) * w.bytes / 8);
+        for (size_t g = 0; g < GROUPS; g++, at += LANES * row_bytes) {
+            struct panel p;
+            unpack(type, &p, &kept[g], at, row_bytes, b % 8, true);
+            add_few(w.kind, &p, a, tokens, group(sums, g));
+        }
+    }
 }
 
 INLINE void wide_tile(enum matmul_int8 type, const uint8_t *weights, size_t row_bytes, size_t blocks,
@@ -224,20 +247,17 @@ INLINE void wide_tile(enum matmul_int8 type, const uint8_t *weights, size_t row_
 {
     const struct wide w = wides[type];
     struct kept kept[GROUPS];
+    if (tokens < TILE_TOKENS) {
+        wide_few(type, weights, row_bytes, blocks, a, tokens, sums);
+        return;
+    }
     for (size_t b = 0; b < blocks; b++, a += tokens) {
         const uint8_t *at = weights + b / 8 * w.bytes;
         struct panel p[GROUPS];
-        prefetch(weights, row_bytes, b * w.bytes / 8, (b + 1) * w.bytes / 8, tokens);
-        for (size_t g = 0; g < GROUPS; g++, at += LANES * row_bytes) {
-            struct panel one;
-            unpack(type, &one, &kept[g], at, row_bytes, b % 8);
-            if (tokens < TILE_TOKENS)
-                add_few(w.kind, &one, a, tokens, group(sums, g));
-            else
-                p[g] = one;
-        }
-        if (tokens >= TILE_TOKENS)
-            many_of(w.kind)(w.kind.offset, p, a, tokens, sums);
+        prefetch(weights, row_bytes, b * w.bytes / 8, (b + 1) * w.bytes / 8);
+        for (size_t g = 0; g < GROUPS; g++, at += LANES * row_bytes)
+            unpack(type, &p[g], &kept[g], at, row_bytes, b % 8, false);
+        many_of(w.kind)(w.kind.offset, p, a, tokens, sums);
     }
 }
 

@@ -17,7 +17,7 @@
 #define MATMUL_STEP 32 /* elements of k that a float kernel takes at a time */
 #define MATMUL_BLOCK 32 /* activations under one scale */
 
-enum { MATMUL_FIRST, MATMUL_LAST, MATMUL_WHOLE, MATMUL_PARTS }; /* halves of a block, and all of it */
+enum matmul_part { MATMUL_FIRST, MATMUL_LAST, MATMUL_WHOLE, MATMUL_PARTS }; /* halves of a block, and all of it */
 
 /* 32 activations of a token: q times d is about x. The sums let a kernel treat weights as unsigned and take
  * the offset off afterwards; they have the sign in which they are used. */
