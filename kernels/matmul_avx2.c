@@ -34,8 +34,8 @@ INLINE __m256 half_powers(__m256i v)
 /* The bits 4j to 4j + 3 of each lane, each as bit 4 of a byte. */
 INLINE __m256i fifth_bits(__m256i lanes, size_t j)
 {
-    const __m256i lowest = _mm256_setr_epi32(
-        0, 0x04040404, 0x08080808, 0x0c0c0c0c, 0, 0x04040404, 0x08080808, 0x0c0c0c0c);
+    const __m256i lowest =
+        _mm256_setr_epi32(0, 0x04040404, 0x08080808, 0x0c0c0c0c, 0, 0x04040404, 0x08080808, 0x0c0c0c0c);
     const __m256i theirs = _mm256_add_epi8(lowest, _mm256_set1_epi8((char)(j / 2)));
     const __m256i bit = _mm256_set1_epi32(j % 2 ? (int)0x80402010 : 0x08040201);
     __m256i hit = _mm256_cmpeq_epi8(_mm256_and_si256(_mm256_shuffle_epi8(lanes, theirs), bit), bit);

@@ -134,7 +134,7 @@ INLINE void add_halves(const struct panel *p, const struct matmul_block *a, size
         }
         __m256 joined = _mm256_mul_ps(_mm256_cvtepi32_ps(low), p->scale[0]);
         joined = _mm256_fmadd_ps(_mm256_cvtepi32_ps(high), p->scale[1], joined);
-        if (has_min) {
+        if (has_min) { /* minus the sum, minus the product: but for signs of zeros the same, and y keeps none */
             joined = _mm256_fnmadd_ps(p->min[0], _mm256_cvtepi32_ps(minus_low), joined);
             joined = _mm256_fnmadd_ps(p->min[1], _mm256_cvtepi32_ps(minus_high), joined);
         }

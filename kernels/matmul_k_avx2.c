@@ -166,8 +166,8 @@ INLINE void unpack_iq4_xs(struct panel *p, struct kept *k, const uint8_t *at, si
         load_lanes(h, at, row_bytes);
         both_halves(d, h[0]);
         for (unsigned i = 0; i < 8; i++) {
-            __m256i six = _mm256_or_si256(
-                bits_of(h[1], i * 4, 15), _mm256_slli_epi32(bits_of(h[0], 16 + i * 2, 3), 4));
+            __m256i six =
+                _mm256_or_si256(bits_of(h[1], i * 4, 15), _mm256_slli_epi32(bits_of(h[0], 16 + i * 2, 3), 4));
             __m256i lowest = _mm256_and_si256(six, _mm256_set1_epi32(255)); /* the byte that is this scale */
             k->scale[i] =
                 _mm256_mul_ps(d[0], _mm256_cvtepi32_ps(_mm256_sub_epi32(lowest, _mm256_set1_epi32(32))));
@@ -202,8 +202,8 @@ static const struct wide wides[MATMUL_INT8] = {
 };
 
 /* `type` is known where this is inlined: one case of it is left. */
-INLINE void unpack(enum matmul_int8 type, struct panel *p, struct kept *k, const uint8_t *at, size_t row_bytes,
-    unsigned part)
+INLINE void unpack(enum matmul_int8 type, struct panel *p, struct kept *k, const uint8_t *at,
+    size_t row_bytes, unsigned part)
 {
     if (type == MATMUL_Q2_K)
         unpack_q2_k(p, k, at, row_bytes, part);
