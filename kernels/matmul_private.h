@@ -63,6 +63,7 @@ struct matmul_kernels {
     matmul_float_tile *floats[MATMUL_FLOAT];
 };
 
-extern const struct matmul_kernels matmul_plain, matmul_avx2, matmul_avx512, matmul_neon, matmul_dotprod;
+extern const struct matmul_kernels matmul_plain, matmul_avx2, matmul_avx512, matmul_neon, matmul_dotprod,
+    matmul_i8mm;
 
 #endif
