@@ -5,8 +5,8 @@
  * that knows of it:
  *  - SDOT, and the widening products that stand in for it, want four successive bytes of a row in each lane. Each
  *    token's bytes, four at a time, are multiplied from a lane of the two registers that hold them.
- *  - SMMLA wants eight successive bytes of two rows, and the same of two tokens: one instruction makes four sums,
- *    of 32 products. With one token half of it would be idle, so that is left to SDOT.
+ *  - SMMLA wants eight successive bytes of two rows, and the same of two tokens: one instruction makes four sums
+ *    of eight products. With one token half of it would be idle, so that is left to SDOT.
  *
  * Offsets are taken off before, for both sides are signed. The sums are exact; the one or more float steps that add
  * a block to a token's sums, matmul_plain.c's formulas, are the same for all.
@@ -22,7 +22,7 @@ struct quad {
     float32x4_t scale[2], min[2]; /* of each half, where halves differ; otherwise the first is everybody's */
 };
 
-/* What of a block is not 0 or the same in both halves. */
+/* Whether a block has a minimum, and whether its halves have scales and minima of their own. */
 enum step { ONE_SCALE, WITH_MIN, HALVES, HALVES_WITH_MIN };
 
 INLINE bool has_halves(enum step step)
@@ -30,21 +30,25 @@ INLINE bool has_halves(enum step step)
     return step == HALVES || step == HALVES_WITH_MIN;
 }
 
-/* The block's sums S, of each half where halves differ, added to y. */
-INLINE float32x4_t add_sums(
-    float32x4_t y, const struct quad *p, const int32x4_t s[2], const struct matmul_block *a, enum step step)
+/* Adds the block's sums S, or those of its halves where they differ, to four outputs. */
+INLINE void add_sums(float out[4], const struct quad *p, int32x4_t s0, int32x4_t s1,
+    const struct matmul_block *a, enum step step)
 {
+    float32x4_t y = vld1q_f32(out);
     if (has_halves(step)) {
-        float32x4_t joined = vmulq_f32(vcvtq_f32_s32(s[0]), p->scale[0]);
-        joined = vfmaq_f32(joined, vcvtq_f32_s32(s[1]), p->scale[1]);
+        float32x4_t joined = vmulq_f32(vcvtq_f32_s32(s0), p->scale[0]);
+        joined = vfmaq_f32(joined, vcvtq_f32_s32(s1), p->scale[1]);
         if (step == HALVES_WITH_MIN) {
             joined = vfmaq_n_f32(joined, p->min[0], (float)-a->minus_half);
             joined = vfmaq_n_f32(joined, p->min[1], (float)(a->minus_half - a->minus_sum));
         }
-        return vfmaq_n_f32(y, joined, a->d);
+        y = vfmaq_n_f32(y, joined, a->d);
+    } else {
+        y = vfmaq_f32(y, vcvtq_f32_s32(s0), vmulq_n_f32(p->scale[0], a->d));
+        if (step == WITH_MIN)
+            y = vfmaq_n_f32(y, p->min[0], a->d_sum);
     }
-    y = vfmaq_f32(y, vcvtq_f32_s32(s[0]), vmulq_n_f32(p->scale[0], a->d));
-    return step == WITH_MIN ? vfmaq_n_f32(y, p->min[0], a->d_sum) : y;
+    vst1q_f32(out, y);
 }
 
 #if defined(__ARM_FEATURE_MATMUL_INT8)
@@ -104,21 +108,17 @@ INLINE void load_pair(int8x16_t q[4], const struct matmul_block *a, const struct
     }
 }
 
-INLINE void add_to(float *y, const struct quad *p, int32x4_t low, int32x4_t high,
-    const struct matmul_block *a, enum step step)
-{
-    const int32x4_t s[2] = {low, high};
-    vst1q_f32(y, add_sums(vld1q_f32(y), p, s, a, step));
-}
-
-/* One block of 32, all tokens. The last of an odd number is multiplied twice and added once. */
+/* One block of 32, all tokens. The last of an odd number is its own companion, whose sums nobody reads. */
 INLINE void add_block(const struct quad p[QUADS], const struct matmul_block *a, size_t tokens,
     float (*sums)[MATMUL_ROWS], enum step step)
 {
+    float nobody[4 * QUADS] = {0};
     for (size_t t = 0; t < tokens; t += 2) {
-        const size_t next = t + 1 < tokens ? t + 1 : t;
+        const bool both = t + 1 < tokens;
+        const struct matmul_block *other = both ? &a[t + 1] : &a[t];
+        float *to = both ? sums[t + 1] : nobody;
         int8x16_t q[4];
-        load_pair(q, &a[t], &a[next]);
+        load_pair(q, &a[t], other);
 #pragma GCC unroll 2
         for (size_t i = 0; i < QUADS; i++) {
             int32x4_t low[2] = {vdupq_n_s32(0), vdupq_n_s32(0)}, high[2] = {low[0], low[1]};
@@ -126,9 +126,8 @@ INLINE void add_block(const struct quad p[QUADS], const struct matmul_block *a, 
             dot_pair(has_halves(step) ? high : low, p[i].w + 4, q + 2);
             by_token(low);
             by_token(high);
-            add_to(sums[t] + 4 * i, &p[i], low[0], high[0], &a[t], step);
-            if (next != t)
-                add_to(sums[next] + 4 * i, &p[i], low[1], high[1], &a[next], step);
+            add_sums(sums[t] + 4 * i, &p[i], low[0], high[0], &a[t], step);
+            add_sums(to + 4 * i, &p[i], low[1], high[1], other, step);
         }
     }
 }
@@ -187,11 +186,9 @@ INLINE void add_block(const struct quad p[QUADS], const struct matmul_block *a, 
         int8x16_t low = vld1q_s8(a[t].q), high = vld1q_s8(a[t].q + 16);
 #pragma GCC unroll 2
         for (size_t i = 0; i < QUADS; i++) {
-            float *y = sums[t] + 4 * i;
-            int32x4_t s[2] = {dot(zero, p[i].w, low), zero};
-            int32x4_t *second = has_halves(step) ? &s[1] : &s[0];
-            *second = dot(*second, p[i].w + 4, high);
-            vst1q_f32(y, add_sums(vld1q_f32(y), &p[i], s, &a[t], step));
+            int32x4_t first = dot(zero, p[i].w, low);
+            int32x4_t second = dot(has_halves(step) ? zero : first, p[i].w + 4, high);
+            add_sums(sums[t] + 4 * i, &p[i], has_halves(step) ? first : second, second, &a[t], step);
         }
     }
 }
