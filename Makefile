@@ -80,7 +80,7 @@ LIBS := $(DEPS_LIBS) -pthread -lm
 
 # ---- what there is ---------------------------------------------------------------------------------------
 
-OTHER_CPU := $(if $(filter x86_64,$(MACHINE)),,%_avx2.c %_avxvnni.c %_avx512.c) $(if $(filter aarch64,$(MACHINE)),,%_neon.c %_dotprod.c)
+OTHER_CPU := $(if $(filter x86_64,$(MACHINE)),,%_avx2.c %_avxvnni.c %_avx512.c) $(if $(filter aarch64,$(MACHINE)),,%_neon.c %_dotprod.c %_i8mm.c)
 SRC   := $(filter-out $(OTHER_CPU),$(sort $(wildcard base/*.c kernels/*.c loaders/*.c engine/*.c server/*.c)))
 OBJ   := $(SRC:%.c=$(OUT)/%.o)
 START := $(if $(filter static,$(FLAVOUR)),$(if $(filter x86_64,$(MACHINE)),$(OUT)/deps/start.o))
@@ -193,6 +193,7 @@ $(OUT)/kernels/%_avx2.o: ISA := -mavx2 -mfma -mf16c
 $(OUT)/kernels/%_avxvnni.o: ISA := -mavx2 -mfma -mf16c -mavxvnni
 $(OUT)/kernels/%_avx512.o: ISA := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mfma -mf16c
 $(OUT)/kernels/%_dotprod.o: ISA := -march=armv8.2-a+dotprod
+$(OUT)/kernels/%_i8mm.o: ISA := -march=armv8.2-a+dotprod+i8mm
 
 # What ships is compiled for size, but for what runs for every request, token or tensor.
 ifneq ($(filter static arm64,$(FLAVOUR)),)

@@ -13,7 +13,7 @@
 
 static atomic_int selected = CPU_PLAIN;
 
-static const char *const names[CPU_SETS] = {"plain", "avx2", "avxvnni", "avx512", "neon", "dotprod"};
+static const char *const names[CPU_SETS] = {"plain", "avx2", "avxvnni", "avx512", "neon", "dotprod", "i8mm"};
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -57,13 +57,16 @@ bool cpu_has(enum cpu_set set)
 #elif defined(__aarch64__)
 #include <sys/auxv.h>
 
-/* HWCAP_ASIMDDP of Linux (Documentation/arch/arm64/elf_hwcaps.rst). */
+/* HWCAP_ASIMDDP and HWCAP2_I8MM of Linux (Documentation/arch/arm64/elf_hwcaps.rst). */
 #define DOTPROD (1ul << 20)
+#define I8MM (1ul << 13)
 
 bool cpu_has(enum cpu_set set)
 {
     bool has_dotprod = (getauxval(AT_HWCAP) & DOTPROD) != 0;
-    return set == CPU_PLAIN || set == CPU_NEON || (set == CPU_DOTPROD && has_dotprod);
+    bool has_i8mm = has_dotprod && (getauxval(AT_HWCAP2) & I8MM) != 0;
+    return set == CPU_PLAIN || set == CPU_NEON || (set == CPU_DOTPROD && has_dotprod) ||
+           (set == CPU_I8MM && has_i8mm);
 }
 #else
 bool cpu_has(enum cpu_set set)
@@ -92,7 +95,8 @@ bool cpu_select(const char *name, struct error *err)
     }
     char shown[64];
     text_escape(shown, sizeof(shown), span_of(name));
-    return error_set(err, "\"%s\" is no set of kernels: auto, plain, avx2, avxvnni, avx512, neon or dotprod", shown);
+    return error_set(
+        err, "\"%s\" is no set of kernels: auto, plain, avx2, avxvnni, avx512, neon, dotprod or i8mm", shown);
 }
 
 enum cpu_set cpu_selected(void)

@@ -69,6 +69,8 @@ static const struct matmul_kernels *kernels(void)
     if (cpu_selected() == CPU_AVX2)
         return &matmul_avx2;
 #elif defined(__aarch64__)
+    if (cpu_selected() == CPU_I8MM)
+        return &matmul_i8mm;
     if (cpu_selected() == CPU_DOTPROD)
         return &matmul_dotprod;
     if (cpu_selected() == CPU_NEON)

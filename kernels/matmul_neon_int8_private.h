@@ -1,24 +1,15 @@
 /* matmul_neon_int8_private.h - products by quantized weights, four rows in four lanes, two such groups at a time.
  *
- * Compiled twice: by matmul_neon.c for what every arm64 processor has, by matmul_dotprod.c for those with SDOT.
- * The two differ in DOT_LANE alone, and each names its table at its end.
- *
- * Sixteen bytes of each of four rows are loaded and transposed, so that lane r of a vector holds four successive
- * bytes of row r; shifts and masks make of them eight vectors of signed bytes that cover 32 elements of k. Offsets
- * are taken off there, for both sides of SDOT are signed. Then each token's bytes, four at a time, are multiplied
- * from a lane of the two registers that hold them, and one float step adds the block to the token's sums.
+ * Compiled three times: by matmul_neon.c for what every arm64 processor has, by matmul_dotprod.c for those with
+ * SDOT and by matmul_i8mm.c for those with SMMLA; matmul_neon_dot_private.h has all that differs, and each names
+ * its table at its end. Shifts and masks make of sixteen or more bytes of each of four rows eight vectors of signed
+ * bytes that cover 32 elements of k. They do not ask where in a vector a row is. Scales lie as rows do in sums, one
+ * in each lane. What a type is stands in unpack_small, or in load_super and of_super, once for all sets.
  */
 #ifndef BERTH_MATMUL_NEON_INT8_PRIVATE_H
 #define BERTH_MATMUL_NEON_INT8_PRIVATE_H
 
-#include "matmul_neon_private.h"
-
-/* 32 elements of k of four rows. */
-struct quad {
-    int8x16_t w[8];
-    float32x4_t scale[2]; /* of each half, where halves differ; otherwise the first is everybody's */
-    float32x4_t min;
-};
+#include "matmul_neon_dot_private.h"
 
 INLINE uint8x16_t bits_of(uint8x16_t v, unsigned from, uint8_t mask)
 {
@@ -31,89 +22,104 @@ INLINE int8x16_t less(uint8x16_t v, int8_t offset)
     return vsubq_s8(vreinterpretq_s8_u8(v), vdupq_n_s8(offset));
 }
 
-/* ---- one block of 32, all tokens ---- */
-
-#if defined(__ARM_FEATURE_DOTPROD)
-#define DOT_LANE(sum, w, q, lane) vdotq_laneq_s32(sum, w, q, lane)
-#else
-/* Products fit 16 bits, and so do two of them: 2 * 127 * 128. */
-INLINE int32x4_t dot_bytes(int32x4_t sum, int8x16_t w, int8x16_t q)
+/* The same for an offset that is taken off where `bit` is not ones: the number has as many bits as are below it. */
+INLINE int8x16_t less_unless(uint8x16_t v, uint8x16_t bit, uint8_t offset)
 {
-    int16x8_t low = vmull_s8(vget_low_s8(w), vget_low_s8(q)), high = vmull_high_s8(w, q);
-    return vpadalq_s16(sum, vpaddq_s16(low, high));
-}
-#define DOT_LANE(sum, w, q, lane)                                                                            \
-    dot_bytes(sum, w, vreinterpretq_s8_s32(vdupq_laneq_s32(vreinterpretq_s32_s8(q), lane)))
-#endif
-
-/* Adds the products of 16 elements of four rows. */
-INLINE int32x4_t dot(int32x4_t sum, const int8x16_t w[4], int8x16_t q)
-{
-    sum = DOT_LANE(sum, w[0], q, 0);
-    sum = DOT_LANE(sum, w[1], q, 1);
-    sum = DOT_LANE(sum, w[2], q, 2);
-    return DOT_LANE(sum, w[3], q, 3);
+    return vreinterpretq_s8_u8(vorrq_u8(v, vbicq_u8(vdupq_n_u8((uint8_t)-offset), bit)));
 }
 
-INLINE void add_block(const struct quad p[QUADS], const struct matmul_block *a, size_t tokens,
-    float (*sums)[MATMUL_ROWS], bool has_min)
+INLINE enum step step_of(enum matmul_int8 type)
 {
-    for (size_t t = 0; t < tokens; t++) {
-        int8x16_t low = vld1q_s8(a[t].q), high = vld1q_s8(a[t].q + 16);
-#pragma GCC unroll 2
-        for (size_t i = 0; i < QUADS; i++) {
-            int32x4_t s = dot(dot(vdupq_n_s32(0), p[i].w, low), p[i].w + 4, high);
-            float32x4_t y = vld1q_f32(sums[t] + 4 * i);
-            y = vfmaq_f32(y, vcvtq_f32_s32(s), vmulq_n_f32(p[i].scale[0], a[t].d));
-            if (has_min)
-                y = vfmaq_n_f32(y, p[i].min, a[t].d_sum);
-            vst1q_f32(sums[t] + 4 * i, y);
-        }
-    }
-}
-
-/* The same with a scale for each half. */
-INLINE void add_halves(
-    const struct quad p[QUADS], const struct matmul_block *a, size_t tokens, float (*sums)[MATMUL_ROWS])
-{
-    for (size_t t = 0; t < tokens; t++) {
-        int8x16_t low = vld1q_s8(a[t].q), high = vld1q_s8(a[t].q + 16);
-#pragma GCC unroll 2
-        for (size_t i = 0; i < QUADS; i++) {
-            int32x4_t first = dot(vdupq_n_s32(0), p[i].w, low),
-                      second = dot(vdupq_n_s32(0), p[i].w + 4, high);
-            float32x4_t joined = vmulq_f32(vcvtq_f32_s32(first), p[i].scale[0]);
-            joined = vfmaq_f32(joined, vcvtq_f32_s32(second), p[i].scale[1]);
-            float32x4_t y = vld1q_f32(sums[t] + 4 * i);
-            vst1q_f32(sums[t] + 4 * i, vfmaq_n_f32(y, joined, a[t].d));
-        }
+    switch (type) {
+    case MATMUL_Q4_1:
+    case MATMUL_Q5_1:
+    case MATMUL_Q4_K:
+    case MATMUL_Q5_K:
+        return WITH_MIN;
+    case MATMUL_Q3_K:
+    case MATMUL_Q6_K:
+        return HALVES;
+    case MATMUL_Q2_K:
+        return HALVES_WITH_MIN;
+    default:
+        return ONE_SCALE;
     }
 }
 
 /* ---- blocks of 32 ---- */
 
-/* The blocks of 32 that begin at `at` with d and, in q4_1, m. */
+/* 2^(e - 128) of the byte e that each lane begins with, also where that is a subnormal float32. */
+INLINE float32x4_t half_power(uint32x4_t lanes)
+{
+    uint32x4_t e = vandq_u32(lanes, vdupq_n_u32(255)), small = vdupq_n_u32(0x200000);
+    uint32x4_t normal = vshlq_n_u32(vsubq_u32(e, vdupq_n_u32(1)), 23);
+    small = vshlq_u32(small, vreinterpretq_s32_u32(e));
+    return vreinterpretq_f32_u32(vbslq_u32(vcltq_u32(e, vdupq_n_u32(2)), small, normal));
+}
+
+/* Where nibbles or bytes begin, behind d, m and fifth bits. */
+INLINE size_t head_of(enum matmul_int8 type)
+{
+    return type == MATMUL_MXFP4  ? 1
+           : type == MATMUL_Q4_1 ? 4
+           : type == MATMUL_Q5_0 ? 6
+           : type == MATMUL_Q5_1 ? 8
+                                 : 2;
+}
+
+/* Element i of a vector of nibbles, as the type means it; `high` has the fifth bits of Q5. */
+INLINE int8x16_t of_nibble(uint8x16_t nibble, uint32x4_t high, size_t j, enum matmul_int8 type)
+{
+    switch (type) {
+    case MATMUL_Q4_0:
+        return less(nibble, 8);
+    case MATMUL_Q5_0:
+        return less_unless(nibble, bit_of(high, j), 16);
+    case MATMUL_Q5_1:
+        nibble = vorrq_u8(nibble, vandq_u8(bit_of(high, j), vdupq_n_u8(16)));
+        break;
+    case MATMUL_IQ4_NL:
+    case MATMUL_IQ4_XS:
+        return vqtbl1q_s8(vld1q_s8(quant_levels_iq4), nibble);
+    case MATMUL_MXFP4:
+        return vqtbl1q_s8(vld1q_s8(quant_levels_fp4), nibble);
+    default:
+        break;
+    }
+    return vreinterpretq_s8_u8(nibble);
+}
+
+/* Sixteen bytes of a row: halves of nibbles. */
+INLINE void unpack_nibbles(struct quad *p, const uint8x16_t raw[4], uint32x4_t high, enum matmul_int8 type)
+{
+#pragma GCC unroll 4
+    for (size_t i = 0; i < 4; i++) {
+        p->w[i] = of_nibble(vandq_u8(raw[i], vdupq_n_u8(15)), high, i, type);
+        p->w[i + 4] = of_nibble(vshrq_n_u8(raw[i], 4), high, i + 4, type);
+    }
+}
+
 INLINE void unpack_small(struct quad *p, const uint8_t *at, size_t row_bytes, enum matmul_int8 type)
 {
-    const size_t head = type == MATMUL_Q4_1 ? 4 : 2;
-    const int8_t offset = type == MATMUL_Q4_0 ? 8 : 0;
+    const size_t head = head_of(type);
+    const uint32x4_t first = load_words(at, row_bytes);
+    uint32x4_t high = vdupq_n_u32(0);
     uint8x16_t raw[8];
     float32x4_t halves[2];
-    both_halves(halves, load_words(at, row_bytes));
-    p->scale[0] = halves[0];
-    p->min = halves[1];
-    load_lanes(raw, at + head, row_bytes);
-    if (type == MATMUL_Q8_0)
-        load_lanes(raw + 4, at + head + 16, row_bytes);
-#pragma GCC unroll 4
-    for (size_t i = 0; i < 4; i++)
-        if (type == MATMUL_Q8_0) {
-            p->w[i] = vreinterpretq_s8_u8(raw[i]);
-            p->w[i + 4] = vreinterpretq_s8_u8(raw[i + 4]);
-        } else {
-            p->w[i] = less(vandq_u8(raw[i], vdupq_n_u8(15)), offset);
-            p->w[i + 4] = less(vshrq_n_u8(raw[i], 4), offset);
-        }
+    both_halves(halves, first);
+    p->scale[0] = type == MATMUL_MXFP4 ? half_power(first) : halves[0];
+    p->min[0] = halves[1];
+    if (type == MATMUL_Q5_0 || type == MATMUL_Q5_1)
+        high = load_words(at + head - 4, row_bytes);
+    load_payload(raw, at + head, row_bytes);
+    if (type != MATMUL_Q8_0) {
+        unpack_nibbles(p, raw, high, type);
+        return;
+    }
+    load_payload(raw + 4, at + head + 16, row_bytes);
+#pragma GCC unroll 8
+    for (size_t i = 0; i < 8; i++)
+        p->w[i] = vreinterpretq_s8_u8(raw[i]);
 }
 
 INLINE void small_tile(enum matmul_int8 type, size_t bytes, const uint8_t *weights, size_t row_bytes,
@@ -126,12 +132,19 @@ INLINE void small_tile(enum matmul_int8 type, size_t bytes, const uint8_t *weigh
 #pragma GCC unroll 2
             for (size_t i = 0; i < QUADS; i++)
                 unpack_small(&p[i], weights + 4 * (q + i) * row_bytes + b * bytes, row_bytes, type);
-            add_block(p, a + b * tokens, tokens, quad_sums(sums, q), type == MATMUL_Q4_1);
+            add_block(p, a + b * tokens, tokens, quad_sums(sums, q), step_of(type));
         }
     }
 }
 
-/* ---- blocks of 256 ---- */
+/* ---- blocks of 256: their scales ---- */
+
+/* What is kept of a quad's block while its eight parts of 32 are multiplied: all scales, and so much of the payload
+ * as more than one part reads. */
+struct super {
+    float32x4_t scale[16], min[16];
+    uint8x16_t low[16], high[8];
+};
 
 /* Byte `i` of each lane. */
 INLINE float32x4_t byte_of(uint8x16_t v, int i)
@@ -141,13 +154,18 @@ INLINE float32x4_t byte_of(uint8x16_t v, int i)
 }
 
 /* The same, signed. */
-INLINE float32x4_t signed_byte_of(uint8x16_t v, int i)
+INLINE float32x4_t signed_byte_of(int8x16_t v, int i)
 {
-    return vcvtq_f32_s32(vshrq_n_s32(vshlq_s32(vreinterpretq_s32_u8(v), vdupq_n_s32(24 - 8 * i)), 24));
+    return vcvtq_f32_s32(vshrq_n_s32(vshlq_s32(vreinterpretq_s32_s8(v), vdupq_n_s32(24 - 8 * i)), 24));
 }
 
-/* The scales and minima of a q4_k's or q5_k's eight groups of 32. */
-INLINE void unpack_k_scales(float32x4_t scale[8], float32x4_t min[8], const uint8_t *at, size_t row_bytes)
+INLINE uint8x16_t load_word_bytes(const uint8_t *at, size_t row_bytes)
+{
+    return vreinterpretq_u8_u32(load_words(at, row_bytes));
+}
+
+/* Of q4_k and q5_k. */
+INLINE void k_scales(struct super *s, const uint8_t *at, size_t row_bytes)
 {
     uint8x16_t h[4];
     float32x4_t d[2];
@@ -156,121 +174,203 @@ INLINE void unpack_k_scales(float32x4_t scale[8], float32x4_t min[8], const uint
     const uint8x16_t scales[2] = {bits_of(h[1], 0, 63), vorrq_u8(bits_of(h[3], 0, 15), bits_of(h[1], 2, 48))};
     const uint8x16_t mins[2] = {bits_of(h[2], 0, 63), vorrq_u8(bits_of(h[3], 4, 15), bits_of(h[2], 2, 48))};
     for (int i = 0; i < 8; i++) {
-        scale[i] = vmulq_f32(d[0], byte_of(scales[i / 4], i % 4));
-        min[i] = vnegq_f32(vmulq_f32(d[1], byte_of(mins[i / 4], i % 4)));
+        s->scale[i] = vmulq_f32(d[0], byte_of(scales[i / 4], i % 4));
+        s->min[i] = vnegq_f32(vmulq_f32(d[1], byte_of(mins[i / 4], i % 4)));
     }
 }
 
-/* q4_k and, with a fifth bit, q5_k. */
-INLINE void k_tile(bool five, const uint8_t *weights, size_t row_bytes, size_t blocks,
-    const struct matmul_block *a, size_t tokens, float sums[][MATMUL_ROWS])
+INLINE void q2_scales(struct super *s, const uint8_t *at, size_t row_bytes)
 {
-    const size_t bytes = five ? sizeof(struct block_q5_k) : sizeof(struct block_q4_k);
-    float32x4_t scale[TILE_QUADS][8], min[TILE_QUADS][8];
-    uint8x16_t low[TILE_QUADS][8], high[TILE_QUADS][8];
-    for (size_t b = 0; b < blocks; b++) {
-        const uint8_t *at = weights + b / 8 * bytes;
-        const unsigned part = b % 8;
-        struct quad p[QUADS];
-        prefetch(weights, row_bytes, b * bytes / 8, (b + 1) * bytes / 8, tokens);
-        for (size_t q = 0; q < TILE_QUADS; q++, at += 4 * row_bytes) {
-            if (part == 0)
-                unpack_k_scales(scale[q], min[q], at, row_bytes);
-            if (part == 0 && five) {
-                load_lanes(high[q], at + 16, row_bytes);
-                load_lanes(high[q] + 4, at + 32, row_bytes);
-            }
-            if (part % 2 == 0) {
-                const uint8_t *qs = at + (five ? 48 : 16) + part / 2 * 32;
-                load_lanes(low[q], qs, row_bytes);
-                load_lanes(low[q] + 4, qs + 16, row_bytes);
-            }
-        }
-        for (size_t q = 0; q < TILE_QUADS; q += QUADS) {
-#pragma GCC unroll 2
-            for (size_t i = 0; i < QUADS; i++) {
-                p[i].scale[0] = scale[q + i][part];
-                p[i].min = min[q + i][part];
-#pragma GCC unroll 8
-                for (size_t j = 0; j < 8; j++) {
-                    uint8x16_t w = bits_of(low[q + i][j], part % 2 * 4, 15);
-                    if (five)
-                        w = vorrq_u8(w, vshlq_n_u8(bits_of(high[q + i][j], part, 1), 4));
-                    p[i].w[j] = vreinterpretq_s8_u8(w);
-                }
-            }
-            add_block(p, a + b * tokens, tokens, quad_sums(sums, q), true);
-        }
+    uint8x16_t h[4];
+    float32x4_t d[2];
+    load_lanes(h, at, row_bytes);
+    both_halves(d, load_words(at + 80, row_bytes));
+    for (int i = 0; i < 16; i++) {
+        s->scale[i] = vmulq_f32(d[0], byte_of(bits_of(h[i / 4], 0, 15), i % 4));
+        s->min[i] = vnegq_f32(vmulq_f32(d[1], byte_of(bits_of(h[i / 4], 4, 15), i % 4)));
     }
 }
 
-/* The scales of a q6_k's sixteen groups. */
-INLINE void unpack_q6_scales(float32x4_t scale[16], const uint8_t *at, size_t row_bytes)
+/* d is the last of a q3_k or q6_k. */
+INLINE float32x4_t last_half(const uint8_t *end, size_t row_bytes)
 {
-    uint8x16_t s[4];
     float32x4_t halves[2];
-    load_lanes(s, at + 192, row_bytes);
-    both_halves(halves, load_words(at + 206, row_bytes)); /* d is the last of the block */
-    for (int i = 0; i < 16; i++)
-        scale[i] = vmulq_f32(halves[1], signed_byte_of(s[i / 4], i % 4));
+    both_halves(halves, load_words(end - 4, row_bytes));
+    return halves[1];
 }
 
-static void tile_q6_k(const uint8_t *weights, size_t row_bytes, size_t blocks, const struct matmul_block *a,
-    size_t tokens, float sums[][MATMUL_ROWS])
+INLINE void q3_scales(struct super *s, const uint8_t *at, size_t row_bytes)
 {
-    const size_t bytes = sizeof(struct block_q6_k);
-    float32x4_t scale[TILE_QUADS][16];
-    uint8x16_t low[TILE_QUADS][16], high[TILE_QUADS][8];
+    const uint8x16_t low[2] = {load_word_bytes(at + 96, row_bytes), load_word_bytes(at + 100, row_bytes)};
+    const uint8x16_t high = load_word_bytes(at + 104, row_bytes);
+    const float32x4_t d = last_half(at + sizeof(struct block_q3_k), row_bytes);
+    for (unsigned i = 0; i < 16; i++) {
+        uint8x16_t four = bits_of(low[i / 4 % 2], i / 8 * 4, 15);
+        int8x16_t six = less(vorrq_u8(four, vshlq_n_u8(bits_of(high, i / 4 * 2, 3), 4)), 32);
+        s->scale[i] = vmulq_f32(d, signed_byte_of(six, (int)i % 4));
+    }
+}
+
+INLINE void q6_scales(struct super *s, const uint8_t *at, size_t row_bytes)
+{
+    uint8x16_t h[4];
+    load_lanes(h, at + 192, row_bytes);
+    const float32x4_t d = last_half(at + sizeof(struct block_q6_k), row_bytes);
+    for (int i = 0; i < 16; i++)
+        s->scale[i] = vmulq_f32(d, signed_byte_of(vreinterpretq_s8_u8(h[i / 4]), i % 4));
+}
+
+INLINE void iq4_scales(struct super *s, const uint8_t *at, size_t row_bytes)
+{
+    const uint32x4_t first = load_words(at, row_bytes), nibbles = load_words(at + 4, row_bytes);
+    float32x4_t halves[2];
+    both_halves(halves, first);
+    for (int g = 0; g < 8; g++) {
+        uint32x4_t low = vandq_u32(vshlq_u32(nibbles, vdupq_n_s32(-4 * g)), vdupq_n_u32(15));
+        uint32x4_t high = vandq_u32(vshlq_u32(first, vdupq_n_s32(-16 - 2 * g)), vdupq_n_u32(3));
+        int32x4_t six = vreinterpretq_s32_u32(vorrq_u32(low, vshlq_n_u32(high, 4)));
+        s->scale[g] = vmulq_f32(halves[0], vcvtq_f32_s32(vsubq_s32(six, vdupq_n_s32(32))));
+    }
+}
+
+/* ---- blocks of 256 ---- */
+
+INLINE void load_payloads(uint8x16_t *out, const uint8_t *at, size_t row_bytes, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        load_payload(out + 4 * i, at + 16 * i, row_bytes);
+}
+
+/* Before a part is unpacked: what it is the first to need. */
+INLINE void load_super(
+    struct super *s, const uint8_t *at, size_t row_bytes, unsigned part, enum matmul_int8 type)
+{
+    switch (type) {
+    case MATMUL_Q4_K:
+    case MATMUL_Q5_K:
+        if (part == 0)
+            k_scales(s, at, row_bytes);
+        if (part == 0 && type == MATMUL_Q5_K)
+            load_payloads(s->high, at + 16, row_bytes, 2);
+        if (part % 2 == 0)
+            load_payloads(s->low, at + (type == MATMUL_Q5_K ? 48 : 16) + part / 2 * 32, row_bytes, 2);
+        break;
+    case MATMUL_Q2_K:
+        if (part == 0)
+            q2_scales(s, at, row_bytes);
+        if (part % 4 == 0)
+            load_payloads(s->low, at + 16 + part / 4 * 32, row_bytes, 2);
+        break;
+    case MATMUL_Q3_K:
+        if (part == 0) {
+            q3_scales(s, at, row_bytes);
+            load_payloads(s->high, at, row_bytes, 2);
+        }
+        if (part % 4 == 0)
+            load_payloads(s->low, at + 32 + part / 4 * 32, row_bytes, 2);
+        break;
+    case MATMUL_Q6_K:
+        if (part == 0)
+            q6_scales(s, at, row_bytes);
+        if (part % 4 == 0) {
+            load_payloads(s->low, at + part / 4 * 64, row_bytes, 4);
+            load_payloads(s->high, at + 128 + part / 4 * 32, row_bytes, 2);
+        }
+        break;
+    default: /* IQ4_XS */
+        if (part == 0)
+            iq4_scales(s, at, row_bytes);
+        load_payloads(s->low, at + 8 + part * 16, row_bytes, 1);
+    }
+}
+
+/* Elements j of a part. */
+INLINE int8x16_t of_super(const struct super *s, size_t j, unsigned part, enum matmul_int8 type)
+{
+    uint8x16_t w;
+    switch (type) {
+    case MATMUL_Q2_K:
+        return vreinterpretq_s8_u8(bits_of(s->low[j], part % 4 * 2, 3));
+    case MATMUL_Q3_K:
+        w = vtstq_u8(s->high[j], vdupq_n_u8((uint8_t)(1u << part)));
+        return less_unless(bits_of(s->low[j], part % 4 * 2, 3), w, 4);
+    case MATMUL_Q6_K:
+        w = bits_of(s->low[part % 2 * 8 + j], part % 4 / 2 * 4, 15);
+        return less(vorrq_u8(w, vshlq_n_u8(bits_of(s->high[j], part % 4 * 2, 3), 4)), 32);
+    case MATMUL_Q5_K:
+        w = bits_of(s->low[j], part % 2 * 4, 15);
+        return vreinterpretq_s8_u8(vorrq_u8(w, vshlq_n_u8(bits_of(s->high[j], part, 1), 4)));
+    default:
+        return vreinterpretq_s8_u8(bits_of(s->low[j], part % 2 * 4, 15)); /* Q4_K */
+    }
+}
+
+INLINE void unpack_super(struct quad *p, const struct super *s, unsigned part, enum matmul_int8 type)
+{
+    const unsigned groups = has_halves(step_of(type)) ? 2 : 1;
+    for (unsigned i = 0; i < groups; i++) {
+        p->scale[i] = s->scale[groups * part + i];
+        p->min[i] = s->min[groups * part + i];
+    }
+    if (type == MATMUL_IQ4_XS) {
+        unpack_nibbles(p, s->low, vdupq_n_u32(0), type);
+        return;
+    }
+#pragma GCC unroll 8
+    for (size_t j = 0; j < 8; j++)
+        p->w[j] = of_super(s, j, part, type);
+}
+
+INLINE void super_tile(enum matmul_int8 type, size_t bytes, const uint8_t *weights, size_t row_bytes,
+    size_t blocks, const struct matmul_block *a, size_t tokens, float sums[][MATMUL_ROWS])
+{
+    struct super s[TILE_QUADS];
     for (size_t b = 0; b < blocks; b++) {
         const uint8_t *at = weights + b / 8 * bytes;
         const unsigned part = b % 8;
-        struct quad p[QUADS];
         prefetch(weights, row_bytes, b * bytes / 8, (b + 1) * bytes / 8, tokens);
-        for (size_t q = 0; q < TILE_QUADS; q++, at += 4 * row_bytes) {
-            if (part == 0)
-                unpack_q6_scales(scale[q], at, row_bytes);
-            if (part % 4 != 0)
-                continue;
-            for (size_t i = 0; i < 4; i++)
-                load_lanes(low[q] + 4 * i, at + part / 4 * 64 + 16 * i, row_bytes);
-            for (size_t i = 0; i < 2; i++)
-                load_lanes(high[q] + 4 * i, at + 128 + part / 4 * 32 + 16 * i, row_bytes);
-        }
+        for (size_t q = 0; q < TILE_QUADS; q++)
+            load_super(&s[q], at + 4 * q * row_bytes, row_bytes, part, type);
         for (size_t q = 0; q < TILE_QUADS; q += QUADS) {
+            struct quad p[QUADS];
 #pragma GCC unroll 2
-            for (size_t i = 0; i < QUADS; i++) {
-                p[i].scale[0] = scale[q + i][2 * part];
-                p[i].scale[1] = scale[q + i][2 * part + 1];
-#pragma GCC unroll 8
-                for (size_t j = 0; j < 8; j++)
-                    p[i].w[j] = less(vorrq_u8(bits_of(low[q + i][part % 2 * 8 + j], part % 4 / 2 * 4, 15),
-                                         vshlq_n_u8(bits_of(high[q + i][j], part % 4 * 2, 3), 4)),
-                        32);
-            }
-            add_halves(p, a + b * tokens, tokens, quad_sums(sums, q));
+            for (size_t i = 0; i < QUADS; i++)
+                unpack_super(&p[i], &s[q + i], part, type);
+            add_block(p, a + b * tokens, tokens, quad_sums(sums, q), step_of(type));
         }
     }
 }
 
 /* ---- the table ---- */
 
-#define INT8_TILE(name, run, what)                                                                           \
+#define INT8_TILE(name, run, type)                                                                           \
     static void tile_##name(const uint8_t *weights, size_t row_bytes, size_t blocks,                         \
         const struct matmul_block *a, size_t tokens, float sums[][MATMUL_ROWS])                              \
     {                                                                                                        \
-        run(what, weights, row_bytes, blocks, a, tokens, sums);                                              \
+        if (leaves_to_sdot(tokens))                                                                          \
+            matmul_dotprod.int8[type](weights, row_bytes, blocks, a, tokens, sums);                          \
+        else                                                                                                 \
+            run(type, sizeof(struct block_##name), weights, row_bytes, blocks, a, tokens, sums);             \
     }
-#define SMALL(type, block) type, sizeof(struct block)
-INT8_TILE(q4_0, small_tile, SMALL(MATMUL_Q4_0, block_q4_0))
-INT8_TILE(q4_1, small_tile, SMALL(MATMUL_Q4_1, block_q4_1))
-INT8_TILE(q8_0, small_tile, SMALL(MATMUL_Q8_0, block_q8_0))
-INT8_TILE(q4_k, k_tile, false)
-INT8_TILE(q5_k, k_tile, true)
+INT8_TILE(q4_0, small_tile, MATMUL_Q4_0)
+INT8_TILE(q4_1, small_tile, MATMUL_Q4_1)
+INT8_TILE(q8_0, small_tile, MATMUL_Q8_0)
+INT8_TILE(q4_k, super_tile, MATMUL_Q4_K)
+INT8_TILE(q5_k, super_tile, MATMUL_Q5_K)
+INT8_TILE(q6_k, super_tile, MATMUL_Q6_K)
+INT8_TILE(q5_0, small_tile, MATMUL_Q5_0)
+INT8_TILE(q5_1, small_tile, MATMUL_Q5_1)
+INT8_TILE(q2_k, super_tile, MATMUL_Q2_K)
+INT8_TILE(q3_k, super_tile, MATMUL_Q3_K)
+INT8_TILE(iq4_nl, small_tile, MATMUL_IQ4_NL)
+INT8_TILE(iq4_xs, super_tile, MATMUL_IQ4_XS)
+INT8_TILE(mxfp4, small_tile, MATMUL_MXFP4)
 
 #define MATMUL_SET_OF_NEON                                                                                   \
     {                                                                                                        \
         .pack = matmul_neon_pack,                                                                            \
-        .int8 = {tile_q4_0, tile_q4_1, tile_q8_0, tile_q4_k, tile_q5_k, tile_q6_k},                          \
+        .int8 = {tile_q4_0, tile_q4_1, tile_q8_0, tile_q4_k, tile_q5_k, tile_q6_k, tile_q5_0, tile_q5_1,     \
+            tile_q2_k, tile_q3_k, tile_iq4_nl, tile_iq4_xs, tile_mxfp4},                                     \
         .floats = {matmul_neon_f32, matmul_neon_f16, matmul_neon_bf16},                                      \
     }
 

@@ -1,4 +1,4 @@
-/* matmul_neon_private.h - what the two files of NEON products share: how rows become lanes, and the functions that
+/* matmul_neon_private.h - what the files of NEON products share: how rows become lanes, and the functions that
  * need nothing but NEON, which are compiled once.
  */
 #ifndef BERTH_MATMUL_NEON_PRIVATE_H

@@ -17,7 +17,12 @@
 #define MATMUL_STEP 32 /* elements of k that a float kernel takes at a time */
 #define MATMUL_BLOCK 32 /* activations under one scale */
 
-enum matmul_part { MATMUL_FIRST, MATMUL_LAST, MATMUL_WHOLE, MATMUL_PARTS }; /* halves of a block, and all of it */
+enum matmul_part {
+    MATMUL_FIRST,
+    MATMUL_LAST,
+    MATMUL_WHOLE,
+    MATMUL_PARTS
+}; /* halves of a block, and all of it */
 
 /* 32 activations of a token: q times d is about x. The sums let a kernel treat weights as unsigned and take
  * the offset off afterwards; they have the sign in which they are used. */
@@ -68,6 +73,7 @@ struct matmul_kernels {
     matmul_float_tile *floats[MATMUL_FLOAT];
 };
 
-extern const struct matmul_kernels matmul_plain, matmul_avx2, matmul_avxvnni, matmul_avx512, matmul_neon, matmul_dotprod;
+extern const struct matmul_kernels matmul_plain, matmul_avx2, matmul_avxvnni, matmul_avx512, matmul_neon,
+    matmul_dotprod, matmul_i8mm;
 
 #endif

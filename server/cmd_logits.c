@@ -32,7 +32,7 @@ static const char usage[] =
     "  --kv-type TYPE   f16 or f32: what keys and values are kept as (f16)\n"
     "  --chunk N        ids that are read in one forward call (512)\n"
     "  --threads N      compute threads (the processors that this process may use)\n"
-    "  --cpu SET        plain, avx2, avxvnni, avx512, neon, dotprod or auto: instructions to use (auto)\n"
+    "  --cpu SET        plain, avx2, avxvnni, avx512, neon, dotprod, i8mm or auto: what to use (auto)\n"
     "  --float          multiply with float32 activations throughout\n"
     "\n"
     "Only speed depends on --chunk, --threads and --cpu.\n"

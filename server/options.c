@@ -28,7 +28,8 @@ struct option {
 #define FIELD(name) offsetof(struct options, name)
 
 static const char *const init_modes[] = {"sync", "async", NULL};
-static const char *const cpus[] = {"auto", "plain", "avx2", "avxvnni", "avx512", "neon", "dotprod", NULL};
+static const char *const cpus[] = {
+    "auto", "plain", "avx2", "avxvnni", "avx512", "neon", "dotprod", "i8mm", NULL};
 static const char *const kv_types[] = {"f16", "f32", NULL};
 static const char *const switches[] = {"off", "on", NULL};
 static const char *const log_formats[] = {"auto", "text", "json", NULL};
@@ -65,7 +66,7 @@ static const struct option table[] = {
     {.flag = "--http-threads", .variable = "BERTH_HTTP_THREADS", .value = "N", .kind = OPTION_COUNT,
      .field = FIELD(http_threads), .initial = "0", .most = 16,
      .help = "threads that speak HTTP; 0: one or two"},
-    {.flag = "--cpu", .variable = "BERTH_CPU", .value = "auto|plain|avx2|avxvnni|avx512|neon|dotprod", .kind = OPTION_CHOICE,
+    {.flag = "--cpu", .variable = "BERTH_CPU", .value = "auto|plain|avx2|avxvnni|avx512|neon|dotprod|i8mm", .kind = OPTION_CHOICE,
      .field = FIELD(cpu), .initial = "auto", .choices = cpus,
      .help = "instructions to compute with; all give the same answers"},
     {.flag = "--context", .variable = "BERTH_CONTEXT", .value = "TOKENS", .kind = OPTION_COUNT,

@@ -16,10 +16,12 @@ enum cpu_set {
     CPU_AVX512, /* F, BW, DQ, VL and VNNI */
     CPU_NEON, /* what every arm64 processor has */
     CPU_DOTPROD, /* with SDOT, from Armv8.2 on */
+    CPU_I8MM, /* with SMMLA, too */
     CPU_SETS
 };
 
-const char *cpu_set_name(enum cpu_set set); /* "plain", "avx2", "avxvnni", "avx512", "neon", "dotprod" */
+const char *cpu_set_name(
+    enum cpu_set set); /* "plain", "avx2", "avxvnni", "avx512", "neon", "dotprod", "i8mm" */
 
 /* True when processor and system can run this set, and this program has kernels for it. */
 bool cpu_has(enum cpu_set set);
