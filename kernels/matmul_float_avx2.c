@@ -1,6 +1,6 @@
 /* matmul_float_avx2.c - products with AVX2 by weights in floats, and the packing of activations.
  */
-#include "matmul_avx2_private.h"
+#include "matmul_256_private.h"
 
 /* ---- weights in floats ---- */
 

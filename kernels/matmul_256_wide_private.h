@@ -1,9 +1,12 @@
-/* matmul_k_avx2.c - products with AVX2 by types in blocks of 256 elements, which have scales for 16 or 32 of them.
+/* matmul_256_wide_private.h - products by types in blocks of 256 elements, which have scales for 16 or 32 of them.
  *
- * matmul_avx2_private.h tells how. Each of a block's eight parts of 32 is unpacked when its turn comes. What serves
+ * matmul_256_private.h tells how. Each of a block's eight parts of 32 is unpacked when its turn comes. What serves
  * several of them is read at the first of these.
  */
-#include "matmul_avx2_private.h"
+#ifndef BERTH_MATMUL_256_WIDE_PRIVATE_H
+#define BERTH_MATMUL_256_WIDE_PRIVATE_H
+
+#include "matmul_256_add_private.h"
 
 /* What is kept of a block of one group of rows. */
 struct kept {
@@ -262,8 +265,8 @@ INLINE void wide_tile(enum matmul_int8 type, const uint8_t *weights, size_t row_
 }
 
 #define WIDE_TILE(name, type)                                                                                \
-    void SET(_##name)(const uint8_t *weights, size_t row_bytes, size_t blocks, const struct matmul_block *a, \
-        size_t tokens, float sums[][MATMUL_ROWS])                                                            \
+    static void tile_##name(const uint8_t *weights, size_t row_bytes, size_t blocks,                         \
+        const struct matmul_block *a, size_t tokens, float sums[][MATMUL_ROWS])                              \
     {                                                                                                        \
         wide_tile(type, weights, row_bytes, blocks, a, tokens, sums);                                        \
     }
@@ -273,3 +276,5 @@ WIDE_TILE(q4_k, MATMUL_Q4_K)
 WIDE_TILE(q5_k, MATMUL_Q5_K)
 WIDE_TILE(q6_k, MATMUL_Q6_K)
 WIDE_TILE(iq4_xs, MATMUL_IQ4_XS)
+
+#endif

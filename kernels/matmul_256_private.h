@@ -1,4 +1,4 @@
-/* matmul_avx2_private.h - what all tiles of 256-bit registers share: eight rows in eight lanes.
+/* matmul_256_private.h - what all tiles of 256-bit registers share: eight rows in eight lanes.
  *
  * matmul_avx512.c with half the width. A type is a function that unpacks 32 elements of k of one group of rows into a
  * panel. Few tokens then take the weights from registers, one token and group at a time (add_few). For many, the panels
@@ -9,10 +9,11 @@
  * four bits, 4 with five and 1 with eight. Weights that are too large by an offset have room for twice as many: sums
  * begin with what the offset comes to, wrap around on the way, and fit at the end. So all integers are exact.
  *
- * These files are compiled twice: as they are, and with vpdpbusd (AVX-VNNI), which wants all weights unsigned.
+ * The files whose names begin so are compiled twice: for AVX2 alone, and with vpdpbusd for 256-bit registers
+ * (AVX-VNNI), which wants all weights unsigned.
  */
-#ifndef BERTH_MATMUL_AVX2_PRIVATE_H
-#define BERTH_MATMUL_AVX2_PRIVATE_H
+#ifndef BERTH_MATMUL_256_PRIVATE_H
+#define BERTH_MATMUL_256_PRIVATE_H
 
 #include "matmul_private.h"
 
@@ -26,10 +27,8 @@
 #define TILE_TOKENS 4
 
 #if defined(__AVXVNNI__)
-#define SET(name) matmul_avxvnni##name
 #define SIGNED_BYTES .bits = 8, .offset = 7, .has_offset = true
 #else
-#define SET(name) matmul_avx2##name
 #define SIGNED_BYTES .bits = 8
 #endif
 
@@ -396,27 +395,8 @@ INLINE void add_tile(const struct kind kind, const struct panel *p, const struct
         }
 }
 
-/* For all groups of rows: matmul_add_avx2.c. A function each for what costs differently; offsets are told when it is
- * called. */
-typedef void add_many(unsigned offset, const struct panel p[GROUPS], const struct matmul_block *a,
-    size_t tokens, float (*sums)[MATMUL_ROWS]);
-extern add_many SET(_add_offset), SET(_add_min), SET(_add_min_5), SET(_add_bytes), SET(_add_halves),
-    SET(_add_halves_min);
+/* ---- for both sets: matmul_float_avx2.c ---- */
 
-INLINE add_many *many_of(const struct kind kind)
-{
-    if (kind.has_halves)
-        return kind.has_min ? SET(_add_halves_min) : SET(_add_halves);
-    if (kind.bits == 8 && !kind.has_offset)
-        return SET(_add_bytes);
-    if (kind.has_min)
-        return kind.bits == 5 ? SET(_add_min_5) : SET(_add_min);
-    return SET(_add_offset);
-}
-
-/* ---- what the table has from other files: matmul_k_avx2.c, and matmul_float_avx2.c for both sets ---- */
-
-extern matmul_int8_tile SET(_q2_k), SET(_q3_k), SET(_q4_k), SET(_q5_k), SET(_q6_k), SET(_iq4_xs);
 extern matmul_float_tile matmul_avx2_f32, matmul_avx2_f16, matmul_avx2_bf16;
 void matmul_avx2_pack(struct matmul_block *out, size_t step, const float *x, size_t blocks);
 
