@@ -6,28 +6,76 @@
 
 INLINE unsigned offset_of(enum matmul_int8 type)
 {
-    return type == MATMUL_Q4_0 ? 3 : type == MATMUL_Q8_0 ? 7 : 0;
+    switch (type) {
+    case MATMUL_Q4_0:
+        return 3;
+    case MATMUL_Q5_0:
+    case MATMUL_MXFP4:
+        return 4;
+    case MATMUL_Q8_0:
+    case MATMUL_IQ4_NL:
+        return 7;
+    default:
+        return 0;
+    }
 }
 
-/* The rows of blocks that begin with d and, in q4_1, m: four vectors of bytes, in q8_0 eight. */
+INLINE bool has_min(enum matmul_int8 type)
+{
+    return type == MATMUL_Q4_1 || type == MATMUL_Q5_1;
+}
+
+INLINE bool has_fifth(enum matmul_int8 type)
+{
+    return type == MATMUL_Q5_0 || type == MATMUL_Q5_1;
+}
+
+/* The power of two that an mxfp4's first byte names, in the lowest byte of each lane: 2^(e - 128). */
+INLINE __m512 power_of(__m512i words)
+{
+    const __m512i e = _mm512_and_si512(words, _mm512_set1_epi32(255)), one = _mm512_set1_epi32(1);
+    const __m512i normal = _mm512_slli_epi32(_mm512_sub_epi32(e, one), 23);
+    const __m512i subnormal = _mm512_sllv_epi32(_mm512_set1_epi32(0x200000), e);
+    return _mm512_castsi512_ps(_mm512_mask_blend_epi32(_mm512_cmple_epi32_mask(e, one), normal, subnormal));
+}
+
+/* The rows of blocks that begin with their scale, of which some have a minimum behind it and fifth bits behind
+ * that: four vectors of bytes, in q8_0 eight. */
 INLINE void load_small(struct panel *p, const uint8_t *at, size_t row_bytes, enum matmul_int8 type)
 {
-    const size_t head = type == MATMUL_Q4_1 ? 4 : 2;
+    const size_t head = type == MATMUL_MXFP4 ? 1 : has_min(type) ? 4 : 2;
     const struct rows r = rows_at(at, row_bytes);
+    const __m512i words = load_words(&r, 0);
     __m512 halves[2];
-    both_halves(halves, load_words(&r, 0));
-    p->scale[0] = halves[0];
-    p->min = halves[1];
-    load_rows(p->w, &r, head);
+    both_halves(halves, words);
+    p->scale[0] = type == MATMUL_MXFP4 ? power_of(words) : halves[0];
+    p->min[0] = halves[1];
+    if (has_fifth(type))
+        p->fifth = load_words(&r, head);
+    load_rows(p->w, &r, head + (has_fifth(type) ? 4 : 0));
     if (type == MATMUL_Q8_0)
         load_rows(p->w + 4, &r, head + 16);
 }
 
+/* Adds the fifth bits to w[j]. Each byte of it gets the byte that its own bit is in, and is asked for the bit.
+ * Lane r of `fifth` has the bits of row r; w[j] has four of them, or sixteen of each of four rows. */
+INLINE __m512i with_fifth(__m512i w, __m512i fifth, unsigned j, bool rows)
+{
+    const __m512i from = rows ? _mm512_set4_epi32(0x01010101, 0x01010101, 0, 0)
+                              : _mm512_set4_epi32(0x0c0c0c0c, 0x08080808, 0x04040404, 0);
+    const unsigned first = rows ? j % 4 * 4 + j / 4 * 2 : j / 2;
+    const __m512i bits = rows    ? _mm512_set1_epi64((long long)0x8040201008040201)
+                         : j % 2 ? _mm512_set1_epi32((int)0x80402010)
+                                 : _mm512_set1_epi32(0x08040201);
+    const __m512i bytes = _mm512_shuffle_epi8(fifth, _mm512_add_epi8(from, _mm512_set1_epi8((char)first)));
+    return _mm512_mask_add_epi8(w, _mm512_test_epi8_mask(bytes, bits), w, _mm512_set1_epi8(16));
+}
+
 /* Makes eight vectors of unsigned weights of those bytes, be they rows or transposed. */
-INLINE void unpack_small(struct panel *p, enum matmul_int8 type)
+INLINE void unpack_small(struct panel *p, enum matmul_int8 type, bool rows)
 {
 #pragma GCC unroll 4
-    for (size_t j = 0; j < 4; j++)
+    for (unsigned j = 0; j < 4; j++)
         if (type == MATMUL_Q8_0) {
             p->w[j] = _mm512_xor_si512(p->w[j], _mm512_set1_epi8(-128));
             p->w[j + 4] = _mm512_xor_si512(p->w[j + 4], _mm512_set1_epi8(-128));
@@ -35,6 +83,14 @@ INLINE void unpack_small(struct panel *p, enum matmul_int8 type)
             p->w[j + 4] = bits_of(p->w[j], 4, 15);
             p->w[j] = bits_of(p->w[j], 0, 15);
         }
+#pragma GCC unroll 8
+    for (unsigned j = 0; j < 8; j++)
+        if (has_fifth(type))
+            p->w[j] = with_fifth(p->w[j], p->fifth, j, rows);
+        else if (type == MATMUL_IQ4_NL)
+            p->w[j] = _mm512_shuffle_epi8(levels_of(quant_levels_iq4, offset_of(type)), p->w[j]);
+        else if (type == MATMUL_MXFP4)
+            p->w[j] = _mm512_shuffle_epi8(levels_of(quant_levels_fp4, offset_of(type)), p->w[j]);
 }
 
 /* One token. A block is loaded before the one before it is used: left to itself the processor does not look as
@@ -54,8 +110,8 @@ INLINE void small_rows(enum matmul_int8 type, size_t bytes, const uint8_t *weigh
             load_small(&next[g], at + 16 * g * row_bytes, row_bytes, type);
             if (b == 0)
                 continue;
-            unpack_small(&p, type);
-            y[g] = add_rows(&p, a + b - 1, y[g], offset_of(type), type == MATMUL_Q4_1);
+            unpack_small(&p, type, true);
+            y[g] = add_rows(&p, a + b - 1, y[g], offset_of(type), has_min(type));
         }
     }
     _mm512_store_ps(sums, y[0]);
@@ -78,9 +134,9 @@ INLINE void small_tile(enum matmul_int8 type, size_t bytes, const uint8_t *weigh
             transpose(p[g].w);
             if (type == MATMUL_Q8_0)
                 transpose(p[g].w + 4);
-            unpack_small(&p[g], type);
+            unpack_small(&p[g], type, false);
         }
-        add_block(p, a + b * tokens, tokens, sums, offset_of(type), type == MATMUL_Q4_1);
+        add_block(p, a + b * tokens, tokens, sums, offset_of(type), has_min(type));
     }
 }
 
@@ -222,6 +278,10 @@ static void pack(struct matmul_block *out, size_t step, const float *x, size_t b
 INT8_TILE(q4_0, small_tile, SMALL(MATMUL_Q4_0, block_q4_0))
 INT8_TILE(q4_1, small_tile, SMALL(MATMUL_Q4_1, block_q4_1))
 INT8_TILE(q8_0, small_tile, SMALL(MATMUL_Q8_0, block_q8_0))
+INT8_TILE(q5_0, small_tile, SMALL(MATMUL_Q5_0, block_q5_0))
+INT8_TILE(q5_1, small_tile, SMALL(MATMUL_Q5_1, block_q5_1))
+INT8_TILE(iq4_nl, small_tile, SMALL(MATMUL_IQ4_NL, block_iq4_nl))
+INT8_TILE(mxfp4, small_tile, SMALL(MATMUL_MXFP4, block_mxfp4))
 
 #define FLOAT_TILE(name, type)                                                                               \
     static void tile_##name(const uint8_t *weights, size_t row_bytes, size_t steps, const float *x,          \
@@ -235,6 +295,8 @@ FLOAT_TILE(bf16, MATMUL_BF16)
 
 const struct matmul_kernels matmul_avx512 = {
     .pack = pack,
-    .int8 = {tile_q4_0, tile_q4_1, tile_q8_0, matmul_avx512_q4_k, matmul_avx512_q5_k, matmul_avx512_q6_k},
+    .int8 = {tile_q4_0, tile_q4_1, tile_q8_0, matmul_avx512_q4_k, matmul_avx512_q5_k, matmul_avx512_q6_k,
+        tile_q5_0, tile_q5_1, matmul_avx512_q2_k, matmul_avx512_q3_k, tile_iq4_nl, matmul_avx512_iq4_xs,
+        tile_mxfp4},
     .floats = {tile_f32, tile_f16, tile_bf16},
 };

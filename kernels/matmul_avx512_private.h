@@ -25,8 +25,8 @@
 /* 32 elements of k of one group of rows. */
 struct panel {
     __m512i w[8];
-    __m512 scale[2]; /* of each half, where halves differ; otherwise the first is everybody's */
-    __m512 min;
+    __m512i fifth; /* of blocks of 32: bit i of lane r belongs to element i of row r */
+    __m512 scale[2], min[2]; /* of each half, where halves differ; otherwise the first is everybody's */
 };
 
 /* Sixteen rows at one place of each. Of the compiler's own accord their addresses are sixteen sums worked out
@@ -161,7 +161,7 @@ INLINE void add_block(const struct panel p[GROUPS], const struct matmul_block *a
             __m512 y = _mm512_load_ps(sums[t] + 16 * g);
             y = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[g]), _mm512_mul_ps(p[g].scale[0], d), y);
             if (has_min)
-                y = _mm512_fmadd_ps(p[g].min, d_sum, y);
+                y = _mm512_fmadd_ps(p[g].min[0], d_sum, y);
             _mm512_store_ps(sums[t] + 16 * g, y);
         }
     }
@@ -185,16 +185,18 @@ INLINE __m512 add_rows(
     if (offset)
         dot = _mm512_add_epi32(dot, _mm512_slli_epi32(broadcast(&a->minus_sum), offset));
     y = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), _mm512_mul_ps(p->scale[0], _mm512_set1_ps(a->d)), y);
-    return has_min ? _mm512_fmadd_ps(p->min, _mm512_set1_ps(a->d_sum), y) : y;
+    return has_min ? _mm512_fmadd_ps(p->min[0], _mm512_set1_ps(a->d_sum), y) : y;
 }
 
-/* The same as add_block with a scale for each half, and weights that are too large by 32. */
-INLINE void add_halves(
-    const struct panel p[GROUPS], const struct matmul_block *a, size_t tokens, float sums[][MATMUL_ROWS])
+/* The same as add_block with a scale for each half and, where `has_min`, a minimum. */
+INLINE void add_halves(const struct panel p[GROUPS], const struct matmul_block *a, size_t tokens,
+    float sums[][MATMUL_ROWS], unsigned offset, bool has_min)
 {
     for (size_t t = 0; t < tokens; t++) {
-        __m512i low = _mm512_slli_epi32(broadcast(&a[t].minus_half), 5);
-        __m512i high = _mm512_sub_epi32(_mm512_slli_epi32(broadcast(&a[t].minus_sum), 5), low);
+        __m512i minus_low = broadcast(&a[t].minus_half);
+        __m512i low = offset ? _mm512_slli_epi32(minus_low, offset) : _mm512_setzero_si512(), high = low;
+        if (offset)
+            high = _mm512_sub_epi32(_mm512_slli_epi32(broadcast(&a[t].minus_sum), offset), low);
         __m512i dot[GROUPS][2] = {{low, high}, {low, high}};
 #pragma GCC unroll 8
         for (size_t i = 0; i < 8; i++) {
@@ -202,19 +204,37 @@ INLINE void add_halves(
             dot[0][i / 4] = _mm512_dpbusd_epi32(dot[0][i / 4], p[0].w[i], q);
             dot[1][i / 4] = _mm512_dpbusd_epi32(dot[1][i / 4], p[1].w[i], q);
         }
-        __m512 d = _mm512_set1_ps(a[t].d);
+        __m512 d = _mm512_set1_ps(a[t].d), sum[2];
+        if (has_min) {
+            sum[0] = _mm512_cvtepi32_ps(_mm512_sub_epi32(_mm512_setzero_si512(), minus_low));
+            sum[1] = _mm512_cvtepi32_ps(_mm512_sub_epi32(minus_low, broadcast(&a[t].minus_sum)));
+        }
 #pragma GCC unroll 2
         for (size_t g = 0; g < GROUPS; g++) {
             __m512 joined = _mm512_mul_ps(_mm512_cvtepi32_ps(dot[g][0]), p[g].scale[0]);
             joined = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[g][1]), p[g].scale[1], joined);
+            if (has_min) {
+                joined = _mm512_fmadd_ps(p[g].min[0], sum[0], joined);
+                joined = _mm512_fmadd_ps(p[g].min[1], sum[1], joined);
+            }
             __m512 y = _mm512_load_ps(sums[t] + 16 * g);
             _mm512_store_ps(sums[t] + 16 * g, _mm512_fmadd_ps(joined, d, y));
         }
     }
 }
 
+/* ---- levels ---- */
+
+/* Sixteen signed levels, as much larger as the offset says, four times over: for a shuffle within 128 bits. */
+INLINE __m512i levels_of(const int8_t levels[16], unsigned offset)
+{
+    __m512i four = _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)levels));
+    return _mm512_add_epi8(four, _mm512_set1_epi8((char)(1 << offset)));
+}
+
 /* ---- blocks of 256: matmul_k_avx512.c ---- */
 
-matmul_int8_tile matmul_avx512_q4_k, matmul_avx512_q5_k, matmul_avx512_q6_k;
+matmul_int8_tile matmul_avx512_q2_k, matmul_avx512_q3_k, matmul_avx512_q4_k, matmul_avx512_q5_k,
+    matmul_avx512_q6_k, matmul_avx512_iq4_xs;
 
 #endif
