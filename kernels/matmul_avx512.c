@@ -1,241 +1,81 @@
-/* matmul_avx512.c - products with AVX-512 and VNNI: sixteen rows in sixteen lanes, two such groups at a time.
- *
- * Every kernel here is the same two steps. Sixteen bytes of each of sixteen rows are loaded and transposed, so
- * that lane r of a vector holds four successive bytes of row r; shifts and masks make of them eight vectors of
- * unsigned bytes that cover 32 elements of k. Then each token broadcasts its bytes, four at a time, to vpdpbusd,
- * for both groups of rows, and one float step adds the block to the token's sums.
- *
- * For one token the weights stream from memory, and 32 rows are too many streams for a prefetcher: the next tile
- * is asked for in the order of the file, as far as this one has come in its own. Nor is anything gained by
- * transposing what is used once: the weights stay rows, four to a vector, and it is the products that are
- * transposed, while they are added up. Integers do not mind; the float step is the same.
+/* matmul_avx512.c - products with AVX-512 and VNNI: blocks of 32, floats, activations, and the table.
  */
-#include "matmul_private.h"
-
-#include <immintrin.h>
-#include <string.h>
-
-#define INLINE static inline __attribute__((always_inline))
-#define GROUPS 2 /* of sixteen rows: MATMUL_ROWS */
-#define PREFETCH_TOKENS 16
-
-/* 32 elements of k of one group of rows. */
-struct panel {
-    __m512i w[8];
-    __m512 scale[2]; /* of each half, where halves differ; otherwise the first is everybody's */
-    __m512 min;
-};
-
-/* Sixteen rows at one place of each. Of the compiler's own accord their addresses are sixteen sums worked out
- * before the loop and kept on the stack; a row in four and the distances fit registers and the addresses of
- * loads. The empty assembly is what makes it forget where they come from. */
-struct rows {
-    const uint8_t *quad[4];
-    size_t one, three;
-};
-
-INLINE struct rows rows_at(const uint8_t *at, size_t row_bytes)
-{
-    struct rows r = {.one = row_bytes, .three = 3 * row_bytes};
-    __asm__("" : "+r"(at), "+r"(r.three));
-#pragma GCC unroll 4
-    for (size_t i = 0; i < 4; i++) {
-        r.quad[i] = at + 4 * i * row_bytes;
-        __asm__("" : "+r"(r.quad[i]));
-    }
-    return r;
-}
-
-INLINE const uint8_t *row_at(const struct rows *r, size_t row, size_t byte)
-{
-    return r->quad[row / 4] + (row % 4 == 3 ? r->three : row % 4 * r->one) + byte;
-}
-
-/* Loads 16 bytes of each of 16 rows; v[j] has those of the rows j, 4 + j, 8 + j and 12 + j. */
-INLINE void load_rows(__m512i v[4], const struct rows *r, size_t byte)
-{
-#pragma GCC unroll 4
-    for (size_t i = 0; i < 4; i++) {
-        __m256i low = _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)row_at(r, i, byte)));
-        __m256i high = _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)row_at(r, 8 + i, byte)));
-        low = _mm256_inserti128_si256(low, _mm_loadu_si128((const __m128i *)row_at(r, 4 + i, byte)), 1);
-        high = _mm256_inserti128_si256(high, _mm_loadu_si128((const __m128i *)row_at(r, 12 + i, byte)), 1);
-        v[i] = _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
-    }
-}
-
-/* Of such rows: v[j] gets bytes 4j to 4j + 3 of row r in lane r. */
-INLINE void transpose(__m512i v[4])
-{
-    __m512i a = _mm512_unpacklo_epi32(v[0], v[1]), b = _mm512_unpackhi_epi32(v[0], v[1]);
-    __m512i c = _mm512_unpacklo_epi32(v[2], v[3]), d = _mm512_unpackhi_epi32(v[2], v[3]);
-    v[0] = _mm512_unpacklo_epi64(a, c);
-    v[1] = _mm512_unpackhi_epi64(a, c);
-    v[2] = _mm512_unpacklo_epi64(b, d);
-    v[3] = _mm512_unpackhi_epi64(b, d);
-}
-
-INLINE void load_lanes(__m512i v[4], const struct rows *r, size_t byte)
-{
-    load_rows(v, r, byte);
-    transpose(v);
-}
-
-INLINE int word_at(const uint8_t *at)
-{
-    int word;
-    memcpy(&word, at, sizeof(word));
-    return word;
-}
-
-/* Four bytes of each of 16 rows. Quicker than a gather, or than lanes of which most is not needed. */
-INLINE __m512i load_words(const struct rows *r, size_t byte)
-{
-    __m256i low = _mm256_setzero_si256(), high = low;
-#pragma GCC unroll 8
-    for (size_t i = 0; i < 8; i++) {
-        low = _mm256_mask_set1_epi32(low, (__mmask8)(1 << i), word_at(row_at(r, i, byte)));
-        high = _mm256_mask_set1_epi32(high, (__mmask8)(1 << i), word_at(row_at(r, 8 + i, byte)));
-    }
-    return _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
-}
-
-/* Each lane is two float16: out[0] gets the low ones, out[1] the high ones. */
-INLINE void both_halves(__m512 out[2], __m512i v)
-{
-    const __m512i order = _mm512_set_epi16(31, 29, 27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1, 30, 28,
-        26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
-    __m512i sorted = _mm512_permutexvar_epi16(order, v);
-    out[0] = _mm512_cvtph_ps(_mm512_castsi512_si256(sorted));
-    out[1] = _mm512_cvtph_ps(_mm512_extracti64x4_epi64(sorted, 1));
-}
-
-INLINE __m512i broadcast(const void *at)
-{
-    return _mm512_set1_epi32(word_at(at));
-}
-
-/* Byte `i` of each lane. */
-INLINE __m512i byte_of(__m512i v, unsigned i)
-{
-    return _mm512_and_si512(_mm512_srl_epi32(v, _mm_cvtsi32_si128((int)(8 * i))), _mm512_set1_epi32(255));
-}
-
-INLINE __m512i bits_of(__m512i v, unsigned from, int mask)
-{
-    return _mm512_and_si512(_mm512_srl_epi32(v, _mm_cvtsi32_si128((int)from)), _mm512_set1_epi8((char)mask));
-}
-
-/* Asks for the part of the next tile that is as long, and as far from its beginning, as the bytes from `from`
- * to `to` of all rows of this one. With many tokens the weights are not what is waited for. */
-INLINE void prefetch(const uint8_t *weights, size_t row_bytes, size_t from, size_t to, size_t tokens)
-{
-    const char *next = (const char *)weights + MATMUL_ROWS * row_bytes;
-    if (tokens > PREFETCH_TOKENS)
-        return;
-    for (size_t i = MATMUL_ROWS * from; i < MATMUL_ROWS * to; i += 64)
-        _mm_prefetch(next + i, _MM_HINT_T1);
-}
-
-/* ---- one block of 32, all tokens ---- */
-
-/* `offset`, a power of two given by its exponent, is what the unsigned weights are too large by; 0 for none. */
-INLINE void add_block(const struct panel p[GROUPS], const struct matmul_block *a, size_t tokens,
-    float sums[][MATMUL_ROWS], unsigned offset, bool has_min)
-{
-    for (size_t t = 0; t < tokens; t++) {
-        __m512i s = offset ? _mm512_slli_epi32(broadcast(&a[t].minus_sum), offset) : _mm512_setzero_si512();
-        __m512i dot[GROUPS] = {s, s};
-#pragma GCC unroll 8
-        for (size_t i = 0; i < 8; i++) {
-            __m512i q = broadcast(a[t].q + 4 * i);
-            dot[0] = _mm512_dpbusd_epi32(dot[0], p[0].w[i], q);
-            dot[1] = _mm512_dpbusd_epi32(dot[1], p[1].w[i], q);
-        }
-        __m512 d = _mm512_set1_ps(a[t].d), d_sum = _mm512_set1_ps(a[t].d_sum);
-#pragma GCC unroll 2
-        for (size_t g = 0; g < GROUPS; g++) {
-            __m512 y = _mm512_load_ps(sums[t] + 16 * g);
-            y = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[g]), _mm512_mul_ps(p[g].scale[0], d), y);
-            if (has_min)
-                y = _mm512_fmadd_ps(p[g].min, d_sum, y);
-            _mm512_store_ps(sums[t] + 16 * g, y);
-        }
-    }
-}
-
-/* The same for one token and one group, of which p->w are rows: vector j of the first four has the first 16 elements
- * of the rows j, 4 + j, 8 + j and 12 + j, and of the other four the last. Returns y and the block's sums. */
-INLINE __m512 add_rows(
-    const struct panel *p, const struct matmul_block *a, __m512 y, unsigned offset, bool has_min)
-{
-    const __m512i first = _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)a->q));
-    const __m512i last = _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(a->q + 16)));
-    __m512i v[4];
-#pragma GCC unroll 4
-    for (size_t i = 0; i < 4; i++)
-        v[i] = _mm512_dpbusd_epi32(
-            _mm512_dpbusd_epi32(_mm512_setzero_si512(), p->w[i], first), p->w[4 + i], last);
-    __m512i low = _mm512_add_epi32(_mm512_unpacklo_epi32(v[0], v[1]), _mm512_unpackhi_epi32(v[0], v[1]));
-    __m512i high = _mm512_add_epi32(_mm512_unpacklo_epi32(v[2], v[3]), _mm512_unpackhi_epi32(v[2], v[3]));
-    __m512i dot = _mm512_add_epi32(_mm512_unpacklo_epi64(low, high), _mm512_unpackhi_epi64(low, high));
-    if (offset)
-        dot = _mm512_add_epi32(dot, _mm512_slli_epi32(broadcast(&a->minus_sum), offset));
-    y = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), _mm512_mul_ps(p->scale[0], _mm512_set1_ps(a->d)), y);
-    return has_min ? _mm512_fmadd_ps(p->min, _mm512_set1_ps(a->d_sum), y) : y;
-}
-
-/* The same as add_block with a scale for each half, and weights that are too large by 32. */
-INLINE void add_halves(
-    const struct panel p[GROUPS], const struct matmul_block *a, size_t tokens, float sums[][MATMUL_ROWS])
-{
-    for (size_t t = 0; t < tokens; t++) {
-        __m512i low = _mm512_slli_epi32(broadcast(&a[t].minus_half), 5);
-        __m512i high = _mm512_sub_epi32(_mm512_slli_epi32(broadcast(&a[t].minus_sum), 5), low);
-        __m512i dot[GROUPS][2] = {{low, high}, {low, high}};
-#pragma GCC unroll 8
-        for (size_t i = 0; i < 8; i++) {
-            __m512i q = broadcast(a[t].q + 4 * i);
-            dot[0][i / 4] = _mm512_dpbusd_epi32(dot[0][i / 4], p[0].w[i], q);
-            dot[1][i / 4] = _mm512_dpbusd_epi32(dot[1][i / 4], p[1].w[i], q);
-        }
-        __m512 d = _mm512_set1_ps(a[t].d);
-#pragma GCC unroll 2
-        for (size_t g = 0; g < GROUPS; g++) {
-            __m512 joined = _mm512_mul_ps(_mm512_cvtepi32_ps(dot[g][0]), p[g].scale[0]);
-            joined = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[g][1]), p[g].scale[1], joined);
-            __m512 y = _mm512_load_ps(sums[t] + 16 * g);
-            _mm512_store_ps(sums[t] + 16 * g, _mm512_fmadd_ps(joined, d, y));
-        }
-    }
-}
+#include "matmul_avx512_private.h"
 
 /* ---- blocks of 32 ---- */
 
 INLINE unsigned offset_of(enum matmul_int8 type)
 {
-    return type == MATMUL_Q4_0 ? 3 : type == MATMUL_Q8_0 ? 7 : 0;
+    switch (type) {
+    case MATMUL_Q4_0:
+        return 3;
+    case MATMUL_Q5_0:
+    case MATMUL_MXFP4:
+        return 4;
+    case MATMUL_Q8_0:
+    case MATMUL_IQ4_NL:
+        return 7;
+    default:
+        return 0;
+    }
 }
 
-/* The rows of blocks that begin with d and, in q4_1, m: four vectors of bytes, in q8_0 eight. */
+INLINE bool has_min(enum matmul_int8 type)
+{
+    return type == MATMUL_Q4_1 || type == MATMUL_Q5_1;
+}
+
+INLINE bool has_fifth(enum matmul_int8 type)
+{
+    return type == MATMUL_Q5_0 || type == MATMUL_Q5_1;
+}
+
+/* The power of two that an mxfp4's first byte names, in the lowest byte of each lane: 2^(e - 128). */
+INLINE __m512 power_of(__m512i words)
+{
+    const __m512i e = _mm512_and_si512(words, _mm512_set1_epi32(255)), one = _mm512_set1_epi32(1);
+    const __m512i normal = _mm512_slli_epi32(_mm512_sub_epi32(e, one), 23);
+    const __m512i subnormal = _mm512_sllv_epi32(_mm512_set1_epi32(0x200000), e);
+    return _mm512_castsi512_ps(_mm512_mask_blend_epi32(_mm512_cmple_epi32_mask(e, one), normal, subnormal));
+}
+
+/* The rows of blocks that begin with their scale, of which some have a minimum behind it and fifth bits behind
+ * that: four vectors of bytes, in q8_0 eight. */
 INLINE void load_small(struct panel *p, const uint8_t *at, size_t row_bytes, enum matmul_int8 type)
 {
-    const size_t head = type == MATMUL_Q4_1 ? 4 : 2;
+    const size_t head = type == MATMUL_MXFP4 ? 1 : has_min(type) ? 4 : 2;
     const struct rows r = rows_at(at, row_bytes);
+    const __m512i words = load_words(&r, 0);
     __m512 halves[2];
-    both_halves(halves, load_words(&r, 0));
-    p->scale[0] = halves[0];
-    p->min = halves[1];
-    load_rows(p->w, &r, head);
+    both_halves(halves, words);
+    p->scale[0] = type == MATMUL_MXFP4 ? power_of(words) : halves[0];
+    p->min[0] = halves[1];
+    if (has_fifth(type))
+        p->fifth = load_words(&r, head);
+    load_rows(p->w, &r, head + (has_fifth(type) ? 4 : 0));
     if (type == MATMUL_Q8_0)
         load_rows(p->w + 4, &r, head + 16);
 }
 
+/* Adds the fifth bits to w[j]. Each byte of it gets the byte that its own bit is in, and is asked for the bit.
+ * Lane r of `fifth` has the bits of row r; w[j] has four of them, or sixteen of each of four rows. */
+INLINE __m512i with_fifth(__m512i w, __m512i fifth, unsigned j, bool rows)
+{
+    const __m512i from = rows ? _mm512_set4_epi32(0x01010101, 0x01010101, 0, 0)
+                              : _mm512_set4_epi32(0x0c0c0c0c, 0x08080808, 0x04040404, 0);
+    const unsigned first = rows ? j % 4 * 4 + j / 4 * 2 : j / 2;
+    const __m512i bits = rows    ? _mm512_set1_epi64((long long)0x8040201008040201)
+                         : j % 2 ? _mm512_set1_epi32((int)0x80402010)
+                                 : _mm512_set1_epi32(0x08040201);
+    const __m512i bytes = _mm512_shuffle_epi8(fifth, _mm512_add_epi8(from, _mm512_set1_epi8((char)first)));
+    return _mm512_mask_add_epi8(w, _mm512_test_epi8_mask(bytes, bits), w, _mm512_set1_epi8(16));
+}
+
 /* Makes eight vectors of unsigned weights of those bytes, be they rows or transposed. */
-INLINE void unpack_small(struct panel *p, enum matmul_int8 type)
+INLINE void unpack_small(struct panel *p, enum matmul_int8 type, bool rows)
 {
 #pragma GCC unroll 4
-    for (size_t j = 0; j < 4; j++)
+    for (unsigned j = 0; j < 4; j++)
         if (type == MATMUL_Q8_0) {
             p->w[j] = _mm512_xor_si512(p->w[j], _mm512_set1_epi8(-128));
             p->w[j + 4] = _mm512_xor_si512(p->w[j + 4], _mm512_set1_epi8(-128));
@@ -243,6 +83,14 @@ INLINE void unpack_small(struct panel *p, enum matmul_int8 type)
             p->w[j + 4] = bits_of(p->w[j], 4, 15);
             p->w[j] = bits_of(p->w[j], 0, 15);
         }
+#pragma GCC unroll 8
+    for (unsigned j = 0; j < 8; j++)
+        if (has_fifth(type))
+            p->w[j] = with_fifth(p->w[j], p->fifth, j, rows);
+        else if (type == MATMUL_IQ4_NL)
+            p->w[j] = _mm512_shuffle_epi8(levels_of(quant_levels_iq4, offset_of(type)), p->w[j]);
+        else if (type == MATMUL_MXFP4)
+            p->w[j] = _mm512_shuffle_epi8(levels_of(quant_levels_fp4, offset_of(type)), p->w[j]);
 }
 
 /* One token. A block is loaded before the one before it is used: left to itself the processor does not look as
@@ -262,8 +110,8 @@ INLINE void small_rows(enum matmul_int8 type, size_t bytes, const uint8_t *weigh
             load_small(&next[g], at + 16 * g * row_bytes, row_bytes, type);
             if (b == 0)
                 continue;
-            unpack_small(&p, type);
-            y[g] = add_rows(&p, a + b - 1, y[g], offset_of(type), type == MATMUL_Q4_1);
+            unpack_small(&p, type, true);
+            y[g] = add_rows(&p, a + b - 1, y[g], offset_of(type), has_min(type));
         }
     }
     _mm512_store_ps(sums, y[0]);
@@ -286,156 +134,9 @@ INLINE void small_tile(enum matmul_int8 type, size_t bytes, const uint8_t *weigh
             transpose(p[g].w);
             if (type == MATMUL_Q8_0)
                 transpose(p[g].w + 4);
-            unpack_small(&p[g], type);
+            unpack_small(&p[g], type, false);
         }
-        add_block(p, a + b * tokens, tokens, sums, offset_of(type), type == MATMUL_Q4_1);
-    }
-}
-
-/* ---- blocks of 256 ---- */
-
-/* The scales and minima of a q4_k's or q5_k's eight groups of 32. */
-static void unpack_k_scales(__m512 scale[8], __m512 min[8], const struct rows *r)
-{
-    __m512i h[4];
-    __m512 d[2];
-    load_lanes(h, r, 0);
-    both_halves(d, h[0]);
-    const __m512i scales[2] = {
-        bits_of(h[1], 0, 63), _mm512_or_si512(bits_of(h[3], 0, 15), bits_of(h[1], 2, 48))};
-    const __m512i mins[2] = {
-        bits_of(h[2], 0, 63), _mm512_or_si512(bits_of(h[3], 4, 15), bits_of(h[2], 2, 48))};
-#pragma GCC unroll 8
-    for (unsigned i = 0; i < 8; i++) {
-        scale[i] = _mm512_mul_ps(d[0], _mm512_cvtepi32_ps(byte_of(scales[i / 4], i % 4)));
-        __m512 product = _mm512_mul_ps(d[1], _mm512_cvtepi32_ps(byte_of(mins[i / 4], i % 4)));
-        min[i] = _mm512_xor_ps(product, _mm512_set1_ps(-0.0f));
-    }
-}
-
-/* q4_k, one token. */
-static void q4_k_rows(const uint8_t *weights, size_t row_bytes, size_t blocks, const struct matmul_block *a,
-    float sums[MATMUL_ROWS])
-{
-    const size_t bytes = sizeof(struct block_q4_k);
-    __m512 scale[GROUPS][8], min[GROUPS][8];
-    for (size_t b = 0; b < blocks; b += 2) { /* two share their bytes: low halves and high ones */
-        prefetch(weights, row_bytes, b * bytes / 8, (b + 2) * bytes / 8, 1);
-#pragma GCC unroll 2
-        for (size_t g = 0; g < GROUPS; g++) {
-            const struct rows r = rows_at(weights + 16 * g * row_bytes + b / 8 * bytes, row_bytes);
-            const size_t qs = 16 + b % 8 * 16;
-            __m512 y = _mm512_load_ps(sums + 16 * g);
-            __m512i both[8];
-            if (b % 8 == 0)
-                unpack_k_scales(scale[g], min[g], &r);
-            load_rows(both, &r, qs);
-            load_rows(both + 4, &r, qs + 16);
-#pragma GCC unroll 2
-            for (unsigned i = 0; i < 2; i++) {
-                struct panel p = {.scale = {scale[g][b % 8 + i]}, .min = min[g][b % 8 + i]};
-#pragma GCC unroll 8
-                for (size_t j = 0; j < 8; j++)
-                    p.w[j] = bits_of(both[j], 4 * i, 15);
-                y = add_rows(&p, a + b + i, y, 0, true);
-            }
-            _mm512_store_ps(sums + 16 * g, y);
-        }
-    }
-}
-
-/* q4_k and, with a fifth bit, q5_k. */
-INLINE void k_tile(bool five, const uint8_t *weights, size_t row_bytes, size_t blocks,
-    const struct matmul_block *a, size_t tokens, float sums[][MATMUL_ROWS])
-{
-    const size_t bytes = five ? sizeof(struct block_q5_k) : sizeof(struct block_q4_k);
-    __m512 scale[GROUPS][8], min[GROUPS][8];
-    __m512i low[GROUPS][8], high[GROUPS][8];
-    if (tokens == 1 && !five) {
-        q4_k_rows(weights, row_bytes, blocks, a, sums[0]);
-        return;
-    }
-    for (size_t b = 0; b < blocks; b++) {
-        const uint8_t *at = weights + b / 8 * bytes;
-        const unsigned part = b % 8;
-        struct panel p[GROUPS];
-        prefetch(weights, row_bytes, b * bytes / 8, (b + 1) * bytes / 8, tokens);
-        for (size_t g = 0; g < GROUPS; g++, at += 16 * row_bytes) {
-            const struct rows r = rows_at(at, row_bytes);
-            if (part == 0)
-                unpack_k_scales(scale[g], min[g], &r);
-            if (part == 0 && five) {
-                load_lanes(high[g], &r, 16);
-                load_lanes(high[g] + 4, &r, 32);
-            }
-            if (part % 2 == 0) {
-                const size_t qs = (five ? 48 : 16) + part / 2 * 32;
-                load_lanes(low[g], &r, qs);
-                load_lanes(low[g] + 4, &r, qs + 16);
-            }
-        }
-#pragma GCC unroll 2
-        for (size_t g = 0; g < GROUPS; g++) {
-            p[g].scale[0] = scale[g][part];
-            p[g].min = min[g][part];
-#pragma GCC unroll 8
-            for (size_t i = 0; i < 8; i++) {
-                p[g].w[i] = bits_of(low[g][i], part % 2 * 4, 15);
-                if (five)
-                    p[g].w[i] =
-                        _mm512_or_si512(p[g].w[i], _mm512_slli_epi32(bits_of(high[g][i], part, 1), 4));
-            }
-        }
-        add_block(p, a + b * tokens, tokens, sums, 0, true);
-    }
-}
-
-/* The scales of a q6_k's sixteen groups. */
-INLINE void unpack_q6_scales(__m512 scale[16], const struct rows *r)
-{
-    __m512 d[2]; /* in the last two bytes */
-    __m512i s[4];
-    both_halves(d, load_words(r, 206));
-    load_lanes(s, r, 192);
-#pragma GCC unroll 16
-    for (unsigned i = 0; i < 16; i++) {
-        __m512i byte = _mm512_srai_epi32(_mm512_slli_epi32(s[i / 4], 24 - 8 * (i % 4)), 24);
-        scale[i] = _mm512_mul_ps(d[1], _mm512_cvtepi32_ps(byte));
-    }
-}
-
-static void tile_q6_k(const uint8_t *weights, size_t row_bytes, size_t blocks, const struct matmul_block *a,
-    size_t tokens, float sums[][MATMUL_ROWS])
-{
-    const size_t bytes = sizeof(struct block_q6_k);
-    __m512 scale[GROUPS][16];
-    __m512i low[GROUPS][16], high[GROUPS][8];
-    for (size_t b = 0; b < blocks; b++) {
-        const uint8_t *at = weights + b / 8 * bytes;
-        const unsigned part = b % 8;
-        struct panel p[GROUPS];
-        prefetch(weights, row_bytes, b * bytes / 8, (b + 1) * bytes / 8, tokens);
-        for (size_t g = 0; g < GROUPS; g++, at += 16 * row_bytes) {
-            const struct rows r = rows_at(at, row_bytes);
-            if (part == 0)
-                unpack_q6_scales(scale[g], &r);
-            if (part % 4 != 0)
-                continue;
-            for (size_t i = 0; i < 4; i++)
-                load_lanes(low[g] + 4 * i, &r, part / 4 * 64 + 16 * i);
-            for (size_t i = 0; i < 2; i++)
-                load_lanes(high[g] + 4 * i, &r, 128 + part / 4 * 32 + 16 * i);
-        }
-#pragma GCC unroll 2
-        for (size_t g = 0; g < GROUPS; g++) {
-            p[g].scale[0] = scale[g][2 * part];
-            p[g].scale[1] = scale[g][2 * part + 1];
-#pragma GCC unroll 8
-            for (size_t i = 0; i < 8; i++)
-                p[g].w[i] = _mm512_or_si512(bits_of(low[g][part % 2 * 8 + i], part % 4 / 2 * 4, 15),
-                    _mm512_slli_epi32(bits_of(high[g][i], part % 4 * 2, 3), 4));
-        }
-        add_halves(p, a + b * tokens, tokens, sums);
+        add_block(p, a + b * tokens, tokens, sums, offset_of(type), has_min(type));
     }
 }
 
@@ -577,8 +278,10 @@ static void pack(struct matmul_block *out, size_t step, const float *x, size_t b
 INT8_TILE(q4_0, small_tile, SMALL(MATMUL_Q4_0, block_q4_0))
 INT8_TILE(q4_1, small_tile, SMALL(MATMUL_Q4_1, block_q4_1))
 INT8_TILE(q8_0, small_tile, SMALL(MATMUL_Q8_0, block_q8_0))
-INT8_TILE(q4_k, k_tile, false)
-INT8_TILE(q5_k, k_tile, true)
+INT8_TILE(q5_0, small_tile, SMALL(MATMUL_Q5_0, block_q5_0))
+INT8_TILE(q5_1, small_tile, SMALL(MATMUL_Q5_1, block_q5_1))
+INT8_TILE(iq4_nl, small_tile, SMALL(MATMUL_IQ4_NL, block_iq4_nl))
+INT8_TILE(mxfp4, small_tile, SMALL(MATMUL_MXFP4, block_mxfp4))
 
 #define FLOAT_TILE(name, type)                                                                               \
     static void tile_##name(const uint8_t *weights, size_t row_bytes, size_t steps, const float *x,          \
@@ -592,6 +295,8 @@ FLOAT_TILE(bf16, MATMUL_BF16)
 
 const struct matmul_kernels matmul_avx512 = {
     .pack = pack,
-    .int8 = {tile_q4_0, tile_q4_1, tile_q8_0, tile_q4_k, tile_q5_k, tile_q6_k},
+    .int8 = {tile_q4_0, tile_q4_1, tile_q8_0, matmul_avx512_q4_k, matmul_avx512_q5_k, matmul_avx512_q6_k,
+        tile_q5_0, tile_q5_1, matmul_avx512_q2_k, matmul_avx512_q3_k, tile_iq4_nl, matmul_avx512_iq4_xs,
+        tile_mxfp4},
     .floats = {tile_f32, tile_f16, tile_bf16},
 };
