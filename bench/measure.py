@@ -66,9 +66,14 @@ def output(command):
 
 
 @functools.cache
-def cpu_model():
+def cpu_says(key):
+    """A line of what the kernel says of the processor; "" when there is none."""
     with open("/proc/cpuinfo", encoding="utf-8") as f:
-        return next((line.split(":")[1].strip() for line in f if line.startswith("model name")), os.uname().machine)
+        return next((line.split(":", 1)[1].strip() for line in f if line.split(":")[0].strip() == key), "")
+
+
+def cpu_model():
+    return cpu_says("model name") or os.uname().machine
 
 
 def limits(cpu):
@@ -133,6 +138,11 @@ class Figure:
             if rate is not None:
                 self.share[who].append(rate * cost / limit)
 
+    def forget_peer(self):
+        self.peer = []
+        if self.share:
+            self.share["peer"] = []
+
     def as_json(self):
         return {"name": self.name, "more_is_better": self.more_is_better, "berth": self.berth, "peer": self.peer,
                 "ratio": self.ratio(), "bound": self.bound, "held": self.held(), "share": self.share,
@@ -171,7 +181,7 @@ ROW = "%-62s %-24s %-24s %7s %9s %-4s %s"
 
 
 class Run:
-    """One program's figures: printed as they come, kept in the JSON at the end beside those of others."""
+    """One program's figures: printed as they come, and kept in the JSON beside those of others."""
 
     def __init__(self):
         self.figures, self.status, self.begin = [], 0, time.monotonic()
@@ -200,10 +210,10 @@ class Run:
 
     def take(self, figures, ours, theirs=None, rounds=None, each_round=None):
         """Measures figures that come out of the same run, in turns. `ours` and `theirs` return a list with a number
-        for each. `each_round(limits)` is told the numbers of a round, for the figures' shares."""
+        for each. `each_round` measures the limits before a round and notes the figures' shares of them after it."""
         for _ in range(rounds or ROUNDS):
-            before = each_round and each_round.limits()
             try:
+                before = each_round and each_round.limits()
                 mine = ours()
             except Failed as why:
                 self.fail(figures[0].name, why)
@@ -214,7 +224,9 @@ class Run:
                     peers = theirs()
                 except Failed as why:
                     self.say(figures[0].name, "the peer fails, berth stands alone: %s" % why)
-                    theirs = None
+                    theirs, self.status = None, 1
+                    for f in figures:
+                        f.forget_peer()
             for f, a, b in zip(figures, mine, peers):
                 f.berth.append(a)
                 if b is not None:
@@ -231,8 +243,9 @@ class Run:
             self.status = 1
         print(ROW % (f.name, spread(f.berth), spread(f.peer), "-" if ratio is None else "%sx" % times(ratio),
                      f.bound or "-", {True: "yes", False: "NO", None: "-"}[held], share_text(f.share)), flush=True)
+        self.write()
 
-    def close(self):
+    def write(self):
         """Writes the JSON: what is there of other programs stays, figures of the same name are replaced."""
         whole = {}
         if os.path.exists(JSON):
@@ -248,8 +261,11 @@ class Run:
         with open(JSON, "w", encoding="utf-8") as f:
             json.dump(whole, f, indent=1)
             f.write("\n")
-        print("It took %.0f minutes. Every number is in %s."
-              % ((time.monotonic() - self.begin) / 60, JSON.replace(TOP + os.sep, "")))
+
+    def close(self):
+        if self.figures:
+            print("It took %.0f minutes. Every number is in %s."
+                  % ((time.monotonic() - self.begin) / 60, JSON.replace(TOP + os.sep, "")))
         return self.status
 
 
