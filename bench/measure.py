@@ -177,7 +177,7 @@ def share_text(share):
 
 # ---- the run ----
 
-ROW = "%-62s %-24s %-24s %7s %9s %-4s %s"
+ROW = "%-62s %-26s %-26s %7s %9s %-4s %s"
 
 
 class Run:
