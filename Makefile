@@ -152,7 +152,7 @@ size-report: ## the image beside the lesson's, step by step
 bench: ## programs that measure, each against a peer where there is one
 	@scripts/setup build static bench
 	+@$(MAKE) --no-print-directory all static $(BENCHES)
-	@status=0; bench/run || status=1; echo; bench/answers || status=1; exit $$status
+	@bench/all
 
 format: ## puts the C files into the house's shape
 	clang-format -i $(sort $(wildcard include/berth/*.h base/*.[ch] kernels/*.[ch] loaders/*.[ch] engine/*.[ch] server/*.[ch] bench/*.[ch] tests/*/*.[ch]))

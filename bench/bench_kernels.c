@@ -1,12 +1,16 @@
 /* bench_kernels.c - how fast products by weights are, beside what the machine can do at all.
  *
  *     bench_kernels [THREADS] [SET]
+ *     bench_kernels --limits [THREADS] [SET]
  *
  * For every set of kernels that the machine has, or the one that is named, and every type that has kernels: one
  * token (weights too many for any cache: GB/s are what counts), 8, and 512. GMAC/s count multiply-adds of a
  * weight by an activation; packing the activations is in the time. Above the table: what int8 dot products on
  * registers reach, and reading memory in order, both with as many threads and measured right before. A figure is
  * the best of several turns, since whatever else runs on the machine can only make one worse.
+ *
+ * With --limits those two alone, as one JSON object; SET is then auto unless it is named. int8_gmacs is null for a set
+ * that has no measure of its own here.
  */
 #include "berth/cpu.h"
 #include "berth/matmul.h"
@@ -157,35 +161,71 @@ static void row_of_table(struct pool *pool, uint32_t type, const uint8_t *weight
     printf("\n");
 }
 
-int main(int n, char **words)
+static uint32_t *make_weights(void)
 {
-    struct error err = {0};
-    unsigned threads = n > 1 ? (unsigned)atoi(words[1]) : 1;
-    struct pool *pool = pool_new(threads, threads, &err);
-    uint32_t *room = aligned_alloc(64, WEIGHTS + 64);
-    if (!pool || !room) {
-        fprintf(stderr, "bench_kernels: %s\n", pool ? "no memory" : err.text);
-        return 1;
-    }
-    uint32_t *weights = room + 8, random = 1; /* tensors of a GGUF file lie at multiples of 32 */
+    uint32_t *weights = aligned_alloc(64, WEIGHTS + 64), random = 1;
+    if (!weights)
+        return NULL;
+    weights += 8; /* tensors of a GGUF file lie at multiples of 32 */
     for (size_t i = 0; i < WEIGHTS / sizeof(*weights); i++) {
         random = random * 1664525 + 1013904223;
         weights[i] = random >> 3 & 0x3bff3bff; /* no scale is infinite, whatever the type */
     }
+    return weights;
+}
+
+static double reading(struct pool *pool, const uint32_t *weights)
+{
+    struct memory m = {.data = (const uint8_t *)weights, .size = WEIGHTS};
+    return WEIGHTS / best_of(pool, read_part, &m) * 1e-9;
+}
+
+static void print_limits(struct pool *pool, const uint32_t *weights)
+{
+    double int8 = cpu_selected() == CPU_PLAIN ? 0 : peak(pool, cpu_selected());
+    char shown[32] = "null";
+    if (int8 > 0)
+        snprintf(shown, sizeof(shown), "%.1f", int8);
+    printf("{\"cpu\":\"%s\",\"threads\":%u,\"int8_gmacs\":%s,\"read_gbs\":%.2f}\n",
+        cpu_set_name(cpu_selected()), pool_size(pool), shown, reading(pool, weights));
+}
+
+static void print_tables(struct pool *pool, const uint32_t *weights, const char *only)
+{
+    struct error err;
     for (int set = CPU_SETS - 1; set >= 0; set--) {
         const char *name = cpu_set_name((enum cpu_set)set);
-        if (!cpu_has((enum cpu_set)set) || (n > 2 ? strcmp(words[2], name) != 0 : set == CPU_PLAIN))
+        if (!cpu_has((enum cpu_set)set) || (only ? strcmp(only, name) != 0 : set == CPU_PLAIN))
             continue;
         cpu_select(name, &err);
-        struct memory m = {.data = (const uint8_t *)weights, .size = WEIGHTS};
-        printf(
-            "%s, %u threads: int8 on registers %.0f GMAC/s, ", name, threads, peak(pool, (enum cpu_set)set));
-        printf("reading %.1f GB/s\n", WEIGHTS / best_of(pool, read_part, &m) * 1e-9);
+        printf("%s, %u threads: int8 on registers %.0f GMAC/s, ", name, pool_size(pool),
+            peak(pool, (enum cpu_set)set));
+        printf("reading %.1f GB/s\n", reading(pool, weights));
         printf("         1 token: GMAC/s GB/s   8 tokens         512 tokens\n");
         for (uint32_t type = 0; type < 64; type++)
             row_of_table(pool, type, (const uint8_t *)weights);
     }
+}
+
+int main(int n, char **words)
+{
+    struct error err = {0};
+    bool limits = n > 1 && strcmp(words[1], "--limits") == 0;
+    char **rest = words + 1 + limits;
+    int left = n - 1 - limits;
+    unsigned threads = left > 0 ? (unsigned)atoi(rest[0]) : 1;
+    const char *set = left > 1 ? rest[1] : NULL;
+    struct pool *pool = cpu_select(set ? set : "auto", &err) ? pool_new(threads, threads, &err) : NULL;
+    uint32_t *weights = pool ? make_weights() : NULL;
+    if (!weights) {
+        fprintf(stderr, "bench_kernels: %s\n", pool ? "no memory" : err.text);
+        return 1;
+    }
+    if (limits)
+        print_limits(pool, weights);
+    else
+        print_tables(pool, weights, set);
+    free(weights - 8);
     pool_free(pool);
-    free(room);
     return 0;
 }

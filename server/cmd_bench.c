@@ -3,6 +3,9 @@
  * Three things are measured: reading a prompt, writing one token after the other (for several answers at a time, if
  * that is asked for), and, with several streams, requests that do both. Each is repeated and the median is told. The
  * tokens are made up, which costs the same as real ones; so a file needs no tokenizer.
+ *
+ * With a depth all prompts begin with the same so many tokens. They are read once, before the clock runs: the engine
+ * keeps them as it does for requests that begin alike.
  */
 #include "local_private.h"
 
@@ -20,6 +23,10 @@
 #define STREAMS_MAX JOB_CHOICES_MAX
 #define WARM_TOKENS 16
 
+/* Requests draw their tokens from seeds that are apart, so that with a depth nothing but the depth is kept from one for
+ * another. */
+enum { SEED_WARM = 1, SEED_PREFILL = 0x1000, SEED_DECODE = 0x2000, SEED_MIXED = 0x10000 };
+
 static const char help_text[] =
     "berth bench -m FILE [OPTIONS]\n"
     "\n"
@@ -27,7 +34,7 @@ static const char help_text[] =
     "\n"
     "  --prompt N            tokens of the prompt that is read (default 512)\n"
     "  --new N               tokens that are written (default 64)\n"
-    "  --depth N             tokens that are there before those are written (default 1)\n"
+    "  --depth N             tokens that are there before anything is read or written (default 0)\n"
     "  --streams N           answers that are written at a time (default 1); with more than one also as many\n"
     "                        requests together, of --prompt and --new tokens each\n"
     "  --repeat N            measurements of each, of which the median counts (default 3)\n"
@@ -71,37 +78,49 @@ static bool finish(struct local *l, struct job *j, struct job_usage *usage, stru
     return job_error(j, err) == 0;
 }
 
-/* A request of made-up tokens; the same ones in every run. `seed` tells requests apart. */
-static struct job *submit(
-    struct local *l, size_t n_prompt, size_t new, uint32_t choices, uint32_t seed, struct error *err)
+/* One request. */
+struct ask {
+    size_t depth, prompt,
+        new; /* tokens that all requests begin with, then its own, then those to be written */
+    uint32_t choices;
+    uint32_t seed; /* of its own tokens: the same ones in every run */
+};
+
+static void make_up(int32_t *ids, size_t n, size_t vocabulary, uint32_t seed)
 {
+    for (size_t i = 0; i < n; i++) {
+        seed = seed * 1664525u + 1013904223u;
+        ids[i] = (int32_t)((seed >> 8) % vocabulary);
+    }
+}
+
+static struct job *submit(struct local *l, const struct ask *a, struct error *err)
+{
+    size_t n_prompt = a->depth + a->prompt, vocabulary = decoder_vocabulary(l->model->decoder);
     int32_t *ids = malloc(n_prompt * sizeof(*ids));
-    size_t vocabulary = decoder_vocabulary(l->model->decoder);
     if (!ids) {
         error_set(err, "memory is short");
         return NULL;
     }
-    for (size_t i = 0; i < n_prompt; i++) {
-        seed = seed * 1664525u + 1013904223u;
-        ids[i] = (int32_t)((seed >> 8) % vocabulary);
-    }
+    make_up(ids, a->depth, vocabulary, 0);
+    make_up(ids + a->depth, a->prompt, vocabulary, a->seed);
     const struct job_request r = {.kind = JOB_GENERATE,
         .model = l->model,
         .prompt = ids,
         .n_prompt = n_prompt,
-        .n_choices = choices,
-        .max_tokens = new,
+        .n_choices = a->choices,
+        .max_tokens = a->new,
         .sampling = {.top_p = 1, .typical_p = 1, .repetition_penalty = 1},
-        .ignore_end = true};
+        .ignore_end = true,
+        .cache_prompt = a->depth > 0};
     struct job *j = local_submit(l, &r, err);
     free(ids);
     return j;
 }
 
-static bool run_one(struct local *l, size_t n_prompt, size_t new, uint32_t choices, struct job_usage *usage,
-    struct error *err)
+static bool run_one(struct local *l, const struct ask *a, struct job_usage *usage, struct error *err)
 {
-    struct job *j = submit(l, n_prompt, new, choices, 1, err);
+    struct job *j = submit(l, a, err);
     if (!j)
         return false;
     bool good = finish(l, j, usage, err);
@@ -109,34 +128,62 @@ static bool run_one(struct local *l, size_t n_prompt, size_t new, uint32_t choic
     return good;
 }
 
-static bool measure_prefill(struct local *l, const struct bench *b, double *out, struct error *err)
+/* What nothing is measured by. It reads what all others begin with. */
+static bool warm_up(struct local *l, const struct bench *b, struct error *err)
 {
     struct job_usage u;
-    if (!run_one(l, b->prompt, 1, 1, &u, err))
+    const struct ask a = {
+        .depth = b->depth, .prompt = WARM_TOKENS, .new = 2, .choices = 1, .seed = SEED_WARM};
+    return run_one(l, &a, &u, err);
+}
+
+/* The engine keeps whole pages; what is left of the depth is read and counted with the prompt. */
+static bool measure_prefill(
+    struct local *l, const struct bench *b, uint32_t turn, double *out, struct error *err)
+{
+    struct job_usage u;
+    const struct ask a = {
+        .depth = b->depth, .prompt = b->prompt, .new = 1, .choices = 1, .seed = SEED_PREFILL + turn};
+    if (!run_one(l, &a, &u, err))
         return false;
-    *out = (double)b->prompt / u.prompt_seconds;
+    if (u.cached_tokens < b->depth - b->depth % ATTENTION_BLOCK)
+        return error_set(err, "memory is short for a depth of %llu tokens", (unsigned long long)b->depth);
+    *out = (double)(u.prompt_tokens - u.cached_tokens) / u.prompt_seconds;
     return true;
 }
 
-/* The first token comes with the prompt, and is not counted. */
-static bool measure_decode(struct local *l, const struct bench *b, double *out, struct error *err)
+/* The first token comes with the prompt, and is not counted. An answer needs a token to begin with. */
+static bool measure_decode(
+    struct local *l, const struct bench *b, uint32_t turn, double *out, struct error *err)
 {
     struct job_usage u;
-    if (!run_one(l, b->depth, b->new, (uint32_t)b->streams, &u, err))
+    const struct ask a = {.depth = b->depth,
+        .prompt = b->depth ? 0 : 1,
+        .new = b->new,
+        .choices = (uint32_t)b->streams,
+        .seed = SEED_DECODE + turn};
+    if (!run_one(l, &a, &u, err))
         return false;
     *out = (double)(u.generated_tokens - 1) / u.generate_seconds;
     return true;
 }
 
 /* All tokens of all requests, read and written, from the first submission to the last end. */
-static bool measure_mixed(struct local *l, const struct bench *b, double *out, struct error *err)
+static bool measure_mixed(
+    struct local *l, const struct bench *b, uint32_t turn, double *out, struct error *err)
 {
     struct job *jobs[STREAMS_MAX] = {NULL};
     struct job_usage u;
     bool good = true;
     double start = now();
-    for (size_t i = 0; i < b->streams && good; i++)
-        good = (jobs[i] = submit(l, b->prompt, b->new, 1, (uint32_t)i, err)) != NULL;
+    for (uint32_t i = 0; i < b->streams && good; i++) {
+        const struct ask a = {.depth = b->depth,
+            .prompt = b->prompt,
+            .new = b->new,
+            .choices = 1,
+            .seed = SEED_MIXED + turn *STREAMS_MAX + i};
+        good = (jobs[i] = submit(l, &a, err)) != NULL;
+    }
     for (size_t i = 0; i < b->streams && good; i++)
         good = finish(l, jobs[i], &u, err);
     *out = (double)(b->streams * (b->prompt + b->new)) / (now() - start);
@@ -148,7 +195,8 @@ static bool measure_mixed(struct local *l, const struct bench *b, double *out, s
 
 /* ---- all of them ---- */
 
-typedef bool (*measurement)(struct local *l, const struct bench *b, double *out, struct error *err);
+typedef bool (*measurement)(
+    struct local *l, const struct bench *b, uint32_t turn, double *out, struct error *err);
 
 static int ascending(const void *a, const void *b)
 {
@@ -160,8 +208,8 @@ static bool median(
     struct local *l, const struct bench *b, measurement measure, double *out, struct error *err)
 {
     double values[REPEAT_MAX];
-    for (size_t i = 0; i < b->repeat; i++)
-        if (!measure(l, b, &values[i], err))
+    for (uint32_t i = 0; i < b->repeat; i++)
+        if (!measure(l, b, i, &values[i], err))
             return false;
     qsort(values, b->repeat, sizeof(*values), ascending);
     *out = (values[(b->repeat - 1) / 2] + values[b->repeat / 2]) / 2;
@@ -170,8 +218,7 @@ static bool median(
 
 static bool measure_all(struct local *l, const struct bench *b, struct figures *f, struct error *err)
 {
-    struct job_usage warm;
-    if (!run_one(l, WARM_TOKENS, 2, 1, &warm, err) || !median(l, b, measure_prefill, &f->prefill, err))
+    if (!warm_up(l, b, err) || !median(l, b, measure_prefill, &f->prefill, err))
         return false;
     if (b->new > 1 && !median(l, b, measure_decode, &f->decode, err))
         return false;
@@ -188,10 +235,11 @@ static void print_table(const struct local *l, const struct bench *b, const stru
     printf("%u thread%s, %s, keys and values in %s\n\n", l->threads, l->threads == 1 ? "" : "s",
         cpu_set_name(cpu_selected()), b->local.kv_type == ATTENTION_F32 ? "f32" : "f16");
     printf("%-44s %10s\n", "", "tokens/s");
-    printf("read  %6llu tokens %26s %10.1f\n", (unsigned long long)b->prompt, "", f->prefill);
+    printf("read  %6llu tokens after %6llu %13s %10.1f\n", (unsigned long long)b->prompt,
+        (unsigned long long)b->depth, "", f->prefill);
     if (f->decode > 0)
         printf("write %6llu tokens after %6llu, %3llu at a time %10.1f\n", (unsigned long long)b->new,
-            (unsigned long long)b->depth, (unsigned long long)b->streams, f->decode);
+            (unsigned long long)(b->depth ? b->depth : 1), (unsigned long long)b->streams, f->decode);
     if (f->mixed > 0)
         printf("both, %3llu requests together %20s %10.1f\n", (unsigned long long)b->streams, "", f->mixed);
 }
@@ -241,7 +289,7 @@ static bool read_flag(struct bench *b, int argc, char **argv, int *at, struct er
         const char *flag;
         uint64_t *value, least, most;
     } numbers[] = {{"--prompt", &b->prompt, 1, UINT32_MAX}, {"--new", &b->new, 1, UINT32_MAX},
-        {"--depth", &b->depth, 1, UINT32_MAX}, {"--streams", &b->streams, 1, STREAMS_MAX},
+        {"--depth", &b->depth, 0, UINT32_MAX}, {"--streams", &b->streams, 1, STREAMS_MAX},
         {"--repeat", &b->repeat, 1, REPEAT_MAX}, {"--chunk", &b->local.chunk, 1, 65536}};
     for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++)
         if (strcmp(argv[*at], numbers[i].flag) == 0)
@@ -264,8 +312,7 @@ static bool read_arguments(struct bench *b, int argc, char **argv, struct error 
 
 int cmd_bench(int argc, char **argv)
 {
-    struct bench b = {
-        .local = local_defaults, .prompt = 512, .new = 64, .depth = 1, .streams = 1, .repeat = 3};
+    struct bench b = {.local = local_defaults, .prompt = 512, .new = 64, .streams = 1, .repeat = 3};
     b.local.no_tokenizer = true;
     struct error err = {0};
     if (local_asks_for_help(argc, argv))

@@ -132,9 +132,14 @@ static void test_bench_prints_a_table(void **state)
     (void)state;
     struct outcome o = run("bench", "m.gguf", ARGS("--prompt", "40", "--new", "5", "--repeat", "1"));
     assert_int_equal(o.code, 0);
-    assert_non_null(strstr(o.out, "read      40 tokens"));
+    assert_non_null(strstr(o.out, "read      40 tokens after      0"));
     assert_non_null(strstr(o.out, "write      5 tokens after      1,   1 at a time"));
     assert_null(strstr(o.out, "together"));
+    outcome_release(&o);
+    o = run("bench", "m.gguf", ARGS("--prompt", "20", "--new", "5", "--depth", "70", "--repeat", "2"));
+    assert_int_equal(o.code, 0);
+    assert_non_null(strstr(o.out, "read      20 tokens after     70"));
+    assert_non_null(strstr(o.out, "write      5 tokens after     70,   1 at a time"));
     outcome_release(&o);
 }
 

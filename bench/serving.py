@@ -1,0 +1,161 @@
+"""serving.py: a server under measurement, berth or the peer: started on a port of its own, asked over HTTP, stopped."""
+import http.client
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import threading
+import time
+
+from measure import BERTH, Failed, SEEN, SERVER, THREADS
+
+START_SECONDS = 120
+PORTS = range(12000, 20000) # below those that the kernel gives to clients: none can connect to itself
+
+
+def ids(n, seed):
+    """Token ids that every model here has, the same ones in every run."""
+    draw = random.Random(seed)
+    return [draw.randrange(10, 31990) for _ in range(n)]
+
+
+def free_port():
+    for port in random.sample(PORTS, 50):
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
+    raise Failed("no port is free")
+
+
+class Server:
+    """From exec to the first 200 of its health route: `seconds`. Use it by `with`, which stops it."""
+
+    def __init__(self, command, health, route, more):
+        self.route, self.more, self.port = route, more, free_port()
+        begin = time.monotonic()
+        try:
+            self.process = subprocess.Popen([*command, "--port", str(self.port)], stdout=subprocess.DEVNULL,
+                                            stderr=subprocess.DEVNULL)
+        except OSError as why:
+            raise Failed("%s: %s" % (command[0], why.strerror)) from why
+        while not self.answers_200(health):
+            if self.process.poll() is not None or time.monotonic() - begin > START_SECONDS:
+                self.stop()
+                raise Failed("%s did not start" % " ".join(command))
+            time.sleep(0.0005)
+        self.seconds = time.monotonic() - begin
+        self.begin = begin
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(60)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def answers_200(self, path):
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), 0.2) as s:
+                s.sendall(("GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" % path).encode())
+                return s.recv(64).startswith(b"HTTP/1.1 200")
+        except OSError:
+            return False
+
+    def private_bytes(self):
+        """Memory that is this process's own and no file's page."""
+        with open("/proc/%d/smaps_rollup" % self.process.pid, encoding="ascii") as f:
+            return 1024 * sum(int(line.split()[1]) for line in f if line.startswith("Private_Dirty"))
+
+    def get(self, path, body=None):
+        c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        try:
+            c.request("POST" if body else "GET", path, body and json.dumps(body),
+                      {"content-type": "application/json"} if body else {})
+            answer = c.getresponse()
+            text = answer.read().decode()
+        except (OSError, http.client.HTTPException) as why:
+            raise Failed("%s: %s" % (path, why)) from why
+        finally:
+            c.close()
+        if answer.status != 200:
+            raise Failed("%s: %d: %s" % (path, answer.status, text[:300]))
+        return text
+
+    def times(self, prompt, new, on_token=None, leave=None):
+        """When the request was sent and when each of its tokens came. `on_token` is called with their count so far;
+        when the event `leave` is set, the client leaves."""
+        body = {"prompt": prompt, "stream": True, "temperature": 1, "seed": 1, "ignore_eos": True, **self.more}
+        body["max_tokens" if self.route.startswith("/v1") else "n_predict"] = new
+        c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=600)
+        at = [time.monotonic()]
+        try:
+            c.request("POST", self.route, json.dumps(body), {"content-type": "application/json"})
+            answer = c.getresponse()
+            if answer.status != 200:
+                raise Failed("%s: %d: %s" % (self.route, answer.status, answer.read()[:300].decode()))
+            for line in answer:
+                if leave and leave.is_set():
+                    break
+                if line.startswith(b"data: {"):
+                    came = time.monotonic()
+                    at += [came] * tokens_in(json.loads(line[6:]))
+                    if on_token:
+                        on_token(len(at) - 1)
+        except (OSError, http.client.HTTPException) as why:
+            if not (leave and leave.is_set()):
+                raise Failed("%s: %s" % (self.route, why)) from why
+        finally:
+            c.close()
+        if len(at) != new + 1 and not (leave and leave.is_set()):
+            raise Failed("%s: %d tokens came of %d" % (self.route, len(at) - 1, new))
+        return at
+
+
+def tokens_in(event):
+    """How many tokens an event of a stream brings, berth's or llama-server's."""
+    if "choices" in event:
+        return len(event["choices"][0].get("token_ids") or [])
+    return 0 if event.get("stop") else len(event.get("tokens") or [])
+
+
+def berth(path, *more):
+    command = [BERTH, "serve", "--models", path, "--host", "127.0.0.1", "--threads", THREADS, "--log-level", "error"]
+    return Server([*command, *more], "/readyz", "/v1/completions", {"return_token_ids": True})
+
+
+def llama(file, *more):
+    command = [*SERVER, "-m", os.path.join(SEEN, file), "-t", THREADS, "--host", "127.0.0.1"]
+    return Server([*command, *more], "/health", "/completion", {"cache_prompt": True, "return_tokens": True})
+
+
+def together(jobs):
+    """Runs functions at the same time and returns what they returned."""
+    results, failed = [None] * len(jobs), []
+
+    def run(i):
+        try:
+            results[i] = jobs[i]()
+        except Failed as why:
+            failed.append(why)
+
+    threads = [threading.Thread(target=run, args=(i,)) for i in range(len(jobs))]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    if failed:
+        raise failed[0]
+    return results
