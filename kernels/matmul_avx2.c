@@ -1,269 +1,95 @@
-/* matmul_avx2.c - products with AVX2: eight rows in eight lanes.
+/* matmul_avx2.c - products with AVX2: types in blocks of 32, floats, activations, and the table.
  *
- * matmul_avx512.c with half the width, one group of rows at a time, and no vpdpbusd: vpmaddubsw multiplies
- * unsigned weights by signed activations and adds pairs in 16 bits, as many of which are added up as fit before
- * vpmaddwd widens them. Of 127 * 2 * (the largest weight), 32767 has room for 8 with weights of four bits, 4 with
- * five, 2 with six and 1 with eight. So no sum saturates, and the integers are exact.
+ * matmul_avx2_private.h tells how; matmul_k_avx2.c has the types in blocks of 256.
  */
-#include "matmul_private.h"
-
-#include <immintrin.h>
-#include <string.h>
-
-#define INLINE static inline __attribute__((always_inline))
-#define LANES 8
-#define GROUPS (MATMUL_ROWS / LANES)
-#define PREFETCH_TOKENS 16
-
-/* 32 elements of k of one group of rows. */
-struct panel {
-    __m256i w[8];
-    __m256 scale[2]; /* of each half, where halves differ; otherwise the first is everybody's */
-    __m256 min;
-};
-
-/* Loads 16 bytes of each of 8 rows; out[j] has bytes 4j to 4j + 3 of row r in lane r. */
-INLINE void load_lanes(__m256i out[4], const uint8_t *at, size_t row_bytes)
-{
-    __m256i v[4];
-#pragma GCC unroll 4
-    for (size_t i = 0; i < 4; i++) {
-        const uint8_t *row = at + i * row_bytes;
-        v[i] = _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)row));
-        v[i] = _mm256_inserti128_si256(v[i], _mm_loadu_si128((const __m128i *)(row + 4 * row_bytes)), 1);
-    }
-    __m256i a = _mm256_unpacklo_epi32(v[0], v[1]), b = _mm256_unpackhi_epi32(v[0], v[1]);
-    __m256i c = _mm256_unpacklo_epi32(v[2], v[3]), d = _mm256_unpackhi_epi32(v[2], v[3]);
-    out[0] = _mm256_unpacklo_epi64(a, c);
-    out[1] = _mm256_unpackhi_epi64(a, c);
-    out[2] = _mm256_unpacklo_epi64(b, d);
-    out[3] = _mm256_unpackhi_epi64(b, d);
-}
-
-/* Each lane is two float16: out[0] gets the low ones, out[1] the high ones. */
-INLINE void both_halves(__m256 out[2], __m256i v)
-{
-    const __m256i order = _mm256_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15, 0, 1, 4, 5,
-        8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15);
-    __m256i sorted = _mm256_permute4x64_epi64(_mm256_shuffle_epi8(v, order), 0xd8);
-    out[0] = _mm256_cvtph_ps(_mm256_castsi256_si128(sorted));
-    out[1] = _mm256_cvtph_ps(_mm256_extracti128_si256(sorted, 1));
-}
-
-INLINE __m256i broadcast(const void *at)
-{
-    int value;
-    memcpy(&value, at, sizeof(value));
-    return _mm256_set1_epi32(value);
-}
-
-INLINE __m256i bits_of(__m256i v, unsigned from, int mask)
-{
-    return _mm256_and_si256(_mm256_srl_epi32(v, _mm_cvtsi32_si128((int)from)), _mm256_set1_epi8((char)mask));
-}
-
-/* As in matmul_avx512.c. */
-INLINE void prefetch(const uint8_t *weights, size_t row_bytes, size_t from, size_t to, size_t tokens)
-{
-    const char *next = (const char *)weights + MATMUL_ROWS * row_bytes;
-    if (tokens > PREFETCH_TOKENS)
-        return;
-    for (size_t i = MATMUL_ROWS * from; i < MATMUL_ROWS * to; i += 64)
-        _mm_prefetch(next + i, _MM_HINT_T1);
-}
-
-/* ---- one block of 32, all tokens ---- */
-
-/* Sums of products with the activations at q, from `begin` to `end` of eight vectors of weights of some bits.
- * Weights of eight bits are signed: sizes go one way, signs the other, for -128 has no opposite. */
-INLINE __m256i dot(const __m256i w[8], const int8_t *q, size_t begin, size_t end, unsigned bits)
-{
-    const size_t fit = bits == 4 ? 8 : bits == 5 ? 4 : bits == 6 ? 2 : 1;
-    __m256i total = _mm256_setzero_si256(), sum = total;
-#pragma GCC unroll 8
-    for (size_t i = begin; i < end; i++) {
-        __m256i a = broadcast(q + 4 * i);
-        __m256i pairs = bits == 8 ? _mm256_maddubs_epi16(_mm256_abs_epi8(w[i]), _mm256_sign_epi8(a, w[i]))
-                                  : _mm256_maddubs_epi16(w[i], a);
-        sum = i % fit == 0 ? pairs : _mm256_add_epi16(sum, pairs);
-        if (i % fit == fit - 1)
-            total = _mm256_add_epi32(total, _mm256_madd_epi16(sum, _mm256_set1_epi16(1)));
-    }
-    return total;
-}
-
-/* `offset`, a power of two given by its exponent, is what the unsigned weights are too large by; 0 for none. */
-INLINE void add_block(const struct panel *p, const struct matmul_block *a, size_t tokens,
-    float (*sums)[MATMUL_ROWS], unsigned bits, unsigned offset, bool has_min)
-{
-    for (size_t t = 0; t < tokens; t++) {
-        __m256i s = dot(p->w, a[t].q, 0, 8, bits);
-        if (offset)
-            s = _mm256_add_epi32(s, _mm256_slli_epi32(broadcast(&a[t].minus_sum), (int)offset));
-        __m256 y = _mm256_load_ps(sums[t]), scale = _mm256_mul_ps(p->scale[0], _mm256_set1_ps(a[t].d));
-        y = _mm256_fmadd_ps(_mm256_cvtepi32_ps(s), scale, y);
-        if (has_min)
-            y = _mm256_fmadd_ps(p->min, _mm256_set1_ps(a[t].d_sum), y);
-        _mm256_store_ps(sums[t], y);
-    }
-}
-
-/* The same with a scale for each half, and weights of six bits that are too large by 32. */
-INLINE void add_halves(
-    const struct panel *p, const struct matmul_block *a, size_t tokens, float (*sums)[MATMUL_ROWS])
-{
-    for (size_t t = 0; t < tokens; t++) {
-        __m256i minus_low = _mm256_slli_epi32(broadcast(&a[t].minus_half), 5);
-        __m256i minus_high = _mm256_sub_epi32(_mm256_slli_epi32(broadcast(&a[t].minus_sum), 5), minus_low);
-        __m256i low = _mm256_add_epi32(dot(p->w, a[t].q, 0, 4, 6), minus_low);
-        __m256i high = _mm256_add_epi32(dot(p->w, a[t].q, 4, 8, 6), minus_high);
-        __m256 joined = _mm256_mul_ps(_mm256_cvtepi32_ps(low), p->scale[0]);
-        joined = _mm256_fmadd_ps(_mm256_cvtepi32_ps(high), p->scale[1], joined);
-        __m256 y = _mm256_load_ps(sums[t]);
-        _mm256_store_ps(sums[t], _mm256_fmadd_ps(joined, _mm256_set1_ps(a[t].d), y));
-    }
-}
-
-/* The sums of one group of rows. */
-INLINE float (*group(float sums[][MATMUL_ROWS], size_t g))[MATMUL_ROWS]
-{
-    return (float(*)[MATMUL_ROWS])(sums[0] + LANES * g);
-}
+#include "matmul_avx2_private.h"
 
 /* ---- blocks of 32 ---- */
 
-/* The blocks of 32 that begin at `at` with d and, in q4_1, m. */
+struct small {
+    size_t bytes, payload; /* of a block, and where in it nibbles or bytes begin */
+    unsigned bits, offset; /* as add_block wants them */
+    bool has_min;
+};
+
+static const struct small smalls[MATMUL_INT8] = {
+    [MATMUL_Q4_0] = {sizeof(struct block_q4_0), offsetof(struct block_q4_0, qs), 4, 3, false},
+    [MATMUL_Q4_1] = {sizeof(struct block_q4_1), offsetof(struct block_q4_1, qs), 4, 0, true},
+    [MATMUL_Q5_0] = {sizeof(struct block_q5_0), offsetof(struct block_q5_0, qs), 5, 4, false},
+    [MATMUL_Q5_1] = {sizeof(struct block_q5_1), offsetof(struct block_q5_1, qs), 5, 0, true},
+    [MATMUL_Q8_0] = {sizeof(struct block_q8_0), offsetof(struct block_q8_0, qs), 8, 0, false},
+    [MATMUL_IQ4_NL] = {sizeof(struct block_iq4_nl), offsetof(struct block_iq4_nl, qs), 8, 0, false},
+    [MATMUL_MXFP4] = {sizeof(struct block_mxfp4), offsetof(struct block_mxfp4, qs), 5, 4, false},
+};
+
+/* 2^(e - 128) for the low byte e of each lane: subnormal for 0 and 1. */
+INLINE __m256 half_powers(__m256i v)
+{
+    const __m256i e = _mm256_and_si256(v, _mm256_set1_epi32(255)), two = _mm256_set1_epi32(2);
+    const __m256i normal = _mm256_slli_epi32(_mm256_sub_epi32(e, _mm256_set1_epi32(1)), 23);
+    const __m256i small = _mm256_sllv_epi32(_mm256_set1_epi32(0x200000), e);
+    return _mm256_castsi256_ps(_mm256_blendv_epi8(normal, small, _mm256_cmpgt_epi32(two, e)));
+}
+
+/* The bits 4j to 4j + 3 of each lane, each as bit 4 of a byte. */
+INLINE __m256i fifth_bits(__m256i lanes, size_t j)
+{
+    const __m256i lowest =
+        _mm256_setr_epi32(0, 0x04040404, 0x08080808, 0x0c0c0c0c, 0, 0x04040404, 0x08080808, 0x0c0c0c0c);
+    const __m256i theirs = _mm256_add_epi8(lowest, _mm256_set1_epi8((char)(j / 2)));
+    const __m256i bit = _mm256_set1_epi32(j % 2 ? (int)0x80402010 : 0x08040201);
+    __m256i hit = _mm256_cmpeq_epi8(_mm256_and_si256(_mm256_shuffle_epi8(lanes, theirs), bit), bit);
+    return _mm256_and_si256(hit, _mm256_set1_epi8(16));
+}
+
+/* The blocks of 32 that begin at `at`. All begin with d and, where they have one, m; or with an exponent. */
 INLINE void unpack_small(struct panel *p, const uint8_t *at, size_t row_bytes, enum matmul_int8 type)
 {
-    const size_t head = type == MATMUL_Q4_1 ? 4 : 2;
-    __m256i raw[4];
-    __m256 halves[2];
-    load_lanes(raw, at, row_bytes); /* for the first word: quicker than a gather */
-    both_halves(halves, raw[0]);
-    p->scale[0] = halves[0];
-    p->min = halves[1];
-    load_lanes(raw, at + head, row_bytes);
-    if (type == MATMUL_Q8_0)
-        load_lanes(p->w + 4, at + head + 16, row_bytes);
+    const uint8_t *payload = at + smalls[type].payload;
+    __m256i head[4], raw[4];
+    load_lanes(head, at, row_bytes); /* for the first words: quicker than a gather */
+    if (type == MATMUL_MXFP4) {
+        p->scale[0] = half_powers(head[0]);
+    } else {
+        __m256 halves[2];
+        both_halves(halves, head[0]);
+        p->scale[0] = halves[0];
+        p->min[0] = halves[1];
+    }
+    if (type == MATMUL_Q8_0) {
+        load_lanes(p->w, payload, row_bytes);
+        load_lanes(p->w + 4, payload + 16, row_bytes);
+        return;
+    }
+    load_lanes(raw, payload, row_bytes);
 #pragma GCC unroll 4
-    for (size_t j = 0; j < 4; j++)
-        if (type == MATMUL_Q8_0) {
-            p->w[j] = raw[j];
-        } else {
-            p->w[j] = bits_of(raw[j], 0, 15);
-            p->w[j + 4] = bits_of(raw[j], 4, 15);
-        }
-}
-
-INLINE void small_tile(enum matmul_int8 type, size_t bytes, const uint8_t *weights, size_t row_bytes,
-    size_t blocks, const struct matmul_block *a, size_t tokens, float sums[][MATMUL_ROWS])
-{
-    for (size_t b = 0; b < blocks; b++) {
-        prefetch(weights, row_bytes, b * bytes, (b + 1) * bytes, tokens);
-        for (size_t g = 0; g < GROUPS; g++) {
-            struct panel p;
-            unpack_small(&p, weights + LANES * g * row_bytes + b * bytes, row_bytes, type);
-            add_block(&p, a + b * tokens, tokens, group(sums, g), type == MATMUL_Q8_0 ? 8 : 4,
-                type == MATMUL_Q4_0 ? 3 : 0, type == MATMUL_Q4_1);
-        }
+    for (size_t j = 0; j < 4; j++) {
+        p->w[j] = bits_of(raw[j], 0, 15);
+        p->w[j + 4] = bits_of(raw[j], 4, 15);
     }
+    __m256i fifths = head[1];
+    if (type == MATMUL_Q5_0) /* they lie across two words */
+        fifths = _mm256_or_si256(_mm256_srli_epi32(head[0], 16), _mm256_slli_epi32(head[1], 16));
+#pragma GCC unroll 8
+    for (size_t j = 0; j < 8; j++)
+        if (type == MATMUL_Q5_0 || type == MATMUL_Q5_1)
+            p->w[j] = _mm256_or_si256(p->w[j], fifth_bits(fifths, j));
+        else if (type == MATMUL_IQ4_NL)
+            p->w[j] = levels_of(p->w[j], quant_levels_iq4, 0);
+        else if (type == MATMUL_MXFP4)
+            p->w[j] = levels_of(p->w[j], quant_levels_fp4, 16);
 }
 
-/* ---- blocks of 256 ---- */
-
-/* The scales and minima of a q4_k's or q5_k's eight groups of 32. */
-INLINE void unpack_k_scales(__m256 scale[8], __m256 min[8], const uint8_t *at, size_t row_bytes)
-{
-    __m256i h[4];
-    __m256 d[2];
-    load_lanes(h, at, row_bytes);
-    both_halves(d, h[0]);
-    const __m256i scales[2] = {
-        bits_of(h[1], 0, 63), _mm256_or_si256(bits_of(h[3], 0, 15), bits_of(h[1], 2, 48))};
-    const __m256i mins[2] = {
-        bits_of(h[2], 0, 63), _mm256_or_si256(bits_of(h[3], 4, 15), bits_of(h[2], 2, 48))};
-    const __m256i byte = _mm256_set1_epi32(255);
-    for (size_t i = 0; i < 8; i++) {
-        const __m128i from = _mm_cvtsi32_si128((int)(i % 4 * 8));
-        __m256i s = _mm256_and_si256(_mm256_srl_epi32(scales[i / 4], from), byte);
-        __m256i m = _mm256_and_si256(_mm256_srl_epi32(mins[i / 4], from), byte);
-        scale[i] = _mm256_mul_ps(d[0], _mm256_cvtepi32_ps(s));
-        min[i] = _mm256_xor_ps(_mm256_mul_ps(d[1], _mm256_cvtepi32_ps(m)), _mm256_set1_ps(-0.0f));
-    }
-}
-
-/* q4_k and, with a fifth bit, q5_k. */
-INLINE void k_tile(bool five, const uint8_t *weights, size_t row_bytes, size_t blocks,
+INLINE void small_tile(enum matmul_int8 type, const uint8_t *weights, size_t row_bytes, size_t blocks,
     const struct matmul_block *a, size_t tokens, float sums[][MATMUL_ROWS])
 {
-    const size_t bytes = five ? sizeof(struct block_q5_k) : sizeof(struct block_q4_k);
-    __m256 scale[GROUPS][8], min[GROUPS][8];
-    __m256i low[GROUPS][8], high[GROUPS][8];
+    const struct small s = smalls[type];
     for (size_t b = 0; b < blocks; b++) {
-        const uint8_t *at = weights + b / 8 * bytes;
-        const unsigned part = b % 8;
-        prefetch(weights, row_bytes, b * bytes / 8, (b + 1) * bytes / 8, tokens);
-        for (size_t g = 0; g < GROUPS; g++, at += LANES * row_bytes) {
-            if (part == 0)
-                unpack_k_scales(scale[g], min[g], at, row_bytes);
-            if (part == 0 && five) {
-                load_lanes(high[g], at + 16, row_bytes);
-                load_lanes(high[g] + 4, at + 32, row_bytes);
-            }
-            if (part % 2 == 0) {
-                const uint8_t *qs = at + (five ? 48 : 16) + part / 2 * 32;
-                load_lanes(low[g], qs, row_bytes);
-                load_lanes(low[g] + 4, qs + 16, row_bytes);
-            }
-            struct panel p = {.scale = {scale[g][part]}, .min = min[g][part]};
-#pragma GCC unroll 8
-            for (size_t i = 0; i < 8; i++) {
-                p.w[i] = bits_of(low[g][i], part % 2 * 4, 15);
-                if (five)
-                    p.w[i] = _mm256_or_si256(p.w[i], _mm256_slli_epi32(bits_of(high[g][i], part, 1), 4));
-            }
-            add_block(&p, a + b * tokens, tokens, group(sums, g), five ? 5 : 4, 0, true);
-        }
-    }
-}
-
-/* The scales of a q6_k's sixteen groups. */
-INLINE void unpack_q6_scales(__m256 scale[16], const uint8_t *at, size_t row_bytes)
-{
-    __m256i s[4], last[4];
-    __m256 halves[2];
-    load_lanes(s, at + 192, row_bytes);
-    load_lanes(last, at + 194, row_bytes);
-    both_halves(halves, last[3]);
-    for (size_t i = 0; i < 16; i++) {
-        __m256i top = _mm256_sll_epi32(s[i / 4], _mm_cvtsi32_si128((int)(24 - i % 4 * 8)));
-        scale[i] = _mm256_mul_ps(halves[1], _mm256_cvtepi32_ps(_mm256_srai_epi32(top, 24)));
-    }
-}
-
-static void tile_q6_k(const uint8_t *weights, size_t row_bytes, size_t blocks, const struct matmul_block *a,
-    size_t tokens, float sums[][MATMUL_ROWS])
-{
-    const size_t bytes = sizeof(struct block_q6_k);
-    __m256 scale[GROUPS][16];
-    __m256i low[GROUPS][16], high[GROUPS][8];
-    for (size_t b = 0; b < blocks; b++) {
-        const uint8_t *at = weights + b / 8 * bytes;
-        const unsigned part = b % 8;
-        prefetch(weights, row_bytes, b * bytes / 8, (b + 1) * bytes / 8, tokens);
-        for (size_t g = 0; g < GROUPS; g++, at += LANES * row_bytes) {
-            if (part == 0)
-                unpack_q6_scales(scale[g], at, row_bytes);
-            for (size_t i = 0; i < 4 && part % 4 == 0; i++)
-                load_lanes(low[g] + 4 * i, at + part / 4 * 64 + 16 * i, row_bytes);
-            for (size_t i = 0; i < 2 && part % 4 == 0; i++)
-                load_lanes(high[g] + 4 * i, at + 128 + part / 4 * 32 + 16 * i, row_bytes);
-            struct panel p = {.scale = {scale[g][2 * part], scale[g][2 * part + 1]}};
-#pragma GCC unroll 8
-            for (size_t i = 0; i < 8; i++)
-                p.w[i] = _mm256_or_si256(bits_of(low[g][part % 2 * 8 + i], part % 4 / 2 * 4, 15),
-                    _mm256_slli_epi32(bits_of(high[g][i], part % 4 * 2, 3), 4));
-            add_halves(&p, a + b * tokens, tokens, group(sums, g));
+        prefetch(weights, row_bytes, b * s.bytes, (b + 1) * s.bytes, tokens);
+        for (size_t g = 0; g < GROUPS; g++) {
+            struct panel p;
+            unpack_small(&p, weights + LANES * g * row_bytes + b * s.bytes, row_bytes, type);
+            add_block(&p, a + b * tokens, tokens, group(sums, g), s.bits, s.offset, s.has_min);
         }
     }
 }
@@ -383,18 +209,19 @@ static void pack(struct matmul_block *out, size_t step, const float *x, size_t b
 
 /* ---- the table ---- */
 
-#define INT8_TILE(name, run, what)                                                                           \
+#define SMALL_TILE(name, type)                                                                               \
     static void tile_##name(const uint8_t *weights, size_t row_bytes, size_t blocks,                         \
         const struct matmul_block *a, size_t tokens, float sums[][MATMUL_ROWS])                              \
     {                                                                                                        \
-        run(what, weights, row_bytes, blocks, a, tokens, sums);                                              \
+        small_tile(type, weights, row_bytes, blocks, a, tokens, sums);                                       \
     }
-#define SMALL(type, block) type, sizeof(struct block)
-INT8_TILE(q4_0, small_tile, SMALL(MATMUL_Q4_0, block_q4_0))
-INT8_TILE(q4_1, small_tile, SMALL(MATMUL_Q4_1, block_q4_1))
-INT8_TILE(q8_0, small_tile, SMALL(MATMUL_Q8_0, block_q8_0))
-INT8_TILE(q4_k, k_tile, false)
-INT8_TILE(q5_k, k_tile, true)
+SMALL_TILE(q4_0, MATMUL_Q4_0)
+SMALL_TILE(q4_1, MATMUL_Q4_1)
+SMALL_TILE(q5_0, MATMUL_Q5_0)
+SMALL_TILE(q5_1, MATMUL_Q5_1)
+SMALL_TILE(q8_0, MATMUL_Q8_0)
+SMALL_TILE(iq4_nl, MATMUL_IQ4_NL)
+SMALL_TILE(mxfp4, MATMUL_MXFP4)
 
 #define FLOAT_TILE(name, type)                                                                               \
     static void tile_##name(const uint8_t *weights, size_t row_bytes, size_t steps, const float *x,          \
@@ -408,6 +235,21 @@ FLOAT_TILE(bf16, MATMUL_BF16)
 
 const struct matmul_kernels matmul_avx2 = {
     .pack = pack,
-    .int8 = {tile_q4_0, tile_q4_1, tile_q8_0, tile_q4_k, tile_q5_k, tile_q6_k},
+    .int8 =
+        {
+            [MATMUL_Q4_0] = tile_q4_0,
+            [MATMUL_Q4_1] = tile_q4_1,
+            [MATMUL_Q5_0] = tile_q5_0,
+            [MATMUL_Q5_1] = tile_q5_1,
+            [MATMUL_Q8_0] = tile_q8_0,
+            [MATMUL_Q2_K] = matmul_avx2_q2_k,
+            [MATMUL_Q3_K] = matmul_avx2_q3_k,
+            [MATMUL_Q4_K] = matmul_avx2_q4_k,
+            [MATMUL_Q5_K] = matmul_avx2_q5_k,
+            [MATMUL_Q6_K] = matmul_avx2_q6_k,
+            [MATMUL_IQ4_NL] = tile_iq4_nl,
+            [MATMUL_IQ4_XS] = matmul_avx2_iq4_xs,
+            [MATMUL_MXFP4] = tile_mxfp4,
+        },
     .floats = {tile_f32, tile_f16, tile_bf16},
 };

@@ -355,7 +355,7 @@ FLOAT_TILE(bf16, bfloat_to_floats, 2)
 
 const struct matmul_kernels matmul_plain = {
     .pack = pack,
-    .int8 = {tile_q4_0, tile_q4_1, tile_q8_0, tile_q4_k, tile_q5_k, tile_q6_k, tile_q5_0, tile_q5_1, tile_q2_k,
-        tile_q3_k, tile_iq4_nl, tile_iq4_xs, tile_mxfp4},
+    .int8 = {tile_q4_0, tile_q4_1, tile_q8_0, tile_q4_k, tile_q5_k, tile_q6_k, tile_q5_0, tile_q5_1,
+        tile_q2_k, tile_q3_k, tile_iq4_nl, tile_iq4_xs, tile_mxfp4},
     .floats = {tile_f32, tile_f16, tile_bf16},
 };

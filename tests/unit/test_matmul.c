@@ -419,7 +419,8 @@ static void test_weights_of_any_bytes_give_the_same_answer_on_every_set(void **s
 /* Every byte is as large as it can be with values that are still sane, and every activation is the largest: no
  * sum of integers may overflow or saturate. */
 /* Zeros, the smallest and the largest there are, infinities and NaNs; for MXFP4 exponents. */
-static const uint16_t halves_to_try[] = {0, 0x8000, 1, 0x83ff, 0x0400, 0x7bff, 0xfbff, 0x7c00, 0xfc00, 0x7e00};
+static const uint16_t halves_to_try[] = {
+    0, 0x8000, 1, 0x83ff, 0x0400, 0x7bff, 0xfbff, 0x7c00, 0xfc00, 0x7e00};
 static const uint8_t powers_to_try[] = {0, 1, 2, 127, 128, 253, 254, 255, 0, 1};
 #define TRIED (sizeof(powers_to_try) / sizeof(powers_to_try[0]))
 
