@@ -34,12 +34,12 @@ struct sequence {
 
 static size_t key_bytes(const struct kv_cache *c, size_t layer)
 {
-    return c->layers[layer].k_size * ATTENTION_BLOCK * attention_type_bytes(c->type);
+    return attention_bytes(c->type, c->layers[layer].k_size);
 }
 
 static size_t head_bytes(const struct kv_cache *c, size_t layer)
 {
-    return key_bytes(c, layer) + c->layers[layer].v_size * ATTENTION_BLOCK * attention_type_bytes(c->type);
+    return key_bytes(c, layer) + attention_bytes(c->type, c->layers[layer].v_size);
 }
 
 struct kv_cache *kv_cache_new(
@@ -55,7 +55,6 @@ struct kv_cache *kv_cache_new(
         kv_cache_free(c);
         return NULL;
     }
-    /* 64 positions of any size are a multiple of 64 bytes, so every part is aligned. */
     size_t bytes = 0;
     for (size_t i = 0; i < n_layers; i++) {
         c->layers[i] = layers[i];

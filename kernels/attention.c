@@ -16,8 +16,10 @@
 static const struct attention_set *in_force(void)
 {
 #if defined(__x86_64__)
-    static const struct attention_set *const sets[CPU_SETS] = {
-        [CPU_PLAIN] = &attention_plain, [CPU_AVX2] = &attention_avx2, [CPU_AVXVNNI] = &attention_avx2, [CPU_AVX512] = &attention_avx512};
+    static const struct attention_set *const sets[CPU_SETS] = {[CPU_PLAIN] = &attention_plain,
+        [CPU_AVX2] = &attention_avx2,
+        [CPU_AVXVNNI] = &attention_avx2,
+        [CPU_AVX512] = &attention_avx512};
     return sets[cpu_selected()];
 #elif defined(__aarch64__)
     return cpu_selected() == CPU_PLAIN ? &attention_plain : &attention_neon;
@@ -26,9 +28,29 @@ static const struct attention_set *in_force(void)
 #endif
 }
 
-size_t attention_type_bytes(enum attention_type type)
+static const char *const type_names[ATTENTION_TYPES] = {
+    [ATTENTION_F16] = "f16", [ATTENTION_F32] = "f32", [ATTENTION_Q8_0] = "q8_0"};
+
+const char *attention_type_name(enum attention_type type)
 {
-    return type == ATTENTION_F16 ? 2 : 4;
+    return type_names[type];
+}
+
+bool attention_type_find(const char *name, enum attention_type *out)
+{
+    for (int i = 0; i < ATTENTION_TYPES; i++)
+        if (strcmp(name, type_names[i]) == 0) {
+            *out = (enum attention_type)i;
+            return true;
+        }
+    return false;
+}
+
+size_t attention_bytes(enum attention_type type, size_t size)
+{
+    if (type == ATTENTION_Q8_0)
+        return attention_scales_at(size) + attention_groups(size) * ATTENTION_BLOCK * sizeof(uint16_t);
+    return size * ATTENTION_BLOCK * (type == ATTENTION_F16 ? sizeof(uint16_t) : sizeof(float));
 }
 
 size_t attention_part_floats(const struct attention *a)
@@ -46,16 +68,37 @@ static void store_half(const struct attention *a, uint8_t *page, size_t at, cons
     in_force()->narrow(values + at * a->v_size, v, a->v_size);
 }
 
-void attention_store(const struct attention *a, uint8_t *page, size_t at, const float *k, const float *v)
+static void store_quantized(
+    const struct attention *a, uint8_t *page, size_t at, const float *k, const float *v)
 {
-    if (a->type == ATTENTION_F16) {
-        store_half(a, page, at, k, v);
-        return;
-    }
+    int8_t key[ATTENTION_HEAD_MAX] ATTENTION_UNINITIALIZED;
+    uint16_t scales[ATTENTION_HEAD_MAX / ATTENTION_GROUP] ATTENTION_UNINITIALIZED;
+    int8_t *keys = (int8_t *)(page + a->k_at), *values = (int8_t *)(page + a->v_at);
+    uint16_t *key_scales = (uint16_t *)(void *)(page + a->k_at + attention_scales_at(a->k_size));
+    uint16_t *value_scales = (uint16_t *)(void *)(page + a->v_at + attention_scales_at(a->v_size));
+    in_force()->quantize(key, scales, k, a->k_size);
+    for (size_t d = 0; d < a->k_size; d++)
+        keys[d * ATTENTION_BLOCK + at] = key[d];
+    for (size_t g = 0; g < attention_groups(a->k_size); g++)
+        key_scales[g * ATTENTION_BLOCK + at] = scales[g];
+    in_force()->quantize(
+        values + at * a->v_size, value_scales + at * attention_groups(a->v_size), v, a->v_size);
+}
+
+static void store_whole(const struct attention *a, uint8_t *page, size_t at, const float *k, const float *v)
+{
     float *keys = (float *)(void *)(page + a->k_at), *values = (float *)(void *)(page + a->v_at);
     for (size_t d = 0; d < a->k_size; d++)
         keys[d * ATTENTION_BLOCK + at] = k[d];
     memcpy(values + at * a->v_size, v, a->v_size * sizeof(*v));
+}
+
+void attention_store(const struct attention *a, uint8_t *page, size_t at, const float *k, const float *v)
+{
+    static void (*const store[ATTENTION_TYPES])(
+        const struct attention *a, uint8_t *page, size_t at, const float *k, const float *v) = {
+        [ATTENTION_F16] = store_half, [ATTENTION_F32] = store_whole, [ATTENTION_Q8_0] = store_quantized};
+    store[a->type](a, page, at, k, v);
 }
 
 void attention_span(

@@ -5,4 +5,5 @@
 #define TILE_LANES 2
 #include "attention_lanes_private.h"
 
-const struct attention_set attention_avx2 = {.span = span, .merge = merge, .narrow = narrow};
+const struct attention_set attention_avx2 = {
+    .span = span, .merge = merge, .narrow = narrow, .quantize = quantize};

@@ -8,9 +8,9 @@
  * with left = q, out = scores for the keys, and left = p, out = weighted values for the values. So one tile,
  * product_tile, does nearly everything: a few queries wide and a few registers long.
  *
- * Float16 rows are converted where they are used when few queries share a page, which is when a token is
- * generated and memory sets the pace. When many share it they are converted once, 64 by 64 numbers at a time,
- * into a slab that stays in the first-level cache.
+ * Rows of float16 or bytes are converted where they are used when few queries share a page, which is when a token
+ * is generated and memory sets the pace. When many share it they are converted once, 64 by 64 numbers at a time,
+ * into a slab that stays in the first-level cache. The scales of bytes become float32 once a page.
  */
 #ifndef BERTH_ATTENTION_LANES_PRIVATE_H
 #define BERTH_ATTENTION_LANES_PRIVATE_H
@@ -27,13 +27,19 @@
 #define BLOCK ATTENTION_BLOCK
 #define BLOCK_LANES (BLOCK / LANES)
 #define GROUP 48 /* queries that go through a page together; their scores take 12 KiB */
-#define FEW (2 * TILE_QUERIES) /* up to so many queries convert float16 on the way */
+#define FEW (2 * TILE_QUERIES) /* up to so many queries convert rows on the way */
+#define GROUPS_MAX (ATTENTION_HEAD_MAX / ATTENTION_GROUP)
+
+/* In bytes a scale belongs to 32 rows of one column, or to 32 columns of one row. */
+enum form { FLOATS, HALVES, BYTES_SCALED_DOWN, BYTES_SCALED_ALONG };
 
 /* Rows as they lie in a page, or in a slab. */
 struct rows {
     const uint8_t *at;
     size_t stride; /* numbers from one row to the next */
-    enum attention_type type;
+    enum form form;
+    const float *scales; /* of bytes: [rows / 32][stride], or [rows][scale_stride] */
+    size_t scale_stride;
 };
 
 /* What a query sees of the page: keys first ... end - 1. */
@@ -50,20 +56,40 @@ struct group {
     size_t n;
     _Alignas(64) float scores[GROUP][BLOCK];
     _Alignas(64) float slab[BLOCK * BLOCK];
+    _Alignas(64) float scales[BLOCK * GROUPS_MAX]; /* of the keys, then of the values */
 };
 
 /* ---- the product -------------------------------------------------------------------------------------- */
 
-LANES_INLINE struct lanes load_row(enum attention_type type, const uint8_t *at, size_t i)
+/* Sixteen numbers from number i on, without their scales. */
+LANES_INLINE struct lanes load_numbers(enum form form, const uint8_t *at, size_t i)
 {
-    if (type == ATTENTION_F16)
+    if (form == FLOATS)
+        return lanes_load((const float *)(const void *)at + i);
+    if (form == HALVES)
         return lanes_load_half((const uint16_t *)(const void *)at + i);
-    return lanes_load((const float *)(const void *)at + i);
+    return lanes_load_int8((const int8_t *)at + i);
 }
 
-/* Adds left[q][y] * rows[y], for y = first ... end - 1 in order, to out[q][0 ... 16 lanes - 1]. With constant
- * `queries` and `lanes` the sums stay in registers. */
-LANES_INLINE void product_tile(struct rows rows, enum attention_type type, size_t first, size_t end,
+/* The same with the scales of row y and the columns from x on. */
+LANES_INLINE struct lanes scaled(struct lanes numbers, struct rows rows, enum form form, size_t y, size_t x)
+{
+    if (form == BYTES_SCALED_DOWN)
+        return lanes_mul(numbers, lanes_load(rows.scales + y / ATTENTION_GROUP * rows.stride + x));
+    if (form == BYTES_SCALED_ALONG)
+        return lanes_mul(numbers, lanes_set(rows.scales[y * rows.scale_stride + x / ATTENTION_GROUP]));
+    return numbers;
+}
+
+/* Sixteen numbers of row y, from column x on, which is a multiple of sixteen. */
+LANES_INLINE struct lanes load_row(struct rows rows, enum form form, size_t y, size_t x)
+{
+    return scaled(load_numbers(form, rows.at, y * rows.stride + x), rows, form, y, x);
+}
+
+/* Adds left[q][y] * rows[y], for y = first ... end - 1 in order, to out[q], for 16 lanes columns from `column` on.
+ * With constant `queries` and `lanes` the sums stay in registers. */
+LANES_INLINE void product_tile(struct rows rows, enum form form, size_t first, size_t end, size_t column,
     const float *const *left, float *const *out, size_t queries, size_t lanes)
 {
     struct lanes sum[TILE_QUERIES][TILE_LANES];
@@ -71,7 +97,7 @@ LANES_INLINE void product_tile(struct rows rows, enum attention_type type, size_
     for (size_t q = 0; q < queries; q++)
 #pragma GCC unroll 8
         for (size_t x = 0; x < lanes; x++)
-            sum[q][x] = lanes_load(out[q] + x * LANES);
+            sum[q][x] = lanes_load(out[q] + column + x * LANES);
     for (size_t y = first; y < end; y++) {
         struct lanes factor[TILE_QUERIES];
 #pragma GCC unroll 8
@@ -79,7 +105,7 @@ LANES_INLINE void product_tile(struct rows rows, enum attention_type type, size_
             factor[q] = lanes_set(left[q][y]);
 #pragma GCC unroll 8
         for (size_t x = 0; x < lanes; x++) {
-            struct lanes row = load_row(type, rows.at, y * rows.stride + x * LANES);
+            struct lanes row = load_row(rows, form, y, column + x * LANES);
 #pragma GCC unroll 8
             for (size_t q = 0; q < queries; q++)
                 sum[q][x] = lanes_fma(factor[q], row, sum[q][x]);
@@ -89,68 +115,93 @@ LANES_INLINE void product_tile(struct rows rows, enum attention_type type, size_
     for (size_t q = 0; q < queries; q++)
 #pragma GCC unroll 8
         for (size_t x = 0; x < lanes; x++)
-            lanes_store(out[q] + x * LANES, sum[q][x]);
+            lanes_store(out[q] + column + x * LANES, sum[q][x]);
 }
 
-LANES_INLINE void product_of_type(struct rows rows, enum attention_type type, size_t first, size_t end,
+LANES_INLINE void product_columns(struct rows rows, enum form form, size_t first, size_t end, size_t column,
     const float *const *left, float *const *out, size_t queries, size_t lanes)
 {
     switch (queries) {
 #if TILE_QUERIES >= 6
     case 6:
-        product_tile(rows, type, first, end, left, out, 6, lanes);
+        product_tile(rows, form, first, end, column, left, out, 6, lanes);
         break;
 #endif
 #if TILE_QUERIES >= 5
     case 5:
-        product_tile(rows, type, first, end, left, out, 5, lanes);
+        product_tile(rows, form, first, end, column, left, out, 5, lanes);
         break;
     case 4:
-        product_tile(rows, type, first, end, left, out, 4, lanes);
+        product_tile(rows, form, first, end, column, left, out, 4, lanes);
         break;
 #endif
     case 3:
-        product_tile(rows, type, first, end, left, out, 3, lanes);
+        product_tile(rows, form, first, end, column, left, out, 3, lanes);
         break;
     case 2:
-        product_tile(rows, type, first, end, left, out, 2, lanes);
+        product_tile(rows, form, first, end, column, left, out, 2, lanes);
         break;
     default:
-        product_tile(rows, type, first, end, left, out, 1, lanes);
+        product_tile(rows, form, first, end, column, left, out, 1, lanes);
         break;
     }
 }
 
-/* For 1 to TILE_QUERIES queries and `width` numbers, a multiple of sixteen. `out` is moved on. */
-static __attribute__((noinline)) void product(struct rows rows, size_t first, size_t end,
-    const float *const *left, float **out, size_t queries, size_t width)
+LANES_INLINE void product_of_form(struct rows rows, enum form form, size_t first, size_t end,
+    const float *const *left, float *const *out, size_t queries, size_t width)
 {
-    while (width > 0) {
-        size_t lanes = width >= TILE_LANES * LANES ? TILE_LANES : 1;
-        if (rows.type == ATTENTION_F16 && lanes == TILE_LANES)
-            product_of_type(rows, ATTENTION_F16, first, end, left, out, queries, TILE_LANES);
-        else if (rows.type == ATTENTION_F16)
-            product_of_type(rows, ATTENTION_F16, first, end, left, out, queries, 1);
-        else if (lanes == TILE_LANES)
-            product_of_type(rows, ATTENTION_F32, first, end, left, out, queries, TILE_LANES);
-        else
-            product_of_type(rows, ATTENTION_F32, first, end, left, out, queries, 1);
-        for (size_t q = 0; q < queries; q++)
-            out[q] += lanes * LANES;
-        rows.at += lanes * LANES * (rows.type == ATTENTION_F16 ? sizeof(uint16_t) : sizeof(float));
-        width -= lanes * LANES;
+    size_t x = 0;
+    for (; x + TILE_LANES * LANES <= width; x += TILE_LANES * LANES)
+        product_columns(rows, form, first, end, x, left, out, queries, TILE_LANES);
+    for (; x < width; x += LANES)
+        product_columns(rows, form, first, end, x, left, out, queries, 1);
+}
+
+/* For 1 to TILE_QUERIES queries and `width` numbers, a multiple of sixteen. */
+static __attribute__((noinline)) void product(struct rows rows, size_t first, size_t end,
+    const float *const *left, float *const *out, size_t queries, size_t width)
+{
+    switch (rows.form) {
+    case FLOATS:
+        product_of_form(rows, FLOATS, first, end, left, out, queries, width);
+        break;
+    case HALVES:
+        product_of_form(rows, HALVES, first, end, left, out, queries, width);
+        break;
+    case BYTES_SCALED_DOWN:
+        product_of_form(rows, BYTES_SCALED_DOWN, first, end, left, out, queries, width);
+        break;
+    case BYTES_SCALED_ALONG:
+        product_of_form(rows, BYTES_SCALED_ALONG, first, end, left, out, queries, width);
+        break;
     }
+}
+
+/* The keys or values of a page; `bytes` is the form that they have where they are bytes. */
+static struct rows rows_of_page(struct group *g, size_t at, size_t size, size_t stride, enum form bytes)
+{
+    static const enum form forms[ATTENTION_TYPES] = {[ATTENTION_F32] = FLOATS, [ATTENTION_F16] = HALVES};
+    struct rows rows = {.at = g->page + at, .stride = stride, .form = forms[g->a->type]};
+    if (g->a->type != ATTENTION_Q8_0)
+        return rows;
+    const uint16_t *scales = (const uint16_t *)(const void *)(rows.at + attention_scales_at(size));
+    rows.form = bytes;
+    rows.scales = g->scales;
+    rows.scale_stride = attention_groups(size);
+    for (size_t i = 0; i < rows.scale_stride * BLOCK; i += LANES)
+        lanes_store(g->scales + i, lanes_load_half(scales + i));
+    return rows;
 }
 
 /* ---- slabs -------------------------------------------------------------------------------------------- */
 
-static struct lanes load_row_end(enum attention_type type, const uint8_t *at, size_t i, size_t n)
+/* The first n < 16 numbers that load_row would read, and no byte behind them; zeros follow. */
+static struct lanes load_row_end(struct rows rows, size_t y, size_t x, size_t n)
 {
-    if (type == ATTENTION_F32)
-        return lanes_load_part((const float *)(const void *)at + i, n);
-    uint16_t whole[LANES] = {0};
-    memcpy(whole, at + i * sizeof(*whole), n * sizeof(*whole));
-    return lanes_load_half(whole);
+    size_t size = rows.form == FLOATS ? sizeof(float) : rows.form == HALVES ? sizeof(uint16_t) : 1;
+    _Alignas(64) uint8_t whole[LANES * sizeof(float)] = {0};
+    memcpy(whole, rows.at + (y * rows.stride + x) * size, n * size);
+    return scaled(load_numbers(rows.form, whole, 0), rows, rows.form, y, x);
 }
 
 /* Columns x ... x + width - 1 of the rows first ... end - 1 as float32, padded with zeros to whole lanes. */
@@ -158,12 +209,12 @@ static struct rows fill_slab(float *slab, struct rows from, size_t first, size_t
 {
     for (size_t y = first; y < end; y++)
         for (size_t i = 0; i < width; i += LANES) {
-            size_t at = y * from.stride + x + i, left = width - i;
+            size_t left = width - i;
             struct lanes row =
-                left < LANES ? load_row_end(from.type, from.at, at, left) : load_row(from.type, from.at, at);
+                left < LANES ? load_row_end(from, y, x + i, left) : load_row(from, from.form, y, x + i);
             lanes_store(slab + (y - first) * BLOCK + i, row);
         }
-    return (struct rows){.at = (const uint8_t *)slab, .stride = BLOCK, .type = ATTENTION_F32};
+    return (struct rows){.at = (const uint8_t *)slab, .stride = BLOCK, .form = FLOATS};
 }
 
 /* ---- keys --------------------------------------------------------------------------------------------- */
@@ -187,7 +238,7 @@ static void add_scores(struct group *g, struct rows keys, size_t from, size_t co
 static void score(struct group *g)
 {
     const struct attention *a = g->a;
-    struct rows keys = {.at = g->page + a->k_at, .stride = BLOCK, .type = a->type};
+    struct rows keys = rows_of_page(g, a->k_at, a->k_size, BLOCK, BYTES_SCALED_DOWN);
     uint32_t end = 0;
     for (size_t i = 0; i < g->n; i++)
         end = g->seen[i].end > end ? g->seen[i].end : end;
@@ -289,7 +340,7 @@ static void add_values(struct group *g, struct rows values, size_t x, size_t wid
 static void sum_values(struct group *g)
 {
     const struct attention *a = g->a;
-    struct rows values = {.at = g->page + a->v_at, .stride = a->v_size, .type = a->type};
+    struct rows values = rows_of_page(g, a->v_at, a->v_size, a->v_size, BYTES_SCALED_ALONG);
     if (a->v_size % LANES == 0 && (a->type == ATTENTION_F32 || g->n <= FEW)) {
         add_values(g, values, 0, a->v_size);
         return;
@@ -383,6 +434,32 @@ static void narrow(uint16_t *out, const float *x, size_t n)
         lanes_store_half(whole, lanes_load_part(x + i, left));
         memcpy(out + i, whole, left * sizeof(*whole));
     }
+}
+
+/* One group of n numbers, as attention.h says. */
+static void quantize_group(int8_t *out, uint16_t *scale, const float *x, size_t n)
+{
+    const struct lanes infinite = lanes_set(INFINITY), least = lanes_set(-127.0f), most = lanes_set(127.0f);
+    struct lanes part[ATTENTION_GROUP / LANES], largest = lanes_set(0.0f);
+    int8_t whole[ATTENTION_GROUP] = {0};
+    float step;
+    for (size_t i = 0; i < ATTENTION_GROUP / LANES; i++) {
+        part[i] = n > i * LANES ? lanes_load_part(x + i * LANES, n - i * LANES) : lanes_set(0.0f);
+        struct lanes size = lanes_without_sign(part[i]);
+        largest = lanes_max(lanes_less(size, infinite, size, infinite), largest); /* a NaN is infinite */
+    }
+    *scale = attention_scale(lanes_most(largest), &step);
+    for (size_t i = 0; step > 0 && i < ATTENTION_GROUP / LANES; i++) {
+        struct lanes q = lanes_div(part[i], lanes_set(step));
+        lanes_store_int8(whole + i * LANES, lanes_max(least, lanes_less(q, most, q, most)));
+    }
+    memcpy(out, whole, n);
+}
+
+static void quantize(int8_t *out, uint16_t *scales, const float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i += ATTENTION_GROUP)
+        quantize_group(out + i, scales++, x + i, n - i < ATTENTION_GROUP ? n - i : ATTENTION_GROUP);
 }
 
 #endif

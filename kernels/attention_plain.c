@@ -5,25 +5,39 @@
  */
 #include "attention_private.h"
 
-#include "berth/half.h"
 #include "berth/vector.h"
 
 #include <math.h>
 #include <string.h>
 
-/* Element i of a page's keys or values. */
-static float element(enum attention_type type, const uint8_t *at, size_t i)
+/* Element i of a page's keys or values of `size` elements, to which scale s belongs. */
+static float element(enum attention_type type, const uint8_t *at, size_t size, size_t i, size_t s)
 {
     if (type == ATTENTION_F32)
         return ((const float *)(const void *)at)[i];
-    return half_to_float(((const uint16_t *)(const void *)at)[i]);
+    if (type == ATTENTION_F16)
+        return half_to_float(((const uint16_t *)(const void *)at)[i]);
+    const uint16_t *scales = (const uint16_t *)(const void *)(at + attention_scales_at(size));
+    return half_to_float(scales[s]) * (float)((const int8_t *)at)[i];
 }
 
-static float score(const struct attention *a, const float *q, const uint8_t *keys, size_t j)
+static float key(const struct attention *a, const uint8_t *page, size_t j, size_t d)
+{
+    return element(a->type, page + a->k_at, a->k_size, d * ATTENTION_BLOCK + j,
+        d / ATTENTION_GROUP * ATTENTION_BLOCK + j);
+}
+
+static float value(const struct attention *a, const uint8_t *page, size_t j, size_t d)
+{
+    return element(a->type, page + a->v_at, a->v_size, j * a->v_size + d,
+        j * attention_groups(a->v_size) + d / ATTENTION_GROUP);
+}
+
+static float score(const struct attention *a, const float *q, const uint8_t *page, size_t j)
 {
     float sum = 0;
     for (size_t d = 0; d < a->k_size; d++)
-        sum = __builtin_fmaf(q[d], element(a->type, keys, d * ATTENTION_BLOCK + j), sum);
+        sum = __builtin_fmaf(q[d], key(a, page, j, d), sum);
     sum *= a->scale;
     return a->softcap > 0 ? a->softcap * vector_tanh(sum / a->softcap) : sum;
 }
@@ -34,7 +48,7 @@ static void block(
 {
     float p[ATTENTION_BLOCK] = {0};
     for (size_t j = first; j < end; j++)
-        p[j] = score(a, q, page + a->k_at, j);
+        p[j] = score(a, q, page, j);
 
     float before = part[ATTENTION_PART_M];
     float m = vector_max(p + first, end - first);
@@ -50,7 +64,7 @@ static void block(
     for (size_t d = 0; d < a->v_size; d++) {
         sums[d] *= c;
         for (size_t j = first; j < end; j++)
-            sums[d] = __builtin_fmaf(p[j], element(a->type, page + a->v_at, j * a->v_size + d), sums[d]);
+            sums[d] = __builtin_fmaf(p[j], value(a, page, j, d), sums[d]);
     }
 }
 
@@ -93,4 +107,25 @@ static void narrow(uint16_t *out, const float *x, size_t n)
     half_from_floats(out, x, n);
 }
 
-const struct attention_set attention_plain = {.span = span, .merge = merge, .narrow = narrow};
+static void quantize_group(int8_t *out, uint16_t *scale, const float *x, size_t n)
+{
+    float most = 0, step;
+    for (size_t i = 0; i < n; i++) {
+        float size = isfinite(x[i]) ? fabsf(x[i]) : INFINITY;
+        most = size > most ? size : most;
+    }
+    *scale = attention_scale(most, &step);
+    for (size_t i = 0; i < n; i++) {
+        float q = step > 0 ? rintf(x[i] / step) : 0.0f;
+        out[i] = (int8_t)(q > 127 ? 127 : q < -127 ? -127 : q);
+    }
+}
+
+static void quantize(int8_t *out, uint16_t *scales, const float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i += ATTENTION_GROUP)
+        quantize_group(out + i, scales++, x + i, n - i < ATTENTION_GROUP ? n - i : ATTENTION_GROUP);
+}
+
+const struct attention_set attention_plain = {
+    .span = span, .merge = merge, .narrow = narrow, .quantize = quantize};

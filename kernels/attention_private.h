@@ -9,6 +9,7 @@
 #define BERTH_ATTENTION_PRIVATE_H
 
 #include "berth/attention.h"
+#include "berth/half.h"
 
 #define ATTENTION_PART_M 0
 #define ATTENTION_PART_S 1
@@ -33,9 +34,34 @@ struct attention_set {
     void (*merge)(const struct attention *a, float *running, const float *part);
     /* float32 to float16, n numbers. */
     void (*narrow)(uint16_t *out, const float *x, size_t n);
+    /* float32 to q8_0, one key or value of n numbers. */
+    void (*quantize)(int8_t *out, uint16_t *scales, const float *x, size_t n);
 };
 
 extern const struct attention_set attention_plain, attention_avx2, attention_avx512, attention_neon;
+
+/* ---- q8_0 ---- */
+
+static inline size_t attention_groups(size_t size)
+{
+    return (size + ATTENTION_GROUP - 1) / ATTENTION_GROUP;
+}
+
+/* Where the scales of a page's keys or values begin: behind 64 times `size` bytes. */
+static inline size_t attention_scales_at(size_t size)
+{
+    return size * ATTENTION_BLOCK;
+}
+
+/* The scale of a group whose largest magnitude is `most`, infinite for what is no number; in *scale its value,
+ * or 0 where all bytes of the group are 0. */
+static inline uint16_t attention_scale(float most, float *scale)
+{
+    uint16_t bits = half_from_float(most / 127.0f);
+    bool finite = bits < 0x7c00;
+    *scale = finite ? half_to_float(bits) : 0.0f;
+    return finite ? bits : 0x7e00;
+}
 
 /* The positions that a query sees of the range first ... end - 1. Empty when *end <= *first. */
 static inline void attention_clip(const struct attention_query *query, uint32_t *first, uint32_t *end)

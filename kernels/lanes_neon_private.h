@@ -63,6 +63,21 @@ LANES_INLINE void lanes_store_half(uint16_t *p, struct lanes x)
     vst1q_u16(p + 8, vreinterpretq_u16_f16(vcvt_high_f16_f32(vcvt_f16_f32(x.c), x.d)));
 }
 
+LANES_INLINE struct lanes lanes_load_int8(const int8_t *p)
+{
+    int8x16_t bytes = vld1q_s8(p);
+    int16x8_t low = vmovl_s8(vget_low_s8(bytes)), high = vmovl_high_s8(bytes);
+    return (struct lanes){vcvtq_f32_s32(vmovl_s16(vget_low_s16(low))), vcvtq_f32_s32(vmovl_high_s16(low)),
+        vcvtq_f32_s32(vmovl_s16(vget_low_s16(high))), vcvtq_f32_s32(vmovl_high_s16(high))};
+}
+
+LANES_INLINE void lanes_store_int8(int8_t *p, struct lanes x)
+{
+    int16x8_t low = vmovn_high_s32(vmovn_s32(vcvtnq_s32_f32(x.a)), vcvtnq_s32_f32(x.b));
+    int16x8_t high = vmovn_high_s32(vmovn_s32(vcvtnq_s32_f32(x.c)), vcvtnq_s32_f32(x.d));
+    vst1q_s8(p, vmovn_high_s16(vmovn_s16(low), high));
+}
+
 LANES_INLINE struct lanes lanes_add(struct lanes x, struct lanes y)
 {
     return LANES_2(vaddq_f32, x, y);

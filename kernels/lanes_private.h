@@ -69,6 +69,17 @@ LANES_INLINE void lanes_store_half(uint16_t *p, struct lanes x)
     _mm256_storeu_si256((void *)p, _mm512_cvtps_ph(x.v, _MM_FROUND_TO_NEAREST_INT));
 }
 
+LANES_INLINE struct lanes lanes_load_int8(const int8_t *p)
+{
+    return (struct lanes){_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const void *)p)))};
+}
+
+/* Rounds to whole numbers, ties to the even one. For numbers from -127 to 127. */
+LANES_INLINE void lanes_store_int8(int8_t *p, struct lanes x)
+{
+    _mm_storeu_si128((void *)p, _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(x.v)));
+}
+
 LANES_INLINE struct lanes lanes_add(struct lanes a, struct lanes b)
 {
     return (struct lanes){_mm512_add_ps(a.v, b.v)};
@@ -209,6 +220,23 @@ LANES_INLINE void lanes_store_half(uint16_t *p, struct lanes x)
 {
     _mm_storeu_si128((void *)p, _mm256_cvtps_ph(x.low, _MM_FROUND_TO_NEAREST_INT));
     _mm_storeu_si128((void *)(p + 8), _mm256_cvtps_ph(x.high, _MM_FROUND_TO_NEAREST_INT));
+}
+
+LANES_INLINE struct lanes lanes_load_int8(const int8_t *p)
+{
+    return (struct lanes){_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const void *)p))),
+        _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const void *)(p + 8))))};
+}
+
+LANES_INLINE __m128i lanes_int16_of_half(__m256 x)
+{
+    __m256i whole = _mm256_cvtps_epi32(x);
+    return _mm_packs_epi32(_mm256_castsi256_si128(whole), _mm256_extracti128_si256(whole, 1));
+}
+
+LANES_INLINE void lanes_store_int8(int8_t *p, struct lanes x)
+{
+    _mm_storeu_si128((void *)p, _mm_packs_epi16(lanes_int16_of_half(x.low), lanes_int16_of_half(x.high)));
 }
 
 LANES_INLINE struct lanes lanes_add(struct lanes a, struct lanes b)

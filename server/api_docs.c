@@ -41,6 +41,7 @@ static const struct schema schemas[] = {
         "\"files\":{\"type\":\"integer\"},\"bytes_mapped\":{\"type\":\"integer\"},"
         "\"bytes_resident\":{\"type\":\"integer\"},\"load_seconds\":{\"type\":[\"number\",\"null\"]},"
         "\"generates\":" BOOLEAN_OR_NULL ",\"chats\":" BOOLEAN_OR_NULL ",\"max_context\":" INTEGER_OR_NULL ","
+        "\"kv_type\":" STRING_OR_NULL ",\"kv_bytes_per_token\":" INTEGER_OR_NULL ","
         "\"lacks\":" STRING_OR_NULL ",\"aliases\":{\"type\":\"array\",\"items\":{\"type\":\"string\"}}}}"},
     {"Model", "{\"type\":\"object\",\"required\":[\"id\",\"object\",\"created\",\"owned_by\",\"berth\"],\"properties\":{"
         "\"id\":{\"type\":\"string\"},\"object\":{\"const\":\"model\"},\"created\":{\"type\":\"integer\"},"

@@ -36,10 +36,14 @@ static json_t *describe_answers(const struct model *m)
 {
     const struct text_model *t = model_text(m);
     if (!t)
-        return json_pack("{s:n, s:n, s:n, s:n}", "generates", "chats", "max_context", "lacks");
+        return json_pack("{s:n, s:n, s:n, s:n, s:n, s:n}", "generates", "chats", "max_context", "kv_type",
+            "kv_bytes_per_token", "lacks");
     const struct error *lacks = model_lacks(t);
-    return json_pack("{s:b, s:b, s:o, s:o}", "generates", t->decoder != NULL, "chats",
-        t->decoder && t->tokenizer && t->chat.parsed, "max_context", number_or_null(t->context), "lacks",
+    const struct kv_cache *kv = t->cache;
+    return json_pack("{s:b, s:b, s:o, s:o, s:o, s:o}", "generates", t->decoder != NULL, "chats",
+        t->decoder && t->tokenizer && t->chat.parsed, "max_context", number_or_null(t->context), "kv_type",
+        text_or_null(kv ? attention_type_name(kv_cache_type(kv)) : NULL), "kv_bytes_per_token",
+        number_or_null(kv ? kv_cache_page_bytes(kv) / ATTENTION_BLOCK : 0), "lacks",
         text_or_null(lacks ? lacks->text : NULL));
 }
 

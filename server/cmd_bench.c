@@ -233,7 +233,7 @@ static void print_table(const struct local *l, const struct bench *b, const stru
         info->quantization, text_count(parameters, info->parameters),
         text_bytes(size, loaded_mapped_bytes(&l->loaded)));
     printf("%u thread%s, %s, keys and values in %s\n\n", l->threads, l->threads == 1 ? "" : "s",
-        cpu_set_name(cpu_selected()), b->local.kv_type == ATTENTION_F32 ? "f32" : "f16");
+        cpu_set_name(cpu_selected()), attention_type_name(b->local.kv_type));
     printf("%-44s %10s\n", "", "tokens/s");
     printf("read  %6llu tokens after %6llu %13s %10.1f\n", (unsigned long long)b->prompt,
         (unsigned long long)b->depth, "", f->prefill);
@@ -252,11 +252,10 @@ static bool print_json(const struct local *l, const struct bench *b, const struc
         "version", BERTH_VERSION, "model", info->name[0] ? info->name : b->local.path, "architecture",
         info->architecture, "quantization", info->quantization, "parameters", (json_int_t)info->parameters,
         "cpu", cpu_set_name(cpu_selected()), "threads", (int)l->threads, "kv_type",
-        b->local.kv_type == ATTENTION_F32 ? "f32" : "f16", "float", b->local.as_float, "prompt",
-        (json_int_t)b->prompt, "new", (json_int_t)b->new, "depth", (json_int_t)b->depth, "streams",
-        (json_int_t)b->streams, "repeat", (json_int_t)b->repeat, "chunk", (json_int_t)b->local.chunk,
-        "load_seconds", f->load_seconds, "prefill_tokens_per_second", f->prefill, "decode_tokens_per_second",
-        f->decode);
+        attention_type_name(b->local.kv_type), "float", b->local.as_float, "prompt", (json_int_t)b->prompt,
+        "new", (json_int_t)b->new, "depth", (json_int_t)b->depth, "streams", (json_int_t)b->streams, "repeat",
+        (json_int_t)b->repeat, "chunk", (json_int_t)b->local.chunk, "load_seconds", f->load_seconds,
+        "prefill_tokens_per_second", f->prefill, "decode_tokens_per_second", f->decode);
     if (o && f->mixed > 0)
         json_object_set_new(o, "mixed_tokens_per_second", json_real(f->mixed));
     bool good = o && json_dumpf(o, stdout, JSON_REAL_PRECISION(6)) == 0 && putchar('\n') != EOF;

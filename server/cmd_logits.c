@@ -29,7 +29,7 @@ static const char usage[] =
     "standard output: float32 of this machine, [ids][vocabulary]. With - the ids come from standard input,\n"
     "white space between them. The file needs no tokenizer.\n"
     "\n"
-    "  --kv-type TYPE   f16 or f32: what keys and values are kept as (f16)\n"
+    "  --kv-type TYPE   f16, f32 or q8_0: what keys and values are kept as (f16)\n"
     "  --chunk N        ids that are read in one forward call (512)\n"
     "  --threads N      compute threads (the processors that this process may use)\n"
     "  --cpu SET        plain, avx2, avxvnni, avx512, neon, dotprod, i8mm or auto: what to use (auto)\n"
@@ -219,10 +219,8 @@ static int read_option(struct request *r, const char *option, const char *value)
     int status = 0;
     if (strcmp(option, "--cpu") == 0)
         return cpu_select(value, &err) ? 0 : wrong("", err.text);
-    if (strcmp(option, "--kv-type") == 0) {
-        r->kv_type = strcmp(value, "f32") == 0 ? ATTENTION_F32 : ATTENTION_F16;
-        return strcmp(value, "f32") == 0 || strcmp(value, "f16") == 0 ? 0 : wrong("unknown type ", value);
-    }
+    if (strcmp(option, "--kv-type") == 0)
+        return attention_type_find(value, &r->kv_type) ? 0 : wrong("unknown type ", value);
     if (strcmp(option, "--chunk") == 0)
         return read_number(value, IDS_MAX, &r->chunk);
     status = read_number(value, POOL_MAX, &number);

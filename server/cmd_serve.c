@@ -140,12 +140,14 @@ static void close_server(struct server *s)
 
 static struct engine *start_engine(const struct server *s, struct error *err)
 {
+    static const enum attention_type kv_types[] = {
+        [OPTION_KV_F16] = ATTENTION_F16, [OPTION_KV_F32] = ATTENTION_F32, [OPTION_KV_Q8_0] = ATTENTION_Q8_0};
     const struct options *o = s->options;
     struct engine_options e = {
         .threads = s->threads,
         .processors = s->limits.cpus,
         .kv_memory = o->kv_memory,
-        .kv_type = o->kv_type == OPTION_KV_F32 ? ATTENTION_F32 : ATTENTION_F16,
+        .kv_type = kv_types[o->kv_type],
         .prefix_cache = o->prefix_cache,
         .chunk = (size_t)o->chunk,
         .slots = (size_t)o->slots,

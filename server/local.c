@@ -57,10 +57,7 @@ static bool read_kv_type(const char *text, enum attention_type *out, struct erro
 {
     if (!text)
         return false;
-    if (strcmp(text, "f16") != 0 && strcmp(text, "f32") != 0)
-        return error_set(err, "--kv-type takes f16 or f32");
-    *out = strcmp(text, "f32") == 0 ? ATTENTION_F32 : ATTENTION_F16;
-    return true;
+    return attention_type_find(text, out) || error_set(err, "--kv-type takes f16, f32 or q8_0");
 }
 
 enum local_flag local_flag(struct local_options *o, int argc, char **argv, int *at, struct error *err)

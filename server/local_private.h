@@ -21,7 +21,7 @@ extern const struct local_options local_defaults;
 #define LOCAL_USAGE                                                                                          \
     "  --threads N           threads that compute (default: as many as the process may use)\n"               \
     "  --cpu SET             plain, avx2, avxvnni, avx512, neon, dotprod, i8mm, or auto (default)\n"         \
-    "  --kv-type TYPE        of cached keys and values: f16 (default) or f32\n"                              \
+    "  --kv-type TYPE        of cached keys and values: f16 (default), f32 or q8_0\n"                        \
     "  --float               multiply in float32 also where weights are quantized: exact and slow\n"         \
     "  --context N           tokens that a sequence may have, where that is less than the model's\n"
 

@@ -30,7 +30,7 @@ struct option {
 static const char *const init_modes[] = {"sync", "async", NULL};
 static const char *const cpus[] = {
     "auto", "plain", "avx2", "avxvnni", "avx512", "neon", "dotprod", "i8mm", NULL};
-static const char *const kv_types[] = {"f16", "f32", NULL};
+static const char *const kv_types[] = {"f16", "f32", "q8_0", NULL};
 static const char *const switches[] = {"off", "on", NULL};
 static const char *const log_formats[] = {"auto", "text", "json", NULL};
 static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
@@ -75,8 +75,9 @@ static const struct option table[] = {
     {.flag = "--kv-memory", .variable = "BERTH_KV_MEMORY", .value = "BYTES", .kind = OPTION_BYTES,
      .field = FIELD(kv_memory), .initial = "0", .most = 512 * GIB,
      .help = "memory for what all models have read; 0: half of what the models leave of the limit"},
-    {.flag = "--kv-type", .variable = "BERTH_KV_TYPE", .value = "f16|f32", .kind = OPTION_CHOICE,
-     .field = FIELD(kv_type), .initial = "f16", .choices = kv_types, .help = "how it is kept"},
+    {.flag = "--kv-type", .variable = "BERTH_KV_TYPE", .value = "f16|f32|q8_0",
+     .kind = OPTION_CHOICE, .field = FIELD(kv_type), .initial = "f16", .choices = kv_types,
+     .help = "how it is kept; q8_0: in little more than half of the memory, and a little less exactly"},
     {.flag = "--prefix-cache", .variable = "BERTH_PREFIX_CACHE", .value = "on|off", .kind = OPTION_CHOICE,
      .field = FIELD(prefix_cache), .initial = "on", .choices = switches,
      .help = "keep it while there is room, for prompts that begin in the same way; answers are the same"},

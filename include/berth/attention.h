@@ -2,7 +2,18 @@
  *
  * Keys and values lie in pages of 64 positions: page i of a sequence holds positions 64 i ... 64 i + 63.
  * Within a page the keys of one head lie transposed, [k_size][64], and its values in rows, [64][v_size], both
- * as float16 or float32. So neither scores nor sums need anything added across lanes.
+ * as float16, float32 or q8_0. So neither scores nor sums need anything added across lanes.
+ *
+ * With q8_0 an element is a signed byte q, and the elements of one key or value share a float16 scale by groups
+ * of ATTENTION_GROUP, from the first on; the last group may be shorter. The scales follow the bytes: a key's as
+ * [groups][64], a value's as [64][groups]. A number is scale * q, which is exact in float32. Storing a group:
+ *  - m is its largest |x|; scale = m / 127, rounded to float32, then to float16, each time to the nearest, ties
+ *    to the even one.
+ *  - q = x / scale, by the scale as it is kept, rounded to float32 and then to an integer in the same way, and at
+ *    most 127 to either side (which only a subnormal scale can exceed). Where the scale is 0 (m is below
+ *    127 * 2^-25 or so), all q are 0.
+ *  - Where a NaN or an infinity is among the x, or the scale is none that float16 has (m beyond 8.3 million), the
+ *    scale is a NaN and all q are 0: the whole group is NaN.
  *
  * The bits of an answer depend on the query, its range of positions and the cache alone. For a query with
  * keys first ... end - 1:
@@ -29,9 +40,15 @@
 #define ATTENTION_BLOCK 64 /* positions in a page */
 #define ATTENTION_SPAN 512
 #define ATTENTION_HEAD_MAX 1024 /* k_size and v_size */
+#define ATTENTION_GROUP 32 /* elements that share a scale in q8_0 */
 
-enum attention_type { ATTENTION_F16, ATTENTION_F32 };
-size_t attention_type_bytes(enum attention_type type);
+enum attention_type { ATTENTION_F16, ATTENTION_F32, ATTENTION_Q8_0, ATTENTION_TYPES };
+
+/* "f16" and so on, and back; false when no type has the name. */
+const char *attention_type_name(enum attention_type type);
+bool attention_type_find(const char *name, enum attention_type *out);
+/* Bytes in a page of one head's keys, or of its values, of so many elements each: a multiple of 64. */
+size_t attention_bytes(enum attention_type type, size_t size);
 
 /* One key-value head of one layer of one sequence. */
 struct attention {
@@ -40,7 +57,7 @@ struct attention {
     float scale;
     float softcap; /* 0 for none */
     const uint8_t *const *pages; /* [pages that the ranges reach], each aligned to 64 */
-    /* Byte offsets, in each page, of this head's keys [k_size][64] and values [64][v_size]. */
+    /* Byte offsets, in each page, of this head's keys and values: attention_bytes of each, at multiples of 64. */
     size_t k_at, v_at;
 };
 

@@ -15,7 +15,7 @@
 
 enum option_log { OPTION_LOG_AUTO, OPTION_LOG_TEXT, OPTION_LOG_JSON };
 
-enum option_kv_type { OPTION_KV_F16, OPTION_KV_F32 };
+enum option_kv_type { OPTION_KV_F16, OPTION_KV_F32, OPTION_KV_Q8_0 };
 
 struct options {
     /* the volume */

@@ -101,7 +101,7 @@ static void test_wrong_usage_is_status_2_and_named(void **state)
     assert_fails("generate", "m.gguf", ARGS("a", "b"), 2, "one PROMPT");
     assert_fails("generate", "m.gguf", ARGS("--seed", "1"), 2, "a PROMPT is needed");
     assert_fails("bench", "m.gguf", ARGS("--streams", "0"), 2, "--streams takes a whole number from 1");
-    assert_fails("bench", "m.gguf", ARGS("--kv-type", "q4"), 2, "f16 or f32");
+    assert_fails("bench", "m.gguf", ARGS("--kv-type", "q4"), 2, "f16, f32 or q8_0");
     assert_fails("bench", "m.gguf", ARGS("more"), 2, "more");
 }
 
@@ -110,7 +110,7 @@ static void test_bench_tells_its_figures_as_json_without_a_tokenizer(void **stat
     (void)state;
     struct outcome o = run("bench", "bare.gguf",
         ARGS("--json", "--prompt", "40", "--new", "5", "--depth", "9", "--streams", "3", "--repeat", "2",
-            "--threads", "2", "--cpu", "plain", "--kv-type", "f32"));
+            "--threads", "2", "--cpu", "plain", "--kv-type", "q8_0"));
     json_error_t wrong;
     assert_int_equal(o.code, 0);
     json_t *j = json_loads(o.out, 0, &wrong);
@@ -122,7 +122,7 @@ static void test_bench_tells_its_figures_as_json_without_a_tokenizer(void **stat
     assert_int_equal(json_integer_value(json_object_get(j, "threads")), 2);
     assert_int_equal(json_integer_value(json_object_get(j, "depth")), 9);
     assert_string_equal(json_string_value(json_object_get(j, "cpu")), "plain");
-    assert_string_equal(json_string_value(json_object_get(j, "kv_type")), "f32");
+    assert_string_equal(json_string_value(json_object_get(j, "kv_type")), "q8_0");
     json_decref(j);
     outcome_release(&o);
 }

@@ -422,8 +422,8 @@ static void test_the_only_model_is_told_what_it_lacks_without_being_named(void *
     const char *dir = temp_dir();
     write_tiny_model(dir, "bare.gguf", &(struct tiny_model){.no_template = true});
     struct server *s = server_start(&(struct setup){.models = dir});
-    json_t *a = server_post_json(s, "/v1/chat/completions", 400,
-        "{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]}");
+    json_t *a = server_post_json(
+        s, "/v1/chat/completions", 400, "{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]}");
     assert_non_null(strstr(text_at(a, "error.message"), "/v1/completions"));
     assert_string_equal(text_at(a, "error.code"), "model_not_supported");
     json_decref(a);
@@ -434,8 +434,8 @@ static void test_the_only_model_is_told_what_it_lacks_without_being_named(void *
 
 static void test_engine_options_change_no_answer(void **state)
 {
-    static const char *const options[][2] = {{"--cpu", "plain"}, {"--kv-type", "f32"}, {"--kv-memory", "2M"},
-        {"--chunk", "1"}, {"--slots", "2"}, {"--threads", "1"}};
+    static const char *const options[][2] = {{"--cpu", "plain"}, {"--kv-type", "f32"}, {"--kv-type", "q8_0"},
+        {"--kv-memory", "2M"}, {"--chunk", "1"}, {"--slots", "2"}, {"--threads", "1"}};
     (void)state;
     for (size_t i = 0; i < sizeof(options) / sizeof(*options); i++) {
         struct server *s = start((const char *const[]){options[i][0], options[i][1], NULL});
@@ -446,6 +446,24 @@ static void test_engine_options_change_no_answer(void **state)
         json_decref(a);
         server_stop(s);
     }
+}
+
+static void test_a_model_tells_how_keys_and_values_are_kept(void **state)
+{
+    static const char *const types[] = {"f16", "q8_0"};
+    long long bytes[2];
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct server *s = start((const char *const[]){"--kv-type", types[i], NULL});
+        json_t *a = server_post_json(s, COMPLETIONS, 200, "{\"model\":\"tiny\",\"prompt\":\"0\"}");
+        json_decref(a);
+        a = server_json(s, "/v1/models/tiny");
+        assert_string_equal(text_at(a, "berth.kv_type"), types[i]);
+        bytes[i] = number_at(a, "berth.kv_bytes_per_token");
+        json_decref(a);
+        server_stop(s);
+    }
+    assert_true(2 * bytes[1] > bytes[0] && 5 * bytes[1] < 3 * bytes[0]);
 }
 
 static void test_the_context_may_be_lowered_and_not_raised(void **state)
@@ -507,6 +525,7 @@ int main(void)
         cmocka_unit_test(test_one_template_may_stand_for_all),
         cmocka_unit_test(test_the_only_model_is_told_what_it_lacks_without_being_named),
         cmocka_unit_test(test_engine_options_change_no_answer),
+        cmocka_unit_test(test_a_model_tells_how_keys_and_values_are_kept),
         cmocka_unit_test(test_the_context_may_be_lowered_and_not_raised),
         cmocka_unit_test(test_an_option_that_cannot_be_honoured_keeps_the_server_from_starting),
     };

@@ -100,12 +100,13 @@ static void test_other_numbers_come_of_other_kinds_of_arithmetic(void **state)
     (void)state;
     static struct outcome first, o;
     run(&first, "m.gguf 5 95 0 17", "");
-    run(&o, "m.gguf 5 95 0 17 --kv-type f32", "");
-    assert_int_equal(o.size, first.size);
-    assert_memory_not_equal(o.out, first.out, o.size);
-    run(&o, "m.gguf 5 95 0 17 --float", "");
-    assert_int_equal(o.size, first.size);
-    assert_memory_not_equal(o.out, first.out, o.size);
+    static const char *const lines[] = {
+        "m.gguf 5 95 0 17 --kv-type f32", "m.gguf 5 95 0 17 --kv-type q8_0", "m.gguf 5 95 0 17 --float"};
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+        run(&o, lines[i], "");
+        assert_int_equal(o.size, first.size);
+        assert_memory_not_equal(o.out, first.out, o.size);
+    }
 }
 
 static void test_what_cannot_be_run_is_said_and_writes_nothing(void **state)

@@ -1,7 +1,7 @@
 /* test_kv_cache.c - pages that are shared, copied, given back, and never more than the budget has.
  *
- * Every position of a sequence is marked by a byte in the keys of one head, so that a page that should have
- * been copied and was not shows at once.
+ * Every position of a sequence is marked by a byte in the keys of one head and by one at the end of its values, so
+ * that a page that should have been copied and was not, or not whole, shows at once.
  */
 #include "berth/kv_cache.h"
 
@@ -20,15 +20,25 @@ struct fixture {
     struct kv_cache *cache;
 };
 
-static int setup(void **state)
+static int setup_of(void **state, enum attention_type type)
 {
     struct fixture *f = calloc(1, sizeof(*f));
     assert_non_null(f);
     f->budget.limit = UINT64_MAX;
-    f->cache = kv_cache_new(&f->budget, ATTENTION_F16, layers, 2);
+    f->cache = kv_cache_new(&f->budget, type, layers, 2);
     assert_non_null(f->cache);
     *state = f;
     return 0;
+}
+
+static int setup_f16(void **state)
+{
+    return setup_of(state, ATTENTION_F16);
+}
+
+static int setup_q8_0(void **state)
+{
+    return setup_of(state, ATTENTION_Q8_0);
 }
 
 static int teardown(void **state)
@@ -40,29 +50,41 @@ static int teardown(void **state)
     return 0;
 }
 
-static uint8_t *mark_of(const struct sequence *s, size_t position)
+/* Where positions of the page are marked: in the first 64 bytes of the last head's keys, and in the last 64 of its
+ * values. */
+static void marks_of(const struct sequence *s, size_t position, uint8_t *marks[2])
 {
     size_t n;
     uint8_t *const *pages = sequence_pages(s, &n);
+    const struct kv_cache *c = sequence_cache(s);
     assert_true(position / ATTENTION_BLOCK < n);
-    return pages[position / ATTENTION_BLOCK] + kv_cache_k_at(sequence_cache(s), 1, 0) +
-           position % ATTENTION_BLOCK;
+    uint8_t *page = pages[position / ATTENTION_BLOCK];
+    size_t end = kv_cache_v_at(c, 1, 0) + attention_bytes(kv_cache_type(c), layers[1].v_size);
+    marks[0] = page + kv_cache_k_at(c, 1, 0) + position % ATTENTION_BLOCK;
+    marks[1] = page + end - ATTENTION_BLOCK + position % ATTENTION_BLOCK;
 }
 
 static void write_to(struct sequence *s, size_t n, uint8_t mark)
 {
     size_t from = sequence_length(s);
+    uint8_t *marks[2];
     assert_true(sequence_reserve(s, n));
     assert_int_equal(sequence_length(s), from);
-    for (size_t i = from; i < n; i++)
-        *mark_of(s, i) = mark;
+    for (size_t i = from; i < n; i++) {
+        marks_of(s, i, marks);
+        *marks[0] = *marks[1] = mark;
+    }
     sequence_advance(s, n);
 }
 
 static void assert_marks(const struct sequence *s, size_t first, size_t end, uint8_t mark)
 {
-    for (size_t i = first; i < end; i++)
-        assert_int_equal(*mark_of(s, i), mark);
+    uint8_t *marks[2];
+    for (size_t i = first; i < end; i++) {
+        marks_of(s, i, marks);
+        assert_int_equal(*marks[0], mark);
+        assert_int_equal(*marks[1], mark);
+    }
 }
 
 static size_t pages_in_use(const struct fixture *f)
@@ -70,20 +92,25 @@ static size_t pages_in_use(const struct fixture *f)
     return (size_t)(atomic_load(&f->budget.used) / kv_cache_page_bytes(f->cache));
 }
 
+static size_t bytes_of(enum attention_type type, size_t size)
+{
+    return type == ATTENTION_F16 ? 64 * 2 * size : 64 * (size + 2 * ((size + 31) / 32));
+}
+
 static void test_heads_lie_side_by_side_and_aligned(void **state)
 {
     struct fixture *f = *state;
     size_t at = 0;
+    enum attention_type type = kv_cache_type(f->cache);
     for (size_t l = 0; l < 2; l++)
         for (size_t h = 0; h < layers[l].heads; h++) {
             assert_int_equal(kv_cache_k_at(f->cache, l, h), at);
-            at += layers[l].k_size * ATTENTION_BLOCK * 2;
+            at += bytes_of(type, layers[l].k_size);
             assert_int_equal(kv_cache_v_at(f->cache, l, h), at);
-            at += layers[l].v_size * ATTENTION_BLOCK * 2;
+            at += bytes_of(type, layers[l].v_size);
             assert_int_equal(at % 64, 0);
         }
-    assert_true(kv_cache_page_bytes(f->cache) >= at);
-    assert_int_equal(kv_cache_type(f->cache), ATTENTION_F16);
+    assert_in_range(kv_cache_page_bytes(f->cache), at, at + 64);
     struct sequence *s = sequence_new(f->cache);
     assert_true(sequence_reserve(s, 1));
     size_t n;
@@ -187,12 +214,25 @@ static void test_beyond_the_budget_nothing_changes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_heads_lie_side_by_side_and_aligned, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_a_sequence_costs_what_it_holds, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_a_fork_shares_pages_until_somebody_writes, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_the_one_that_was_forked_copies_too, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_a_fork_at_the_border_of_a_page_copies_nothing, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_beyond_the_budget_nothing_changes, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_heads_lie_side_by_side_and_aligned, setup_f16, teardown),
+        cmocka_unit_test_setup_teardown(test_a_sequence_costs_what_it_holds, setup_f16, teardown),
+        cmocka_unit_test_setup_teardown(test_a_fork_shares_pages_until_somebody_writes, setup_f16, teardown),
+        cmocka_unit_test_setup_teardown(test_the_one_that_was_forked_copies_too, setup_f16, teardown),
+        cmocka_unit_test_setup_teardown(
+            test_a_fork_at_the_border_of_a_page_copies_nothing, setup_f16, teardown),
+        cmocka_unit_test_setup_teardown(test_beyond_the_budget_nothing_changes, setup_f16, teardown),
+        {"test_heads_lie_side_by_side_and_aligned (q8_0)", test_heads_lie_side_by_side_and_aligned,
+            setup_q8_0, teardown, NULL},
+        {"test_a_sequence_costs_what_it_holds (q8_0)", test_a_sequence_costs_what_it_holds, setup_q8_0,
+            teardown, NULL},
+        {"test_a_fork_shares_pages_until_somebody_writes (q8_0)",
+            test_a_fork_shares_pages_until_somebody_writes, setup_q8_0, teardown, NULL},
+        {"test_the_one_that_was_forked_copies_too (q8_0)", test_the_one_that_was_forked_copies_too,
+            setup_q8_0, teardown, NULL},
+        {"test_a_fork_at_the_border_of_a_page_copies_nothing (q8_0)",
+            test_a_fork_at_the_border_of_a_page_copies_nothing, setup_q8_0, teardown, NULL},
+        {"test_beyond_the_budget_nothing_changes (q8_0)", test_beyond_the_budget_nothing_changes, setup_q8_0,
+            teardown, NULL},
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

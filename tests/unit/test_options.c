@@ -73,6 +73,23 @@ static void test_a_flag_beats_the_environment_which_beats_the_default(void **sta
     assert_int_equal(o.wait_for_volume, 0);
 }
 
+static void test_a_choice_is_the_place_of_its_word(void **state)
+{
+    static const char *const words[] = {[OPTION_KV_F16] = "--kv-type f16",
+        [OPTION_KV_F32] = "--kv-type f32",
+        [OPTION_KV_Q8_0] = "--kv-type q8_0"};
+    struct options o;
+    struct error err;
+    (void)state;
+    for (unsigned i = 0; i < sizeof(words) / sizeof(*words); i++) {
+        assert_int_equal(read_line(&o, words[i], "", &err), OPTIONS_READ);
+        assert_int_equal(o.kv_type, i);
+    }
+    assert_int_equal(read_line(&o, "", "BERTH_KV_TYPE=q8_0", &err), OPTIONS_READ);
+    assert_int_equal(o.kv_type, OPTION_KV_Q8_0);
+    assert_int_equal(read_line(&o, "--kv-type q8", "", &err), OPTIONS_BAD);
+}
+
 static void test_an_empty_variable_and_a_service_link_set_nothing(void **state)
 {
     struct options o;
@@ -165,6 +182,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults_are_those_of_the_documentation),
         cmocka_unit_test(test_a_flag_beats_the_environment_which_beats_the_default),
+        cmocka_unit_test(test_a_choice_is_the_place_of_its_word),
         cmocka_unit_test(test_an_empty_variable_and_a_service_link_set_nothing),
         cmocka_unit_test(test_bytes_take_units),
         cmocka_unit_test(test_what_is_wrong_is_named_with_what_is_allowed),

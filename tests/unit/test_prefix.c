@@ -456,6 +456,7 @@ struct mix {
     uint64_t memory; /* in pages; 0: all there is */
     bool cancels;
     int model;
+    enum attention_type type;
 };
 
 static uint32_t dice(struct mix *m, uint32_t n)
@@ -487,6 +488,7 @@ static void run_mix(struct mix m)
     o.chunk = 48;
     o.slots = 5;
     o.threads = 1;
+    o.kv_type = m.type;
     rig_start(&r, &o);
     if (m.memory > 0) /* some end when they fill it, and always at the same token */
         engine_budget(r.e)->limit = m.memory * kv_cache_page_bytes(r.m[m.model]->cache);
@@ -526,6 +528,7 @@ static void test_answers_are_the_same_bytes_with_the_cache(void **state)
     (void)state;
     run_mix((struct mix){.seed = 1});
     run_mix((struct mix){.seed = 2, .model = 1});
+    run_mix((struct mix){.seed = 1, .type = ATTENTION_Q8_0});
 }
 
 static void test_answers_are_the_same_bytes_where_memory_is_short(void **state)
@@ -533,6 +536,7 @@ static void test_answers_are_the_same_bytes_where_memory_is_short(void **state)
     (void)state;
     for (uint32_t i = 0; i < 4; i++)
         run_mix((struct mix){.seed = 3 + i, .memory = 10 + 2 * i, .model = (int)i % 2});
+    run_mix((struct mix){.seed = 7, .memory = 12, .type = ATTENTION_Q8_0});
 }
 
 static void test_answers_are_the_same_bytes_while_others_leave(void **state)

@@ -250,15 +250,18 @@ static void test_an_answer_does_not_depend_on_chunk_or_threads(void **state)
 {
     (void)state;
     static const size_t chunks[] = {1, 7, 64, 1000};
+    static const enum attention_type types[] = {ATTENTION_F16, ATTENTION_Q8_0};
     struct rig r;
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; i < 8; i++) {
         struct engine_options o = usual;
-        o.chunk = chunks[i];
-        o.threads = 1 + (unsigned)i;
+        o.kv_type = types[i / 4];
+        o.chunk = chunks[i % 4];
+        o.threads = 1 + (unsigned)i % 4;
         rig_start(&r, &o);
+        assert_int_equal(kv_cache_type(r.m[0]->cache), o.kv_type);
         struct job_request q = request(&r, 0, 333, 20);
         ask_alone(&r, &others[i], &q);
-        assert_same(&others[i].said[0], &others[0].said[0]);
+        assert_same(&others[i].said[0], &others[i / 4 * 4].said[0]);
         rig_stop(&r);
     }
 }
