@@ -1,9 +1,9 @@
 /* scheduler.c - one step: whose turn it is, which rows are read, what comes of them.
  *
  * Models take turns. In a step every lane that answers reads one token, and lanes that still read their prompt share
- * what `chunk` allows; less where rows are slow, so that a stream beside a long prompt stalls for a fraction of a
- * second, and so that a step, after which a client's leaving is noticed, is never long. None of this can be seen in
- * an answer: the bits of a row do not depend on the batch that it was in.
+ * what `chunk` allows; less where rows are slow (scheduler_pace.c), so that a stream beside a long prompt goes on at a
+ * third of its speed at the least, and so that a step, after which a client's leaving is noticed, is never long. None of
+ * this can be seen in an answer: the bits of a row do not depend on the batch that it was in.
  */
 #include "scheduler_private.h"
 
@@ -197,16 +197,14 @@ static void fail_batch(struct schedule *s, const struct error *why)
         task_fail(l->task, 503, why);
 }
 
-static void count_step(struct engine *e, struct schedule *s, size_t n, double seconds)
+static void count_step(struct schedule *s, size_t n, double seconds)
 {
     struct model_metrics *m = &s->model->metrics;
+    size_t reading = rows_of_prompts(s);
     atomic_fetch_add_explicit(&m->forward_calls, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&m->forward_rows, n, memory_order_relaxed);
     atomic_fetch_add_explicit(&m->forward_ns, (uint_fast64_t)(seconds * 1e9), memory_order_relaxed);
-    /* Few rows cost more each: only a batch with a prompt tells what one of those costs. */
-    double each = seconds / (double)n;
-    if (n >= ROWS_LEAST || n >= e->options.chunk)
-        s->row_seconds = s->row_seconds > 0 ? (s->row_seconds + each) / 2 : each;
+    pace_learn(&s->pace, n - reading, reading, seconds);
 }
 
 /* A line in the log now and then, while a long prompt is read. */
@@ -248,7 +246,7 @@ static void run_batch(struct engine *e, struct schedule *s, size_t n)
         decoder_forward(s->model->decoder, e->workspace, e->pool, &batch, stop_flag(e, s), &logits, &why);
     if (!good && !why.text[0])
         return; /* stopped: the next sweep ends whom it was for */
-    count_step(e, s, n, scheduler_now() - start);
+    count_step(s, n, scheduler_now() - start);
     if (!is_intact(e, s))
         return;
     if (good) {
