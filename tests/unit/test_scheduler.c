@@ -5,6 +5,7 @@
  * scheduler's thread, and a `plug` is a job whose wake does not return before the test lets it.
  */
 #include "berth/cpu.h"
+#include "berth/log.h"
 
 #include <stdarg.h>
 #include <stddef.h>
@@ -261,6 +262,102 @@ static void test_an_answer_does_not_depend_on_chunk_or_threads(void **state)
         assert_same(&others[i].said[0], &others[0].said[0]);
         rig_stop(&r);
     }
+}
+
+/* ---- processors that come and go ---- */
+
+struct processors {
+    atomic_uint n, asked;
+};
+
+static unsigned processors_now(void *context, char from[LIMITS_FROM])
+{
+    struct processors *p = context;
+    snprintf(from, LIMITS_FROM, "the test");
+    atomic_fetch_add(&p->asked, 1);
+    return atomic_load(&p->n);
+}
+
+/* Another number at every look, and a look at every step. */
+static unsigned processors_in_turn(void *context, char from[LIMITS_FROM])
+{
+    static const unsigned turns[] = {1, 3, 4, 2, 0, 4};
+    struct processors *p = context;
+    snprintf(from, LIMITS_FROM, "the test");
+    return turns[atomic_fetch_add(&p->asked, 1) % 6];
+}
+
+static void test_an_answer_is_the_same_while_threads_come_and_go(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct processors p = {0};
+    struct engine_options o = usual;
+    rig_start(&r, &o);
+    for (size_t i = 0; i < 4; i++) {
+        struct job_request q = request(&r, i, 300 - 70 * i, 80);
+        q.logprobs = true;
+        ask_alone(&r, &alone[i], &q);
+    }
+    rig_stop(&r);
+    o.processors_now = processors_in_turn;
+    o.processors_context = &p;
+    rig_start(&r, &o);
+    for (size_t i = 0; i < 4; i++) {
+        struct job_request q = request(&r, i, 300 - 70 * i, 80);
+        q.logprobs = true;
+        ask(&r, &others[i], &q);
+    }
+    for (size_t i = 0; i < 4; i++) {
+        finish(&others[i]);
+        assert_same(&others[i].said[0], &alone[i].said[0]);
+        assert_memory_equal(others[i].said[0].logprobs, alone[i].said[0].logprobs, 80 * sizeof(float));
+    }
+    assert_true(p.asked >= 80);
+    rig_stop(&r);
+}
+
+static void test_threads_follow_the_processors_up_to_the_most_there_may_be(void **state)
+{
+    (void)state;
+    static const struct {
+        unsigned processors, threads;
+    } rows[] = {{1, 1}, {3, 3}, {3, 3}, {0, 1}, {4, 3}, {5, 3}, {2, 2}};
+    struct rig r;
+    struct processors p = {0};
+    struct engine_options o = usual;
+    o.threads_most = 3;
+    o.processors_now = processors_now;
+    o.processors_context = &p;
+    rig_start(&r, &o);
+    assert_int_equal(engine_threads(r.e), 2);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        atomic_store(&p.n, rows[i].processors);
+        struct job_request q = request(&r, 0, 5, 3);
+        ask_alone(&r, &others[0], &q);
+        assert_int_equal(engine_threads(r.e), rows[i].threads);
+        assert_int_equal(engine_processors(r.e), rows[i].processors);
+        assert_int_equal(others[0].said[0].n, 3);
+    }
+    rig_stop(&r);
+}
+
+static void test_processors_are_not_looked_at_more_often_than_asked_nor_at_rest(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct processors p = {.n = 2};
+    struct engine_options o = usual;
+    o.processors_now = processors_now;
+    o.processors_context = &p;
+    o.look_seconds = 1000;
+    rig_start(&r, &o);
+    assert_int_equal(p.asked, 0);
+    struct job_request q = request(&r, 0, 5, 50);
+    ask_alone(&r, &others[0], &q);
+    ask_alone(&r, &others[0], &q);
+    assert_int_equal(p.asked, 1);
+    rig_stop(&r);
 }
 
 static void test_usage_counts_what_was_read_and_written(void **state)
@@ -978,11 +1075,15 @@ int main(int argc, char **argv)
     struct error err = {0};
     if (!cpu_select("auto", &err))
         return 1;
+    log_setup(LOG_ERROR, LOG_FORMAT_TEXT);
     alarm(PATIENCE);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_eight_requests_together_take_the_calls_of_one),
         cmocka_unit_test(test_an_answer_is_the_same_alone_and_among_others),
         cmocka_unit_test(test_an_answer_does_not_depend_on_chunk_or_threads),
+        cmocka_unit_test(test_an_answer_is_the_same_while_threads_come_and_go),
+        cmocka_unit_test(test_threads_follow_the_processors_up_to_the_most_there_may_be),
+        cmocka_unit_test(test_processors_are_not_looked_at_more_often_than_asked_nor_at_rest),
         cmocka_unit_test(test_usage_counts_what_was_read_and_written),
         cmocka_unit_test(test_an_answer_is_the_same_when_its_pages_were_taken_away),
         cmocka_unit_test(test_choices_are_the_same_when_their_pages_were_taken_away),
