@@ -7,6 +7,8 @@
 
 #include <stdlib.h>
 
+#define WORKSPACE_BYTES ((size_t)12 << 20) /* that rows of prompts may take in a step, */
+#define ROWS_ENOUGH 128 /* unless they are no more than these */
 #define ECHO_BYTES ((size_t)16 << 20) /* of logits for the prompt's own tokens, in a step */
 
 size_t lane_left(const struct lane *l)
@@ -17,6 +19,13 @@ size_t lane_left(const struct lane *l)
 static bool lane_reads(const struct lane *l)
 {
     return lane_left(l) > 1;
+}
+
+/* Beyond some hundred rows a step gains next to nothing, and the memory it works in is never given back. */
+static size_t rows_in_memory(const struct engine *e, const struct schedule *s)
+{
+    size_t rows = WORKSPACE_BYTES / decoder_row_bytes(s->model->decoder, e->pool);
+    return rows > ROWS_ENOUGH ? rows : ROWS_ENOUGH;
 }
 
 /* Rows that prompts of this model may have in this step. The seconds that all prompts get in a round of the models are
@@ -32,7 +41,8 @@ static size_t rows_for_prompts(const struct engine *e, const struct schedule *s,
         l.answering += each->n_lanes - reading;
         l.answer_seconds += pace_of_answers(&each->pace, each->n_lanes - reading);
     }
-    size_t rows = pace_rows(&s->pace, &l, e->options.chunk);
+    size_t rows = pace_rows(&s->pace, &l, e->options.chunk), most = rows_in_memory(e, s);
+    rows = rows < most ? rows : most;
     if (l.answering > 0 && readers < l.reading)
         rows = rows * readers / l.reading;
     return rows > 0 ? rows : 1;
