@@ -164,29 +164,44 @@ static bool anyone_is_aside(const struct engine *e)
     return false;
 }
 
-/* Lets the oldest lane that was set aside, the next choice of a task or the next task of the queue begin. False when
- * there is none, or no room for the first of them: those behind it wait, too, so that nobody waits for ever. */
+static bool begin_choice(struct engine *e, struct schedule *s, struct task *t)
+{
+    bool fits = t->prompt ? memory_lanes(e) == 0 || memory_allows(e, s->model, 2 * ATTENTION_BLOCK, 0)
+                          : may_begin(e, s, t->request, t->request->n_prompt + 1);
+    if (!fits)
+        return false;
+    s->choice_began = true;
+    lane_start(t);
+    return true;
+}
+
+static bool begin_queued(struct engine *e, struct schedule *s, struct task *t)
+{
+    if (!may_begin(e, s, t->request, task_reads(t->request) + 1))
+        return false;
+    s->choice_began = false;
+    t = schedule_pop(e, s);
+    if (task_admit(e, t))
+        lane_start(t);
+    return true;
+}
+
+/* Lets the oldest lane that was set aside begin, or else in turns the next choice of a task and the next task of the
+ * queue: a request of a hundred choices does not have all slots until it is done. False when there is none, or no room
+ * for the one whose turn it is: those behind it wait, too, so that nobody waits for ever. */
 static bool begin_one(struct engine *e, struct schedule *s)
 {
     if (s->aside)
         return begin_again(e, s, s->aside);
     if (anyone_is_aside(e))
         return false;
-    struct task *t = task_with_choices(s);
-    if (t) {
-        bool fits = t->prompt ? memory_lanes(e) == 0 || memory_allows(e, s->model, 2 * ATTENTION_BLOCK, 0)
-                              : may_begin(e, s, t->request, t->request->n_prompt + 1);
-        return fits && (lane_start(t), true);
-    }
+    struct task *choices = task_with_choices(s);
     pthread_mutex_lock(&e->lock);
-    t = s->queue; /* stays there: only this thread takes tasks out */
+    struct task *queued = s->queue; /* stays there: only this thread takes tasks out */
     pthread_mutex_unlock(&e->lock);
-    if (!t || !may_begin(e, s, t->request, task_reads(t->request) + 1))
-        return false;
-    t = schedule_pop(e, s);
-    if (task_admit(e, t))
-        lane_start(t);
-    return true;
+    if (choices && !(queued && s->choice_began))
+        return begin_choice(e, s, choices);
+    return queued && begin_queued(e, s, queued);
 }
 
 /* ---- the step ---- */

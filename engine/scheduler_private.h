@@ -90,6 +90,7 @@ struct schedule {
     size_t n_lanes;
     struct lane *aside; /* that gave their pages back, oldest first */
     struct prefix_cache *prefixes; /* NULL: nothing is kept */
+    bool choice_began; /* the lane that began last was a further choice of a task */
     struct pace pace;
 };
 

@@ -718,6 +718,33 @@ static void test_choices_are_what_separate_requests_with_the_next_seeds_say(void
     rig_stop(&r);
 }
 
+static void test_a_request_of_many_choices_lets_others_have_their_turn(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct engine_options o = usual;
+    o.slots = 2;
+    rig_start(&r, &o);
+    struct job_request q = request(&r, 0, 5, 40);
+    q.n_choices = 8;
+    plug(&r, &plugged, &q);
+    q = request(&r, 1, 5, 5);
+    ask(&r, &others[1], &q);
+    q = request(&r, 2, 5, 5);
+    ask(&r, &others[2], &q);
+    uint64_t before = calls(&r, 0);
+    unplug(&plugged);
+    finish(&others[1]);
+    finish(&others[2]);
+    /* The first two choices have both slots for 40 steps; all eight would have them for 160. */
+    assert_true(others[1].calls_at_wake - before <= 50);
+    assert_true(others[2].calls_at_wake - before <= 60);
+    finish(&plugged);
+    for (size_t i = 0; i < 8; i++)
+        assert_int_equal(plugged.said[i].n, 40);
+    rig_stop(&r);
+}
+
 /* ---- turns ---- */
 
 /* When the one is done, the other is at most a step behind, whichever is looked at. */
@@ -1099,6 +1126,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_a_job_cancelled_while_it_answers_says_no_more_and_frees_its_slot),
         cmocka_unit_test(test_a_released_job_wakes_nobody),
         cmocka_unit_test(test_choices_are_what_separate_requests_with_the_next_seeds_say),
+        cmocka_unit_test(test_a_request_of_many_choices_lets_others_have_their_turn),
         cmocka_unit_test(test_two_models_take_turns),
         cmocka_unit_test(test_a_stream_goes_on_in_every_step_beside_a_long_prompt),
         cmocka_unit_test(test_a_short_prompt_does_not_wait_for_a_long_one),
