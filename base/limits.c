@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <sched.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,11 +22,23 @@
 #define AFFINITY_MAX 65536 /* processors */
 #define FILE_ROOM 16384
 
+/* What tells of one group's quota. */
+struct quota {
+    struct quota *next;
+    bool v1;
+    int fd, period_fd; /* -1: not open */
+    char *file, *period_file; /* the latter in version 1 */
+};
+
+struct limits_watch {
+    char *root;
+    struct quota *quotas, **end; /* the process's own group first */
+};
+
 struct search {
-    struct limits *out;
+    struct limits *out; /* NULL: memory is not asked for */
+    struct limits_watch *watch;
     const char *root;
-    double quota; /* in processors; 0 while none was found */
-    char quota_file[PATH_MAX];
 };
 
 /* Where a controller's groups are: version 2 has one tree, version 1 one for each controller. */
@@ -35,22 +48,34 @@ struct tree {
     void (*ask)(struct search *s, const char *directory);
 };
 
-static bool read_file(const char *root, const char *path, char out[FILE_ROOM])
+static int open_file(const char *root, const char *path)
 {
     char full[PATH_MAX];
     int length = snprintf(full, sizeof(full), "%s%s", root, path);
     if (length < 0 || (size_t)length >= sizeof(full))
-        return false;
-    int fd = open(full, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return false;
+        return -1;
+    return open(full, O_RDONLY | O_CLOEXEC);
+}
+
+/* From the beginning, wherever it was read before. */
+static bool read_open(int fd, char out[FILE_ROOM])
+{
     size_t size = 0;
     ssize_t got = 0;
-    while (size + 1 < FILE_ROOM && (got = read(fd, out + size, FILE_ROOM - 1 - size)) > 0)
+    while (size + 1 < FILE_ROOM && (got = pread(fd, out + size, FILE_ROOM - 1 - size, (off_t)size)) > 0)
         size += (size_t)got;
-    close(fd);
     out[size] = '\0';
     return got >= 0 && size > 0;
+}
+
+static bool read_file(const char *root, const char *path, char out[FILE_ROOM])
+{
+    int fd = open_file(root, path);
+    if (fd < 0)
+        return false;
+    bool good = read_open(fd, out);
+    close(fd);
+    return good;
 }
 
 /* A whole number at *text, which moves behind it. False for anything else, a sign included. */
@@ -85,23 +110,12 @@ static bool file_in(char out[PATH_MAX], const char *directory, const char *name)
 }
 
 /* Names a source within the few bytes there are; of a long path the end tells more. */
-static void tell(char out[96], const char *what, const char *path)
+static void tell(char out[LIMITS_FROM], const char *what, const char *path)
 {
-    size_t room = 96 - strlen(what) - sizeof(" (…)");
+    size_t room = LIMITS_FROM - strlen(what) - sizeof(" (…)");
     size_t size = strlen(path);
     bool whole = size <= room;
-    snprintf(out, 96, "%s (%s%s)", what, whole ? "" : "…", whole ? path : path + (size - room));
-}
-
-static void found_quota(struct search *s, uint64_t quota, uint64_t period, const char *file)
-{
-    if (quota == 0 || period == 0)
-        return;
-    double cpus = (double)quota / (double)period;
-    if (s->quota > 0 && s->quota <= cpus)
-        return;
-    s->quota = cpus;
-    snprintf(s->quota_file, sizeof(s->quota_file), "%s", file);
+    snprintf(out, LIMITS_FROM, "%s (%s%s)", what, whole ? "" : "…", whole ? path : path + (size - room));
 }
 
 static void found_memory(struct search *s, uint64_t bytes, const char *file)
@@ -113,24 +127,38 @@ static void found_memory(struct search *s, uint64_t bytes, const char *file)
     tell(s->out->memory_from, "cgroup limit", file);
 }
 
-/* "150000 100000": so many microseconds in every period of so many. "max" in front means no limit. */
+/* Keeps in mind that this group may have a quota. Without memory it is as if it had none. */
+static void add_quota(struct search *s, const char *directory, bool v1)
+{
+    char file[PATH_MAX], period_file[PATH_MAX];
+    struct quota *q = calloc(1, sizeof(*q));
+    if (!q)
+        return;
+    *q = (struct quota){.v1 = v1, .fd = -1, .period_fd = -1};
+    if (file_in(file, directory, v1 ? "cpu.cfs_quota_us" : "cpu.max") &&
+        file_in(period_file, directory, "cpu.cfs_period_us")) {
+        q->file = strdup(file);
+        q->period_file = strdup(period_file);
+    }
+    *s->watch->end = q;
+    s->watch->end = &q->next;
+}
+
 static void ask_cpu_v2(struct search *s, const char *directory)
 {
-    char file[PATH_MAX], text[FILE_ROOM];
-    const char *at = text;
-    uint64_t quota, period;
-    if (!file_in(file, directory, "cpu.max") || !read_file(s->root, file, text) || !take_number(&at, &quota))
-        return;
-    at += *at == ' ';
-    if (take_number(&at, &period) && at_end(at))
-        found_quota(s, quota, period, file);
+    add_quota(s, directory, false);
+}
+
+static void ask_cpu_v1(struct search *s, const char *directory)
+{
+    add_quota(s, directory, true);
 }
 
 static void ask_memory(struct search *s, const char *directory, const char *name)
 {
     char file[PATH_MAX];
     uint64_t bytes;
-    if (file_in(file, directory, name) && read_number(s->root, file, &bytes))
+    if (s->out && file_in(file, directory, name) && read_number(s->root, file, &bytes))
         found_memory(s, bytes, file);
 }
 
@@ -140,15 +168,6 @@ static void ask_v2(struct search *s, const char *directory)
     ask_memory(s, directory, "memory.max");
     /* Above memory.high a group is not killed but made to wait: for a server much the same. */
     ask_memory(s, directory, "memory.high");
-}
-
-static void ask_cpu_v1(struct search *s, const char *directory)
-{
-    char quota_file[PATH_MAX], period_file[PATH_MAX];
-    uint64_t quota, period;
-    if (file_in(quota_file, directory, "cpu.cfs_quota_us") && read_number(s->root, quota_file, &quota) &&
-        file_in(period_file, directory, "cpu.cfs_period_us") && read_number(s->root, period_file, &period))
-        found_quota(s, quota, period, quota_file);
 }
 
 static void ask_memory_v1(struct search *s, const char *directory)
@@ -233,6 +252,51 @@ static void ask_cgroups(struct search *s)
         ask_line(s, line);
 }
 
+/* ---- processors ---- */
+
+static bool read_kept(const struct limits_watch *w, int *fd, const char *file, char out[FILE_ROOM])
+{
+    if (*fd < 0 && file)
+        *fd = open_file(w->root, file);
+    return *fd >= 0 && read_open(*fd, out);
+}
+
+/* "150000 100000": so many microseconds in every period of so many. "max" in front means no limit. Version 1 has the two
+ * in a file each, and -1 for no limit. */
+static bool read_quota(const struct limits_watch *w, struct quota *q, uint64_t *quota, uint64_t *period)
+{
+    char text[FILE_ROOM];
+    const char *at = text;
+    if (!read_kept(w, &q->fd, q->file, text) || !take_number(&at, quota))
+        return false;
+    if (q->v1) {
+        if (!at_end(at) || !read_kept(w, &q->period_fd, q->period_file, text))
+            return false;
+        at = text;
+    } else {
+        at += *at == ' ';
+    }
+    return take_number(&at, period) && at_end(at) && *quota > 0 && *period > 0;
+}
+
+/* In processors, the smallest of all quotas, and whose that is. 0 when there is none. */
+static double smallest_quota(struct limits_watch *w, const char **file)
+{
+    double smallest = 0;
+    uint64_t quota, period;
+    for (struct quota *q = w->quotas; q; q = q->next) {
+        if (!read_quota(w, q, &quota, &period))
+            continue;
+        double cpus = (double)quota / (double)period;
+        if (smallest > 0 && smallest <= cpus)
+            continue;
+        smallest = cpus;
+        *file = q->file;
+    }
+    return smallest;
+}
+
+/* The first thread's, whichever asks: who changes that of a process by hand changes that one's at the least. */
 static unsigned affinity(void)
 {
     for (size_t room = CPU_SETSIZE; room <= AFFINITY_MAX; room *= 2) {
@@ -240,7 +304,7 @@ static unsigned affinity(void)
         size_t size = CPU_ALLOC_SIZE(room);
         if (!set)
             break;
-        int count = sched_getaffinity(0, size, set) == 0 ? CPU_COUNT_S(size, set) : 0;
+        int count = sched_getaffinity(getpid(), size, set) == 0 ? CPU_COUNT_S(size, set) : 0;
         CPU_FREE(set);
         if (count > 0)
             return (unsigned)count;
@@ -248,6 +312,67 @@ static unsigned affinity(void)
     long online = sysconf(_SC_NPROCESSORS_ONLN);
     return online > 0 ? (unsigned)online : 1;
 }
+
+unsigned limits_watch_cpus(struct limits_watch *w, char from[LIMITS_FROM])
+{
+    unsigned cpus = affinity();
+    const char *file = NULL;
+    char what[48];
+    double quota = smallest_quota(w, &file);
+    if (quota <= 0 || quota >= cpus) {
+        snprintf(from, LIMITS_FROM, "affinity of %u", cpus);
+        return cpus;
+    }
+    snprintf(what, sizeof(what), "cgroup quota of %.2f", quota);
+    tell(from, what, file);
+    return quota < 1 ? 1 : (unsigned)quota;
+}
+
+static struct limits_watch *watch_groups(const char *root, struct limits *out)
+{
+    struct limits_watch *w = calloc(1, sizeof(*w));
+    char *kept = strdup(root);
+    if (!w || !kept) {
+        free(w);
+        free(kept);
+        return NULL;
+    }
+    *w = (struct limits_watch){.root = kept, .end = &w->quotas};
+    ask_cgroups(&(struct search){.out = out, .watch = w, .root = root});
+    return w;
+}
+
+struct limits_watch *limits_watch_new(const char *root)
+{
+    char text[FILE_ROOM];
+    struct limits_watch *w = watch_groups(root, NULL);
+    for (struct quota *q = w ? w->quotas : NULL; q; q = q->next) {
+        read_kept(w, &q->fd, q->file, text);
+        if (q->v1)
+            read_kept(w, &q->period_fd, q->period_file, text);
+    }
+    return w;
+}
+
+void limits_watch_free(struct limits_watch *w)
+{
+    if (!w)
+        return;
+    for (struct quota *q = w->quotas, *next; q; q = next) {
+        next = q->next;
+        if (q->fd >= 0)
+            close(q->fd);
+        if (q->period_fd >= 0)
+            close(q->period_fd);
+        free(q->file);
+        free(q->period_file);
+        free(q);
+    }
+    free(w->root);
+    free(w);
+}
+
+/* ---- all of it ---- */
 
 static void machine_memory(struct limits *out, const char *root)
 {
@@ -269,16 +394,10 @@ static void machine_memory(struct limits *out, const char *root)
 
 void limits_read(struct limits *out, const char *root)
 {
-    *out = (struct limits){.cpus = affinity()};
-    snprintf(out->cpus_from, sizeof(out->cpus_from), "affinity of %u", out->cpus);
+    struct limits_watch none = {0};
+    *out = (struct limits){0};
     machine_memory(out, root);
-
-    struct search s = {.out = out, .root = root};
-    ask_cgroups(&s);
-    if (s.quota <= 0 || s.quota >= out->cpus)
-        return;
-    char what[48];
-    snprintf(what, sizeof(what), "cgroup quota of %.2f", s.quota);
-    tell(out->cpus_from, what, s.quota_file);
-    out->cpus = s.quota < 1 ? 1 : (unsigned)s.quota;
+    struct limits_watch *w = watch_groups(root, out);
+    out->cpus = limits_watch_cpus(w ? w : &none, out->cpus_from);
+    limits_watch_free(w);
 }

@@ -14,7 +14,6 @@
 
 #include <string.h>
 
-#define PIECES 8 /* that each member should find in a step, so that a slow one gets fewer */
 #define MANY_TOKENS 64
 
 /* ---- how members share a step ---- */
@@ -103,7 +102,7 @@ static bool packs(const struct linear *l)
 static size_t piece_rows(const struct member *m, size_t rows)
 {
     size_t least = m->n < MANY_TOKENS ? MATMUL_TILE : MATMUL_TILE / 2;
-    size_t piece = rows / (PIECES * m->n_members);
+    size_t piece = rows / (FORWARD_PIECES * m->n_members);
     return piece < least ? least : piece / least * least;
 }
 
@@ -254,15 +253,25 @@ static void keep_wanted(struct member *m)
     struct part part = forward_share(m, f->n_out);
     for (size_t i = part.first; i < part.end; i++) {
         memcpy(m->normed + i * width, m->x + f->wanted[i] * width, width * sizeof(float));
-        memcpy(f->gate + i * att, m->att + f->wanted[i] * att, att * sizeof(float));
+        memcpy(f->q + i * att, m->att + f->wanted[i] * att, att * sizeof(float));
     }
     float *x = m->x;
     m->x = m->normed;
     m->normed = x;
-    m->att = f->gate;
+    m->att = f->q;
     m->n = f->n_out;
     m->kept_wanted = true;
     forward_meet(m);
+}
+
+/* The same weights without their first rows. */
+static struct linear linear_from(const struct linear *l, size_t first)
+{
+    struct linear rest = *l;
+    rest.weight.data += first * l->weight.row_bytes;
+    rest.weight.rows -= first;
+    rest.bias = l->bias ? l->bias + first : NULL;
+    return rest;
 }
 
 static void gate_rows(struct member *m, const struct layer *l, struct part rows)
@@ -270,10 +279,12 @@ static void gate_rows(struct member *m, const struct layer *l, struct part rows)
     struct forward *f = m->f;
     size_t count = rows.end - rows.first;
     linear_rows(&l->up, &m->in, rows.first, count, f->up, l->ff);
-    if (!f->d->shape.ungated)
-        linear_rows(&l->gate, &m->in, rows.first, count, f->gate, l->ff);
+    if (!f->d->shape.ungated) {
+        struct linear part = linear_from(&l->gate, rows.first);
+        linear_rows(&part, &m->in, 0, count, m->gate, f->gate_columns);
+    }
     for (size_t t = 0; t < m->n; t++) {
-        float *up = f->up + t * l->ff + rows.first, *gate = f->gate + t * l->ff + rows.first;
+        float *up = f->up + t * l->ff + rows.first, *gate = m->gate + t * f->gate_columns;
         if (f->d->shape.ungated)
             vector_gate(up, up, NULL, f->d->shape.gate, count);
         else
@@ -388,6 +399,7 @@ static void run_member(void *context, unsigned index, unsigned n_members)
         .x = f->x + own * f->n * width,
         .normed = f->normed + own * f->n * width,
         .att = f->att,
+        .gate = f->gates + index * f->n * f->gate_columns,
         .packed = f->packed + own * f->packed_bytes};
     embed(&m);
     turn(&m);

@@ -174,11 +174,25 @@ static size_t part_floats(const struct forward *f)
     return attention_part_floats(&a);
 }
 
+/* The queries, keys and values of a layer, and what attention makes of them, are done with when the wide rows of its
+ * feed-forward part are worked out: these lie over those. */
+static void lay_out_halves(struct forward *f, struct layout *l)
+{
+    const struct decoder *d = f->d;
+    struct layout over = *l;
+    f->q = take_floats(l, f->n, larger(d->q_width, d->att_width));
+    f->k = take_floats(l, f->n, d->k_width);
+    f->v = take_floats(l, f->n, d->v_width);
+    f->att = take_floats(l, f->n, d->att_width);
+    f->up = take_floats(&over, f->n, d->ff_width);
+    l->at = larger(l->at, over.at);
+}
+
 static size_t lay_out(struct forward *f, uint8_t *base)
 {
     const struct decoder *d = f->d;
     struct layout l = {.base = base};
-    size_t n = f->n, streams = f->alone ? pool_size(f->pool) : 1;
+    size_t n = f->n, members = pool_size(f->pool), streams = f->alone ? members : 1;
     size_t heads = d->q_width / d->shape.k_size;
     f->runs = take(&l, f->n_runs * sizeof(*f->runs));
     f->tiles = take(&l, f->n_tiles * sizeof(*f->tiles));
@@ -187,18 +201,21 @@ static size_t lay_out(struct forward *f, uint8_t *base)
     f->normed = take_floats(&l, streams * n, d->shape.width);
     f->packed_bytes = packed_bytes(f);
     f->packed = take(&l, streams * f->packed_bytes);
-    f->q = take_floats(&l, n, d->q_width);
-    f->k = take_floats(&l, n, d->k_width);
-    f->v = take_floats(&l, n, d->v_width);
-    f->att = take_floats(&l, n, d->att_width);
+    lay_out_halves(f, &l);
     f->sum = take_floats(&l, n, d->shape.width);
-    f->gate = take_floats(&l, n, larger(d->ff_width, d->att_width));
-    f->up = take_floats(&l, n, d->ff_width);
+    f->gate_columns = larger(MATMUL_TILE, d->ff_width / (FORWARD_PIECES * members));
+    f->gates = take_floats(&l, members * n, f->gate_columns);
     for (size_t i = 0; i < d->n_ropes; i++)
         f->turns[i] = take_floats(&l, n, d->shape.rope_size);
     f->parts = take_floats(&l, f->split ? n * heads * f->n_spans : 0, part_floats(f));
     f->out = take_floats(&l, f->n_out, f->out_stride);
     return l.at;
+}
+
+size_t decoder_row_bytes(const struct decoder *d, struct pool *pool)
+{
+    struct forward f = {.d = d, .pool = pool, .n = 1024};
+    return lay_out(&f, NULL) / f.n;
 }
 
 bool forward_prepare(struct forward *f, struct decoder_workspace *w, struct error *err)

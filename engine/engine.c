@@ -5,6 +5,8 @@
  */
 #include "scheduler_private.h"
 
+#include "berth/log.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -64,10 +66,53 @@ static bool wait_for_work(struct engine *e)
     return !atomic_load(&e->stopping);
 }
 
+static unsigned threads_for(const struct engine_options *o, unsigned processors)
+{
+    unsigned most = o->threads_most > 0 && o->threads_most < POOL_MAX ? o->threads_most : POOL_MAX;
+    return processors < 1 ? 1 : processors > most ? most : processors;
+}
+
+/* The new team is there before the old one goes: without it, the old one works on. */
+static void change_threads(struct engine *e, unsigned threads, unsigned processors, const char *from)
+{
+    struct error why = {0};
+    struct pool *pool = pool_new(threads, processors, &why);
+    if (!pool) {
+        log_line(LOG_WARN, "compute threads stay as they are",
+            LOG_FIELDS(log_count("threads", pool_size(e->pool)), log_count("cpus", processors),
+                log_text("cpus_from", from), log_text("reason", why.text)));
+        return;
+    }
+    pool_free(e->pool);
+    e->pool = pool;
+    atomic_store(&e->threads, threads);
+    log_line(LOG_INFO, "compute threads change",
+        LOG_FIELDS(
+            log_count("threads", threads), log_count("cpus", processors), log_text("cpus_from", from)));
+}
+
+/* A quota may have been changed, or processors taken away or given. */
+static void follow_processors(struct engine *e)
+{
+    const struct engine_options *o = &e->options;
+    char from[LIMITS_FROM] = "";
+    double now = scheduler_now();
+    if (!o->processors_now || (e->looked > 0 && now - e->looked < o->look_seconds))
+        return;
+    e->looked = now;
+    unsigned processors = o->processors_now(o->processors_context, from);
+    if (atomic_exchange(&e->processors, processors) == processors)
+        return; /* where no thread was to be had, none is asked for again and again */
+    unsigned threads = threads_for(o, processors);
+    if (threads != pool_size(e->pool))
+        change_threads(e, threads, processors, from);
+}
+
 static void *run(void *context)
 {
     struct engine *e = context;
     while (wait_for_work(e)) {
+        follow_processors(e);
         scheduler_sweep(e);
         scheduler_step(e);
     }
@@ -112,6 +157,8 @@ struct engine *engine_new(const struct engine_options *o, struct error *err)
     e->options.chunk += o->chunk == 0;
     e->options.slots += o->slots == 0;
     e->budget.limit = o->kv_memory;
+    e->threads = o->threads;
+    e->processors = o->processors;
     pthread_mutex_init(&e->lock, NULL);
     pthread_cond_init(&e->work, NULL);
     pthread_cond_init(&e->left, NULL);
@@ -164,6 +211,16 @@ const struct engine_options *engine_options_of(const struct engine *e)
 struct kv_budget *engine_budget(struct engine *e)
 {
     return &e->budget;
+}
+
+unsigned engine_threads(const struct engine *e)
+{
+    return atomic_load_explicit(&e->threads, memory_order_relaxed);
+}
+
+unsigned engine_processors(const struct engine *e)
+{
+    return atomic_load_explicit(&e->processors, memory_order_relaxed);
 }
 
 double engine_heartbeat_age(const struct engine *e)

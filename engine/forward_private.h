@@ -11,6 +11,7 @@
 #include "decoder_private.h"
 
 #define FORWARD_COUNTERS 4
+#define FORWARD_PIECES 8 /* that each member should find in a step, so that a slow one gets fewer */
 #define FORWARD_STRETCHES 16 /* that a step's pieces are cut into at most */
 
 /* Rows of one sequence. */
@@ -50,9 +51,11 @@ struct forward {
     uint8_t *packed;
     size_t packed_bytes;
     float *q, *k, *v; /* [n][heads * k_size], [n][kv_heads * k_size], [n][kv_heads * v_size] */
-    float *att; /* [n][heads * v_size] */
+    float *att; /* [n][heads * v_size]; rows that are wanted go to q in the end */
     float *sum; /* [n][width]: what goes back into the stream */
-    float *gate, *up; /* [n][ff] */
+    float *up; /* [n][ff]; lies over q, k, v and att, which are done with then */
+    float *gates; /* for each member [n][gate_columns]: of the piece that it is at */
+    size_t gate_columns;
     float *turns[2]; /* [n][rope_size]: cosines and sines for each of the decoder's ropes */
     float *parts; /* of spans */
     float *out; /* [n_out][out_stride] */
@@ -68,6 +71,7 @@ struct member {
     bool kept_wanted; /* and whether they are those whose results are wanted */
     float *x, *normed; /* [n][width], its own or the shared ones */
     float *att;
+    float *gate; /* its own */
     struct matmul_input in;
     uint8_t *packed;
 };

@@ -1,9 +1,9 @@
 /* scheduler.c - one step: whose turn it is, which rows are read, what comes of them.
  *
  * Models take turns. In a step every lane that answers reads one token, and lanes that still read their prompt share
- * what `chunk` allows; less where rows are slow, so that a stream beside a long prompt stalls for a fraction of a
- * second, and so that a step, after which a client's leaving is noticed, is never long. None of this can be seen in
- * an answer: the bits of a row do not depend on the batch that it was in.
+ * what `chunk` allows; less where rows are slow (scheduler_pace.c), so that a stream beside a long prompt goes on at a
+ * third of its speed at the least, and so that a step, after which a client's leaving is noticed, is never long. None of
+ * this can be seen in an answer: the bits of a row do not depend on the batch that it was in.
  */
 #include "scheduler_private.h"
 
@@ -164,29 +164,44 @@ static bool anyone_is_aside(const struct engine *e)
     return false;
 }
 
-/* Lets the oldest lane that was set aside, the next choice of a task or the next task of the queue begin. False when
- * there is none, or no room for the first of them: those behind it wait, too, so that nobody waits for ever. */
+static bool begin_choice(struct engine *e, struct schedule *s, struct task *t)
+{
+    bool fits = t->prompt ? memory_lanes(e) == 0 || memory_allows(e, s->model, 2 * ATTENTION_BLOCK, 0)
+                          : may_begin(e, s, t->request, t->request->n_prompt + 1);
+    if (!fits)
+        return false;
+    s->choice_began = true;
+    lane_start(t);
+    return true;
+}
+
+static bool begin_queued(struct engine *e, struct schedule *s, struct task *t)
+{
+    if (!may_begin(e, s, t->request, task_reads(t->request) + 1))
+        return false;
+    s->choice_began = false;
+    t = schedule_pop(e, s);
+    if (task_admit(e, t))
+        lane_start(t);
+    return true;
+}
+
+/* Lets the oldest lane that was set aside begin, or else in turns the next choice of a task and the next task of the
+ * queue: a request of a hundred choices does not have all slots until it is done. False when there is none, or no room
+ * for the one whose turn it is: those behind it wait, too, so that nobody waits for ever. */
 static bool begin_one(struct engine *e, struct schedule *s)
 {
     if (s->aside)
         return begin_again(e, s, s->aside);
     if (anyone_is_aside(e))
         return false;
-    struct task *t = task_with_choices(s);
-    if (t) {
-        bool fits = t->prompt ? memory_lanes(e) == 0 || memory_allows(e, s->model, 2 * ATTENTION_BLOCK, 0)
-                              : may_begin(e, s, t->request, t->request->n_prompt + 1);
-        return fits && (lane_start(t), true);
-    }
+    struct task *choices = task_with_choices(s);
     pthread_mutex_lock(&e->lock);
-    t = s->queue; /* stays there: only this thread takes tasks out */
+    struct task *queued = s->queue; /* stays there: only this thread takes tasks out */
     pthread_mutex_unlock(&e->lock);
-    if (!t || !may_begin(e, s, t->request, task_reads(t->request) + 1))
-        return false;
-    t = schedule_pop(e, s);
-    if (task_admit(e, t))
-        lane_start(t);
-    return true;
+    if (choices && !(queued && s->choice_began))
+        return begin_choice(e, s, choices);
+    return queued && begin_queued(e, s, queued);
 }
 
 /* ---- the step ---- */
@@ -197,16 +212,14 @@ static void fail_batch(struct schedule *s, const struct error *why)
         task_fail(l->task, 503, why);
 }
 
-static void count_step(struct engine *e, struct schedule *s, size_t n, double seconds)
+static void count_step(struct schedule *s, size_t n, double seconds)
 {
     struct model_metrics *m = &s->model->metrics;
+    size_t reading = rows_of_prompts(s);
     atomic_fetch_add_explicit(&m->forward_calls, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&m->forward_rows, n, memory_order_relaxed);
     atomic_fetch_add_explicit(&m->forward_ns, (uint_fast64_t)(seconds * 1e9), memory_order_relaxed);
-    /* Few rows cost more each: only a batch with a prompt tells what one of those costs. */
-    double each = seconds / (double)n;
-    if (n >= ROWS_LEAST || n >= e->options.chunk)
-        s->row_seconds = s->row_seconds > 0 ? (s->row_seconds + each) / 2 : each;
+    pace_learn(&s->pace, n - reading, reading, seconds);
 }
 
 /* A line in the log now and then, while a long prompt is read. */
@@ -248,7 +261,7 @@ static void run_batch(struct engine *e, struct schedule *s, size_t n)
         decoder_forward(s->model->decoder, e->workspace, e->pool, &batch, stop_flag(e, s), &logits, &why);
     if (!good && !why.text[0])
         return; /* stopped: the next sweep ends whom it was for */
-    count_step(e, s, n, scheduler_now() - start);
+    count_step(s, n, scheduler_now() - start);
     if (!is_intact(e, s))
         return;
     if (good) {

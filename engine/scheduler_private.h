@@ -6,10 +6,10 @@
  * gets a part of the rows that are there for prompts. So a lane whose sequence was taken away, because memory ran out,
  * is like one that was just begun: it reads again what is known, and goes on.
  *
- * Files: engine.c (threads, submission, the list of models), scheduler.c (a step), scheduler_rows.c
- * (what it reads), scheduler_deliver.c (what comes of it), scheduler_task.c (tasks and lanes
- * from beginning to end), scheduler_memory.c (who gets pages, who has to give some back), scheduler_prefix.c (what need
- * not be read again). Whatever is not said to be under the engine's lock belongs to the scheduler's thread.
+ * Files: engine.c (threads, submission, the list of models), scheduler.c (a step), scheduler_rows.c (what it reads),
+ * scheduler_pace.c (how much of prompts), scheduler_deliver.c (what comes of it), scheduler_task.c (tasks and lanes from
+ * beginning to end), scheduler_memory.c (who gets pages, who has to give some back), scheduler_prefix.c (what need not be
+ * read again). Whatever is not said to be under the engine's lock belongs to the scheduler's thread.
  */
 #ifndef BERTH_SCHEDULER_PRIVATE_H
 #define BERTH_SCHEDULER_PRIVATE_H
@@ -57,6 +57,7 @@ struct lane {
     uint64_t compared; /* number + 1 of the task that its prompt was compared with last, */
     size_t common; /* and how many tokens they share, in whole pages */
     /* Of the current step. */
+    bool reads; /* more than the token that it draws behind */
     bool waits; /* another lane reads what it would have to read */
     size_t n_rows;
     float *logits; /* of its last row; NULL when it draws nothing in this step */
@@ -65,6 +66,12 @@ struct lane {
     int32_t token;
     float logprob;
     struct sampler_logprob top[JOB_LOGPROBS_MAX];
+};
+
+/* What steps of a model have cost lately: see scheduler_pace.c. 0: not yet known. */
+struct pace {
+    double base_seconds; /* of a step, beside */
+    double row_seconds; /* for each of its rows */
 };
 
 /* A model's part in the engine: text_model.scheduling. */
@@ -83,7 +90,8 @@ struct schedule {
     size_t n_lanes;
     struct lane *aside; /* that gave their pages back, oldest first */
     struct prefix_cache *prefixes; /* NULL: nothing is kept */
-    double row_seconds; /* measured lately; 0: not yet */
+    bool choice_began; /* the lane that began last was a further choice of a task */
+    struct pace pace;
 };
 
 struct engine {
@@ -97,6 +105,7 @@ struct engine {
         schedules; /* grows at its head and is cut by the thread, both under the lock */
     bool stopped; /* under the lock: the thread has ended */
     atomic_bool stopping;
+    atomic_uint threads, processors; /* as last looked at; the pool's size, and what it was made for */
     atomic_uint_fast64_t turned_ns; /* when the thread last began a step; 0 while it has nothing to do */
     /* The thread's. */
     struct schedule *served; /* the last one whose turn it was */
@@ -108,6 +117,7 @@ struct engine {
     float *copies; /* logits for each member of the pool, where log probabilities are wanted */
     size_t copies_room;
     double told_progress; /* when the log was told last */
+    double looked; /* for processors, the last time */
 };
 
 double scheduler_now(void); /* seconds, monotonic */
@@ -121,18 +131,31 @@ void scheduler_sweep(struct engine *e);
 
 /* ---- scheduler_rows.c ---- */
 
-#define ROWS_LEAST 32 /* for prompts in a step, however slow rows are */
-
 size_t lane_left(const struct lane *l); /* tokens that it has to read */
 bool lane_has_echo(const struct lane *l); /* it is the one that tells the prompt's tokens */
 void rows_share(const struct engine *e, struct schedule *s); /* fills in each lane's n_rows */
 void rows_reserve(
     struct engine *e, struct schedule *s); /* takes pages for them; lanes may be set aside, or end */
 size_t rows_count(const struct schedule *s);
+size_t rows_of_prompts(const struct schedule *s); /* of these */
 bool rows_make_room(struct engine *e, size_t n); /* false without memory */
 void rows_fill(struct engine *e, const struct schedule *s);
 void rows_hand_out(const struct schedule *s, float *logits); /* those of the call, to the lanes */
 struct lane *lane_in_batch(const struct schedule *s); /* the first with rows, or NULL */
+
+/* ---- scheduler_pace.c ---- */
+
+/* A step of so many rows of answers and of prompts has taken so long. */
+void pace_learn(struct pace *p, size_t answering, size_t reading, double seconds);
+double pace_of_answers(const struct pace *p, size_t answering); /* seconds of a step without prompts */
+
+/* Who is at work, in all models. */
+struct pace_load {
+    size_t answering, reading; /* lanes */
+    double answer_seconds; /* for a token for each that answers */
+};
+/* Rows of prompts that all who read may have together, 1 to `chunk`. */
+size_t pace_rows(const struct pace *p, const struct pace_load *l, size_t chunk);
 
 /* ---- scheduler_deliver.c ---- */
 

@@ -7,8 +7,8 @@
 
 #include <stdlib.h>
 
-#define STEP_SECONDS 1.0 /* that prompts may take in a step, */
-#define STALL_SECONDS 0.25 /* and beside lanes that answer */
+#define WORKSPACE_BYTES ((size_t)12 << 20) /* that rows of prompts may take in a step, */
+#define ROWS_ENOUGH 128 /* unless they are no more than these */
 #define ECHO_BYTES ((size_t)16 << 20) /* of logits for the prompt's own tokens, in a step */
 
 size_t lane_left(const struct lane *l)
@@ -16,15 +16,36 @@ size_t lane_left(const struct lane *l)
     return l->known - sequence_length(l->sequence);
 }
 
-/* Rows that prompts may have in this step. */
-static size_t rows_for_prompts(const struct engine *e, const struct schedule *s, bool beside_answers)
+static bool lane_reads(const struct lane *l)
 {
-    size_t rows = e->options.chunk;
-    double seconds = beside_answers ? STALL_SECONDS : STEP_SECONDS;
-    if (s->row_seconds * (double)rows > seconds)
-        rows = (size_t)(seconds / s->row_seconds);
-    size_t least = e->options.chunk < ROWS_LEAST ? e->options.chunk : ROWS_LEAST;
-    return rows > least ? rows : least;
+    return lane_left(l) > 1;
+}
+
+/* Beyond some hundred rows a step gains next to nothing, and the memory it works in is never given back. */
+static size_t rows_in_memory(const struct engine *e, const struct schedule *s)
+{
+    size_t rows = WORKSPACE_BYTES / decoder_row_bytes(s->model->decoder, e->pool);
+    return rows > ROWS_ENOUGH ? rows : ROWS_ENOUGH;
+}
+
+/* Rows that prompts of this model may have in this step. The seconds that all prompts get in a round of the models are
+ * divided among these by the number of those who read. */
+static size_t rows_for_prompts(const struct engine *e, const struct schedule *s, size_t readers)
+{
+    struct pace_load l = {0};
+    for (const struct schedule *each = e->schedules; each; each = each->next) {
+        size_t reading = 0;
+        for (size_t i = 0; i < each->n_lanes; i++)
+            reading += lane_reads(each->lanes[i]);
+        l.reading += reading;
+        l.answering += each->n_lanes - reading;
+        l.answer_seconds += pace_of_answers(&each->pace, each->n_lanes - reading);
+    }
+    size_t rows = pace_rows(&s->pace, &l, e->options.chunk), most = rows_in_memory(e, s);
+    rows = rows < most ? rows : most;
+    if (l.answering > 0 && readers < l.reading)
+        rows = rows * readers / l.reading;
+    return rows > 0 ? rows : 1;
 }
 
 bool lane_has_echo(const struct lane *l)
@@ -81,14 +102,15 @@ void rows_share(const struct engine *e, struct schedule *s)
     for (size_t i = s->n_lanes; i-- > 0;) {
         struct lane *l = s->lanes[i];
         lane_take_prefix(l);
-        bool reads = lane_left(l) > 1;
+        bool reads = lane_reads(l);
+        l->reads = reads;
         l->n_rows = !reads;
         readers += reads;
         oldest = reads ? l : oldest;
     }
     if (!oldest)
         return;
-    size_t left = rows_for_prompts(e, s, readers < s->n_lanes);
+    size_t left = rows_for_prompts(e, s, readers);
     readers -= let_wait(s, oldest);
     left -= give(oldest, readers > 1 ? (left + 1) / 2 : left);
     for (struct lane *l; left > 0 && (l = shortest_reader(s));)
@@ -144,6 +166,14 @@ size_t rows_count(const struct schedule *s)
     size_t n = 0;
     for (size_t i = 0; i < s->n_lanes; i++)
         n += s->lanes[i]->n_rows;
+    return n;
+}
+
+size_t rows_of_prompts(const struct schedule *s)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < s->n_lanes; i++)
+        n += s->lanes[i]->reads ? s->lanes[i]->n_rows : 0;
     return n;
 }
 

@@ -24,6 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#define LOOK_SECONDS 1.0 /* between two looks at how many processors there are, while there is work */
 #define TICK_SECONDS 0.25 /* how often late connections are looked for, */
 #define BUSY_TICK_SECONDS 0.05 /* and clients that leave while they wait for an answer */
 #define DRAIN_TICK_SECONDS 0.01
@@ -131,11 +132,17 @@ static void close_server(struct server *s)
     if (catalog_stop(s->catalog, STOP_LOADING_SECONDS)) {
         catalog_free(s->catalog);
         engine_free(s->engine);
+        limits_watch_free(s->watch);
     }
     keys_free(s->keys);
     api_docs_free(s);
     log_line(
         LOG_INFO, "stopped", LOG_FIELDS(log_seconds("seconds", now_seconds(CLOCK_REALTIME) - s->started)));
+}
+
+static unsigned processors_now(void *context, char from[LIMITS_FROM])
+{
+    return limits_watch_cpus(context, from);
 }
 
 static struct engine *start_engine(const struct server *s, struct error *err)
@@ -146,6 +153,10 @@ static struct engine *start_engine(const struct server *s, struct error *err)
     struct engine_options e = {
         .threads = s->threads,
         .processors = s->limits.cpus,
+        .processors_now = s->watch ? processors_now : NULL,
+        .processors_context = s->watch,
+        .look_seconds = LOOK_SECONDS,
+        .threads_most = (unsigned)o->threads,
         .kv_memory = o->kv_memory,
         .kv_type = kv_types[o->kv_type],
         .prefix_cache = o->prefix_cache,
@@ -161,6 +172,7 @@ static struct engine *start_engine(const struct server *s, struct error *err)
 static bool open_server(struct server *s, struct error *err)
 {
     limits_read(&s->limits, "");
+    s->watch = limits_watch_new("");
     s->threads = s->limits.cpus;
     if (s->options->threads && s->options->threads < s->threads)
         s->threads = (unsigned)s->options->threads;

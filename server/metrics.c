@@ -314,12 +314,12 @@ static void write_build(struct server *s, struct strbuf *out, const char *name)
 
 static void write_threads(struct server *s, struct strbuf *out, const char *name)
 {
-    strbuf_format(out, "%s %u\n", name, s->threads);
+    strbuf_format(out, "%s %u\n", name, engine_threads(s->engine));
 }
 
 static void write_cpus(struct server *s, struct strbuf *out, const char *name)
 {
-    strbuf_format(out, "%s %u\n", name, s->limits.cpus);
+    strbuf_format(out, "%s %u\n", name, engine_processors(s->engine));
 }
 
 static void write_memory_limit(struct server *s, struct strbuf *out, const char *name)

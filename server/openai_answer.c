@@ -282,6 +282,17 @@ static bool submit(struct answer *a, const struct wanted *w, size_t index, struc
     return complain_status(c, status, status == 400 ? "context_length_exceeded" : NULL, NULL, "%s", err.text);
 }
 
+/* More than all slots and the whole queue would be refused for ever, however often the client comes back. */
+static bool check_number(const struct answer *a, struct complaint *c)
+{
+    const struct engine_options *o = engine_options_of(a->server->engine);
+    return a->n_asked <= o->slots + o->queue ||
+           complain(c, "prompt",
+               "a request may have %zu prompts here, as many as there are slots and places in "
+               "the queue",
+               o->slots + o->queue);
+}
+
 /* OpenAI's documentation: of a completion, prompt and max_tokens must fit together; of a chat, max_tokens is an
  * upper bound. */
 static bool check_length(const struct answer *a, const struct wanted *w, struct complaint *c)
@@ -370,7 +381,7 @@ bool openai_answer_start(struct server *s, const struct request *q, struct reply
     struct answer *a = answer_new(s, q, route, w, m, prompts, n_prompts);
     if (!a)
         return complain_status(c, 500, NULL, NULL, "no memory for the request");
-    bool good = check_length(a, w, c);
+    bool good = check_number(a, c) && check_length(a, w, c);
     for (size_t i = 0; good && i < n_prompts; i++)
         good = submit(a, w, i, c);
     if (good)

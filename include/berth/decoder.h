@@ -58,6 +58,7 @@ struct decoder_batch {
 
 /* Memory that a forward call works in; grows with the largest batch, and is reused. */
 struct decoder_workspace;
+size_t decoder_row_bytes(const struct decoder *d, struct pool *pool); /* of it, for each row of a batch */
 struct decoder_workspace *decoder_workspace_new(void);
 void decoder_workspace_free(struct decoder_workspace *w);
 

@@ -2,17 +2,26 @@
  *
  * The scheduler is one thread. In every step it picks a model that has work, in turns, and makes one forward call
  * with rows of many sequences: a token for each that is answering, and pieces of prompts, up to `chunk` rows. Jobs
- * wait in a bounded queue until there is a slot and room for their pages.
+ * wait in a bounded queue until there is a slot and room for their pages. Whether the process may use as many
+ * processors as before is looked at between steps; no answer depends on it.
  */
 #ifndef BERTH_ENGINE_H
 #define BERTH_ENGINE_H
 
 #include "berth/job.h"
+#include "berth/limits.h"
 #include "berth/text_model.h"
 
 struct engine_options {
-    unsigned threads; /* compute threads, at least 1 */
-    unsigned processors; /* that the process may use */
+    unsigned threads; /* compute threads to begin with, at least 1 */
+    unsigned processors; /* that the process may use then */
+    /* How many there are now, and where that is from; asked between two steps, on the engine's thread, when nobody has
+     * asked for look_seconds. There are as many threads from then on, up to threads_most (0: whatever their number).
+     * NULL: all stays as it was in the beginning. */
+    unsigned (*processors_now)(void *context, char from[LIMITS_FROM]);
+    void *processors_context;
+    double look_seconds;
+    unsigned threads_most;
     uint64_t kv_memory; /* bytes for all sequences of all models */
     enum attention_type kv_type;
     bool prefix_cache; /* keep what was read, while memory has room, for prompts that begin in the same way */
@@ -34,6 +43,9 @@ void engine_free(struct engine *e);
 
 const struct engine_options *engine_options_of(const struct engine *e);
 struct kv_budget *engine_budget(struct engine *e);
+/* In force, as last looked at. */
+unsigned engine_threads(const struct engine *e);
+unsigned engine_processors(const struct engine *e);
 
 /* Puts the job into its model's queue. False with the reason and the HTTP status that says so: 429 when the queue
  * is full, 400 when the prompt cannot fit, 503 when the engine is stopping or the model is lost. */

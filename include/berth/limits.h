@@ -9,15 +9,25 @@
 
 #include <stdint.h>
 
+#define LIMITS_FROM 96 /* bytes of a text that tells where a limit is from */
+
 struct limits {
     unsigned cpus; /* at least 1 */
-    char cpus_from[96]; /* "affinity of 8", "cgroup quota of 2.50 (/sys/fs/cgroup/cpu.max)" */
+    char cpus_from[LIMITS_FROM]; /* "affinity of 8", "cgroup quota of 2.50 (/sys/fs/cgroup/cpu.max)" */
     uint64_t memory; /* bytes */
-    char memory_from[96]; /* "the machine", "cgroup limit (/sys/fs/cgroup/memory.max)" */
+    char memory_from[LIMITS_FROM]; /* "the machine", "cgroup limit (/sys/fs/cgroup/memory.max)" */
 };
 
 /* Reads the limits in force. `root` is put before /proc and /sys ("" for the real ones). What cannot be read
  * does not limit; nothing here fails. */
 void limits_read(struct limits *out, const char *root);
+
+/* A quota may be changed while the process runs, and so may its processors. What tells of quotas is opened once, so
+ * that it can be read later where nothing more may be opened; what is not there yet is looked for again. */
+struct limits_watch;
+struct limits_watch *limits_watch_new(const char *root); /* NULL without memory */
+void limits_watch_free(struct limits_watch *w); /* NULL is fine */
+/* How many processors there are now, at least 1, and where that is from. One thread at a time. */
+unsigned limits_watch_cpus(struct limits_watch *w, char from[LIMITS_FROM]);
 
 #endif

@@ -18,7 +18,8 @@ struct keys;
 struct server {
     const struct options *options;
     struct limits limits;
-    unsigned threads; /* compute threads in force */
+    struct limits_watch *watch; /* of the same limits, for the engine; NULL: they stay */
+    unsigned threads; /* compute threads at the start; engine.h tells how many there are */
     struct engine *engine;
     struct catalog *catalog;
     struct keys *keys; /* NULL: none are asked for */

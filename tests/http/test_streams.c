@@ -152,6 +152,20 @@ static void test_a_full_queue_is_told_with_429(void **state)
     server_stop(s);
 }
 
+/* 429 would have the client come back for ever. */
+static void test_more_prompts_than_there_will_ever_be_room_for_are_refused_with_400(void **state)
+{
+    (void)state;
+    struct server *s = start((const char *const[]){"--slots", "1", "--queue", "1", NULL});
+    json_decref(server_post_json(
+        s, COMPLETIONS, 400, "{\"model\":\"slow\",\"max_tokens\":1,\"prompt\":[\"a\",\"b\",\"c\"]}"));
+    json_t *body = server_post_json(
+        s, COMPLETIONS, 200, "{\"model\":\"slow\",\"max_tokens\":1,\"prompt\":[\"a\",\"b\"]}");
+    assert_string_equal(text_at(body, "choices.1.text"), "c");
+    json_decref(body);
+    server_stop(s);
+}
+
 static void test_a_prompt_that_waits_too_long_is_told_with_503(void **state)
 {
     (void)state;
@@ -511,6 +525,7 @@ int main(void)
         cmocka_unit_test(test_health_and_other_models_answer_beside_a_stream),
         cmocka_unit_test(test_what_is_sent_behind_a_request_is_answered_behind_it),
         cmocka_unit_test(test_a_full_queue_is_told_with_429),
+        cmocka_unit_test(test_more_prompts_than_there_will_ever_be_room_for_are_refused_with_400),
         cmocka_unit_test(test_a_prompt_that_waits_too_long_is_told_with_503),
         cmocka_unit_test(test_an_answer_that_takes_too_long_ends_in_an_error),
         cmocka_unit_test(test_a_stream_that_waits_says_that_it_lives),

@@ -8,6 +8,8 @@
 #include "berth/limits.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
 
 #define ROOT "root"
@@ -218,6 +220,96 @@ static void test_what_is_not_understood_does_not_limit(void **state)
     }
 }
 
+/* In place, as a control group's files change; of the same size, so that no moment has half of it. */
+static void rewrite(const char *path, const char *text)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    assert_return_code(fd, errno);
+    assert_int_equal(pwrite(fd, text, strlen(text), 0), strlen(text));
+    close(fd);
+}
+
+static void check_watched(struct limits_watch *w, unsigned cpus, const char *wanted)
+{
+    char from[LIMITS_FROM];
+    assert_int_equal(limits_watch_cpus(w, from), cpus);
+    assert_string_equal(from, wanted);
+}
+
+static void test_a_watch_sees_quotas_that_change_and_come_and_go(void **state)
+{
+    (void)state;
+    char all[LIMITS_FROM];
+    snprintf(all, sizeof(all), "affinity of %u", processors());
+    machine_of_8_gib("0::/pod/main\n");
+    scratch_write(CGROUP "/pod/main/cpu.max", "max   100000\n");
+    struct limits_watch *w = limits_watch_new(ROOT);
+    assert_non_null(w);
+    check_watched(w, processors(), all);
+    rewrite(CGROUP "/pod/main/cpu.max", "50000 100000\n");
+    check_watched(w, 1, "cgroup quota of 0.50 (/sys/fs/cgroup/pod/main/cpu.max)");
+    scratch_write(CGROUP "/pod/cpu.max", "25000 100000\n"); /* was not there at first */
+    check_watched(w, 1, "cgroup quota of 0.25 (/sys/fs/cgroup/pod/cpu.max)");
+    rewrite(CGROUP "/pod/cpu.max", "max   100000\n");
+    check_watched(w, 1, "cgroup quota of 0.50 (/sys/fs/cgroup/pod/main/cpu.max)");
+    rewrite(CGROUP "/pod/main/cpu.max", "max   100000\n");
+    check_watched(w, processors(), all);
+    limits_watch_free(w);
+}
+
+static void test_a_watch_reads_what_it_has_opened_where_nothing_can_be_opened_any_more(void **state)
+{
+    (void)state;
+    machine_of_8_gib("3:cpu,cpuacct:/a\n0::/\n");
+    scratch_write(CGROUP "/cpu/a/cpu.cfs_quota_us", "-1    \n");
+    scratch_write(CGROUP "/cpu/a/cpu.cfs_period_us", "100000\n");
+    scratch_write(CGROUP "/cpu.max", "90000 100000\n");
+    struct limits_watch *w = limits_watch_new(ROOT);
+    assert_non_null(w);
+    rewrite(CGROUP "/cpu/a/cpu.cfs_quota_us", "30000 \n");
+    int kept = open(CGROUP "/cpu.max", O_WRONLY | O_CLOEXEC);
+    assert_return_code(kept, errno);
+    assert_return_code(rename(ROOT "/sys", ROOT "/gone"), errno);
+    check_watched(w, 1, "cgroup quota of 0.30 (/sys/fs/cgroup/cpu/a/cpu.cfs_quota_us)");
+    assert_int_equal(pwrite(kept, "20000", 5, 0), 5);
+    check_watched(w, 1, "cgroup quota of 0.20 (/sys/fs/cgroup/cpu.max)");
+    close(kept);
+    limits_watch_free(w);
+}
+
+static void *watch_elsewhere(void *context)
+{
+    static char from[LIMITS_FROM];
+    limits_watch_cpus(context, from);
+    return from;
+}
+
+static void test_a_watch_sees_the_affinity_change_from_any_thread(void **state)
+{
+    (void)state;
+    pthread_t thread;
+    void *from;
+    cpu_set_t old, one;
+    machine_of_8_gib("0::/\n");
+    struct limits_watch *w = limits_watch_new(ROOT);
+    assert_non_null(w);
+    assert_return_code(sched_getaffinity(0, sizeof(old), &old), errno);
+    CPU_ZERO(&one);
+    for (size_t i = 0; i < CPU_SETSIZE && CPU_COUNT(&one) == 0; i++)
+        if (CPU_ISSET(i, &old))
+            CPU_SET(i, &one);
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setaffinity_np(&attributes, sizeof(old), &old);
+    assert_return_code(sched_setaffinity(0, sizeof(one), &one), errno);
+    assert_int_equal(pthread_create(&thread, &attributes, watch_elsewhere, w), 0);
+    pthread_join(thread, &from);
+    pthread_attr_destroy(&attributes);
+    assert_return_code(sched_setaffinity(0, sizeof(old), &old), errno);
+    assert_string_equal(from, "affinity of 1");
+    limits_watch_free(w);
+}
+
 static void test_a_long_path_is_cut_in_front(void **state)
 {
     (void)state;
@@ -251,6 +343,9 @@ int main(void)
         IN_SCRATCH(test_version_1_without_limits_has_none),
         IN_SCRATCH(test_both_versions_together_are_read),
         IN_SCRATCH(test_what_is_not_understood_does_not_limit),
+        IN_SCRATCH(test_a_watch_sees_quotas_that_change_and_come_and_go),
+        IN_SCRATCH(test_a_watch_reads_what_it_has_opened_where_nothing_can_be_opened_any_more),
+        IN_SCRATCH(test_a_watch_sees_the_affinity_change_from_any_thread),
         IN_SCRATCH(test_a_long_path_is_cut_in_front),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -246,9 +246,9 @@ static void test_a_prompt_that_others_are_reading_is_read_once(void **state)
     ask_held(&r, &first, &q, true);
     uint64_t before = rows(&r);
     fill(text, 700, 4);
-    for (size_t i = 0; i < 6; i++) { /* 640 of 700 in whole pages; then each its own way */
+    for (size_t i = 0; i < 6; i++) { /* then each its own way */
         fill(another, 700, 4);
-        fill(another + 660, 40, 50 + (uint32_t)i);
+        fill(another + 640, 60, 50 + (uint32_t)i);
         q = request(&r, another, 700, 3);
         ask(&r, &got[i], &q);
     }
@@ -260,7 +260,7 @@ static void test_a_prompt_that_others_are_reading_is_read_once(void **state)
     for (size_t i = 0; i < 6; i++) {
         assert_int_equal(got[i].usage.cached_tokens, i == 0 ? 0 : 640);
         fill(another, 700, 4);
-        fill(another + 660, 40, 50 + (uint32_t)i);
+        fill(another + 640, 60, 50 + (uint32_t)i);
         ask_without(&r, &wanted[i], request(&r, another, 700, 3));
         assert_same(&got[i], &wanted[i]);
     }

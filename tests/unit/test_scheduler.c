@@ -5,6 +5,7 @@
  * scheduler's thread, and a `plug` is a job whose wake does not return before the test lets it.
  */
 #include "berth/cpu.h"
+#include "berth/log.h"
 
 #include <stdarg.h>
 #include <stddef.h>
@@ -200,6 +201,14 @@ static void assert_same(const struct said *a, const struct said *b)
 /* They are large: not for the stack. */
 static struct asked alone[8], others[16], plugged;
 
+/* Tells the scheduler what rows cost: what it does not know it tries with few. */
+static void warm_up(struct rig *r)
+{
+    struct job_request q = request(r, 14, 64, 1);
+    for (int i = 0; i < 3; i++)
+        ask_alone(r, &alone[7], &q);
+}
+
 /* ---- batches ---- */
 
 static void test_eight_requests_together_take_the_calls_of_one(void **state)
@@ -209,6 +218,7 @@ static void test_eight_requests_together_take_the_calls_of_one(void **state)
     struct engine_options o = usual;
     o.chunk = 80;
     rig_start(&r, &o);
+    warm_up(&r);
     struct job_request q = request(&r, 15, 1, 1);
     plug(&r, &plugged, &q);
     uint64_t before = calls(&r, 0);
@@ -264,6 +274,102 @@ static void test_an_answer_does_not_depend_on_chunk_or_threads(void **state)
         assert_same(&others[i].said[0], &others[i / 4 * 4].said[0]);
         rig_stop(&r);
     }
+}
+
+/* ---- processors that come and go ---- */
+
+struct processors {
+    atomic_uint n, asked;
+};
+
+static unsigned processors_now(void *context, char from[LIMITS_FROM])
+{
+    struct processors *p = context;
+    snprintf(from, LIMITS_FROM, "the test");
+    atomic_fetch_add(&p->asked, 1);
+    return atomic_load(&p->n);
+}
+
+/* Another number at every look, and a look at every step. */
+static unsigned processors_in_turn(void *context, char from[LIMITS_FROM])
+{
+    static const unsigned turns[] = {1, 3, 4, 2, 0, 4};
+    struct processors *p = context;
+    snprintf(from, LIMITS_FROM, "the test");
+    return turns[atomic_fetch_add(&p->asked, 1) % 6];
+}
+
+static void test_an_answer_is_the_same_while_threads_come_and_go(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct processors p = {0};
+    struct engine_options o = usual;
+    rig_start(&r, &o);
+    for (size_t i = 0; i < 4; i++) {
+        struct job_request q = request(&r, i, 300 - 70 * i, 80);
+        q.logprobs = true;
+        ask_alone(&r, &alone[i], &q);
+    }
+    rig_stop(&r);
+    o.processors_now = processors_in_turn;
+    o.processors_context = &p;
+    rig_start(&r, &o);
+    for (size_t i = 0; i < 4; i++) {
+        struct job_request q = request(&r, i, 300 - 70 * i, 80);
+        q.logprobs = true;
+        ask(&r, &others[i], &q);
+    }
+    for (size_t i = 0; i < 4; i++) {
+        finish(&others[i]);
+        assert_same(&others[i].said[0], &alone[i].said[0]);
+        assert_memory_equal(others[i].said[0].logprobs, alone[i].said[0].logprobs, 80 * sizeof(float));
+    }
+    assert_true(p.asked >= 80);
+    rig_stop(&r);
+}
+
+static void test_threads_follow_the_processors_up_to_the_most_there_may_be(void **state)
+{
+    (void)state;
+    static const struct {
+        unsigned processors, threads;
+    } rows[] = {{1, 1}, {3, 3}, {3, 3}, {0, 1}, {4, 3}, {5, 3}, {2, 2}};
+    struct rig r;
+    struct processors p = {0};
+    struct engine_options o = usual;
+    o.threads_most = 3;
+    o.processors_now = processors_now;
+    o.processors_context = &p;
+    rig_start(&r, &o);
+    assert_int_equal(engine_threads(r.e), 2);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        atomic_store(&p.n, rows[i].processors);
+        struct job_request q = request(&r, 0, 5, 3);
+        ask_alone(&r, &others[0], &q);
+        assert_int_equal(engine_threads(r.e), rows[i].threads);
+        assert_int_equal(engine_processors(r.e), rows[i].processors);
+        assert_int_equal(others[0].said[0].n, 3);
+    }
+    rig_stop(&r);
+}
+
+static void test_processors_are_not_looked_at_more_often_than_asked_nor_at_rest(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct processors p = {.n = 2};
+    struct engine_options o = usual;
+    o.processors_now = processors_now;
+    o.processors_context = &p;
+    o.look_seconds = 1000;
+    rig_start(&r, &o);
+    assert_int_equal(p.asked, 0);
+    struct job_request q = request(&r, 0, 5, 50);
+    ask_alone(&r, &others[0], &q);
+    ask_alone(&r, &others[0], &q);
+    assert_int_equal(p.asked, 1);
+    rig_stop(&r);
 }
 
 static void test_usage_counts_what_was_read_and_written(void **state)
@@ -624,6 +730,33 @@ static void test_choices_are_what_separate_requests_with_the_next_seeds_say(void
     rig_stop(&r);
 }
 
+static void test_a_request_of_many_choices_lets_others_have_their_turn(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct engine_options o = usual;
+    o.slots = 2;
+    rig_start(&r, &o);
+    struct job_request q = request(&r, 0, 5, 40);
+    q.n_choices = 8;
+    plug(&r, &plugged, &q);
+    q = request(&r, 1, 5, 5);
+    ask(&r, &others[1], &q);
+    q = request(&r, 2, 5, 5);
+    ask(&r, &others[2], &q);
+    uint64_t before = calls(&r, 0);
+    unplug(&plugged);
+    finish(&others[1]);
+    finish(&others[2]);
+    /* The first two choices have both slots for 40 steps; all eight would have them for 160. */
+    assert_true(others[1].calls_at_wake - before <= 50);
+    assert_true(others[2].calls_at_wake - before <= 60);
+    finish(&plugged);
+    for (size_t i = 0; i < 8; i++)
+        assert_int_equal(plugged.said[i].n, 40);
+    rig_stop(&r);
+}
+
 /* ---- turns ---- */
 
 /* When the one is done, the other is at most a step behind, whichever is looked at. */
@@ -680,6 +813,7 @@ static void test_a_short_prompt_does_not_wait_for_a_long_one(void **state)
     struct engine_options o = usual;
     o.chunk = 16;
     rig_start(&r, &o);
+    warm_up(&r);
     struct job_request q = request(&r, 15, 1, 1);
     plug(&r, &plugged, &q);
     q = request(&r, 0, 2000, 1);
@@ -981,11 +1115,15 @@ int main(int argc, char **argv)
     struct error err = {0};
     if (!cpu_select("auto", &err))
         return 1;
+    log_setup(LOG_ERROR, LOG_FORMAT_TEXT);
     alarm(PATIENCE);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_eight_requests_together_take_the_calls_of_one),
         cmocka_unit_test(test_an_answer_is_the_same_alone_and_among_others),
         cmocka_unit_test(test_an_answer_does_not_depend_on_chunk_or_threads),
+        cmocka_unit_test(test_an_answer_is_the_same_while_threads_come_and_go),
+        cmocka_unit_test(test_threads_follow_the_processors_up_to_the_most_there_may_be),
+        cmocka_unit_test(test_processors_are_not_looked_at_more_often_than_asked_nor_at_rest),
         cmocka_unit_test(test_usage_counts_what_was_read_and_written),
         cmocka_unit_test(test_an_answer_is_the_same_when_its_pages_were_taken_away),
         cmocka_unit_test(test_choices_are_the_same_when_their_pages_were_taken_away),
@@ -1001,6 +1139,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_a_job_cancelled_while_it_answers_says_no_more_and_frees_its_slot),
         cmocka_unit_test(test_a_released_job_wakes_nobody),
         cmocka_unit_test(test_choices_are_what_separate_requests_with_the_next_seeds_say),
+        cmocka_unit_test(test_a_request_of_many_choices_lets_others_have_their_turn),
         cmocka_unit_test(test_two_models_take_turns),
         cmocka_unit_test(test_a_stream_goes_on_in_every_step_beside_a_long_prompt),
         cmocka_unit_test(test_a_short_prompt_does_not_wait_for_a_long_one),
