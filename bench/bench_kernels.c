@@ -135,7 +135,7 @@ static void row_of_table(struct pool *pool, uint32_t type, const uint8_t *weight
     static const size_t tokens[] = {1, 8, 512};
     struct matmul_weight one;
     if (!matmul_weight_init(&one, type, weights, 1, COLUMNS, false) ||
-        !(matmul_takes_packed(&one) || type <= 1 || type == 30 || type == 39))
+        !(matmul_takes_packed(&one) || type <= 1 || type == 30))
         return;
     printf("%-8s", tensor_type_find(type)->name);
     for (size_t i = 0; i < sizeof(tokens) / sizeof(tokens[0]); i++) {

@@ -416,8 +416,6 @@ static void test_weights_of_any_bytes_give_the_same_answer_on_every_set(void **s
     }
 }
 
-/* Every byte is as large as it can be with values that are still sane, and every activation is the largest: no
- * sum of integers may overflow or saturate. */
 /* Zeros, the smallest and the largest there are, infinities and NaNs; for MXFP4 exponents. */
 static const uint16_t halves_to_try[] = {
     0, 0x8000, 1, 0x83ff, 0x0400, 0x7bff, 0xfbff, 0x7c00, 0xfc00, 0x7e00};
@@ -472,6 +470,8 @@ static void test_scales_that_are_zero_or_extreme_or_no_number_count_as_what_they
                 check_scale(&int8_types[i], which, tried);
 }
 
+/* Every byte is as large as it can be with values that are still sane, and every activation is the largest: no
+ * sum of integers may overflow or saturate. */
 static void test_the_largest_integers_there_can_be_add_up(void **state)
 {
     (void)state;
