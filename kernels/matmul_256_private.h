@@ -100,12 +100,17 @@ INLINE __m256i levels_of(__m256i nibbles, const int8_t level[16], int offset)
     return _mm256_shuffle_epi8(_mm256_add_epi8(levels, _mm256_set1_epi8((char)offset)), nibbles);
 }
 
-/* As in matmul_avx512.c, and for any number of tokens: with many, too, weights would be waited for. */
-INLINE void prefetch(const uint8_t *weights, size_t row_bytes, size_t from, size_t to)
+/* Asks for the part of the next `rows` rows that is as long, and as far from their beginning, as the bytes from `from`
+ * to `to` of all of these. They go to the nearest cache where they fit it beside what is used meanwhile. Weights would
+ * be waited for with many tokens, too. */
+INLINE void prefetch(const uint8_t *weights, size_t row_bytes, size_t rows, size_t from, size_t to)
 {
-    const char *next = (const char *)weights + MATMUL_ROWS * row_bytes;
-    for (size_t i = MATMUL_ROWS * from; i < MATMUL_ROWS * to; i += 64)
-        _mm_prefetch(next + i, _MM_HINT_T1);
+    const char *next = (const char *)weights + rows * row_bytes;
+    for (size_t i = rows * from; i < rows * to; i += 64)
+        if (rows == LANES)
+            _mm_prefetch(next + i, _MM_HINT_T0);
+        else
+            _mm_prefetch(next + i, _MM_HINT_T1);
 }
 
 /* The sums of one group of rows. */

@@ -94,19 +94,18 @@ INLINE void unpack_small(
             p->w[j] = levels_of(p->w[j], quant_levels_fp4, 16);
 }
 
-/* For few tokens each group is added as soon as it is unpacked. */
+/* For few tokens, which wait for memory, one group of rows after the other: eight places to read at, not 32. */
 INLINE void small_few(enum matmul_int8 type, const uint8_t *weights, size_t row_bytes, size_t blocks,
     const struct matmul_block *a, size_t tokens, float sums[][MATMUL_ROWS])
 {
     const struct small s = smalls[type];
-    for (size_t b = 0; b < blocks; b++, a += tokens) {
-        prefetch(weights, row_bytes, b * s.bytes, (b + 1) * s.bytes);
-        for (size_t g = 0; g < GROUPS; g++) {
+    for (size_t g = 0; g < GROUPS; g++, weights += LANES * row_bytes)
+        for (size_t b = 0; b < blocks; b++) {
             struct panel p;
-            unpack_small(&p, weights + LANES * g * row_bytes + b * s.bytes, row_bytes, type, true);
-            add_few(s.kind, &p, a, tokens, group(sums, g));
+            prefetch(weights, row_bytes, LANES, b * s.bytes, (b + 1) * s.bytes);
+            unpack_small(&p, weights + b * s.bytes, row_bytes, type, true);
+            add_few(s.kind, &p, a + b * tokens, tokens, group(sums, g));
         }
-    }
 }
 
 INLINE void small_tile(enum matmul_int8 type, const uint8_t *weights, size_t row_bytes, size_t blocks,
@@ -117,12 +116,12 @@ INLINE void small_tile(enum matmul_int8 type, const uint8_t *weights, size_t row
         small_few(type, weights, row_bytes, blocks, a, tokens, sums);
         return;
     }
-    for (size_t b = 0; b < blocks; b++, a += tokens) {
+    for (size_t b = 0; b < blocks; b++) {
         struct panel p[GROUPS];
-        prefetch(weights, row_bytes, b * s.bytes, (b + 1) * s.bytes);
+        prefetch(weights, row_bytes, MATMUL_ROWS, b * s.bytes, (b + 1) * s.bytes);
         for (size_t g = 0; g < GROUPS; g++)
             unpack_small(&p[g], weights + LANES * g * row_bytes + b * s.bytes, row_bytes, type, false);
-        many_of(s.kind)(s.kind.offset, p, a, tokens, sums);
+        many_of(s.kind)(s.kind.offset, p, a + b * tokens, tokens, sums);
     }
 }
 

@@ -103,7 +103,7 @@ INLINE void small_rows(enum matmul_int8 type, size_t bytes, const uint8_t *weigh
     for (size_t b = 0; b <= blocks; b++) {
         const uint8_t *at = weights + (b < blocks ? b : 0) * bytes;
         if (b < blocks)
-            prefetch(weights, row_bytes, b * bytes, (b + 1) * bytes, 1);
+            prefetch(weights, row_bytes, b * bytes, (b + 1) * bytes);
 #pragma GCC unroll 2
         for (size_t g = 0; g < GROUPS; g++) {
             struct panel p = next[g];
@@ -127,7 +127,7 @@ INLINE void small_tile(enum matmul_int8 type, size_t bytes, const uint8_t *weigh
     }
     for (size_t b = 0; b < blocks; b++) {
         struct panel p[GROUPS];
-        prefetch(weights, row_bytes, b * bytes, (b + 1) * bytes, tokens);
+        prefetch(weights, row_bytes, b * bytes, (b + 1) * bytes);
 #pragma GCC unroll 2
         for (size_t g = 0; g < GROUPS; g++) {
             load_small(&p[g], weights + 16 * g * row_bytes + b * bytes, row_bytes, type);

@@ -20,7 +20,6 @@
 
 #define INLINE static inline __attribute__((always_inline))
 #define GROUPS 2 /* of sixteen rows: MATMUL_ROWS */
-#define PREFETCH_TOKENS 16
 
 /* 32 elements of k of one group of rows. */
 struct panel {
@@ -130,12 +129,10 @@ INLINE __m512i bits_of(__m512i v, unsigned from, int mask)
 }
 
 /* Asks for the part of the next tile that is as long, and as far from its beginning, as the bytes from `from`
- * to `to` of all rows of this one. With many tokens the weights are not what is waited for. */
-INLINE void prefetch(const uint8_t *weights, size_t row_bytes, size_t from, size_t to, size_t tokens)
+ * to `to` of all rows of this one. With many tokens, too, weights would be waited for. */
+INLINE void prefetch(const uint8_t *weights, size_t row_bytes, size_t from, size_t to)
 {
     const char *next = (const char *)weights + MATMUL_ROWS * row_bytes;
-    if (tokens > PREFETCH_TOKENS)
-        return;
     for (size_t i = MATMUL_ROWS * from; i < MATMUL_ROWS * to; i += 64)
         _mm_prefetch(next + i, _MM_HINT_T1);
 }

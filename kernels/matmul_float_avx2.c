@@ -47,7 +47,7 @@ INLINE void float_tile(enum matmul_float type, const uint8_t *weights, size_t ro
 {
     const size_t bytes = MATMUL_STEP * (type == MATMUL_F32 ? 4 : 2);
     for (size_t s = 0; s < steps; s++, x += tokens * MATMUL_STEP) {
-        prefetch(weights, row_bytes, s * bytes, (s + 1) * bytes);
+        prefetch(weights, row_bytes, MATMUL_ROWS, s * bytes, (s + 1) * bytes);
         for (size_t g = 0; g < GROUPS; g++)
             for (size_t i = 0; i < MATMUL_STEP; i += 8) {
                 const float(*from)[MATMUL_STEP] = (const float(*)[MATMUL_STEP])(x + i);

@@ -31,7 +31,7 @@ static void q4_k_rows(const uint8_t *weights, size_t row_bytes, size_t blocks, c
     const size_t bytes = sizeof(struct block_q4_k);
     __m512 scale[GROUPS][8], min[GROUPS][8];
     for (size_t b = 0; b < blocks; b += 2) { /* two share their bytes: low halves and high ones */
-        prefetch(weights, row_bytes, b * bytes / 8, (b + 2) * bytes / 8, 1);
+        prefetch(weights, row_bytes, b * bytes / 8, (b + 2) * bytes / 8);
 #pragma GCC unroll 2
         for (size_t g = 0; g < GROUPS; g++) {
             const struct rows r = rows_at(weights + 16 * g * row_bytes + b / 8 * bytes, row_bytes);
@@ -70,7 +70,7 @@ INLINE void k_tile(bool five, const uint8_t *weights, size_t row_bytes, size_t b
         const uint8_t *at = weights + b / 8 * bytes;
         const unsigned part = b % 8;
         struct panel p[GROUPS];
-        prefetch(weights, row_bytes, b * bytes / 8, (b + 1) * bytes / 8, tokens);
+        prefetch(weights, row_bytes, b * bytes / 8, (b + 1) * bytes / 8);
         for (size_t g = 0; g < GROUPS; g++, at += 16 * row_bytes) {
             const struct rows r = rows_at(at, row_bytes);
             if (part == 0)
@@ -134,7 +134,7 @@ void matmul_avx512_q6_k(const uint8_t *weights, size_t row_bytes, size_t blocks,
         const uint8_t *at = weights + b / 8 * bytes;
         const unsigned part = b % 8;
         struct panel p[GROUPS];
-        prefetch(weights, row_bytes, b * bytes / 8, (b + 1) * bytes / 8, tokens);
+        prefetch(weights, row_bytes, b * bytes / 8, (b + 1) * bytes / 8);
         for (size_t g = 0; g < GROUPS; g++, at += 16 * row_bytes) {
             const struct rows r = rows_at(at, row_bytes);
             if (part == 0)
@@ -207,7 +207,7 @@ INLINE void two_bits_tile(bool three, const uint8_t *weights, size_t row_bytes, 
         const uint8_t *at = weights + b / 8 * bytes;
         const unsigned part = b % 8;
         struct panel p[GROUPS];
-        prefetch(weights, row_bytes, b * bytes / 8, (b + 1) * bytes / 8, tokens);
+        prefetch(weights, row_bytes, b * bytes / 8, (b + 1) * bytes / 8);
         for (size_t g = 0; g < GROUPS; g++, at += 16 * row_bytes) {
             const struct rows r = rows_at(at, row_bytes);
             if (part == 0 && three) {
@@ -280,7 +280,7 @@ void matmul_avx512_iq4_xs(const uint8_t *weights, size_t row_bytes, size_t block
         const uint8_t *at = weights + b / 8 * bytes;
         const unsigned part = b % 8;
         struct panel p[GROUPS];
-        prefetch(weights, row_bytes, b * bytes / 8, (b + 1) * bytes / 8, tokens);
+        prefetch(weights, row_bytes, b * bytes / 8, (b + 1) * bytes / 8);
 #pragma GCC unroll 2
         for (size_t g = 0; g < GROUPS; g++, at += 16 * row_bytes) {
             const struct rows r = rows_at(at, row_bytes);
