@@ -40,6 +40,8 @@ static int byte_of_code(uint32_t code)
 
 /* --- Reading --- */
 
+#define MERGES_AT_A_TIME 32
+
 static uint32_t hash_of_pair(int32_t left, int32_t right)
 {
     uint64_t h = ((uint64_t)(uint32_t)left << 32 | (uint32_t)right) * 0x9e3779b97f4a7c15u;
@@ -87,28 +89,63 @@ static bool no_token(struct span merge, size_t rank, struct error *err)
     return error_set(err, "merge %zu, \"%s\", names a text that is no token", rank, shown);
 }
 
-static bool add_merge(struct tokenizer *t, struct span text, size_t rank, struct error *err)
+/* A merge's two texts, as the file has them with a space between. */
+static bool split_merge(struct span text, size_t rank, struct span sides[2], struct error *err)
 {
-    struct merges *m = &t->merges;
     const uint8_t *gap = text.size > 1 ? memchr(text.at + 1, ' ', text.size - 1) : NULL;
     if (!gap)
         return error_set(err, "merge %zu has no space between two tokens", rank);
-    struct span left = {text.at, (size_t)(gap - text.at)};
-    struct span right = {gap + 1, text.size - left.size - 1};
-    int32_t a = vocabulary_find(&t->vocabulary, left), b = vocabulary_find(&t->vocabulary, right);
+    sides[0] = (struct span){text.at, (size_t)(gap - text.at)};
+    sides[1] = (struct span){gap + 1, text.size - sides[0].size - 1};
+    return true;
+}
+
+static bool find_merge(
+    struct tokenizer *t, struct span text, const struct span sides[2], size_t rank, struct error *err)
+{
+    struct merges *m = &t->merges;
+    int32_t a = vocabulary_find(&t->vocabulary, sides[0]), b = vocabulary_find(&t->vocabulary, sides[1]);
     int32_t last = rank > 0 ? m->at[rank - 1].merged : TOKENIZER_NONE;
-    int32_t both = a < 0 || b < 0 ? TOKENIZER_NONE : find_both(&t->vocabulary, left, right, last);
+    int32_t both = a < 0 || b < 0 ? TOKENIZER_NONE : find_both(&t->vocabulary, sides[0], sides[1], last);
     if (both == TOKENIZER_NONE)
         return no_token(text, rank, err);
-
     m->at[rank].left = a;
     m->at[rank].right = b;
     m->at[rank].merged = both;
-    size_t slot = slot_of(m, a, b);
+    return true;
+}
+
+static bool insert_merge(struct merges *m, size_t rank, struct error *err)
+{
+    size_t slot = slot_of(m, m->at[rank].left, m->at[rank].right);
     if (slot == NO_SLOT)
         return error_set(err, "too many of the vocabulary's merges collide");
     if (m->slots[slot] == NO_SLOT)
         m->slots[slot] = (uint32_t)rank; /* of a pair that is there twice, the first counts */
+    return true;
+}
+
+/* The merges from `first` on, some at a time: what one of them waits for, it does not wait for alone. */
+static bool add_merges(struct tokenizer *t, const struct gguf_pair *array, size_t *pos, size_t first,
+    size_t n, struct error *err)
+{
+    struct merges *m = &t->merges;
+    struct span texts[MERGES_AT_A_TIME], sides[2 * MERGES_AT_A_TIME];
+    for (size_t i = 0; i < n; i++) {
+        texts[i] = gguf_next_string(array, pos);
+        if (!split_merge(texts[i], first + i, &sides[2 * i], err))
+            return false;
+    }
+    vocabulary_warm(&t->vocabulary, sides, 2 * n);
+    for (size_t i = 0; i < n; i++) {
+        if (!find_merge(t, texts[i], &sides[2 * i], first + i, err))
+            return false;
+        const uint32_t hash = hash_of_pair(m->at[first + i].left, m->at[first + i].right);
+        __builtin_prefetch(&m->slots[hash & m->mask]);
+    }
+    for (size_t i = 0; i < n; i++)
+        if (!insert_merge(m, first + i, err))
+            return false;
     return true;
 }
 
@@ -127,9 +164,11 @@ static bool read_merges(struct tokenizer *t, const struct gguf *g, struct error 
         return error_set(err, "no memory for %zu merges", m->n);
     memset(m->slots, 0xff, (m->mask + 1) * sizeof(*m->slots)); /* every rank NO_SLOT */
     size_t pos = 0;
-    for (size_t i = 0; i < m->n; i++)
-        if (!add_merge(t, gguf_next_string(array, &pos), i, err))
+    for (size_t i = 0; i < m->n; i += MERGES_AT_A_TIME) {
+        size_t n = m->n - i < MERGES_AT_A_TIME ? m->n - i : MERGES_AT_A_TIME;
+        if (!add_merges(t, array, &pos, i, n, err))
             return false;
+    }
     return true;
 }
 

@@ -10,6 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define WARM_AT_A_TIME 32
+#define AHEAD 8 /* tokens whose slots are asked for before they are needed */
+
 static uint64_t load(const uint8_t *at, size_t size)
 {
     uint64_t word = 0;
@@ -27,7 +30,9 @@ static uint32_t hash_of(struct span text)
         h = (h ^ load(text.at + i, left < 8 ? left : 8)) * odd;
         h ^= h >> 29;
     }
-    return (uint32_t)(h >> 32 ^ h);
+    /* What the last bytes changed is in the upper bits alone; slots are told by the lower ones. */
+    h = (h ^ h >> 32) * odd;
+    return (uint32_t)(h >> 32);
 }
 
 struct span vocabulary_text(const struct vocabulary *v, size_t id)
@@ -64,6 +69,26 @@ int32_t vocabulary_find(const struct vocabulary *v, struct span text)
         return TOKENIZER_NONE;
     size_t slot = slot_of(v, text, hash_of(text));
     return slot == NO_SLOT || v->slots[slot].id == NO_SLOT ? TOKENIZER_NONE : (int32_t)v->slots[slot].id;
+}
+
+void vocabulary_warm(const struct vocabulary *v, const struct span *texts, size_t n)
+{
+    for (size_t begin = 0; begin < n; begin += WARM_AT_A_TIME) {
+        uint32_t id[WARM_AT_A_TIME];
+        size_t count = n - begin < WARM_AT_A_TIME ? n - begin : WARM_AT_A_TIME;
+        for (size_t i = 0; i < count; i++) {
+            id[i] = hash_of(texts[begin + i]) & (uint32_t)v->mask;
+            __builtin_prefetch(&v->slots[id[i]]);
+        }
+        for (size_t i = 0; i < count; i++) {
+            id[i] = v->slots[id[i]].id;
+            if (id[i] != NO_SLOT)
+                __builtin_prefetch(&v->tokens[id[i]]);
+        }
+        for (size_t i = 0; i < count; i++)
+            if (id[i] != NO_SLOT)
+                __builtin_prefetch(v->bytes.at + v->tokens[id[i]].at);
+    }
 }
 
 bool vocabulary_is_mark(const struct vocabulary *v, int32_t id)
@@ -106,9 +131,12 @@ static bool read_texts(struct vocabulary *v, const struct gguf_pair *array, stru
         if (text.size > v->longest)
             v->longest = text.size;
     }
-    for (size_t i = 0; i < v->n; i++)
+    for (size_t i = 0; i < v->n; i++) {
+        if (i + AHEAD < v->n)
+            __builtin_prefetch(&v->slots[hash_of(vocabulary_text(v, i + AHEAD)) & v->mask]);
         if (!insert(v, i, err))
             return false;
+    }
     return true;
 }
 
