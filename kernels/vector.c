@@ -9,8 +9,10 @@
 static const struct vector_set *in_force(void)
 {
 #if defined(__x86_64__)
-    static const struct vector_set *const sets[CPU_SETS] = {
-        [CPU_PLAIN] = &vector_plain, [CPU_AVX2] = &vector_avx2, [CPU_AVXVNNI] = &vector_avx2, [CPU_AVX512] = &vector_avx512};
+    static const struct vector_set *const sets[CPU_SETS] = {[CPU_PLAIN] = &vector_plain,
+        [CPU_AVX2] = &vector_avx2,
+        [CPU_AVXVNNI] = &vector_avx2,
+        [CPU_AVX512] = &vector_avx512};
     return sets[cpu_selected()];
 #elif defined(__aarch64__)
     return cpu_selected() == CPU_PLAIN ? &vector_plain : &vector_neon;
