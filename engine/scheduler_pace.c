@@ -14,11 +14,16 @@
 #define ROWS_LEAST 8 /* for prompts in a step, however slow rows are */
 #define ROWS_FIRST 16 /* while it is not known how slow */
 #define NEWEST 0.25 /* the weight of the newest step in the averages */
+#define MOST_TIMES                                                                                           \
+    2.0 /* the mean: as a value that is more counts, for one step may take any time for any reason */
 #define LEAST_PART 0.25 /* of a step that the base takes, or the rows do: what is measured is not exact */
 
+/* The base is learned from steps without prompts alone, which may not come for long: a value that is wrong by far must
+ * not stay in it. */
 static void average(double *mean, double value)
 {
-    *mean = *mean > 0 ? *mean + NEWEST * (value - *mean) : value;
+    double most = MOST_TIMES * *mean;
+    *mean = *mean > 0 ? *mean + NEWEST * ((value < most ? value : most) - *mean) : value;
 }
 
 void pace_learn(struct pace *p, size_t answering, size_t reading, double seconds)

@@ -121,6 +121,21 @@ static void test_one_slow_step_is_soon_forgotten(void **state)
     assert_in_range(rows_beside(&p, 4, 2), before - 1, before + 1);
 }
 
+/* The same where prompts never end, so that no step tells what answers take alone: the weights were read from a disk
+ * once, say, or the machine stood still. */
+static void test_one_very_slow_step_does_not_make_answers_slow_for_as_long_as_prompts_come(void **state)
+{
+    (void)state;
+    for (size_t model = 0; model < 3; model++) {
+        struct pace p = {0};
+        warm_up(&p, model, 4);
+        go_on(&p, model, 4, 20);
+        pace_learn(&p, 4, 0, 100 * cost(model, 4));
+        go_on(&p, model, 4, 200);
+        assert_true(cost(model, 4 + rows_beside(&p, 4, 4)) <= 3 * cost(model, 4));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -129,6 +144,7 @@ int main(void)
         cmocka_unit_test(test_what_is_not_known_yet_is_tried_with_few_rows),
         cmocka_unit_test(test_a_prompt_alone_gets_the_whole_chunk_or_a_second),
         cmocka_unit_test(test_one_slow_step_is_soon_forgotten),
+        cmocka_unit_test(test_one_very_slow_step_does_not_make_answers_slow_for_as_long_as_prompts_come),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
