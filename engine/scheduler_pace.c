@@ -36,9 +36,9 @@ void pace_learn(struct pace *p, size_t answering, size_t reading, double seconds
     }
     double rest = seconds - p->base_seconds;
     double row = (rest > least ? rest : least) / (double)(answering + reading);
-    if (p->base_seconds > 0 || p->row_seconds <= 0)
+    if (p->base_seconds > 0 || row >= p->row_seconds)
         average(&p->row_seconds, row);
-    else if (row < p->row_seconds)
+    else
         p->row_seconds = row; /* with the base still in it, of which the largest step has the least */
 }
 

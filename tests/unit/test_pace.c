@@ -136,6 +136,21 @@ static void test_one_very_slow_step_does_not_make_answers_slow_for_as_long_as_pr
     }
 }
 
+/* Where all requests are for a score, or for one token, it is never seen what answers take alone. */
+static void test_where_prompts_alone_are_read_a_machine_that_becomes_slower_is_noticed(void **state)
+{
+    (void)state;
+    const size_t model = 2, slower = 8;
+    const struct pace_load l = {.reading = 2};
+    struct pace p = {0};
+    for (int step = 0; step < 40; step++) {
+        size_t rows = pace_rows(&p, &l, CHUNK);
+        pace_learn(&p, 0, rows, cost(model, rows) * (double)(step < 10 ? 1 : slower));
+    }
+    double seconds = cost(model, pace_rows(&p, &l, CHUNK)) * (double)slower;
+    assert_true(seconds > 0.7 && seconds < 8 * cost(model, 8) * 1.3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -144,6 +159,7 @@ int main(void)
         cmocka_unit_test(test_what_is_not_known_yet_is_tried_with_few_rows),
         cmocka_unit_test(test_a_prompt_alone_gets_the_whole_chunk_or_a_second),
         cmocka_unit_test(test_one_slow_step_is_soon_forgotten),
+        cmocka_unit_test(test_where_prompts_alone_are_read_a_machine_that_becomes_slower_is_noticed),
         cmocka_unit_test(test_one_very_slow_step_does_not_make_answers_slow_for_as_long_as_prompts_come),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
