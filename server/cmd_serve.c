@@ -176,6 +176,8 @@ static bool open_server(struct server *s, struct error *err)
     s->threads = s->limits.cpus;
     if (s->options->threads && s->options->threads < s->threads)
         s->threads = (unsigned)s->options->threads;
+    if (s->threads > POOL_MAX)
+        s->threads = POOL_MAX;
     if (!cpu_select(options_cpu(s->options), err))
         return error_prefix(err, "--cpu");
     log_start(s);

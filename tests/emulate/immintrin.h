@@ -84,7 +84,8 @@ EMULATED __m512i emulated_srai_epi32(__m512i a, unsigned count)
 
 EMULATED __m512i emulated_cvtepi8_epi32(__m128i a)
 {
-    return (union emulated){.si256 = {_mm256_cvtepi8_epi32(a), _mm256_cvtepi8_epi32(_mm_srli_si128(a, 8))}}.si;
+    return (union emulated){.si256 = {_mm256_cvtepi8_epi32(a), _mm256_cvtepi8_epi32(_mm_srli_si128(a, 8))}}
+        .si;
 }
 #undef _mm512_cvtepi8_epi32
 #define _mm512_cvtepi8_epi32(a) emulated_cvtepi8_epi32(a)
