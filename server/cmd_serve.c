@@ -15,6 +15,7 @@
 #include "berth/keys.h"
 #include "berth/log.h"
 #include "berth/mapping.h"
+#include "berth/pool.h"
 
 #include <signal.h>
 #include <stdio.h>
