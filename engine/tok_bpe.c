@@ -130,7 +130,7 @@ static bool add_merges(struct tokenizer *t, const struct gguf_pair *array, size_
     size_t n, struct error *err)
 {
     struct merges *m = &t->merges;
-    struct span texts[MERGES_AT_A_TIME], sides[2 * MERGES_AT_A_TIME];
+    struct span texts[MERGES_AT_A_TIME], sides[2 * MERGES_AT_A_TIME] = {{0}};
     for (size_t i = 0; i < n; i++) {
         texts[i] = gguf_next_string(array, pos);
         if (!split_merge(texts[i], first + i, &sides[2 * i], err))
