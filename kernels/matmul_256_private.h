@@ -121,8 +121,7 @@ INLINE float (*group(float sums[][MATMUL_ROWS], size_t g))[MATMUL_ROWS]
 
 /* What is known of a type's weights where its kernel is compiled. */
 struct kind {
-    unsigned
-        bits; /* of a weight, which is unsigned below eight; eight: a signed byte, or what signed_bytes makes of it */
+    unsigned bits; /* of a weight, unsigned below eight; eight are what signed_bytes makes of a signed byte */
     unsigned offset; /* where has_offset: it is too large by 2^offset */
     bool has_offset;
     bool has_min, has_halves; /* a scale and a minimum for each half */

@@ -1,24 +1,4 @@
 /* matmul_avxvnni.c - products with AVX2 and vpdpbusd for its registers; matmul_256_private.h tells how. */
-#include "matmul_256_small_private.h"
-#include "matmul_256_wide_private.h"
+#include "matmul_256_table_private.h"
 
-const struct matmul_kernels matmul_avxvnni = {
-    .pack = matmul_avx2_pack,
-    .int8 =
-        {
-            [MATMUL_Q4_0] = tile_q4_0,
-            [MATMUL_Q4_1] = tile_q4_1,
-            [MATMUL_Q5_0] = tile_q5_0,
-            [MATMUL_Q5_1] = tile_q5_1,
-            [MATMUL_Q8_0] = tile_q8_0,
-            [MATMUL_Q2_K] = tile_q2_k,
-            [MATMUL_Q3_K] = tile_q3_k,
-            [MATMUL_Q4_K] = tile_q4_k,
-            [MATMUL_Q5_K] = tile_q5_k,
-            [MATMUL_Q6_K] = tile_q6_k,
-            [MATMUL_IQ4_NL] = tile_iq4_nl,
-            [MATMUL_IQ4_XS] = tile_iq4_xs,
-            [MATMUL_MXFP4] = tile_mxfp4,
-        },
-    .floats = {matmul_avx2_f32, matmul_avx2_f16, matmul_avx2_bf16},
-};
+const struct matmul_kernels matmul_avxvnni = MATMUL_256_KERNELS;

@@ -1,5 +1,4 @@
-/* matmul_float_avx2.c - products with AVX2 by weights in floats, and the packing of activations.
- */
+/* matmul_float_avx2.c - products with AVX2 by weights in floats, and the packing of activations. */
 #include "matmul_256_private.h"
 
 /* ---- weights in floats ---- */
