@@ -93,41 +93,38 @@ INLINE void unpack_small(struct panel *p, enum matmul_int8 type, bool rows)
             p->w[j] = _mm512_shuffle_epi8(levels_of(quant_levels_fp4, offset_of(type)), p->w[j]);
 }
 
-/* One token. A block is loaded before the one before it is used: left to itself the processor does not look as
- * far ahead. */
+/* Few tokens, one group of rows after the other. A block is loaded before the one before it is used: left to itself the
+ * processor does not look as far ahead. */
 INLINE void small_rows(enum matmul_int8 type, size_t bytes, const uint8_t *weights, size_t row_bytes,
-    size_t blocks, const struct matmul_block *a, float *sums)
+    size_t blocks, const struct matmul_block *a, size_t tokens, float sums[][MATMUL_ROWS])
 {
-    struct panel next[GROUPS] = {0};
-    __m512 y[GROUPS] = {_mm512_load_ps(sums), _mm512_load_ps(sums + 16)};
-    for (size_t b = 0; b <= blocks; b++) {
-        const uint8_t *at = weights + (b < blocks ? b : 0) * bytes;
-        if (b < blocks)
-            prefetch(weights, row_bytes, b * bytes, (b + 1) * bytes);
-#pragma GCC unroll 2
-        for (size_t g = 0; g < GROUPS; g++) {
-            struct panel p = next[g];
-            load_small(&next[g], at + 16 * g * row_bytes, row_bytes, type);
-            if (b == 0)
-                continue;
+    for (size_t g = 0; g < GROUPS; g++, weights += 16 * row_bytes) {
+        struct panel next = {0};
+        load_small(&next, weights, row_bytes, type);
+        for (size_t b = 0; b < blocks; b++) {
+            struct panel p = next;
+            prefetch(weights, row_bytes, 16, b * bytes, (b + 1) * bytes);
+            load_small(&next, weights + (b + 1 < blocks ? b + 1 : 0) * bytes, row_bytes, type);
             unpack_small(&p, type, true);
-            y[g] = add_rows(&p, a + b - 1, y[g], offset_of(type), has_min(type));
+            for (size_t t = 0; t < tokens; t++) {
+                float *at = sums[t] + 16 * g;
+                __m512 y = _mm512_load_ps(at);
+                _mm512_store_ps(at, add_rows(&p, a + b * tokens + t, y, offset_of(type), has_min(type)));
+            }
         }
     }
-    _mm512_store_ps(sums, y[0]);
-    _mm512_store_ps(sums + 16, y[1]);
 }
 
 INLINE void small_tile(enum matmul_int8 type, size_t bytes, const uint8_t *weights, size_t row_bytes,
     size_t blocks, const struct matmul_block *a, size_t tokens, float sums[][MATMUL_ROWS])
 {
-    if (tokens == 1) {
-        small_rows(type, bytes, weights, row_bytes, blocks, a, sums[0]);
+    if (tokens < FEW_TOKENS) {
+        small_rows(type, bytes, weights, row_bytes, blocks, a, tokens, sums);
         return;
     }
     for (size_t b = 0; b < blocks; b++) {
         struct panel p[GROUPS];
-        prefetch(weights, row_bytes, b * bytes, (b + 1) * bytes);
+        prefetch(weights, row_bytes, MATMUL_ROWS, b * bytes, (b + 1) * bytes);
 #pragma GCC unroll 2
         for (size_t g = 0; g < GROUPS; g++) {
             load_small(&p[g], weights + 16 * g * row_bytes + b * bytes, row_bytes, type);

@@ -5,10 +5,10 @@
  * unsigned bytes that cover 32 elements of k. Then each token broadcasts its bytes, four at a time, to vpdpbusd,
  * for both groups of rows, and one float step adds the block to the token's sums.
  *
- * For one token the weights stream from memory, and 32 rows are too many streams for a prefetcher: the next tile
- * is asked for in the order of the file, as far as this one has come in its own. Nor is anything gained by
- * transposing what is used once: the weights stay rows, four to a vector, and it is the products that are
- * transposed, while they are added up. Integers do not mind; the float step is the same.
+ * For one or two tokens the weights stream from memory, and a prefetcher does not follow 32 places to read at: so one
+ * group of rows comes after the other, and the next is asked for in the order of the file, as far as this one has come
+ * in its own. Nor is anything gained by transposing what is used once: the weights stay rows, four to a vector, and it
+ * is the products that are transposed, while they are added up. Integers do not mind; the float step is the same.
  */
 #ifndef BERTH_MATMUL_AVX512_PRIVATE_H
 #define BERTH_MATMUL_AVX512_PRIVATE_H
@@ -20,6 +20,7 @@
 
 #define INLINE static inline __attribute__((always_inline))
 #define GROUPS 2 /* of sixteen rows: MATMUL_ROWS */
+#define FEW_TOKENS 3 /* fewer take the weights as rows */
 
 /* 32 elements of k of one group of rows. */
 struct panel {
@@ -83,6 +84,14 @@ INLINE void load_lanes(__m512i v[4], const struct rows *r, size_t byte)
     transpose(v);
 }
 
+/* Weights, which stay rows for few tokens. */
+INLINE void load_weights(__m512i v[4], const struct rows *r, size_t byte, bool few)
+{
+    load_rows(v, r, byte);
+    if (!few)
+        transpose(v);
+}
+
 INLINE int word_at(const uint8_t *at)
 {
     int word;
@@ -128,13 +137,16 @@ INLINE __m512i bits_of(__m512i v, unsigned from, int mask)
     return _mm512_and_si512(_mm512_srl_epi32(v, _mm_cvtsi32_si128((int)from)), _mm512_set1_epi8((char)mask));
 }
 
-/* Asks for the part of the next tile that is as long, and as far from its beginning, as the bytes from `from`
- * to `to` of all rows of this one. With many tokens, too, weights would be waited for. */
-INLINE void prefetch(const uint8_t *weights, size_t row_bytes, size_t from, size_t to)
+/* Asks for the part of the next `rows` rows that is as long, and as far from their beginning, as the bytes from `from`
+ * to `to` of all of these. One group's go to the nearest cache. With many tokens, too, weights would be waited for. */
+INLINE void prefetch(const uint8_t *weights, size_t row_bytes, size_t rows, size_t from, size_t to)
 {
-    const char *next = (const char *)weights + MATMUL_ROWS * row_bytes;
-    for (size_t i = MATMUL_ROWS * from; i < MATMUL_ROWS * to; i += 64)
-        _mm_prefetch(next + i, _MM_HINT_T1);
+    const char *next = (const char *)weights + rows * row_bytes;
+    for (size_t i = rows * from; i < rows * to; i += 64)
+        if (rows < MATMUL_ROWS)
+            _mm_prefetch(next + i, _MM_HINT_T0);
+        else
+            _mm_prefetch(next + i, _MM_HINT_T1);
 }
 
 /* ---- one block of 32, all tokens ---- */
@@ -164,58 +176,107 @@ INLINE void add_block(const struct panel p[GROUPS], const struct matmul_block *a
     }
 }
 
-/* The same for one token and one group, of which p->w are rows: vector j of the first four has the first 16 elements
- * of the rows j, 4 + j, 8 + j and 12 + j, and of the other four the last. Returns y and the block's sums. */
+/* ---- the same for one token and one group, of which the weights are rows ---- */
+
+/* Sixteen elements of each of four rows by one token's are four words of each; adds them up, a row to a lane. */
+INLINE __m512i add_words(const __m512i v[4])
+{
+    __m512i low = _mm512_add_epi32(_mm512_unpacklo_epi32(v[0], v[1]), _mm512_unpackhi_epi32(v[0], v[1]));
+    __m512i high = _mm512_add_epi32(_mm512_unpacklo_epi32(v[2], v[3]), _mm512_unpackhi_epi32(v[2], v[3]));
+    return _mm512_add_epi32(_mm512_unpacklo_epi64(low, high), _mm512_unpackhi_epi64(low, high));
+}
+
+INLINE __m512i half_of_block(const struct matmul_block *a, size_t half)
+{
+    return _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(a->q + 16 * half)));
+}
+
+/* Vector j of the first four of p->w has the first 16 elements of the rows j, 4 + j, 8 + j and 12 + j, and of the
+ * other four the last. Returns y and the block's sums. */
 INLINE __m512 add_rows(
     const struct panel *p, const struct matmul_block *a, __m512 y, unsigned offset, bool has_min)
 {
-    const __m512i first = _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)a->q));
-    const __m512i last = _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(a->q + 16)));
+    const __m512i first = half_of_block(a, 0), last = half_of_block(a, 1);
     __m512i v[4];
 #pragma GCC unroll 4
     for (size_t i = 0; i < 4; i++)
         v[i] = _mm512_dpbusd_epi32(
             _mm512_dpbusd_epi32(_mm512_setzero_si512(), p->w[i], first), p->w[4 + i], last);
-    __m512i low = _mm512_add_epi32(_mm512_unpacklo_epi32(v[0], v[1]), _mm512_unpackhi_epi32(v[0], v[1]));
-    __m512i high = _mm512_add_epi32(_mm512_unpacklo_epi32(v[2], v[3]), _mm512_unpackhi_epi32(v[2], v[3]));
-    __m512i dot = _mm512_add_epi32(_mm512_unpacklo_epi64(low, high), _mm512_unpackhi_epi64(low, high));
+    __m512i dot = add_words(v);
     if (offset)
         dot = _mm512_add_epi32(dot, _mm512_slli_epi32(broadcast(&a->minus_sum), offset));
     y = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), _mm512_mul_ps(p->scale[0], _mm512_set1_ps(a->d)), y);
     return has_min ? _mm512_fmadd_ps(p->min[0], _mm512_set1_ps(a->d_sum), y) : y;
 }
 
-/* The same as add_block with a scale for each half and, where `has_min`, a minimum. */
+/* Minus the sums of a block's halves. */
+INLINE void minus_halves(__m512i out[2], const struct matmul_block *a)
+{
+    out[0] = broadcast(&a->minus_half);
+    out[1] = _mm512_sub_epi32(broadcast(&a->minus_sum), out[0]);
+}
+
+/* y and what the products of both halves come to. */
+INLINE __m512 join_halves(
+    const struct panel *p, const struct matmul_block *a, __m512i first, __m512i last, __m512 y, bool has_min)
+{
+    __m512 joined = _mm512_mul_ps(_mm512_cvtepi32_ps(first), p->scale[0]);
+    joined = _mm512_fmadd_ps(_mm512_cvtepi32_ps(last), p->scale[1], joined);
+    if (has_min) {
+        __m512i minus[2];
+        minus_halves(minus, a);
+        joined = _mm512_fnmadd_ps(p->min[0], _mm512_cvtepi32_ps(minus[0]), joined);
+        joined = _mm512_fnmadd_ps(p->min[1], _mm512_cvtepi32_ps(minus[1]), joined);
+    }
+    return _mm512_fmadd_ps(joined, _mm512_set1_ps(a->d), y);
+}
+
+/* add_rows with a scale for each half and, where `has_min`, a minimum. */
+INLINE __m512 add_row_halves(
+    const struct panel *p, const struct matmul_block *a, __m512 y, unsigned offset, bool has_min)
+{
+    __m512i dot[2];
+#pragma GCC unroll 2
+    for (size_t half = 0; half < 2; half++) {
+        const __m512i q = half_of_block(a, half);
+        __m512i v[4];
+#pragma GCC unroll 4
+        for (size_t i = 0; i < 4; i++)
+            v[i] = _mm512_dpbusd_epi32(_mm512_setzero_si512(), p->w[4 * half + i], q);
+        dot[half] = add_words(v);
+    }
+    if (offset) {
+        __m512i minus[2];
+        minus_halves(minus, a);
+        dot[0] = _mm512_add_epi32(dot[0], _mm512_slli_epi32(minus[0], offset));
+        dot[1] = _mm512_add_epi32(dot[1], _mm512_slli_epi32(minus[1], offset));
+    }
+    return join_halves(p, a, dot[0], dot[1], y, has_min);
+}
+
+/* ---- all tokens, with a scale for each half ---- */
+
 INLINE void add_halves(const struct panel p[GROUPS], const struct matmul_block *a, size_t tokens,
     float sums[][MATMUL_ROWS], unsigned offset, bool has_min)
 {
     for (size_t t = 0; t < tokens; t++) {
-        __m512i minus_low = broadcast(&a[t].minus_half);
-        __m512i low = offset ? _mm512_slli_epi32(minus_low, offset) : _mm512_setzero_si512(), high = low;
-        if (offset)
-            high = _mm512_sub_epi32(_mm512_slli_epi32(broadcast(&a[t].minus_sum), offset), low);
-        __m512i dot[GROUPS][2] = {{low, high}, {low, high}};
+        __m512i minus[2], dot[GROUPS][2];
+        minus_halves(minus, a + t);
+#pragma GCC unroll 2
+        for (size_t half = 0; half < 2; half++)
+            dot[0][half] = dot[1][half] =
+                offset ? _mm512_slli_epi32(minus[half], offset) : _mm512_setzero_si512();
 #pragma GCC unroll 8
         for (size_t i = 0; i < 8; i++) {
             __m512i q = broadcast(a[t].q + 4 * i);
             dot[0][i / 4] = _mm512_dpbusd_epi32(dot[0][i / 4], p[0].w[i], q);
             dot[1][i / 4] = _mm512_dpbusd_epi32(dot[1][i / 4], p[1].w[i], q);
         }
-        __m512 d = _mm512_set1_ps(a[t].d), sum[2];
-        if (has_min) {
-            sum[0] = _mm512_cvtepi32_ps(_mm512_sub_epi32(_mm512_setzero_si512(), minus_low));
-            sum[1] = _mm512_cvtepi32_ps(_mm512_sub_epi32(minus_low, broadcast(&a[t].minus_sum)));
-        }
 #pragma GCC unroll 2
         for (size_t g = 0; g < GROUPS; g++) {
-            __m512 joined = _mm512_mul_ps(_mm512_cvtepi32_ps(dot[g][0]), p[g].scale[0]);
-            joined = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[g][1]), p[g].scale[1], joined);
-            if (has_min) {
-                joined = _mm512_fmadd_ps(p[g].min[0], sum[0], joined);
-                joined = _mm512_fmadd_ps(p[g].min[1], sum[1], joined);
-            }
-            __m512 y = _mm512_load_ps(sums[t] + 16 * g);
-            _mm512_store_ps(sums[t] + 16 * g, _mm512_fmadd_ps(joined, d, y));
+            float *at = sums[t] + 16 * g;
+            __m512 y = join_halves(&p[g], a + t, dot[g][0], dot[g][1], _mm512_load_ps(at), has_min);
+            _mm512_store_ps(at, y);
         }
     }
 }

@@ -1,311 +1,287 @@
 /* matmul_k_avx512.c - products with AVX-512 and VNNI: blocks of 256.
  *
- * What a block says once, of its scales and its upper bits, is unpacked at its first 32 elements and kept on the
- * stack for the others.
+ * Each of a block's eight parts of 32 elements is unpacked when its turn comes. What serves several of them, scales and
+ * bytes that hold bits of many, is read at the first of these and kept on the stack.
  */
 #include "matmul_avx512_private.h"
 
-/* The scales and minima of a q4_k's or q5_k's eight groups of 32. */
-static void unpack_k_scales(__m512 scale[8], __m512 min[8], const struct rows *r)
+/* What is kept of a block of one group of rows. */
+struct kept {
+    __m512 scale[16], min[16]; /* of each 32 or 16 elements */
+    __m512i low[16], high[8]; /* bytes that hold the lower and the upper bits of several parts */
+};
+
+INLINE void load_32(__m512i out[8], const struct rows *r, size_t byte, bool few)
+{
+    load_weights(out, r, byte, few);
+    load_weights(out + 4, r, byte + 16, few);
+}
+
+/* d times each of the four unsigned bytes of a lane. */
+INLINE void times_bytes(__m512 out[4], __m512 d, __m512i bytes)
+{
+#pragma GCC unroll 4
+    for (unsigned i = 0; i < 4; i++)
+        out[i] = _mm512_mul_ps(d, _mm512_cvtepi32_ps(byte_of(bytes, i)));
+}
+
+INLINE __m512 negative(__m512 v)
+{
+    return _mm512_xor_ps(v, _mm512_set1_ps(-0.0f));
+}
+
+/* Of each byte `low_bits` of `low`, from bit `low_from` up, and above them `high_bits` of `high`. */
+INLINE void join(struct panel *p, const __m512i low[8], unsigned low_from, unsigned low_bits,
+    const __m512i high[8], unsigned high_from, unsigned high_bits)
+{
+#pragma GCC unroll 8
+    for (size_t i = 0; i < 8; i++) {
+        __m512i upper = bits_of(high[i], high_from, (1 << high_bits) - 1);
+        p->w[i] = _mm512_or_si512(
+            bits_of(low[i], low_from, (1 << low_bits) - 1), _mm512_slli_epi32(upper, low_bits));
+    }
+}
+
+/* Scales, and minima where a type has them, of the part's halves. */
+INLINE void scales_of_halves(struct panel *p, const struct kept *k, unsigned part)
+{
+#pragma GCC unroll 2
+    for (size_t i = 0; i < 2; i++) {
+        p->scale[i] = k->scale[2 * part + i];
+        p->min[i] = k->min[2 * part + i];
+    }
+}
+
+/* ---- a function a type: part `part` of the blocks that begin at the rows' places ---- */
+
+INLINE void unpack_q2_k(struct panel *p, struct kept *k, const struct rows *r, unsigned part, bool few)
+{
+    if (part == 0) {
+        __m512 d[2];
+        __m512i s[4];
+        both_halves(d, load_words(r, 80));
+        load_lanes(s, r, 0);
+#pragma GCC unroll 4
+        for (size_t i = 0; i < 4; i++) {
+            times_bytes(k->scale + 4 * i, d[0], bits_of(s[i], 0, 15));
+            times_bytes(k->min + 4 * i, negative(d[1]), bits_of(s[i], 4, 15));
+        }
+    }
+    if (part % 4 == 0)
+        load_32(k->low, r, 16 + part / 4 * 32, few);
+    scales_of_halves(p, k, part);
+#pragma GCC unroll 8
+    for (size_t i = 0; i < 8; i++)
+        p->w[i] = bits_of(k->low[i], part % 4 * 2, 3);
+}
+
+INLINE void unpack_q3_k(struct panel *p, struct kept *k, const struct rows *r, unsigned part, bool few)
+{
+    if (part == 0) {
+        __m512 d[2];
+        __m512i s[4]; /* twelve bytes of scales, with d behind them and two others before */
+        load_lanes(s, r, 94);
+        both_halves(d, s[3]);
+#pragma GCC unroll 3
+        for (unsigned i = 0; i < 3; i++)
+            s[i] = _mm512_or_si512(_mm512_srli_epi32(s[i], 16), _mm512_slli_epi32(s[i + 1], 16));
+#pragma GCC unroll 16
+        for (unsigned i = 0; i < 16; i++) {
+            const __m512i six = _mm512_or_si512(
+                bits_of(s[i / 4 % 2], i / 8 * 4, 15), _mm512_slli_epi32(bits_of(s[2], i / 4 * 2, 3), 4));
+            const __m512i less = _mm512_sub_epi32(byte_of(six, i % 4), _mm512_set1_epi32(32));
+            k->scale[i] = _mm512_mul_ps(d[1], _mm512_cvtepi32_ps(less));
+        }
+        load_32(k->high, r, 0, few);
+    }
+    if (part % 4 == 0)
+        load_32(k->low, r, 32 + part / 4 * 32, few);
+    scales_of_halves(p, k, part);
+    join(p, k->low, part % 4 * 2, 2, k->high, part, 1);
+}
+
+/* Of q4_k and q5_k. */
+INLINE void unpack_k_scales(struct kept *k, const struct rows *r)
 {
     __m512i h[4];
     __m512 d[2];
     load_lanes(h, r, 0);
     both_halves(d, h[0]);
-    const __m512i scales[2] = {
-        bits_of(h[1], 0, 63), _mm512_or_si512(bits_of(h[3], 0, 15), bits_of(h[1], 2, 48))};
-    const __m512i mins[2] = {
-        bits_of(h[2], 0, 63), _mm512_or_si512(bits_of(h[3], 4, 15), bits_of(h[2], 2, 48))};
-#pragma GCC unroll 8
-    for (unsigned i = 0; i < 8; i++) {
-        scale[i] = _mm512_mul_ps(d[0], _mm512_cvtepi32_ps(byte_of(scales[i / 4], i % 4)));
-        __m512 product = _mm512_mul_ps(d[1], _mm512_cvtepi32_ps(byte_of(mins[i / 4], i % 4)));
-        min[i] = _mm512_xor_ps(product, _mm512_set1_ps(-0.0f));
-    }
+    times_bytes(k->scale, d[0], bits_of(h[1], 0, 63));
+    times_bytes(k->scale + 4, d[0], _mm512_or_si512(bits_of(h[3], 0, 15), bits_of(h[1], 2, 48)));
+    times_bytes(k->min, negative(d[1]), bits_of(h[2], 0, 63));
+    times_bytes(k->min + 4, negative(d[1]), _mm512_or_si512(bits_of(h[3], 4, 15), bits_of(h[2], 2, 48)));
 }
 
-/* q4_k, one token. */
-static void q4_k_rows(const uint8_t *weights, size_t row_bytes, size_t blocks, const struct matmul_block *a,
-    float sums[MATMUL_ROWS])
+INLINE void unpack_q4_k(struct panel *p, struct kept *k, const struct rows *r, unsigned part, bool few)
 {
-    const size_t bytes = sizeof(struct block_q4_k);
-    __m512 scale[GROUPS][8], min[GROUPS][8];
-    for (size_t b = 0; b < blocks; b += 2) { /* two share their bytes: low halves and high ones */
-        prefetch(weights, row_bytes, b * bytes / 8, (b + 2) * bytes / 8);
-#pragma GCC unroll 2
-        for (size_t g = 0; g < GROUPS; g++) {
-            const struct rows r = rows_at(weights + 16 * g * row_bytes + b / 8 * bytes, row_bytes);
-            const size_t qs = 16 + b % 8 * 16;
-            __m512 y = _mm512_load_ps(sums + 16 * g);
-            __m512i both[8];
-            if (b % 8 == 0)
-                unpack_k_scales(scale[g], min[g], &r);
-            load_rows(both, &r, qs);
-            load_rows(both + 4, &r, qs + 16);
-#pragma GCC unroll 2
-            for (unsigned i = 0; i < 2; i++) {
-                struct panel p = {.scale = {scale[g][b % 8 + i]}, .min = {min[g][b % 8 + i]}};
+    if (part == 0)
+        unpack_k_scales(k, r);
+    if (part % 2 == 0)
+        load_32(k->low, r, 16 + part / 2 * 32, few);
+    p->scale[0] = k->scale[part];
+    p->min[0] = k->min[part];
 #pragma GCC unroll 8
-                for (size_t j = 0; j < 8; j++)
-                    p.w[j] = bits_of(both[j], 4 * i, 15);
-                y = add_rows(&p, a + b + i, y, 0, true);
-            }
-            _mm512_store_ps(sums + 16 * g, y);
+    for (size_t i = 0; i < 8; i++)
+        p->w[i] = bits_of(k->low[i], part % 2 * 4, 15);
+}
+
+INLINE void unpack_q5_k(struct panel *p, struct kept *k, const struct rows *r, unsigned part, bool few)
+{
+    if (part == 0) {
+        unpack_k_scales(k, r);
+        load_32(k->high, r, 16, few);
+    }
+    if (part % 2 == 0)
+        load_32(k->low, r, 48 + part / 2 * 32, few);
+    p->scale[0] = k->scale[part];
+    p->min[0] = k->min[part];
+    join(p, k->low, part % 2 * 4, 4, k->high, part, 1);
+}
+
+INLINE void unpack_q6_k(struct panel *p, struct kept *k, const struct rows *r, unsigned part, bool few)
+{
+    if (part == 0) {
+        __m512 d[2]; /* in the last two bytes */
+        __m512i s[4];
+        both_halves(d, load_words(r, 206));
+        load_lanes(s, r, 192);
+#pragma GCC unroll 16
+        for (unsigned i = 0; i < 16; i++) {
+            __m512i byte = _mm512_srai_epi32(_mm512_slli_epi32(s[i / 4], 24 - 8 * (i % 4)), 24);
+            k->scale[i] = _mm512_mul_ps(d[1], _mm512_cvtepi32_ps(byte));
         }
     }
+    if (part % 4 == 0) {
+        load_32(k->low, r, part / 4 * 64, few);
+        load_32(k->low + 8, r, part / 4 * 64 + 32, few);
+        load_32(k->high, r, 128 + part / 4 * 32, few);
+    }
+    scales_of_halves(p, k, part);
+    join(p, k->low + part % 2 * 8, part % 4 / 2 * 4, 4, k->high, part % 4 * 2, 2);
 }
 
-/* q4_k and, with a fifth bit, q5_k. */
-INLINE void k_tile(bool five, const uint8_t *weights, size_t row_bytes, size_t blocks,
+INLINE void unpack_iq4_xs(struct panel *p, struct kept *k, const struct rows *r, unsigned part, bool few)
+{
+    const __m512i levels = levels_of(quant_levels_iq4, 7);
+    if (part == 0) {
+        __m512 d[2];
+        const __m512i words = load_words(r, 0), low = load_words(r, 4);
+        both_halves(d, words);
+#pragma GCC unroll 8
+        for (unsigned i = 0; i < 8; i++) {
+            const __m512i four = _mm512_and_si512(_mm512_srli_epi32(low, 4 * i), _mm512_set1_epi32(15));
+            const __m512i two = _mm512_and_si512(_mm512_srli_epi32(words, 16 + 2 * i), _mm512_set1_epi32(3));
+            const __m512i six = _mm512_or_si512(four, _mm512_slli_epi32(two, 4));
+            k->scale[i] =
+                _mm512_mul_ps(d[0], _mm512_cvtepi32_ps(_mm512_sub_epi32(six, _mm512_set1_epi32(32))));
+        }
+    }
+    load_weights(p->w, r, 8 + 16 * part, few);
+    p->scale[0] = k->scale[part];
+#pragma GCC unroll 4
+    for (size_t i = 0; i < 4; i++) {
+        p->w[i + 4] = _mm512_shuffle_epi8(levels, bits_of(p->w[i], 4, 15));
+        p->w[i] = _mm512_shuffle_epi8(levels, bits_of(p->w[i], 0, 15));
+    }
+}
+
+/* ---- tiles ---- */
+
+struct wide {
+    size_t bytes; /* of a block */
+    unsigned offset; /* weights are too large by 2^offset, where it is not 0 */
+    bool has_min, has_halves;
+    unsigned parts; /* whose bits share bytes */
+};
+
+static const struct wide wides[MATMUL_INT8] = {
+    [MATMUL_Q2_K] = {sizeof(struct block_q2_k), 0, true, true, 4},
+    [MATMUL_Q3_K] = {sizeof(struct block_q3_k), 2, false, true, 4},
+    [MATMUL_Q4_K] = {sizeof(struct block_q4_k), 0, true, false, 2},
+    [MATMUL_Q5_K] = {sizeof(struct block_q5_k), 0, true, false, 2},
+    [MATMUL_Q6_K] = {sizeof(struct block_q6_k), 5, false, true, 4},
+    [MATMUL_IQ4_XS] = {sizeof(struct block_iq4_xs), 7, false, false, 1},
+};
+
+/* `type` is known where this is inlined: one case of it is left. */
+INLINE void unpack(
+    enum matmul_int8 type, struct panel *p, struct kept *k, const struct rows *r, unsigned part, bool few)
+{
+    if (type == MATMUL_Q2_K)
+        unpack_q2_k(p, k, r, part, few);
+    else if (type == MATMUL_Q3_K)
+        unpack_q3_k(p, k, r, part, few);
+    else if (type == MATMUL_Q4_K)
+        unpack_q4_k(p, k, r, part, few);
+    else if (type == MATMUL_Q5_K)
+        unpack_q5_k(p, k, r, part, few);
+    else if (type == MATMUL_Q6_K)
+        unpack_q6_k(p, k, r, part, few);
+    else
+        unpack_iq4_xs(p, k, r, part, few);
+}
+
+/* One token, one group of rows after the other. */
+INLINE void wide_rows(enum matmul_int8 type, const uint8_t *weights, size_t row_bytes, size_t blocks,
     const struct matmul_block *a, size_t tokens, float sums[][MATMUL_ROWS])
 {
-    const size_t bytes = five ? sizeof(struct block_q5_k) : sizeof(struct block_q4_k);
-    __m512 scale[GROUPS][8], min[GROUPS][8];
-    __m512i low[GROUPS][8], high[GROUPS][8];
-    if (tokens == 1 && !five) {
-        q4_k_rows(weights, row_bytes, blocks, a, sums[0]);
+    const struct wide w = wides[type];
+    struct kept kept;
+    for (size_t g = 0; g < GROUPS; g++, weights += 16 * row_bytes)
+        for (size_t b = 0; b < blocks; b += w.parts) {
+            const struct rows r = rows_at(weights + b / 8 * w.bytes, row_bytes);
+            prefetch(weights, row_bytes, 16, b * w.bytes / 8, (b + w.parts) * w.bytes / 8);
+#pragma GCC unroll 4
+            for (unsigned i = 0; i < w.parts; i++) {
+                struct panel p;
+                unpack(type, &p, &kept, &r, (unsigned)(b % 8) + i, true);
+                for (size_t t = 0; t < tokens; t++) {
+                    float *at = sums[t] + 16 * g;
+                    const struct matmul_block *block = a + (b + i) * tokens + t;
+                    __m512 y = _mm512_load_ps(at);
+                    y = w.has_halves ? add_row_halves(&p, block, y, w.offset, w.has_min)
+                                     : add_rows(&p, block, y, w.offset, w.has_min);
+                    _mm512_store_ps(at, y);
+                }
+            }
+        }
+}
+
+INLINE void wide_tile(enum matmul_int8 type, const uint8_t *weights, size_t row_bytes, size_t blocks,
+    const struct matmul_block *a, size_t tokens, float sums[][MATMUL_ROWS])
+{
+    const struct wide w = wides[type];
+    struct kept kept[GROUPS] = {0};
+    if (tokens < FEW_TOKENS) {
+        wide_rows(type, weights, row_bytes, blocks, a, tokens, sums);
         return;
     }
     for (size_t b = 0; b < blocks; b++) {
-        const uint8_t *at = weights + b / 8 * bytes;
-        const unsigned part = b % 8;
+        const uint8_t *at = weights + b / 8 * w.bytes;
         struct panel p[GROUPS];
-        prefetch(weights, row_bytes, b * bytes / 8, (b + 1) * bytes / 8);
-        for (size_t g = 0; g < GROUPS; g++, at += 16 * row_bytes) {
-            const struct rows r = rows_at(at, row_bytes);
-            if (part == 0)
-                unpack_k_scales(scale[g], min[g], &r);
-            if (part == 0 && five) {
-                load_lanes(high[g], &r, 16);
-                load_lanes(high[g] + 4, &r, 32);
-            }
-            if (part % 2 == 0) {
-                const size_t qs = (five ? 48 : 16) + part / 2 * 32;
-                load_lanes(low[g], &r, qs);
-                load_lanes(low[g] + 4, &r, qs + 16);
-            }
-        }
+        prefetch(weights, row_bytes, MATMUL_ROWS, b * w.bytes / 8, (b + 1) * w.bytes / 8);
 #pragma GCC unroll 2
         for (size_t g = 0; g < GROUPS; g++) {
-            p[g].scale[0] = scale[g][part];
-            p[g].min[0] = min[g][part];
-#pragma GCC unroll 8
-            for (size_t i = 0; i < 8; i++) {
-                p[g].w[i] = bits_of(low[g][i], part % 2 * 4, 15);
-                if (five)
-                    p[g].w[i] =
-                        _mm512_or_si512(p[g].w[i], _mm512_slli_epi32(bits_of(high[g][i], part, 1), 4));
-            }
+            const struct rows r = rows_at(at + 16 * g * row_bytes, row_bytes);
+            unpack(type, &p[g], &kept[g], &r, b % 8, false);
         }
-        add_block(p, a + b * tokens, tokens, sums, 0, true);
+        if (w.has_halves)
+            add_halves(p, a + b * tokens, tokens, sums, w.offset, w.has_min);
+        else
+            add_block(p, a + b * tokens, tokens, sums, w.offset, w.has_min);
     }
 }
 
-#define K_TILE(name, five)                                                                                   \
+#define WIDE_TILE(name, type)                                                                                \
     void matmul_avx512_##name(const uint8_t *weights, size_t row_bytes, size_t blocks,                       \
         const struct matmul_block *a, size_t tokens, float sums[][MATMUL_ROWS])                              \
     {                                                                                                        \
-        k_tile(five, weights, row_bytes, blocks, a, tokens, sums);                                           \
+        wide_tile(type, weights, row_bytes, blocks, a, tokens, sums);                                        \
     }
-K_TILE(q4_k, false)
-K_TILE(q5_k, true)
-
-/* The scales of a q6_k's sixteen groups. */
-INLINE void unpack_q6_scales(__m512 scale[16], const struct rows *r)
-{
-    __m512 d[2]; /* in the last two bytes */
-    __m512i s[4];
-    both_halves(d, load_words(r, 206));
-    load_lanes(s, r, 192);
-#pragma GCC unroll 16
-    for (unsigned i = 0; i < 16; i++) {
-        __m512i byte = _mm512_srai_epi32(_mm512_slli_epi32(s[i / 4], 24 - 8 * (i % 4)), 24);
-        scale[i] = _mm512_mul_ps(d[1], _mm512_cvtepi32_ps(byte));
-    }
-}
-
-void matmul_avx512_q6_k(const uint8_t *weights, size_t row_bytes, size_t blocks, const struct matmul_block *a,
-    size_t tokens, float sums[][MATMUL_ROWS])
-{
-    const size_t bytes = sizeof(struct block_q6_k);
-    __m512 scale[GROUPS][16];
-    __m512i low[GROUPS][16], high[GROUPS][8];
-    for (size_t b = 0; b < blocks; b++) {
-        const uint8_t *at = weights + b / 8 * bytes;
-        const unsigned part = b % 8;
-        struct panel p[GROUPS];
-        prefetch(weights, row_bytes, b * bytes / 8, (b + 1) * bytes / 8);
-        for (size_t g = 0; g < GROUPS; g++, at += 16 * row_bytes) {
-            const struct rows r = rows_at(at, row_bytes);
-            if (part == 0)
-                unpack_q6_scales(scale[g], &r);
-            if (part % 4 != 0)
-                continue;
-            for (size_t i = 0; i < 4; i++)
-                load_lanes(low[g] + 4 * i, &r, part / 4 * 64 + 16 * i);
-            for (size_t i = 0; i < 2; i++)
-                load_lanes(high[g] + 4 * i, &r, 128 + part / 4 * 32 + 16 * i);
-        }
-#pragma GCC unroll 2
-        for (size_t g = 0; g < GROUPS; g++) {
-            p[g].scale[0] = scale[g][2 * part];
-            p[g].scale[1] = scale[g][2 * part + 1];
-#pragma GCC unroll 8
-            for (size_t i = 0; i < 8; i++)
-                p[g].w[i] = _mm512_or_si512(bits_of(low[g][part % 2 * 8 + i], part % 4 / 2 * 4, 15),
-                    _mm512_slli_epi32(bits_of(high[g][i], part % 4 * 2, 3), 4));
-        }
-        add_halves(p, a + b * tokens, tokens, sums, 5, false);
-    }
-}
-
-/* ---- two bits and three ---- */
-
-/* The scales and minima of a q2_k's sixteen groups. */
-INLINE void unpack_q2_scales(__m512 scale[16], __m512 min[16], const struct rows *r)
-{
-    __m512 d[2];
-    __m512i s[4];
-    both_halves(d, load_words(r, 80));
-    load_lanes(s, r, 0);
-#pragma GCC unroll 16
-    for (unsigned i = 0; i < 16; i++) {
-        const __m512i byte = byte_of(s[i / 4], i % 4);
-        scale[i] = _mm512_mul_ps(d[0], _mm512_cvtepi32_ps(_mm512_and_si512(byte, _mm512_set1_epi32(15))));
-        __m512 product = _mm512_mul_ps(d[1], _mm512_cvtepi32_ps(_mm512_srli_epi32(byte, 4)));
-        min[i] = _mm512_xor_ps(product, _mm512_set1_ps(-0.0f));
-    }
-}
-
-/* The scales of a q3_k's sixteen groups: twelve bytes, with d behind them and two others before. */
-INLINE void unpack_q3_scales(__m512 scale[16], const struct rows *r)
-{
-    __m512 d[2];
-    __m512i s[4];
-    load_lanes(s, r, 94);
-    both_halves(d, s[3]);
-#pragma GCC unroll 3
-    for (unsigned i = 0; i < 3; i++)
-        s[i] = _mm512_or_si512(_mm512_srli_epi32(s[i], 16), _mm512_slli_epi32(s[i + 1], 16));
-#pragma GCC unroll 16
-    for (unsigned i = 0; i < 16; i++) {
-        const __m512i six = _mm512_or_si512(
-            bits_of(s[i / 4 % 2], i / 8 * 4, 15), _mm512_slli_epi32(bits_of(s[2], i / 4 * 2, 3), 4));
-        const __m512i less = _mm512_sub_epi32(byte_of(six, i % 4), _mm512_set1_epi32(32));
-        scale[i] = _mm512_mul_ps(d[1], _mm512_cvtepi32_ps(less));
-    }
-}
-
-/* q2_k and, with a third bit but without minima, q3_k. */
-INLINE void two_bits_tile(bool three, const uint8_t *weights, size_t row_bytes, size_t blocks,
-    const struct matmul_block *a, size_t tokens, float sums[][MATMUL_ROWS])
-{
-    const size_t bytes = three ? sizeof(struct block_q3_k) : sizeof(struct block_q2_k);
-    __m512 scale[GROUPS][16], min[GROUPS][16];
-    __m512i low[GROUPS][8], high[GROUPS][8];
-    for (size_t b = 0; b < blocks; b++) {
-        const uint8_t *at = weights + b / 8 * bytes;
-        const unsigned part = b % 8;
-        struct panel p[GROUPS];
-        prefetch(weights, row_bytes, b * bytes / 8, (b + 1) * bytes / 8);
-        for (size_t g = 0; g < GROUPS; g++, at += 16 * row_bytes) {
-            const struct rows r = rows_at(at, row_bytes);
-            if (part == 0 && three) {
-                unpack_q3_scales(scale[g], &r);
-                load_lanes(high[g], &r, 0);
-                load_lanes(high[g] + 4, &r, 16);
-            } else if (part == 0) {
-                unpack_q2_scales(scale[g], min[g], &r);
-            }
-            if (part % 4 == 0) {
-                const size_t qs = (three ? 32 : 16) + part / 4 * 32;
-                load_lanes(low[g], &r, qs);
-                load_lanes(low[g] + 4, &r, qs + 16);
-            }
-        }
-#pragma GCC unroll 2
-        for (size_t g = 0; g < GROUPS; g++) {
-#pragma GCC unroll 2
-            for (size_t i = 0; i < 2; i++) {
-                p[g].scale[i] = scale[g][2 * part + i];
-                if (!three)
-                    p[g].min[i] = min[g][2 * part + i];
-            }
-#pragma GCC unroll 8
-            for (size_t i = 0; i < 8; i++) {
-                p[g].w[i] = bits_of(low[g][i], part % 4 * 2, 3);
-                if (three)
-                    p[g].w[i] =
-                        _mm512_or_si512(p[g].w[i], _mm512_slli_epi32(bits_of(high[g][i], part, 1), 2));
-            }
-        }
-        add_halves(p, a + b * tokens, tokens, sums, three ? 2 : 0, !three);
-    }
-}
-
-/* ---- levels ---- */
-
-/* The scales of an iq4_xs's eight groups. */
-INLINE void unpack_xs_scales(__m512 scale[8], const struct rows *r)
-{
-    __m512 d[2];
-    const __m512i words = load_words(r, 0), low = load_words(r, 4);
-    both_halves(d, words);
-#pragma GCC unroll 8
-    for (unsigned i = 0; i < 8; i++) {
-        const __m512i four = _mm512_and_si512(_mm512_srli_epi32(low, 4 * i), _mm512_set1_epi32(15));
-        const __m512i two = _mm512_and_si512(_mm512_srli_epi32(words, 16 + 2 * i), _mm512_set1_epi32(3));
-        const __m512i six = _mm512_or_si512(four, _mm512_slli_epi32(two, 4));
-        scale[i] = _mm512_mul_ps(d[0], _mm512_cvtepi32_ps(_mm512_sub_epi32(six, _mm512_set1_epi32(32))));
-    }
-}
-
-/* Makes weights, too large by 128, of the 16 bytes of each row in w[0] to w[3], be they rows or transposed. */
-INLINE void unpack_xs(__m512i w[8])
-{
-    const __m512i levels = levels_of(quant_levels_iq4, 7);
-#pragma GCC unroll 4
-    for (size_t i = 0; i < 4; i++) {
-        w[i + 4] = _mm512_shuffle_epi8(levels, bits_of(w[i], 4, 15));
-        w[i] = _mm512_shuffle_epi8(levels, bits_of(w[i], 0, 15));
-    }
-}
-
-void matmul_avx512_iq4_xs(const uint8_t *weights, size_t row_bytes, size_t blocks,
-    const struct matmul_block *a, size_t tokens, float sums[][MATMUL_ROWS])
-{
-    const size_t bytes = sizeof(struct block_iq4_xs);
-    __m512 scale[GROUPS][8];
-    for (size_t b = 0; b < blocks; b++) {
-        const uint8_t *at = weights + b / 8 * bytes;
-        const unsigned part = b % 8;
-        struct panel p[GROUPS];
-        prefetch(weights, row_bytes, b * bytes / 8, (b + 1) * bytes / 8);
-#pragma GCC unroll 2
-        for (size_t g = 0; g < GROUPS; g++, at += 16 * row_bytes) {
-            const struct rows r = rows_at(at, row_bytes);
-            if (part == 0)
-                unpack_xs_scales(scale[g], &r);
-            p[g].scale[0] = scale[g][part];
-            load_rows(p[g].w, &r, 8 + 16 * part);
-            if (tokens > 1)
-                transpose(p[g].w);
-            unpack_xs(p[g].w);
-            if (tokens == 1) {
-                __m512 y = _mm512_load_ps(sums[0] + 16 * g);
-                _mm512_store_ps(sums[0] + 16 * g, add_rows(&p[g], a + b, y, 7, false));
-            }
-        }
-        if (tokens > 1)
-            add_block(p, a + b * tokens, tokens, sums, 7, false);
-    }
-}
-
-#define TWO_BITS_TILE(name, three)                                                                           \
-    void matmul_avx512_##name(const uint8_t *weights, size_t row_bytes, size_t blocks,                       \
-        const struct matmul_block *a, size_t tokens, float sums[][MATMUL_ROWS])                              \
-    {                                                                                                        \
-        two_bits_tile(three, weights, row_bytes, blocks, a, tokens, sums);                                   \
-    }
-TWO_BITS_TILE(q2_k, false)
-TWO_BITS_TILE(q3_k, true)
+WIDE_TILE(q2_k, MATMUL_Q2_K)
+WIDE_TILE(q3_k, MATMUL_Q3_K)
+WIDE_TILE(q4_k, MATMUL_Q4_K)
+WIDE_TILE(q5_k, MATMUL_Q5_K)
+WIDE_TILE(q6_k, MATMUL_Q6_K)
+WIDE_TILE(iq4_xs, MATMUL_IQ4_XS)
