@@ -115,11 +115,57 @@ INLINE void small_rows(enum matmul_int8 type, size_t bytes, const uint8_t *weigh
     }
 }
 
+/* q8_0, few tokens, eight rows at a time: of sixteen the next ones would not stay in L1. Vector j has all 32 bytes of the
+ * rows j and 4 + j, whose words are added up to four halves of each, and these to a lane each. */
+static void bytes_rows(const uint8_t *weights, size_t row_bytes, size_t blocks, const struct matmul_block *a,
+    size_t tokens, float sums[][MATMUL_ROWS])
+{
+    const size_t bytes = sizeof(struct block_q8_0);
+    const __m512i halves = _mm512_set_epi64(0, 0, 0, 0, 5, 4, 1, 0);
+    for (size_t g = 0; g < MATMUL_ROWS; g += 8, weights += 8 * row_bytes)
+        for (size_t b = 0; b < blocks; b++) {
+            const uint8_t *at = weights + b * bytes;
+            prefetch(weights, row_bytes, 8, b * bytes, (b + 1) * bytes);
+            __m512i w[4];
+            uint16_t d[8];
+#pragma GCC unroll 8
+            for (size_t r = 0; r < 8; r++)
+                memcpy(&d[r], at + r * row_bytes, sizeof(d[r]));
+#pragma GCC unroll 4
+            for (size_t j = 0; j < 4; j++) {
+                const __m256i *low = (const __m256i *)(at + j * row_bytes + 2);
+                const __m256i *high = (const __m256i *)(at + (4 + j) * row_bytes + 2);
+                w[j] = _mm512_inserti64x4(
+                    _mm512_castsi256_si512(_mm256_loadu_si256(low)), _mm256_loadu_si256(high), 1);
+                w[j] = _mm512_xor_si512(w[j], _mm512_set1_epi8(-128));
+            }
+            const __m256 scale = _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)d));
+            for (size_t t = 0; t < tokens; t++) {
+                const struct matmul_block *block = a + b * tokens + t;
+                const __m512i q = _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i *)block->q));
+                __m512i v[4];
+#pragma GCC unroll 4
+                for (size_t j = 0; j < 4; j++)
+                    v[j] = _mm512_dpbusd_epi32(_mm512_setzero_si512(), w[j], q);
+                v[0] = add_words(v);
+                v[0] = _mm512_add_epi32(v[0], _mm512_shuffle_i64x2(v[0], v[0], 0xb1));
+                __m256i dot = _mm512_castsi512_si256(_mm512_permutexvar_epi64(halves, v[0]));
+                dot = _mm256_add_epi32(dot, _mm256_slli_epi32(_mm256_set1_epi32(block->minus_sum), 7));
+                float *y = sums[t] + g;
+                _mm256_store_ps(y, _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot),
+                                       _mm256_mul_ps(scale, _mm256_set1_ps(block->d)), _mm256_load_ps(y)));
+            }
+        }
+}
+
 INLINE void small_tile(enum matmul_int8 type, size_t bytes, const uint8_t *weights, size_t row_bytes,
     size_t blocks, const struct matmul_block *a, size_t tokens, float sums[][MATMUL_ROWS])
 {
     if (tokens < FEW_TOKENS) {
-        small_rows(type, bytes, weights, row_bytes, blocks, a, tokens, sums);
+        if (type == MATMUL_Q8_0)
+            bytes_rows(weights, row_bytes, blocks, a, tokens, sums);
+        else
+            small_rows(type, bytes, weights, row_bytes, blocks, a, tokens, sums);
         return;
     }
     for (size_t b = 0; b < blocks; b++) {
