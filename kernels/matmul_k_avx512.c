@@ -11,6 +11,13 @@ struct kept {
     __m512i low[16], high[8]; /* bytes that hold the lower and the upper bits of several parts */
 };
 
+/* Where it is: of a place that the compiler knows it would make variables, which it then copies about the stack. */
+INLINE struct kept *kept_at(struct kept *k)
+{
+    __asm__("" : "+r"(k) : : "memory");
+    return k;
+}
+
 INLINE void load_32(__m512i out[8], const struct rows *r, size_t byte, bool few)
 {
     load_weights(out, r, byte, few);
@@ -43,12 +50,13 @@ INLINE void join(struct panel *p, const __m512i low[8], unsigned low_from, unsig
 }
 
 /* Scales, and minima where a type has them, of the part's halves. */
-INLINE void scales_of_halves(struct panel *p, const struct kept *k, unsigned part)
+INLINE void scales_of_halves(struct panel *p, const struct kept *k, unsigned part, bool has_min)
 {
 #pragma GCC unroll 2
     for (size_t i = 0; i < 2; i++) {
         p->scale[i] = k->scale[2 * part + i];
-        p->min[i] = k->min[2 * part + i];
+        if (has_min)
+            p->min[i] = k->min[2 * part + i];
     }
 }
 
@@ -69,7 +77,7 @@ INLINE void unpack_q2_k(struct panel *p, struct kept *k, const struct rows *r, u
     }
     if (part % 4 == 0)
         load_32(k->low, r, 16 + part / 4 * 32, few);
-    scales_of_halves(p, k, part);
+    scales_of_halves(p, k, part, true);
 #pragma GCC unroll 8
     for (size_t i = 0; i < 8; i++)
         p->w[i] = bits_of(k->low[i], part % 4 * 2, 3);
@@ -96,7 +104,7 @@ INLINE void unpack_q3_k(struct panel *p, struct kept *k, const struct rows *r, u
     }
     if (part % 4 == 0)
         load_32(k->low, r, 32 + part / 4 * 32, few);
-    scales_of_halves(p, k, part);
+    scales_of_halves(p, k, part, false);
     join(p, k->low, part % 4 * 2, 2, k->high, part, 1);
 }
 
@@ -157,7 +165,7 @@ INLINE void unpack_q6_k(struct panel *p, struct kept *k, const struct rows *r, u
         load_32(k->low + 8, r, part / 4 * 64 + 32, few);
         load_32(k->high, r, 128 + part / 4 * 32, few);
     }
-    scales_of_halves(p, k, part);
+    scales_of_halves(p, k, part, false);
     join(p, k->low + part % 2 * 8, part % 4 / 2 * 4, 4, k->high, part % 4 * 2, 2);
 }
 
@@ -227,7 +235,7 @@ INLINE void wide_rows(enum matmul_int8 type, const uint8_t *weights, size_t row_
     const struct matmul_block *a, size_t tokens, float sums[][MATMUL_ROWS])
 {
     const struct wide w = wides[type];
-    struct kept kept;
+    struct kept space, *kept = kept_at(&space);
     for (size_t g = 0; g < GROUPS; g++, weights += 16 * row_bytes)
         for (size_t b = 0; b < blocks; b += w.parts) {
             const struct rows r = rows_at(weights + b / 8 * w.bytes, row_bytes);
@@ -235,7 +243,7 @@ INLINE void wide_rows(enum matmul_int8 type, const uint8_t *weights, size_t row_
 #pragma GCC unroll 4
             for (unsigned i = 0; i < w.parts; i++) {
                 struct panel p;
-                unpack(type, &p, &kept, &r, (unsigned)(b % 8) + i, true);
+                unpack(type, &p, kept, &r, (unsigned)(b % 8) + i, true);
                 for (size_t t = 0; t < tokens; t++) {
                     float *at = sums[t] + 16 * g;
                     const struct matmul_block *block = a + (b + i) * tokens + t;
@@ -248,15 +256,11 @@ INLINE void wide_rows(enum matmul_int8 type, const uint8_t *weights, size_t row_
         }
 }
 
-INLINE void wide_tile(enum matmul_int8 type, const uint8_t *weights, size_t row_bytes, size_t blocks,
+INLINE void wide_lanes(enum matmul_int8 type, const uint8_t *weights, size_t row_bytes, size_t blocks,
     const struct matmul_block *a, size_t tokens, float sums[][MATMUL_ROWS])
 {
     const struct wide w = wides[type];
-    struct kept kept[GROUPS] = {0};
-    if (tokens < FEW_TOKENS) {
-        wide_rows(type, weights, row_bytes, blocks, a, tokens, sums);
-        return;
-    }
+    struct kept space[GROUPS], *kept = kept_at(space);
     for (size_t b = 0; b < blocks; b++) {
         const uint8_t *at = weights + b / 8 * w.bytes;
         struct panel p[GROUPS];
@@ -273,11 +277,20 @@ INLINE void wide_tile(enum matmul_int8 type, const uint8_t *weights, size_t row_
     }
 }
 
+/* Two functions for each type, for in one the compiler would run out of registers in both. */
 #define WIDE_TILE(name, type)                                                                                \
+    static __attribute__((noinline)) void rows_##name(const uint8_t *weights, size_t row_bytes,              \
+        size_t blocks, const struct matmul_block *a, size_t tokens, float sums[][MATMUL_ROWS])               \
+    {                                                                                                        \
+        wide_rows(type, weights, row_bytes, blocks, a, tokens, sums);                                        \
+    }                                                                                                        \
     void matmul_avx512_##name(const uint8_t *weights, size_t row_bytes, size_t blocks,                       \
         const struct matmul_block *a, size_t tokens, float sums[][MATMUL_ROWS])                              \
     {                                                                                                        \
-        wide_tile(type, weights, row_bytes, blocks, a, tokens, sums);                                        \
+        if (tokens < (wides[type].has_halves ? FEW_TOKENS - 1 : FEW_TOKENS))                                 \
+            rows_##name(weights, row_bytes, blocks, a, tokens, sums);                                        \
+        else                                                                                                 \
+            wide_lanes(type, weights, row_bytes, blocks, a, tokens, sums);                                   \
     }
 WIDE_TILE(q2_k, MATMUL_Q2_K)
 WIDE_TILE(q3_k, MATMUL_Q3_K)
