@@ -187,14 +187,18 @@ INLINE void small_tile(enum matmul_int8 type, size_t bytes, const uint8_t *weigh
 
 /* Loads 64 bytes of each of 16 rows; out[j] has bytes 4j to 4j + 3 of row r in lane r. Rows of floats tend to
  * lie a power of two apart, where they compete for few places in L1: so a line is loaded once and whole. Asks for
- * 16 lines at `next`, of the next tile, one at a time: of many at once some would be dropped. */
-INLINE void load_lines(__m512i out[16], const uint8_t *at, size_t row_bytes, const uint8_t *next)
+ * 16 lines at `next`, of the next tile, one at a time: of many at once some would be dropped. With few tokens they go
+ * to the nearest cache, which many tokens need for themselves. */
+INLINE void load_lines(__m512i out[16], const uint8_t *at, size_t row_bytes, const uint8_t *next, bool few)
 {
     __m512i v[16], quads[16];
 #pragma GCC unroll 16
     for (size_t r = 0; r < 16; r++) {
         v[r] = _mm512_loadu_si512(at + r * row_bytes);
-        _mm_prefetch((const char *)next + 64 * r, _MM_HINT_T1);
+        if (few)
+            _mm_prefetch((const char *)next + 64 * r, _MM_HINT_T0);
+        else
+            _mm_prefetch((const char *)next + 64 * r, _MM_HINT_T1);
     }
     /* quads[r + j]: lane L of 128 bits has word 4L + j of the rows r to r + 3. */
 #pragma GCC unroll 4
@@ -269,7 +273,7 @@ INLINE void float_tile(enum matmul_float type, const uint8_t *weights, size_t ro
                 size_t t = 0;
                 if (half < lines)
                     load_lines(raw, weights + 16 * g * row_bytes + s * bytes + half * 64, row_bytes,
-                        next + 1024 * (lines * g + half));
+                        next + 1024 * (lines * g + half), tokens < 8);
                 widen(w, raw + (type == MATMUL_F32 ? 0 : 8 * half), type);
                 for (; t + 8 <= tokens; t += 8)
                     add_floats(w, from + t, 8, to + t);
