@@ -100,18 +100,20 @@ INLINE void small_rows(enum matmul_int8 type, size_t bytes, const uint8_t *weigh
 {
     for (size_t g = 0; g < GROUPS; g++, weights += 16 * row_bytes) {
         struct panel next = {0};
+        __m512 y[FEW_TOKENS];
+        load_sums(y, sums, 16 * g, tokens);
         load_small(&next, weights, row_bytes, type);
         for (size_t b = 0; b < blocks; b++) {
             struct panel p = next;
             prefetch(weights, row_bytes, 16, b * bytes, (b + 1) * bytes);
             load_small(&next, weights + (b + 1 < blocks ? b + 1 : 0) * bytes, row_bytes, type);
             unpack_small(&p, type, true);
-            for (size_t t = 0; t < tokens; t++) {
-                float *at = sums[t] + 16 * g;
-                __m512 y = _mm512_load_ps(at);
-                _mm512_store_ps(at, add_rows(&p, a + b * tokens + t, y, offset_of(type), has_min(type)));
-            }
+#pragma GCC unroll 2
+            for (size_t t = 0; t < FEW_TOKENS; t++)
+                if (t < tokens)
+                    y[t] = add_rows(&p, a + b * tokens + t, y[t], offset_of(type), has_min(type));
         }
+        store_sums(y, sums, 16 * g, tokens);
     }
 }
 
@@ -161,7 +163,7 @@ static void bytes_rows(const uint8_t *weights, size_t row_bytes, size_t blocks, 
 INLINE void small_tile(enum matmul_int8 type, size_t bytes, const uint8_t *weights, size_t row_bytes,
     size_t blocks, const struct matmul_block *a, size_t tokens, float sums[][MATMUL_ROWS])
 {
-    if (tokens < FEW_TOKENS) {
+    if (tokens <= FEW_TOKENS) {
         if (type == MATMUL_Q8_0)
             bytes_rows(weights, row_bytes, blocks, a, tokens, sums);
         else

@@ -190,6 +190,22 @@ INLINE __m512i half_of_block(const struct matmul_block *a, size_t half)
     return _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(a->q + 16 * half)));
 }
 
+/* The sums of few tokens stay in registers: to wait for one that was just stored takes longer than to add to it. */
+INLINE void load_sums(__m512 y[FEW_TOKENS], float sums[][MATMUL_ROWS], size_t row, size_t tokens)
+{
+#pragma GCC unroll 2
+    for (size_t t = 0; t < FEW_TOKENS; t++)
+        y[t] = t < tokens ? _mm512_load_ps(sums[t] + row) : _mm512_setzero_ps();
+}
+
+INLINE void store_sums(const __m512 y[FEW_TOKENS], float sums[][MATMUL_ROWS], size_t row, size_t tokens)
+{
+#pragma GCC unroll 2
+    for (size_t t = 0; t < FEW_TOKENS; t++)
+        if (t < tokens)
+            _mm512_store_ps(sums[t] + row, y[t]);
+}
+
 /* Vector j of the first four of p->w has the first 16 elements of the rows j, 4 + j, 8 + j and 12 + j, and of the
  * other four the last. Returns y and the block's sums. */
 INLINE __m512 add_rows(

@@ -37,15 +37,19 @@ INLINE __m512 negative(__m512 v)
     return _mm512_xor_ps(v, _mm512_set1_ps(-0.0f));
 }
 
-/* Of each byte `low_bits` of `low`, from bit `low_from` up, and above them `high_bits` of `high`. */
+/* Of each byte `low_bits` of `low`, from bit `low_from` up, and above them `high_bits` of `high`. These are rotated to
+ * their place: what comes from another byte has none. */
 INLINE void join(struct panel *p, const __m512i low[8], unsigned low_from, unsigned low_bits,
     const __m512i high[8], unsigned high_from, unsigned high_bits)
 {
+    const __m512i turn = _mm512_set1_epi32((int)(high_from - low_bits));
+    const __m512i lower_bits = _mm512_set1_epi8((char)((1 << low_bits) - 1));
+    const __m512i upper_bits = _mm512_set1_epi8((char)(((1 << high_bits) - 1) << low_bits));
 #pragma GCC unroll 8
     for (size_t i = 0; i < 8; i++) {
-        __m512i upper = bits_of(high[i], high_from, (1 << high_bits) - 1);
-        p->w[i] = _mm512_or_si512(
-            bits_of(low[i], low_from, (1 << low_bits) - 1), _mm512_slli_epi32(upper, low_bits));
+        __m512i upper = _mm512_and_si512(_mm512_rorv_epi32(high[i], turn), upper_bits);
+        __m512i lower = _mm512_srl_epi32(low[i], _mm_cvtsi32_si128((int)low_from));
+        p->w[i] = _mm512_or_si512(_mm512_and_si512(lower, lower_bits), upper);
     }
 }
 
@@ -230,13 +234,15 @@ INLINE void unpack(
         unpack_iq4_xs(p, k, r, part, few);
 }
 
-/* One token, one group of rows after the other. */
+/* Few tokens, one group of rows after the other. */
 INLINE void wide_rows(enum matmul_int8 type, const uint8_t *weights, size_t row_bytes, size_t blocks,
     const struct matmul_block *a, size_t tokens, float sums[][MATMUL_ROWS])
 {
     const struct wide w = wides[type];
     struct kept space, *kept = kept_at(&space);
-    for (size_t g = 0; g < GROUPS; g++, weights += 16 * row_bytes)
+    for (size_t g = 0; g < GROUPS; g++, weights += 16 * row_bytes) {
+        __m512 y[FEW_TOKENS];
+        load_sums(y, sums, 16 * g, tokens);
         for (size_t b = 0; b < blocks; b += w.parts) {
             const struct rows r = rows_at(weights + b / 8 * w.bytes, row_bytes);
             prefetch(weights, row_bytes, 16, b * w.bytes / 8, (b + w.parts) * w.bytes / 8);
@@ -244,16 +250,15 @@ INLINE void wide_rows(enum matmul_int8 type, const uint8_t *weights, size_t row_
             for (unsigned i = 0; i < w.parts; i++) {
                 struct panel p;
                 unpack(type, &p, kept, &r, (unsigned)(b % 8) + i, true);
-                for (size_t t = 0; t < tokens; t++) {
-                    float *at = sums[t] + 16 * g;
-                    const struct matmul_block *block = a + (b + i) * tokens + t;
-                    __m512 y = _mm512_load_ps(at);
-                    y = w.has_halves ? add_row_halves(&p, block, y, w.offset, w.has_min)
-                                     : add_rows(&p, block, y, w.offset, w.has_min);
-                    _mm512_store_ps(at, y);
-                }
+#pragma GCC unroll 2
+                for (size_t t = 0; t < FEW_TOKENS; t++)
+                    if (t < tokens)
+                        y[t] = (w.has_halves ? add_row_halves : add_rows)(
+                            &p, a + (b + i) * tokens + t, y[t], w.offset, w.has_min);
             }
         }
+        store_sums(y, sums, 16 * g, tokens);
+    }
 }
 
 INLINE void wide_lanes(enum matmul_int8 type, const uint8_t *weights, size_t row_bytes, size_t blocks,
@@ -287,7 +292,7 @@ INLINE void wide_lanes(enum matmul_int8 type, const uint8_t *weights, size_t row
     void matmul_avx512_##name(const uint8_t *weights, size_t row_bytes, size_t blocks,                       \
         const struct matmul_block *a, size_t tokens, float sums[][MATMUL_ROWS])                              \
     {                                                                                                        \
-        if (tokens < (wides[type].has_halves ? FEW_TOKENS - 1 : FEW_TOKENS))                                 \
+        if (tokens <= (wides[type].has_halves ? 1 : FEW_TOKENS))                                             \
             rows_##name(weights, row_bytes, blocks, a, tokens, sums);                                        \
         else                                                                                                 \
             wide_lanes(type, weights, row_bytes, blocks, a, tokens, sums);                                   \
