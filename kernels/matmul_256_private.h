@@ -33,7 +33,8 @@
 #endif
 
 /* 32 elements of k of one group of rows. For many tokens w[i] has elements 4i to 4i + 3 of row r in lane r; for few,
- * w[j] has the first 16 elements of the rows j and 4 + j, w[4 + j] the last. */
+ * w[j] has the first 16 elements of the rows j and 4 + j, w[4 + j] the last. Where halves differ, it has for few tokens
+ * all 32 of row j: the sums of its two lanes are those of the halves. */
 struct panel {
     __m256i w[8];
     __m256 scale[2], min[2]; /* of each half, where halves differ; otherwise the first is everybody's */
@@ -164,21 +165,46 @@ INLINE __m256i add_32(__m256i a, __m256i b)
     return _mm256_add_epi32(a, b);
 }
 
+/* Sums of both halves of four rows each become those of one half of all eight. */
+INLINE void part_halves(__m256i out[2], const __m256i of_rows[2])
+{
+    out[0] = _mm256_permute2x128_si256(of_rows[0], of_rows[1], 0x20);
+    out[1] = _mm256_permute2x128_si256(of_rows[0], of_rows[1], 0x31);
+}
+
 #if defined(__AVXVNNI__)
-INLINE __m256i row_products(
-    const struct kind kind, const struct panel *p, const struct matmul_block *a, enum matmul_part part)
+INLINE __m256i row_products(const struct kind kind, const struct panel *p, const struct matmul_block *a)
 {
     __m256i v[4];
 #pragma GCC unroll 4
     for (size_t j = 0; j < 4; j++) {
-        v[j] = _mm256_setzero_si256();
-        if (part != MATMUL_LAST)
-            v[j] = _mm256_dpbusd_avx_epi32(v[j], p->w[j], half_of_block(a, 0));
-        if (part != MATMUL_FIRST)
-            v[j] = _mm256_dpbusd_avx_epi32(v[j], p->w[4 + j], half_of_block(a, 1));
+        v[j] = _mm256_dpbusd_avx_epi32(_mm256_setzero_si256(), p->w[j], half_of_block(a, 0));
+        v[j] = _mm256_dpbusd_avx_epi32(v[j], p->w[4 + j], half_of_block(a, 1));
     }
     __m256i sums = add_words(v, add_32);
-    return kind.has_offset ? add_32(sums, _mm256_slli_epi32(minus_sum(a, part), (int)kind.offset)) : sums;
+    return kind.has_offset ? add_32(sums, _mm256_slli_epi32(minus_sum(a, MATMUL_WHOLE), (int)kind.offset))
+                           : sums;
+}
+
+/* The products of the first half and of the last. */
+INLINE void half_products(
+    __m256i out[2], const struct kind kind, const struct panel *p, const struct matmul_block *a)
+{
+    const __m256i q = _mm256_loadu_si256((const __m256i *)a->q);
+    __m256i of_rows[2];
+#pragma GCC unroll 2
+    for (size_t i = 0; i < 2; i++) {
+        __m256i v[4];
+#pragma GCC unroll 4
+        for (size_t j = 0; j < 4; j++)
+            v[j] = _mm256_dpbusd_avx_epi32(_mm256_setzero_si256(), p->w[4 * i + j], q);
+        of_rows[i] = add_words(v, add_32);
+    }
+    part_halves(out, of_rows);
+    if (kind.has_offset) {
+        out[0] = add_32(out[0], _mm256_slli_epi32(minus_sum(a, MATMUL_FIRST), (int)kind.offset));
+        out[1] = add_32(out[1], _mm256_slli_epi32(minus_sum(a, MATMUL_LAST), (int)kind.offset));
+    }
 }
 #else
 INLINE __m256i add_16(__m256i a, __m256i b)
@@ -212,28 +238,45 @@ INLINE __m256i true_sums(
     return _mm256_sub_epi32(sums, _mm256_slli_epi32(minus_sum(a, part), 4));
 }
 
-INLINE __m256i row_products(
-    const struct kind kind, const struct panel *p, const struct matmul_block *a, enum matmul_part part)
+INLINE __m256i row_products(const struct kind kind, const struct panel *p, const struct matmul_block *a)
 {
+    const __m256i first = half_of_block(a, 0), last = half_of_block(a, 1);
     __m256i v[4];
 #pragma GCC unroll 4
-    for (size_t j = 0; j < 4; j++) {
-        const __m256i first = half_of_block(a, 0), last = half_of_block(a, 1);
+    for (size_t j = 0; j < 4; j++)
         if (kind.bits == 8)
             v[j] = add_32(widen(byte_pairs(p->w[j], first)), widen(byte_pairs(p->w[4 + j], last)));
-        else if (part == MATMUL_FIRST)
-            v[j] = _mm256_maddubs_epi16(p->w[j], first);
-        else if (part == MATMUL_LAST)
-            v[j] = _mm256_maddubs_epi16(p->w[4 + j], last);
         else
             v[j] = add_16(_mm256_maddubs_epi16(p->w[j], first), _mm256_maddubs_epi16(p->w[4 + j], last));
-    }
     if (kind.bits == 8)
         return add_words(v, add_32);
     __m256i pairs = add_words(v, add_16);
     if (shift_of(kind))
-        pairs = add_16(pairs, _mm256_slli_epi16(broadcast(&a->minus_pairs[part]), (int)shift_of(kind)));
-    return true_sums(kind, widen(pairs), a, part);
+        pairs =
+            add_16(pairs, _mm256_slli_epi16(broadcast(&a->minus_pairs[MATMUL_WHOLE]), (int)shift_of(kind)));
+    return true_sums(kind, widen(pairs), a, MATMUL_WHOLE);
+}
+
+/* The products of the first half and of the last. */
+INLINE void half_products(
+    __m256i out[2], const struct kind kind, const struct panel *p, const struct matmul_block *a)
+{
+    const __m256i q = _mm256_loadu_si256((const __m256i *)a->q);
+    const __m256i minus = _mm256_blend_epi32(
+        broadcast(&a->minus_pairs[MATMUL_FIRST]), broadcast(&a->minus_pairs[MATMUL_LAST]), 0xf0);
+    __m256i of_rows[2];
+#pragma GCC unroll 2
+    for (size_t i = 0; i < 2; i++) {
+        __m256i v[4];
+#pragma GCC unroll 4
+        for (size_t j = 0; j < 4; j++)
+            v[j] = _mm256_maddubs_epi16(p->w[4 * i + j], q);
+        of_rows[i] = add_words(v, add_16);
+        if (kind.has_offset)
+            of_rows[i] = add_16(of_rows[i], _mm256_slli_epi16(minus, (int)kind.offset));
+        of_rows[i] = widen(of_rows[i]);
+    }
+    part_halves(out, of_rows);
 }
 #endif
 
@@ -368,17 +411,15 @@ INLINE __m256 add_to(const struct kind kind, __m256 y, const struct panel *p, co
 
 /* ---- one block of 32 ---- */
 
-/* For fewer than TILE_TOKENS tokens and one group of rows. */
-INLINE void add_few(const struct kind kind, const struct panel *p, const struct matmul_block *a,
-    size_t tokens, float (*sums)[MATMUL_ROWS])
+/* For one group of rows and one token. */
+INLINE __m256 add_few(const struct kind kind, const struct panel *p, const struct matmul_block *a, __m256 y)
 {
-    for (size_t t = 0; t < tokens; t++) {
-        __m256i first = row_products(kind, p, a + t, kind.has_halves ? MATMUL_FIRST : MATMUL_WHOLE),
-                last = first;
-        if (kind.has_halves)
-            last = row_products(kind, p, a + t, MATMUL_LAST);
-        _mm256_store_ps(sums[t], add_to(kind, _mm256_load_ps(sums[t]), p, a + t, first, last));
-    }
+    __m256i products[2];
+    if (kind.has_halves)
+        half_products(products, kind, p, a);
+    else
+        products[0] = products[1] = row_products(kind, p, a);
+    return add_to(kind, y, p, a, products[0], products[1]);
 }
 
 /* For n tokens, constant, and the two groups of rows that begin at sums[0]. */

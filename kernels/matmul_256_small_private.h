@@ -104,7 +104,10 @@ INLINE void small_few(enum matmul_int8 type, const uint8_t *weights, size_t row_
             struct panel p;
             prefetch(weights, row_bytes, LANES, b * s.bytes, (b + 1) * s.bytes);
             unpack_small(&p, weights + b * s.bytes, row_bytes, type, true);
-            add_few(s.kind, &p, a + b * tokens, tokens, group(sums, g));
+            for (size_t t = 0; t < tokens; t++) {
+                float *at = group(sums + t, g)[0];
+                _mm256_store_ps(at, add_few(s.kind, &p, a + b * tokens + t, _mm256_load_ps(at)));
+            }
         }
 }
 
