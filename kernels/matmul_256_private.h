@@ -102,16 +102,13 @@ INLINE __m256i levels_of(__m256i nibbles, const int8_t level[16], int offset)
 }
 
 /* Asks for the part of the next `rows` rows that is as long, and as far from their beginning, as the bytes from `from`
- * to `to` of all of these. They go to the nearest cache where they fit it beside what is used meanwhile. Weights would
- * be waited for with many tokens, too. */
+ * to `to` of all of these. Weights would be waited for with many tokens, too. To the nearest cache, though a tile may
+ * not fit it: what leaves it goes to the next, while a hint that names that one is hardly heeded by some. */
 INLINE void prefetch(const uint8_t *weights, size_t row_bytes, size_t rows, size_t from, size_t to)
 {
     const char *next = (const char *)weights + rows * row_bytes;
     for (size_t i = rows * from; i < rows * to; i += 64)
-        if (rows == LANES)
-            _mm_prefetch(next + i, _MM_HINT_T0);
-        else
-            _mm_prefetch(next + i, _MM_HINT_T1);
+        _mm_prefetch(next + i, _MM_HINT_T0);
 }
 
 /* The sums of one group of rows. */
