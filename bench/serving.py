@@ -94,13 +94,14 @@ class Server:
             raise Failed("%s: %d: %s" % (path, answer.status, text[:300]))
         return text
 
-    def times(self, prompt, new, on_token=None, leave=None):
-        """When the request was sent and when each of its tokens came. `on_token` is called with their count so far;
-        when the event `leave` is set, the client leaves."""
-        body = {"prompt": prompt, "stream": True, "temperature": 1, "seed": 1, "ignore_eos": True, **self.more}
+    def ask(self, prompt, new, on_token=None, leave=None):
+        """Has `new` tokens written. `on_token` is called with their count so far; when the event `leave` is set, the
+        client leaves."""
+        # The likeliest tokens: drawn ones are of any script, and characters of several tokens come in one event.
+        body = {"prompt": prompt, "stream": True, "temperature": 0, "ignore_eos": True, **self.more}
         body["max_tokens" if self.route.startswith("/v1") else "n_predict"] = new
         c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=600)
-        at = [time.monotonic()]
+        came = Came()
         try:
             c.request("POST", self.route, json.dumps(body), {"content-type": "application/json"})
             answer = c.getresponse()
@@ -109,36 +110,54 @@ class Server:
             for line in answer:
                 if leave and leave.is_set():
                     break
-                if line.startswith(b"data: {"):
-                    came = time.monotonic()
-                    at += [came] * tokens_in(json.loads(line[6:]))
-                    if on_token:
-                        on_token(len(at) - 1)
+                if line.startswith(b"data: {") and came.take(json.loads(line[6:])) and on_token:
+                    on_token(came.tokens())
         except (OSError, http.client.HTTPException) as why:
             if not (leave and leave.is_set()):
                 raise Failed("%s: %s" % (self.route, why)) from why
         finally:
             c.close()
-        if len(at) != new + 1 and not (leave and leave.is_set()):
-            raise Failed("%s: %d tokens came of %d" % (self.route, len(at) - 1, new))
-        return at
+        if came.tokens() != new and not (leave and leave.is_set()):
+            raise Failed("%s: %d tokens came of %d" % (self.route, came.tokens(), new))
+        return came
 
 
-def tokens_in(event):
-    """How many tokens an event of a stream brings, berth's or llama-server's."""
-    if "choices" in event:
-        return len(event["choices"][0].get("token_ids") or [])
-    return 0 if event.get("stop") else len(event.get("tokens") or [])
+class Came:
+    """An answer as it came, berth's or llama-server's: `at`, when the request was sent and when each token was there;
+    `cached`, how many tokens of the prompt the server says it need not read again.
+
+    llama-server holds back tokens until they are whole characters, and never shows the ids of those: its events tell
+    how many have been written. Tokens that one event brings were there when it came, all of them."""
+
+    def __init__(self):
+        self.at = [time.monotonic()]
+        self.cached = None
+
+    def tokens(self):
+        return len(self.at) - 1
+
+    def take(self, event):
+        """True when the event brings a token."""
+        now = time.monotonic()
+        if "timings" in event:
+            new, self.cached = event["timings"]["predicted_n"] - self.tokens(), event["timings"]["cache_n"]
+        elif event.get("usage"):
+            new, self.cached = 0, event["usage"]["prompt_tokens_details"]["cached_tokens"]
+        else:
+            new = sum(len(choice.get("token_ids") or []) for choice in event.get("choices", []))
+        self.at += [now] * new
+        return new > 0
 
 
 def berth(path, *more):
     command = [BERTH, "serve", "--models", path, "--host", "127.0.0.1", "--threads", THREADS, "--log-level", "error"]
-    return Server([*command, *more], "/readyz", "/v1/completions", {"return_token_ids": True})
+    return Server([*command, *more], "/readyz", "/v1/completions",
+                  {"return_token_ids": True, "stream_options": {"include_usage": True}})
 
 
 def llama(file, *more):
     command = [*SERVER, "-m", os.path.join(SEEN, file), "-t", THREADS, "--host", "127.0.0.1"]
-    return Server([*command, *more], "/health", "/completion", {"cache_prompt": True, "return_tokens": True})
+    return Server([*command, *more], "/health", "/completion", {"cache_prompt": True, "timings_per_token": True})
 
 
 def together(jobs):
