@@ -246,20 +246,31 @@ INLINE __m512 join_halves(
     return _mm512_fmadd_ps(joined, _mm512_set1_ps(a->d), y);
 }
 
-/* add_rows with a scale for each half and, where `has_min`, a minimum. */
+/* Loads 32 bytes of each of 16 rows: v[j] has those of the rows j and 4 + j, v[4 + j] of 8 + j and 12 + j. */
+INLINE void load_pairs(__m512i v[8], const struct rows *r, size_t byte)
+{
+#pragma GCC unroll 8
+    for (size_t i = 0; i < 8; i++) {
+        const size_t row = i / 4 * 8 + i % 4;
+        __m256i low = _mm256_loadu_si256((const __m256i *)row_at(r, row, byte));
+        __m256i high = _mm256_loadu_si256((const __m256i *)row_at(r, row + 4, byte));
+        v[i] = _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
+    }
+}
+
+/* add_rows with a scale for each half and, where `has_min`, a minimum. The weights are pairs of rows: of what their words
+ * add up to, every second lane belongs to the first half. */
 INLINE __m512 add_row_halves(
     const struct panel *p, const struct matmul_block *a, __m512 y, unsigned offset, bool has_min)
 {
-    __m512i dot[2];
-#pragma GCC unroll 2
-    for (size_t half = 0; half < 2; half++) {
-        const __m512i q = half_of_block(a, half);
-        __m512i v[4];
-#pragma GCC unroll 4
-        for (size_t i = 0; i < 4; i++)
-            v[i] = _mm512_dpbusd_epi32(_mm512_setzero_si512(), p->w[4 * half + i], q);
-        dot[half] = add_words(v);
-    }
+    const __m512i q = _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i *)a->q));
+    __m512i v[8], dot[2];
+#pragma GCC unroll 8
+    for (size_t i = 0; i < 8; i++)
+        v[i] = _mm512_dpbusd_epi32(_mm512_setzero_si512(), p->w[i], q);
+    const __m512i upper = add_words(v), lower = add_words(v + 4);
+    dot[0] = _mm512_shuffle_i64x2(upper, lower, 0x88);
+    dot[1] = _mm512_shuffle_i64x2(upper, lower, 0xdd);
     if (offset) {
         __m512i minus[2];
         minus_halves(minus, a);

@@ -24,6 +24,15 @@ INLINE void load_32(__m512i out[8], const struct rows *r, size_t byte, bool few)
     load_weights(out + 4, r, byte + 16, few);
 }
 
+/* The same where halves differ. */
+INLINE void load_32_halves(__m512i out[8], const struct rows *r, size_t byte, bool few)
+{
+    if (few)
+        load_pairs(out, r, byte);
+    else
+        load_32(out, r, byte, false);
+}
+
 /* d times each of the four unsigned bytes of a lane. */
 INLINE void times_bytes(__m512 out[4], __m512 d, __m512i bytes)
 {
@@ -80,7 +89,7 @@ INLINE void unpack_q2_k(struct panel *p, struct kept *k, const struct rows *r, u
         }
     }
     if (part % 4 == 0)
-        load_32(k->low, r, 16 + part / 4 * 32, few);
+        load_32_halves(k->low, r, 16 + part / 4 * 32, few);
     scales_of_halves(p, k, part, true);
 #pragma GCC unroll 8
     for (size_t i = 0; i < 8; i++)
@@ -104,10 +113,10 @@ INLINE void unpack_q3_k(struct panel *p, struct kept *k, const struct rows *r, u
             const __m512i less = _mm512_sub_epi32(byte_of(six, i % 4), _mm512_set1_epi32(32));
             k->scale[i] = _mm512_mul_ps(d[1], _mm512_cvtepi32_ps(less));
         }
-        load_32(k->high, r, 0, few);
+        load_32_halves(k->high, r, 0, few);
     }
     if (part % 4 == 0)
-        load_32(k->low, r, 32 + part / 4 * 32, few);
+        load_32_halves(k->low, r, 32 + part / 4 * 32, few);
     scales_of_halves(p, k, part, false);
     join(p, k->low, part % 4 * 2, 2, k->high, part, 1);
 }
@@ -165,9 +174,9 @@ INLINE void unpack_q6_k(struct panel *p, struct kept *k, const struct rows *r, u
         }
     }
     if (part % 4 == 0) {
-        load_32(k->low, r, part / 4 * 64, few);
-        load_32(k->low + 8, r, part / 4 * 64 + 32, few);
-        load_32(k->high, r, 128 + part / 4 * 32, few);
+        load_32_halves(k->low, r, part / 4 * 64, few);
+        load_32_halves(k->low + 8, r, part / 4 * 64 + 32, few);
+        load_32_halves(k->high, r, 128 + part / 4 * 32, few);
     }
     scales_of_halves(p, k, part, false);
     join(p, k->low + part % 2 * 8, part % 4 / 2 * 4, 4, k->high, part % 4 * 2, 2);
@@ -248,8 +257,10 @@ INLINE void wide_rows(enum matmul_int8 type, const uint8_t *weights, size_t row_
             prefetch(weights, row_bytes, 16, b * w.bytes / 8, (b + w.parts) * w.bytes / 8);
 #pragma GCC unroll 4
             for (unsigned i = 0; i < w.parts; i++) {
+                const unsigned part =
+                    (unsigned)b % 8 / w.parts * w.parts + i; /* so that part % parts is known */
                 struct panel p;
-                unpack(type, &p, kept, &r, (unsigned)(b % 8) + i, true);
+                unpack(type, &p, kept, &r, part, true);
 #pragma GCC unroll 2
                 for (size_t t = 0; t < FEW_TOKENS; t++)
                     if (t < tokens)
