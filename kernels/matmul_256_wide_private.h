@@ -39,16 +39,32 @@ INLINE void load_32(__m256i out[8], const uint8_t *at, size_t row_bytes, bool fe
     load_weights(out + 4, at + 16, row_bytes, few);
 }
 
-/* The same where halves differ, for a part that shares them with others; the first of these is `first`. For few tokens
- * they are read again, which is cheaper than to keep them; for many they were transposed and kept. */
+/* The same where halves differ: for few tokens 32 bytes of each row are a vector. */
+INLINE void load_32_halves(__m256i out[8], const uint8_t *at, size_t row_bytes, bool few)
+{
+    if (!few) {
+        load_32(out, at, row_bytes, false);
+        return;
+    }
+#pragma GCC unroll 8
+    for (size_t i = 0; i < 8; i++)
+        out[i] = _mm256_loadu_si256((const __m256i *)(at + i * row_bytes));
+}
+
+/* The same for a part that shares them with others; the first of these is `first`. For few tokens they are read again,
+ * which is cheaper than to keep them; for many they were transposed and kept. */
 INLINE void take_32(
     __m256i out[8], __m256i kept[8], const uint8_t *at, size_t row_bytes, bool first, bool few)
 {
-    if (first && !few)
+    if (few) {
+        load_32_halves(out, at, row_bytes, true);
+        return;
+    }
+    if (first)
         load_32(kept, at, row_bytes, false);
 #pragma GCC unroll 8
     for (size_t i = 0; i < 8; i++)
-        out[i] = few ? _mm256_loadu_si256((const __m256i *)(at + i * row_bytes)) : kept[i];
+        out[i] = kept[i];
 }
 
 /* Of bytes that have a bit for each part, keeps those of the four parts that begin with `part`. */
@@ -129,7 +145,7 @@ INLINE void unpack_q3_k(
     __m256i low[8];
     take_32(low, k->low, at + 32 + part / 4 * 32, row_bytes, part % 4 == 0, few);
     if (part % 4 == 0) {
-        take_32(k->high, k->high, at, row_bytes, true, few);
+        load_32_halves(k->high, at, row_bytes, few);
         keep_nibbles(k->high, part);
     }
     both_scales(p, k, part);

@@ -94,7 +94,7 @@ INLINE void unpack_small(struct panel *p, enum matmul_int8 type, bool rows)
 }
 
 /* Few tokens, one group of rows after the other. A block is loaded before the one before it is used: left to itself the
- * processor does not look as far ahead. */
+ * processor does not look as far ahead; and at last the first once more, for behind the weights nothing is read. */
 INLINE void small_rows(enum matmul_int8 type, size_t bytes, const uint8_t *weights, size_t row_bytes,
     size_t blocks, const struct matmul_block *a, size_t tokens, float sums[][MATMUL_ROWS])
 {
@@ -117,47 +117,62 @@ INLINE void small_rows(enum matmul_int8 type, size_t bytes, const uint8_t *weigh
     }
 }
 
-/* q8_0, few tokens, eight rows at a time: of sixteen the next ones would not stay in L1. Vector j has all 32 bytes of the
- * rows j and 4 + j, whose words are added up to four halves of each, and these to a lane each. */
+/* The unsigned weights of eight rows' blocks of q8_0: vector j has all 32 of the rows j and 4 + j. */
+INLINE void load_bytes(__m512i w[4], __m256 *scale, const uint8_t *at, size_t row_bytes)
+{
+    uint16_t d[8];
+#pragma GCC unroll 8
+    for (size_t r = 0; r < 8; r++)
+        memcpy(&d[r], at + r * row_bytes, sizeof(d[r]));
+    *scale = _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)d));
+#pragma GCC unroll 4
+    for (size_t j = 0; j < 4; j++)
+        w[j] = _mm512_xor_si512(
+            two_rows(at + j * row_bytes + 2, at + (4 + j) * row_bytes + 2), _mm512_set1_epi8(-128));
+}
+
+/* Adds their products to a token's sums y. When words are added up, each 128 bits have the sums of four rows' first
+ * or last half, by turns: both are added, and the fours joined. */
+INLINE __m256 add_bytes(const __m512i w[4], __m256 scale, const struct matmul_block *a, __m256 y)
+{
+    const __m512i fours = _mm512_set_epi64(0, 0, 0, 0, 5, 4, 1, 0);
+    const __m512i q = _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i *)a->q));
+    __m512i v[4];
+#pragma GCC unroll 4
+    for (size_t j = 0; j < 4; j++)
+        v[j] = _mm512_dpbusd_epi32(_mm512_setzero_si512(), w[j], q);
+    __m512i halves = add_words(v);
+    halves = _mm512_add_epi32(halves, _mm512_shuffle_i32x4(halves, halves, 0xb1));
+    __m256i dot = _mm512_castsi512_si256(_mm512_permutexvar_epi64(fours, halves));
+    dot = _mm256_add_epi32(dot, _mm256_slli_epi32(_mm256_set1_epi32(a->minus_sum), 7));
+    return _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot), _mm256_mul_ps(scale, _mm256_set1_ps(a->d)), y);
+}
+
+/* q8_0, few tokens, eight rows at a time: of sixteen the next ones would not stay in L1. */
 static void bytes_rows(const uint8_t *weights, size_t row_bytes, size_t blocks, const struct matmul_block *a,
     size_t tokens, float sums[][MATMUL_ROWS])
 {
     const size_t bytes = sizeof(struct block_q8_0);
-    const __m512i halves = _mm512_set_epi64(0, 0, 0, 0, 5, 4, 1, 0);
-    for (size_t g = 0; g < MATMUL_ROWS; g += 8, weights += 8 * row_bytes)
+    for (size_t g = 0; g < MATMUL_ROWS; g += 8, weights += 8 * row_bytes) {
+        __m256 y[FEW_TOKENS];
+#pragma GCC unroll 2
+        for (size_t t = 0; t < FEW_TOKENS; t++)
+            y[t] = t < tokens ? _mm256_load_ps(sums[t] + g) : _mm256_setzero_ps();
         for (size_t b = 0; b < blocks; b++) {
-            const uint8_t *at = weights + b * bytes;
-            prefetch(weights, row_bytes, 8, b * bytes, (b + 1) * bytes);
             __m512i w[4];
-            uint16_t d[8];
-#pragma GCC unroll 8
-            for (size_t r = 0; r < 8; r++)
-                memcpy(&d[r], at + r * row_bytes, sizeof(d[r]));
-#pragma GCC unroll 4
-            for (size_t j = 0; j < 4; j++) {
-                const __m256i *low = (const __m256i *)(at + j * row_bytes + 2);
-                const __m256i *high = (const __m256i *)(at + (4 + j) * row_bytes + 2);
-                w[j] = _mm512_inserti64x4(
-                    _mm512_castsi256_si512(_mm256_loadu_si256(low)), _mm256_loadu_si256(high), 1);
-                w[j] = _mm512_xor_si512(w[j], _mm512_set1_epi8(-128));
-            }
-            const __m256 scale = _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)d));
-            for (size_t t = 0; t < tokens; t++) {
-                const struct matmul_block *block = a + b * tokens + t;
-                const __m512i q = _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i *)block->q));
-                __m512i v[4];
-#pragma GCC unroll 4
-                for (size_t j = 0; j < 4; j++)
-                    v[j] = _mm512_dpbusd_epi32(_mm512_setzero_si512(), w[j], q);
-                v[0] = add_words(v);
-                v[0] = _mm512_add_epi32(v[0], _mm512_shuffle_i64x2(v[0], v[0], 0xb1));
-                __m256i dot = _mm512_castsi512_si256(_mm512_permutexvar_epi64(halves, v[0]));
-                dot = _mm256_add_epi32(dot, _mm256_slli_epi32(_mm256_set1_epi32(block->minus_sum), 7));
-                float *y = sums[t] + g;
-                _mm256_store_ps(y, _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot),
-                                       _mm256_mul_ps(scale, _mm256_set1_ps(block->d)), _mm256_load_ps(y)));
-            }
+            __m256 scale;
+            prefetch(weights, row_bytes, 8, b * bytes, (b + 1) * bytes);
+            load_bytes(w, &scale, weights + b * bytes, row_bytes);
+#pragma GCC unroll 2
+            for (size_t t = 0; t < FEW_TOKENS; t++)
+                if (t < tokens)
+                    y[t] = add_bytes(w, scale, a + b * tokens + t, y[t]);
         }
+#pragma GCC unroll 2
+        for (size_t t = 0; t < FEW_TOKENS; t++)
+            if (t < tokens)
+                _mm256_store_ps(sums[t] + g, y[t]);
+    }
 }
 
 INLINE void small_tile(enum matmul_int8 type, size_t bytes, const uint8_t *weights, size_t row_bytes,
@@ -191,13 +206,14 @@ INLINE void small_tile(enum matmul_int8 type, size_t bytes, const uint8_t *weigh
  * lie a power of two apart, where they compete for few places in L1: so a line is loaded once and whole. Asks for
  * 16 lines at `next`, of the next tile, one at a time: of many at once some would be dropped. With few tokens they go
  * to the nearest cache, which many tokens need for themselves. */
-INLINE void load_lines(__m512i out[16], const uint8_t *at, size_t row_bytes, const uint8_t *next, bool few)
+INLINE void load_lines(
+    __m512i out[16], const uint8_t *at, size_t row_bytes, const uint8_t *next, bool nearest)
 {
     __m512i v[16], quads[16];
 #pragma GCC unroll 16
     for (size_t r = 0; r < 16; r++) {
         v[r] = _mm512_loadu_si512(at + r * row_bytes);
-        if (few)
+        if (nearest)
             _mm_prefetch((const char *)next + 64 * r, _MM_HINT_T0);
         else
             _mm_prefetch((const char *)next + 64 * r, _MM_HINT_T1);

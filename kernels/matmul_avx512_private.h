@@ -5,10 +5,11 @@
  * unsigned bytes that cover 32 elements of k. Then each token broadcasts its bytes, four at a time, to vpdpbusd,
  * for both groups of rows, and one float step adds the block to the token's sums.
  *
- * For one or two tokens the weights stream from memory, and a prefetcher does not follow 32 places to read at: so one
- * group of rows comes after the other, and the next is asked for in the order of the file, as far as this one has come
- * in its own. Nor is anything gained by transposing what is used once: the weights stay rows, four to a vector, and it
- * is the products that are transposed, while they are added up. Integers do not mind; the float step is the same.
+ * For one or two tokens the weights stream from memory, and a prefetcher does not follow 32 places to read
+ * at: so one group of rows comes after the other, and the next is asked for in the order of the file, as far
+ * as this one has come in its own. Nor is anything gained by transposing what is used once: the weights stay
+ * rows, four to a vector or, where 32 bytes of each are read, two, and it is the products that are transposed,
+ * while they are added up. Integers do not mind; the float step is the same.
  */
 #ifndef BERTH_MATMUL_AVX512_PRIVATE_H
 #define BERTH_MATMUL_AVX512_PRIVATE_H
@@ -20,8 +21,7 @@
 
 #define INLINE static inline __attribute__((always_inline))
 #define GROUPS 2 /* of sixteen rows: MATMUL_ROWS */
-#define FEW_TOKENS                                                                                           \
-    3 /* fewer take the weights as rows, or one less where products of halves are added up apart */
+#define FEW_TOKENS 2 /* so many or fewer take the weights as rows; where halves differ, one does */
 
 /* 32 elements of k of one group of rows. */
 struct panel {
@@ -246,20 +246,25 @@ INLINE __m512 join_halves(
     return _mm512_fmadd_ps(joined, _mm512_set1_ps(a->d), y);
 }
 
+/* 32 bytes of one row, and behind them 32 of another. */
+INLINE __m512i two_rows(const uint8_t *low, const uint8_t *high)
+{
+    __m512i v = _mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)low));
+    return _mm512_inserti64x4(v, _mm256_loadu_si256((const __m256i *)high), 1);
+}
+
 /* Loads 32 bytes of each of 16 rows: v[j] has those of the rows j and 4 + j, v[4 + j] of 8 + j and 12 + j. */
 INLINE void load_pairs(__m512i v[8], const struct rows *r, size_t byte)
 {
 #pragma GCC unroll 8
     for (size_t i = 0; i < 8; i++) {
         const size_t row = i / 4 * 8 + i % 4;
-        __m256i low = _mm256_loadu_si256((const __m256i *)row_at(r, row, byte));
-        __m256i high = _mm256_loadu_si256((const __m256i *)row_at(r, row + 4, byte));
-        v[i] = _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
+        v[i] = two_rows(row_at(r, row, byte), row_at(r, row + 4, byte));
     }
 }
 
-/* add_rows with a scale for each half and, where `has_min`, a minimum. The weights are pairs of rows: of what their words
- * add up to, every second lane belongs to the first half. */
+/* add_rows with a scale for each half and, where `has_min`, a minimum. The weights are pairs of rows: when their
+ * words are added up, each 128 bits have the sums of four rows' first or last half, by turns. */
 INLINE __m512 add_row_halves(
     const struct panel *p, const struct matmul_block *a, __m512 y, unsigned offset, bool has_min)
 {
@@ -269,8 +274,8 @@ INLINE __m512 add_row_halves(
     for (size_t i = 0; i < 8; i++)
         v[i] = _mm512_dpbusd_epi32(_mm512_setzero_si512(), p->w[i], q);
     const __m512i upper = add_words(v), lower = add_words(v + 4);
-    dot[0] = _mm512_shuffle_i64x2(upper, lower, 0x88);
-    dot[1] = _mm512_shuffle_i64x2(upper, lower, 0xdd);
+    dot[0] = _mm512_shuffle_i32x4(upper, lower, 0x88);
+    dot[1] = _mm512_shuffle_i32x4(upper, lower, 0xdd);
     if (offset) {
         __m512i minus[2];
         minus_halves(minus, a);

@@ -217,12 +217,12 @@ struct wide {
 };
 
 static const struct wide wides[MATMUL_INT8] = {
-    [MATMUL_Q2_K] = {sizeof(struct block_q2_k), 0, true, true, 4},
-    [MATMUL_Q3_K] = {sizeof(struct block_q3_k), 2, false, true, 4},
-    [MATMUL_Q4_K] = {sizeof(struct block_q4_k), 0, true, false, 2},
-    [MATMUL_Q5_K] = {sizeof(struct block_q5_k), 0, true, false, 2},
-    [MATMUL_Q6_K] = {sizeof(struct block_q6_k), 5, false, true, 4},
-    [MATMUL_IQ4_XS] = {sizeof(struct block_iq4_xs), 7, false, false, 1},
+    [MATMUL_Q2_K] = {.bytes = sizeof(struct block_q2_k), .has_min = true, .has_halves = true, .parts = 4},
+    [MATMUL_Q3_K] = {.bytes = sizeof(struct block_q3_k), .offset = 2, .has_halves = true, .parts = 4},
+    [MATMUL_Q4_K] = {.bytes = sizeof(struct block_q4_k), .has_min = true, .parts = 2},
+    [MATMUL_Q5_K] = {.bytes = sizeof(struct block_q5_k), .has_min = true, .parts = 2},
+    [MATMUL_Q6_K] = {.bytes = sizeof(struct block_q6_k), .offset = 5, .has_halves = true, .parts = 4},
+    [MATMUL_IQ4_XS] = {.bytes = sizeof(struct block_iq4_xs), .offset = 7, .parts = 1},
 };
 
 /* `type` is known where this is inlined: one case of it is left. */

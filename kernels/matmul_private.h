@@ -2,8 +2,8 @@
  *
  * The driver cuts a product into tiles: MATMUL_ROWS rows of weights by up to MATMUL_CHUNK tokens. A kernel adds
  * a stretch of k to one tile's sums. It holds the weights of a few k of all the tile's rows in registers, lanes
- * are rows, and lets the tokens stream past: so one function serves one token and many, weights are unpacked
- * once for a chunk, and nothing is repacked. Sums lie as [token][row], in L1.
+ * are rows, and lets the tokens stream past: so weights are unpacked once for a chunk, and nothing is repacked.
+ * For few tokens, which wait for memory, some sets have a way of their own. Sums lie as [token][row], in L1.
  *
  * All kernels give the bits of matmul_plain.c.
  */
