@@ -106,7 +106,8 @@ def shape(path):
 
 
 class Figure:
-    """`bound` is ">= 3x" or "<= 0.3x" of the ratio to the peer's figure, or "<= 16" of berth's own figure."""
+    """`bound` is ">= 3x" or "<= 0.3x" of the ratio to the peer's figure, or "<= 16" of berth's own figure.
+    `more_is_better` is None for what is the machine's figure, not berth's."""
 
     def __init__(self, name, bound="", more_is_better=True):
         self.name, self.bound, self.more_is_better = name, bound, more_is_better
@@ -177,7 +178,7 @@ def share_text(share):
 
 # ---- the run ----
 
-ROW = "%-62s %-26s %-26s %7s %9s %-4s %s"
+ROW = "%-68s %-26s %-26s %7s %9s %-4s %s"
 
 
 class Run:
@@ -202,7 +203,7 @@ class Run:
         return None
 
     def say(self, name, text):
-        print("%-62s %s" % (name, text), flush=True)
+        print("%-68s %s" % (name, text), flush=True)
 
     def fail(self, name, why):
         self.say(name, "NOT MEASURED: %s" % why)

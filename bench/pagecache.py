@@ -30,8 +30,8 @@ def drop(path):
         os.posix_fadvise(f.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
     left = resident(path)
     if left:
-        raise Failed("%d pages of %s stay in memory: another process has it mapped, or it is not on the disk yet"
-                     % (left, path))
+        raise Failed("%d pages of %s stay in memory: another process has it mapped, or it is not on the disk yet, "
+                     "or this user may not write it" % (left, path))
 
 
 def read(path):

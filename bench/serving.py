@@ -143,6 +143,8 @@ class Came:
             new, self.cached = event["timings"]["predicted_n"] - self.tokens(), event["timings"]["cache_n"]
         elif event.get("usage"):
             new, self.cached = 0, event["usage"]["prompt_tokens_details"]["cached_tokens"]
+        elif "content" in event:
+            raise Failed("llama-server does not tell with each event how many tokens it has written")
         else:
             new = sum(len(choice.get("token_ids") or []) for choice in event.get("choices", []))
         self.at += [now] * new
@@ -161,13 +163,13 @@ def llama(file, *more):
 
 
 def together(jobs):
-    """Runs functions at the same time and returns what they returned."""
+    """Runs functions at the same time and returns what they returned; raises what the first to fail raised."""
     results, failed = [None] * len(jobs), []
 
     def run(i):
         try:
             results[i] = jobs[i]()
-        except Failed as why:
+        except Exception as why: # pylint: disable=broad-exception-caught # raised again below
             failed.append(why)
 
     threads = [threading.Thread(target=run, args=(i,)) for i in range(len(jobs))]
