@@ -225,16 +225,17 @@ def start(berth, directory):
         [berth, "serve", "--models", os.path.join(directory, "models"), "--host", "127.0.0.1", "--port", "0"]
         + ["--api-key-file", os.path.join(directory, "keys"), "--log", "json"],
         stdout=subprocess.PIPE,
-        text=True,
     )
-    deadline = time.monotonic() + DEADLINE
-    while time.monotonic() < deadline and select.select([server.stdout], [], [], DEADLINE)[0]:
-        line = server.stdout.readline()
-        if "listening" in line:
-            return server, re.search(r'"port":(\d+)', line)[1]
-        if not line:
-            break
-    raise SystemExit("berth does not listen")
+    deadline, said = time.monotonic() + DEADLINE, b""
+    while not (port := re.search(rb'listening[^\n]*"port":(\d+)', said)):
+        # Of the pipe itself: what a file object holds back already, select does not see.
+        left = max(0, deadline - time.monotonic())
+        piece = os.read(server.stdout.fileno(), 65536) if select.select([server.stdout], [], [], left)[0] else b""
+        if not piece:
+            server.kill()
+            raise SystemExit(f"berth does not listen: {said.decode(errors='replace')}")
+        said += piece
+    return server, int(port[1])
 
 
 def run(test, base):
