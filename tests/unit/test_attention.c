@@ -324,7 +324,7 @@ static void test_spans_merged_in_order_are_the_whole(void **state)
     (void)state;
     static float parts[3][QUERIES * (16 + SIZE_MAX_HERE)], whole[SIZE_MAX_HERE], merged[SIZE_MAX_HERE];
     static const uint32_t ranges[][2] = {{0, 1280}, {600, 601}, {100, 1100}, {511, 512}, {512, 513}};
-    for (int i = 0; i < CPU_SETS * ATTENTION_TYPES; i++) {
+    for (int i = 0; i < (int)CPU_SETS * (int)ATTENTION_TYPES; i++) {
         struct attention_query queries[5];
         enum cpu_set set = (enum cpu_set)(i / ATTENTION_TYPES);
         if (!cpu_has(set))
