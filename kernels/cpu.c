@@ -2,7 +2,8 @@
  *
  * A set counts only when the system saves its registers on a switch between threads, which XGETBV tells
  * (Intel SDM volume 1, chapters 13 to 15): bits 1 and 2 for the 256-bit registers, 5 to 7 for the 512-bit
- * ones. Every arm64 processor that runs Linux has NEON; the system tells what it has beyond that.
+ * ones. Caches are told by leaf 4, by AMD in the same form by 0x8000001D. Every arm64 processor that runs Linux
+ * has NEON; the system tells what it has beyond that.
  */
 #include "berth/cpu.h"
 
@@ -11,7 +12,10 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#define NEAREST_BYTES (48u * 1024) /* of a first cache that holds two groups of rows of usual width */
+
 static atomic_int selected = CPU_PLAIN;
+static atomic_bool nearest;
 
 static const char *const names[CPU_SETS] = {"plain", "avx2", "avxvnni", "avx512", "neon", "dotprod", "i8mm"};
 
@@ -48,6 +52,19 @@ static struct features ask(void)
     return f;
 }
 
+/* Of the first cache for data, or 0 when the processor does not say. */
+static size_t first_cache_bytes(void)
+{
+    static const unsigned leaves[] = {4, 0x8000001d};
+    for (size_t i = 0; i < sizeof(leaves) / sizeof(leaves[0]); i++) {
+        unsigned a, b, c, d;
+        for (unsigned n = 0; n < 8 && __get_cpuid_count(leaves[i], n, &a, &b, &c, &d) && (a & 31) != 0; n++)
+            if ((a & 31) == 1 && (a >> 5 & 7) == 1) /* for data, level 1 */
+                return (size_t)((b >> 22) + 1) * ((b >> 12 & 1023) + 1) * ((b & 4095) + 1) * (c + 1);
+    }
+    return 0;
+}
+
 bool cpu_has(enum cpu_set set)
 {
     const struct features f = ask();
@@ -75,6 +92,13 @@ bool cpu_has(enum cpu_set set)
 }
 #endif
 
+#if !defined(__x86_64__)
+static size_t first_cache_bytes(void)
+{
+    return 0; /* no kernel there asks */
+}
+#endif
+
 const char *cpu_set_name(enum cpu_set set)
 {
     return names[set];
@@ -88,6 +112,7 @@ bool cpu_select(const char *name, struct error *err)
             continue;
         if (cpu_has((enum cpu_set)set)) {
             atomic_store(&selected, set);
+            atomic_store(&nearest, first_cache_bytes() >= NEAREST_BYTES);
             return true;
         }
         if (!any)
@@ -102,4 +127,9 @@ bool cpu_select(const char *name, struct error *err)
 enum cpu_set cpu_selected(void)
 {
     return (enum cpu_set)atomic_load_explicit(&selected, memory_order_relaxed);
+}
+
+bool cpu_prefetches_nearest(void)
+{
+    return atomic_load_explicit(&nearest, memory_order_relaxed);
 }

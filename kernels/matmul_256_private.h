@@ -15,6 +15,7 @@
 #ifndef BERTH_MATMUL_256_PRIVATE_H
 #define BERTH_MATMUL_256_PRIVATE_H
 
+#include "matmul_prefetch_private.h"
 #include "matmul_private.h"
 
 #include <immintrin.h>
@@ -99,16 +100,6 @@ INLINE __m256i levels_of(__m256i nibbles, const int8_t level[16], int offset)
 {
     __m256i levels = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)level));
     return _mm256_shuffle_epi8(_mm256_add_epi8(levels, _mm256_set1_epi8((char)offset)), nibbles);
-}
-
-/* Asks for the part of the next `rows` rows that is as long, and as far from their beginning, as the bytes from `from`
- * to `to` of all of these. Weights would be waited for with many tokens, too. To the nearest cache, though a tile may
- * not fit it: what leaves it goes to the next, while a hint that names that one is hardly heeded by some. */
-INLINE void prefetch(const uint8_t *weights, size_t row_bytes, size_t rows, size_t from, size_t to)
-{
-    const char *next = (const char *)weights + rows * row_bytes;
-    for (size_t i = rows * from; i < rows * to; i += 64)
-        _mm_prefetch(next + i, _MM_HINT_T0);
 }
 
 /* The sums of one group of rows. */

@@ -99,10 +99,11 @@ INLINE void small_few(enum matmul_int8 type, const uint8_t *weights, size_t row_
     const struct matmul_block *a, size_t tokens, float sums[][MATMUL_ROWS])
 {
     const struct small s = smalls[type];
+    const bool nearest = cpu_prefetches_nearest();
     for (size_t g = 0; g < GROUPS; g++, weights += LANES * row_bytes)
         for (size_t b = 0; b < blocks; b++) {
             struct panel p;
-            prefetch(weights, row_bytes, LANES, b * s.bytes, (b + 1) * s.bytes);
+            prefetch(weights, row_bytes, LANES, b * s.bytes, (b + 1) * s.bytes, nearest);
             unpack_small(&p, weights + b * s.bytes, row_bytes, type, true);
             for (size_t t = 0; t < tokens; t++) {
                 float *at = group(sums + t, g)[0];
@@ -119,9 +120,10 @@ INLINE void small_tile(enum matmul_int8 type, const uint8_t *weights, size_t row
         small_few(type, weights, row_bytes, blocks, a, tokens, sums);
         return;
     }
+    const bool nearest = cpu_prefetches_nearest();
     for (size_t b = 0; b < blocks; b++) {
         struct panel p[GROUPS];
-        prefetch(weights, row_bytes, MATMUL_ROWS, b * s.bytes, (b + 1) * s.bytes);
+        prefetch(weights, row_bytes, MATMUL_ROWS, b * s.bytes, (b + 1) * s.bytes, nearest);
         for (size_t g = 0; g < GROUPS; g++)
             unpack_small(&p[g], weights + LANES * g * row_bytes + b * s.bytes, row_bytes, type, false);
         many_of(s.kind)(s.kind.offset, p, a + b * tokens, tokens, sums);

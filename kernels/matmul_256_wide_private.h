@@ -302,16 +302,14 @@ INLINE void wide_few(enum matmul_int8 type, unsigned period, const uint8_t *weig
 {
     const struct wide w = wides[type];
     const size_t bytes = period * w.bytes; /* a turn's, of eight rows */
+    const bool nearest = cpu_prefetches_nearest();
     struct kept kept;
     kept.d = kept.minus_dmin = _mm256_setzero_ps(); /* as the compiler does not see that part 0 comes first */
     __m256 y[TILE_TOKENS - 1];
     for (size_t t = 0; t < tokens; t++)
         y[t] = _mm256_load_ps(sums[t]);
     for (size_t b = 0; b < blocks; b += period) {
-        const char *next = (const char *)weights + LANES * row_bytes + b * w.bytes; /* as in prefetch */
-#pragma GCC unroll 16
-        for (size_t i = 0; i < bytes; i += 64)
-            _mm_prefetch(next + i, _MM_HINT_T0);
+        prefetch_bytes(weights + LANES * row_bytes + b * w.bytes, bytes, nearest);
 #pragma GCC unroll 4
         for (unsigned i = 0; i < period; i++) {
             const unsigned part = (unsigned)b % 8 / period * period + i;
@@ -338,10 +336,11 @@ INLINE void wide_tile(enum matmul_int8 type, const uint8_t *weights, size_t row_
                 wide_few(type, 1, weights, row_bytes, blocks, a, tokens, group(sums, g));
         return;
     }
+    const bool nearest = cpu_prefetches_nearest();
     for (size_t b = 0; b < blocks; b++) {
         const uint8_t *at = weights + b / 8 * w.bytes;
         struct panel p[GROUPS];
-        prefetch(weights, row_bytes, MATMUL_ROWS, b * w.bytes / 8, (b + 1) * w.bytes / 8);
+        prefetch(weights, row_bytes, MATMUL_ROWS, b * w.bytes / 8, (b + 1) * w.bytes / 8, nearest);
         for (size_t g = 0; g < GROUPS; g++)
             unpack(type, &p[g], &kept[g], at + LANES * g * row_bytes, row_bytes, b % 8, false);
         many_of(w.kind)(w.kind.offset, p, a + b * tokens, tokens, sums);

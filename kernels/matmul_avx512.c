@@ -98,6 +98,7 @@ INLINE void unpack_small(struct panel *p, enum matmul_int8 type, bool rows)
 INLINE void small_rows(enum matmul_int8 type, size_t bytes, const uint8_t *weights, size_t row_bytes,
     size_t blocks, const struct matmul_block *a, size_t tokens, float sums[][MATMUL_ROWS])
 {
+    const bool nearest = cpu_prefetches_nearest();
     for (size_t g = 0; g < GROUPS; g++, weights += 16 * row_bytes) {
         struct panel next = {0};
         __m512 y[FEW_TOKENS];
@@ -105,7 +106,7 @@ INLINE void small_rows(enum matmul_int8 type, size_t bytes, const uint8_t *weigh
         load_small(&next, weights, row_bytes, type);
         for (size_t b = 0; b < blocks; b++) {
             struct panel p = next;
-            prefetch(weights, row_bytes, 16, b * bytes, (b + 1) * bytes);
+            prefetch(weights, row_bytes, 16, b * bytes, (b + 1) * bytes, nearest);
             load_small(&next, weights + (b + 1 < blocks ? b + 1 : 0) * bytes, row_bytes, type);
             unpack_small(&p, type, true);
 #pragma GCC unroll 2
@@ -153,6 +154,7 @@ static void bytes_rows(const uint8_t *weights, size_t row_bytes, size_t blocks, 
     size_t tokens, float sums[][MATMUL_ROWS])
 {
     const size_t bytes = sizeof(struct block_q8_0);
+    const bool nearest = cpu_prefetches_nearest();
     for (size_t g = 0; g < MATMUL_ROWS; g += 8, weights += 8 * row_bytes) {
         __m256 y[FEW_TOKENS];
 #pragma GCC unroll 2
@@ -161,7 +163,7 @@ static void bytes_rows(const uint8_t *weights, size_t row_bytes, size_t blocks, 
         for (size_t b = 0; b < blocks; b++) {
             __m512i w[4];
             __m256 scale;
-            prefetch(weights, row_bytes, 8, b * bytes, (b + 1) * bytes);
+            prefetch(weights, row_bytes, 8, b * bytes, (b + 1) * bytes, nearest);
             load_bytes(w, &scale, weights + b * bytes, row_bytes);
 #pragma GCC unroll 2
             for (size_t t = 0; t < FEW_TOKENS; t++)
@@ -185,9 +187,10 @@ INLINE void small_tile(enum matmul_int8 type, size_t bytes, const uint8_t *weigh
             small_rows(type, bytes, weights, row_bytes, blocks, a, tokens, sums);
         return;
     }
+    const bool nearest = cpu_prefetches_nearest();
     for (size_t b = 0; b < blocks; b++) {
         struct panel p[GROUPS];
-        prefetch(weights, row_bytes, MATMUL_ROWS, b * bytes, (b + 1) * bytes);
+        prefetch(weights, row_bytes, MATMUL_ROWS, b * bytes, (b + 1) * bytes, nearest);
 #pragma GCC unroll 2
         for (size_t g = 0; g < GROUPS; g++) {
             load_small(&p[g], weights + 16 * g * row_bytes + b * bytes, row_bytes, type);
@@ -204,8 +207,7 @@ INLINE void small_tile(enum matmul_int8 type, size_t bytes, const uint8_t *weigh
 
 /* Loads 64 bytes of each of 16 rows; out[j] has bytes 4j to 4j + 3 of row r in lane r. Rows of floats tend to
  * lie a power of two apart, where they compete for few places in L1: so a line is loaded once and whole. Asks for
- * 16 lines at `next`, of the next tile, one at a time: of many at once some would be dropped. With few tokens they go
- * to the nearest cache, which many tokens need for themselves. */
+ * 16 lines at `next`, of the next tile, one at a time: of many at once some would be dropped. */
 INLINE void load_lines(
     __m512i out[16], const uint8_t *at, size_t row_bytes, const uint8_t *next, bool nearest)
 {
@@ -213,10 +215,7 @@ INLINE void load_lines(
 #pragma GCC unroll 16
     for (size_t r = 0; r < 16; r++) {
         v[r] = _mm512_loadu_si512(at + r * row_bytes);
-        if (nearest)
-            _mm_prefetch((const char *)next + 64 * r, _MM_HINT_T0);
-        else
-            _mm_prefetch((const char *)next + 64 * r, _MM_HINT_T1);
+        prefetch_line(next + 64 * r, nearest);
     }
     /* quads[r + j]: lane L of 128 bits has word 4L + j of the rows r to r + 3. */
 #pragma GCC unroll 4
@@ -279,6 +278,8 @@ INLINE void add_floats(
 INLINE void float_tile(enum matmul_float type, const uint8_t *weights, size_t row_bytes, size_t steps,
     const float *x, size_t tokens, float sums[][MATMUL_ROWS])
 {
+    /* Many tokens need the nearest cache for themselves. */
+    const bool nearest = tokens < 8 && cpu_prefetches_nearest();
     const size_t lines = type == MATMUL_F32 ? 2 : 1, bytes = 64 * lines;
     for (size_t s = 0; s < steps; s++, x += tokens * MATMUL_STEP) {
         const uint8_t *next = weights + MATMUL_ROWS * (row_bytes + s * bytes);
@@ -291,7 +292,7 @@ INLINE void float_tile(enum matmul_float type, const uint8_t *weights, size_t ro
                 size_t t = 0;
                 if (half < lines)
                     load_lines(raw, weights + 16 * g * row_bytes + s * bytes + half * 64, row_bytes,
-                        next + 1024 * (lines * g + half), tokens < 8);
+                        next + 1024 * (lines * g + half), nearest);
                 widen(w, raw + (type == MATMUL_F32 ? 0 : 8 * half), type);
                 for (; t + 8 <= tokens; t += 8)
                     add_floats(w, from + t, 8, to + t);

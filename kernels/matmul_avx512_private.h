@@ -14,6 +14,7 @@
 #ifndef BERTH_MATMUL_AVX512_PRIVATE_H
 #define BERTH_MATMUL_AVX512_PRIVATE_H
 
+#include "matmul_prefetch_private.h"
 #include "matmul_private.h"
 
 #include <immintrin.h>
@@ -136,16 +137,6 @@ INLINE __m512i byte_of(__m512i v, unsigned i)
 INLINE __m512i bits_of(__m512i v, unsigned from, int mask)
 {
     return _mm512_and_si512(_mm512_srl_epi32(v, _mm_cvtsi32_si128((int)from)), _mm512_set1_epi8((char)mask));
-}
-
-/* Asks for the part of the next `rows` rows that is as long, and as far from their beginning, as the bytes from `from`
- * to `to` of all of these. With many tokens, too, weights would be waited for. To the nearest cache, though a tile may
- * not fit it: what leaves it goes to the next, while a hint that names that one is hardly heeded (Zen 5: 30 % slower). */
-INLINE void prefetch(const uint8_t *weights, size_t row_bytes, size_t rows, size_t from, size_t to)
-{
-    const char *next = (const char *)weights + rows * row_bytes;
-    for (size_t i = rows * from; i < rows * to; i += 64)
-        _mm_prefetch(next + i, _MM_HINT_T0);
 }
 
 /* ---- one block of 32, all tokens ---- */

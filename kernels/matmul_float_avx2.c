@@ -44,9 +44,10 @@ INLINE void add_floats(const __m256 w[8], const float (*x)[MATMUL_STEP], size_t 
 INLINE void float_tile(enum matmul_float type, const uint8_t *weights, size_t row_bytes, size_t steps,
     const float *x, size_t tokens, float sums[][MATMUL_ROWS])
 {
+    const bool nearest = cpu_prefetches_nearest();
     const size_t bytes = MATMUL_STEP * (type == MATMUL_F32 ? 4 : 2);
     for (size_t s = 0; s < steps; s++, x += tokens * MATMUL_STEP) {
-        prefetch(weights, row_bytes, MATMUL_ROWS, s * bytes, (s + 1) * bytes);
+        prefetch(weights, row_bytes, MATMUL_ROWS, s * bytes, (s + 1) * bytes, nearest);
         for (size_t g = 0; g < GROUPS; g++)
             for (size_t i = 0; i < MATMUL_STEP; i += 8) {
                 const float(*from)[MATMUL_STEP] = (const float(*)[MATMUL_STEP])(x + i);

@@ -248,13 +248,14 @@ INLINE void wide_rows(enum matmul_int8 type, const uint8_t *weights, size_t row_
     const struct matmul_block *a, size_t tokens, float sums[][MATMUL_ROWS])
 {
     const struct wide w = wides[type];
+    const bool nearest = cpu_prefetches_nearest();
     struct kept space, *kept = kept_at(&space);
     for (size_t g = 0; g < GROUPS; g++, weights += 16 * row_bytes) {
         __m512 y[FEW_TOKENS];
         load_sums(y, sums, 16 * g, tokens);
         for (size_t b = 0; b < blocks; b += w.parts) {
             const struct rows r = rows_at(weights + b / 8 * w.bytes, row_bytes);
-            prefetch(weights, row_bytes, 16, b * w.bytes / 8, (b + w.parts) * w.bytes / 8);
+            prefetch(weights, row_bytes, 16, b * w.bytes / 8, (b + w.parts) * w.bytes / 8, nearest);
 #pragma GCC unroll 4
             for (unsigned i = 0; i < w.parts; i++) {
                 const unsigned part =
@@ -276,11 +277,12 @@ INLINE void wide_lanes(enum matmul_int8 type, const uint8_t *weights, size_t row
     const struct matmul_block *a, size_t tokens, float sums[][MATMUL_ROWS])
 {
     const struct wide w = wides[type];
+    const bool nearest = cpu_prefetches_nearest();
     struct kept space[GROUPS], *kept = kept_at(space);
     for (size_t b = 0; b < blocks; b++) {
         const uint8_t *at = weights + b / 8 * w.bytes;
         struct panel p[GROUPS];
-        prefetch(weights, row_bytes, MATMUL_ROWS, b * w.bytes / 8, (b + 1) * w.bytes / 8);
+        prefetch(weights, row_bytes, MATMUL_ROWS, b * w.bytes / 8, (b + 1) * w.bytes / 8, nearest);
 #pragma GCC unroll 2
         for (size_t g = 0; g < GROUPS; g++) {
             const struct rows r = rows_at(at + 16 * g * row_bytes, row_bytes);

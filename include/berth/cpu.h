@@ -32,4 +32,8 @@ bool cpu_has(enum cpu_set set);
 bool cpu_select(const char *name, struct error *err);
 enum cpu_set cpu_selected(void);
 
+/* True when what is asked for before it is needed should go to the nearest cache, false when to the next: the nearest
+ * must hold, beside what is worked on, as much again. Asked of the processor by cpu_select, and false until then. */
+bool cpu_prefetches_nearest(void);
+
 #endif

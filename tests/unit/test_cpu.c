@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -50,6 +51,37 @@ static void test_an_unknown_name_is_refused_and_changes_nothing(void **state)
     assert_int_equal(cpu_selected(), before);
 }
 
+#if defined(__x86_64__)
+/* What Linux says of the first processor's first cache, which it asks in another way. 0 when it says nothing. */
+static unsigned kib_of_first_cache(void)
+{
+    unsigned kib = 0;
+    FILE *f = fopen("/sys/devices/system/cpu/cpu0/cache/index0/size", "re");
+    if (f && fscanf(f, "%uK", &kib) != 1)
+        kib = 0;
+    if (f)
+        fclose(f);
+    return kib;
+}
+#endif
+
+static void test_what_is_asked_for_goes_to_the_nearest_cache_where_that_has_48_kib(void **state)
+{
+    (void)state;
+    struct error err = {0};
+    unsigned kib = kib_of_first_cache();
+#if !defined(__x86_64__)
+    kib = 0;
+#endif
+    if (kib == 0) {
+        print_message(
+            "the size of the first cache is told on x86-64 alone, and by a system that has it in /sys\n");
+        skip();
+    }
+    assert_true(cpu_select("auto", &err));
+    assert_int_equal(cpu_prefetches_nearest(), kib >= 48);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -57,6 +89,7 @@ int main(void)
         cmocka_unit_test(test_every_set_that_the_machine_has_can_be_chosen_by_name_and_no_other),
         cmocka_unit_test(test_auto_is_the_best_there_is),
         cmocka_unit_test(test_an_unknown_name_is_refused_and_changes_nothing),
+        cmocka_unit_test(test_what_is_asked_for_goes_to_the_nearest_cache_where_that_has_48_kib),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

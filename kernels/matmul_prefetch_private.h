@@ -1,0 +1,44 @@
+/* matmul_prefetch_private.h - asks for the weights that come next, on x86-64, before they are needed.
+ *
+ * With many tokens, too, weights would be waited for. Where they should go depends on the processor (cpu.h): to the
+ * nearest cache, though a tile may not fit it, for what leaves it goes to the next, and Zen 5 hardly heeds a hint that
+ * names that one (30 % slower); but not where the nearest is so small that they would push each other out of it before
+ * they are used (Zen 4: half as fast).
+ */
+#ifndef BERTH_MATMUL_PREFETCH_PRIVATE_H
+#define BERTH_MATMUL_PREFETCH_PRIVATE_H
+
+#include "berth/cpu.h"
+
+#include <immintrin.h>
+#include <stddef.h>
+#include <stdint.h>
+
+static inline __attribute__((always_inline)) void prefetch_line(const void *at, bool nearest)
+{
+    if (nearest)
+        _mm_prefetch(at, _MM_HINT_T0);
+    else
+        _mm_prefetch(at, _MM_HINT_T1);
+}
+
+static inline __attribute__((always_inline)) void prefetch_bytes(
+    const uint8_t *at, size_t bytes, bool nearest)
+{
+    if (nearest)
+        for (size_t i = 0; i < bytes; i += 64)
+            _mm_prefetch((const char *)at + i, _MM_HINT_T0);
+    else
+        for (size_t i = 0; i < bytes; i += 64)
+            _mm_prefetch((const char *)at + i, _MM_HINT_T1);
+}
+
+/* Asks for the part of the next `rows` rows that is as long, and as far from their beginning, as the bytes from `from`
+ * to `to` of all of these: so they are read in the order of the file. */
+static inline __attribute__((always_inline)) void prefetch(
+    const uint8_t *weights, size_t row_bytes, size_t rows, size_t from, size_t to, bool nearest)
+{
+    prefetch_bytes(weights + rows * row_bytes + rows * from, rows * (to - from), nearest);
+}
+
+#endif
