@@ -99,7 +99,7 @@ INLINE void small_few(enum matmul_int8 type, const uint8_t *weights, size_t row_
     const struct matmul_block *a, size_t tokens, float sums[][MATMUL_ROWS])
 {
     const struct small s = smalls[type];
-    const bool nearest = cpu_prefetches_nearest();
+    const bool nearest = prefetches_nearest(LANES, row_bytes);
     for (size_t g = 0; g < GROUPS; g++, weights += LANES * row_bytes)
         for (size_t b = 0; b < blocks; b++) {
             struct panel p;
@@ -120,7 +120,7 @@ INLINE void small_tile(enum matmul_int8 type, const uint8_t *weights, size_t row
         small_few(type, weights, row_bytes, blocks, a, tokens, sums);
         return;
     }
-    const bool nearest = cpu_prefetches_nearest();
+    const bool nearest = prefetches_nearest(MATMUL_ROWS, row_bytes);
     for (size_t b = 0; b < blocks; b++) {
         struct panel p[GROUPS];
         prefetch(weights, row_bytes, MATMUL_ROWS, b * s.bytes, (b + 1) * s.bytes, nearest);

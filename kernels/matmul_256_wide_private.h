@@ -302,7 +302,7 @@ INLINE void wide_few(enum matmul_int8 type, unsigned period, const uint8_t *weig
 {
     const struct wide w = wides[type];
     const size_t bytes = period * w.bytes; /* a turn's, of eight rows */
-    const bool nearest = cpu_prefetches_nearest();
+    const bool nearest = prefetches_nearest(LANES, row_bytes);
     struct kept kept;
     kept.d = kept.minus_dmin = _mm256_setzero_ps(); /* as the compiler does not see that part 0 comes first */
     __m256 y[TILE_TOKENS - 1];
@@ -336,7 +336,7 @@ INLINE void wide_tile(enum matmul_int8 type, const uint8_t *weights, size_t row_
                 wide_few(type, 1, weights, row_bytes, blocks, a, tokens, group(sums, g));
         return;
     }
-    const bool nearest = cpu_prefetches_nearest();
+    const bool nearest = prefetches_nearest(MATMUL_ROWS, row_bytes);
     for (size_t b = 0; b < blocks; b++) {
         const uint8_t *at = weights + b / 8 * w.bytes;
         struct panel p[GROUPS];

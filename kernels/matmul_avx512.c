@@ -98,7 +98,7 @@ INLINE void unpack_small(struct panel *p, enum matmul_int8 type, bool rows)
 INLINE void small_rows(enum matmul_int8 type, size_t bytes, const uint8_t *weights, size_t row_bytes,
     size_t blocks, const struct matmul_block *a, size_t tokens, float sums[][MATMUL_ROWS])
 {
-    const bool nearest = cpu_prefetches_nearest();
+    const bool nearest = prefetches_nearest(16, row_bytes);
     for (size_t g = 0; g < GROUPS; g++, weights += 16 * row_bytes) {
         struct panel next = {0};
         __m512 y[FEW_TOKENS];
@@ -154,7 +154,7 @@ static void bytes_rows(const uint8_t *weights, size_t row_bytes, size_t blocks, 
     size_t tokens, float sums[][MATMUL_ROWS])
 {
     const size_t bytes = sizeof(struct block_q8_0);
-    const bool nearest = cpu_prefetches_nearest();
+    const bool nearest = prefetches_nearest(8, row_bytes);
     for (size_t g = 0; g < MATMUL_ROWS; g += 8, weights += 8 * row_bytes) {
         __m256 y[FEW_TOKENS];
 #pragma GCC unroll 2
@@ -187,7 +187,7 @@ INLINE void small_tile(enum matmul_int8 type, size_t bytes, const uint8_t *weigh
             small_rows(type, bytes, weights, row_bytes, blocks, a, tokens, sums);
         return;
     }
-    const bool nearest = cpu_prefetches_nearest();
+    const bool nearest = prefetches_nearest(MATMUL_ROWS, row_bytes);
     for (size_t b = 0; b < blocks; b++) {
         struct panel p[GROUPS];
         prefetch(weights, row_bytes, MATMUL_ROWS, b * bytes, (b + 1) * bytes, nearest);
@@ -279,7 +279,7 @@ INLINE void float_tile(enum matmul_float type, const uint8_t *weights, size_t ro
     const float *x, size_t tokens, float sums[][MATMUL_ROWS])
 {
     /* Many tokens need the nearest cache for themselves. */
-    const bool nearest = tokens < 8 && cpu_prefetches_nearest();
+    const bool nearest = tokens < 8 && prefetches_nearest(MATMUL_ROWS, row_bytes);
     const size_t lines = type == MATMUL_F32 ? 2 : 1, bytes = 64 * lines;
     for (size_t s = 0; s < steps; s++, x += tokens * MATMUL_STEP) {
         const uint8_t *next = weights + MATMUL_ROWS * (row_bytes + s * bytes);

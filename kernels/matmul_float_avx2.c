@@ -44,7 +44,7 @@ INLINE void add_floats(const __m256 w[8], const float (*x)[MATMUL_STEP], size_t 
 INLINE void float_tile(enum matmul_float type, const uint8_t *weights, size_t row_bytes, size_t steps,
     const float *x, size_t tokens, float sums[][MATMUL_ROWS])
 {
-    const bool nearest = cpu_prefetches_nearest();
+    const bool nearest = prefetches_nearest(MATMUL_ROWS, row_bytes);
     const size_t bytes = MATMUL_STEP * (type == MATMUL_F32 ? 4 : 2);
     for (size_t s = 0; s < steps; s++, x += tokens * MATMUL_STEP) {
         prefetch(weights, row_bytes, MATMUL_ROWS, s * bytes, (s + 1) * bytes, nearest);

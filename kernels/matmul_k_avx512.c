@@ -248,7 +248,7 @@ INLINE void wide_rows(enum matmul_int8 type, const uint8_t *weights, size_t row_
     const struct matmul_block *a, size_t tokens, float sums[][MATMUL_ROWS])
 {
     const struct wide w = wides[type];
-    const bool nearest = cpu_prefetches_nearest();
+    const bool nearest = prefetches_nearest(16, row_bytes);
     struct kept space, *kept = kept_at(&space);
     for (size_t g = 0; g < GROUPS; g++, weights += 16 * row_bytes) {
         __m512 y[FEW_TOKENS];
@@ -277,7 +277,7 @@ INLINE void wide_lanes(enum matmul_int8 type, const uint8_t *weights, size_t row
     const struct matmul_block *a, size_t tokens, float sums[][MATMUL_ROWS])
 {
     const struct wide w = wides[type];
-    const bool nearest = cpu_prefetches_nearest();
+    const bool nearest = prefetches_nearest(MATMUL_ROWS, row_bytes);
     struct kept space[GROUPS], *kept = kept_at(space);
     for (size_t b = 0; b < blocks; b++) {
         const uint8_t *at = weights + b / 8 * w.bytes;

@@ -1,9 +1,7 @@
 /* matmul_prefetch_private.h - asks for the weights that come next, on x86-64, before they are needed.
  *
- * With many tokens, too, weights would be waited for. Where they should go depends on the processor (cpu.h): to the
- * nearest cache, though a tile may not fit it, for what leaves it goes to the next, and Zen 5 hardly heeds a hint that
- * names that one (30 % slower); but not where the nearest is so small that they would push each other out of it before
- * they are used (Zen 4: half as fast).
+ * With many tokens, too, weights would be waited for. Rows are asked for while as many before them are multiplied: what
+ * that is for the nearest cache depends on the processor and is told by cpu.h.
  */
 #ifndef BERTH_MATMUL_PREFETCH_PRIVATE_H
 #define BERTH_MATMUL_PREFETCH_PRIVATE_H
@@ -11,6 +9,7 @@
 #include "berth/cpu.h"
 
 #include <immintrin.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -31,6 +30,12 @@ static inline __attribute__((always_inline)) void prefetch_bytes(
     else
         for (size_t i = 0; i < bytes; i += 64)
             _mm_prefetch((const char *)at + i, _MM_HINT_T1);
+}
+
+/* Whether the next rows, so many, should go there. */
+static inline __attribute__((always_inline)) bool prefetches_nearest(size_t rows, size_t row_bytes)
+{
+    return rows * row_bytes <= cpu_nearest_bytes();
 }
 
 /* Asks for the part of the next `rows` rows that is as long, and as far from their beginning, as the bytes from `from`

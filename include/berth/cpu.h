@@ -9,6 +9,8 @@
 
 #include "berth/error.h"
 
+#include <stddef.h>
+
 enum cpu_set {
     CPU_PLAIN, /* C alone, on any machine */
     CPU_AVX2, /* with FMA and F16C */
@@ -32,8 +34,8 @@ bool cpu_has(enum cpu_set set);
 bool cpu_select(const char *name, struct error *err);
 enum cpu_set cpu_selected(void);
 
-/* True when what is asked for before it is needed should go to the nearest cache, false when to the next: the nearest
- * must hold, beside what is worked on, as much again. Asked of the processor by cpu_select, and false until then. */
-bool cpu_prefetches_nearest(void);
+/* How many bytes, asked for before they are needed, should at most go to the nearest cache; of more, all to the next.
+ * Asked of the processor by cpu_select, and 0 until then. */
+size_t cpu_nearest_bytes(void);
 
 #endif
