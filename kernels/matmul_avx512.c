@@ -98,7 +98,7 @@ INLINE void unpack_small(struct panel *p, enum matmul_int8 type, bool rows)
 INLINE void small_rows(enum matmul_int8 type, size_t bytes, const uint8_t *weights, size_t row_bytes,
     size_t blocks, const struct matmul_block *a, size_t tokens, float sums[][MATMUL_ROWS])
 {
-    const bool nearest = prefetches_nearest(16, row_bytes);
+    const bool nearest = prefetches_nearest(MATMUL_ROWS, row_bytes);
     for (size_t g = 0; g < GROUPS; g++, weights += 16 * row_bytes) {
         struct panel next = {0};
         __m512 y[FEW_TOKENS];

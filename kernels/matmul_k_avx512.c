@@ -248,7 +248,7 @@ INLINE void wide_rows(enum matmul_int8 type, const uint8_t *weights, size_t row_
     const struct matmul_block *a, size_t tokens, float sums[][MATMUL_ROWS])
 {
     const struct wide w = wides[type];
-    const bool nearest = prefetches_nearest(16, row_bytes);
+    const bool nearest = prefetches_nearest(MATMUL_ROWS, row_bytes);
     struct kept space, *kept = kept_at(&space);
     for (size_t g = 0; g < GROUPS; g++, weights += 16 * row_bytes) {
         __m512 y[FEW_TOKENS];
