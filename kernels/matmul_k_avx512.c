@@ -248,6 +248,7 @@ INLINE void wide_rows(enum matmul_int8 type, const uint8_t *weights, size_t row_
     const struct matmul_block *a, size_t tokens, float sums[][MATMUL_ROWS])
 {
     const struct wide w = wides[type];
+    const size_t few = w.has_halves ? 1 : FEW_TOKENS;
     const bool nearest = prefetches_nearest(MATMUL_ROWS, row_bytes);
     struct kept space, *kept = kept_at(&space);
     for (size_t g = 0; g < GROUPS; g++, weights += 16 * row_bytes) {
@@ -263,8 +264,8 @@ INLINE void wide_rows(enum matmul_int8 type, const uint8_t *weights, size_t row_
                 struct panel p;
                 unpack(type, &p, kept, &r, part, true);
 #pragma GCC unroll 2
-                for (size_t t = 0; t < FEW_TOKENS; t++)
-                    if (t < tokens)
+                for (size_t t = 0; t < few; t++)
+                    if (few == 1 || t < tokens)
                         y[t] = (w.has_halves ? add_row_halves : add_rows)(
                             &p, a + (b + i) * tokens + t, y[t], w.offset, w.has_min);
             }
