@@ -18,6 +18,7 @@
 #define PIECE_FLOATS (PIECE + 16) /* rows of a piece; no power of two, so that they share no cache set */
 #define PIECE_BYTES 320 /* the same in blocks: 256 elements of Q8_0 have 272 */
 
+#define PACKED 4 /* blocks that a kernel packs at a time */
 #define FLOAT_CHUNK 64 /* tokens at most, where activations are floats */
 #define GATHERED (FLOAT_CHUNK * PIECE) /* activations that are gathered at a time */
 #define TILES 8 /* that use them: with their sums all fits L2 */
@@ -116,13 +117,17 @@ size_t matmul_pack_units(size_t tokens)
     return tokens;
 }
 
+/* A few blocks of one token after the other, for then what is written lies together. */
 void matmul_pack(const struct matmul_input *in, size_t first, size_t count)
 {
-    size_t blocks = in->columns / MATMUL_BLOCK;
-    for (size_t t = first; t < first + count; t++) {
-        size_t chunk = t / MATMUL_CHUNK * MATMUL_CHUNK;
-        struct matmul_block *out = (struct matmul_block *)in->packed + chunk * blocks + (t - chunk);
-        kernels()->pack(out, at_most(in->tokens - chunk, MATMUL_CHUNK), in->x + t * in->stride, blocks);
+    size_t blocks = in->columns / MATMUL_BLOCK, end = first + count;
+    for (size_t chunk = first / MATMUL_CHUNK * MATMUL_CHUNK; chunk < end; chunk += MATMUL_CHUNK) {
+        size_t step = at_most(in->tokens - chunk, MATMUL_CHUNK), stop = at_most(end, chunk + step);
+        struct matmul_block *out = (struct matmul_block *)in->packed + chunk * blocks;
+        for (size_t b = 0; b < blocks; b += PACKED)
+            for (size_t t = first > chunk ? first : chunk; t < stop; t++)
+                kernels()->pack(out + b * step + (t - chunk), step, in->x + t * in->stride + b * MATMUL_BLOCK,
+                    at_most(blocks - b, PACKED));
     }
 }
 
