@@ -7,6 +7,7 @@
 #include "attention_private.h"
 
 #include "berth/cpu.h"
+#include "berth/vector.h"
 
 #include <string.h>
 
@@ -124,8 +125,7 @@ static void finish(const struct attention *a, const float *running, float *out)
         memset(out, 0, a->v_size * sizeof(*out));
         return;
     }
-    for (size_t d = 0; d < a->v_size; d++)
-        out[d] = running[ATTENTION_PART_VALUES + d] / running[ATTENTION_PART_S];
+    vector_divide(out, running + ATTENTION_PART_VALUES, running[ATTENTION_PART_S], a->v_size);
 }
 
 void attention_merge(const struct attention *a, const float *parts, size_t n_spans, size_t stride, float *out)

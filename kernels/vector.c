@@ -46,6 +46,11 @@ void vector_multiply(float *out, const float *a, const float *b, size_t n)
     in_force()->multiply(out, a, b, n);
 }
 
+void vector_divide(float *out, const float *x, float divisor, size_t n)
+{
+    in_force()->divide(out, x, divisor, n);
+}
+
 void vector_scale(float *out, const float *x, float factor, size_t n)
 {
     in_force()->scale(out, x, factor, n);

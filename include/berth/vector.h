@@ -21,6 +21,7 @@ float vector_max(const float *x, size_t n); /* -infinity for n = 0; a NaN is pas
 void vector_add(float *out, const float *a, const float *b, size_t n);
 void vector_multiply(float *out, const float *a, const float *b, size_t n);
 void vector_scale(float *out, const float *x, float factor, size_t n);
+void vector_divide(float *out, const float *x, float divisor, size_t n);
 void vector_add_scaled(float *out, const float *x, float factor, size_t n); /* out += factor * x, fused */
 
 /* out = x / sqrt(mean(x^2) + epsilon) * weight. `weight` may be NULL for ones. Here and below 1 / sqrt() is
