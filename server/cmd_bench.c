@@ -38,7 +38,7 @@ static const char help_text[] =
     "  --streams N           answers that are written at a time (default 1); with more than one also as many\n"
     "                        requests together, of --prompt and --new tokens each\n"
     "  --repeat N            measurements of each, of which the median counts (default 3)\n"
-    "  --chunk N             tokens of prompts that are read in one step (default 512)\n"
+    "  --chunk N             tokens of prompts that are read in one step (default 256, as a server)\n"
     "  --json                one JSON object in place of the table\n" LOCAL_USAGE "\n"
     "Exit status: 0; 1 when the model cannot be run; 2 for wrong usage.";
 

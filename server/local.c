@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 const struct local_options local_defaults = {
-    .cpu = "auto", .kv_type = ATTENTION_F16, .slots = 1, .chunk = 512};
+    .cpu = "auto", .kv_type = ATTENTION_F16, .slots = 1, .chunk = 256};
 
 /* ---- flags ---- */
 
