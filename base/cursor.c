@@ -79,6 +79,10 @@ bool cursor_fail(struct cursor *c, const char *format, ...)
 {
     if (c->failed)
         return false;
+    if (!c->err) {
+        c->failed = true;
+        return false;
+    }
     char reason[sizeof(c->err->text)];
     va_list args;
     va_start(args, format);

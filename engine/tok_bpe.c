@@ -67,19 +67,26 @@ static bool is_both(struct span text, struct span left, struct span right)
            memcmp(text.at + left.size, right.at, right.size) == 0;
 }
 
+/* A function of its own, for the room that it takes is cleared each time. */
+static __attribute__((noinline)) int32_t find_joined(
+    const struct vocabulary *v, struct span left, struct span right)
+{
+    uint8_t text[2 * TOKEN_BYTES_MAX];
+    memcpy(text, left.at, left.size);
+    memcpy(text + left.size, right.at, right.size);
+    return vocabulary_find(v, (struct span){text, left.size + right.size});
+}
+
 /* The token whose text is both. The one after the last that was asked for is looked at first: most
  * vocabularies are in the order of their merges. */
 static int32_t find_both(const struct vocabulary *v, struct span left, struct span right, int32_t last)
 {
-    uint8_t text[2 * TOKEN_BYTES_MAX];
     size_t next = (size_t)(last + 1);
     if (next < v->n && is_both(vocabulary_text(v, next), left, right))
         return (int32_t)next;
     if (left.size + right.size > v->longest)
         return TOKENIZER_NONE;
-    memcpy(text, left.at, left.size);
-    memcpy(text + left.size, right.at, right.size);
-    return vocabulary_find(v, (struct span){text, left.size + right.size});
+    return find_joined(v, left, right);
 }
 
 static bool no_token(struct span merge, size_t rank, struct error *err)
@@ -100,17 +107,18 @@ static bool split_merge(struct span text, size_t rank, struct span sides[2], str
     return true;
 }
 
-static bool find_merge(
-    struct tokenizer *t, struct span text, const struct span sides[2], size_t rank, struct error *err)
+/* Of a merge whose sides are these tokens, finds the token that they make. */
+static bool find_merge(struct tokenizer *t, struct span text, const struct span sides[2],
+    const int32_t ids[2], size_t rank, struct error *err)
 {
     struct merges *m = &t->merges;
-    int32_t a = vocabulary_find(&t->vocabulary, sides[0]), b = vocabulary_find(&t->vocabulary, sides[1]);
-    int32_t last = rank > 0 ? m->at[rank - 1].merged : TOKENIZER_NONE;
-    int32_t both = a < 0 || b < 0 ? TOKENIZER_NONE : find_both(&t->vocabulary, sides[0], sides[1], last);
+    int32_t last = rank > 0 ? m->at[rank - 1].merged : TOKENIZER_NONE, both = TOKENIZER_NONE;
+    if (ids[0] >= 0 && ids[1] >= 0)
+        both = find_both(&t->vocabulary, sides[0], sides[1], last);
     if (both == TOKENIZER_NONE)
         return no_token(text, rank, err);
-    m->at[rank].left = a;
-    m->at[rank].right = b;
+    m->at[rank].left = ids[0];
+    m->at[rank].right = ids[1];
     m->at[rank].merged = both;
     return true;
 }
@@ -131,14 +139,15 @@ static bool add_merges(struct tokenizer *t, const struct gguf_pair *array, size_
 {
     struct merges *m = &t->merges;
     struct span texts[MERGES_AT_A_TIME], sides[2 * MERGES_AT_A_TIME] = {{0}};
+    int32_t ids[2 * MERGES_AT_A_TIME];
     for (size_t i = 0; i < n; i++) {
         texts[i] = gguf_next_string(array, pos);
         if (!split_merge(texts[i], first + i, &sides[2 * i], err))
             return false;
     }
-    vocabulary_warm(&t->vocabulary, sides, 2 * n);
+    vocabulary_find_all(&t->vocabulary, sides, 2 * n, ids);
     for (size_t i = 0; i < n; i++) {
-        if (!find_merge(t, texts[i], &sides[2 * i], first + i, err))
+        if (!find_merge(t, texts[i], &sides[2 * i], &ids[2 * i], first + i, err))
             return false;
         const uint32_t hash = hash_of_pair(m->at[first + i].left, m->at[first + i].right);
         __builtin_prefetch(&m->slots[hash & m->mask]);

@@ -55,9 +55,8 @@ struct span vocabulary_text(const struct vocabulary *v, size_t id);
 int32_t vocabulary_find(const struct vocabulary *v, struct span text);
 /* The same for text of anybody's: never a mark, so that no words add up to one. */
 int32_t vocabulary_find_word(const struct vocabulary *v, struct span text);
-/* Brings to the caches what vocabulary_find will read for each of these texts, all at a time rather than one behind the
- * other. */
-void vocabulary_warm(const struct vocabulary *v, const struct span *texts, size_t n);
+/* The same for many texts: memory is waited for once for several of them rather than for one behind the other. */
+void vocabulary_find_all(const struct vocabulary *v, const struct span *texts, size_t n, int32_t *ids);
 bool vocabulary_is_mark(const struct vocabulary *v, int32_t id); /* a control token, or the unknown one */
 /* The smallest power of two with room for `n` and half as many free. */
 size_t vocabulary_slots(size_t n);

@@ -10,14 +10,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WARM_AT_A_TIME 32
+#define FOUND_AT_A_TIME 32
 #define AHEAD 8 /* tokens whose slots are asked for before they are needed */
 
-static uint64_t load(const uint8_t *at, size_t size)
+static uint64_t load_4(const uint8_t *at)
 {
-    uint64_t word = 0;
-    memcpy(&word, at, size);
+    uint32_t word;
+    memcpy(&word, at, sizeof(word));
     return word;
+}
+
+/* All of 1 to 7 bytes: two words that may overlap, or single ones. Quicker than to copy them one by one. */
+static uint64_t load_few(const uint8_t *at, size_t size)
+{
+    if (size >= 4)
+        return load_4(at) | load_4(at + size - 4) << 32;
+    return at[0] | (uint64_t)at[size / 2] << 8 | (uint64_t)at[size - 1] << 16;
 }
 
 /* Eight bytes a step. The values never leave the process, so the byte order does not matter. */
@@ -25,9 +33,13 @@ static uint32_t hash_of(struct span text)
 {
     const uint64_t odd = 0x9e3779b97f4a7c15u;
     uint64_t h = text.size * odd;
-    for (size_t i = 0; i < text.size; i += 8) {
-        size_t left = text.size - i;
-        h = (h ^ load(text.at + i, left < 8 ? left : 8)) * odd;
+    size_t i = 0;
+    for (; i + 8 <= text.size; i += 8) {
+        h = (h ^ (load_4(text.at + i) | load_4(text.at + i + 4) << 32)) * odd;
+        h ^= h >> 29;
+    }
+    if (i < text.size) {
+        h = (h ^ load_few(text.at + i, text.size - i)) * odd;
         h ^= h >> 29;
     }
     /* What the last bytes changed is in the upper bits alone; slots are told by the lower ones. */
@@ -63,32 +75,43 @@ static size_t slot_of(const struct vocabulary *v, struct span text, uint32_t has
     return NO_SLOT;
 }
 
-int32_t vocabulary_find(const struct vocabulary *v, struct span text)
+static int32_t find_hashed(const struct vocabulary *v, struct span text, uint32_t hash)
 {
     if (text.size == 0 || text.size > v->longest)
         return TOKENIZER_NONE;
-    size_t slot = slot_of(v, text, hash_of(text));
+    size_t slot = slot_of(v, text, hash);
     return slot == NO_SLOT || v->slots[slot].id == NO_SLOT ? TOKENIZER_NONE : (int32_t)v->slots[slot].id;
 }
 
-void vocabulary_warm(const struct vocabulary *v, const struct span *texts, size_t n)
+int32_t vocabulary_find(const struct vocabulary *v, struct span text)
 {
-    for (size_t begin = 0; begin < n; begin += WARM_AT_A_TIME) {
-        uint32_t id[WARM_AT_A_TIME];
-        size_t count = n - begin < WARM_AT_A_TIME ? n - begin : WARM_AT_A_TIME;
-        for (size_t i = 0; i < count; i++) {
-            id[i] = hash_of(texts[begin + i]) & (uint32_t)v->mask;
-            __builtin_prefetch(&v->slots[id[i]]);
-        }
-        for (size_t i = 0; i < count; i++) {
-            id[i] = v->slots[id[i]].id;
-            if (id[i] != NO_SLOT)
-                __builtin_prefetch(&v->tokens[id[i]]);
-        }
-        for (size_t i = 0; i < count; i++)
-            if (id[i] != NO_SLOT)
-                __builtin_prefetch(v->bytes.at + v->tokens[id[i]].at);
+    return find_hashed(v, text, hash_of(text));
+}
+
+/* What is read for each of them is asked for before any is looked at. */
+static void find_some(const struct vocabulary *v, const struct span *texts, size_t n, int32_t *ids)
+{
+    uint32_t hash[FOUND_AT_A_TIME], id[FOUND_AT_A_TIME];
+    for (size_t i = 0; i < n; i++) {
+        hash[i] = hash_of(texts[i]);
+        __builtin_prefetch(&v->slots[hash[i] & v->mask]);
     }
+    for (size_t i = 0; i < n; i++) {
+        id[i] = v->slots[hash[i] & v->mask].id;
+        if (id[i] != NO_SLOT)
+            __builtin_prefetch(&v->tokens[id[i]]);
+    }
+    for (size_t i = 0; i < n; i++)
+        if (id[i] != NO_SLOT)
+            __builtin_prefetch(v->bytes.at + v->tokens[id[i]].at);
+    for (size_t i = 0; i < n; i++)
+        ids[i] = find_hashed(v, texts[i], hash[i]);
+}
+
+void vocabulary_find_all(const struct vocabulary *v, const struct span *texts, size_t n, int32_t *ids)
+{
+    for (size_t i = 0; i < n; i += FOUND_AT_A_TIME)
+        find_some(v, texts + i, n - i < FOUND_AT_A_TIME ? n - i : FOUND_AT_A_TIME, ids + i);
 }
 
 bool vocabulary_is_mark(const struct vocabulary *v, int32_t id)
@@ -103,12 +126,11 @@ int32_t vocabulary_find_word(const struct vocabulary *v, struct span text)
 }
 
 /* Of two tokens with one text the later one is found, as in the reference. */
-static bool insert(struct vocabulary *v, size_t id, struct error *err)
+static bool insert(struct vocabulary *v, size_t id, uint32_t hash, struct error *err)
 {
     struct span text = vocabulary_text(v, id);
     if (text.size == 0)
         return true;
-    uint32_t hash = hash_of(text);
     size_t slot = slot_of(v, text, hash);
     if (slot == NO_SLOT)
         return error_set(err, "too many of the vocabulary's tokens collide");
@@ -131,11 +153,14 @@ static bool read_texts(struct vocabulary *v, const struct gguf_pair *array, stru
         if (text.size > v->longest)
             v->longest = text.size;
     }
-    for (size_t i = 0; i < v->n; i++) {
-        if (i + AHEAD < v->n)
-            __builtin_prefetch(&v->slots[hash_of(vocabulary_text(v, i + AHEAD)) & v->mask]);
-        if (!insert(v, i, err))
+    uint32_t ahead[AHEAD] = {0};
+    for (size_t i = 0; i < v->n + AHEAD; i++) {
+        if (i >= AHEAD && !insert(v, i - AHEAD, ahead[i % AHEAD], err))
             return false;
+        if (i < v->n) {
+            ahead[i % AHEAD] = hash_of(vocabulary_text(v, i));
+            __builtin_prefetch(&v->slots[ahead[i % AHEAD] & v->mask]);
+        }
     }
     return true;
 }

@@ -510,8 +510,7 @@ enum gguf_got gguf_get_text(const struct gguf *g, const char *key, struct span *
 /* The lengths are checked once more: the bytes may have changed since the file was read. */
 struct span gguf_next_string(const struct gguf_pair *array, size_t *pos)
 {
-    struct error ignored;
-    struct cursor c = {.bytes = array->bytes, .pos = *pos, .err = &ignored};
+    struct cursor c = {.bytes = array->bytes, .pos = *pos};
     struct span s = cursor_take(&c, cursor_u64(&c, "the length of a string"), "a string");
     *pos = c.pos;
     return s;

@@ -17,7 +17,7 @@ struct cursor {
     struct span bytes;
     size_t pos; /* next byte to read, never above bytes.size */
     bool failed;
-    struct error *err; /* never NULL */
+    struct error *err; /* NULL: nobody asks for the reason */
 };
 
 /* Little-endian values at any alignment. `what` names the field in the error, as in "the tensor count". */

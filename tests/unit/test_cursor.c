@@ -135,6 +135,16 @@ static void test_an_enormous_count_is_refused(void **state)
     assert_non_null(strstr(err.text, "18446744073709551615"));
 }
 
+static void test_without_a_place_for_the_reason_a_failure_is_one_all_the_same(void **state)
+{
+    (void)state;
+    struct cursor c = {.bytes = {counting, 4}};
+    assert_int_equal(cursor_u32(&c, "a"), 0x04030201);
+    assert_int_equal(cursor_u8(&c, "b"), 0);
+    assert_true(c.failed);
+    assert_int_equal(c.pos, 4);
+}
+
 static void test_an_empty_file_is_refused_not_touched(void **state)
 {
     (void)state;
@@ -158,6 +168,7 @@ int main(void)
         cmocka_unit_test(test_the_first_failure_sticks),
         cmocka_unit_test(test_a_count_that_cannot_fit_is_refused_and_one_that_can_is_not),
         cmocka_unit_test(test_an_enormous_count_is_refused),
+        cmocka_unit_test(test_without_a_place_for_the_reason_a_failure_is_one_all_the_same),
         cmocka_unit_test(test_an_empty_file_is_refused_not_touched),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
