@@ -18,7 +18,6 @@
 #define PIECE_FLOATS (PIECE + 16) /* rows of a piece; no power of two, so that they share no cache set */
 #define PIECE_BYTES 320 /* the same in blocks: 256 elements of Q8_0 have 272 */
 
-#define PACKED 4 /* blocks that a kernel packs at a time */
 #define FLOAT_CHUNK 64 /* tokens at most, where activations are floats */
 #define GATHERED (FLOAT_CHUNK * PIECE) /* activations that are gathered at a time */
 #define TILES 8 /* that use them: with their sums all fits L2 */
@@ -124,10 +123,10 @@ void matmul_pack(const struct matmul_input *in, size_t first, size_t count)
     for (size_t chunk = first / MATMUL_CHUNK * MATMUL_CHUNK; chunk < end; chunk += MATMUL_CHUNK) {
         size_t step = at_most(in->tokens - chunk, MATMUL_CHUNK), stop = at_most(end, chunk + step);
         struct matmul_block *out = (struct matmul_block *)in->packed + chunk * blocks;
-        for (size_t b = 0; b < blocks; b += PACKED)
+        for (size_t b = 0; b < blocks; b += MATMUL_PACKED)
             for (size_t t = first > chunk ? first : chunk; t < stop; t++)
                 kernels()->pack(out + b * step + (t - chunk), step, in->x + t * in->stride + b * MATMUL_BLOCK,
-                    at_most(blocks - b, PACKED));
+                    at_most(blocks - b, MATMUL_PACKED));
     }
 }
 

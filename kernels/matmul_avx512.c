@@ -305,10 +305,8 @@ INLINE void float_tile(enum matmul_float type, const uint8_t *weights, size_t ro
 
 /* ---- activations ---- */
 
-#define PACKED 4 /* blocks at a time: their largest numbers and sums are found side by side */
-
 /* The largest lane of each of four vectors. */
-INLINE __m128i largest(const __m512i v[PACKED])
+INLINE __m128i largest(const __m512i v[MATMUL_PACKED])
 {
     __m512i a = _mm512_max_epi32(_mm512_unpacklo_epi32(v[0], v[1]), _mm512_unpackhi_epi32(v[0], v[1]));
     __m512i b = _mm512_max_epi32(_mm512_unpacklo_epi32(v[2], v[3]), _mm512_unpackhi_epi32(v[2], v[3]));
@@ -317,21 +315,24 @@ INLINE __m128i largest(const __m512i v[PACKED])
     return _mm512_castsi512_si128(_mm512_max_epi32(a, _mm512_shuffle_i32x4(a, a, 0xb1)));
 }
 
+_Static_assert(
+    offsetof(struct matmul_block, minus_half) == offsetof(struct matmul_block, d) + 12, "four in a row");
+
 /* What stands behind each block's bytes: d, d times the sum, minus the sum and minus that of the first half. */
-INLINE void pack_sums(struct matmul_block *const out[PACKED], const __m256i q[PACKED], __m128 d)
+INLINE void pack_sums(struct matmul_block *const out[MATMUL_PACKED], const __m256i q[MATMUL_PACKED], __m128 d)
 {
-    __m256i s[PACKED];
+    __m256i s[MATMUL_PACKED];
 #pragma GCC unroll 4
-    for (size_t i = 0; i < PACKED; i++)
+    for (size_t i = 0; i < MATMUL_PACKED; i++)
         s[i] = _mm256_dpbusd_epi32(_mm256_setzero_si256(), _mm256_set1_epi8(1), q[i]);
     __m256i halves = _mm256_hadd_epi32(_mm256_hadd_epi32(s[0], s[1]), _mm256_hadd_epi32(s[2], s[3]));
     __m128i first = _mm256_castsi256_si128(halves), zero = _mm_setzero_si128();
     __m128i sum = _mm_add_epi32(first, _mm256_extracti128_si256(halves, 1));
-    __m128 rows[PACKED] = {d, _mm_mul_ps(d, _mm_cvtepi32_ps(sum)), _mm_castsi128_ps(_mm_sub_epi32(zero, sum)),
-        _mm_castsi128_ps(_mm_sub_epi32(zero, first))};
+    __m128 rows[MATMUL_PACKED] = {d, _mm_mul_ps(d, _mm_cvtepi32_ps(sum)),
+        _mm_castsi128_ps(_mm_sub_epi32(zero, sum)), _mm_castsi128_ps(_mm_sub_epi32(zero, first))};
     _MM_TRANSPOSE4_PS(rows[0], rows[1], rows[2], rows[3]);
 #pragma GCC unroll 4
-    for (size_t i = 0; i < PACKED; i++)
+    for (size_t i = 0; i < MATMUL_PACKED; i++)
         _mm_storeu_ps(&out[i]->d, rows[i]);
 }
 
@@ -339,12 +340,12 @@ INLINE void pack_sums(struct matmul_block *const out[PACKED], const __m256i q[PA
 INLINE void pack_some(struct matmul_block *out, size_t step, const float *x, size_t n)
 {
     const __m512i size = _mm512_set1_epi32(0x7fffffff);
-    struct matmul_block *to[PACKED];
-    __m512 low[PACKED], high[PACKED];
-    __m512i most[PACKED];
-    __m256i q[PACKED];
+    struct matmul_block *to[MATMUL_PACKED];
+    __m512 low[MATMUL_PACKED], high[MATMUL_PACKED];
+    __m512i most[MATMUL_PACKED];
+    __m256i q[MATMUL_PACKED];
 #pragma GCC unroll 4
-    for (size_t i = 0; i < PACKED; i++) {
+    for (size_t i = 0; i < MATMUL_PACKED; i++) {
         size_t block = i < n ? i : 0;
         to[i] = out + block * step;
         low[i] = _mm512_loadu_ps(x + block * MATMUL_BLOCK);
@@ -353,16 +354,16 @@ INLINE void pack_some(struct matmul_block *out, size_t step, const float *x, siz
             _mm512_and_si512(_mm512_castps_si512(high[i]), size));
     }
     __m128i bits = largest(most);
-    const __m128i least = _mm_castps_si128(_mm_set1_ps(0x1p-119f)), infinite = _mm_set1_epi32(0x7f800000);
-    if (_mm_cmplt_epi32_mask(bits, least) || _mm_cmpge_epi32_mask(bits, infinite)) {
+    const __m128i least = _mm_castps_si128(_mm_set1_ps(0x1p-119f)), finite = _mm_set1_epi32(0x7f7fffff);
+    if (_mm_movemask_epi8(_mm_or_si128(_mm_cmplt_epi32(bits, least), _mm_cmpgt_epi32(bits, finite)))) {
         matmul_plain.pack(out, step, x, n);
         return;
     }
     const __m128 range = _mm_set1_ps(127.0f), amax = _mm_castsi128_ps(bits);
-    _Alignas(16) float inverse[PACKED];
+    _Alignas(16) float inverse[MATMUL_PACKED];
     _mm_store_ps(inverse, _mm_div_ps(range, amax));
 #pragma GCC unroll 4
-    for (size_t i = 0; i < PACKED; i++) {
+    for (size_t i = 0; i < MATMUL_PACKED; i++) {
         __m512 by = _mm512_set1_ps(inverse[i]);
         __m128i a = _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(_mm512_mul_ps(low[i], by)));
         __m128i b = _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(_mm512_mul_ps(high[i], by)));
@@ -374,8 +375,9 @@ INLINE void pack_some(struct matmul_block *out, size_t step, const float *x, siz
 
 static void pack(struct matmul_block *out, size_t step, const float *x, size_t blocks)
 {
-    for (; blocks >= PACKED; blocks -= PACKED, out += PACKED * step, x += PACKED * MATMUL_BLOCK)
-        pack_some(out, step, x, PACKED);
+    for (; blocks >= MATMUL_PACKED;
+         blocks -= MATMUL_PACKED, out += MATMUL_PACKED * step, x += MATMUL_PACKED * MATMUL_BLOCK)
+        pack_some(out, step, x, MATMUL_PACKED);
     if (blocks > 0)
         pack_some(out, step, x, blocks);
 }

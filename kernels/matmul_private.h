@@ -16,6 +16,7 @@
 #define MATMUL_CHUNK 128 /* tokens at most: their sums take half of the smallest L1 */
 #define MATMUL_STEP 32 /* elements of k that a float kernel takes at a time */
 #define MATMUL_BLOCK 32 /* activations under one scale */
+#define MATMUL_PACKED 4 /* blocks of a token that are packed at a time */
 
 enum matmul_part {
     MATMUL_FIRST,
