@@ -197,7 +197,7 @@ $(OUT)/kernels/%_i8mm.o: ISA := -march=armv8.2-a+dotprod+i8mm
 
 # What ships is compiled for size, but for what runs for every request, token or tensor.
 ifneq ($(filter static arm64,$(FLAVOUR)),)
-HOT := $(wildcard kernels/*.c engine/tok_*.c engine/vocabulary.c) $(addprefix base/,cursor.c half.c pool.c strbuf.c text.c) \
+HOT := $(wildcard kernels/*.c engine/tok_*.c) $(addprefix base/,cursor.c half.c pool.c strbuf.c text.c) \
        $(addprefix engine/,pretokenize.c detokenize.c sampler.c sampler_filter.c) \
        $(addprefix server/,api_root.c connection.c http.c reply.c respond.c routes.c session.c)
 $(HOT:%.c=$(OUT)/%.o): TUNE := -O2

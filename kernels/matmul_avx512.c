@@ -149,42 +149,34 @@ INLINE __m256 add_bytes(const __m512i w[4], __m256 scale, const struct matmul_bl
     return _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot), _mm256_mul_ps(scale, _mm256_set1_ps(a->d)), y);
 }
 
-/* q8_0, few tokens, eight rows at a time: of sixteen the next ones would not stay in L1. */
+/* q8_0, one token, eight rows at a time: of sixteen the next ones would not stay in L1. */
 static void bytes_rows(const uint8_t *weights, size_t row_bytes, size_t blocks, const struct matmul_block *a,
-    size_t tokens, float sums[][MATMUL_ROWS])
+    float sums[MATMUL_ROWS])
 {
     const size_t bytes = sizeof(struct block_q8_0);
     const bool nearest = prefetches_nearest(8, row_bytes);
     for (size_t g = 0; g < MATMUL_ROWS; g += 8, weights += 8 * row_bytes) {
-        __m256 y[FEW_TOKENS];
-#pragma GCC unroll 2
-        for (size_t t = 0; t < FEW_TOKENS; t++)
-            y[t] = t < tokens ? _mm256_load_ps(sums[t] + g) : _mm256_setzero_ps();
+        __m256 y = _mm256_load_ps(sums + g);
         for (size_t b = 0; b < blocks; b++) {
             __m512i w[4];
             __m256 scale;
             prefetch(weights, row_bytes, 8, b * bytes, (b + 1) * bytes, nearest);
             load_bytes(w, &scale, weights + b * bytes, row_bytes);
-#pragma GCC unroll 2
-            for (size_t t = 0; t < FEW_TOKENS; t++)
-                if (t < tokens)
-                    y[t] = add_bytes(w, scale, a + b * tokens + t, y[t]);
+            y = add_bytes(w, scale, a + b, y);
         }
-#pragma GCC unroll 2
-        for (size_t t = 0; t < FEW_TOKENS; t++)
-            if (t < tokens)
-                _mm256_store_ps(sums[t] + g, y[t]);
+        _mm256_store_ps(sums + g, y);
     }
 }
 
 INLINE void small_tile(enum matmul_int8 type, size_t bytes, const uint8_t *weights, size_t row_bytes,
     size_t blocks, const struct matmul_block *a, size_t tokens, float sums[][MATMUL_ROWS])
 {
-    if (tokens <= FEW_TOKENS) {
-        if (type == MATMUL_Q8_0)
-            bytes_rows(weights, row_bytes, blocks, a, tokens, sums);
-        else
-            small_rows(type, bytes, weights, row_bytes, blocks, a, tokens, sums);
+    if (type == MATMUL_Q8_0 && tokens == 1) {
+        bytes_rows(weights, row_bytes, blocks, a, sums[0]);
+        return;
+    }
+    if (type != MATMUL_Q8_0 && tokens <= FEW_TOKENS) {
+        small_rows(type, bytes, weights, row_bytes, blocks, a, tokens, sums);
         return;
     }
     const bool nearest = prefetches_nearest(MATMUL_ROWS, row_bytes);
@@ -337,7 +329,7 @@ INLINE void pack_sums(struct matmul_block *const out[MATMUL_PACKED], const __m25
 }
 
 /* Up to four blocks; of fewer the first is packed again in place of the others. */
-INLINE void pack_some(struct matmul_block *out, size_t step, const float *x, size_t n)
+static void pack_some(struct matmul_block *out, size_t step, const float *x, size_t n)
 {
     const __m512i size = _mm512_set1_epi32(0x7fffffff);
     struct matmul_block *to[MATMUL_PACKED];
@@ -375,11 +367,9 @@ INLINE void pack_some(struct matmul_block *out, size_t step, const float *x, siz
 
 static void pack(struct matmul_block *out, size_t step, const float *x, size_t blocks)
 {
-    for (; blocks >= MATMUL_PACKED;
-         blocks -= MATMUL_PACKED, out += MATMUL_PACKED * step, x += MATMUL_PACKED * MATMUL_BLOCK)
-        pack_some(out, step, x, MATMUL_PACKED);
-    if (blocks > 0)
-        pack_some(out, step, x, blocks);
+    for (size_t b = 0; b < blocks; b += MATMUL_PACKED)
+        pack_some(out + b * step, step, x + b * MATMUL_BLOCK,
+            blocks - b < MATMUL_PACKED ? blocks - b : MATMUL_PACKED);
 }
 
 /* ---- the table ---- */

@@ -22,7 +22,8 @@
 
 #define INLINE static inline __attribute__((always_inline))
 #define GROUPS 2 /* of sixteen rows: MATMUL_ROWS */
-#define FEW_TOKENS 2 /* so many or fewer take the weights as rows; where halves differ, one does */
+#define FEW_TOKENS                                                                                           \
+    2 /* so many or fewer take the weights as rows; where halves differ and of q8_0, one does */
 
 /* 32 elements of k of one group of rows. */
 struct panel {

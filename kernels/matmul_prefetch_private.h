@@ -24,12 +24,9 @@ static inline __attribute__((always_inline)) void prefetch_line(const void *at, 
 static inline __attribute__((always_inline)) void prefetch_bytes(
     const uint8_t *at, size_t bytes, bool nearest)
 {
-    if (nearest)
-        for (size_t i = 0; i < bytes; i += 64)
-            _mm_prefetch((const char *)at + i, _MM_HINT_T0);
-    else
-        for (size_t i = 0; i < bytes; i += 64)
-            _mm_prefetch((const char *)at + i, _MM_HINT_T1);
+#pragma GCC unroll 1
+    for (size_t i = 0; i < bytes; i += 64)
+        prefetch_line(at + i, nearest);
 }
 
 /* Whether so many next rows should go there. Of sixteen rows at a time the next push each other out as thirty-two would
