@@ -1,7 +1,7 @@
 /* matmul_prefetch_private.h - asks for the weights that come next, on x86-64, before they are needed.
  *
- * With many tokens, too, weights would be waited for. Rows are asked for while as many before them are multiplied: what
- * that is for the nearest cache depends on the processor and is told by cpu.h.
+ * Rows are asked for while as many before them are multiplied, with many tokens, too, for weights would be waited for.
+ * Whether both fit the cache nearest to the processor, or the next rows should wait in the one behind it, cpu.h tells.
  */
 #ifndef BERTH_MATMUL_PREFETCH_PRIVATE_H
 #define BERTH_MATMUL_PREFETCH_PRIVATE_H
