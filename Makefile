@@ -6,7 +6,7 @@
 #   static     musl, hardened, what the image ships         -> build/static/berth
 #   arm64      the same, compiled across                    -> build/arm64/berth
 #   sanitize   address and undefined-behaviour sanitizers   -> build/sanitize/berth
-# Settings: CC, CFLAGS, LDFLAGS; WERROR=1; SYSTEM_LIBS=1 (the system's libraries, by pkg-config);
+# Settings: CC, CFLAGS, LDFLAGS; V=1; WERROR=1; SYSTEM_LIBS=1 (the system's libraries, by pkg-config);
 # DEBIAN_MIRROR=; PREFIX, DESTDIR; for `run` PORT=, HOST=, MODELS=; for `test` FUZZ_FILES=.
 
 FLAVOUR ?= dev
@@ -28,7 +28,7 @@ endif
 
 HARDENING = $(shell . deps/hardening; hardening $(MACHINE))
 # The same sources give the same bytes in whatever directory they lie.
-SHIPPED_C  = -Os -ffunction-sections -fdata-sections -ffile-prefix-map=$(CURDIR)=. $(HARDENING)
+SHIPPED_C  = -O2 -ffunction-sections -fdata-sections -ffile-prefix-map=$(CURDIR)=. $(HARDENING)
 SHIPPED_LD = -s -Wl,--gc-sections,-O1,--build-id=none,-z,relro,-z,now,-z,noexecstack,-z,separate-code
 # Relocations in an eightieth of the room, which deps/start.c applies. The linker packs them for x86-64 alone.
 PACKED_LD  = -Wl,-z,pack-relative-relocs,-e,berth_start
@@ -75,13 +75,14 @@ DEPS_LIBS   := $(DEPS)/lib/libmicrohttpd.a $(DEPS)/lib/libjansson.a
 endif
 
 # Numbers must be the same on every CPU: no fast maths, no contraction but where the code says fma.
-ALL  := -std=c17 -D_GNU_SOURCE -Iinclude -MMD -MP -fno-fast-math -ffp-contract=off -pthread $(WARN)
+ALL  := -std=c17 -D_GNU_SOURCE -Iinclude -iquote . -MMD -MP -fno-fast-math -ffp-contract=off -pthread $(WARN)
 LIBS := $(DEPS_LIBS) -pthread -lm
 
 # ---- what there is ---------------------------------------------------------------------------------------
 
 OTHER_CPU := $(if $(filter x86_64,$(MACHINE)),,%_avx2.c %_avxvnni.c %_avx512.c) $(if $(filter aarch64,$(MACHINE)),,%_neon.c %_dotprod.c %_i8mm.c)
-SRC   := $(filter-out $(OTHER_CPU),$(sort $(wildcard base/*.c kernels/*.c loaders/*.c engine/*.c server/*.c)))
+ROOMS := base kernels kernels/* loaders engine/* server server/*
+SRC   := $(filter-out $(OTHER_CPU),$(sort $(wildcard $(ROOMS:%=%/*.c))))
 OBJ   := $(SRC:%.c=$(OUT)/%.o)
 START := $(if $(filter static,$(FLAVOUR)),$(if $(filter x86_64,$(MACHINE)),$(OUT)/deps/start.o))
 # What a unit test may link: everything but the program's own main: an archive, it takes what it calls.
@@ -89,18 +90,19 @@ PARTS := $(OUT)/parts.a
 
 # There is none to link for arm64: tests/across/cmocka.h is enough.
 CMOCKA := $(if $(filter arm64,$(FLAVOUR)),,-lcmocka)
-$(OUT)/tests/unit/%.o: DEFINE := $(if $(filter arm64,$(FLAVOUR)),-Itests/across)
+TEST_FLAGS := -iquote tests/support $(if $(filter arm64,$(FLAVOUR)),-Itests/across)
+$(OUT)/tests/%.o: DEFINE := $(TEST_FLAGS)
 
-# A file test_X.c is a program: build/tests/test_X from unit/, build/tests/http/test_X from http/ and so on.
-# The files beside them that are none are helpers, linked to each.
-programs = $(patsubst tests/$1/%.c,$(TESTS)/$3%,$(sort $(wildcard tests/$1/$2_*.c)))
-helpers  = $(patsubst %.c,$(OUT)/%.o,$(filter-out tests/$1/$2_%,$(sort $(wildcard tests/$1/*.c))))
-UNIT_TESTS  := $(call programs,unit,test)
-FAULT_TESTS := $(call programs,faults,test,faults/)
-FUZZERS     := $(call programs,fuzz,fuzz,fuzz/)
-HTTP_TESTS  := $(call programs,http,test,http/)
-UNIT_HELP   := $(call helpers,unit,test)
-HTTP_HELP   := $(call helpers,http,test)
+# A file test_X.c is a program: build/tests/test_X from a room below unit/, build/tests/http/test_X from http/ and
+# so on. The objects of tests/support/ are linked to each.
+UNIT_SRC    := $(sort $(wildcard $(ROOMS:%=tests/unit/%/test_*.c)))
+UNIT_TESTS  := $(addprefix $(TESTS)/,$(notdir $(UNIT_SRC:.c=)))
+programs     = $(patsubst tests/%.c,$(TESTS)/%,$(sort $(wildcard tests/$1/$2_*.c)))
+FAULT_TESTS := $(call programs,faults,test)
+FUZZERS     := $(call programs,fuzz,fuzz)
+HTTP_TESTS  := $(call programs,http,test)
+SUPPORT     := $(OUT)/support.a
+SUPPORT_OBJ := $(patsubst %.c,$(OUT)/%.o,$(sort $(wildcard tests/support/*.c)))
 BENCHES     := $(patsubst bench/%.c,$(OUT)/bench/%,$(sort $(wildcard bench/bench_*.c)))
 BENCH_HELP  := $(patsubst %.c,$(OUT)/%.o,$(filter-out bench/bench_%,$(sort $(wildcard bench/*.c))))
 
@@ -119,18 +121,18 @@ static-arm64: ## build/arm64/berth: the same for arm64, compiled across
 	+@$(MAKE) --no-print-directory FLAVOUR=arm64 build/arm64/berth
 
 run: ## installs what is missing, builds, serves MODELS=models.example on 127.0.0.1:8000
-	@scripts/setup build
+	@tools/setup build
 	+@$(MAKE) --no-print-directory all
-	@PORT='$(PORT)' HOST='$(HOST)' MODELS='$(MODELS)' scripts/run
+	@PORT='$(PORT)' HOST='$(HOST)' MODELS='$(MODELS)' tools/run
 
 test: ## installs what is missing, builds, runs every test there is
-	@scripts/setup build static test
+	@tools/setup build static test
 	+@$(MAKE) --no-print-directory all static tests
 	+@$(MAKE) --no-print-directory FLAVOUR=sanitize fuzzers
 	@tests/run
 
 # Every file compiled and nothing linked, to hear what a compiler says. cmocka is there for glibc alone.
-TEST_OBJ := $(patsubst %.c,$(OUT)/%.o,$(sort $(wildcard tests/*/*.c)))
+TEST_OBJ := $(patsubst %.c,$(OUT)/%.o,$(UNIT_SRC) $(sort $(wildcard tests/*/*.c)))
 $(OUT)/objects: $(OBJ) $(if $(filter dev sanitize,$(FLAVOUR)),$(TEST_OBJ))
 	@touch $@
 
@@ -139,7 +141,7 @@ fuzzers: $(FUZZERS)
 tests: $(UNIT_TESTS) $(FAULT_TESTS) $(HTTP_TESTS) $(FUZZERS)
 
 sanitize: ## the tests under the address and undefined-behaviour sanitizers
-	@scripts/setup build test
+	@tools/setup build test
 	+@$(MAKE) --no-print-directory FLAVOUR=sanitize all tests
 	@tests/run sanitize
 
@@ -150,12 +152,12 @@ size-report: ## the image beside the lesson's, step by step
 	@docker/size-report
 
 bench: ## programs that measure, each against a peer where there is one
-	@scripts/setup build static bench
+	@tools/setup build static bench
 	+@$(MAKE) --no-print-directory all static $(BENCHES)
 	@bench/all
 
 format: ## puts the C files into the house's shape
-	clang-format -i $(sort $(wildcard include/berth/*.h base/*.[ch] kernels/*.[ch] loaders/*.[ch] engine/*.[ch] server/*.[ch] bench/*.[ch] tests/*/*.[ch]))
+	clang-format -i $(sort $(wildcard $(ROOMS:%=include/berth/%/*.h) $(ROOMS:%=%/*.[ch]) $(UNIT_SRC) bench/*.[ch] tests/*/*.[ch]))
 
 install: all ## PREFIX=/usr/local, DESTDIR=: the program, its manual page, its papers
 	install -D -m 755 $(BERTH) '$(DESTDIR)$(PREFIX)/bin/berth'
@@ -167,13 +169,16 @@ uninstall: ## takes away what install put there
 	rm -rf '$(DESTDIR)$(PREFIX)/share/doc/berth'
 
 setup: ## installs what building and testing need (Debian 12 and 13)
-	@scripts/setup build static test
+	@tools/setup build static test
 
 clean: ## removes what was built; the pinned libraries and the tests' Python stay
 	@[ ! -d build ] || find build -mindepth 1 -maxdepth 1 ! -name deps ! -name 'venv*' -exec rm -rf {} +
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+
+# One line a file; V=1 shows the commands.
+say = $(if $(V),,@printf '  %-4s%s\n' '$1' '$2'; )
 
 # ---- the rules -------------------------------------------------------------------------------------------
 
@@ -195,19 +200,17 @@ $(OUT)/kernels/%_avx512.o: ISA := -mavx512f -mavx512bw -mavx512dq -mavx512vl -ma
 $(OUT)/kernels/%_dotprod.o: ISA := -march=armv8.2-a+dotprod
 $(OUT)/kernels/%_i8mm.o: ISA := -march=armv8.2-a+dotprod+i8mm
 
-# What ships is compiled for size, but for what runs for every request, token or tensor.
+# What ships is compiled for speed but for the rooms that no request waits for.
+COLD := server/cmd server/fastapi loaders
 ifneq ($(filter static arm64,$(FLAVOUR)),)
-HOT := $(wildcard kernels/*.c engine/tok_*.c) $(addprefix base/,cursor.c half.c pool.c strbuf.c text.c) \
-       $(addprefix engine/,pretokenize.c detokenize.c sampler.c sampler_filter.c) \
-       $(addprefix server/,api_root.c connection.c http.c reply.c respond.c routes.c session.c)
-$(HOT:%.c=$(OUT)/%.o): TUNE := -O2
+$(patsubst %.c,$(OUT)/%.o,$(wildcard $(COLD:%=%/*.c))): TUNE := -Os
 # Kernels fill arrays of vectors whole, over and over: to clear them before takes up to half of their speed.
-$(patsubst %.c,$(OUT)/%.o,$(wildcard kernels/*.c)): TUNE := -O2 -ftrivial-auto-var-init=uninitialized
+$(patsubst %.c,$(OUT)/%.o,$(wildcard kernels/*.c kernels/*/*.c)): TUNE := -ftrivial-auto-var-init=uninitialized
 endif
 
 $(OUT)/%.o: %.c $(OUT)/flags $(READY)
 	@mkdir -p $(@D)
-	$(CC) $(ALL) $(DEPS_CFLAGS) $(CFLAGS) $(SANITIZE) $(DEFINE) $(ISA) $(TUNE) -c -o $@ $<
+	$(call say,CC,$<)$(CC) $(ALL) $(DEPS_CFLAGS) $(CFLAGS) $(SANITIZE) $(DEFINE) $(ISA) $(TUNE) -c -o $@ $<
 
 $(PARTS): $(filter-out $(OUT)/server/main.o,$(OBJ))
 	@rm -f $@
@@ -215,30 +218,34 @@ $(PARTS): $(filter-out $(OUT)/server/main.o,$(OBJ))
 
 $(BERTH): $(OBJ) $(START) $(READY)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(SANITIZE) $(LDFLAGS) -o $@ $(OBJ) $(START) $(LIBS)
+	$(call say,LD,$@)$(CC) $(CFLAGS) $(SANITIZE) $(LDFLAGS) -o $@ $(OBJ) $(START) $(LIBS)
 
-link_test = $(CC) $(CFLAGS) $(SANITIZE) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(CMOCKA) $(LIBS)
+$(SUPPORT): $(SUPPORT_OBJ)
+	@rm -f $@
+	@ar rcsD $@ $^
 
-$(UNIT_TESTS): $(TESTS)/%: $(OUT)/tests/unit/%.o $(UNIT_HELP) $(PARTS)
+link_test = $(call say,LD,$@)$(CC) $(CFLAGS) $(SANITIZE) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(CMOCKA) $(LIBS)
+
+define unit_test
+$(TESTS)/$(notdir $(1:.c=)): $(OUT)/$(1:.c=.o)
+endef
+$(foreach source,$(UNIT_SRC),$(eval $(call unit_test,$(source))))
+$(UNIT_TESTS): $(SUPPORT) $(PARTS)
 	@mkdir -p $(@D)
 	$(link_test)
 
-$(FAULT_TESTS): $(TESTS)/faults/%: $(OUT)/tests/faults/%.o $(UNIT_HELP) $(PARTS)
-	@mkdir -p $(@D)
-	$(link_test)
-
-$(FUZZERS): $(TESTS)/fuzz/%: $(OUT)/tests/fuzz/%.o $(UNIT_HELP) $(PARTS)
+$(FAULT_TESTS) $(FUZZERS): $(TESTS)/%: $(OUT)/tests/%.o $(SUPPORT) $(PARTS)
 	@mkdir -p $(@D)
 	$(link_test)
 
 # These speak to a running server and link nothing of it.
-$(HTTP_TESTS): $(TESTS)/http/%: $(OUT)/tests/http/%.o $(HTTP_HELP)
+$(HTTP_TESTS): $(TESTS)/%: $(OUT)/tests/%.o $(SUPPORT)
 	@mkdir -p $(@D)
 	$(link_test)
 
 $(BENCHES): $(OUT)/bench/%: $(OUT)/bench/%.o $(BENCH_HELP) $(PARTS)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(SANITIZE) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS)
+	$(call say,LD,$@)$(CC) $(CFLAGS) $(SANITIZE) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS)
 
 .SECONDARY:
 -include $(shell find $(OUT) -name '*.d' 2>/dev/null)

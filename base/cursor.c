@@ -5,7 +5,7 @@
  * Integers are put together byte by byte: the bytes may lie at any address, and the machine may be of any
  * endianness.
  */
-#include "berth/cursor.h"
+#include "berth/base/cursor.h"
 
 #include <inttypes.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* error.c - formats the one sentence that an error is. */
-#include "berth/error.h"
+#include "berth/base/error.h"
 
 #include <stdarg.h>
 #include <stdio.h>

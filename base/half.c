@@ -4,7 +4,7 @@
  * nothing here is added or multiplied as a float. Sign, exponent and fraction are moved to their places; the
  * only arithmetic is the rounding, and there a carry out of the fraction raises the exponent as it should.
  */
-#include "berth/half.h"
+#include "berth/base/half.h"
 
 #include <string.h>
 

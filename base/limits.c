@@ -4,9 +4,9 @@
  * asked. Inside a container the path in /proc/self/cgroup may be that of the host, which is not to be seen
  * there; the root of what is seen is then the container's own group, and is asked in any case.
  */
-#include "berth/limits.h"
+#include "berth/base/limits.h"
 
-#include "berth/text.h"
+#include "berth/base/text.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -4,9 +4,9 @@
  * it: it is no longer than what a pipe takes at once (PIPE_BUF), and where the reader has fallen behind it
  * is dropped, counted, and the next line that goes out says how many were.
  */
-#include "berth/log.h"
+#include "berth/base/log.h"
 
-#include "berth/strbuf.h"
+#include "berth/base/strbuf.h"
 
 #include <inttypes.h>
 #include <poll.h>

@@ -9,7 +9,7 @@
  * sequentially consistent, so that one of the two sees the other. The lock closes the gap between that last
  * look and the sleep itself.
  */
-#include "berth/pool.h"
+#include "berth/base/pool.h"
 
 #include <pthread.h>
 #include <signal.h>

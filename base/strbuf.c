@@ -1,5 +1,5 @@
 /* strbuf.c - grows by doubling up to its limit; after the first failure every call is a no-op. */
-#include "berth/strbuf.h"
+#include "berth/base/strbuf.h"
 
 #include <stdarg.h>
 #include <stdio.h>

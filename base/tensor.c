@@ -4,7 +4,7 @@
  * 31 to 33, 36 to 38) stay empty for ever. The sizes are written as the sum of a block's parts, in the
  * order in which they lie in it, so that a row can be checked against the format's description by reading.
  */
-#include "berth/tensor.h"
+#include "berth/base/tensor.h"
 
 #define HALF 2 /* a 16-bit float: a block's scale or minimum */
 #define BITS(n, elems) ((n) * (elems) / 8)

@@ -1,5 +1,5 @@
 /* text.c - UTF-8 checked byte by byte, hostile names made printable, numbers made short. */
-#include "berth/text.h"
+#include "berth/base/text.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -4,7 +4,7 @@
  * an owner to be found. Lists and maps double their room when they grow; what they leave behind counts
  * against the limit, which bounds everything that a request can make us build.
  */
-#include "berth/value.h"
+#include "berth/base/value.h"
 
 #include <stdalign.h>
 #include <stdlib.h>

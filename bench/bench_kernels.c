@@ -12,10 +12,10 @@
  * With --limits those two alone, as one JSON object; SET is then auto unless it is named. int8_gmacs is null for a set
  * that has no measure of its own here.
  */
-#include "berth/cpu.h"
-#include "berth/matmul.h"
-#include "berth/pool.h"
-#include "berth/tensor.h"
+#include "berth/kernels/isa.h"
+#include "berth/kernels/matmul.h"
+#include "berth/base/pool.h"
+#include "berth/base/tensor.h"
 
 #include <stdio.h>
 #include <stdlib.h>

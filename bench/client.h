@@ -7,7 +7,7 @@
 #ifndef BERTH_BENCH_CLIENT_H
 #define BERTH_BENCH_CLIENT_H
 
-#include "berth/error.h"
+#include "berth/base/error.h"
 
 #include <stddef.h>
 #include <stdint.h>

@@ -10,8 +10,8 @@
  * nonsense costs little. Repeated names are found by sorting; the sorted tables then serve the look-ups.
  * Nothing recurses.
  */
-#include "berth/gguf.h"
-#include "berth/cursor.h"
+#include "berth/loaders/gguf.h"
+#include "berth/base/cursor.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

@@ -8,7 +8,7 @@
  * What is said of the model is read from keys where there are keys, and counted from tensors otherwise. A
  * file without tensors (a vocabulary) is a valid model that can do nothing.
  */
-#include "berth/gguf.h"
+#include "berth/loaders/gguf.h"
 
 #include <inttypes.h>
 #include <stdio.h>

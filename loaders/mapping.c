@@ -6,7 +6,7 @@
  * one map for another's. Zero pages go over the whole map at once: one page at a time would break a big map
  * into more pieces than the kernel allows.
  */
-#include "berth/mapping.h"
+#include "berth/loaders/mapping.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -3,7 +3,7 @@
  * It stands last in the table and takes everything, so that a model in a format of the future, or of the
  * user's own, is there for whoever asks for its name. Nothing can be computed with it.
  */
-#include "berth/loader.h"
+#include "berth/loaders/loader.h"
 
 /* Common extensions of model files, which are no part of a model's name. */
 static const char *const raw_extensions[] = {".bin", ".onnx", ".safetensors", ".pt", ".pth", ".ckpt", ".pkl",

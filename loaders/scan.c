@@ -9,12 +9,12 @@
  * m/1/model.gguf is "m". In a version at the top of the volume there is no name but the file's:
  * 1/model.gguf is "model".
  */
-#include "berth/scan.h"
+#include "berth/loaders/scan.h"
 
 #include "scan_private.h"
 
-#include "berth/loader.h"
-#include "berth/text.h"
+#include "berth/loaders/loader.h"
+#include "berth/base/text.h"
 
 #include <ctype.h>
 #include <dirent.h>

@@ -9,9 +9,9 @@
  * Whatever is to be read is looked at through O_PATH first, which never blocks and has no effect: opening a
  * pipe or a device could have one.
  */
-#include "berth/volume.h"
+#include "berth/loaders/volume.h"
 
-#include "berth/text.h"
+#include "berth/base/text.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -6,9 +6,9 @@
  */
 #include "catalog_private.h"
 
-#include "berth/engine.h"
-#include "berth/log.h"
-#include "berth/strbuf.h"
+#include "berth/engine/scheduler/engine.h"
+#include "berth/base/log.h"
+#include "berth/base/strbuf.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -4,8 +4,8 @@
 #ifndef BERTH_CATALOG_PRIVATE_H
 #define BERTH_CATALOG_PRIVATE_H
 
-#include "berth/catalog.h"
-#include "berth/scan.h"
+#include "berth/server/catalog.h"
+#include "berth/loaders/scan.h"
 
 struct catalog {
     const struct options *options;

@@ -3,9 +3,9 @@
  */
 #include "catalog_private.h"
 
-#include "berth/engine.h"
-#include "berth/log.h"
-#include "berth/template.h"
+#include "berth/engine/scheduler/engine.h"
+#include "berth/base/log.h"
+#include "berth/engine/template/template.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -4,10 +4,10 @@
  * without a handler would be lost, and a stop that comes in the first millisecond has to count. `serve`
  * takes them when it is up; the other commands unblock them.
  */
-#include "berth/command.h"
-#include "berth/http.h"
-#include "berth/options.h"
-#include "berth/text.h"
+#include "berth/server/command.h"
+#include "berth/server/http/http.h"
+#include "berth/server/options.h"
+#include "berth/base/text.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,10 +1,10 @@
 /* metrics.c - counts requests, and writes what /metrics shows, family by family. */
-#include "berth/metrics.h"
+#include "berth/server/metrics.h"
 
-#include "berth/engine.h"
-#include "berth/route.h"
-#include "berth/server.h"
-#include "berth/strbuf.h"
+#include "berth/engine/scheduler/engine.h"
+#include "berth/server/http/route.h"
+#include "berth/server/server.h"
+#include "berth/base/strbuf.h"
 
 #include <dirent.h>
 #include <inttypes.h>

@@ -1,8 +1,8 @@
 /* options.c - the table of options, and the one parser that reads flags and environment by it. */
-#include "berth/options.h"
+#include "berth/server/options.h"
 
-#include "berth/listener.h"
-#include "berth/log.h"
+#include "berth/server/http/listener.h"
+#include "berth/base/log.h"
 
 #include <stdbool.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 /* routes.c - the table of routes, and the match of a method and path against it. */
-#include "berth/route.h"
+#include "berth/server/http/route.h"
 
-#include "berth/api.h"
-#include "berth/metrics.h"
+#include "berth/server/api.h"
+#include "berth/server/metrics.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -2,7 +2,7 @@
  *
  * The rest is the product's, whose cpu_has() goes by another name here.
  */
-#include "berth/cpu.h"
+#include "berth/kernels/isa.h"
 
 #include <string.h>
 

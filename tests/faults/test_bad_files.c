@@ -7,9 +7,9 @@
  *
  * A row writes the file in a few lines and says the words; the right file that the rows bend stands first.
  */
-#include "berth/gguf.h"
-#include "../unit/gguf_writer.h"
-#include "../unit/scratch.h"
+#include "berth/loaders/gguf.h"
+#include "gguf_writer.h"
+#include "scratch.h"
 
 #include <cmocka.h>
 

@@ -8,8 +8,8 @@
  * The files depend on their number alone: `fuzz_gguf 1 4711` reads number 4711 again. FUZZ_FILES, or the
  * first argument, is how many are read. Files in tests/fuzz/corpus are read first.
  */
-#include "berth/gguf.h"
-#include "../unit/gguf_writer.h"
+#include "berth/loaders/gguf.h"
+#include "gguf_writer.h"
 
 #include <dirent.h>
 #include <inttypes.h>

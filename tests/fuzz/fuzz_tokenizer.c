@@ -8,9 +8,9 @@
  * Everything depends on the number alone: `fuzz_tokenizer 1 4711` tries number 4711 again. FUZZ_FILES, or the
  * first argument, is how many are tried.
  */
-#include "berth/tokenizer.h"
-#include "berth/unicode.h"
-#include "../unit/gguf_writer.h"
+#include "berth/engine/tokenizer/tokenizer.h"
+#include "berth/engine/tokenizer/unicode.h"
+#include "gguf_writer.h"
 
 #include <inttypes.h>
 #include <stdio.h>

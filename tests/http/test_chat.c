@@ -3,7 +3,7 @@
  * The model recites (tiny_model.h), so the tests know each byte.
  */
 #include "events.h"
-#include "tiny_model.h"
+#include "reciting_model.h"
 
 #include <stdint.h>
 #include <stdio.h>

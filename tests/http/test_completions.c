@@ -3,7 +3,7 @@
  * The model recites (tiny_model.h): after '0' comes '1', after '9' a euro sign of three tokens.
  */
 #include "events.h"
-#include "tiny_model.h"
+#include "reciting_model.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -4,7 +4,7 @@
  */
 #include "harness.h"
 
-#include "tiny_model.h"
+#include "reciting_model.h"
 
 #include <signal.h>
 #include <stdlib.h>

@@ -3,7 +3,7 @@
  * The model has a token for each byte and a context of 512 (tiny_model.h).
  */
 #include "events.h"
-#include "tiny_model.h"
+#include "reciting_model.h"
 
 #include <stdio.h>
 #include <string.h>

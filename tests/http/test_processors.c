@@ -1,7 +1,7 @@
 /* test_processors.c - processors that are taken from a running server and given back: its threads follow, and say so.
  */
 #include "events.h"
-#include "tiny_model.h"
+#include "reciting_model.h"
 
 #include <errno.h>
 #include <sched.h>

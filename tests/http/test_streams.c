@@ -4,7 +4,7 @@
  * A slow model (tiny_model.h) takes milliseconds a token, so that all of this can happen while it answers.
  */
 #include "events.h"
-#include "tiny_model.h"
+#include "reciting_model.h"
 
 #include <fcntl.h>
 #include <signal.h>

@@ -1,0 +1,393 @@
+/* bind.c - finds the tensors that a shape asks for, and checks them against it.
+ *
+ * Every tensor has the one shape that the keys imply, or the model is refused by its name: nothing is run on
+ * numbers that contradict each other. The other way round, a tensor that nothing here asked for is refused,
+ * too: a model that has one is another model than its architecture says, and would answer nonsense.
+ *
+ * Matrices are views on the file. So are the small vectors (norms, biases) where they are float32 and
+ * aligned; the others are copied.
+ */
+#include "decoder_private.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define STEM_ROOM 64 /* of "blk.1023.post_attention_norm" and the like */
+#define NAME_ROOM 96
+
+struct copy {
+    struct copy *next;
+    float values[];
+};
+
+struct binder {
+    struct decoder *d;
+    const struct gguf_model *model;
+    struct error *err;
+    bool *bound; /* [tensors of all files, one after the other]: asked for and there */
+};
+
+/* A tensor's name is a stem, "blk.3.attn_q", and a part, "weight", with a dot between. */
+struct stem {
+    char text[STEM_ROOM];
+};
+
+struct name {
+    char text[NAME_ROOM];
+};
+
+static struct name name_of(const char *stem, const char *part)
+{
+    struct name n;
+    snprintf(n.text, sizeof(n.text), "%s.%s", stem, part);
+    return n;
+}
+
+static struct stem layer_stem(size_t layer, const char *rest)
+{
+    struct stem n;
+    snprintf(n.text, sizeof(n.text), "blk.%zu.%s", layer, rest);
+    return n;
+}
+
+/* The tensor and, in *number, its place among those of all files. */
+static const struct tensor *find_numbered(const struct binder *b, const char *name, size_t *number)
+{
+    size_t before = 0;
+    for (size_t i = 0; i < b->model->n_files; i++) {
+        const struct gguf *g = b->model->files[i];
+        const struct tensor *t = gguf_tensor(g, name);
+        if (t) {
+            *number = before + (size_t)(t - g->tensors);
+            return t;
+        }
+        before += g->n_tensors;
+    }
+    return NULL;
+}
+
+static const struct tensor *find(const struct binder *b, const char *name)
+{
+    size_t number;
+    return find_numbered(b, name, &number);
+}
+
+static bool has(const struct binder *b, const char *stem)
+{
+    return find(b, name_of(stem, "weight").text) != NULL;
+}
+
+/* Finds [rows][columns]; a vector is one row. Trailing dimensions of 1 make no difference. */
+static const struct tensor *find_shaped(struct binder *b, const char *name, uint64_t rows, uint64_t columns)
+{
+    size_t number;
+    const struct tensor *t = find_numbered(b, name, &number);
+    if (!t) {
+        error_set(b->err, "tensor %s is missing", name);
+        return NULL;
+    }
+    if (t->dim[0] != columns || t->dim[1] != rows || t->dim[2] != 1 || t->dim[3] != 1) {
+        error_set(b->err,
+            "tensor %s is [%" PRIu64 ", %" PRIu64 "%s]; the keys make it [%" PRIu64 ", %" PRIu64 "]", name,
+            t->dim[0], t->dim[1], t->dim[2] == 1 && t->dim[3] == 1 ? "" : ", ...", columns, rows);
+        return NULL;
+    }
+    b->bound[number] = true;
+    return t;
+}
+
+/* ---- vectors ---- */
+
+static const float *copy_vector(struct binder *b, const struct tensor *t, const char *name)
+{
+    const struct quant *q = quant_find(t->type->id);
+    struct copy *c = q ? malloc(sizeof(*c) + t->elems * sizeof(float)) : NULL;
+    if (!c) {
+        error_set(b->err, "tensor %s cannot be read: its type is not known, or memory is short", name);
+        return NULL;
+    }
+    quant_to_floats(q, c->values, t->data, t->elems / q->block_elems);
+    c->next = b->d->copies;
+    b->d->copies = c;
+    return c->values;
+}
+
+void decoder_free_copies(struct decoder *d)
+{
+    while (d->copies) {
+        struct copy *next = d->copies->next;
+        free(d->copies);
+        d->copies = next;
+    }
+}
+
+static bool bind_vector(
+    struct binder *b, const char *name, uint64_t rows, uint64_t columns, const float **out)
+{
+    const struct tensor *t = find_shaped(b, name, rows, columns);
+    if (!t)
+        return false;
+    const struct quant *q = quant_find(t->type->id);
+    bool float32 = q && strcmp(t->type->name, "F32") == 0;
+    if (float32 && (uintptr_t)t->data % _Alignof(float) == 0)
+        *out = (const float *)(const void *)t->data;
+    else
+        *out = copy_vector(b, t, name);
+    return *out != NULL;
+}
+
+static bool bind_optional(
+    struct binder *b, const char *name, uint64_t rows, uint64_t columns, const float **out)
+{
+    *out = NULL;
+    return !find(b, name) || bind_vector(b, name, rows, columns, out);
+}
+
+/* ---- matrices ---- */
+
+static bool bind_matrix(
+    struct binder *b, const char *name, uint64_t rows, uint64_t columns, struct matmul_weight *out)
+{
+    const struct tensor *t = find_shaped(b, name, rows, columns);
+    if (!t)
+        return false;
+    if (!matmul_weight_init(out, t->type->id, t->data, rows, columns, b->d->as_float))
+        return error_set(b->err, "tensor %s of type %s cannot be multiplied by", name, t->type->name);
+    return true;
+}
+
+/* What comes with a weight: a bias, a factor of all its products, and the factor for activations of types
+ * that need one, which ours do not. */
+static bool bind_companions(struct binder *b, const char *stem, struct linear *l)
+{
+    const float *ignored;
+    size_t rows = l->weight.rows;
+    l->bias = l->scale = NULL;
+    return bind_optional(b, name_of(stem, "scale").text, 1, 1, &l->scale) &&
+           bind_optional(b, name_of(stem, "input_scale").text, 1, 1, &ignored) &&
+           bind_optional(b, name_of(stem, "bias").text, 1, rows, &l->bias);
+}
+
+static bool bind_linear(struct binder *b, const char *stem, uint64_t rows, uint64_t columns, struct linear *l)
+{
+    bool good = bind_matrix(b, name_of(stem, "weight").text, rows, columns, &l->weight) &&
+                bind_companions(b, stem, l);
+    b->d->packs |= good && matmul_takes_packed(&l->weight);
+    return good;
+}
+
+/* The rows first ... first + rows - 1 of a weight as a weight of its own. */
+static struct linear linear_rows_of(const struct linear *whole, size_t first, size_t rows)
+{
+    struct linear part = *whole;
+    part.weight.data += first * part.weight.row_bytes;
+    part.weight.rows = rows;
+    if (part.bias)
+        part.bias += first;
+    return part;
+}
+
+/* ---- norms ---- */
+
+static bool bind_norm(struct binder *b, const char *stem, struct norm *n)
+{
+    const struct decoder_shape *s = &b->d->shape;
+    return bind_vector(b, name_of(stem, "weight").text, 1, s->width, &n->weight) &&
+           (!s->layer_norm || bind_optional(b, name_of(stem, "bias").text, 1, s->width, &n->bias));
+}
+
+static bool bind_layer_norms(struct binder *b, size_t i, struct layer *l)
+{
+    const struct decoder_shape *s = &b->d->shape;
+    struct stem attn = layer_stem(i, "attn_norm"), ffn = layer_stem(i, "ffn_norm");
+    bool ffn_norm = !s->no_pre_norms && (!s->ffn_norm_optional || has(b, ffn.text));
+    return (s->no_pre_norms || bind_norm(b, attn.text, &l->attn_norm)) &&
+           (!ffn_norm || bind_norm(b, ffn.text, &l->ffn_norm)) &&
+           (!s->post_norms || (bind_norm(b, layer_stem(i, "post_attention_norm").text, &l->attn_post_norm) &&
+                                  bind_norm(b, layer_stem(i, "post_ffw_norm").text, &l->ffn_post_norm)));
+}
+
+static bool bind_qk_norm(struct binder *b, struct stem stem, size_t heads, const float **out)
+{
+    const struct decoder_shape *s = &b->d->shape;
+    struct name weight = name_of(stem.text, "weight");
+    switch (s->qk_norm) {
+    case QK_HEAD:
+        return bind_vector(b, weight.text, 1, s->k_size, out);
+    case QK_EACH_HEAD:
+        return bind_optional(b, weight.text, heads, s->k_size, out);
+    case QK_ROW:
+        return bind_vector(b, weight.text, 1, heads * s->k_size, out);
+    case QK_NONE:
+        break;
+    }
+    return true;
+}
+
+/* ---- layers ---- */
+
+static bool bind_qkv(struct binder *b, size_t i, struct layer *l)
+{
+    const struct decoder_shape *s = &b->d->shape;
+    size_t q = (size_t)l->heads * s->k_size, k = (size_t)l->kv_heads * s->k_size;
+    size_t v = (size_t)l->kv_heads * s->v_size;
+    struct stem fused = layer_stem(i, "attn_qkv");
+    if (has(b, fused.text)) {
+        struct linear whole = {0};
+        if (!bind_linear(b, fused.text, q + k + v, s->width, &whole))
+            return false;
+        l->q = linear_rows_of(&whole, 0, q);
+        l->k = linear_rows_of(&whole, q, k);
+        l->v = linear_rows_of(&whole, q + k, v);
+        return true;
+    }
+    return bind_linear(b, layer_stem(i, "attn_q").text, q, s->width, &l->q) &&
+           bind_linear(b, layer_stem(i, "attn_k").text, k, s->width, &l->k) &&
+           bind_linear(b, layer_stem(i, "attn_v").text, v, s->width, &l->v);
+}
+
+static bool bind_ffn(struct binder *b, size_t i, struct layer *l)
+{
+    const struct decoder_shape *s = &b->d->shape;
+    struct stem up = layer_stem(i, "ffn_up"), gate = layer_stem(i, "ffn_gate");
+    if (!bind_linear(b, layer_stem(i, "ffn_down").text, s->width, l->ff, &l->down))
+        return false;
+    if (s->ungated)
+        return bind_linear(b, up.text, l->ff, s->width, &l->up);
+    if (!s->fused_gate)
+        return bind_linear(b, gate.text, l->ff, s->width, &l->gate) &&
+               bind_linear(b, up.text, l->ff, s->width, &l->up);
+    struct linear whole = {0};
+    if (!bind_linear(b, up.text, 2 * (size_t)l->ff, s->width, &whole))
+        return false;
+    l->gate = linear_rows_of(&whole, 0, l->ff);
+    l->up = linear_rows_of(&whole, l->ff, l->ff);
+    return true;
+}
+
+static bool bind_layer(struct binder *b, size_t i)
+{
+    const struct decoder_shape *s = &b->d->shape;
+    struct layer *l = &b->d->layers[i];
+    return bind_layer_norms(b, i, l) && bind_qkv(b, i, l) &&
+           bind_qk_norm(b, layer_stem(i, "attn_q_norm"), l->heads, &l->q_norm) &&
+           bind_qk_norm(b, layer_stem(i, "attn_k_norm"), l->kv_heads, &l->k_norm) &&
+           bind_linear(
+               b, layer_stem(i, "attn_output").text, s->width, (size_t)l->heads * s->v_size, &l->out) &&
+           bind_ffn(b, i, l);
+}
+
+/* ---- the whole ---- */
+
+/* The vocabulary's size is the embedding's number of rows; other places that tell it must not say more. */
+static bool read_vocabulary(struct binder *b)
+{
+    struct decoder_shape *s = &b->d->shape;
+    const struct tensor *t = find(b, "token_embd.weight");
+    if (!t)
+        return error_set(b->err, "tensor token_embd.weight is missing");
+    if (t->dim[1] > INT32_MAX)
+        return error_set(
+            b->err, "tensor token_embd.weight has %" PRIu64 " rows, which is too many", t->dim[1]);
+    s->vocabulary = (uint32_t)t->dim[1];
+    char key[NAME_ROOM];
+    snprintf(key, sizeof(key), "%s.vocab_size", s->architecture);
+    uint64_t told = s->vocabulary;
+    if (gguf_get_u64(b->model->files[0], key, &told, b->err) == GGUF_WRONG)
+        return false;
+    const struct gguf_pair *tokens = gguf_find(b->model->files[0], "tokenizer.ggml.tokens");
+    if (told != s->vocabulary)
+        return error_set(b->err, "key %s is %" PRIu64 ", but tensor token_embd.weight has %" PRIu32 " rows",
+            key, told, s->vocabulary);
+    if (tokens && tokens->count > s->vocabulary)
+        return error_set(b->err,
+            "key tokenizer.ggml.tokens has %" PRIu64 " items, but tensor token_embd.weight has %" PRIu32
+            " rows",
+            tokens->count, s->vocabulary);
+    return true;
+}
+
+static bool bind_ends(struct binder *b)
+{
+    struct decoder *d = b->d;
+    const struct decoder_shape *s = &d->shape;
+    if (!read_vocabulary(b) || !bind_matrix(b, "token_embd.weight", s->vocabulary, s->width, &d->embedding) ||
+        !bind_norm(b, "output_norm", &d->output_norm))
+        return false;
+    if (has(b, "output"))
+        return bind_linear(b, "output", s->vocabulary, s->width, &d->output);
+    d->output = (struct linear){.weight = d->embedding};
+    d->packs |= matmul_takes_packed(&d->embedding);
+    return bind_companions(b, "output", &d->output);
+}
+
+static bool bind_rope_factors(struct binder *b)
+{
+    struct decoder *d = b->d;
+    size_t pairs = d->shape.rope_size / 2;
+    return bind_optional(b, "rope_freqs.weight", 1, pairs, &d->rope_factors) &&
+           (!d->shape.rope_long_factors ||
+               (bind_optional(b, "rope_factors_long.weight", 1, pairs, &d->rope_factors_long) &&
+                   bind_optional(b, "rope_factors_short.weight", 1, pairs, &d->rope_factors_short)));
+}
+
+/* Tables of rates that old converters left in files, and the heads of rerankers, which write no tokens. */
+static bool is_unneeded(struct span name)
+{
+    return span_ends_with(name, ".attn_rot_embd") || span_ends_with(name, ".rotary_emb.inv_freq") ||
+           (name.size > 4 && memcmp(name.at, "cls.", 4) == 0);
+}
+
+static bool all_bound(struct binder *b)
+{
+    size_t number = 0;
+    for (size_t i = 0; i < b->model->n_files; i++)
+        for (size_t j = 0; j < b->model->files[i]->n_tensors; j++) {
+            struct span name = b->model->files[i]->tensors[j].name;
+            char shown[NAME_ROOM];
+            text_escape(shown, sizeof(shown), name);
+            if (!b->bound[number++] && !is_unneeded(name))
+                return error_set(
+                    b->err, "tensor %s is none that architecture %s has", shown, b->d->shape.architecture);
+        }
+    return true;
+}
+
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+static bool bind_layers(struct binder *b)
+{
+    struct decoder *d = b->d;
+    const struct decoder_shape *s = &d->shape;
+    for (size_t i = 0; i < s->n_layers; i++) {
+        const struct layer *l = &d->layers[i];
+        if (!bind_layer(b, i))
+            return false;
+        d->kv[i] = (struct kv_layer){.heads = l->kv_heads, .k_size = s->k_size, .v_size = s->v_size};
+        d->q_width = larger(d->q_width, (size_t)l->heads * s->k_size);
+        d->k_width = larger(d->k_width, (size_t)l->kv_heads * s->k_size);
+        d->v_width = larger(d->v_width, (size_t)l->kv_heads * s->v_size);
+        d->att_width = larger(d->att_width, (size_t)l->heads * s->v_size);
+        d->ff_width = larger(d->ff_width, l->ff);
+    }
+    return true;
+}
+
+bool decoder_bind(struct decoder *d, const struct gguf_model *m, struct error *err)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < m->n_files; i++)
+        n += m->files[i]->n_tensors;
+    struct binder b = {.d = d, .model = m, .err = err, .bound = calloc(n + 1, sizeof(bool))};
+    if (!b.bound)
+        return error_set(err, "no memory to bind %zu tensors", n);
+    bool good = bind_ends(&b) && bind_rope_factors(&b) && bind_layers(&b) && all_bound(&b);
+    free(b.bound);
+    return good;
+}

@@ -1,0 +1,77 @@
+/* rope.c - how far the pairs of a head turn at a position.
+ *
+ * Rotary embedding (arXiv 2104.09864): pair i of n turns by position * base^(-i / n) radians. Files stretch
+ * that in three ways, which may come together: a factor for each pair (Llama 3.1, longrope), one for all
+ * positions (linear), or YaRN (arXiv 2309.00071), which blends from the unstretched rate of fast pairs to the
+ * stretched one of slow ones. All of it is worked out in double once, at load; the context chooses between
+ * two sets of factors there, so that no answer depends on how long its own sequence grows.
+ */
+#include "decoder_private.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#define WHOLE_TURN 6.283185307179586
+
+/* The pair, as a real number, that turns `turns` times within the original context. */
+static double pair_turning(const struct decoder_shape *s, const struct rope_shape *r, double turns)
+{
+    return s->rope_size / 2 * log(s->rope_context / (turns * WHOLE_TURN)) / log(r->base);
+}
+
+/* How much of a pair's unstretched rate stays: 1 below pair `low`, 0 above `high`, a ramp between. */
+static double yarn_share(const struct decoder_shape *s, const struct rope_shape *r, size_t pair)
+{
+    double low = fmax(0, floor(pair_turning(s, r, r->yarn_fast)));
+    double high = fmin(s->rope_size - 1, ceil(pair_turning(s, r, r->yarn_slow)));
+    double along = ((double)pair - low) / fmax(0.001, high - low);
+    return 1 - fmin(1, fmax(0, along));
+}
+
+static double rate_of(
+    const struct decoder_shape *s, const struct rope_shape *r, size_t pair, const float *factors)
+{
+    double rate = vector_power(r->base, -2.0 * (double)pair / s->rope_size);
+    if (factors)
+        rate /= factors[pair];
+    if (r->yarn == 0)
+        return rate * r->scale;
+    double share = r->yarn * yarn_share(s, r, pair);
+    return rate * r->scale * (1 - share) + rate * share;
+}
+
+static bool prepare(struct decoder *d, struct rope *out, const struct rope_shape *r, const float *factors)
+{
+    size_t pairs = d->shape.rope_size / 2;
+    if (!out->rates)
+        out->rates = malloc(pairs * sizeof(*out->rates));
+    if (!out->rates)
+        return false;
+    out->magnitude = (float)r->magnitude;
+    for (size_t i = 0; i < pairs; i++)
+        out->rates[i] = rate_of(&d->shape, r, i, factors);
+    return true;
+}
+
+bool rope_prepare(struct decoder *d, size_t context, struct error *err)
+{
+    const float *factors = d->rope_factors;
+    if (!factors)
+        factors = context > d->shape.rope_context ? d->rope_factors_long : d->rope_factors_short;
+    for (size_t i = 0; factors && i < d->shape.rope_size / 2; i++)
+        if (!isfinite(factors[i]) || factors[i] == 0)
+            return error_set(err, "factor %zu of the rotation is 0, or no number", i);
+    return (prepare(d, &d->ropes[0], &d->shape.rope, factors) &&
+               prepare(d, &d->ropes[1], &d->shape.local_rope, NULL)) ||
+           error_set(err, "no memory for the rates of %zu pairs", (size_t)d->shape.rope_size / 2);
+}
+
+void rope_turns(const struct rope *r, uint32_t position, size_t first, size_t count, float *cos_sin)
+{
+    for (size_t i = first; i < first + count; i++) {
+        float sine, cosine;
+        vector_sin_cos(position * r->rates[i], &sine, &cosine);
+        cos_sin[2 * i] = cosine * r->magnitude;
+        cos_sin[2 * i + 1] = sine * r->magnitude;
+    }
+}

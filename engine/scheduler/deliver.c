@@ -1,0 +1,171 @@
+/* deliver.c - from logits to tokens, and from those to pieces of the answers.
+ *
+ * Drawing is done by all threads of the pool, the rest by the scheduler's. A lane may end here, and its task with it.
+ */
+#include "scheduler_private.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Log probabilities are the model's own, so they are taken from the logits, and a copy goes to the sampler. */
+static void draw(struct lane *l, float *copy)
+{
+    const struct job_request *r = l->task->request;
+    size_t n = decoder_vocabulary(r->model->decoder);
+    if (!r->logprobs) {
+        l->token = sampler_next(l->sampler, l->logits);
+        return;
+    }
+    memcpy(copy, l->logits, n * sizeof(*copy));
+    l->token = sampler_next(l->sampler, copy);
+    l->logprob = sampler_logprobs(l->logits, n, l->token, l->top, r->n_top);
+}
+
+struct drawing {
+    const struct schedule *schedule;
+    float *copies; /* [members][vocabulary] */
+};
+
+/* Lanes are drawn for side by side: over a large vocabulary that takes as long as some layers. */
+static void draw_some(void *context, unsigned index, unsigned n)
+{
+    const struct drawing *d = context;
+    const struct schedule *s = d->schedule;
+    size_t width = decoder_vocabulary(s->model->decoder), turn = 0;
+    for (size_t i = 0; i < s->n_lanes; i++)
+        if (s->lanes[i]->n_rows > 0 && s->lanes[i]->logits && turn++ % n == index)
+            draw(s->lanes[i], d->copies ? d->copies + index * width : NULL);
+}
+
+bool deliver_draw(struct engine *e, const struct schedule *s)
+{
+    size_t copies = 0, n = 0;
+    for (size_t i = 0; i < s->n_lanes; i++) {
+        const struct lane *l = s->lanes[i];
+        if (l->n_rows == 0 || !l->logits)
+            continue;
+        n++;
+        if (l->task->request->logprobs)
+            copies = pool_size(e->pool) * decoder_vocabulary(s->model->decoder);
+    }
+    if (copies > e->copies_room) {
+        float *more = realloc(e->copies, copies * sizeof(*more));
+        if (!more)
+            return false;
+        e->copies = more;
+        e->copies_room = copies;
+    }
+    struct drawing d = {.schedule = s, .copies = e->copies};
+    if (n > 1)
+        return pool_run(e->pool, draw_some, &d);
+    draw_some(&d, 0, 1);
+    return true;
+}
+
+static void count_token(struct lane *l, double now)
+{
+    struct task *t = l->task;
+    struct model_metrics *m = &t->request->model->metrics;
+    if (t->first_token <= 0) {
+        t->first_token = now;
+        model_histogram_add(&m->first_token, now - t->submitted);
+    }
+    if (l->n_drawn > 0)
+        model_histogram_add(&m->between_tokens, now - l->last_token);
+    l->last_token = now;
+    t->usage.generated_tokens++;
+    atomic_fetch_add_explicit(&m->generated_tokens, 1, memory_order_relaxed);
+}
+
+/* The token that was drawn joins the answer, and may be its last. */
+static void take_token(struct lane *l)
+{
+    struct task *t = l->task;
+    const struct job_request *r = t->request;
+    struct error why = {0};
+    struct job_piece *piece;
+    if (l->token == SAMPLER_NONE) {
+        bool forbidden = r->sampling.n_bias > 0;
+        error_set(&why, "no token could be drawn: %s",
+            forbidden ? "the biases forbid all that the model might say"
+                      : "the model's logits are no numbers");
+        task_fail(t, forbidden ? 400 : 500, &why);
+        return;
+    }
+    count_token(l, scheduler_now());
+    enum answer_result result = answer_add(
+        l->answer, l->token, r->logprobs ? l->logprob : NAN, r->logprobs && r->n_top ? l->top : NULL);
+    if (result == ANSWER_NO_MEMORY || !lane_append(l, l->token)) {
+        task_no_memory(t);
+        return;
+    }
+    task_tell_usage(t);
+    if (result == ANSWER_STOPPED)
+        lane_end(l, JOB_STOP);
+    else if (l->n_drawn >= r->max_tokens || l->known >= r->model->context)
+        lane_end(l, JOB_LENGTH);
+    else if (!answer_take(l->answer, JOB_RUNNING, &piece))
+        task_no_memory(t);
+    else if (piece)
+        job_push(t->job, piece);
+}
+
+/* The prompt's own tokens get their log probabilities. False when that ended the task. */
+static bool take_echo(struct lane *l)
+{
+    struct task *t = l->task;
+    const struct job_request *r = t->request;
+    struct sampler_logprob top[JOB_LOGPROBS_MAX]; /* the lane's own are those of the token just drawn */
+    size_t n = decoder_vocabulary(r->model->decoder);
+    for (size_t i = 0; i < l->n_echo; i++) {
+        int32_t id = r->prompt[t->n_echoed];
+        float logprob = sampler_logprobs(l->echo_logits + i * n, n, id, top, r->n_top);
+        if (answer_add(t->echo, id, logprob, r->n_top ? top : NULL) != ANSWER_GOES_ON) {
+            task_no_memory(t);
+            return false;
+        }
+        t->n_echoed++;
+    }
+    return task_tell_echo(t, t->n_echoed < r->n_prompt ? JOB_RUNNING : JOB_LENGTH);
+}
+
+/* How far the prompt has been read. */
+static void count_prompt(struct lane *l)
+{
+    struct task *t = l->task;
+    size_t length = sequence_length(l->sequence), n = t->request->n_prompt;
+    size_t done = length < n ? length : n;
+    if (done <= t->usage.prompt_done || l->choice > 0)
+        return;
+    atomic_fetch_add_explicit(
+        &t->request->model->metrics.prompt_tokens, done - t->usage.prompt_done, memory_order_relaxed);
+    t->usage.prompt_done = done;
+    task_tell_usage(t);
+    if (done < task_reads(t->request) || t->prompt_read)
+        return;
+    t->prompt_read = true;
+    if (t->request->n_choices > 1 && task_draws(t->request))
+        t->prompt = sequence_fork(l->sequence, n - 1); /* without memory they read it themselves */
+}
+
+static void deliver(struct lane *l)
+{
+    lane_keep_prefix(l);
+    count_prompt(l);
+    if (lane_has_echo(l) && l->n_echo > 0 && !take_echo(l))
+        return;
+    if (l->logits)
+        take_token(l);
+    else if (lane_left(l) == 0)
+        lane_end(l, JOB_LENGTH);
+}
+
+/* A lane that is delivered may end, and end others with it: so each is looked for anew. */
+void deliver_answers(struct schedule *s)
+{
+    for (struct lane *l; (l = lane_in_batch(s));) {
+        l->n_rows = 0;
+        deliver(l);
+    }
+}

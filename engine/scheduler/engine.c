@@ -1,0 +1,415 @@
+/* engine.c - the scheduler's thread, what reaches it from others, and the list of models.
+ *
+ * Others only put tasks into queues, raise flags and ask for a model to be let go, all under one lock that is held for
+ * a moment. Everything else is the thread's own, so a step needs no lock. Without work it sleeps.
+ */
+#include "scheduler_private.h"
+
+#include "berth/base/log.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define STACK_BYTES ((size_t)1 << 21) /* the thread is a member of its pool: kernels take up to 512 KiB */
+
+static uint64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* ---- the thread ---- */
+
+/* Lets go of the models that are leaving and have nothing left. With the lock. */
+static void bury(struct engine *e)
+{
+    struct schedule *before = NULL, *next;
+    for (struct schedule *s = e->schedules; s; s = next) {
+        next = s->next;
+        if (!s->leaving || s->queue || s->tasks) {
+            before = s;
+            continue;
+        }
+        if (before)
+            before->next = next;
+        else
+            e->schedules = next;
+        if (e->served == s)
+            e->served = NULL;
+        s->gone = true;
+        pthread_cond_broadcast(&e->left);
+    }
+}
+
+static bool has_work(const struct engine *e)
+{
+    for (const struct schedule *s = e->schedules; s; s = s->next)
+        if (s->queue || s->tasks)
+            return true;
+    return false;
+}
+
+/* Waits until there is something to do. False when the thread is to end. */
+static bool wait_for_work(struct engine *e)
+{
+    pthread_mutex_lock(&e->lock);
+    for (bury(e); !atomic_load(&e->stopping) && !has_work(e); bury(e)) {
+        atomic_store_explicit(&e->turned_ns, 0, memory_order_relaxed);
+        pthread_cond_wait(&e->work, &e->lock);
+    }
+    pthread_mutex_unlock(&e->lock);
+    atomic_store_explicit(&e->turned_ns, now_ns(), memory_order_relaxed);
+    return !atomic_load(&e->stopping);
+}
+
+static unsigned threads_for(const struct engine_options *o, unsigned processors)
+{
+    unsigned most = o->threads_most > 0 && o->threads_most < POOL_MAX ? o->threads_most : POOL_MAX;
+    return processors < 1 ? 1 : processors > most ? most : processors;
+}
+
+/* The new team is there before the old one goes: without it, the old one works on. */
+static void change_threads(struct engine *e, unsigned threads, unsigned processors, const char *from)
+{
+    struct error why = {0};
+    struct pool *pool = pool_new(threads, processors, &why);
+    if (!pool) {
+        log_line(LOG_WARN, "compute threads stay as they are",
+            LOG_FIELDS(log_count("threads", pool_size(e->pool)), log_count("cpus", processors),
+                log_text("cpus_from", from), log_text("reason", why.text)));
+        return;
+    }
+    pool_free(e->pool);
+    e->pool = pool;
+    atomic_store(&e->threads, threads);
+    log_line(LOG_INFO, "compute threads change",
+        LOG_FIELDS(
+            log_count("threads", threads), log_count("cpus", processors), log_text("cpus_from", from)));
+}
+
+/* A quota may have been changed, or processors taken away or given. */
+static void follow_processors(struct engine *e)
+{
+    const struct engine_options *o = &e->options;
+    char from[LIMITS_FROM] = "";
+    double now = scheduler_now();
+    if (!o->processors_now || (e->looked > 0 && now - e->looked < o->look_seconds))
+        return;
+    e->looked = now;
+    unsigned processors = o->processors_now(o->processors_context, from);
+    if (atomic_exchange(&e->processors, processors) == processors)
+        return; /* where no thread was to be had, none is asked for again and again */
+    unsigned threads = threads_for(o, processors);
+    if (threads != pool_size(e->pool))
+        change_threads(e, threads, processors, from);
+}
+
+static void *run(void *context)
+{
+    struct engine *e = context;
+    while (wait_for_work(e)) {
+        follow_processors(e);
+        scheduler_sweep(e);
+        scheduler_step(e);
+    }
+    scheduler_sweep(e); /* ends all that is left */
+    atomic_store_explicit(&e->turned_ns, 0, memory_order_relaxed);
+    pthread_mutex_lock(&e->lock);
+    e->stopped = true;
+    bury(e);
+    pthread_cond_broadcast(&e->left);
+    pthread_mutex_unlock(&e->lock);
+    return NULL;
+}
+
+/* Signals are the main thread's, but for those that a thread raises in itself: SIGBUS on a mapped file. */
+static bool start_thread(struct engine *e, struct error *err)
+{
+    sigset_t blocked, before;
+    pthread_attr_t attributes;
+    sigfillset(&blocked);
+    static const int own[] = {SIGBUS, SIGSEGV, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS};
+    for (size_t i = 0; i < sizeof(own) / sizeof(*own); i++)
+        sigdelset(&blocked, own[i]);
+    pthread_sigmask(SIG_BLOCK, &blocked, &before);
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, STACK_BYTES);
+    int failed = pthread_create(&e->thread, &attributes, run, e);
+    pthread_attr_destroy(&attributes);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return failed == 0 || error_set(err, "cannot start the scheduler's thread: %s", strerror(failed));
+}
+
+/* ---- the life of an engine ---- */
+
+struct engine *engine_new(const struct engine_options *o, struct error *err)
+{
+    struct engine *e = calloc(1, sizeof(*e));
+    if (!e) {
+        error_set(err, "no memory for the engine");
+        return NULL;
+    }
+    e->options = *o;
+    e->options.chunk += o->chunk == 0;
+    e->options.slots += o->slots == 0;
+    e->budget.limit = o->kv_memory;
+    e->threads = o->threads;
+    e->processors = o->processors;
+    pthread_mutex_init(&e->lock, NULL);
+    pthread_cond_init(&e->work, NULL);
+    pthread_cond_init(&e->left, NULL);
+    e->pool = pool_new(o->threads, o->processors, err);
+    e->workspace = e->pool ? decoder_workspace_new() : NULL;
+    if (e->pool && !e->workspace)
+        error_set(err, "no memory for the engine");
+    if (e->workspace && start_thread(e, err))
+        return e;
+    e->stopped = true;
+    engine_free(e);
+    return NULL;
+}
+
+void engine_stop(struct engine *e)
+{
+    pthread_mutex_lock(&e->lock);
+    bool stopped = atomic_exchange(&e->stopping, true);
+    pthread_cond_broadcast(&e->work);
+    pthread_mutex_unlock(&e->lock);
+    if (stopped)
+        return;
+    pthread_join(e->thread, NULL);
+    pool_free(e->pool);
+    e->pool = NULL;
+}
+
+void engine_free(struct engine *e)
+{
+    if (!e)
+        return;
+    if (!e->stopped)
+        engine_stop(e);
+    pool_free(e->pool);
+    if (e->workspace)
+        decoder_workspace_free(e->workspace);
+    free(e->rows);
+    free(e->copies);
+    pthread_cond_destroy(&e->left);
+    pthread_cond_destroy(&e->work);
+    pthread_mutex_destroy(&e->lock);
+    free(e);
+}
+
+const struct engine_options *engine_options_of(const struct engine *e)
+{
+    return &e->options;
+}
+
+struct kv_budget *engine_budget(struct engine *e)
+{
+    return &e->budget;
+}
+
+unsigned engine_threads(const struct engine *e)
+{
+    return atomic_load_explicit(&e->threads, memory_order_relaxed);
+}
+
+unsigned engine_processors(const struct engine *e)
+{
+    return atomic_load_explicit(&e->processors, memory_order_relaxed);
+}
+
+double engine_heartbeat_age(const struct engine *e)
+{
+    uint64_t turned = atomic_load_explicit(&e->turned_ns, memory_order_relaxed), now = now_ns();
+    return turned > 0 && now > turned ? (double)(now - turned) * 1e-9 : 0;
+}
+
+/* ---- models ---- */
+
+struct schedule *schedule_new(struct engine *e, struct text_model *m)
+{
+    struct schedule *s = calloc(1, sizeof(*s));
+    struct lane **lanes = calloc(e->options.slots, sizeof(struct lane *));
+    struct prefix_cache *prefixes = e->options.prefix_cache ? prefix_new(m->cache, &e->prefix_clock) : NULL;
+    if (!s || !lanes || (e->options.prefix_cache && !prefixes)) {
+        prefix_free(prefixes);
+        free(s);
+        free(lanes);
+        return NULL;
+    }
+    s->model = m;
+    s->prefixes = prefixes;
+    s->lanes = lanes;
+    s->queue_end = &s->queue;
+    pthread_mutex_lock(&e->lock);
+    s->next = e->schedules;
+    e->schedules = s;
+    pthread_mutex_unlock(&e->lock);
+    return s;
+}
+
+void schedule_leave(struct schedule *s, struct engine *e)
+{
+    pthread_mutex_lock(&e->lock);
+    s->leaving = true;
+    if (e->stopped)
+        bury(e);
+    pthread_cond_broadcast(&e->work);
+    while (!s->gone)
+        pthread_cond_wait(&e->left, &e->lock);
+    pthread_mutex_unlock(&e->lock);
+    prefix_free(s->prefixes);
+    free(s->lanes);
+    free(s);
+}
+
+/* ---- submission ---- */
+
+static bool check_tokens(const struct job_request *r, struct error *err)
+{
+    size_t vocabulary = decoder_vocabulary(r->model->decoder);
+    for (size_t i = 0; i < r->n_prompt; i++)
+        if (r->prompt[i] < 0 || (size_t)r->prompt[i] >= vocabulary)
+            return error_set(
+                err, "token %d of the prompt is none of the model's %zu", r->prompt[i], vocabulary);
+    return true;
+}
+
+static bool check_fit(const struct engine *e, const struct job_request *r, struct error *err)
+{
+    char needed[TEXT_NUMBER], limit[TEXT_NUMBER];
+    size_t reads = task_reads(r), context = r->model->context;
+    if (reads + task_draws(r) > context)
+        return error_set(err,
+            "the prompt has %zu tokens and leaves no room for an answer: the model's context is %zu",
+            r->n_prompt, context);
+    uint64_t bytes = memory_of(r->model, reads + task_draws(r));
+    return bytes <= e->budget.limit ||
+           error_set(err, "the prompt's keys and values need %s of memory, and there is %s",
+               text_bytes(needed, bytes), text_bytes(limit, e->budget.limit));
+}
+
+/* What is wrong with the request itself. */
+static bool check_request(const struct engine *e, const struct job_request *r, struct error *err)
+{
+    const struct text_model *m = r->model;
+    if (!m->decoder)
+        return error_set(err, "%s", m->no_decoder.text);
+    if (r->text && !m->tokenizer)
+        return error_set(err, "the model has no tokenizer: %s", m->no_tokenizer.text);
+    if (r->n_prompt == 0)
+        return error_set(err, "the prompt is empty");
+    if (r->n_choices == 0 || r->n_choices > JOB_CHOICES_MAX)
+        return error_set(err, "the number of choices must be 1 to %d", JOB_CHOICES_MAX);
+    if (r->n_top > JOB_LOGPROBS_MAX)
+        return error_set(err, "at most %d log probabilities a token", JOB_LOGPROBS_MAX);
+    return check_tokens(r, err) && check_fit(e, r, err);
+}
+
+/* Jobs that wait, over all models. Those for which a slot is free already do not count: the thread has not come to
+ * them yet. With the lock. */
+static size_t waiting(const struct engine *e)
+{
+    size_t n = 0, slots = e->options.slots;
+    for (const struct schedule *s = e->schedules; s; s = s->next) {
+        size_t taken = atomic_load(&s->n_taken);
+        size_t free_slots = taken < slots ? slots - taken : 0;
+        n += s->n_queued > free_slots ? s->n_queued - free_slots : 0;
+    }
+    return n;
+}
+
+/* With the lock: puts the task into its queue, unless that is full or the engine is stopping. */
+static unsigned enqueue(struct engine *e, struct task *t, struct error *err)
+{
+    struct schedule *s = t->schedule;
+    if (atomic_load(&e->stopping) || s->leaving) {
+        error_set(err, "the server is stopping");
+        return 503;
+    }
+    s->n_queued++;
+    if (waiting(e) > e->options.queue) {
+        s->n_queued--;
+        error_set(err, "the queue is full: %zu requests are waiting", waiting(e));
+        return 429;
+    }
+    *s->queue_end = t;
+    s->queue_end = &t->next;
+    pthread_cond_signal(&e->work);
+    return 0;
+}
+
+static struct task *task_new(const struct engine *e, struct job *j)
+{
+    struct task *t = calloc(1, sizeof(*t));
+    if (!t)
+        return NULL;
+    t->job = j;
+    t->request = job_request_of(j);
+    t->schedule = t->request->model->scheduling;
+    t->submitted = scheduler_now();
+    double most = t->request->deadline > 0 ? t->request->deadline : e->options.job_timeout;
+    t->deadline = most > 0 ? t->submitted + most : 0;
+    return t;
+}
+
+/* Of a model that is there, and a request that makes sense. Returns 0 or the status. */
+static unsigned submit(struct engine *e, struct job *j, struct error *err)
+{
+    struct text_model *m = job_request_of(j)->model;
+    struct task *t = task_new(e, j);
+    if (!t) {
+        error_set(err, "memory is short");
+        return 503;
+    }
+    job_hold(j);
+    atomic_fetch_add_explicit(&m->metrics.queued, 1, memory_order_relaxed);
+    pthread_mutex_lock(&e->lock);
+    unsigned status = enqueue(e, t, err);
+    pthread_mutex_unlock(&e->lock);
+    if (status == 0)
+        return 0;
+    atomic_fetch_sub_explicit(&m->metrics.queued, 1, memory_order_relaxed);
+    if (status == 429)
+        atomic_fetch_add_explicit(&m->metrics.jobs_refused, 1, memory_order_relaxed);
+    job_drop(j);
+    free(t);
+    return status;
+}
+
+bool engine_submit(struct engine *e, struct job *j, unsigned *status, struct error *err)
+{
+    const struct job_request *r = job_request_of(j);
+    struct text_model *m = r->model;
+    *status = 0;
+    if (atomic_load_explicit(&m->lost, memory_order_acquire)) {
+        *err = m->lost_reason;
+        *status = 503;
+    } else if (!check_request(e, r, err)) {
+        *status = 400;
+    } else {
+        *status = submit(e, j, err);
+    }
+    return *status == 0;
+}
+
+struct task *schedule_pop(struct engine *e, struct schedule *s)
+{
+    pthread_mutex_lock(&e->lock);
+    struct task *t = s->queue;
+    if (t) {
+        s->queue = t->next;
+        if (!s->queue)
+            s->queue_end = &s->queue;
+        s->n_queued--;
+    }
+    pthread_mutex_unlock(&e->lock);
+    if (t)
+        atomic_fetch_sub_explicit(&s->model->metrics.queued, 1, memory_order_relaxed);
+    return t;
+}

@@ -1,0 +1,27 @@
+/* job_private.h - the engine's side of a job. */
+#ifndef BERTH_JOB_PRIVATE_H
+#define BERTH_JOB_PRIVATE_H
+
+#include "berth/engine/scheduler/job.h"
+
+/* The engine takes its hold when it accepts a job, and gives it back with job_drop after job_end. */
+void job_hold(struct job *j);
+void job_drop(struct job *j);
+
+/* True once the job has been cancelled; the flag itself, for decoder_forward. */
+const atomic_bool *job_cancelled(const struct job *j);
+
+/* A piece with room for so much: all of it is one block of memory. The text is not NUL-terminated; token i's top
+ * is there when n_top is not 0. NULL without memory. */
+struct job_piece *job_piece_new(uint32_t choice, size_t n_tokens, uint32_t n_top, size_t text_size);
+
+/* Hands a piece over and wakes the server. The job must not have ended. */
+void job_push(struct job *j, struct job_piece *piece);
+
+/* Nothing comes after this. `status` and `why` are of a job that failed; 0 and NULL for all others. */
+void job_end(struct job *j, unsigned status, const struct error *why);
+
+/* Puts the figures in place of the last ones. */
+void job_set_usage(struct job *j, const struct job_usage *usage);
+
+#endif

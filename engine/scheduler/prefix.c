@@ -1,0 +1,139 @@
+/* prefix.c - what lanes take from the cache of prefixes, and leave to it.
+ *
+ * A lane that reads takes whatever of its next tokens is there already, before every step: so it does not matter whether
+ * others have read them long ago or just now. What it reads itself it leaves there page by page, so that it is of use to
+ * others at once, and a beginning of its last page when it ends. At least the last token is read by everyone: nobody
+ * keeps logits.
+ *
+ * Prompts that are scored need the logits of all their tokens, and keep away from all this.
+ */
+#include "scheduler_private.h"
+
+static struct prefix_cache *prefixes_for(const struct schedule *s, const struct job_request *r)
+{
+    bool lost = atomic_load_explicit(&s->model->lost, memory_order_acquire);
+    return !lost && r->cache_prompt && task_draws(r) && !r->echo_logprobs ? s->prefixes : NULL;
+}
+
+static struct prefix_cache *prefixes_of(const struct lane *l)
+{
+    return prefixes_for(l->task->schedule, l->task->request);
+}
+
+static void copy_ids(const struct lane *l, size_t from, size_t n, int32_t *out)
+{
+    for (size_t i = 0; i < n; i++)
+        out[i] = lane_token(l, from + i);
+}
+
+/* Tokens of the prompt that nobody has to read for this task any more. */
+static void count_cached(struct lane *l)
+{
+    struct task *t = l->task;
+    size_t length = sequence_length(l->sequence), n = t->request->n_prompt;
+    size_t done = length < n ? length : n;
+    if (done <= t->usage.prompt_done)
+        return;
+    size_t taken = done - t->usage.prompt_done;
+    t->usage.cached_tokens += taken;
+    t->usage.prompt_done = done;
+    atomic_fetch_add_explicit(&t->request->model->metrics.cached_tokens, taken, memory_order_relaxed);
+    task_tell_usage(t);
+}
+
+/* Takes what there is of the page that the lane's next token lies in. True when that is all of it. */
+static bool take_page(struct prefix_cache *p, struct lane *l)
+{
+    int32_t ids[ATTENTION_BLOCK];
+    size_t page = prefix_depth(l->path), start = page * ATTENTION_BLOCK, same;
+    size_t length = sequence_length(l->sequence), end = l->known - 1;
+    if (length / ATTENTION_BLOCK != page || end <= length)
+        return false;
+    size_t n = end - start < ATTENTION_BLOCK ? end - start : ATTENTION_BLOCK;
+    copy_ids(l, start, n, ids);
+    struct prefix_node *found = prefix_find(p, l->path, ids, n, &same);
+    bool all = same == ATTENTION_BLOCK;
+    if (!found || start + same <= length || (!all && start + same < length + PREFIX_LEAST) ||
+        !sequence_share_page(l->sequence, page, prefix_take(p, found)))
+        return false;
+    sequence_advance(l->sequence, start + same);
+    if (all) {
+        prefix_enter(p, found);
+        l->path = found;
+    }
+    return all;
+}
+
+void lane_take_prefix(struct lane *l)
+{
+    struct prefix_cache *p = prefixes_of(l);
+    if (!p)
+        return;
+    while (take_page(p, l))
+        continue;
+    count_cached(l);
+}
+
+void lane_keep_prefix(struct lane *l)
+{
+    int32_t ids[ATTENTION_BLOCK];
+    struct prefix_cache *p = prefixes_of(l);
+    for (size_t page; p && (page = prefix_depth(l->path)) < sequence_length(l->sequence) / ATTENTION_BLOCK;) {
+        copy_ids(l, page * ATTENTION_BLOCK, ATTENTION_BLOCK, ids);
+        struct prefix_node *next = prefix_keep(p, l->path, ids, l->sequence, page);
+        if (!next)
+            return; /* without memory; another time */
+        l->path = next;
+    }
+}
+
+void lane_leave_prefix(struct lane *l)
+{
+    int32_t ids[ATTENTION_BLOCK];
+    struct prefix_cache *p = l->sequence ? prefixes_of(l) : NULL;
+    if (p) {
+        lane_keep_prefix(l);
+        size_t page = prefix_depth(l->path), length = sequence_length(l->sequence);
+        if (page == length / ATTENTION_BLOCK && length % ATTENTION_BLOCK > 0) {
+            copy_ids(l, page * ATTENTION_BLOCK, length % ATTENTION_BLOCK, ids);
+            prefix_keep_part(p, l->path, ids, length % ATTENTION_BLOCK, l->sequence, page);
+        }
+    }
+    if (l->path)
+        prefix_leave(l->task->schedule->prefixes, l->path);
+    l->path = NULL;
+}
+
+/* In whole pages, the beginning of the lane's prompt that `ahead` has in its prompt, too. */
+static size_t common(const struct lane *ahead, const struct lane *l)
+{
+    const struct job_request *a = ahead->task->request, *b = l->task->request;
+    size_t most = a->n_prompt < b->n_prompt ? a->n_prompt : b->n_prompt - 1, i = 0;
+    while (i < most && a->prompt[i] == b->prompt[i])
+        i++;
+    return i - i % ATTENTION_BLOCK;
+}
+
+bool lane_may_wait(const struct lane *ahead, struct lane *l)
+{
+    if (ahead == l || !prefixes_of(ahead) || !prefixes_of(l))
+        return false;
+    if (l->compared != ahead->task->number + 1) {
+        l->compared = ahead->task->number + 1;
+        l->common = common(ahead, l);
+    }
+    return sequence_length(l->sequence) < l->common && sequence_length(ahead->sequence) < l->common;
+}
+
+size_t prefix_pages_in_use(const struct schedule *s, const struct job_request *r)
+{
+    struct prefix_cache *p = prefixes_for(s, r);
+    struct prefix_node *at = NULL;
+    size_t same, n = 0;
+    for (; p && (n + 1) * ATTENTION_BLOCK < r->n_prompt; n++) {
+        at = prefix_find(p, at, r->prompt + n * ATTENTION_BLOCK, ATTENTION_BLOCK, &same);
+        if (!at || same < ATTENTION_BLOCK || !prefix_in_use(at))
+            break;
+    }
+    return n;
+}

@@ -1,0 +1,222 @@
+/* sampler.c - the history of one answer, and what it does to the next logits.
+ *
+ * Which tokens were seen is kept in a hash table that grows with their number, not with the vocabulary: there may be
+ * a hundred answers at a time over 150,000 tokens. It is kept only where a penalty asks for it.
+ *
+ * Random numbers are SplitMix64 (Steele, Lea and Flood 2014) of a counter: the draw numbered i of a seed is the same
+ * whatever was computed in between, so an answer that was put aside and read again goes on as it would have.
+ */
+#include "sampler_private.h"
+
+#include "berth/kernels/vector.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#define NEVER_BIAS (-100.0f)
+#define TABLE_LEAST 64
+#define NO_TOKEN (-1)
+
+struct seen {
+    int32_t token; /* NO_TOKEN: a free place */
+    uint32_t generated; /* times; 0 for tokens of the prompt alone */
+};
+
+struct sampler {
+    struct sampler_options options;
+    size_t vocabulary;
+    uint64_t drawn;
+    struct seen *seen; /* [room], a power of two; open addressing */
+    size_t n_seen, room;
+    bool failed; /* memory ran out: what was seen is no longer known */
+    sampler_hook hook;
+    void *hook_context;
+    struct candidates candidates;
+};
+
+struct sampler *sampler_new(const struct sampler_options *o, size_t vocabulary)
+{
+    struct sampler *s = calloc(1, sizeof(*s));
+    if (!s)
+        return NULL;
+    s->options = *o;
+    s->vocabulary = vocabulary;
+    return s;
+}
+
+void sampler_free(struct sampler *s)
+{
+    if (!s)
+        return;
+    free(s->seen);
+    free(s->candidates.at);
+    free(s);
+}
+
+void sampler_set_hook(struct sampler *s, sampler_hook hook, void *context)
+{
+    s->hook = hook;
+    s->hook_context = context;
+}
+
+/* ---- what was seen ---- */
+
+/* The token's place, or the free one where it belongs. */
+static struct seen *place_of(struct seen *table, size_t room, int32_t token)
+{
+    size_t at = ((uint32_t)token * 2654435761u) & (room - 1);
+    while (table[at].token != NO_TOKEN && table[at].token != token)
+        at = (at + 1) & (room - 1);
+    return &table[at];
+}
+
+static bool grow_table(struct sampler *s)
+{
+    size_t room = s->room ? s->room * 2 : TABLE_LEAST;
+    struct seen *table = malloc(room * sizeof(*table));
+    if (!table)
+        return false;
+    for (size_t i = 0; i < room; i++)
+        table[i] = (struct seen){.token = NO_TOKEN};
+    for (size_t i = 0; i < s->room; i++)
+        if (s->seen[i].token != NO_TOKEN)
+            *place_of(table, room, s->seen[i].token) = s->seen[i];
+    free(s->seen);
+    s->seen = table;
+    s->room = room;
+    return true;
+}
+
+static void see(struct sampler *s, int32_t token, uint32_t generated)
+{
+    if (token < 0 || (size_t)token >= s->vocabulary || s->failed)
+        return;
+    if (s->n_seen * 2 >= s->room && !grow_table(s)) {
+        s->failed = true;
+        return;
+    }
+    struct seen *place = place_of(s->seen, s->room, token);
+    s->n_seen += place->token == NO_TOKEN;
+    place->token = token;
+    place->generated += generated;
+}
+
+void sampler_see_prompt(struct sampler *s, const int32_t *ids, size_t n)
+{
+    for (size_t i = 0; i < n && s->options.repetition_penalty != 1; i++)
+        see(s, ids[i], 0);
+}
+
+/* ---- what changes logits ---- */
+
+static void apply_bias(const struct sampler *s, float *logits)
+{
+    for (size_t i = 0; i < s->options.n_bias; i++) {
+        const struct sampler_bias *b = &s->options.bias[i];
+        if (b->token >= 0 && (size_t)b->token < s->vocabulary)
+            logits[b->token] = b->bias <= NEVER_BIAS ? -INFINITY : logits[b->token] + b->bias;
+    }
+}
+
+/* The repetition penalty is that of CTRL (Keskar et al. 2019): it moves a logit towards less likely on either side of
+ * zero. The other two are OpenAI's: logit - count * frequency - (count > 0) * presence. */
+static void apply_penalties(const struct sampler *s, float *logits)
+{
+    const struct sampler_options *o = &s->options;
+    for (size_t i = 0; i < s->room; i++) {
+        const struct seen *seen = &s->seen[i];
+        if (seen->token == NO_TOKEN)
+            continue;
+        float *logit = &logits[seen->token];
+        *logit = *logit > 0 ? *logit / o->repetition_penalty : *logit * o->repetition_penalty;
+        if (seen->generated)
+            *logit -= (float)seen->generated * o->frequency_penalty + o->presence_penalty;
+    }
+}
+
+static bool has_penalties(const struct sampler_options *o)
+{
+    return o->repetition_penalty != 1 || o->frequency_penalty != 0 || o->presence_penalty != 0;
+}
+
+/* ---- the choice ---- */
+
+static uint64_t mix(uint64_t z)
+{
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
+/* From [0, 1). The seed is mixed first, so that neighbouring seeds, which the choices of a request have, do not
+ * give neighbouring counters. */
+static double uniform(uint64_t seed, uint64_t index)
+{
+    uint64_t bits = mix(mix(seed) + (index + 1) * 0x9e3779b97f4a7c15u);
+    return (double)(bits >> 11) * 0x1p-53;
+}
+
+static int32_t first_equal(const float *logits, size_t n, float value)
+{
+    for (size_t i = 0; i < n; i++)
+        if (logits[i] == value)
+            return (int32_t)i;
+    return SAMPLER_NONE;
+}
+
+static int32_t choose(struct sampler *s, float *logits, uint64_t index)
+{
+    float most = vector_max(logits, s->vocabulary), temperature = s->options.temperature;
+    if (!(most > -INFINITY))
+        return SAMPLER_NONE;
+    if (!(temperature > 0) || most == INFINITY)
+        return first_equal(logits, s->vocabulary, most);
+    for (size_t i = 0; i < s->vocabulary; i++) {
+        float x = (logits[i] - most) / temperature;
+        logits[i] = x <= 0 ? x : -INFINITY; /* a NaN is no candidate */
+    }
+    return sampler_draw(&s->candidates, &s->options, logits, s->vocabulary, uniform(s->options.seed, index));
+}
+
+int32_t sampler_next(struct sampler *s, float *logits)
+{
+    if (s->failed)
+        return SAMPLER_NONE;
+    apply_bias(s, logits);
+    if (has_penalties(&s->options))
+        apply_penalties(s, logits);
+    if (s->hook)
+        s->hook(s->hook_context, logits, s->vocabulary);
+    int32_t token = choose(s, logits, s->drawn++);
+    if (has_penalties(&s->options))
+        see(s, token, 1);
+    return token;
+}
+
+/* ---- log probabilities ---- */
+
+/* Puts a token into the list of the best, which is sorted; the worst drops out. */
+static void insert_top(struct sampler_logprob *top, size_t n_top, int32_t token, float logit)
+{
+    size_t at = n_top - 1;
+    for (; at > 0 && logit > top[at - 1].logprob; at--)
+        top[at] = top[at - 1];
+    top[at] = (struct sampler_logprob){token, logit};
+}
+
+float sampler_logprobs(
+    const float *logits, size_t vocabulary, int32_t token, struct sampler_logprob *top, size_t n_top)
+{
+    float most = vector_max(logits, vocabulary);
+    float log_sum = vector_log(vector_exp_sum(logits, most, vocabulary));
+    for (size_t i = 0; i < n_top; i++)
+        top[i] = (struct sampler_logprob){SAMPLER_NONE, -INFINITY};
+    for (size_t i = 0; n_top > 0 && i < vocabulary; i++)
+        if (logits[i] > top[n_top - 1].logprob)
+            insert_top(top, n_top, (int32_t)i, logits[i]);
+    for (size_t i = 0; i < n_top; i++)
+        top[i].logprob = top[i].logprob - most - log_sum;
+    if (token < 0 || (size_t)token >= vocabulary)
+        return NAN;
+    return logits[token] - most - log_sum;
+}

@@ -1,0 +1,259 @@
+/* sampler_filter.c - takes candidates away (top_k, typical_p, top_p, min_p) and draws one of those that are left.
+ *
+ * Of 150,000 tokens a few hundred matter, and sorting all would cost more than the model's own last step. So each
+ * filter says first below which x nothing can survive it, in one pass over the logits, and only what is above is
+ * gathered and sorted. Without filters nothing is gathered at all.
+ *
+ * Sums are in double and in a fixed order, and exponentials are vector.h's: the same draw takes the same token on
+ * every CPU.
+ */
+#include "sampler_private.h"
+
+#include "berth/kernels/vector.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#define BUCKETS 1024
+#define BUCKETS_A_UNIT 16 /* a power of two: the borders are exact */
+#define LEAST_X (-104.0f) /* exp is 0 in float32 from here on */
+#define SLACK 0.01f /* more than all rounding of a floor */
+#define WEIGHT_SLACK 1.0001 /* more than all rounding of a sum of weights */
+
+/* ---- order ---- */
+
+/* True when a comes behind b. */
+static bool is_worse(const struct candidate *a, const struct candidate *b)
+{
+    return a->key < b->key || (a->key == b->key && a->id > b->id);
+}
+
+/* Sinks the candidate at `at` in a heap whose root is the worst. */
+static void sink(struct candidate *heap, size_t n, size_t at)
+{
+    struct candidate moved = heap[at];
+    for (size_t child; (child = 2 * at + 1) < n; at = child) {
+        if (child + 1 < n && is_worse(&heap[child + 1], &heap[child]))
+            child++;
+        if (!is_worse(&heap[child], &moved))
+            break;
+        heap[at] = heap[child];
+    }
+    heap[at] = moved;
+}
+
+/* Best first. */
+static void sort(struct candidates *c)
+{
+    for (size_t i = c->n / 2; i-- > 0;)
+        sink(c->at, c->n, i);
+    for (size_t left = c->n; left > 1;) {
+        left--;
+        struct candidate worst = c->at[0];
+        c->at[0] = c->at[left];
+        c->at[left] = worst;
+        sink(c->at, left, 0);
+    }
+}
+
+static void sort_by_x(struct candidates *c)
+{
+    for (size_t i = 0; i < c->n; i++)
+        c->at[i].key = c->at[i].x;
+    sort(c);
+}
+
+/* ---- gathering ---- */
+
+/* How many x lie in each of the buckets of [0, -64], and how far below their bucket's upper border all together. The
+ * last bucket takes all the rest. */
+struct histogram {
+    uint32_t counts[BUCKETS];
+    double below[BUCKETS];
+};
+
+static void count_buckets(struct histogram *h, const float *x, size_t n)
+{
+    *h = (struct histogram){.counts = {0}};
+    for (size_t i = 0; i < n; i++) {
+        float at = -x[i] * BUCKETS_A_UNIT;
+        if (!(at < BUCKETS - 1))
+            continue;
+        size_t bucket = (size_t)at;
+        h->counts[bucket]++;
+        h->below[bucket] += (double)(at - (float)bucket) / BUCKETS_A_UNIT;
+    }
+}
+
+/* The x below which the buckets up to this one end. */
+static float floor_of_bucket(size_t bucket)
+{
+    return -(float)(bucket + 1) / BUCKETS_A_UNIT;
+}
+
+/* The x above which there are at least k candidates, and not many more. */
+static float floor_of_top_k(const float *x, size_t n, size_t k)
+{
+    struct histogram h;
+    size_t above = 0;
+    count_buckets(&h, x, n);
+    for (size_t b = 0; b < BUCKETS - 1; b++)
+        if ((above += h.counts[b]) >= k)
+            return floor_of_bucket(b);
+    return -INFINITY;
+}
+
+/* The x above which there is at least this weight, and not much more: exp(-b - d) is at least exp(-b) * (1 - d). */
+static float floor_of_weight(const float *x, size_t n, double weight)
+{
+    struct histogram h;
+    double above = 0;
+    count_buckets(&h, x, n);
+    for (size_t b = 0; b < BUCKETS - 1; b++) {
+        above += (double)vector_exp(-(float)b / BUCKETS_A_UNIT) * ((double)h.counts[b] - h.below[b]);
+        if (above >= weight)
+            return floor_of_bucket(b);
+    }
+    return -INFINITY;
+}
+
+/* All tokens below (1 - top_p) / n together have less than 1 - top_p: top_p is reached without them. That helps where
+ * top_p is so close to 1 that the sum above does not reach it. */
+static float floor_of_top_p(const float *x, size_t n, float top_p, double total)
+{
+    double least = (1 - (double)top_p) / (double)n * total;
+    float by_share = least > 0 ? vector_log((float)least) - SLACK : -INFINITY;
+    float by_weight = floor_of_weight(x, n, (double)top_p * total * WEIGHT_SLACK);
+    return by_weight > by_share ? by_weight : by_share;
+}
+
+static bool gather(struct candidates *c, const float *x, size_t n, float least)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++)
+        count += x[i] > least;
+    if (count > c->room) {
+        struct candidate *more = realloc(c->at, count * sizeof(*more));
+        if (!more)
+            return false;
+        c->at = more;
+        c->room = count;
+    }
+    c->n = 0;
+    for (size_t i = 0; i < n; i++)
+        if (x[i] > least)
+            c->at[c->n++] = (struct candidate){x[i], x[i], vector_exp(x[i]), (int32_t)i};
+    return true;
+}
+
+/* ---- filters; each leaves at least one candidate ---- */
+
+static double weight_of(const struct candidates *c)
+{
+    double sum = 0;
+    for (size_t i = 0; i < c->n; i++)
+        sum += (double)c->at[i].weight;
+    return sum;
+}
+
+/* Keeps the first candidates, as few as have this weight together. */
+static void keep_weight(struct candidates *c, double weight)
+{
+    double sum = 0;
+    size_t n = 0;
+    while (n < c->n && (n == 0 || sum < weight))
+        sum += (double)c->at[n++].weight;
+    c->n = n;
+}
+
+/* Locally typical sampling (Meister et al. 2022): those first whose surprise is closest to the one expected. */
+static void keep_typical(struct candidates *c, float typical_p)
+{
+    double total = weight_of(c), expected = 0; /* of -x; the logarithm of the total is the same for all */
+    for (size_t i = 0; i < c->n; i++)
+        expected -= (double)c->at[i].weight * (double)c->at[i].x / total;
+    for (size_t i = 0; i < c->n; i++)
+        c->at[i].key = -(float)fabs(-(double)c->at[i].x - expected);
+    sort(c);
+    keep_weight(c, (double)typical_p * total);
+    sort_by_x(c);
+}
+
+static void keep_min_p(struct candidates *c, float min_p)
+{
+    size_t n = 1;
+    while (n < c->n && c->at[n].weight >= min_p * c->at[0].weight)
+        n++;
+    c->n = n;
+}
+
+/* *total becomes the weight of all where top_p is the first filter. */
+static float floor_of(const struct sampler_options *o, const float *x, size_t n, double *total)
+{
+    if (o->top_k > 0 && o->top_k < n)
+        return floor_of_top_k(x, n, o->top_k);
+    if (o->typical_p < 1)
+        return LEAST_X;
+    if (o->top_p < 1) {
+        *total = (double)vector_exp_sum(x, 0, n);
+        return floor_of_top_p(x, n, o->top_p, *total);
+    }
+    return o->min_p < 1 ? vector_log(o->min_p) - SLACK : -SLACK;
+}
+
+static bool filter(struct candidates *c, const struct sampler_options *o, const float *x, size_t n)
+{
+    double total = 0;
+    float least = floor_of(o, x, n, &total);
+    if (!gather(c, x, n, least > LEAST_X ? least : LEAST_X))
+        return false;
+    sort_by_x(c);
+    if (o->top_k > 0 && o->top_k < c->n)
+        c->n = o->top_k;
+    if (o->typical_p < 1)
+        keep_typical(c, o->typical_p);
+    if (total <= 0)
+        total = weight_of(c);
+    if (o->top_p < 1)
+        keep_weight(c, (double)o->top_p * total);
+    if (o->min_p > 0)
+        keep_min_p(c, o->min_p);
+    return true;
+}
+
+/* ---- the draw ---- */
+
+static int32_t draw_filtered(const struct candidates *c, double uniform)
+{
+    double target = uniform * weight_of(c), sum = 0;
+    size_t i = 0;
+    for (; i + 1 < c->n; i++)
+        if ((sum += (double)c->at[i].weight) > target)
+            break;
+    return c->at[i].id;
+}
+
+static int32_t draw_any(float *x, size_t n, double uniform)
+{
+    double total = 0, sum = 0;
+    vector_softmax(x, x, n);
+    for (size_t i = 0; i < n; i++)
+        total += (double)x[i];
+    size_t last = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (!(x[i] > 0))
+            continue;
+        last = i;
+        if ((sum += (double)x[i]) > uniform * total)
+            break;
+    }
+    return (int32_t)last;
+}
+
+int32_t sampler_draw(
+    struct candidates *c, const struct sampler_options *o, float *x, size_t n, double uniform)
+{
+    if ((o->top_k == 0 || o->top_k >= n) && o->typical_p >= 1 && o->top_p >= 1 && o->min_p <= 0)
+        return draw_any(x, n, uniform);
+    return filter(c, o, x, n) ? draw_filtered(c, uniform) : SAMPLER_NONE;
+}

@@ -1,0 +1,312 @@
+/* scheduler.c - one step: whose turn it is, which rows are read, what comes of them.
+ *
+ * Models take turns. In a step every lane that answers reads one token, and lanes that still read their prompt share
+ * what `chunk` allows; less where rows are slow (scheduler_pace.c), so that a stream beside a long prompt goes on at a
+ * third of its speed at the least, and so that a step, after which a client's leaving is noticed, is never long. None of
+ * this can be seen in an answer: the bits of a row do not depend on the batch that it was in.
+ */
+#include "scheduler_private.h"
+
+#include "berth/base/log.h"
+
+#include <time.h>
+
+#define PROGRESS_SECONDS 1.0 /* between two lines in the log */
+
+double scheduler_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+/* ---- what has to end ---- */
+
+struct verdict {
+    enum job_finish finish;
+    unsigned status;
+    struct error why;
+};
+
+/* True when the task must go, and why. */
+static bool is_over(const struct engine *e, const struct task *t, double now, struct verdict *v)
+{
+    *v = (struct verdict){.finish = JOB_FAILED, .status = 503};
+    if (atomic_load_explicit(job_cancelled(t->job), memory_order_relaxed)) {
+        *v = (struct verdict){.finish = JOB_CANCELLED};
+    } else if (atomic_load(&e->stopping)) {
+        error_set(&v->why, "the server is stopping");
+    } else if (t->schedule->leaving) {
+        error_set(&v->why, "the model is being unloaded");
+    } else if (t->deadline > 0 && now > t->deadline) {
+        v->status = 504;
+        error_set(&v->why, "the request took longer than %.3g seconds", t->deadline - t->submitted);
+    } else if (t->admitted <= 0 && e->options.queue_timeout > 0 &&
+               now - t->submitted > e->options.queue_timeout) {
+        error_set(
+            &v->why, "the request waited longer than %.3g seconds for its turn", e->options.queue_timeout);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+/* Takes the first task that must go out of the queue. NULL when there is none. */
+static struct task *take_from_queue(struct engine *e, struct schedule *s, double now, struct verdict *v)
+{
+    struct task *found = NULL;
+    pthread_mutex_lock(&e->lock);
+    for (struct task **at = &s->queue; *at; at = &(*at)->next) {
+        if (!is_over(e, *at, now, v))
+            continue;
+        found = *at;
+        *at = found->next;
+        if (s->queue_end == &found->next)
+            s->queue_end = at;
+        s->n_queued--;
+        break;
+    }
+    pthread_mutex_unlock(&e->lock);
+    if (found)
+        atomic_fetch_sub_explicit(&s->model->metrics.queued, 1, memory_order_relaxed);
+    return found;
+}
+
+void scheduler_sweep(struct engine *e)
+{
+    struct verdict v;
+    double now = scheduler_now();
+    for (struct schedule *s = e->schedules; s; s = s->next) {
+        for (struct task *t; (t = take_from_queue(e, s, now, &v));)
+            task_refuse(t, v.finish, v.status, &v.why);
+        for (struct task *t = s->tasks, *next; t; t = next) {
+            next = t->next;
+            if (is_over(e, t, now, &v))
+                task_end(t, v.finish, v.status, &v.why);
+        }
+    }
+}
+
+/* False when the model's file has changed; then all of its jobs have failed. */
+static bool is_intact(struct engine *e, struct schedule *s)
+{
+    struct error why = {0};
+    struct text_model *m = s->model;
+    if (!atomic_load_explicit(&m->lost, memory_order_acquire) && !loaded_intact(m->loaded, &why))
+        text_model_lose(m, &why);
+    if (!atomic_load_explicit(&m->lost, memory_order_acquire))
+        return true;
+    schedule_fail_all(e, s, 503, &m->lost_reason);
+    while (prefix_give_back(s->prefixes))
+        continue;
+    return false;
+}
+
+/* ---- who may begin ---- */
+
+static bool has_work(struct engine *e, struct schedule *s)
+{
+    pthread_mutex_lock(&e->lock);
+    bool queued = s->queue != NULL;
+    pthread_mutex_unlock(&e->lock);
+    return queued || s->tasks;
+}
+
+/* The next model that has work, after the one that was served last. */
+static struct schedule *next_turn(struct engine *e)
+{
+    struct schedule *first = e->served && e->served->next ? e->served->next : e->schedules, *s = first;
+    do {
+        if (!s || has_work(e, s))
+            break;
+        s = s->next ? s->next : e->schedules;
+    } while (s != first);
+    e->served = s;
+    return s && has_work(e, s) ? s : NULL;
+}
+
+/* Where nobody is at work, one may always begin: more memory will not come. */
+static bool may_begin(
+    const struct engine *e, const struct schedule *s, const struct job_request *r, size_t positions)
+{
+    return memory_lanes(e) == 0 || memory_allows(e, s->model, positions, prefix_pages_in_use(s, r));
+}
+
+static struct task *task_with_choices(const struct schedule *s)
+{
+    struct task *t = s->tasks;
+    while (t && (!t->prompt_read || t->n_started == t->request->n_choices))
+        t = t->next;
+    return t;
+}
+
+static bool begin_again(const struct engine *e, struct schedule *s, struct lane *l)
+{
+    if (!may_begin(e, s, l->task->request, l->known + 1))
+        return false;
+    l->sequence = sequence_new(s->model->cache);
+    if (!l->sequence) {
+        task_no_memory(l->task);
+        return true;
+    }
+    schedule_remove(s, l);
+    schedule_insert(s, l);
+    lane_take_prefix(l);
+    return true;
+}
+
+/* While a lane of some model waits for memory, nobody new takes any. */
+static bool anyone_is_aside(const struct engine *e)
+{
+    for (const struct schedule *s = e->schedules; s; s = s->next)
+        if (s->aside)
+            return true;
+    return false;
+}
+
+static bool begin_choice(struct engine *e, struct schedule *s, struct task *t)
+{
+    bool fits = t->prompt ? memory_lanes(e) == 0 || memory_allows(e, s->model, 2 * ATTENTION_BLOCK, 0)
+                          : may_begin(e, s, t->request, t->request->n_prompt + 1);
+    if (!fits)
+        return false;
+    s->choice_began = true;
+    lane_start(t);
+    return true;
+}
+
+static bool begin_queued(struct engine *e, struct schedule *s, struct task *t)
+{
+    if (!may_begin(e, s, t->request, task_reads(t->request) + 1))
+        return false;
+    s->choice_began = false;
+    t = schedule_pop(e, s);
+    if (task_admit(e, t))
+        lane_start(t);
+    return true;
+}
+
+/* Lets the oldest lane that was set aside begin, or else in turns the next choice of a task and the next task of the
+ * queue: a request of a hundred choices does not have all slots until it is done. False when there is none, or no room
+ * for the one whose turn it is: those behind it wait, too, so that nobody waits for ever. */
+static bool begin_one(struct engine *e, struct schedule *s)
+{
+    if (s->aside)
+        return begin_again(e, s, s->aside);
+    if (anyone_is_aside(e))
+        return false;
+    struct task *choices = task_with_choices(s);
+    pthread_mutex_lock(&e->lock);
+    struct task *queued = s->queue; /* stays there: only this thread takes tasks out */
+    pthread_mutex_unlock(&e->lock);
+    if (choices && !(queued && s->choice_began))
+        return begin_choice(e, s, choices);
+    return queued && begin_queued(e, s, queued);
+}
+
+/* ---- the step ---- */
+
+static void fail_batch(struct schedule *s, const struct error *why)
+{
+    for (struct lane *l; (l = lane_in_batch(s));)
+        task_fail(l->task, 503, why);
+}
+
+static void count_step(struct schedule *s, size_t n, double seconds)
+{
+    struct model_metrics *m = &s->model->metrics;
+    size_t reading = rows_of_prompts(s);
+    atomic_fetch_add_explicit(&m->forward_calls, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&m->forward_rows, n, memory_order_relaxed);
+    atomic_fetch_add_explicit(&m->forward_ns, (uint_fast64_t)(seconds * 1e9), memory_order_relaxed);
+    pace_learn(&s->pace, n - reading, reading, seconds);
+}
+
+/* A line in the log now and then, while a long prompt is read. */
+static void tell_progress(struct engine *e, const struct schedule *s)
+{
+    double now = scheduler_now();
+    if (!log_enabled(LOG_DEBUG) || now - e->told_progress < PROGRESS_SECONDS)
+        return;
+    for (size_t i = 0; i < s->n_lanes; i++) {
+        const struct task *t = s->lanes[i]->task;
+        if (lane_left(s->lanes[i]) <= 1 || now - t->admitted < PROGRESS_SECONDS)
+            continue;
+        e->told_progress = now;
+        log_line(LOG_DEBUG, "reading a prompt",
+            LOG_FIELDS(log_text("model", s->model->id),
+                log_count("done", sequence_length(s->lanes[i]->sequence)),
+                log_count("of", s->lanes[i]->known)));
+        return;
+    }
+}
+
+/* The flag that ends a forward call between layers: of the job, where it is alone. */
+static const atomic_bool *stop_flag(const struct engine *e, const struct schedule *s)
+{
+    const struct lane *first = lane_in_batch(s);
+    for (size_t i = 0; i < s->n_lanes; i++)
+        if (s->lanes[i]->n_rows > 0 && s->lanes[i]->task != first->task)
+            return &e->stopping;
+    return job_cancelled(first->task->job);
+}
+
+static void run_batch(struct engine *e, struct schedule *s, size_t n)
+{
+    struct error why = {0};
+    float *logits = NULL;
+    struct decoder_batch batch = {.rows = e->rows, .n = n, .causal = true};
+    double start = scheduler_now();
+    bool good =
+        decoder_forward(s->model->decoder, e->workspace, e->pool, &batch, stop_flag(e, s), &logits, &why);
+    if (!good && !why.text[0])
+        return; /* stopped: the next sweep ends whom it was for */
+    count_step(s, n, scheduler_now() - start);
+    if (!is_intact(e, s))
+        return;
+    if (good) {
+        rows_hand_out(s, logits);
+        if (!deliver_draw(e, s))
+            good = error_set(&why, "memory is short");
+    }
+    if (!good) {
+        fail_batch(s, &why);
+        return;
+    }
+    tell_progress(e, s);
+    deliver_answers(s);
+}
+
+/* The bytes of its pages, for the metrics. */
+static void count_pages(const struct schedule *s)
+{
+    struct model_metrics *m = &s->model->metrics;
+    atomic_store_explicit(&m->kv_bytes, kv_cache_bytes(s->model->cache), memory_order_relaxed);
+    atomic_store_explicit(&m->prefix_bytes, prefix_idle_bytes(s->prefixes), memory_order_relaxed);
+}
+
+static void serve(struct engine *e, struct schedule *s)
+{
+    while (s->n_lanes < e->options.slots && begin_one(e, s))
+        continue;
+    rows_share(e, s);
+    rows_reserve(e, s);
+    size_t n = rows_count(s);
+    if (n == 0)
+        return;
+    if (!rows_make_room(e, n)) {
+        fail_batch(s, &(struct error){.text = "memory is short"});
+        return;
+    }
+    rows_fill(e, s);
+    run_batch(e, s, n);
+}
+
+void scheduler_step(struct engine *e)
+{
+    struct schedule *s = next_turn(e);
+    if (s && is_intact(e, s))
+        serve(e, s);
+    for (s = e->schedules; s; s = s->next)
+        count_pages(s);
+}

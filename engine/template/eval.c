@@ -1,0 +1,307 @@
+/* eval.c - evaluates expressions.
+ *
+ * eval is the only function that calls itself by way of others; it counts a step and a level each time, so
+ * neither a deep tree nor a macro that calls itself gets far.
+ */
+#include "template_private.h"
+
+bool eval_arguments(struct run *r, const struct node *first, struct arguments *args)
+{
+    for (const struct node *n = first; n; n = n->next) {
+        bool named = n->kind == NODE_KEYWORD;
+        if (args->n == MAX_ARGUMENTS || args->n_named == MAX_ARGUMENTS)
+            return run_fail(r, "more than %d arguments", MAX_ARGUMENTS);
+        if (!eval(r, named ? n->a : n, named ? &args->named[args->n_named] : &args->at[args->n]))
+            return false;
+        if (named)
+            args->names[args->n_named++] = value_span(n->value);
+        else
+            args->n++;
+    }
+    return true;
+}
+
+static bool eval_name(struct run *r, const struct node *n, struct value *out)
+{
+    struct span name = value_span(n->value);
+    const struct value *v = scope_find(r, name);
+    const struct builtin *f = v ? NULL : function_find(name);
+    if (v)
+        *out = *v;
+    else if (f)
+        *out = object_value(object_function, (void *)(uintptr_t)f);
+    else
+        *out = (struct value){.kind = VALUE_UNDEFINED, .text = n->value.text};
+    return true;
+}
+
+static bool eval_list(struct run *r, const struct node *n, struct value *out)
+{
+    struct value list = value_list(r->arena, 0);
+    for (const struct node *item = n->a; item; item = item->next) {
+        struct value v;
+        if (!eval(r, item, &v))
+            return false;
+        value_append(r->arena, list, v);
+    }
+    if (!run_step(r, 1))
+        return false;
+    list.list->tuple = n->kind == NODE_TUPLE;
+    *out = list;
+    return true;
+}
+
+static bool eval_dict(struct run *r, const struct node *n, struct value *out)
+{
+    struct value map = value_map(r->arena, 0);
+    for (const struct node *pair = n->a; pair; pair = pair->next) {
+        struct value key, v, *old = NULL;
+        if (!run_step(r, 1) || !eval(r, pair->a, &key) || !eval(r, pair->b, &v) ||
+            !map_find(r, map, key, &old))
+            return false;
+        if (old)
+            *old = v;
+        else
+            value_set_new(r->arena, map, key, v);
+    }
+    *out = map;
+    return run_step(r, 1);
+}
+
+static bool eval_condition(struct run *r, const struct node *n, struct value *out)
+{
+    struct value test;
+    if (!eval(r, n->a, &test))
+        return false;
+    if (truth(test))
+        return eval(r, n->b, out);
+    *out = value_undefined;
+    return !n->c || eval(r, n->c, out);
+}
+
+static bool eval_logic(struct run *r, const struct node *n, struct value *out)
+{
+    if (!eval(r, n->a, out))
+        return false;
+    return truth(*out) == (n->kind == NODE_OR) || eval(r, n->b, out);
+}
+
+static bool eval_not(struct run *r, const struct node *n, struct value *out)
+{
+    struct value v;
+    if (!eval(r, n->a, &v))
+        return false;
+    *out = value_bool(!truth(v));
+    return true;
+}
+
+static bool eval_sign(struct run *r, const struct node *n, struct value *out)
+{
+    struct value v;
+    if (!eval(r, n->a, &v))
+        return false;
+    if (v.kind == VALUE_UNDEFINED)
+        return undefined_fail(r, v);
+    if (!is_number(v))
+        return run_fail(r, "a sign stands before %s", kind_name(v));
+    if (v.kind == VALUE_FLOAT)
+        *out = value_float(n->kind == NODE_NEGATIVE ? -v.real : v.real);
+    else if (n->kind == NODE_POSITIVE)
+        *out = value_integer(as_integer(v));
+    else
+        return operate(r, OP_SUBTRACT, value_integer(0), v, out);
+    return true;
+}
+
+static bool eval_binary(struct run *r, const struct node *n, struct value *out)
+{
+    struct value a, b;
+    return eval(r, n->a, &a) && eval(r, n->b, &b) && operate(r, n->op, a, b, out);
+}
+
+/* The parts are evaluated first: a macro among them writes to the output, too. */
+static bool eval_concat(struct run *r, const struct node *n, struct value *out)
+{
+    struct value parts;
+    if (!eval_list(r, n, &parts))
+        return false;
+    size_t start = r->size;
+    for (size_t i = 0; i < parts.list->n; i++)
+        if (!print_text(r, parts.list->items[i]))
+            return false;
+    return run_take(r, start, out);
+}
+
+static bool eval_compare(struct run *r, const struct node *n, struct value *out)
+{
+    struct value left, right;
+    bool holds = true;
+    if (!eval(r, n->a, &left))
+        return false;
+    for (const struct node *o = n->b; o && holds; o = o->next) {
+        if (!eval(r, o->a, &right) || !compare(r, o->op, left, right, &holds))
+            return false;
+        left = right;
+    }
+    *out = value_bool(holds);
+    return true;
+}
+
+static bool eval_item(struct run *r, const struct node *n, struct value *out)
+{
+    struct value of, key;
+    if (!eval(r, n->a, &of))
+        return false;
+    if (n->b->kind != NODE_SLICE)
+        return eval(r, n->b, &key) && get_item(r, of, key, out);
+    struct value bounds[3] = {value_null, value_null, value_null};
+    const struct node *parts[3] = {n->b->a, n->b->b, n->b->c};
+    for (size_t i = 0; i < 3; i++)
+        if (parts[i] && !eval(r, parts[i], &bounds[i]))
+            return false;
+    return get_slice(r, of, bounds, out);
+}
+
+static bool eval_attribute(struct run *r, const struct node *n, struct value *out)
+{
+    struct value of;
+    return eval(r, n->a, &of) && get_attribute(r, of, n->value, out);
+}
+
+static bool eval_call(struct run *r, const struct node *n, struct value *out)
+{
+    struct value callee;
+    struct arguments args = {0};
+    return eval(r, n->a, &callee) && eval_arguments(r, n->b, &args) && call_value(r, callee, &args, out);
+}
+
+static bool eval_builtin(struct run *r, const struct node *n, struct value *out)
+{
+    struct arguments args = {0};
+    if (!eval(r, n->a, &args.at[0]))
+        return false;
+    args.n = 1;
+    return eval_arguments(r, n->b, &args) && builtin_call(r, n->builtin, &args, out);
+}
+
+static bool eval_node(struct run *r, const struct node *n, struct value *out)
+{
+    switch (n->kind) {
+    case NODE_CONST:
+        *out = n->value;
+        return true;
+    case NODE_NAME:
+        return eval_name(r, n, out);
+    case NODE_LIST:
+    case NODE_TUPLE:
+        return eval_list(r, n, out);
+    case NODE_DICT:
+        return eval_dict(r, n, out);
+    case NODE_CONDITION:
+        return eval_condition(r, n, out);
+    case NODE_AND:
+    case NODE_OR:
+        return eval_logic(r, n, out);
+    case NODE_NOT:
+        return eval_not(r, n, out);
+    case NODE_NEGATIVE:
+    case NODE_POSITIVE:
+        return eval_sign(r, n, out);
+    case NODE_BINARY:
+        return eval_binary(r, n, out);
+    case NODE_CONCAT:
+        return eval_concat(r, n, out);
+    case NODE_COMPARE:
+        return eval_compare(r, n, out);
+    case NODE_ATTRIBUTE:
+        return eval_attribute(r, n, out);
+    case NODE_ITEM:
+        return eval_item(r, n, out);
+    case NODE_CALL:
+        return eval_call(r, n, out);
+    case NODE_FILTER:
+    case NODE_TEST:
+        return eval_builtin(r, n, out);
+    default:
+        return run_fail(r, "this cannot be evaluated");
+    }
+}
+
+bool eval(struct run *r, const struct node *n, struct value *out)
+{
+    if (r->depth >= RUN_DEPTH)
+        return run_fail(r, "more than %d levels of evaluation in each other", RUN_DEPTH);
+    r->line = n->line;
+    r->depth++;
+    bool good = run_step(r, 1) && eval_node(r, n, out);
+    r->depth--;
+    return good;
+}
+
+/* ---- calls ---- */
+
+struct value object_value(const void *type, void *data)
+{
+    struct value v = {.kind = VALUE_OBJECT};
+    v.object.type = type;
+    v.object.data = data;
+    return v;
+}
+
+/* Puts the arguments in the order of the row's parameters. */
+bool builtin_call(struct run *r, const struct builtin *b, const struct arguments *args, struct value *out)
+{
+    struct value at[MAX_PARAMETERS];
+    size_t n = 0, given = 0;
+    if (b->run_any)
+        return b->run_any(r, args, out);
+    for (; n < MAX_PARAMETERS && b->parameters[n]; n++) {
+        at[n] = value_undefined;
+        if (n < args->n) {
+            at[n] = args->at[n];
+            given++;
+            continue;
+        }
+        bool found = false;
+        for (size_t i = 0; i < args->n_named; i++)
+            if (span_is(args->names[i], b->parameters[n])) {
+                at[n] = args->named[i];
+                found = true;
+                given++;
+            }
+        if (!found && n < b->needed)
+            return run_fail(r, "'%s' needs its argument '%s'", b->name, b->parameters[n]);
+    }
+    if (given != args->n + args->n_named)
+        return run_fail(r, "'%s' is given arguments that it does not take here", b->name);
+    return b->run(r, at, out);
+}
+
+static bool call_method(
+    struct run *r, const struct method *m, const struct arguments *args, struct value *out)
+{
+    struct arguments all = *args;
+    if (args->n == MAX_ARGUMENTS)
+        return run_fail(r, "more than %d arguments", MAX_ARGUMENTS);
+    for (size_t i = args->n; i > 0; i--)
+        all.at[i] = args->at[i - 1];
+    all.at[0] = m->self;
+    all.n++;
+    return builtin_call(r, m->builtin, &all, out);
+}
+
+bool call_value(struct run *r, struct value callee, const struct arguments *args, struct value *out)
+{
+    if (callee.kind == VALUE_UNDEFINED)
+        return undefined_fail(r, callee);
+    if (callee.kind != VALUE_OBJECT)
+        return run_fail(r, "'%s' cannot be called", kind_name(callee));
+    const void *type = callee.object.type;
+    if (type == object_macro)
+        return call_macro(r, callee, args, out);
+    if (type == object_method)
+        return call_method(r, callee.object.data, args, out);
+    if (type == object_function)
+        return builtin_call(r, callee.object.data, args, out);
+    return run_fail(r, "'%s' cannot be called", kind_name(callee));
+}

@@ -1,0 +1,425 @@
+/* ops.c - operators, with Python's rules for them.
+ *
+ * What Python refuses is refused. Integers have 64 bits and say so when they run over; comparing follows
+ * lists in lists to VALUE_DEPTH and counts a step an item.
+ */
+#include "template_private.h"
+
+#include <math.h>
+#include <string.h>
+
+const char object_macro[] = "macro", object_namespace[] = "Namespace", object_loop[] = "LoopContext",
+           object_method[] = "method", object_function[] = "function";
+
+const char *kind_name(struct value v)
+{
+    switch (v.kind) {
+    case VALUE_UNDEFINED:
+        return "Undefined";
+    case VALUE_NULL:
+        return "NoneType";
+    case VALUE_BOOL:
+        return "bool";
+    case VALUE_INTEGER:
+        return "int";
+    case VALUE_FLOAT:
+        return "float";
+    case VALUE_STRING:
+        return "str";
+    case VALUE_LIST:
+        return v.list->tuple ? "tuple" : "list";
+    case VALUE_MAP:
+        return "dict";
+    case VALUE_OBJECT:
+        break;
+    }
+    return v.object.type;
+}
+
+bool truth(struct value v)
+{
+    switch (v.kind) {
+    case VALUE_UNDEFINED:
+    case VALUE_NULL:
+        return false;
+    case VALUE_BOOL:
+        return v.boolean;
+    case VALUE_INTEGER:
+        return v.integer != 0;
+    case VALUE_FLOAT:
+        return v.real != 0;
+    case VALUE_STRING:
+        return v.text.size > 0;
+    case VALUE_LIST:
+        return v.list->n > 0;
+    case VALUE_MAP:
+        return v.map->n > 0;
+    case VALUE_OBJECT:
+        break;
+    }
+    return true;
+}
+
+bool is_number(struct value v)
+{
+    return v.kind == VALUE_BOOL || v.kind == VALUE_INTEGER || v.kind == VALUE_FLOAT;
+}
+
+double as_real(struct value v)
+{
+    return v.kind == VALUE_FLOAT ? v.real : (double)as_integer(v);
+}
+
+int64_t as_integer(struct value v)
+{
+    return v.kind == VALUE_BOOL ? v.boolean : v.integer;
+}
+
+bool undefined_fail(struct run *r, struct value v)
+{
+    char name[80];
+    text_escape(name, sizeof(name), value_span(v));
+    return run_fail(r, v.text.size > 0 ? "'%s' is undefined" : "%sa value is undefined", name);
+}
+
+/* ---- comparing ---- */
+
+static bool equal_at(struct run *r, struct value a, struct value b, unsigned depth, bool *equal);
+
+static bool equal_lists(struct run *r, struct value a, struct value b, unsigned depth, bool *equal)
+{
+    *equal = a.list->n == b.list->n && a.list->tuple == b.list->tuple;
+    for (size_t i = 0; *equal && i < a.list->n; i++)
+        if (!equal_at(r, a.list->items[i], b.list->items[i], depth + 1, equal))
+            return false;
+    return true;
+}
+
+static bool equal_maps(struct run *r, struct value a, struct value b, unsigned depth, bool *equal)
+{
+    *equal = a.map->n == b.map->n;
+    for (size_t i = 0; *equal && i < a.map->n; i++) {
+        struct value *other;
+        if (!map_find(r, b, a.map->pairs[i].key, &other))
+            return false;
+        *equal = other != NULL;
+        if (other && !equal_at(r, a.map->pairs[i].value, *other, depth + 1, equal))
+            return false;
+    }
+    return true;
+}
+
+static bool equal_texts(struct run *r, struct value a, struct value b, bool *equal)
+{
+    *equal =
+        a.text.size == b.text.size && (a.text.size == 0 || memcmp(a.text.at, b.text.at, a.text.size) == 0);
+    return run_step(r, a.text.size / 64);
+}
+
+/* An integer and a float are equal when they are the same number, which a double cannot always tell. */
+static int order_numbers(struct value a, struct value b)
+{
+    if (a.kind != VALUE_FLOAT && b.kind != VALUE_FLOAT) {
+        int64_t x = as_integer(a), y = as_integer(b);
+        return (x > y) - (x < y);
+    }
+    double x = as_real(a), y = as_real(b);
+    return (x > y) - (x < y);
+}
+
+static bool equal_at(struct run *r, struct value a, struct value b, unsigned depth, bool *equal)
+{
+    if (depth > VALUE_DEPTH)
+        return run_fail(r, "values are compared that are nested deeper than %d", VALUE_DEPTH);
+    if (!run_step(r, 1))
+        return false;
+    *equal = false;
+    if (is_number(a) && is_number(b)) {
+        bool odd = isnan(as_real(a)) || isnan(as_real(b));
+        *equal = !odd && order_numbers(a, b) == 0;
+        return true;
+    }
+    if (a.kind != b.kind)
+        return true;
+    if (a.kind == VALUE_STRING)
+        return equal_texts(r, a, b, equal);
+    if (a.kind == VALUE_LIST)
+        return equal_lists(r, a, b, depth, equal);
+    if (a.kind == VALUE_MAP)
+        return equal_maps(r, a, b, depth, equal);
+    *equal = a.kind != VALUE_OBJECT || a.object.data == b.object.data;
+    return true;
+}
+
+bool values_equal(struct run *r, struct value a, struct value b, bool *equal)
+{
+    return equal_at(r, a, b, 0, equal);
+}
+
+static bool order_at(struct run *r, struct value a, struct value b, unsigned depth, int *order)
+{
+    if (a.kind == VALUE_UNDEFINED || b.kind == VALUE_UNDEFINED)
+        return undefined_fail(r, a.kind == VALUE_UNDEFINED ? a : b);
+    if (depth > VALUE_DEPTH)
+        return run_fail(r, "values are compared that are nested deeper than %d", VALUE_DEPTH);
+    if (is_number(a) && is_number(b)) {
+        *order = order_numbers(a, b);
+        return run_step(r, 1);
+    }
+    if (a.kind == VALUE_STRING && b.kind == VALUE_STRING) {
+        *order = span_compare(value_span(a), value_span(b));
+        return run_step(r, 1 + a.text.size / 64);
+    }
+    if (a.kind != VALUE_LIST || b.kind != VALUE_LIST || a.list->tuple != b.list->tuple)
+        return run_fail(r, "'%s' and '%s' have no order", kind_name(a), kind_name(b));
+    size_t both = a.list->n < b.list->n ? a.list->n : b.list->n;
+    for (size_t i = 0; i < both; i++) {
+        bool equal;
+        if (!equal_at(r, a.list->items[i], b.list->items[i], depth + 1, &equal))
+            return false;
+        if (!equal)
+            return order_at(r, a.list->items[i], b.list->items[i], depth + 1, order);
+    }
+    *order = (a.list->n > b.list->n) - (a.list->n < b.list->n);
+    return true;
+}
+
+bool values_order(struct run *r, struct value a, struct value b, int *order)
+{
+    return order_at(r, a, b, 0, order);
+}
+
+bool map_find(struct run *r, struct value map, struct value key, struct value **found)
+{
+    *found = NULL;
+    if (key.kind == VALUE_LIST && !key.list->tuple)
+        return run_fail(r, "a list is no key of a dict");
+    if (key.kind == VALUE_MAP)
+        return run_fail(r, "a dict is no key of a dict");
+    for (size_t i = 0; i < map.map->n && !*found; i++) {
+        bool equal = false;
+        struct value_pair *p = &map.map->pairs[i];
+        bool differ =
+            key.kind == VALUE_STRING && p->key.kind == VALUE_STRING && key.text.size != p->key.text.size;
+        if (!differ && !values_equal(r, p->key, key, &equal))
+            return false;
+        *found = equal ? &p->value : NULL;
+    }
+    return run_step(r, map.map->n / 16);
+}
+
+bool values_contain(struct run *r, struct value in, struct value what, bool *found)
+{
+    *found = false;
+    if (in.kind == VALUE_STRING) {
+        if (what.kind != VALUE_STRING)
+            return run_fail(r, "only a str can be in a str, not '%s'", kind_name(what));
+        *found = find_bytes(value_span(in), value_span(what), 0) != SIZE_MAX;
+        return run_step(r, in.text.size / 64);
+    }
+    if (in.kind == VALUE_MAP) {
+        struct value *value;
+        if (!map_find(r, in, what, &value))
+            return false;
+        *found = value != NULL;
+        return true;
+    }
+    struct value list;
+    if (!iterate(r, in, &list))
+        return false;
+    for (size_t i = 0; i < list.list->n && !*found; i++)
+        if (!values_equal(r, list.list->items[i], what, found))
+            return false;
+    return true;
+}
+
+bool compare(struct run *r, enum operation op, struct value a, struct value b, bool *out)
+{
+    int order = 0;
+    if (op == OP_IN || op == OP_NOT_IN) {
+        if (!values_contain(r, b, a, out))
+            return false;
+        *out = *out == (op == OP_IN);
+        return true;
+    }
+    if (op == OP_EQUAL || op == OP_UNEQUAL) {
+        if (!values_equal(r, a, b, out))
+            return false;
+        *out = *out == (op == OP_EQUAL);
+        return true;
+    }
+    if (!values_order(r, a, b, &order))
+        return false;
+    bool odd = is_number(a) && (isnan(as_real(a)) || isnan(as_real(b)));
+    *out = !odd && (op == OP_LESS            ? order < 0
+                       : op == OP_LESS_EQUAL ? order <= 0
+                       : op == OP_GREATER    ? order > 0
+                                             : order >= 0);
+    return true;
+}
+
+/* ---- arithmetic ---- */
+
+static bool integer_power(struct run *r, int64_t base, int64_t exponent, struct value *out)
+{
+    int64_t result = 1;
+    if (exponent < 0) {
+        if (base == 0)
+            return run_fail(r, "zero has no negative power");
+        *out = value_float(pow((double)base, (double)exponent));
+        return true;
+    }
+    if (base >= -1 && base <= 1) /* a long way that leads nowhere */
+        exponent = exponent > 2 ? 2 - exponent % 2 : exponent;
+    for (int64_t i = 0; i < exponent; i++)
+        if (__builtin_mul_overflow(result, base, &result))
+            return run_fail(r, "integers beyond 64 bits are not supported");
+    *out = value_integer(result);
+    return true;
+}
+
+static bool integer_operate(struct run *r, enum operation op, int64_t a, int64_t b, struct value *out)
+{
+    int64_t result = 0;
+    bool over = false;
+    if ((op == OP_DIVIDE || op == OP_FLOOR_DIVIDE || op == OP_MODULO) && b == 0)
+        return run_fail(r, "division by zero");
+    switch (op) {
+    case OP_ADD:
+        over = __builtin_add_overflow(a, b, &result);
+        break;
+    case OP_SUBTRACT:
+        over = __builtin_sub_overflow(a, b, &result);
+        break;
+    case OP_MULTIPLY:
+        over = __builtin_mul_overflow(a, b, &result);
+        break;
+    case OP_FLOOR_DIVIDE: /* towards minus infinity */
+        over = a == INT64_MIN && b == -1;
+        result = over ? 0 : a / b - (a % b != 0 && (a < 0) != (b < 0));
+        break;
+    case OP_MODULO: /* with the sign of the divisor */
+        result = b == -1 ? 0 : a % b;
+        result += result != 0 && (result < 0) != (b < 0) ? b : 0;
+        break;
+    case OP_POWER:
+        return integer_power(r, a, b, out);
+    default:
+        *out = value_float((double)a / (double)b);
+        return true;
+    }
+    *out = value_integer(result);
+    return !over || run_fail(r, "integers beyond 64 bits are not supported");
+}
+
+static bool real_operate(struct run *r, enum operation op, double a, double b, struct value *out)
+{
+    double result = 0;
+    if ((op == OP_DIVIDE || op == OP_FLOOR_DIVIDE || op == OP_MODULO) && b == 0)
+        return run_fail(r, "division by zero");
+    switch (op) {
+    case OP_ADD:
+        result = a + b;
+        break;
+    case OP_SUBTRACT:
+        result = a - b;
+        break;
+    case OP_MULTIPLY:
+        result = a * b;
+        break;
+    case OP_DIVIDE:
+        result = a / b;
+        break;
+    case OP_POWER:
+        result = pow(a, b);
+        break;
+    default: { /* the remainder has the divisor's sign, the quotient goes towards minus infinity */
+        double rest = fmod(a, b);
+        double whole = (a - rest) / b;
+        if (rest != 0 && (rest < 0) != (b < 0)) {
+            rest += b;
+            whole -= 1;
+        }
+        rest = rest == 0 ? copysign(0, b) : rest;
+        whole = whole == 0 ? copysign(0, a / b) : floor(whole + 0.5);
+        result = op == OP_MODULO ? rest : whole;
+    }
+    }
+    *out = value_float(result);
+    return true;
+}
+
+static bool join_lists(struct run *r, struct value a, struct value b, struct value *out)
+{
+    struct value list = value_list(r->arena, a.list->n + b.list->n);
+    for (size_t i = 0; i < a.list->n; i++)
+        value_append(r->arena, list, a.list->items[i]);
+    for (size_t i = 0; i < b.list->n; i++)
+        value_append(r->arena, list, b.list->items[i]);
+    if (!run_step(r, 1 + (a.list->n + b.list->n) / 8))
+        return false;
+    list.list->tuple = a.list->tuple;
+    *out = list;
+    return true;
+}
+
+static bool repeat(struct run *r, struct value v, int64_t times, struct value *out)
+{
+    size_t start = r->size;
+    if (v.kind == VALUE_STRING) {
+        for (int64_t i = 0; i < times && v.text.size > 0; i++)
+            if (!run_step(r, 1) || !run_add_text(r, v))
+                return false;
+        return run_take(r, start, out);
+    }
+    struct value list = value_list(r->arena, 0);
+    for (int64_t i = 0; i < times && v.list->n > 0; i++)
+        for (size_t j = 0; j < v.list->n; j++)
+            if (!run_step(r, 1) || !value_append(r->arena, list, v.list->items[j]))
+                return run_step(r, 1);
+    if (!run_step(r, 1))
+        return false;
+    list.list->tuple = v.list->tuple;
+    *out = list;
+    return true;
+}
+
+bool is_sequence(struct value v)
+{
+    return v.kind == VALUE_STRING || v.kind == VALUE_LIST;
+}
+
+bool whole(struct value v)
+{
+    return v.kind == VALUE_INTEGER || v.kind == VALUE_BOOL;
+}
+
+bool operate(struct run *r, enum operation op, struct value a, struct value b, struct value *out)
+{
+    static const char *const signs[] = {[OP_ADD] = "+",
+        [OP_SUBTRACT] = "-",
+        [OP_MULTIPLY] = "*",
+        [OP_DIVIDE] = "/",
+        [OP_FLOOR_DIVIDE] = "//",
+        [OP_MODULO] = "%",
+        [OP_POWER] = "**"};
+    if (op == OP_MODULO && a.kind == VALUE_STRING)
+        return run_fail(r, "formatting by '%%' is not supported");
+    if (a.kind == VALUE_UNDEFINED || b.kind == VALUE_UNDEFINED)
+        return undefined_fail(r, a.kind == VALUE_UNDEFINED ? a : b);
+    if (whole(a) && whole(b))
+        return integer_operate(r, op, as_integer(a), as_integer(b), out);
+    if (is_number(a) && is_number(b))
+        return real_operate(r, op, as_real(a), as_real(b), out);
+    if (op == OP_ADD && a.kind == VALUE_STRING && b.kind == VALUE_STRING) {
+        size_t start = r->size;
+        return run_add_text(r, a) && run_add_text(r, b) && run_take(r, start, out);
+    }
+    if (op == OP_ADD && a.kind == VALUE_LIST && b.kind == VALUE_LIST && a.list->tuple == b.list->tuple)
+        return join_lists(r, a, b, out);
+    if (op == OP_MULTIPLY && is_sequence(a) && whole(b))
+        return repeat(r, a, as_integer(b), out);
+    if (op == OP_MULTIPLY && whole(a) && is_sequence(b))
+        return repeat(r, b, as_integer(a), out);
+    return run_fail(r, "'%s' does not take '%s' and '%s'", signs[op], kind_name(a), kind_name(b));
+}

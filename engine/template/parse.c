@@ -1,0 +1,417 @@
+/* parse.c - parses tags into a tree of statements.
+ *
+ * A tag is a row of a table; one that has no row is refused by its name. Bodies end at the tags that their
+ * opener waits for, so an `endif` too many is seen where it stands.
+ */
+#include "template_private.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TREE_BYTES ((size_t)64 << 20) /* of a tree with its tokens: more than any real template comes near */
+
+struct node *parse_fail(struct parser *p, const char *format, ...)
+{
+    char text[300];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    if (!p->err->text[0])
+        error_set(p->err, "line %u: %s", p->at->line, text);
+    return NULL;
+}
+
+struct node *parse_node(struct parser *p, enum node_kind kind)
+{
+    struct node *n = value_alloc(p->arena, sizeof(*n));
+    if (!n)
+        return parse_fail(p, "no memory for the template");
+    *n = (struct node){.kind = kind, .line = p->at->line};
+    return n;
+}
+
+bool parse_at(const struct parser *p, enum token_kind kind, const char *text)
+{
+    return p->at->kind == kind && (!text || span_is(p->at->text, text));
+}
+
+bool parse_skip(struct parser *p, enum token_kind kind, const char *text)
+{
+    if (!parse_at(p, kind, text))
+        return false;
+    p->at++;
+    return true;
+}
+
+static const char *describe(const struct token *t, char out[80])
+{
+    static const char *const kinds[TOKEN_OPERATOR + 1] = {[TOKEN_END] = "the end of the template",
+        [TOKEN_DATA] = "text",
+        [TOKEN_BLOCK_BEGIN] = "{%",
+        [TOKEN_BLOCK_END] = "the end of the tag",
+        [TOKEN_PRINT_BEGIN] = "{{",
+        [TOKEN_PRINT_END] = "the end of the tag",
+        [TOKEN_STRING] = "a string"};
+    if (kinds[t->kind])
+        return kinds[t->kind];
+    char text[64];
+    text_escape(text, sizeof(text), t->text);
+    snprintf(out, 80, "'%s'", text);
+    return out;
+}
+
+bool parse_expect(struct parser *p, enum token_kind kind, const char *text)
+{
+    char found[80];
+    if (parse_skip(p, kind, text))
+        return true;
+    const char *wanted = kind == TOKEN_NAME ? "a name" : "the end of the tag";
+    parse_fail(p, "expected %s%s%s, found %s", text ? "'" : "", text ? text : wanted, text ? "'" : "",
+        describe(p->at, found));
+    return false;
+}
+
+bool parse_enter(struct parser *p)
+{
+    if (p->depth < PARSE_DEPTH) {
+        p->depth++;
+        return true;
+    }
+    parse_fail(p, "more than %d levels of tags and brackets in each other", PARSE_DEPTH);
+    return false;
+}
+
+/* ---- bodies ---- */
+
+static struct node *parse_tag(struct parser *p);
+
+/* Statements up to a tag that begins with one of `ends`, whose name is the current token then. */
+static bool parse_body(struct parser *p, const char *const ends[], struct node **first)
+{
+    struct node **last = first;
+    for (;;) {
+        struct node *n;
+        if (p->at->kind == TOKEN_DATA) {
+            n = parse_node(p, NODE_TEXT);
+            if (n)
+                n->value = value_borrow(p->at++->text, VALUE_FROM_TEMPLATE);
+        } else if (parse_skip(p, TOKEN_PRINT_BEGIN, NULL)) {
+            n = parse_node(p, NODE_PRINT);
+            if (n && (!(n->a = parse_tuple(p)) || !parse_expect(p, TOKEN_PRINT_END, NULL)))
+                return false;
+        } else if (parse_skip(p, TOKEN_BLOCK_BEGIN, NULL)) {
+            for (size_t i = 0; ends[i]; i++)
+                if (parse_at(p, TOKEN_NAME, ends[i]))
+                    return true;
+            n = parse_tag(p);
+        } else {
+            return !ends[0] || parse_fail(p, "expected the tag '%s', found the end of the template", ends[0]);
+        }
+        if (!n)
+            return false;
+        *last = n;
+        last = &n->next;
+    }
+}
+
+/* The body of a tag whose end is here, up to its closing tag, which is passed. */
+static bool parse_block(struct parser *p, const char *end, struct node **body)
+{
+    const char *const ends[] = {end, NULL};
+    if (!parse_expect(p, TOKEN_BLOCK_END, NULL) || !parse_enter(p) || !parse_body(p, ends, body))
+        return false;
+    p->depth--;
+    p->at++;
+    return true;
+}
+
+/* ---- the tags; each begins behind its name and stops before its end ---- */
+
+static struct node *parse_target_part(struct parser *p, bool namespaces)
+{
+    if (parse_skip(p, TOKEN_OPERATOR, "(")) {
+        struct node *n = parse_tuple(p);
+        return n && parse_expect(p, TOKEN_OPERATOR, ")") ? n : NULL;
+    }
+    if (p->at->kind != TOKEN_NAME)
+        return parse_fail(p, "expected a name to set");
+    struct node *n = parse_primary(p);
+    if (!n || !namespaces || !parse_skip(p, TOKEN_OPERATOR, "."))
+        return n;
+    struct node *attribute = parse_node(p, NODE_ATTRIBUTE);
+    if (!attribute || p->at->kind != TOKEN_NAME)
+        return parse_fail(p, "expected a name behind the dot");
+    attribute->a = n;
+    attribute->value = value_borrow(p->at++->text, VALUE_FROM_TEMPLATE);
+    return attribute;
+}
+
+static bool can_assign(const struct node *n)
+{
+    if (n->kind != NODE_TUPLE)
+        return n->kind == NODE_NAME || n->kind == NODE_ATTRIBUTE;
+    for (const struct node *part = n->a; part; part = part->next)
+        if (!can_assign(part))
+            return false;
+    return true;
+}
+
+/* A name, an attribute of a namespace, or several with commas between. */
+static struct node *parse_target(struct parser *p, bool namespaces)
+{
+    struct node *first = parse_target_part(p, namespaces), *tuple = NULL;
+    struct node **last = first ? &first->next : NULL;
+    while (first && parse_skip(p, TOKEN_OPERATOR, ",")) {
+        if (!tuple) {
+            tuple = parse_node(p, NODE_TUPLE);
+            if (!tuple)
+                return NULL;
+            tuple->a = first;
+        }
+        if (p->at->kind != TOKEN_NAME && !parse_at(p, TOKEN_OPERATOR, "("))
+            break;
+        *last = parse_target_part(p, namespaces);
+        if (!*last)
+            return NULL;
+        last = &(*last)->next;
+    }
+    struct node *n = tuple ? tuple : first;
+    return n && !can_assign(n) ? parse_fail(p, "this cannot be assigned to") : n;
+}
+
+/* Expressions without `if`, which would be taken for a loop's condition: one, or a tuple of them. */
+static struct node *parse_plain_tuple(struct parser *p)
+{
+    struct node *first = parse_or(p);
+    if (!first || !parse_at(p, TOKEN_OPERATOR, ","))
+        return first;
+    struct node *tuple = parse_node(p, NODE_TUPLE);
+    struct node **last = &first->next;
+    while (parse_skip(p, TOKEN_OPERATOR, ",") && p->at->kind != TOKEN_BLOCK_END) {
+        *last = parse_or(p);
+        if (!*last)
+            return NULL;
+        last = &(*last)->next;
+    }
+    if (tuple)
+        tuple->a = first;
+    return tuple;
+}
+
+static struct node *parse_if(struct parser *p)
+{
+    static const char *const ends[] = {"elif", "else", "endif", NULL};
+    struct node *n = parse_node(p, NODE_IF);
+    struct node **last = n ? &n->a : NULL;
+    for (bool more = true; last && more; last = &(*last)->next) {
+        bool otherwise = n->a && span_is(p->at[-1].text, "else");
+        struct node *branch = parse_node(p, NODE_BRANCH);
+        if (!branch || (!otherwise && !(branch->a = parse_plain_tuple(p))))
+            return NULL;
+        if (!parse_expect(p, TOKEN_BLOCK_END, NULL) || !parse_enter(p) ||
+            !parse_body(p, otherwise ? ends + 2 : ends, &branch->b))
+            return NULL;
+        p->depth--;
+        *last = branch;
+        more = !span_is(p->at++->text, "endif");
+    }
+    return n;
+}
+
+static struct node *parse_for(struct parser *p)
+{
+    static const char *const ends[] = {"else", "endfor", NULL};
+    struct node *n = parse_node(p, NODE_FOR);
+    if (!n || !(n->a = parse_target(p, false)) || !parse_expect(p, TOKEN_NAME, "in") ||
+        !(n->b = parse_plain_tuple(p)))
+        return NULL;
+    if (parse_skip(p, TOKEN_NAME, "if") && !(n->c = parse_expression(p)))
+        return NULL;
+    if (parse_at(p, TOKEN_NAME, "recursive"))
+        return parse_fail(p, "recursive loops are not supported");
+    p->loops++;
+    if (!parse_expect(p, TOKEN_BLOCK_END, NULL) || !parse_enter(p) || !parse_body(p, ends, &n->d))
+        return NULL;
+    p->loops--;
+    bool otherwise = span_is(p->at++->text, "else");
+    if (otherwise) {
+        if (!parse_expect(p, TOKEN_BLOCK_END, NULL) || !parse_body(p, ends + 1, &n->e))
+            return NULL;
+        p->at++;
+    }
+    p->depth--;
+    return n;
+}
+
+static struct node *parse_set(struct parser *p)
+{
+    struct node *n = parse_node(p, NODE_SET);
+    if (!n || !(n->a = parse_target(p, true)))
+        return NULL;
+    if (parse_skip(p, TOKEN_OPERATOR, "="))
+        return (n->b = parse_tuple(p)) ? n : NULL;
+    n->kind = NODE_SET_BLOCK;
+    if (parse_at(p, TOKEN_OPERATOR, "|") && !(n->b = parse_filters(p, NULL, false)))
+        return NULL;
+    return parse_block(p, "endset", &n->d) ? n : NULL;
+}
+
+static bool parse_parameters(struct parser *p, struct node **first)
+{
+    struct node **last = first;
+    if (!parse_expect(p, TOKEN_OPERATOR, "("))
+        return false;
+    for (size_t n = 0; !parse_skip(p, TOKEN_OPERATOR, ")"); n++) {
+        if (n > 0 && !parse_expect(p, TOKEN_OPERATOR, ","))
+            return false;
+        if (n == MAX_ARGUMENTS)
+            return parse_fail(p, "more than %d parameters", MAX_ARGUMENTS);
+        struct node *parameter = parse_node(p, NODE_PARAMETER);
+        if (!parameter)
+            return false;
+        parameter->value = value_borrow(p->at->text, VALUE_FROM_TEMPLATE);
+        if (!parse_expect(p, TOKEN_NAME, NULL))
+            return false;
+        if (parse_skip(p, TOKEN_OPERATOR, "=") && !(parameter->a = parse_expression(p)))
+            return false;
+        if (!parameter->a && n > 0 && (*first)->a && last != first)
+            for (struct node *before = *first; before; before = before->next)
+                if (before->a)
+                    return parse_fail(p, "a parameter without a default follows one with a default");
+        *last = parameter;
+        last = &parameter->next;
+    }
+    return true;
+}
+
+/* A macro's body may be run from anywhere: a loop around its definition is none around it. */
+static bool parse_macro_body(struct parser *p, const char *end, struct node **body)
+{
+    unsigned loops = p->loops;
+    p->loops = 0;
+    bool good = parse_block(p, end, body);
+    p->loops = loops;
+    return good;
+}
+
+static struct node *parse_macro(struct parser *p)
+{
+    struct node *n = parse_node(p, NODE_MACRO);
+    if (!n)
+        return NULL;
+    n->value = value_borrow(p->at->text, VALUE_FROM_TEMPLATE);
+    if (!parse_expect(p, TOKEN_NAME, NULL) || !parse_parameters(p, &n->a))
+        return NULL;
+    return parse_macro_body(p, "endmacro", &n->d) ? n : NULL;
+}
+
+static struct node *parse_call_tag(struct parser *p)
+{
+    struct node *n = parse_node(p, NODE_CALL_BLOCK);
+    if (!n || (parse_at(p, TOKEN_OPERATOR, "(") && !parse_parameters(p, &n->b)))
+        return NULL;
+    n->a = parse_expression(p);
+    if (!n->a)
+        return NULL;
+    if (n->a->kind != NODE_CALL)
+        return parse_fail(p, "expected a call");
+    return parse_macro_body(p, "endcall", &n->d) ? n : NULL;
+}
+
+static struct node *parse_with(struct parser *p)
+{
+    struct node *n = parse_node(p, NODE_WITH);
+    struct node **last = n ? &n->a : NULL;
+    while (last && p->at->kind != TOKEN_BLOCK_END) {
+        if (n->a && !parse_expect(p, TOKEN_OPERATOR, ","))
+            return NULL;
+        struct node *set = parse_node(p, NODE_SET);
+        if (!set || !(set->a = parse_target_part(p, false)) || !can_assign(set->a) ||
+            !parse_expect(p, TOKEN_OPERATOR, "=") || !(set->b = parse_expression(p)))
+            return parse_fail(p, "expected NAME = VALUE");
+        *last = set;
+        last = &set->next;
+    }
+    return n && parse_block(p, "endwith", &n->d) ? n : NULL;
+}
+
+static struct node *parse_filter_tag(struct parser *p)
+{
+    struct node *n = parse_node(p, NODE_FILTER_BLOCK);
+    if (!n || !(n->b = parse_filters(p, NULL, true)))
+        return NULL;
+    return parse_block(p, "endfilter", &n->d) ? n : NULL;
+}
+
+/* {% generation %} marks what a model said, for training; here its text is text. */
+static struct node *parse_generation(struct parser *p)
+{
+    struct node *n = parse_node(p, NODE_SCOPE);
+    return n && parse_macro_body(p, "endgeneration", &n->d) ? n : NULL;
+}
+
+static struct node *parse_jump(struct parser *p)
+{
+    bool breaks = span_is(p->at[-1].text, "break");
+    if (p->loops == 0)
+        return parse_fail(p, "'%s' outside of a loop", breaks ? "break" : "continue");
+    return parse_node(p, breaks ? NODE_BREAK : NODE_CONTINUE);
+}
+
+static struct node *parse_tag(struct parser *p)
+{
+    static const struct {
+        const char *name;
+        struct node *(*parse)(struct parser *p);
+    } tags[] = {{"if", parse_if}, {"for", parse_for}, {"set", parse_set}, {"macro", parse_macro},
+        {"call", parse_call_tag}, {"with", parse_with}, {"filter", parse_filter_tag},
+        {"generation", parse_generation}, {"break", parse_jump}, {"continue", parse_jump}};
+    char found[80];
+    for (size_t i = 0; i < sizeof(tags) / sizeof(tags[0]); i++)
+        if (parse_skip(p, TOKEN_NAME, tags[i].name)) {
+            unsigned line = p->at[-1].line;
+            struct node *n = tags[i].parse(p);
+            if (!n || !parse_expect(p, TOKEN_BLOCK_END, NULL))
+                return NULL;
+            n->line = line;
+            return n;
+        }
+    const char *name = describe(p->at, found);
+    if (p->at->kind == TOKEN_NAME && p->at->text.size > 3 && memcmp(p->at->text.at, "end", 3) == 0)
+        return parse_fail(p, "the tag %s closes nothing that is open here", name);
+    return parse_fail(p, "the tag %s is not known", name);
+}
+
+struct template *template_parse(struct span source, struct error *err)
+{
+    static const char *const no_end[] = {NULL};
+    *err = (struct error){0};
+    if (source.size > TEMPLATE_SOURCE_MAX) {
+        error_set(err, "the template has %zu bytes; %zu is the most", source.size, TEMPLATE_SOURCE_MAX);
+        return NULL;
+    }
+    struct template *t = malloc(sizeof(*t));
+    if (t)
+        *t = (struct template){.arena = value_arena_new(TREE_BYTES)};
+    if (!t || !t->arena) {
+        error_set(err, "no memory for the template");
+        free(t);
+        return NULL;
+    }
+    struct parser p = {.arena = t->arena, .err = err};
+    p.at = template_lex(t->arena, source, err);
+    if (p.at && parse_body(&p, no_end, &t->body))
+        return t;
+    template_free(t);
+    return NULL;
+}
+
+void template_free(struct template *t)
+{
+    if (t)
+        value_arena_free(t->arena);
+    free(t);
+}

@@ -1,0 +1,234 @@
+/* roles.c - which tokens end a text or a turn, mark a gap, or are marks at all.
+ *
+ * Files name a few of these by keys and leave out others, or type a mark as an ordinary word, so that they
+ * have to be known by their texts. A model whose every end is not known would talk on after it.
+ *
+ * Source of the texts: the vocabularies of the families, as llama.cpp lists them.
+ */
+#include "tokenizer_private.h"
+
+#include <string.h>
+
+struct role {
+    const char *text;
+    enum tokenizer_special
+        special; /* the token is this where no key says which is; TOKENIZER_SPECIALS: none */
+    bool ends;
+};
+
+/* clang-format off */
+static const struct role roles[] = {
+    {.text = "<|eot_id|>",        .special = TOKENIZER_EOT, .ends = true},
+    {.text = "<|im_end|>",        .special = TOKENIZER_EOT, .ends = true},
+    {.text = "<|end|>",           .special = TOKENIZER_EOT, .ends = true},
+    {.text = "<end_of_turn>",     .special = TOKENIZER_EOT, .ends = true},
+    {.text = "<|endoftext|>",     .special = TOKENIZER_EOT, .ends = true},
+    {.text = "<|end_of_text|>",   .special = TOKENIZER_EOT, .ends = true},
+    {.text = "<EOT>",             .special = TOKENIZER_EOT, .ends = true},
+    {.text = "_<EOT>",            .special = TOKENIZER_EOT, .ends = true},
+    {.text = "[EOT]",             .special = TOKENIZER_EOT, .ends = true},
+    {.text = "<｜end▁of▁sentence｜>", .special = TOKENIZER_EOT, .ends = true},
+    {.text = "<end_of_utterance>", .special = TOKENIZER_EOT, .ends = true},
+    {.text = "<|eom_id|>",        .special = TOKENIZER_EOM, .ends = true},
+    {.text = "<|return|>",        .special = TOKENIZER_SPECIALS, .ends = true},
+    {.text = "<|call|>",          .special = TOKENIZER_SPECIALS, .ends = true},
+    {.text = "<|calls|>",         .special = TOKENIZER_SPECIALS, .ends = true},
+    {.text = "<|flush|>",         .special = TOKENIZER_SPECIALS, .ends = true},
+    {.text = "</s>",              .special = TOKENIZER_SPECIALS, .ends = true},
+    {.text = "[EOS]",             .special = TOKENIZER_SPECIALS, .ends = true},
+    {.text = "<eos>",             .special = TOKENIZER_SPECIALS, .ends = true},
+    {.text = "<turn|>",           .special = TOKENIZER_SPECIALS, .ends = true},
+    {.text = "<|tool_response>",  .special = TOKENIZER_SPECIALS, .ends = true},
+    {.text = "<|fim_prefix|>",    .special = TOKENIZER_FIM_PREFIX},
+    {.text = "<fim-prefix>",      .special = TOKENIZER_FIM_PREFIX},
+    {.text = "<fim_prefix>",      .special = TOKENIZER_FIM_PREFIX},
+    {.text = "<｜fim▁begin｜>",   .special = TOKENIZER_FIM_PREFIX},
+    {.text = "<PRE>",             .special = TOKENIZER_FIM_PREFIX},
+    {.text = "▁<PRE>",            .special = TOKENIZER_FIM_PREFIX},
+    {.text = "<|code_prefix|>",   .special = TOKENIZER_FIM_PREFIX},
+    {.text = "<|prefix|>",        .special = TOKENIZER_FIM_PREFIX},
+    {.text = "<|fim_suffix|>",    .special = TOKENIZER_FIM_SUFFIX},
+    {.text = "<fim-suffix>",      .special = TOKENIZER_FIM_SUFFIX},
+    {.text = "<fim_suffix>",      .special = TOKENIZER_FIM_SUFFIX},
+    {.text = "<｜fim▁hole｜>",    .special = TOKENIZER_FIM_SUFFIX},
+    {.text = "<SUF>",             .special = TOKENIZER_FIM_SUFFIX},
+    {.text = "▁<SUF>",            .special = TOKENIZER_FIM_SUFFIX},
+    {.text = "<|code_suffix|>",   .special = TOKENIZER_FIM_SUFFIX},
+    {.text = "<|suffix|>",        .special = TOKENIZER_FIM_SUFFIX},
+    {.text = "<|fim_middle|>",    .special = TOKENIZER_FIM_MIDDLE},
+    {.text = "<fim-middle>",      .special = TOKENIZER_FIM_MIDDLE},
+    {.text = "<fim_middle>",      .special = TOKENIZER_FIM_MIDDLE},
+    {.text = "<｜fim▁end｜>",     .special = TOKENIZER_FIM_MIDDLE},
+    {.text = "<MID>",             .special = TOKENIZER_FIM_MIDDLE},
+    {.text = "▁<MID>",            .special = TOKENIZER_FIM_MIDDLE},
+    {.text = "<|code_middle|>",   .special = TOKENIZER_FIM_MIDDLE},
+    {.text = "<|middle|>",        .special = TOKENIZER_FIM_MIDDLE},
+    {.text = "<|fim_pad|>",       .special = TOKENIZER_FIM_PAD},
+    {.text = "<fim-pad>",         .special = TOKENIZER_FIM_PAD},
+    {.text = "<fim_pad>",         .special = TOKENIZER_FIM_PAD},
+    {.text = "<PAD>",             .special = TOKENIZER_FIM_PAD},
+    {.text = "[PAD]",             .special = TOKENIZER_FIM_PAD},
+    {.text = "<|fim_repo|>",      .special = TOKENIZER_FIM_REPOSITORY},
+    {.text = "<|repo_name|>",     .special = TOKENIZER_FIM_REPOSITORY},
+    {.text = "<fim-repo>",        .special = TOKENIZER_FIM_REPOSITORY},
+    {.text = "<REPO>",            .special = TOKENIZER_FIM_REPOSITORY},
+    {.text = "<reponame>",        .special = TOKENIZER_FIM_REPOSITORY},
+    {.text = "<|file_sep|>",      .special = TOKENIZER_FIM_FILE},
+};
+
+/* Keys of ids; those below others of the same token are what older files call it. */
+static const struct {
+    const char *key;
+    enum tokenizer_special special;
+} keys[] = {
+    {"tokenizer.ggml.bos_token_id",     TOKENIZER_BOS},
+    {"tokenizer.ggml.eos_token_id",     TOKENIZER_EOS},
+    {"tokenizer.ggml.eot_token_id",     TOKENIZER_EOT},
+    {"tokenizer.ggml.eom_token_id",     TOKENIZER_EOM},
+    {"tokenizer.ggml.unknown_token_id", TOKENIZER_UNKNOWN},
+    {"tokenizer.ggml.padding_token_id", TOKENIZER_PAD},
+    {"tokenizer.ggml.fim_pre_token_id", TOKENIZER_FIM_PREFIX},
+    {"tokenizer.ggml.fim_suf_token_id", TOKENIZER_FIM_SUFFIX},
+    {"tokenizer.ggml.fim_mid_token_id", TOKENIZER_FIM_MIDDLE},
+    {"tokenizer.ggml.fim_pad_token_id", TOKENIZER_FIM_PAD},
+    {"tokenizer.ggml.fim_rep_token_id", TOKENIZER_FIM_REPOSITORY},
+    {"tokenizer.ggml.fim_sep_token_id", TOKENIZER_FIM_FILE},
+    {"tokenizer.ggml.prefix_token_id",  TOKENIZER_FIM_PREFIX},
+    {"tokenizer.ggml.suffix_token_id",  TOKENIZER_FIM_SUFFIX},
+    {"tokenizer.ggml.middle_token_id",  TOKENIZER_FIM_MIDDLE},
+};
+/* clang-format on */
+
+#define N_ROLES (sizeof(roles) / sizeof(roles[0]))
+#define N_KEYS (sizeof(keys) / sizeof(keys[0]))
+
+static int32_t find(const struct tokenizer *t, const char *text)
+{
+    return vocabulary_find(&t->vocabulary, span_of(text));
+}
+
+static void set_kind(struct tokenizer *t, int32_t id, enum token_kind kind)
+{
+    if (id != TOKENIZER_NONE)
+        t->vocabulary.tokens[id].kind = (uint8_t)kind;
+}
+
+static void set_shown(struct tokenizer *t, int32_t id)
+{
+    if (id != TOKENIZER_NONE)
+        t->vocabulary.tokens[id].is_shown = true;
+}
+
+static void set_end(struct tokenizer *t, int32_t id, bool ends)
+{
+    if (id != TOKENIZER_NONE)
+        t->vocabulary.tokens[id].is_end = ends;
+}
+
+/* An id beyond the vocabulary counts as none. */
+static bool read_keys(struct tokenizer *t, const struct gguf *g, struct error *err)
+{
+    t->special[TOKENIZER_BOS] = t->kind->bos;
+    t->special[TOKENIZER_EOS] = t->kind->eos;
+    t->special[TOKENIZER_UNKNOWN] = t->kind->unknown;
+    for (size_t i = 0; i < N_KEYS; i++) {
+        uint64_t id = UINT64_MAX;
+        if (gguf_get_u64(g, keys[i].key, &id, err) == GGUF_WRONG)
+            return false;
+        if (id < t->vocabulary.n)
+            t->special[keys[i].special] = (int32_t)id;
+    }
+    for (size_t i = 0; i < TOKENIZER_SPECIALS; i++)
+        if (t->special[i] >= 0 && (size_t)t->special[i] >= t->vocabulary.n)
+            t->special[i] = TOKENIZER_NONE;
+    return true;
+}
+
+/* Takes what no key named from the texts; the first of a role's texts that the vocabulary has. */
+static void find_roles(struct tokenizer *t)
+{
+    for (size_t i = 0; i < N_ROLES; i++) {
+        int32_t id = find(t, roles[i].text);
+        bool named = roles[i].special == TOKENIZER_SPECIALS || t->special[roles[i].special] != TOKENIZER_NONE;
+        if (id == TOKENIZER_NONE || (named && !roles[i].ends))
+            continue;
+        if (!named)
+            t->special[roles[i].special] = id;
+        set_kind(t, id, TOKEN_CONTROL);
+        set_end(t, id, roles[i].ends);
+    }
+}
+
+static void find_ends(struct tokenizer *t)
+{
+    static const enum tokenizer_special ends[] = {TOKENIZER_EOS, TOKENIZER_EOT, TOKENIZER_EOM,
+        TOKENIZER_FIM_PAD, TOKENIZER_FIM_REPOSITORY, TOKENIZER_FIM_FILE};
+    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
+        set_end(t, t->special[ends[i]], true);
+}
+
+/* Families in which a text of the table means something else. The marks that part an answer are words that
+ * may stand anywhere to the reference; here they stay marks, which a message cannot forge, and are only
+ * shown. */
+static void mend_ends(struct tokenizer *t)
+{
+    static const char *const shown[] = {"<|channel|>", "<|message|>", "<|start|>", "<|constrain|>"};
+    for (size_t i = 0; i < sizeof(shown) / sizeof(shown[0]); i++)
+        set_shown(t, find(t, shown[i]));
+
+    int32_t end = find(t, "<|end|>"), close = find(t, "</s>");
+    bool returns = find(t, "<|return|>") >= 0, flushes = find(t, "<|flush|>") >= 0;
+    bool calls = find(t, "<|call|>") >= 0 || find(t, "<|calls|>") >= 0;
+    if (calls && (returns || flushes)) { /* <|end|> ends a part of an answer there, not the answer */
+        set_shown(t, end);
+        set_end(t, end, false);
+    }
+    if (find(t, "<|tool_response>") >= 0 && close >= 0) {
+        set_kind(t, close, TOKEN_NORMAL);
+        set_end(t, close, false);
+    }
+}
+
+/* The letters of `text`, in any case, somewhere in `s`. */
+static bool holds(struct span s, const char *text)
+{
+    size_t size = strlen(text);
+    for (size_t i = 0; i + size <= s.size; i++) {
+        size_t n = 0;
+        while (n < size && (s.at[i + n] == text[n] || (s.at[i + n] | 0x20) == text[n]))
+            n++;
+        if (n == size)
+            return true;
+    }
+    return false;
+}
+
+/* Phi-3's marks take the white space after them along; files do not say so, so it is told by the name. */
+static void find_strips(struct tokenizer *t, const struct gguf *g)
+{
+    struct span name = {NULL, 0};
+    struct error ignored = {0};
+    if (gguf_get_text(g, "general.name", &name, &ignored) != GGUF_GOT)
+        return;
+    if (!holds(name, "phi-3") && !holds(name, "phi3"))
+        return;
+    for (size_t i = 0; i < t->vocabulary.n; i++) {
+        struct token *token = &t->vocabulary.tokens[i];
+        struct span text = vocabulary_text(&t->vocabulary, i);
+        bool mark = token->kind == TOKEN_CONTROL || token->kind == TOKEN_USER_DEFINED ||
+                    token->kind == TOKEN_UNKNOWN || span_is(text, "</s>");
+        token->strip_right =
+            mark && !span_is(text, "<unk>") && !span_is(text, "<s>") && !span_is(text, "<|endoftext|>");
+    }
+}
+
+bool tokenizer_read_roles(struct tokenizer *t, const struct gguf *g, struct error *err)
+{
+    if (!read_keys(t, g, err))
+        return false;
+    find_roles(t);
+    find_ends(t);
+    mend_ends(t);
+    find_strips(t, g);
+    return true;
+}

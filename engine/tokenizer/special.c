@@ -1,0 +1,241 @@
+/* special.c - finds the special tokens inside a text.
+ *
+ * The longest special token is looked for first, in all of the text, then the next shorter one in what is
+ * left, as the reference does it. So the text is walked once for each length that special tokens have, with
+ * a hash that rolls along: a few dozen walks for the vocabularies there are, 256 at the most.
+ */
+#include "tokenizer_private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define BASE 0x100000001b3u
+
+/* --- The table --- */
+
+static bool is_listed(const struct token *t)
+{
+    return t->kind == TOKEN_CONTROL || t->kind == TOKEN_USER_DEFINED || t->kind == TOKEN_UNKNOWN;
+}
+
+static uint64_t hash_of(const uint8_t *at, size_t size)
+{
+    uint64_t h = 0;
+    for (size_t i = 0; i < size; i++)
+        h = h * BASE + at[i] + 1;
+    return h;
+}
+
+static size_t home_of(const struct specials *x, uint64_t hash)
+{
+    return (size_t)(hash * 0x9e3779b97f4a7c15u >> 32) & x->mask;
+}
+
+struct sized {
+    size_t size;
+    int32_t id;
+};
+
+static int compare_sizes(const void *a, const void *b)
+{
+    const struct sized *x = a, *y = b;
+    if (x->size != y->size)
+        return x->size < y->size ? 1 : -1;
+    return x->id < y->id ? -1 : 1;
+}
+
+static bool insert(struct specials *x, const struct vocabulary *v, int32_t id, struct error *err)
+{
+    struct span text = vocabulary_text(v, (size_t)id);
+    uint64_t hash = hash_of(text.at, text.size);
+    size_t at = home_of(x, hash), steps = 0;
+    while (x->slots[at].id != TOKENIZER_NONE && ++steps < PROBES_MAX)
+        at = (at + 1) & x->mask;
+    if (steps == PROBES_MAX)
+        return error_set(err, "too many of the vocabulary's special tokens collide");
+    x->slots[at].hash = hash;
+    x->slots[at].id = id;
+    x->first[text.at[0]] = 1;
+    return true;
+}
+
+/* Lists the special tokens in `sized`, and refuses one that is too long to be looked for. */
+static bool list(struct sized *sized, size_t *n, const struct vocabulary *v, struct error *err)
+{
+    *n = 0;
+    for (size_t i = 0; i < v->n; i++) {
+        const struct token *t = &v->tokens[i];
+        if (!is_listed(t) || t->size == 0)
+            continue;
+        if (t->size > SPECIAL_BYTES_MAX)
+            return error_set(err, "special token %zu has a text of %u bytes; %d is the most", i,
+                (unsigned)t->size, SPECIAL_BYTES_MAX);
+        sized[(*n)++] = (struct sized){t->size, (int32_t)i};
+    }
+    return true;
+}
+
+static bool fill(struct specials *x, const struct vocabulary *v, const struct sized *sized, struct error *err)
+{
+    x->mask = vocabulary_slots(2 * x->n) - 1;
+    x->ids = malloc((x->n + 1) * sizeof(*x->ids));
+    x->slots = malloc((x->mask + 1) * sizeof(*x->slots));
+    if (!x->ids || !x->slots)
+        return error_set(err, "no memory for %zu special tokens", x->n);
+    memset(x->slots, 0xff, (x->mask + 1) * sizeof(*x->slots)); /* every id TOKENIZER_NONE */
+    for (size_t i = 0; i < x->n; i++) {
+        x->ids[i] = sized[i].id;
+        if (!insert(x, v, sized[i].id, err))
+            return false;
+    }
+    return true;
+}
+
+bool specials_init(struct specials *x, const struct vocabulary *v, struct error *err)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < v->n; i++)
+        n += is_listed(&v->tokens[i]);
+    struct sized *sized = malloc((n + 1) * sizeof(*sized));
+    if (!sized)
+        return error_set(err, "no memory for %zu special tokens", n);
+    bool good = list(sized, &x->n, v, err);
+    if (good) {
+        qsort(sized, x->n, sizeof(*sized), compare_sizes);
+        good = fill(x, v, sized, err);
+    }
+    free(sized);
+    return good;
+}
+
+void specials_release(struct specials *x)
+{
+    free(x->ids);
+    free(x->slots);
+}
+
+/* --- The search --- */
+
+struct search {
+    const struct specials *x;
+    const struct vocabulary *v;
+    const struct tokenizer_text *in;
+    uint8_t *taken; /* [text.size]: this byte belongs to a token that was found */
+    struct special_found *found;
+    size_t n, room;
+};
+
+/* The special token whose text is here, or TOKENIZER_NONE. */
+static int32_t token_at(const struct search *s, size_t at, size_t size, uint64_t hash)
+{
+    for (size_t i = home_of(s->x, hash); s->x->slots[i].id != TOKENIZER_NONE; i = (i + 1) & s->x->mask) {
+        if (s->x->slots[i].hash != hash)
+            continue;
+        struct span text = vocabulary_text(s->v, (size_t)s->x->slots[i].id);
+        if (text.size == size && memcmp(text.at, s->in->text.at + at, size) == 0)
+            return s->x->slots[i].id;
+    }
+    return TOKENIZER_NONE;
+}
+
+/* Words that the model's author added stand wherever they stand; marks only in text that may hold them. */
+static bool is_allowed(const struct search *s, int32_t id, size_t at, size_t size)
+{
+    if (s->v->tokens[id].kind == TOKEN_USER_DEFINED)
+        return true;
+    return s->in->parse_special && (!s->in->trusted || !memchr(s->in->trusted + at, 0, size));
+}
+
+/* White space as C has it. */
+static bool is_space(uint8_t byte)
+{
+    return byte == ' ' || (byte >= '\t' && byte <= '\r');
+}
+
+static bool take(struct search *s, int32_t id, size_t from, size_t to)
+{
+    const struct token *t = &s->v->tokens[id];
+    const uint8_t *text = s->in->text.at;
+    while (t->strip_left && from > 0 && is_space(text[from - 1]) && !s->taken[from - 1])
+        from--;
+    while (t->strip_right && to < s->in->text.size && is_space(text[to]) && !s->taken[to])
+        to++;
+    if (s->n == s->room) {
+        size_t room = 2 * s->room + 16;
+        struct special_found *found = realloc(s->found, room * sizeof(*found));
+        if (!found)
+            return false;
+        s->found = found;
+        s->room = room;
+    }
+    memset(s->taken + from, 1, to - from);
+    s->found[s->n++] = (struct special_found){from, to, id};
+    return true;
+}
+
+/* One walk, for the tokens of this length. What was taken before is as long at least, so a token overlaps it
+ * only when one of its own ends does. False when there is no memory. */
+static bool walk(struct search *s, size_t size)
+{
+    const uint8_t *text = s->in->text.at;
+    uint64_t leaving = 1, hash = 0; /* what a byte counts when it leaves the window */
+    for (size_t i = 0; i < size; i++)
+        leaving *= BASE;
+    for (size_t end = 0; end < s->in->text.size; end++) {
+        hash = hash * BASE + text[end] + 1;
+        if (end >= size)
+            hash -= leaving * (text[end - size] + 1u);
+        if (end + 1 < size)
+            continue;
+        size_t at = end + 1 - size;
+        if (!s->x->first[text[at]] || s->taken[at] || s->taken[end])
+            continue;
+        int32_t id = token_at(s, at, size, hash);
+        if (id != TOKENIZER_NONE && is_allowed(s, id, at, size) && !take(s, id, at, at + size))
+            return false;
+    }
+    return true;
+}
+
+static int compare_found(const void *a, const void *b)
+{
+    const struct special_found *x = a, *y = b;
+    return x->from < y->from ? -1 : x->from > y->from;
+}
+
+/* Whether any special token could begin in this text: most texts end the search here. */
+static bool may_hold(const struct specials *x, struct span text)
+{
+    for (size_t i = 0; i < text.size; i++)
+        if (x->first[text.at[i]])
+            return true;
+    return false;
+}
+
+bool specials_find(const struct specials *x, const struct vocabulary *v, const struct tokenizer_text *in,
+    struct special_found **found, size_t *n, struct error *err)
+{
+    *found = NULL;
+    *n = 0;
+    if (!may_hold(x, in->text))
+        return true;
+    struct search s = {.x = x, .v = v, .in = in, .taken = calloc(in->text.size, 1)};
+    bool good = s.taken != NULL;
+    size_t last = 0;
+    for (size_t i = 0; good && i < x->n; i++) {
+        size_t size = v->tokens[x->ids[i]].size;
+        if (size != last && size <= in->text.size)
+            good = walk(&s, size);
+        last = size;
+    }
+    free(s.taken);
+    if (!good) {
+        free(s.found);
+        return error_set(err, "no memory to look for special tokens");
+    }
+    if (s.n)
+        qsort(s.found, s.n, sizeof(*s.found), compare_found);
+    *found = s.found;
+    *n = s.n;
+    return true;
+}

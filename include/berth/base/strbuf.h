@@ -1,0 +1,33 @@
+/* strbuf.h - text that grows, up to a limit it is born with.
+ *
+ * The first failure sticks (`failed`): a writer appends all it has and asks once at the end. Text is always
+ * NUL-terminated.
+ */
+#ifndef BERTH_STRBUF_H
+#define BERTH_STRBUF_H
+
+#include "berth/base/text.h"
+
+struct strbuf {
+    char *text; /* never NULL after strbuf_init; NULL after strbuf_take and strbuf_release */
+    size_t size; /* bytes in it, without the NUL */
+    size_t room;
+    size_t limit;
+    bool failed; /* the limit was reached or memory ran out; text holds what came before */
+};
+
+void strbuf_init(struct strbuf *b, size_t limit);
+void strbuf_release(struct strbuf *b);
+
+void strbuf_add(struct strbuf *b, struct span s);
+void strbuf_text(struct strbuf *b, const char *text);
+void strbuf_format(struct strbuf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Adds `s` as a JSON string with its quotes; bytes that are not UTF-8 become U+FFFD. */
+void strbuf_json(struct strbuf *b, struct span s);
+
+/* Hands the text to the caller, who frees it; NULL when the buffer failed. The buffer is released either
+ * way. */
+char *strbuf_take(struct strbuf *b, size_t *size);
+
+#endif

@@ -1,0 +1,121 @@
+/* value.h - data as JSON has it: null, true, numbers, strings, lists and maps, in an arena with a limit.
+ *
+ * Requests, templates, tools and schemas are seen as values, so that nothing below the server knows a JSON
+ * library. A string carries, for each byte, whether it comes from the template or from a message: text that
+ * a client sent must not become a special token, whatever it is glued to.
+ *
+ * A value is small and passed by copy; what it points to lives in the arena that made it (or in a constant)
+ * and is not changed once others can see it. All memory comes from the arena: when its limit is reached it
+ * says so from then on, and everything goes at once with value_arena_free.
+ */
+#ifndef BERTH_VALUE_H
+#define BERTH_VALUE_H
+
+#include "berth/base/text.h"
+
+#define VALUE_DEPTH 64 /* lists and maps in each other that printing and comparing follow */
+
+enum value_kind {
+    VALUE_UNDEFINED, /* of a name that nobody gave a value; `text` is the name, for the message */
+    VALUE_NULL,
+    VALUE_BOOL,
+    VALUE_INTEGER,
+    VALUE_FLOAT,
+    VALUE_STRING,
+    VALUE_LIST,
+    VALUE_MAP,
+    VALUE_OBJECT /* of whoever made it: what a template can call or set */
+};
+
+/* Where bytes come from. */
+enum value_origin {
+    VALUE_FROM_MESSAGE, /* sent by a client: never a special token */
+    VALUE_FROM_TEMPLATE /* written by the template's author, or the model's own: bos_token */
+};
+
+struct value_text {
+    const char *at; /* UTF-8, not NUL-terminated */
+    const uint8_t *marks; /* [size] of enum value_origin, or NULL: every byte is of `origin` */
+    size_t size;
+    enum value_origin origin;
+};
+
+struct value {
+    enum value_kind kind;
+    union {
+        bool boolean;
+        int64_t integer;
+        double real;
+        struct value_text text; /* of VALUE_STRING and VALUE_UNDEFINED */
+        struct value_list *list;
+        struct value_map *map;
+        struct {
+            const void *type; /* tells whose object this is */
+            void *data;
+        } object;
+    };
+};
+
+struct value_list {
+    struct value *items; /* [n] */
+    size_t n, room;
+    bool tuple; /* Python's other list, which prints in parentheses */
+};
+
+struct value_pair {
+    struct value key, value;
+};
+
+struct value_map {
+    struct value_pair *pairs; /* [n], in the order in which keys first came */
+    size_t n, room;
+};
+
+/* ---- the arena ---- */
+
+struct value_arena;
+
+/* An arena of at most `limit` bytes; NULL without memory. */
+struct value_arena *value_arena_new(size_t limit);
+void value_arena_free(struct value_arena *a); /* NULL is fine */
+
+/* `size` bytes, aligned for anything, not cleared; NULL, and failed for ever, beyond the limit. */
+void *value_alloc(struct value_arena *a, size_t size);
+bool value_arena_failed(const struct value_arena *a);
+
+/* ---- making values; the result is VALUE_UNDEFINED when the arena has failed ---- */
+
+extern const struct value value_undefined, value_null;
+
+struct value value_bool(bool b);
+struct value value_integer(int64_t i);
+struct value value_float(double d);
+
+/* A string that borrows `s`, which must be UTF-8 and outlive the value. */
+struct value value_borrow(struct span s, enum value_origin origin);
+struct value value_literal(const char *text); /* the same of a constant, VALUE_FROM_TEMPLATE */
+struct value value_string(struct value_arena *a, struct span s, enum value_origin origin); /* copies */
+
+/* The bytes from `start` to `end` of a string, without a copy. */
+struct value value_part(struct value s, size_t start, size_t end);
+
+struct value value_list(struct value_arena *a, size_t room);
+struct value value_map(struct value_arena *a, size_t room);
+
+/* False when the arena is full. Only for whoever made the list or map and has not shown it yet. */
+bool value_append(struct value_arena *a, struct value list, struct value item);
+bool value_set(struct value_arena *a, struct value map, struct value key, struct value value);
+
+/* Appends without looking whether the key is there: for keys that are known to differ. */
+bool value_set_new(struct value_arena *a, struct value map, struct value key, struct value value);
+
+/* ---- reading them ---- */
+
+struct span value_span(struct value s); /* a string's bytes */
+bool value_is(struct value v, const char *text); /* a string equal to this one */
+enum value_origin value_origin_at(const struct value_text *t, size_t byte);
+
+/* The value of a string key, or NULL; also when `map` is none. */
+const struct value *value_find(struct value map, struct span key);
+
+#endif

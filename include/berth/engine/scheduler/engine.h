@@ -1,0 +1,57 @@
+/* engine.h - what all models share to answer: the compute threads, the memory for their sequences, the scheduler.
+ *
+ * The scheduler is one thread. In every step it picks a model that has work, in turns, and makes one forward call
+ * with rows of many sequences: a token for each that is answering, and pieces of prompts, up to `chunk` rows. Jobs
+ * wait in a bounded queue until there is a slot and room for their pages. Whether the process may use as many
+ * processors as before is looked at between steps; no answer depends on it.
+ */
+#ifndef BERTH_ENGINE_H
+#define BERTH_ENGINE_H
+
+#include "berth/engine/scheduler/job.h"
+#include "berth/base/limits.h"
+#include "berth/engine/scheduler/text_model.h"
+
+struct engine_options {
+    unsigned threads; /* compute threads to begin with, at least 1 */
+    unsigned processors; /* that the process may use then */
+    /* How many there are now, and where that is from; asked between two steps, on the engine's thread, when nobody has
+     * asked for look_seconds. There are as many threads from then on, up to threads_most (0: whatever their number).
+     * NULL: all stays as it was in the beginning. */
+    unsigned (*processors_now)(void *context, char from[LIMITS_FROM]);
+    void *processors_context;
+    double look_seconds;
+    unsigned threads_most;
+    uint64_t kv_memory; /* bytes for all sequences of all models */
+    enum attention_type kv_type;
+    bool prefix_cache; /* keep what was read, while memory has room, for prompts that begin in the same way */
+    size_t chunk; /* rows a step that hold prompts; at least 1 */
+    size_t slots; /* sequences of one model that are worked on together */
+    size_t queue; /* jobs that may wait, over all models */
+    double queue_timeout; /* seconds that one may wait; 0 for no limit */
+    double job_timeout; /* seconds for a whole job; 0 for no limit */
+};
+
+struct engine;
+
+/* Starts the threads. NULL with the reason. cpu_select comes before. */
+struct engine *engine_new(const struct engine_options *o, struct error *err);
+/* Ends the threads; jobs that are left fail. Models must be freed after this with text_model_free, which does not
+ * touch the engine then. Frees the engine with engine_free when no model is left. */
+void engine_stop(struct engine *e);
+void engine_free(struct engine *e);
+
+const struct engine_options *engine_options_of(const struct engine *e);
+struct kv_budget *engine_budget(struct engine *e);
+/* In force, as last looked at. */
+unsigned engine_threads(const struct engine *e);
+unsigned engine_processors(const struct engine *e);
+
+/* Puts the job into its model's queue. False with the reason and the HTTP status that says so: 429 when the queue
+ * is full, 400 when the prompt cannot fit, 503 when the engine is stopping or the model is lost. */
+bool engine_submit(struct engine *e, struct job *j, unsigned *status, struct error *err);
+
+/* Seconds since the scheduler's thread was last seen to turn; 0 while it has nothing to do. For /livez. */
+double engine_heartbeat_age(const struct engine *e);
+
+#endif

@@ -1,0 +1,51 @@
+/* template.h - runs chat templates: the part of Jinja 2 that models' templates are written in.
+ *
+ * Text comes out byte for byte as jinja2 3.1 makes it in the environment that Hugging Face's transformers
+ * sets up: trim_blocks, lstrip_blocks, break and continue, the immutable sandbox, a `tojson` that does not
+ * escape for HTML, raise_exception(), strftime_now() and the tag `generation`. What is not known here is
+ * refused by its name and line, most of it when the template is parsed; nothing is passed over in silence.
+ *
+ * A template comes with a model, so from a stranger: parsing takes linear time and bounded depth, and a
+ * rendering has limits of steps, memory, output and depth.
+ *
+ * Where text differs from Python's, it is refused rather than guessed: integers beyond 64 bits, upper and
+ * lower case of letters beyond ASCII.
+ */
+#ifndef BERTH_TEMPLATE_H
+#define BERTH_TEMPLATE_H
+
+#include "berth/base/error.h"
+#include "berth/base/value.h"
+
+#define TEMPLATE_SOURCE_MAX ((size_t)1 << 18) /* bytes of a template */
+
+struct template;
+
+/* Parses a template's source, which is copied. NULL with the reason, which names the line: bad syntax, a
+ * construct that is not known, a source too long, too deep or not UTF-8. */
+struct template *template_parse(struct span source, struct error *err);
+void template_free(struct template *t); /* NULL is fine */
+
+/* How much one rendering may take. Zeros stand for the defaults. */
+struct template_limits {
+    uint64_t steps; /* 20 million */
+    size_t memory; /* bytes of values made on the way: 256 MiB */
+    size_t output; /* bytes: 16 MiB */
+};
+
+/* A prompt, and where each of its bytes comes from: special tokens are looked for in runs of
+ * VALUE_FROM_TEMPLATE only. */
+struct template_text {
+    char *text; /* [size], UTF-8, and a NUL after it */
+    uint8_t *marks; /* [size] of enum value_origin */
+    size_t size;
+};
+
+/* Renders `t` with the variables of the map `vars`; `now` is what strftime_now tells, in local time.
+ * False with the reason, which names the line, when the template raises an error, uses what is not known or
+ * meets a limit; `out` is empty then. A template may be rendered by several threads at a time. */
+bool template_render(const struct template *t, struct value vars, int64_t now,
+    const struct template_limits *limits, struct template_text *out, struct error *err);
+void template_text_release(struct template_text *t);
+
+#endif

@@ -1,0 +1,105 @@
+/* tokenizer.h - from text to token ids and back, as the file's vocabulary says.
+ *
+ * A tokenizer is read from the keys tokenizer.ggml.* of a GGUF file and needs none of its tensors. It is
+ * read-only once made, so any number of threads may use it. It borrows the file's bytes: token texts, scores
+ * and merges stay in the mapping.
+ *
+ * Two kinds are known: "gpt2", byte-level BPE behind one of several pre-tokenizers, and "llama", the BPE of
+ * SentencePiece. Ids are those of the reference implementation (llama.cpp), for any bytes whatever.
+ *
+ * Special tokens (those that mark turns, documents, ends) are recognized in text only where the caller allows
+ * it: what a stranger wrote must not be able to forge a turn, and no words of theirs add up to a mark either.
+ * Tokens that a model's author added as ordinary words ("user-defined") are always recognized.
+ */
+#ifndef BERTH_TOKENIZER_H
+#define BERTH_TOKENIZER_H
+
+#include "berth/loaders/gguf.h"
+#include "berth/base/strbuf.h"
+
+#define TOKENIZER_NONE (-1) /* no such token */
+#define TOKENIZER_TEXT_MAX ((size_t)1 << 24) /* bytes of one text; a longer one is refused */
+
+struct tokenizer;
+
+/* Reads the vocabulary. NULL with the reason: no vocabulary, a model or pre-tokenizer that berth does not
+ * know (it is named), or one that contradicts itself. `g` and its bytes must live longer. */
+struct tokenizer *tokenizer_new(const struct gguf *g, struct error *err);
+void tokenizer_free(struct tokenizer *t);
+
+struct tokenizer_ids {
+    int32_t *at; /* [n] */
+    size_t n, room;
+};
+void tokenizer_ids_release(struct tokenizer_ids *ids);
+
+struct tokenizer_text {
+    struct span text;
+    bool add_special; /* add what the file wants around a text: BOS, EOS */
+    bool parse_special; /* recognize special tokens */
+    const uint8_t *trusted; /* [text.size], or NULL; with parse_special, only where all bytes are non-zero */
+};
+
+/* Appends the ids of the text to `ids`, in time that grows with the text alone. False with the reason when
+ * there is no memory or the text is too long; `ids` then holds what it held, and perhaps more. */
+bool tokenizer_encode(
+    const struct tokenizer *t, const struct tokenizer_text *in, struct tokenizer_ids *ids, struct error *err);
+
+const char *tokenizer_model(const struct tokenizer *t); /* "gpt2", "llama" */
+const char *tokenizer_pre(const struct tokenizer *t); /* the pre-tokenizer's name; "" where there is none */
+size_t tokenizer_size(const struct tokenizer *t); /* ids are 0 … size - 1 */
+size_t tokenizer_bytes(const struct tokenizer *t); /* memory it takes */
+
+enum tokenizer_special {
+    TOKENIZER_BOS, /* begins a text */
+    TOKENIZER_EOS, /* ends one */
+    TOKENIZER_EOT, /* ends a turn */
+    TOKENIZER_EOM, /* ends a message that a tool is to answer */
+    TOKENIZER_UNKNOWN,
+    TOKENIZER_PAD,
+    TOKENIZER_FIM_PREFIX, /* fill in the middle: before the gap, */
+    TOKENIZER_FIM_SUFFIX, /* after it, */
+    TOKENIZER_FIM_MIDDLE, /* the gap itself */
+    TOKENIZER_FIM_PAD,
+    TOKENIZER_FIM_REPOSITORY,
+    TOKENIZER_FIM_FILE,
+    TOKENIZER_SPECIALS
+};
+
+/* The id of a special token, or TOKENIZER_NONE. */
+int32_t tokenizer_special(const struct tokenizer *t, enum tokenizer_special which);
+bool tokenizer_adds_bos(const struct tokenizer *t);
+bool tokenizer_adds_eos(const struct tokenizer *t);
+
+/* True for every token after which a model has said all: EOS, EOT and their like. */
+bool tokenizer_is_end(const struct tokenizer *t, int32_t id);
+
+/* True for tokens that are marks rather than text: control tokens and the unknown token. */
+bool tokenizer_is_special(const struct tokenizer *t, int32_t id);
+
+/* The token's own text as the file has it ("Ġthe", "<0x0A>"); empty for an id out of range. */
+struct span tokenizer_text_of(const struct tokenizer *t, int32_t id);
+
+/* The id of the token whose text in the file this is, or TOKENIZER_NONE. */
+int32_t tokenizer_find(const struct tokenizer *t, struct span text);
+
+/* Appends the bytes that a token stands for (" the", "\n"). They need not be whole characters. Of special
+ * tokens, with `special`, their text; without, nothing but for those that part an answer ("<|channel|>").
+ * Nothing for an id out of range. */
+void tokenizer_piece(const struct tokenizer *t, int32_t id, bool special, struct strbuf *out);
+
+/* Tokens to text, one by one, so that what was appended never ends inside a character: bytes of a character
+ * that is not complete are held back until it is. */
+struct detokenizer {
+    const struct tokenizer *tokenizer;
+    bool special; /* special tokens as their text; otherwise they are left out */
+    bool strip; /* the first token begins a text: leave out the space that the tokenizer puts in front */
+    size_t n_held;
+    uint8_t held[3];
+};
+
+void detokenizer_add(struct detokenizer *d, int32_t id, struct strbuf *out);
+/* Appends what is held still; that is no whole character. */
+void detokenizer_end(struct detokenizer *d, struct strbuf *out);
+
+#endif

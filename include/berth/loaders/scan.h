@@ -1,0 +1,41 @@
+/* scan.h - finds the models in a volume by name, without opening what could be one.
+ *
+ * Four levels deep, version directories included. Names that begin with a dot, documentation, scripts and
+ * the side files of Hugging Face directories are no models. A directory that has numeric sub-directories
+ * holds versions of one model, the highest of which counts. Files NAME-00001-of-00003.gguf are one model. A
+ * link that leaves the volume, a pipe or a directory that cannot be read is listed with its reason, which
+ * begins with its path; so is an id that two files claim.
+ */
+#ifndef BERTH_SCAN_H
+#define BERTH_SCAN_H
+
+#include "berth/loaders/volume.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define SCAN_DEPTH 4
+#define SCAN_MODELS_MAX 4096
+
+struct scan_model {
+    /* Path below the volume without the format's extension, escaped, UTF-8. The one model in a version is
+     * called like the directory of versions (m/2/x.gguf is "m"), several by that and their names ("m/x"). */
+    char *id;
+    char *path; /* below the volume, bytes as the directory has them */
+    uint64_t version; /* of its numeric directory; 1 when there is none */
+    char *reason; /* why it cannot be loaded, or NULL */
+};
+
+struct scan {
+    struct scan_model *models; /* sorted by id */
+    size_t n_models;
+    size_t n_files; /* names that were looked at, skipped ones included */
+    size_t n_left_out; /* models beyond SCAN_MODELS_MAX */
+};
+
+/* Lists the models of `v`. False with the reason when the volume itself cannot be read or memory ran out.
+ * Free with scan_release either way. */
+bool scan_volume(struct scan *s, const struct volume *v, struct error *err);
+void scan_release(struct scan *s);
+
+#endif

@@ -1,0 +1,72 @@
+/* options.h - what a person may set, by flag or by environment.
+ *
+ * Each option is a row of one table: its flag, its variable, what values it takes, its default and a line of
+ * help. The flags, the environment, `berth help`, `berth health` (which must find the server that another
+ * command line started) and the manual all come from it. A flag beats the environment.
+ */
+#ifndef BERTH_OPTIONS_H
+#define BERTH_OPTIONS_H
+
+#include "berth/base/error.h"
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+enum option_log { OPTION_LOG_AUTO, OPTION_LOG_TEXT, OPTION_LOG_JSON };
+
+enum option_kv_type { OPTION_KV_F16, OPTION_KV_F32, OPTION_KV_Q8_0 };
+
+struct options {
+    /* the volume */
+    const char *models;
+    unsigned wait_for_volume; /* 1: a volume that is not there yet is waited for */
+    const char *require; /* ids, comma between; empty for none */
+    unsigned prefault;
+    const char *alias; /* NAME=ID, comma between; empty for none */
+    const char *chat_template; /* a file; empty: each model's own */
+    /* the listener */
+    const char *host;
+    uint64_t port;
+    const char *api_key_file; /* empty: no keys */
+    /* the machine */
+    uint64_t threads; /* 0: as many as the limits allow */
+    uint64_t http_threads; /* 0: one, two from four processors on */
+    unsigned cpu; /* place among the names that --cpu takes */
+    /* answering */
+    uint64_t context; /* tokens; 0: each model's own */
+    unsigned kv_type; /* enum option_kv_type */
+    uint64_t kv_memory; /* bytes; 0: half of what the models leave */
+    unsigned prefix_cache;
+    uint64_t slots, chunk, queue;
+    double queue_timeout, job_timeout; /* seconds; 0: none */
+    double ping; /* seconds; 0: never */
+    /* the log */
+    unsigned log; /* enum option_log */
+    unsigned log_level; /* enum log_level */
+    /* stopping; seconds */
+    double drain_delay, grace;
+    /* what a client may take */
+    uint64_t max_connections, max_connections_per_address; /* per address: 0 for no limit */
+    uint64_t max_body, max_header, max_uri; /* bytes */
+    double header_timeout, body_timeout, write_timeout, keep_alive; /* seconds */
+};
+
+enum options_result { OPTIONS_READ, OPTIONS_HELP, OPTIONS_BAD };
+
+/* Defaults, then the environment, then argv[0..argc) (without the program's and the command's name).
+ * OPTIONS_HELP when one is --help or -h; OPTIONS_BAD with the reason, which names the flag or variable, the
+ * value and what is allowed. The strings in `o` are argv's, environ's or constants. */
+enum options_result options_read(
+    struct options *o, int argc, char *const *argv, char *const *environment, struct error *err);
+
+/* Prints the options as `berth help` shows them. */
+void options_print(FILE *out);
+
+/* The value of --cpu, as cpu_select wants it. */
+const char *options_cpu(const struct options *o);
+
+/* Says in the log which BERTH_… variables mean nothing, and which were taken for service links. */
+void options_warn(char *const *environment);
+
+#endif

@@ -1,0 +1,166 @@
+/* attention.c - divides queries into tiles and positions into spans, and hands them to the instruction set
+ * that is in force.
+ *
+ * A tile of queries goes through all spans before the next one begins, so that what it has gathered stays in
+ * the cache nearest to the processor. The order of spans is that of attention.h, whoever computed them.
+ */
+#include "attention_private.h"
+
+#include "berth/kernels/isa.h"
+#include "berth/kernels/vector.h"
+
+#include <string.h>
+
+#define TILE 48 /* queries that share the reading of a page */
+#define TILE_FLOATS 16384 /* for the parts of a tile, of which there are two sets: 128 KiB together */
+
+static const struct attention_set *in_force(void)
+{
+#if defined(__x86_64__)
+    static const struct attention_set *const sets[CPU_SETS] = {[CPU_PLAIN] = &attention_plain,
+        [CPU_AVX2] = &attention_avx2,
+        [CPU_AVXVNNI] = &attention_avx2,
+        [CPU_AVX512] = &attention_avx512};
+    return sets[cpu_selected()];
+#elif defined(__aarch64__)
+    return cpu_selected() == CPU_PLAIN ? &attention_plain : &attention_neon;
+#else
+    return &attention_plain;
+#endif
+}
+
+static const char *const type_names[ATTENTION_TYPES] = {
+    [ATTENTION_F16] = "f16", [ATTENTION_F32] = "f32", [ATTENTION_Q8_0] = "q8_0"};
+
+const char *attention_type_name(enum attention_type type)
+{
+    return type_names[type];
+}
+
+bool attention_type_find(const char *name, enum attention_type *out)
+{
+    for (int i = 0; i < ATTENTION_TYPES; i++)
+        if (strcmp(name, type_names[i]) == 0) {
+            *out = (enum attention_type)i;
+            return true;
+        }
+    return false;
+}
+
+size_t attention_bytes(enum attention_type type, size_t size)
+{
+    if (type == ATTENTION_Q8_0)
+        return attention_scales_at(size) + attention_groups(size) * ATTENTION_BLOCK * sizeof(uint16_t);
+    return size * ATTENTION_BLOCK * (type == ATTENTION_F16 ? sizeof(uint16_t) : sizeof(float));
+}
+
+size_t attention_part_floats(const struct attention *a)
+{
+    return ATTENTION_PART_VALUES + (a->v_size + 15) / 16 * 16;
+}
+
+static void store_half(const struct attention *a, uint8_t *page, size_t at, const float *k, const float *v)
+{
+    uint16_t key[ATTENTION_HEAD_MAX] ATTENTION_UNINITIALIZED;
+    uint16_t *keys = (uint16_t *)(void *)(page + a->k_at), *values = (uint16_t *)(void *)(page + a->v_at);
+    in_force()->narrow(key, k, a->k_size);
+    for (size_t d = 0; d < a->k_size; d++)
+        keys[d * ATTENTION_BLOCK + at] = key[d];
+    in_force()->narrow(values + at * a->v_size, v, a->v_size);
+}
+
+static void store_quantized(
+    const struct attention *a, uint8_t *page, size_t at, const float *k, const float *v)
+{
+    int8_t key[ATTENTION_HEAD_MAX] ATTENTION_UNINITIALIZED;
+    uint16_t scales[ATTENTION_HEAD_MAX / ATTENTION_GROUP] ATTENTION_UNINITIALIZED;
+    int8_t *keys = (int8_t *)(page + a->k_at), *values = (int8_t *)(page + a->v_at);
+    uint16_t *key_scales = (uint16_t *)(void *)(page + a->k_at + attention_scales_at(a->k_size));
+    uint16_t *value_scales = (uint16_t *)(void *)(page + a->v_at + attention_scales_at(a->v_size));
+    in_force()->quantize(key, scales, k, a->k_size);
+    for (size_t d = 0; d < a->k_size; d++)
+        keys[d * ATTENTION_BLOCK + at] = key[d];
+    for (size_t g = 0; g < attention_groups(a->k_size); g++)
+        key_scales[g * ATTENTION_BLOCK + at] = scales[g];
+    in_force()->quantize(
+        values + at * a->v_size, value_scales + at * attention_groups(a->v_size), v, a->v_size);
+}
+
+static void store_whole(const struct attention *a, uint8_t *page, size_t at, const float *k, const float *v)
+{
+    float *keys = (float *)(void *)(page + a->k_at), *values = (float *)(void *)(page + a->v_at);
+    for (size_t d = 0; d < a->k_size; d++)
+        keys[d * ATTENTION_BLOCK + at] = k[d];
+    memcpy(values + at * a->v_size, v, a->v_size * sizeof(*v));
+}
+
+void attention_store(const struct attention *a, uint8_t *page, size_t at, const float *k, const float *v)
+{
+    static void (*const store[ATTENTION_TYPES])(
+        const struct attention *a, uint8_t *page, size_t at, const float *k, const float *v) = {
+        [ATTENTION_F16] = store_half, [ATTENTION_F32] = store_whole, [ATTENTION_Q8_0] = store_quantized};
+    store[a->type](a, page, at, k, v);
+}
+
+void attention_span(
+    const struct attention *a, const struct attention_query *queries, size_t n, uint32_t span, float *parts)
+{
+    in_force()->span(a, queries, n, span, parts);
+}
+
+static void merge(const struct attention *a, float *running, const float *part)
+{
+    if (part[ATTENTION_PART_S] == 0)
+        return;
+    if (running[ATTENTION_PART_S] == 0)
+        memcpy(running, part, attention_part_floats(a) * sizeof(*part));
+    else
+        in_force()->merge(a, running, part);
+}
+
+/* A query that sees no key gets zeros rather than what lay on the stack. */
+static void finish(const struct attention *a, const float *running, float *out)
+{
+    if (running[ATTENTION_PART_S] == 0) {
+        memset(out, 0, a->v_size * sizeof(*out));
+        return;
+    }
+    vector_divide(out, running + ATTENTION_PART_VALUES, running[ATTENTION_PART_S], a->v_size);
+}
+
+void attention_merge(const struct attention *a, const float *parts, size_t n_spans, size_t stride, float *out)
+{
+    float running[ATTENTION_PART_MAX] ATTENTION_UNINITIALIZED;
+    running[ATTENTION_PART_S] = 0;
+    for (size_t s = 0; s < n_spans; s++)
+        merge(a, running, parts + s * stride);
+    finish(a, running, out);
+}
+
+static void run_tile(const struct attention *a, const struct attention_query *queries, size_t n)
+{
+    _Alignas(64) float running[TILE_FLOATS] ATTENTION_UNINITIALIZED;
+    _Alignas(64) float parts[TILE_FLOATS] ATTENTION_UNINITIALIZED;
+    size_t stride = attention_part_floats(a);
+    uint32_t first = UINT32_MAX, end = 0;
+    for (size_t i = 0; i < n; i++) {
+        first = queries[i].first < first ? queries[i].first : first;
+        end = queries[i].end > end ? queries[i].end : end;
+        running[i * stride + ATTENTION_PART_S] = 0;
+    }
+    for (uint32_t span = first / ATTENTION_SPAN; first < end && span <= (end - 1) / ATTENTION_SPAN; span++) {
+        in_force()->span(a, queries, n, span, parts);
+        for (size_t i = 0; i < n; i++)
+            merge(a, running + i * stride, parts + i * stride);
+    }
+    for (size_t i = 0; i < n; i++)
+        finish(a, running + i * stride, queries[i].out);
+}
+
+void attention_run(const struct attention *a, const struct attention_query *queries, size_t n)
+{
+    size_t fit = TILE_FLOATS / attention_part_floats(a);
+    size_t tile = fit < TILE ? fit : TILE;
+    for (size_t i = 0; i < n; i += tile)
+        run_tile(a, queries + i, n - i < tile ? n - i : tile);
+}

@@ -1,0 +1,9 @@
+/* attention_avx512.c - attention.h with AVX-512. A tile of 6 queries by 64 numbers takes twenty-four of the
+ * thirty-two registers for its sums, six for a number of each query and one for a row.
+ */
+#define TILE_QUERIES 6
+#define TILE_LANES 4
+#include "attention_lanes_impl.h"
+
+const struct attention_set attention_avx512 = {
+    .span = span, .merge = merge, .narrow = narrow, .quantize = quantize};

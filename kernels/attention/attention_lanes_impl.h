@@ -1,0 +1,465 @@
+/* attention_lanes_impl.h - attention.h over sixteen lanes, for the sets that have them.
+ *
+ * Included by one file a set, which says how large a tile fits its registers and names the table at its end.
+ *
+ * Both halves of the work are one product: rows of numbers (a key's element for 64 positions; a position's
+ * value) are multiplied by a number each and added up, in order, for several queries at once:
+ *     out[x] += left[y] * rows[y][x]
+ * with left = q, out = scores for the keys, and left = p, out = weighted values for the values. So one tile,
+ * product_tile, does nearly everything: a few queries wide and a few registers long.
+ *
+ * Rows of float16 or bytes are converted where they are used when few queries share a page, which is when a token
+ * is generated and memory sets the pace. When many share it they are converted once, 64 by 64 numbers at a time,
+ * into a slab that stays in the first-level cache. The scales of bytes become float32 once a page.
+ */
+#ifndef BERTH_ATTENTION_LANES_PRIVATE_H
+#define BERTH_ATTENTION_LANES_PRIVATE_H
+
+#include "attention_private.h"
+#include "kernels/vector/lanes_math_impl.h"
+
+#include <math.h>
+
+#if !defined(TILE_QUERIES) || !defined(TILE_LANES)
+#error "the file that includes this one defines the shape of a tile"
+#endif
+
+#define BLOCK ATTENTION_BLOCK
+#define BLOCK_LANES (BLOCK / LANES)
+#define GROUP 48 /* queries that go through a page together; their scores take 12 KiB */
+#define FEW (2 * TILE_QUERIES) /* up to so many queries convert rows on the way */
+#define GROUPS_MAX (ATTENTION_HEAD_MAX / ATTENTION_GROUP)
+
+/* In bytes a scale belongs to 32 rows of one column, or to 32 columns of one row. */
+enum form { FLOATS, HALVES, BYTES_SCALED_DOWN, BYTES_SCALED_ALONG };
+
+/* Rows as they lie in a page, or in a slab. */
+struct rows {
+    const uint8_t *at;
+    size_t stride; /* numbers from one row to the next */
+    enum form form;
+    const float *scales; /* of bytes: [rows / 32][stride], or [rows][scale_stride] */
+    size_t scale_stride;
+};
+
+/* What a query sees of the page: keys first ... end - 1. */
+struct seen {
+    const struct attention_query *query;
+    float *part;
+    uint32_t first, end;
+};
+
+struct group {
+    const struct attention *a;
+    const uint8_t *page;
+    struct seen seen[GROUP];
+    size_t n;
+    _Alignas(64) float scores[GROUP][BLOCK];
+    _Alignas(64) float slab[BLOCK * BLOCK];
+    _Alignas(64) float scales[BLOCK * GROUPS_MAX]; /* of the keys, then of the values */
+};
+
+/* ---- the product -------------------------------------------------------------------------------------- */
+
+/* Sixteen numbers from number i on, without their scales. */
+LANES_INLINE struct lanes load_numbers(enum form form, const uint8_t *at, size_t i)
+{
+    if (form == FLOATS)
+        return lanes_load((const float *)(const void *)at + i);
+    if (form == HALVES)
+        return lanes_load_half((const uint16_t *)(const void *)at + i);
+    return lanes_load_int8((const int8_t *)at + i);
+}
+
+/* The same with the scales of row y and the columns from x on. */
+LANES_INLINE struct lanes scaled(struct lanes numbers, struct rows rows, enum form form, size_t y, size_t x)
+{
+    if (form == BYTES_SCALED_DOWN)
+        return lanes_mul(numbers, lanes_load(rows.scales + y / ATTENTION_GROUP * rows.stride + x));
+    if (form == BYTES_SCALED_ALONG)
+        return lanes_mul(numbers, lanes_set(rows.scales[y * rows.scale_stride + x / ATTENTION_GROUP]));
+    return numbers;
+}
+
+/* Sixteen numbers of row y, from column x on, which is a multiple of sixteen. */
+LANES_INLINE struct lanes load_row(struct rows rows, enum form form, size_t y, size_t x)
+{
+    return scaled(load_numbers(form, rows.at, y * rows.stride + x), rows, form, y, x);
+}
+
+/* Adds left[q][y] * rows[y], for y = first ... end - 1 in order, to out[q], for 16 lanes columns from `column` on.
+ * With constant `queries` and `lanes` the sums stay in registers. */
+LANES_INLINE void product_tile(struct rows rows, enum form form, size_t first, size_t end, size_t column,
+    const float *const *left, float *const *out, size_t queries, size_t lanes)
+{
+    struct lanes sum[TILE_QUERIES][TILE_LANES];
+#pragma GCC unroll 8
+    for (size_t q = 0; q < queries; q++)
+#pragma GCC unroll 8
+        for (size_t x = 0; x < lanes; x++)
+            sum[q][x] = lanes_load(out[q] + column + x * LANES);
+    for (size_t y = first; y < end; y++) {
+        struct lanes factor[TILE_QUERIES];
+#pragma GCC unroll 8
+        for (size_t q = 0; q < queries; q++)
+            factor[q] = lanes_set(left[q][y]);
+#pragma GCC unroll 8
+        for (size_t x = 0; x < lanes; x++) {
+            struct lanes row = load_row(rows, form, y, column + x * LANES);
+#pragma GCC unroll 8
+            for (size_t q = 0; q < queries; q++)
+                sum[q][x] = lanes_fma(factor[q], row, sum[q][x]);
+        }
+    }
+#pragma GCC unroll 8
+    for (size_t q = 0; q < queries; q++)
+#pragma GCC unroll 8
+        for (size_t x = 0; x < lanes; x++)
+            lanes_store(out[q] + column + x * LANES, sum[q][x]);
+}
+
+LANES_INLINE void product_columns(struct rows rows, enum form form, size_t first, size_t end, size_t column,
+    const float *const *left, float *const *out, size_t queries, size_t lanes)
+{
+    switch (queries) {
+#if TILE_QUERIES >= 6
+    case 6:
+        product_tile(rows, form, first, end, column, left, out, 6, lanes);
+        break;
+#endif
+#if TILE_QUERIES >= 5
+    case 5:
+        product_tile(rows, form, first, end, column, left, out, 5, lanes);
+        break;
+    case 4:
+        product_tile(rows, form, first, end, column, left, out, 4, lanes);
+        break;
+#endif
+    case 3:
+        product_tile(rows, form, first, end, column, left, out, 3, lanes);
+        break;
+    case 2:
+        product_tile(rows, form, first, end, column, left, out, 2, lanes);
+        break;
+    default:
+        product_tile(rows, form, first, end, column, left, out, 1, lanes);
+        break;
+    }
+}
+
+LANES_INLINE void product_of_form(struct rows rows, enum form form, size_t first, size_t end,
+    const float *const *left, float *const *out, size_t queries, size_t width)
+{
+    size_t x = 0;
+    for (; x + TILE_LANES * LANES <= width; x += TILE_LANES * LANES)
+        product_columns(rows, form, first, end, x, left, out, queries, TILE_LANES);
+    for (; x < width; x += LANES)
+        product_columns(rows, form, first, end, x, left, out, queries, 1);
+}
+
+/* For 1 to TILE_QUERIES queries and `width` numbers, a multiple of sixteen. */
+static __attribute__((noinline)) void product(struct rows rows, size_t first, size_t end,
+    const float *const *left, float *const *out, size_t queries, size_t width)
+{
+    switch (rows.form) {
+    case FLOATS:
+        product_of_form(rows, FLOATS, first, end, left, out, queries, width);
+        break;
+    case HALVES:
+        product_of_form(rows, HALVES, first, end, left, out, queries, width);
+        break;
+    case BYTES_SCALED_DOWN:
+        product_of_form(rows, BYTES_SCALED_DOWN, first, end, left, out, queries, width);
+        break;
+    case BYTES_SCALED_ALONG:
+        product_of_form(rows, BYTES_SCALED_ALONG, first, end, left, out, queries, width);
+        break;
+    }
+}
+
+/* The keys or values of a page; `bytes` is the form that they have where they are bytes. */
+static struct rows rows_of_page(struct group *g, size_t at, size_t size, size_t stride, enum form bytes)
+{
+    static const enum form forms[ATTENTION_TYPES] = {[ATTENTION_F32] = FLOATS, [ATTENTION_F16] = HALVES};
+    struct rows rows = {.at = g->page + at, .stride = stride, .form = forms[g->a->type]};
+    if (g->a->type != ATTENTION_Q8_0)
+        return rows;
+    const uint16_t *scales = (const uint16_t *)(const void *)(rows.at + attention_scales_at(size));
+    rows.form = bytes;
+    rows.scales = g->scales;
+    rows.scale_stride = attention_groups(size);
+    for (size_t i = 0; i < rows.scale_stride * BLOCK; i += LANES)
+        lanes_store(g->scales + i, lanes_load_half(scales + i));
+    return rows;
+}
+
+/* ---- slabs -------------------------------------------------------------------------------------------- */
+
+/* The first n < 16 numbers that load_row would read, and no byte behind them; zeros follow. */
+static struct lanes load_row_end(struct rows rows, size_t y, size_t x, size_t n)
+{
+    size_t size = rows.form == FLOATS ? sizeof(float) : rows.form == HALVES ? sizeof(uint16_t) : 1;
+    _Alignas(64) uint8_t whole[LANES * sizeof(float)] = {0};
+    memcpy(whole, rows.at + (y * rows.stride + x) * size, n * size);
+    return scaled(load_numbers(rows.form, whole, 0), rows, rows.form, y, x);
+}
+
+/* Columns x ... x + width - 1 of the rows first ... end - 1 as float32, padded with zeros to whole lanes. */
+static struct rows fill_slab(float *slab, struct rows from, size_t first, size_t end, size_t x, size_t width)
+{
+    for (size_t y = first; y < end; y++)
+        for (size_t i = 0; i < width; i += LANES) {
+            size_t left = width - i;
+            struct lanes row =
+                left < LANES ? load_row_end(from, y, x + i, left) : load_row(from, from.form, y, x + i);
+            lanes_store(slab + (y - first) * BLOCK + i, row);
+        }
+    return (struct rows){.at = (const uint8_t *)slab, .stride = BLOCK, .form = FLOATS};
+}
+
+/* ---- keys --------------------------------------------------------------------------------------------- */
+
+/* Adds q[d] * k[d] for d = from ... from + count - 1 to the scores of all queries. `keys` begins at
+ * `from`. */
+static void add_scores(struct group *g, struct rows keys, size_t from, size_t count, size_t width)
+{
+    const float *left[TILE_QUERIES];
+    float *out[TILE_QUERIES];
+    for (size_t i = 0; i < g->n; i += TILE_QUERIES) {
+        size_t queries = g->n - i < TILE_QUERIES ? g->n - i : TILE_QUERIES;
+        for (size_t q = 0; q < queries; q++) {
+            left[q] = g->seen[i + q].query->q + from;
+            out[q] = g->scores[i + q];
+        }
+        product(keys, 0, count, left, out, queries, width);
+    }
+}
+
+static void score(struct group *g)
+{
+    const struct attention *a = g->a;
+    struct rows keys = rows_of_page(g, a->k_at, a->k_size, BLOCK, BYTES_SCALED_DOWN);
+    uint32_t end = 0;
+    for (size_t i = 0; i < g->n; i++)
+        end = g->seen[i].end > end ? g->seen[i].end : end;
+    size_t width = (end + LANES - 1) / LANES * LANES;
+    memset(g->scores, 0, g->n * sizeof(g->scores[0]));
+    if (a->type == ATTENTION_F32 || g->n <= FEW) {
+        add_scores(g, keys, 0, a->k_size, width);
+        return;
+    }
+    for (size_t d = 0; d < a->k_size; d += BLOCK) {
+        size_t count = a->k_size - d < BLOCK ? a->k_size - d : BLOCK;
+        add_scores(g, fill_slab(g->slab, keys, d, d + count, 0, width), d, count, width);
+    }
+}
+
+/* ---- softmax ------------------------------------------------------------------------------------------ */
+
+/* Lanes of keys first ... end - 1 keep x, the others become `outside`. Vector `i` begins at key 16 i. */
+LANES_INLINE struct lanes only_seen(struct lanes x, float outside, size_t i, const struct seen *s)
+{
+    size_t begin = i * LANES;
+    if (s->first > begin)
+        x = lanes_first(lanes_set(outside), x, s->first - begin);
+    if (s->end < begin + LANES)
+        x = lanes_first(x, lanes_set(outside), s->end > begin ? s->end - begin : 0);
+    return x;
+}
+
+/* Turns one query's scores into weights p, and brings its part up to the new maximum. */
+static void weigh(const struct attention *a, const struct seen *s, float *scores)
+{
+    struct lanes p[BLOCK_LANES], most = lanes_set(-INFINITY), sum = lanes_set(0.0f);
+#pragma GCC unroll 4
+    for (size_t i = 0; i < BLOCK_LANES; i++) {
+        p[i] = lanes_mul(lanes_load(scores + i * LANES), lanes_set(a->scale));
+        if (a->softcap > 0)
+            p[i] = lanes_mul(lanes_set(a->softcap), lanes_tanh(lanes_div(p[i], lanes_set(a->softcap))));
+        most = lanes_max(only_seen(p[i], -INFINITY, i, s), most);
+    }
+    float before = s->part[ATTENTION_PART_M], m = lanes_most(most);
+    m = m > before ? m : before;
+#pragma GCC unroll 4
+    for (size_t i = 0; i < BLOCK_LANES; i++) {
+        p[i] = only_seen(lanes_exp(lanes_sub(p[i], lanes_set(m))), 0.0f, i, s);
+        sum = lanes_add(sum, p[i]);
+        lanes_store(scores + i * LANES, p[i]);
+    }
+    float *part = s->part, c = 0.0f;
+    if (part[ATTENTION_PART_S] != 0)
+        c = lanes_lowest(lanes_exp(lanes_set(before - m)));
+    part[ATTENTION_PART_M] = m;
+    part[ATTENTION_PART_S] = __builtin_fmaf(part[ATTENTION_PART_S], c, lanes_sum(sum));
+    if (c == 1.0f) /* most often: the maximum stayed */
+        return;
+    for (size_t d = ATTENTION_PART_VALUES; d < ATTENTION_PART_VALUES + a->v_size; d += LANES)
+        lanes_store(part + d, lanes_mul(lanes_load(part + d), lanes_set(c)));
+}
+
+/* ---- values ------------------------------------------------------------------------------------------- */
+
+/* Adds p[j] * v[j] for the keys first ... end - 1 to columns x ... x + width - 1 of some queries. Row 0 of
+ * `values` belongs to key 0. */
+static void add_range(struct group *g, struct rows values, size_t from, size_t queries, size_t x,
+    size_t width, uint32_t first, uint32_t end)
+{
+    const float *left[TILE_QUERIES];
+    float *out[TILE_QUERIES];
+    if (first >= end)
+        return;
+    for (size_t q = 0; q < queries; q++) {
+        left[q] = g->scores[from + q];
+        out[q] = g->seen[from + q].part + ATTENTION_PART_VALUES + x;
+    }
+    product(values, first, end, left, out, queries, width);
+}
+
+/* Queries may see different keys of a page: those that all see are done together, what is before and behind
+ * them for each by itself. */
+static void add_values(struct group *g, struct rows values, size_t x, size_t width)
+{
+    for (size_t i = 0; i < g->n; i += TILE_QUERIES) {
+        size_t queries = g->n - i < TILE_QUERIES ? g->n - i : TILE_QUERIES;
+        const struct seen *seen = g->seen + i;
+        uint32_t first = 0, end = BLOCK;
+        for (size_t q = 0; q < queries; q++) {
+            first = seen[q].first > first ? seen[q].first : first;
+            end = seen[q].end < end ? seen[q].end : end;
+        }
+        end = end > first ? end : first;
+        for (size_t q = 0; q < queries; q++)
+            add_range(
+                g, values, i + q, 1, x, width, seen[q].first, first < seen[q].end ? first : seen[q].end);
+        add_range(g, values, i, queries, x, width, first, end);
+        for (size_t q = 0; q < queries; q++)
+            add_range(g, values, i + q, 1, x, width, end > seen[q].first ? end : seen[q].first, seen[q].end);
+    }
+}
+
+static void sum_values(struct group *g)
+{
+    const struct attention *a = g->a;
+    struct rows values = rows_of_page(g, a->v_at, a->v_size, a->v_size, BYTES_SCALED_ALONG);
+    if (a->v_size % LANES == 0 && (a->type == ATTENTION_F32 || g->n <= FEW)) {
+        add_values(g, values, 0, a->v_size);
+        return;
+    }
+    uint32_t first = BLOCK, end = 0;
+    for (size_t i = 0; i < g->n; i++) {
+        first = g->seen[i].first < first ? g->seen[i].first : first;
+        end = g->seen[i].end > end ? g->seen[i].end : end;
+    }
+    for (size_t x = 0; x < a->v_size; x += BLOCK) {
+        size_t width = a->v_size - x < BLOCK ? a->v_size - x : BLOCK;
+        struct rows slab = fill_slab(g->slab + first * BLOCK, values, first, end, x, width);
+        slab.at = (const uint8_t *)g->slab; /* row 0 is key 0, here too */
+        add_values(g, slab, x, (width + LANES - 1) / LANES * LANES);
+    }
+}
+
+/* ---- spans -------------------------------------------------------------------------------------------- */
+
+static void one_page(
+    struct group *g, const struct attention_query *queries, size_t n, uint32_t page, float *parts)
+{
+    uint32_t begin = page * BLOCK;
+    g->n = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t first = begin, end = begin + BLOCK;
+        attention_clip(queries + i, &first, &end);
+        if (first < end)
+            g->seen[g->n++] = (struct seen){.query = queries + i,
+                .part = parts + i * attention_part_floats(g->a),
+                .first = first - begin,
+                .end = end - begin};
+    }
+    if (g->n == 0)
+        return;
+    g->page = g->a->pages[page];
+    score(g);
+    for (size_t i = 0; i < g->n; i++)
+        weigh(g->a, g->seen + i, g->scores[i]);
+    sum_values(g);
+}
+
+static void span_of_group(
+    struct group *g, const struct attention_query *queries, size_t n, uint32_t span, float *parts)
+{
+    size_t size = attention_part_floats(g->a);
+    uint32_t first = UINT32_MAX, end = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t begin = span * ATTENTION_SPAN, stop = begin + ATTENTION_SPAN;
+        attention_clip(queries + i, &begin, &stop);
+        memset(parts + i * size, 0, size * sizeof(*parts));
+        parts[i * size + ATTENTION_PART_M] = -INFINITY;
+        if (begin >= stop)
+            continue;
+        first = begin < first ? begin : first;
+        end = stop > end ? stop : end;
+    }
+    for (uint32_t page = first / BLOCK; page * BLOCK < end; page++)
+        one_page(g, queries, n, page, parts);
+}
+
+static void span(
+    const struct attention *a, const struct attention_query *queries, size_t n, uint32_t number, float *parts)
+{
+    struct group g ATTENTION_UNINITIALIZED;
+    g.a = a;
+    for (size_t i = 0; i < n; i += GROUP)
+        span_of_group(
+            &g, queries + i, n - i < GROUP ? n - i : GROUP, number, parts + i * attention_part_floats(a));
+}
+
+static void merge(const struct attention *a, float *running, const float *part)
+{
+    float before = running[ATTENTION_PART_M], other = part[ATTENTION_PART_M];
+    float m = other > before ? other : before;
+    struct lanes scale = lanes_exp(lanes_set(before - m)), other_scale = lanes_exp(lanes_set(other - m));
+    running[ATTENTION_PART_M] = m;
+    running[ATTENTION_PART_S] = __builtin_fmaf(
+        running[ATTENTION_PART_S], lanes_lowest(scale), part[ATTENTION_PART_S] * lanes_lowest(other_scale));
+    for (size_t d = ATTENTION_PART_VALUES; d < ATTENTION_PART_VALUES + a->v_size; d += LANES) {
+        struct lanes more = lanes_mul(lanes_load(part + d), other_scale);
+        lanes_store(running + d, lanes_fma(lanes_load(running + d), scale, more));
+    }
+}
+
+static void narrow(uint16_t *out, const float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i += LANES) {
+        uint16_t whole[LANES];
+        size_t left = n - i < LANES ? n - i : LANES;
+        lanes_store_half(whole, lanes_load_part(x + i, left));
+        memcpy(out + i, whole, left * sizeof(*whole));
+    }
+}
+
+/* One group of n numbers, as attention.h says. */
+static void quantize_group(int8_t *out, uint16_t *scale, const float *x, size_t n)
+{
+    const struct lanes infinite = lanes_set(INFINITY), least = lanes_set(-127.0f), most = lanes_set(127.0f);
+    struct lanes part[ATTENTION_GROUP / LANES], largest = lanes_set(0.0f);
+    int8_t whole[ATTENTION_GROUP] = {0};
+    float step;
+    for (size_t i = 0; i < ATTENTION_GROUP / LANES; i++) {
+        part[i] = n > i * LANES ? lanes_load_part(x + i * LANES, n - i * LANES) : lanes_set(0.0f);
+        struct lanes size = lanes_without_sign(part[i]);
+        largest = lanes_max(lanes_less(size, infinite, size, infinite), largest); /* a NaN is infinite */
+    }
+    *scale = attention_scale(lanes_most(largest), &step);
+    for (size_t i = 0; step > 0 && i < ATTENTION_GROUP / LANES; i++) {
+        struct lanes q = lanes_div(part[i], lanes_set(step));
+        lanes_store_int8(whole + i * LANES, lanes_max(least, lanes_less(q, most, q, most)));
+    }
+    memcpy(out, whole, n);
+}
+
+static void quantize(int8_t *out, uint16_t *scales, const float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i += ATTENTION_GROUP)
+        quantize_group(out + i, scales++, x + i, n - i < ATTENTION_GROUP ? n - i : ATTENTION_GROUP);
+}
+
+#endif

@@ -1,7 +1,0 @@
-/* matmul_i8mm.c - products for arm64 processors with SMMLA, which multiplies two rows by two tokens, eight bytes of
- * each, at once: matmul_neon_int8_private.h says how. One token is matmul_dotprod.c's, floats and activations are
- * matmul_neon.c's.
- */
-#include "matmul_neon_int8_private.h"
-
-const struct matmul_kernels matmul_i8mm = MATMUL_SET_OF_NEON;

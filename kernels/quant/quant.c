@@ -1,0 +1,123 @@
+/* quant.c - the table of types, and a row read by it.
+ *
+ * Blocks begin wherever the last one ended, so a block is first copied to an aligned place of its own:
+ * exactly its bytes, for the next page may not be there. What is done with it is a function in
+ * quant_small.c, quant_k.c or quant_iq.c. This is the checkable way, not the fast one.
+ */
+#include "berth/kernels/quant.h"
+
+#include "berth/base/half.h"
+#include "quant_private.h"
+
+#include <string.h>
+
+static void f32(float *out, const void *at, size_t n)
+{
+    memcpy(out, at, n * sizeof(*out));
+}
+
+static void f64(float *out, const void *at, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        double value;
+        memcpy(&value, (const char *)at + i * sizeof(value), sizeof(value));
+        out[i] = (float)value;
+    }
+}
+
+static void i8(float *out, const void *at, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        out[i] = (float)((const int8_t *)at)[i];
+}
+
+static void i16(float *out, const void *at, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        int16_t value;
+        memcpy(&value, (const char *)at + i * sizeof(value), sizeof(value));
+        out[i] = (float)value;
+    }
+}
+
+static void i32(float *out, const void *at, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        int32_t value;
+        memcpy(&value, (const char *)at + i * sizeof(value), sizeof(value));
+        out[i] = (float)value;
+    }
+}
+
+static void i64(float *out, const void *at, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        int64_t value;
+        memcpy(&value, (const char *)at + i * sizeof(value), sizeof(value));
+        out[i] = (float)value;
+    }
+}
+
+/* The struct gives a block's size, so that a function never sees another's. */
+#define BLOCK(type) .block_bytes = sizeof(struct block_##type), .block = quant_##type
+
+/* clang-format off */
+static const struct quant quants[] = {
+    {.id = 0, .block_elems = 1, .block_bytes = 4, .row = f32},
+    {.id = 1, .block_elems = 1, .block_bytes = 2, .row = half_to_floats},
+    {.id = 2, .block_elems = 32, BLOCK(q4_0)},
+    {.id = 3, .block_elems = 32, BLOCK(q4_1)},
+    {.id = 6, .block_elems = 32, BLOCK(q5_0)},
+    {.id = 7, .block_elems = 32, BLOCK(q5_1)},
+    {.id = 8, .block_elems = 32, BLOCK(q8_0)},
+    {.id = 9, .block_elems = 32, BLOCK(q8_1)},
+    {.id = 10, .block_elems = 256, BLOCK(q2_k)},
+    {.id = 11, .block_elems = 256, BLOCK(q3_k)},
+    {.id = 12, .block_elems = 256, BLOCK(q4_k)},
+    {.id = 13, .block_elems = 256, BLOCK(q5_k)},
+    {.id = 14, .block_elems = 256, BLOCK(q6_k)},
+    {.id = 15, .block_elems = 256, BLOCK(q8_k)},
+    {.id = 16, .block_elems = 256, BLOCK(iq2_xxs)},
+    {.id = 17, .block_elems = 256, BLOCK(iq2_xs)},
+    {.id = 18, .block_elems = 256, BLOCK(iq3_xxs)},
+    {.id = 19, .block_elems = 256, BLOCK(iq1_s)},
+    {.id = 20, .block_elems = 32, BLOCK(iq4_nl)},
+    {.id = 21, .block_elems = 256, BLOCK(iq3_s)},
+    {.id = 22, .block_elems = 256, BLOCK(iq2_s)},
+    {.id = 23, .block_elems = 256, BLOCK(iq4_xs)},
+    {.id = 24, .block_elems = 1, .block_bytes = 1, .row = i8},
+    {.id = 25, .block_elems = 1, .block_bytes = 2, .row = i16},
+    {.id = 26, .block_elems = 1, .block_bytes = 4, .row = i32},
+    {.id = 27, .block_elems = 1, .block_bytes = 8, .row = i64},
+    {.id = 28, .block_elems = 1, .block_bytes = 8, .row = f64},
+    {.id = 29, .block_elems = 256, BLOCK(iq1_m)},
+    {.id = 30, .block_elems = 1, .block_bytes = 2, .row = bfloat_to_floats},
+    {.id = 34, .block_elems = 256, BLOCK(tq1_0)},
+    {.id = 35, .block_elems = 256, BLOCK(tq2_0)},
+    {.id = 39, .block_elems = 32, BLOCK(mxfp4)},
+    {.id = 40, .block_elems = 64, BLOCK(nvfp4)},
+    {.id = 41, .block_elems = 128, BLOCK(q1_0)},
+    {.id = 42, .block_elems = 64, BLOCK(q2_0)},
+};
+/* clang-format on */
+
+const struct quant *quant_find(uint32_t id)
+{
+    for (size_t i = 0; i < sizeof(quants) / sizeof(quants[0]); i++)
+        if (quants[i].id == id)
+            return &quants[i];
+    return NULL;
+}
+
+void quant_to_floats(const struct quant *q, float *out, const void *blocks, size_t n)
+{
+    if (q->row) {
+        q->row(out, blocks, n);
+        return;
+    }
+    struct block_q8_k block; /* the largest, and it has the strictest alignment */
+    for (size_t i = 0; i < n; i++) {
+        memcpy(&block, (const char *)blocks + i * q->block_bytes, q->block_bytes);
+        q->block(out + i * q->block_elems, &block);
+    }
+}

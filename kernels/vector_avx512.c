@@ -1,5 +1,0 @@
-/* vector_avx512.c - vector.h with AVX-512: what vector_lanes_private.h says, sixteen lanes in one
- * register. */
-#include "vector_lanes_private.h"
-
-const struct vector_set vector_avx512 = VECTOR_SET_OF_LANES;

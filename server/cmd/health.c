@@ -1,0 +1,109 @@
+/* health.c - asks a running server for /health, in an image that has neither shell nor curl.
+ *
+ * It takes the options of serve, by flag and environment, and needs of them where the server listens. A
+ * container's probe is started with the container's environment but without the server's flags; so where
+ * process 1 is a berth, its command line counts as well, below this one's own flags.
+ */
+#include "berth/server/command.h"
+#include "berth/server/http/listener.h"
+#include "berth/server/options.h"
+#include "berth/base/text.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define TIMEOUT_SECONDS 3.0
+#define ARGUMENTS_MAX 256
+#define COMMAND_LINE_MAX 32768
+
+extern char **environ;
+
+/* The flags that process 1 was started with, when it is `berth` serving; 0 otherwise. They point into
+ * `text`. */
+static int flags_of_first_process(char text[COMMAND_LINE_MAX], char *flags[ARGUMENTS_MAX])
+{
+    int fd = open("/proc/1/cmdline", O_RDONLY | O_CLOEXEC), n = 0;
+    ssize_t size = fd < 0 ? 0 : read(fd, text, COMMAND_LINE_MAX - 1);
+    if (fd >= 0)
+        close(fd);
+    if (size <= 0)
+        return 0;
+    text[size] = '\0';
+    for (char *at = text; at < text + size && n < ARGUMENTS_MAX; at += strlen(at) + 1)
+        flags[n++] = at;
+    const char *slash = strrchr(flags[0], '/');
+    if (strcmp(slash ? slash + 1 : flags[0], "berth") != 0)
+        return 0;
+    int skip = n > 1 && strcmp(flags[1], "serve") == 0 ? 2 : 1;
+    if (n > skip && flags[skip][0] != '-')
+        return 0;
+    memmove(flags, flags + skip, (size_t)(n - skip) * sizeof(char *));
+    return n - skip;
+}
+
+static bool send_request(int fd)
+{
+    static const char request[] = "GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    return send(fd, request, sizeof(request) - 1, MSG_NOSIGNAL) == (ssize_t)(sizeof(request) - 1);
+}
+
+/* The whole answer as text; its length, 0 when none came in time. */
+static size_t receive(int fd, char *text, size_t room)
+{
+    size_t used = 0;
+    ssize_t got;
+    while (used + 1 < room && (got = recv(fd, text + used, room - 1 - used, 0)) > 0)
+        used += (size_t)got;
+    text[used] = '\0';
+    return used;
+}
+
+static bool check(const struct options *o, struct error *err)
+{
+    char text[4096];
+    int fd = listener_connect(o->host, (unsigned)o->port, TIMEOUT_SECONDS, err);
+    if (fd < 0)
+        return false;
+    size_t size = send_request(fd) ? receive(fd, text, sizeof(text)) : 0;
+    close(fd);
+    if (size == 0)
+        return error_set(
+            err, "the server on port %u took the connection and did not answer", (unsigned)o->port);
+    const char *space = strchr(text, ' '), *body = strstr(text, "\r\n\r\n");
+    long status = space ? strtol(space, NULL, 10) : 0;
+    char shown[200];
+    text_escape(shown, sizeof(shown), span_of(body ? body + 4 : ""));
+    return status == 200 || error_set(err, "the server answers %ld: %s", status, shown);
+}
+
+int cmd_health(int argc, char **argv)
+{
+    static char text[COMMAND_LINE_MAX];
+    char *flags[2 * ARGUMENTS_MAX];
+    struct options o;
+    struct error err = {0};
+    int n = flags_of_first_process(text, flags);
+    for (int i = 1; i < argc && n < 2 * ARGUMENTS_MAX; i++)
+        flags[n++] = argv[i];
+    switch (options_read(&o, n, flags, environ, &err)) {
+    case OPTIONS_HELP:
+        puts("berth health [OPTIONS]: exit status 0 when the server answers that it is healthy.\n"
+             "Takes the options of serve, of which --host and --port count.");
+        return 0;
+    case OPTIONS_BAD:
+        fprintf(stderr, "berth: %s\n", err.text);
+        return 2;
+    case OPTIONS_READ:
+        break;
+    }
+    if (!check(&o, &err)) {
+        fprintf(stderr, "berth: %s\n", err.text);
+        return 1;
+    }
+    puts("healthy");
+    return 0;
+}

@@ -1,0 +1,214 @@
+/* docs.c - /openapi.json and the page /docs, both written from the route table when first asked for. */
+#include "berth/server/api.h"
+
+#include "berth/base/strbuf.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Components of the document, as JSON. A route's row names the ones it answers with. */
+struct schema {
+    const char *name, *json;
+};
+
+/* clang-format off */
+#define STRING_OR_NULL "{\"type\":[\"string\",\"null\"]}"
+#define INTEGER_OR_NULL "{\"type\":[\"integer\",\"null\"]}"
+#define BOOLEAN_OR_NULL "{\"type\":[\"boolean\",\"null\"]}"
+#define PROGRESS "{\"type\":\"object\",\"properties\":{\"done\":{\"type\":\"integer\"},\"total\":{\"type\":\"integer\"}}}"
+
+#define COMPLETION(object, content) \
+    "{\"type\":\"object\",\"required\":[\"id\",\"object\",\"created\",\"model\",\"choices\"],\"properties\":{" \
+    "\"id\":{\"type\":\"string\"},\"object\":{\"const\":\"" object "\"},\"created\":{\"type\":\"integer\"}," \
+    "\"model\":{\"type\":\"string\"},\"choices\":{\"type\":\"array\",\"items\":{\"type\":\"object\",\"properties\":{" \
+    "\"index\":{\"type\":\"integer\"}," content ",\"finish_reason\":{\"enum\":[\"stop\",\"length\"]}}}}," \
+    "\"usage\":{\"$ref\":\"#/components/schemas/Usage\"}}}"
+
+static const struct schema schemas[] = {
+    {"Any", "{\"type\":\"object\"}"},
+    {"Message", "{\"type\":\"object\",\"required\":[\"message\"],\"properties\":{\"message\":{\"type\":\"string\"}}}"},
+    {"Health", "{\"type\":\"object\",\"required\":[\"status\"],\"properties\":{\"status\":{\"type\":\"string\"}}}"},
+    {"Readiness", "{\"type\":\"object\",\"required\":[\"status\"],\"properties\":{\"status\":{\"type\":\"string\"},"
+        "\"reason\":{\"type\":\"string\"},\"models\":" PROGRESS "}}"},
+    {"ServerLive", "{\"type\":\"object\",\"required\":[\"live\"],\"properties\":{\"live\":{\"type\":\"boolean\"}}}"},
+    {"ServerReady", "{\"type\":\"object\",\"required\":[\"ready\"],\"properties\":{\"ready\":{\"type\":\"boolean\"},"
+        "\"status\":{\"type\":\"string\"},\"reason\":{\"type\":\"string\"},\"models\":" PROGRESS "}}"},
+    {"ModelDetails", "{\"type\":\"object\",\"required\":[\"state\",\"version\",\"path\"],\"properties\":{"
+        "\"state\":{\"type\":\"string\",\"enum\":[\"loading\",\"mapped\",\"failed\"]},\"reason\":" STRING_OR_NULL ","
+        "\"version\":{\"type\":\"string\"},\"path\":{\"type\":\"string\"},\"kind\":" STRING_OR_NULL ","
+        "\"format\":" STRING_OR_NULL ",\"name\":" STRING_OR_NULL ",\"architecture\":" STRING_OR_NULL ","
+        "\"quantization\":" STRING_OR_NULL ",\"parameters\":" INTEGER_OR_NULL ",\"context\":" INTEGER_OR_NULL ","
+        "\"files\":{\"type\":\"integer\"},\"bytes_mapped\":{\"type\":\"integer\"},"
+        "\"bytes_resident\":{\"type\":\"integer\"},\"load_seconds\":{\"type\":[\"number\",\"null\"]},"
+        "\"generates\":" BOOLEAN_OR_NULL ",\"chats\":" BOOLEAN_OR_NULL ",\"max_context\":" INTEGER_OR_NULL ","
+        "\"kv_type\":" STRING_OR_NULL ",\"kv_bytes_per_token\":" INTEGER_OR_NULL ","
+        "\"lacks\":" STRING_OR_NULL ",\"aliases\":{\"type\":\"array\",\"items\":{\"type\":\"string\"}}}}"},
+    {"Model", "{\"type\":\"object\",\"required\":[\"id\",\"object\",\"created\",\"owned_by\",\"berth\"],\"properties\":{"
+        "\"id\":{\"type\":\"string\"},\"object\":{\"const\":\"model\"},\"created\":{\"type\":\"integer\"},"
+        "\"owned_by\":{\"type\":\"string\"},\"berth\":{\"$ref\":\"#/components/schemas/ModelDetails\"}}}"},
+    {"ModelList", "{\"type\":\"object\",\"required\":[\"object\",\"data\"],\"properties\":{\"object\":{\"const\":\"list\"},"
+        "\"data\":{\"type\":\"array\",\"items\":{\"$ref\":\"#/components/schemas/Model\"}}}}"},
+    {"Usage", "{\"type\":\"object\",\"properties\":{\"prompt_tokens\":{\"type\":\"integer\"},"
+        "\"completion_tokens\":{\"type\":\"integer\"},\"total_tokens\":{\"type\":\"integer\"}}}"},
+    {"ChatCompletion", COMPLETION("chat.completion",
+        "\"message\":{\"type\":\"object\",\"properties\":{\"role\":{\"const\":\"assistant\"},"
+        "\"content\":{\"type\":\"string\"}}}")},
+    {"Completion", COMPLETION("text_completion", "\"text\":{\"type\":\"string\"}")},
+    {"Tokens", "{\"type\":\"object\",\"required\":[\"tokens\",\"count\"],\"properties\":{\"model\":{\"type\":\"string\"},"
+        "\"count\":{\"type\":\"integer\"},\"tokens\":{\"type\":\"array\",\"items\":{\"type\":\"integer\"}}}}"},
+    {"Text", "{\"type\":\"object\",\"required\":[\"text\"],\"properties\":{\"model\":{\"type\":\"string\"},"
+        "\"text\":{\"type\":\"string\"}}}"},
+    {"OpenAIError", "{\"type\":\"object\",\"required\":[\"error\"],\"properties\":{\"error\":{\"type\":\"object\","
+        "\"required\":[\"message\",\"type\",\"param\",\"code\"],\"properties\":{\"message\":{\"type\":\"string\"},"
+        "\"type\":{\"type\":\"string\"},\"param\":" STRING_OR_NULL ",\"code\":" STRING_OR_NULL "}}}}"},
+};
+/* clang-format on */
+
+#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
+
+static json_t *describe_answer(const struct route_answer *a)
+{
+    json_t *schema = a->schema
+                         ? json_pack("{s:o}", "$ref", json_sprintf("#/components/schemas/%s", a->schema))
+                         : json_pack("{s:s}", "type", "string");
+    return json_pack("{s:s, s:{s:{s:o}}}", "description", a->what, "content", a->media, "schema", schema);
+}
+
+/* "get /v1/models/{id}" becomes "get_v1_models_id". */
+static json_t *operation_id(const struct route *route)
+{
+    char id[128];
+    size_t used = 0;
+    for (const char *part[] = {route->method, route->path, NULL}, **p = part; *p; p++)
+        for (const char *c = *p; *c && used + 2 < sizeof(id); c++) {
+            bool letter = (*c >= 'a' && *c <= 'z') || (*c >= '0' && *c <= '9') || (*c >= 'A' && *c <= 'Z');
+            char lower = *c >= 'A' && *c <= 'Z' ? (char)(*c + 32) : *c;
+            if (letter)
+                id[used++] = lower;
+            else if (used && id[used - 1] != '_')
+                id[used++] = '_';
+        }
+    while (used && id[used - 1] == '_')
+        used--;
+    return json_stringn(id, used);
+}
+
+static json_t *describe_route(const struct route *route)
+{
+    json_t *responses = json_object();
+    for (size_t i = 0; i < ROUTE_ANSWERS_MAX && route->answers[i].status; i++) {
+        char status[16];
+        snprintf(status, sizeof(status), "%u", route->answers[i].status);
+        json_object_set_new(responses, status, describe_answer(&route->answers[i]));
+    }
+    json_t *operation =
+        json_pack("{s:[s], s:s, s:s, s:o, s:o}", "tags", route->tag, "summary", route->summary, "description",
+            route->description, "operationId", operation_id(route), "responses", responses);
+    if (route->body_max > 0)
+        json_object_set_new(operation, "requestBody",
+            json_pack("{s:b, s:{s:{s:{s:s}}}}", "required", 1, "content", "application/json", "schema",
+                "$ref", "#/components/schemas/Any"));
+    const char *brace = strchr(route->path, '{');
+    if (brace)
+        json_object_set_new(operation, "parameters",
+            json_pack("[{s:s%, s:s, s:b, s:{s:s}}]", "name", brace + 1, strlen(brace) - 2, "in", "path",
+                "required", 1, "schema", "type", "string"));
+    return operation;
+}
+
+static json_t *describe_paths(void)
+{
+    json_t *paths = json_object();
+    for (size_t i = 0; i < n_routes; i++) {
+        json_t *path = json_object_get(paths, routes[i].path);
+        if (!path) {
+            path = json_object();
+            json_object_set_new(paths, routes[i].path, path);
+        }
+        char method[16] = {0};
+        for (size_t k = 0; routes[i].method[k] && k + 1 < sizeof(method); k++)
+            method[k] = (char)(routes[i].method[k] + 32);
+        json_object_set_new(path, method, describe_route(&routes[i]));
+    }
+    return paths;
+}
+
+static char *make_openapi(void)
+{
+    json_t *components = json_object();
+    for (size_t i = 0; i < COUNT_OF(schemas); i++)
+        json_object_set_new(components, schemas[i].name, json_loads(schemas[i].json, 0, NULL));
+    json_t *document = json_pack("{s:s, s:{s:s, s:s, s:s, s:{s:s, s:s}}, s:o, s:{s:o}}", "openapi", "3.1.0",
+        "info", "title", "berth", "version", BERTH_VERSION, "description",
+        "A model server: mounted models over HTTP.", "license", "name", "Apache-2.0", "identifier",
+        "Apache-2.0", "paths", describe_paths(), "components", "schemas", components);
+    char *text = document ? json_dumps(document, JSON_COMPACT) : NULL;
+    json_decref(document);
+    return text;
+}
+
+/* The table's texts are constants of ours; they hold no character that HTML would take for its own. */
+static char *make_docs(void)
+{
+    struct strbuf b;
+    strbuf_init(&b, 1024 * 1024);
+    strbuf_text(&b, "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+                    "<meta name=\"viewport\" content=\"width=device-width\">\n<title>berth</title>\n<style>\n"
+                    "body{font:16px/1.5 sans-serif;max-width:50em;margin:2em auto;padding:0 1em;color:#222}\n"
+                    "code{font-size:1em}h2{font-size:1em;margin:2em 0 0}p{margin:.3em 0}"
+                    "td,th{text-align:left;padding:.1em 1em .1em 0;vertical-align:top}\n"
+                    "@media(prefers-color-scheme:dark){body{background:#181818;color:#ddd}a{color:#8bf}}\n"
+                    "</style>\n</head>\n<body>\n");
+    strbuf_format(&b,
+        "<h1>berth %s</h1>\n<p>The routes of this server. For programs: "
+        "<a href=\"openapi.json\">openapi.json</a></p>\n",
+        BERTH_VERSION);
+    for (size_t i = 0; i < n_routes; i++) {
+        const struct route *route = &routes[i];
+        strbuf_format(&b, "<h2><code>%s %s</code></h2>\n<p><b>%s.</b> %s</p>\n<table>\n", route->method,
+            route->path, route->summary, route->description);
+        for (size_t k = 0; k < ROUTE_ANSWERS_MAX && route->answers[k].status; k++)
+            strbuf_format(&b, "<tr><th>%u</th><td>%s</td><td><code>%s</code></td></tr>\n",
+                route->answers[k].status, route->answers[k].what, route->answers[k].media);
+        strbuf_text(&b, "</table>\n");
+    }
+    strbuf_text(&b, "</body>\n</html>\n");
+    return strbuf_take(&b, NULL);
+}
+
+/* The text at *kept, made at the first call: a start does not wait for a page that few ever read. */
+static const char *made_once(struct server *s, char **kept, char *(*make)(void))
+{
+    pthread_mutex_lock(&s->docs_lock);
+    if (!*kept)
+        *kept = make();
+    const char *text = *kept;
+    pthread_mutex_unlock(&s->docs_lock);
+    return text;
+}
+
+static void answer(struct reply *r, const char *content_type, const char *text)
+{
+    if (text)
+        reply_constant(r, 200, content_type, text);
+    else
+        reply_error(r, DIALECT_FASTAPI, 500, "Internal Server Error", NULL, NULL);
+}
+
+void api_openapi(struct server *s, const struct request *q, struct reply *r)
+{
+    (void)q;
+    answer(r, "application/json", made_once(s, &s->openapi, make_openapi));
+}
+
+void api_docs(struct server *s, const struct request *q, struct reply *r)
+{
+    (void)q;
+    answer(r, "text/html; charset=utf-8", made_once(s, &s->docs, make_docs));
+}
+
+void api_docs_free(struct server *s)
+{
+    free(s->openapi);
+    free(s->docs);
+}

@@ -1,0 +1,125 @@
+/* keys.c - reads a file of keys, and compares what a client shows with each of them.
+ *
+ * Every key is compared, to the end of what the client sent, whatever was found before: how long it takes
+ * tells nothing but the length of the client's own text.
+ */
+#include "berth/server/http/keys.h"
+
+#include "berth/base/text.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define FILE_MAX 65536
+#define SCHEME "Bearer "
+
+struct keys {
+    char text[FILE_MAX + 1]; /* the file; each key ends in a NUL */
+    const char **at; /* [n], into text */
+    size_t n;
+};
+
+/* A key must survive in a header: printable ASCII without spaces. */
+static bool is_good(const char *key)
+{
+    for (const char *c = key; *c; c++)
+        if (*c <= ' ' || *c > '~')
+            return false;
+    return true;
+}
+
+static char *without_space(char *line)
+{
+    line += strspn(line, " \t\r");
+    size_t size = strlen(line);
+    while (size > 0 && strchr(" \t\r", line[size - 1]))
+        line[--size] = '\0';
+    return line;
+}
+
+static bool split(struct keys *k, struct error *err)
+{
+    char *rest = k->text;
+    size_t number = 1;
+    for (char *line = strsep(&rest, "\n"); line; line = strsep(&rest, "\n"), number++) {
+        char *key = without_space(line);
+        if (!*key || *key == '#')
+            continue;
+        if (!is_good(key))
+            return error_set(
+                err, "line %zu: a key has only printable ASCII characters, and no space", number);
+        const char **at = realloc(k->at, (k->n + 1) * sizeof(*at));
+        if (!at)
+            return error_set(err, "no memory for the keys");
+        k->at = at;
+        k->at[k->n++] = key;
+    }
+    return k->n > 0 || error_set(err, "there is no key in it");
+}
+
+static bool read_file(struct keys *k, const char *path, struct error *err)
+{
+    FILE *f = fopen(path, "re");
+    if (!f)
+        return error_set(err, "%s", strerror(errno));
+    size_t size = fread(k->text, 1, sizeof(k->text), f);
+    bool failed = ferror(f) != 0;
+    fclose(f);
+    if (failed)
+        return error_set(err, "cannot be read");
+    if (size > FILE_MAX)
+        return error_set(err, "more than %d bytes", FILE_MAX);
+    if (memchr(k->text, '\0', size))
+        return error_set(err, "there is a NUL byte in it");
+    k->text[size] = '\0';
+    return true;
+}
+
+struct keys *keys_read(const char *path, struct error *err)
+{
+    struct keys *k = calloc(1, sizeof(*k));
+    if (k && read_file(k, path, err) && split(k, err))
+        return k;
+    if (!k)
+        error_set(err, "no memory for the keys");
+    char shown[200];
+    text_escape(shown, sizeof(shown), span_of(path));
+    error_prefix(err, "the file of API keys, %s", shown);
+    keys_free(k);
+    return NULL;
+}
+
+void keys_free(struct keys *k)
+{
+    if (!k)
+        return;
+    free(k->at);
+    explicit_bzero(k->text, sizeof(k->text));
+    free(k);
+}
+
+static bool is_same(const char *key, const char *given, size_t size)
+{
+    size_t key_size = strlen(key), different = key_size ^ size;
+    for (size_t i = 0; i < size; i++)
+        different |= (unsigned char)(given[i] ^ key[i % key_size]);
+    return different == 0;
+}
+
+bool keys_allow(const struct keys *k, const char *authorization)
+{
+    if (!k)
+        return true;
+    if (!authorization || strncasecmp(authorization, SCHEME, strlen(SCHEME)) != 0)
+        return false;
+    const char *given = authorization + strlen(SCHEME);
+    given += strspn(given, " ");
+    size_t size = strlen(given);
+    unsigned found = 0;
+    for (size_t i = 0; i < k->n; i++)
+        found |= is_same(k->at[i], given, size);
+    return found != 0;
+}

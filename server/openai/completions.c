@@ -1,0 +1,207 @@
+/* completions.c - POST /v1/completions: prompts of text or token ids, one or many.
+ *
+ * Here the client is the author of the whole prompt, so special tokens in its text count, as with other
+ * servers.
+ */
+#include "berth/server/api.h"
+
+#include "openai_private.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PROMPTS_MAX 128
+#define CHOICES_MAX 1024 /* of all prompts together */
+#define BYTES_A_TOKEN 64 /* more than tokens of any real text have, on the whole */
+#define BYTES_LEAST 65536
+
+/* ---- prompts ---- */
+
+void prompt_release(struct prompt *p)
+{
+    tokenizer_ids_release(&p->ids);
+    free(p->text);
+    *p = (struct prompt){0};
+}
+
+/* A text that is far too long is refused before it is taken apart, which takes its time. */
+bool prompt_check_size(const struct text_model *t, size_t bytes, const char *param, struct complaint *c)
+{
+    size_t most = TOKENIZER_TEXT_MAX;
+    if (t->context < TOKENIZER_TEXT_MAX / BYTES_A_TOKEN)
+        most = t->context * BYTES_A_TOKEN;
+    if (most < BYTES_LEAST)
+        most = BYTES_LEAST;
+    if (bytes <= most)
+        return true;
+    return complain_status(c, 400, "context_length_exceeded", param,
+        "This model's maximum context length is %zu tokens. However, your text has %zu bytes, which is more "
+        "than such a context is taken to hold. Please reduce its length.",
+        t->context, bytes);
+}
+
+bool prompt_add_text(struct prompt *p, const struct text_model *t, const struct tokenizer_text *in,
+    const char *param, struct complaint *c)
+{
+    struct error err = {0};
+    return prompt_check_size(t, in->text.size, param, c) &&
+           (tokenizer_encode(t->tokenizer, in, &p->ids, &err) || complain(c, param, "%s", err.text));
+}
+
+bool prompt_add_ids(
+    struct prompt *p, size_t vocabulary, const json_t *list, const char *param, struct complaint *c)
+{
+    size_t n = json_array_size(list);
+    int32_t *ids = malloc((n ? n : 1) * sizeof(*ids));
+    if (!ids)
+        return complain_status(c, 500, NULL, NULL, "no memory for the request");
+    p->ids = (struct tokenizer_ids){ids, n, n};
+    for (size_t i = 0; i < n; i++) {
+        const json_t *id = json_array_get(list, i);
+        if (!json_is_integer(id) || json_integer_value(id) < 0 ||
+            (uint64_t)json_integer_value(id) >= vocabulary)
+            return complain(
+                c, param, "'%s[%zu]' is no token id; the model's are 0 to %zu", param, i, vocabulary - 1);
+        ids[i] = (int32_t)json_integer_value(id);
+    }
+    return true;
+}
+
+/* What an echo of token ids shows. */
+static bool keep_text_of_ids(struct prompt *p, const struct text_model *t)
+{
+    struct strbuf text;
+    struct detokenizer d = {.tokenizer = t->tokenizer, .strip = true};
+    strbuf_init(&text, TOKENIZER_TEXT_MAX);
+    for (size_t i = 0; t->tokenizer && i < p->ids.n; i++)
+        detokenizer_add(&d, p->ids.at[i], &text);
+    if (t->tokenizer)
+        detokenizer_end(&d, &text);
+    p->text = strbuf_take(&text, &p->text_size);
+    return p->text != NULL;
+}
+
+static bool keep_text(struct prompt *p, struct span text)
+{
+    p->text = malloc(text.size + 1);
+    if (!p->text)
+        return false;
+    memcpy(p->text, text.at, text.size);
+    p->text_size = text.size;
+    return true;
+}
+
+/* A prompt that is empty still begins a document, where the model has a token for that. */
+static bool begin_if_empty(struct prompt *p, const struct text_model *t)
+{
+    int32_t bos = t->tokenizer ? tokenizer_special(t->tokenizer, TOKENIZER_BOS) : TOKENIZER_NONE;
+    if (p->ids.n > 0 || bos == TOKENIZER_NONE)
+        return true;
+    int32_t *at = realloc(p->ids.at, sizeof(*at));
+    if (!at)
+        return false;
+    at[0] = bos;
+    p->ids = (struct tokenizer_ids){at, 1, 1};
+    return true;
+}
+
+/* One prompt: a string or a list of ids. */
+static bool read_prompt(struct prompt *p, const struct text_model *t, const json_t *value, bool add_special,
+    bool echo, const char *param, struct complaint *c)
+{
+    bool kept = true;
+    if (json_is_array(value)) {
+        if (!prompt_add_ids(p, decoder_vocabulary(t->decoder), value, param, c))
+            return false;
+        kept = !echo || keep_text_of_ids(p, t);
+    } else if (!t->tokenizer) {
+        return complain_status(c, 400, "model_not_supported", param,
+            "This model takes token ids alone: %.500s", t->no_tokenizer.text);
+    } else {
+        struct span text = {(const uint8_t *)json_string_value(value), json_string_length(value)};
+        struct tokenizer_text in = {.text = text, .add_special = add_special, .parse_special = true};
+        if (!prompt_add_text(p, t, &in, param, c))
+            return false;
+        kept = !echo || keep_text(p, text);
+    }
+    return (kept && begin_if_empty(p, t)) || complain_status(c, 500, NULL, NULL, "no memory for the request");
+}
+
+struct prompts {
+    struct prompt *at; /* [n] */
+    size_t n;
+};
+
+static void prompts_release(struct prompts *all)
+{
+    for (size_t i = 0; i < all->n; i++)
+        prompt_release(&all->at[i]);
+    free(all->at);
+}
+
+/* A list of strings or of lists is several prompts; a string or a list of ids is one. */
+static bool is_several(const json_t *prompt)
+{
+    const json_t *first = json_array_get(prompt, 0);
+    return json_is_string(first) || json_is_array(first);
+}
+
+static bool read_prompts(struct prompts *all, const struct text_model *t, const json_t *request,
+    const struct wanted *w, struct complaint *c)
+{
+    bool add_special;
+    const json_t *prompt = json_object_get(request, "prompt");
+    if (!openai_truth(request, "add_special", true, &add_special, c))
+        return false;
+    if (!json_is_string(prompt) && !(json_is_array(prompt) && json_array_size(prompt) > 0))
+        return complain(c, "prompt",
+            "'prompt' must be a string, a list of strings, a list of token ids or a list of such lists");
+    size_t n = is_several(prompt) ? json_array_size(prompt) : 1;
+    if (n > PROMPTS_MAX || n * (size_t)w->n > CHOICES_MAX)
+        return complain(
+            c, "prompt", "there may be %d prompts and %d choices in a request", PROMPTS_MAX, CHOICES_MAX);
+    all->at = calloc(n, sizeof(*all->at));
+    if (!all->at)
+        return complain_status(c, 500, NULL, NULL, "no memory for the request");
+    all->n = n;
+    if (!is_several(prompt))
+        return read_prompt(&all->at[0], t, prompt, add_special, w->echo, "prompt", c);
+    for (size_t i = 0; i < n; i++) {
+        char param[96];
+        const json_t *one = json_array_get(prompt, i);
+        snprintf(param, sizeof(param), "prompt[%zu]", i);
+        if (!json_is_string(one) && !json_is_array(one))
+            return complain(c, param, "'%s' must be a string or a list of token ids", param);
+        if (!read_prompt(&all->at[i], t, one, add_special, w->echo, param, c))
+            return false;
+    }
+    return true;
+}
+
+/* ---- the route ---- */
+
+static bool answer(struct server *s, const struct request *q, struct reply *r, const json_t *request,
+    struct asked_model *m, struct wanted *w, struct complaint *c)
+{
+    struct prompts all = {0};
+    bool good = asked_model_find(m, s, request, NEEDS_DECODER, c) &&
+                wanted_for_model(w, decoder_vocabulary(m->text->decoder), c) &&
+                read_prompts(&all, m->text, request, w, c) &&
+                openai_answer_start(s, q, r, FOR_COMPLETIONS, w, m, all.at, all.n, c);
+    prompts_release(&all);
+    return good;
+}
+
+void api_completions(struct server *s, const struct request *q, struct reply *r)
+{
+    struct complaint c = {0};
+    struct wanted w = {0};
+    struct asked_model m = {0};
+    json_t *request = openai_request(q, &c);
+    if (!request || !wanted_read(&w, request, FOR_COMPLETIONS, &c) || !answer(s, q, r, request, &m, &w, &c))
+        complaint_reply(&c, r);
+    wanted_release(&w);
+    asked_model_release(&m, s);
+    json_decref(request);
+}

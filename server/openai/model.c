@@ -1,0 +1,141 @@
+/* model.c - from the name in a request to a model that can do what is asked.
+ *
+ * A model that is not there, is still loading, has failed, or lacks a part is refused with the reason; with a
+ * name that is unknown come those that are known. Where one model alone can answer, a request may leave the
+ * name out.
+ */
+#include "openai_private.h"
+
+#include "berth/base/strbuf.h"
+
+#include <string.h>
+
+#define NAMES_TOLD 400 /* bytes of a message that lists ids */
+
+/* Ids of the models that are mapped, "a, b, c, …", for a message. */
+static const char *list_names(struct server *s, char out[NAMES_TOLD])
+{
+    size_t n, used = 0;
+    struct model **models = catalog_hold_all(s->catalog, &n);
+    out[0] = '\0';
+    for (size_t i = 0; i < n; i++) {
+        const char *id = models[i]->id;
+        if (model_state(models[i]) != MODEL_MAPPED)
+            continue;
+        if (used + strlen(id) + 8 > NAMES_TOLD) {
+            snprintf(out + used, NAMES_TOLD - used, ", …");
+            break;
+        }
+        used += (size_t)snprintf(out + used, NAMES_TOLD - used, "%s%s", used ? ", " : "", id);
+    }
+    catalog_drop_all(s->catalog, models, n);
+    return out[0] ? out : "none";
+}
+
+static bool has_parts(const struct text_model *t, unsigned needs)
+{
+    return (!(needs & NEEDS_DECODER) || t->decoder) && (!(needs & NEEDS_TOKENIZER) || t->tokenizer) &&
+           (!(needs & NEEDS_CHAT) || t->chat.parsed);
+}
+
+/* The only model that can do what is asked, or else the only one there is: what it lacks is told then. It is held.
+ * NULL when none or several could be meant. */
+static struct model *only_model(struct server *s, unsigned needs)
+{
+    size_t n, able = 0, mapped = 0;
+    struct error ignored = {0};
+    struct model *found = NULL, *any = NULL, **models = catalog_hold_all(s->catalog, &n);
+    for (size_t i = 0; i < n && able < 2; i++) {
+        if (model_state(models[i]) != MODEL_MAPPED)
+            continue;
+        mapped++;
+        any = models[i];
+        const struct text_model *t = catalog_text(s->catalog, models[i], &ignored);
+        if (!t || !has_parts(t, needs))
+            continue;
+        able++;
+        found = models[i];
+    }
+    struct model *meant = able == 1 ? found : able == 0 && mapped == 1 ? any : NULL;
+    if (meant)
+        meant = catalog_hold(s->catalog, span_of(meant->id));
+    catalog_drop_all(s->catalog, models, n);
+    return meant;
+}
+
+static bool find(
+    struct asked_model *m, struct server *s, const json_t *request, unsigned needs, struct complaint *c)
+{
+    char names[NAMES_TOLD], shown[200];
+    const json_t *name = json_object_get(request, "model");
+    if (name && !json_is_null(name) && !json_is_string(name))
+        return complain(c, "model", "'model' must be a string");
+    if (!name || json_is_null(name) || json_string_length(name) == 0) {
+        m->model = only_model(s, needs);
+        return m->model || complain(c, "model",
+                               "'model' is missing, and there is not exactly one that could be meant. "
+                               "There are: %s",
+                               list_names(s, names));
+    }
+    struct span id = {(const uint8_t *)json_string_value(name), json_string_length(name)};
+    m->model = catalog_hold(s->catalog, id);
+    if (m->model)
+        return true;
+    text_escape(shown, sizeof(shown), id);
+    return complain_status(c, 404, "model_not_found", "model", "The model '%s' does not exist. There are: %s",
+        shown, list_names(s, names));
+}
+
+static bool check_state(const struct asked_model *m, struct complaint *c)
+{
+    switch (model_state(m->model)) {
+    case MODEL_LOADING:
+        c->retry_after = 1;
+        return complain_status(c, 503, "model_loading", "model", "The model is loading");
+    case MODEL_FAILED:
+        return complain_status(
+            c, 503, "model_failed", "model", "The model has failed: %.500s", m->model->reason.text);
+    default:
+        return true;
+    }
+}
+
+static bool check_parts(const struct text_model *t, unsigned needs, struct complaint *c)
+{
+    const char *code = "model_not_supported";
+    if ((needs & NEEDS_DECODER) && !t->decoder)
+        return complain_status(
+            c, 400, code, "model", "This model cannot answer here: %.500s", t->no_decoder.text);
+    if ((needs & NEEDS_TOKENIZER) && !t->tokenizer)
+        return complain_status(
+            c, 400, code, "model", "This model takes token ids alone: %.500s", t->no_tokenizer.text);
+    if ((needs & NEEDS_CHAT) && !t->chat.parsed)
+        return complain_status(c, 400, code, "model",
+            "This model cannot chat, but it can complete text, by /v1/completions: %.400s", t->no_chat.text);
+    return true;
+}
+
+bool asked_model_find(
+    struct asked_model *m, struct server *s, const json_t *request, unsigned needs, struct complaint *c)
+{
+    struct error why = {0};
+    *m = (struct asked_model){0};
+    if (!catalog_progress(s->catalog).ended) {
+        c->retry_after = 1;
+        return complain_status(c, 503, "model_loading", NULL, "The models are loading");
+    }
+    if (!find(m, s, request, needs, c) || !check_state(m, c))
+        return false;
+    m->text = catalog_text(s->catalog, m->model, &why);
+    if (!m->text)
+        return complain_status(
+            c, 400, "model_not_supported", "model", "This model cannot answer here: %.500s", why.text);
+    return check_parts(m->text, needs, c);
+}
+
+void asked_model_release(struct asked_model *m, struct server *s)
+{
+    if (m->model)
+        catalog_drop(s->catalog, m->model);
+    *m = (struct asked_model){0};
+}

@@ -1,0 +1,148 @@
+/* tokenize.c - POST /v1/tokenize and /v1/detokenize: what a model's tokenizer makes of text, and back.
+ *
+ * The text is that of a completion's prompt, or the messages of a chat: exactly what would be sent to the
+ * model. Neither needs the model to be one that can answer.
+ */
+#include "berth/server/api.h"
+
+#include "openai_private.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#define REPLY_MAX ((size_t)256 << 20)
+#define PIECE_MAX 65536
+
+/* ---- tokenize ---- */
+
+static bool ids_of_text(struct prompt *p, const struct text_model *t, const json_t *request,
+    const char *field, struct complaint *c)
+{
+    const json_t *text = json_object_get(request, field);
+    struct tokenizer_text in = {.text = {(const uint8_t *)json_string_value(text), json_string_length(text)}};
+    if (!json_is_string(text))
+        return complain(c, field, "'%s' must be a string", field);
+    return openai_truth(request, "add_special", true, &in.add_special, c) &&
+           openai_truth(request, "parse_special", true, &in.parse_special, c) &&
+           prompt_add_text(p, t, &in, field, c);
+}
+
+/* The one of the three that says what to take apart. */
+static bool read_text(struct prompt *p, const struct text_model *t, json_t *request, struct complaint *c)
+{
+    if (json_object_get(request, "messages"))
+        return prompt_of_chat(p, t, request, c);
+    return ids_of_text(p, t, request, json_object_get(request, "prompt") ? "prompt" : "text", c);
+}
+
+static void add_pieces(struct strbuf *out, const struct tokenizer *t, const struct tokenizer_ids *ids)
+{
+    struct strbuf piece;
+    strbuf_init(&piece, PIECE_MAX);
+    strbuf_text(out, ",\"pieces\":[");
+    for (size_t i = 0; i < ids->n; i++) {
+        piece.size = 0;
+        tokenizer_piece(t, ids->at[i], true, &piece);
+        strbuf_text(out, i ? "," : "");
+        strbuf_json(out, (struct span){(const uint8_t *)piece.text, piece.size});
+    }
+    strbuf_text(out, "]");
+    strbuf_release(&piece);
+}
+
+static void reply_ids(
+    struct reply *r, const struct asked_model *m, const struct tokenizer_ids *ids, bool pieces)
+{
+    struct strbuf out;
+    size_t size;
+    strbuf_init(&out, REPLY_MAX);
+    strbuf_text(&out, "{\"model\":");
+    strbuf_json(&out, span_of(m->model->id));
+    strbuf_format(&out, ",\"count\":%zu,\"max_model_len\":%zu,\"tokens\":[", ids->n, m->text->context);
+    for (size_t i = 0; i < ids->n; i++)
+        strbuf_format(&out, i ? ",%" PRId32 : "%" PRId32, ids->at[i]);
+    strbuf_text(&out, "]");
+    if (pieces)
+        add_pieces(&out, m->text->tokenizer, ids);
+    strbuf_text(&out, "}");
+    char *text = strbuf_take(&out, &size);
+    reply_owned(r, 200, "application/json", text, size);
+}
+
+static bool tokenize(
+    struct server *s, struct reply *r, json_t *request, struct asked_model *m, struct complaint *c)
+{
+    bool pieces;
+    struct prompt p = {0};
+    unsigned needs = json_object_get(request, "messages") ? NEEDS_TOKENIZER | NEEDS_CHAT : NEEDS_TOKENIZER;
+    bool good = asked_model_find(m, s, request, needs, c) &&
+                openai_truth(request, "with_pieces", false, &pieces, c) && read_text(&p, m->text, request, c);
+    if (good)
+        reply_ids(r, m, &p.ids, pieces);
+    prompt_release(&p);
+    return good;
+}
+
+/* ---- detokenize ---- */
+
+static bool detokenize(
+    struct server *s, struct reply *r, json_t *request, struct asked_model *m, struct complaint *c)
+{
+    bool special;
+    struct prompt p = {0};
+    struct strbuf text, out;
+    const json_t *tokens = json_object_get(request, "tokens");
+    if (!asked_model_find(m, s, request, NEEDS_TOKENIZER, c) ||
+        !openai_truth(request, "special", true, &special, c))
+        return false;
+    if (!json_is_array(tokens))
+        return complain(c, "tokens", "'tokens' must be a list of token ids");
+    if (!prompt_add_ids(&p, tokenizer_size(m->text->tokenizer), tokens, "tokens", c)) {
+        prompt_release(&p);
+        return false;
+    }
+    struct detokenizer d = {.tokenizer = m->text->tokenizer, .special = special, .strip = true};
+    strbuf_init(&text, REPLY_MAX / 4);
+    for (size_t i = 0; i < p.ids.n; i++)
+        detokenizer_add(&d, p.ids.at[i], &text);
+    detokenizer_end(&d, &text);
+    strbuf_init(&out, REPLY_MAX);
+    strbuf_text(&out, "{\"model\":");
+    strbuf_json(&out, span_of(m->model->id));
+    strbuf_text(&out, ",\"text\":");
+    strbuf_json(&out, (struct span){(const uint8_t *)text.text, text.size});
+    strbuf_text(&out, "}");
+    out.failed = out.failed || text.failed;
+    size_t size;
+    char *body = strbuf_take(&out, &size);
+    reply_owned(r, 200, "application/json", body, size);
+    strbuf_release(&text);
+    prompt_release(&p);
+    return true;
+}
+
+/* ---- the routes ---- */
+
+typedef bool answer_request(
+    struct server *s, struct reply *r, json_t *request, struct asked_model *m, struct complaint *c);
+
+static void answer(struct server *s, const struct request *q, struct reply *r, answer_request *run)
+{
+    struct complaint c = {0};
+    struct asked_model m = {0};
+    json_t *request = openai_request(q, &c);
+    if (!request || !run(s, r, request, &m, &c))
+        complaint_reply(&c, r);
+    asked_model_release(&m, s);
+    json_decref(request);
+}
+
+void api_tokenize(struct server *s, const struct request *q, struct reply *r)
+{
+    answer(s, q, r, tokenize);
+}
+
+void api_detokenize(struct server *s, const struct request *q, struct reply *r)
+{
+    answer(s, q, r, detokenize);
+}

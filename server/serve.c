@@ -1,0 +1,238 @@
+/* serve.c - the life of the server: options, socket, threads, load, and the way down.
+ *
+ * The order at boot matters. What can be wrong with the command line is told first, the port is bound
+ * next, and only then are models touched: a probe can connect from the first millisecond. The main thread
+ * then does nothing but wait for signals and cut late connections. On SIGTERM or SIGINT the server turns
+ * not ready, goes on for the drain delay (whoever routes requests here needs time to notice), closes its
+ * socket, lets running requests finish within the grace period, and exits 0. A second signal ends it at
+ * once.
+ */
+#include "berth/server/api.h"
+#include "berth/server/command.h"
+#include "berth/kernels/isa.h"
+#include "berth/engine/scheduler/engine.h"
+#include "berth/server/http/http.h"
+#include "berth/server/http/keys.h"
+#include "berth/base/log.h"
+#include "berth/loaders/mapping.h"
+#include "berth/base/pool.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LOOK_SECONDS 1.0 /* between two looks at how many processors there are, while there is work */
+#define TICK_SECONDS 0.25 /* how often late connections are looked for, */
+#define BUSY_TICK_SECONDS 0.05 /* and clients that leave while they wait for an answer */
+#define DRAIN_TICK_SECONDS 0.01
+#define LAST_WORDS_SECONDS 2.0 /* for replies to requests that the engine's stop has ended */
+#define STOP_SECONDS 5 /* after the grace; a thread that hangs on its disk does not keep the process longer */
+#define STOP_LOADING_SECONDS 0.5 /* a load that hangs on its disk is left behind after this */
+
+extern char **environ;
+
+static double now_seconds(clockid_t clock)
+{
+    struct timespec t;
+    clock_gettime(clock, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static void setup_log(const struct options *o)
+{
+    bool text = o->log == OPTION_LOG_TEXT || (o->log == OPTION_LOG_AUTO && isatty(STDOUT_FILENO));
+    log_setup((enum log_level)o->log_level, text ? LOG_FORMAT_TEXT : LOG_FORMAT_JSON);
+}
+
+/* Every connection and every model file is a descriptor; the soft limit is there for programs that use
+ * select. */
+static void raise_file_limit(void)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
+}
+
+static void log_start(const struct server *s)
+{
+    char memory[TEXT_NUMBER];
+    log_line(LOG_INFO, "berth starts",
+        LOG_FIELDS(log_text("version", BERTH_VERSION), log_text("models", s->options->models),
+            log_count("cpus", s->limits.cpus), log_text("cpus_from", s->limits.cpus_from),
+            log_count("threads", s->threads), log_text("cpu", cpu_set_name(cpu_selected())),
+            log_text("memory", text_bytes(memory, s->limits.memory)),
+            log_count("memory_bytes", s->limits.memory), log_text("memory_from", s->limits.memory_from)));
+}
+
+/* Waits up to `seconds` for a stop signal, then cuts late connections. *busy: somebody waits for an answer. */
+static bool wait_for_stop(struct server *s, double seconds, bool *busy)
+{
+    sigset_t stops;
+    sigemptyset(&stops);
+    sigaddset(&stops, SIGTERM);
+    sigaddset(&stops, SIGINT);
+    struct timespec tick = {
+        .tv_sec = (time_t)seconds, .tv_nsec = (long)((seconds - (double)(time_t)seconds) * 1e9)};
+    int got = sigtimedwait(&stops, NULL, &tick);
+    *busy = http_tick(s->http);
+    return got > 0;
+}
+
+enum drain { DRAIN_DELAY, DRAIN_REQUESTS, DRAIN_ANSWERS };
+
+/* Waits for `seconds`, or less when no request, or none that waits for its answer, is left; a second signal ends
+ * the process here. */
+static void drain_for(struct server *s, double seconds, enum drain what)
+{
+    double end = now_seconds(CLOCK_MONOTONIC) + seconds;
+    bool busy = true;
+    while (now_seconds(CLOCK_MONOTONIC) < end) {
+        if (what == DRAIN_REQUESTS && atomic_load(&s->metrics.requests_running) == 0)
+            return;
+        if (what == DRAIN_ANSWERS && !busy)
+            return;
+        if (wait_for_stop(s, DRAIN_TICK_SECONDS, &busy)) {
+            log_line(LOG_WARN, "stopped at once by a second signal", NULL);
+            _exit(0);
+        }
+    }
+}
+
+static void end_at_once(int signal)
+{
+    (void)signal;
+    _exit(0);
+}
+
+static void drain(struct server *s)
+{
+    const struct options *o = s->options;
+    atomic_store(&s->draining, true);
+    log_line(LOG_INFO, "draining",
+        LOG_FIELDS(log_seconds("delay", o->drain_delay), log_seconds("grace", o->grace),
+            log_count("running", atomic_load(&s->metrics.requests_running))));
+    drain_for(s, o->drain_delay, DRAIN_DELAY);
+    http_stop_listening(s->http);
+    drain_for(s, o->grace, DRAIN_REQUESTS);
+    signal(SIGALRM, end_at_once);
+    alarm(STOP_SECONDS);
+    /* What is left fails now, and its clients are told. */
+    engine_stop(s->engine);
+    drain_for(s, LAST_WORDS_SECONDS, DRAIN_ANSWERS);
+}
+
+static void close_server(struct server *s)
+{
+    http_close(s->http);
+    if (catalog_stop(s->catalog, STOP_LOADING_SECONDS)) {
+        catalog_free(s->catalog);
+        engine_free(s->engine);
+        limits_watch_free(s->watch);
+    }
+    keys_free(s->keys);
+    api_docs_free(s);
+    log_line(
+        LOG_INFO, "stopped", LOG_FIELDS(log_seconds("seconds", now_seconds(CLOCK_REALTIME) - s->started)));
+}
+
+static unsigned processors_now(void *context, char from[LIMITS_FROM])
+{
+    return limits_watch_cpus(context, from);
+}
+
+static struct engine *start_engine(const struct server *s, struct error *err)
+{
+    static const enum attention_type kv_types[] = {
+        [OPTION_KV_F16] = ATTENTION_F16, [OPTION_KV_F32] = ATTENTION_F32, [OPTION_KV_Q8_0] = ATTENTION_Q8_0};
+    const struct options *o = s->options;
+    struct engine_options e = {
+        .threads = s->threads,
+        .processors = s->limits.cpus,
+        .processors_now = s->watch ? processors_now : NULL,
+        .processors_context = s->watch,
+        .look_seconds = LOOK_SECONDS,
+        .threads_most = (unsigned)o->threads,
+        .kv_memory = o->kv_memory,
+        .kv_type = kv_types[o->kv_type],
+        .prefix_cache = o->prefix_cache,
+        .chunk = (size_t)o->chunk,
+        .slots = (size_t)o->slots,
+        .queue = (size_t)o->queue,
+        .queue_timeout = o->queue_timeout,
+        .job_timeout = o->job_timeout,
+    };
+    return engine_new(&e, err);
+}
+
+static bool open_server(struct server *s, struct error *err)
+{
+    limits_read(&s->limits, "");
+    s->watch = limits_watch_new("");
+    s->threads = s->limits.cpus;
+    if (s->options->threads && s->options->threads < s->threads)
+        s->threads = (unsigned)s->options->threads;
+    if (s->threads > POOL_MAX)
+        s->threads = POOL_MAX;
+    if (!cpu_select(options_cpu(s->options), err))
+        return error_prefix(err, "--cpu");
+    log_start(s);
+    options_warn(environ);
+    raise_file_limit();
+    json_object_seed(0);
+    if (!mapping_guard(err))
+        return false;
+    if (s->options->api_key_file[0] && !(s->keys = keys_read(s->options->api_key_file, err)))
+        return false;
+    s->catalog = catalog_new(s->options, s->limits.memory, err);
+    s->engine = s->catalog ? start_engine(s, err) : NULL;
+    if (!s->engine || !catalog_use_engine(s->catalog, s->engine, err))
+        return false;
+    s->http = http_open(s, err);
+    /* Clients can connect from here on. The load begins first: an empty volume is done before HTTP is. */
+    return s->http && catalog_start(s->catalog, err) && http_start(s->http, err);
+}
+
+static int serve(const struct options *o)
+{
+    static struct server s; /* large, and one in a process */
+    struct error err = {0};
+    pthread_mutex_init(&s.docs_lock, NULL);
+    s.options = o;
+    s.started = now_seconds(CLOCK_REALTIME);
+    setup_log(o);
+    if (!open_server(&s, &err)) {
+        fprintf(stderr, "berth: %s\n", err.text);
+        return 1;
+    }
+    log_line(LOG_INFO, "listening",
+        LOG_FIELDS(log_text("address", http_address(s.http)), log_count("port", http_port(s.http))));
+    for (bool busy = false; !wait_for_stop(&s, busy ? BUSY_TICK_SECONDS : TICK_SECONDS, &busy);) {
+    }
+    drain(&s);
+    close_server(&s);
+    return 0;
+}
+
+int cmd_serve(int argc, char **argv)
+{
+    struct options o;
+    struct error err = {0};
+    switch (options_read(&o, argc - 1, argv + 1, environ, &err)) {
+    case OPTIONS_HELP:
+        puts("berth serve [OPTIONS]: serve the models of a directory.\n");
+        options_print(stdout);
+        return fflush(stdout) == 0 ? 0 : 1;
+    case OPTIONS_BAD:
+        fprintf(stderr, "berth: %s\n", err.text);
+        return 2;
+    case OPTIONS_READ:
+        break;
+    }
+    return serve(&o);
+}

@@ -1,0 +1,42 @@
+/* reciting_model.h - a language model of a few kilobytes that recites, so that tests know what it will say.
+ *
+ * It is of the llama architecture with a token for each byte. All its layers add nothing; what it says next is
+ * decided by the last token alone, with a probability of almost one, at any temperature up to 1:
+ *
+ *   a newline, or the end of a turn: 'a'; 'a' to 'y': the next letter; 'z': '.'; '.': the end of the turn
+ *   '0' to '8': the next digit; '9': a euro sign, of three bytes; the euro sign: '0', and so on without end
+ *
+ * Its chat template writes <|im_start|>ROLE, a newline, the content, <|im_end|> and a newline.
+ */
+#ifndef BERTH_TESTS_TINY_MODEL_H
+#define BERTH_TESTS_TINY_MODEL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define TINY_VOCABULARY 258
+#define TINY_START 256 /* "<|im_start|>" */
+#define TINY_END 257 /* "<|im_end|>", the end of an answer */
+#define TINY_EURO "\xe2\x82\xac"
+
+struct tiny_model {
+    uint32_t context; /* 0: 512 */
+    /* Width of its feed-forward layers; 0: 64. Their weights are a hole in the file: a wide model is slow, and
+     * takes no room on the disk. */
+    uint32_t width;
+    uint32_t layers; /* 0: 1 */
+    const char *architecture; /* NULL: llama */
+    bool no_template, no_tokenizer;
+};
+
+/* Writes it to dir/name. */
+void write_tiny_model(const char *dir, const char *name, const struct tiny_model *m);
+
+/* Milliseconds a token, or about: wide enough for that the client can act while it answers. */
+#define TINY_SLOW                                                                                            \
+    (struct tiny_model)                                                                                      \
+    {                                                                                                        \
+        .width = 16384, .layers = 12, .context = 4096                                                        \
+    }
+
+#endif

@@ -1,0 +1,590 @@
+/* test_decoder.c - the forward pass: the same bytes however it is run, and models that are refused by name.
+ *
+ * The reference is a sequence read token by token, alone, by one thread in plain C. Every other way must give
+ * its bytes: in chunks, by several threads, among other sequences, with other instructions, on forked and cut
+ * sequences. That the numbers are right is what tests/models/logits asks the reference program.
+ */
+#include "berth/kernels/isa.h"
+#include "berth/engine/model/decoder.h"
+#include "berth/kernels/matmul.h"
+#include "every.h"
+#include "tiny_model.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+
+#include <cmocka.h>
+
+#define ROWS_MAX 2048
+#define OTHERS 7
+
+static const char *const archs[] = {"llama", "gemma2"};
+
+/* With what tests of sameness are run. */
+static const struct {
+    const char *arch;
+    enum attention_type type;
+} kinds[] = {{"llama", ATTENTION_F16}, {"gemma2", ATTENTION_F16}, {"gemma2", ATTENTION_Q8_0}};
+#define KINDS (sizeof(kinds) / sizeof(kinds[0]))
+
+/* A model and what it takes to run it. */
+struct bench {
+    struct tiny tiny;
+    struct decoder *decoder;
+    struct kv_budget budget;
+    struct kv_cache *cache;
+    struct decoder_workspace *workspace;
+    struct pool *pool;
+};
+
+static void bench_open(struct bench *b, const char *arch, enum attention_type type)
+{
+    struct error err = {0};
+    *b = (struct bench){0};
+    tiny_make(&b->tiny, arch, NULL, &err);
+    b->decoder = b->tiny.gguf ? decoder_new(&b->tiny.model, false, &err) : NULL;
+    if (!b->decoder)
+        fail_msg("%s", err.text);
+    size_t n;
+    const struct kv_layer *layers = decoder_kv_layers(b->decoder, &n);
+    b->budget.limit = UINT64_MAX;
+    b->cache = kv_cache_new(&b->budget, type, layers, n);
+    b->workspace = decoder_workspace_new();
+    assert_non_null(b->cache);
+    assert_non_null(b->workspace);
+}
+
+static void use_threads(struct bench *b, unsigned threads)
+{
+    struct error err = {0};
+    pool_free(b->pool);
+    b->pool = pool_new(threads, 2, &err);
+    assert_non_null(b->pool);
+}
+
+static void bench_close(struct bench *b)
+{
+    assert_int_equal(atomic_load(&b->budget.used), 0);
+    pool_free(b->pool);
+    decoder_workspace_free(b->workspace);
+    kv_cache_free(b->cache);
+    decoder_free(b->decoder);
+    tiny_release(&b->tiny);
+}
+
+static int32_t token_at(size_t sequence, size_t position)
+{
+    return (int32_t)((position * 37 + position * position * 11 + sequence * 29 + 5) % TINY_VOCABULARY);
+}
+
+static void add_row(struct decoder_row *rows, size_t *n, struct sequence *s, size_t which, size_t position,
+    enum decoder_output output)
+{
+    rows[(*n)++] = (struct decoder_row){
+        .sequence = s, .position = (uint32_t)position, .token = token_at(which, position), .output = output};
+}
+
+static void add_others(
+    struct decoder_row *rows, size_t *n, struct sequence **others, size_t first, size_t end)
+{
+    for (size_t i = first; i < end; i++) {
+        size_t length = sequence_length(others[i]), count = i % 3 + 1;
+        assert_true(sequence_reserve(others[i], length + count));
+        for (size_t k = 0; k < count; k++)
+            add_row(rows, n, others[i], i + 1, length + k, i % 2 ? DECODER_LOGITS : DECODER_NOTHING);
+    }
+}
+
+/* Reads the positions from the sequence's length to before `end`, `chunk` at a time, and writes their logits
+ * to out, which belongs to the first of them. */
+static void read_chunks(
+    struct bench *b, struct sequence *s, size_t end, size_t chunk, struct sequence **others, float *out)
+{
+    static struct decoder_row rows[ROWS_MAX];
+    for (size_t at = sequence_length(s); at < end;) {
+        size_t count = end - at < chunk ? end - at : chunk, n = 0, before = 0;
+        float *logits;
+        struct error err = {0};
+        if (others)
+            add_others(rows, &n, others, 0, 3);
+        for (size_t i = 0; i < n; i++)
+            before += rows[i].output != DECODER_NOTHING;
+        assert_true(sequence_reserve(s, at + count));
+        for (size_t i = 0; i < count; i++)
+            add_row(rows, &n, s, 0, at + i, DECODER_LOGITS);
+        if (others)
+            add_others(rows, &n, others, 3, OTHERS);
+        const struct decoder_batch batch = {.rows = rows, .n = n, .causal = true};
+        if (!decoder_forward(b->decoder, b->workspace, b->pool, &batch, NULL, &logits, &err))
+            fail_msg("%s", err.text);
+        at += count;
+        assert_int_equal(sequence_length(s), at);
+        memcpy(out, logits + before * TINY_VOCABULARY, count * TINY_VOCABULARY * sizeof(float));
+        out += count * TINY_VOCABULARY;
+    }
+}
+
+static void read_all(struct bench *b, size_t n, size_t chunk, bool among, float *out)
+{
+    struct sequence *s = sequence_new(b->cache), *others[OTHERS];
+    for (size_t i = 0; i < OTHERS; i++)
+        others[i] = sequence_new(b->cache);
+    read_chunks(b, s, n, chunk, among ? others : NULL, out);
+    for (size_t i = 0; i < OTHERS; i++)
+        sequence_free(others[i]);
+    sequence_free(s);
+}
+
+static void assert_same(const float *a, const float *b, size_t positions, const char *what)
+{
+    for (size_t i = 0; i < positions; i++)
+        if (memcmp(a + i * TINY_VOCABULARY, b + i * TINY_VOCABULARY, TINY_VOCABULARY * sizeof(float)) != 0)
+            fail_msg("%s: position %zu has other bytes", what, i);
+}
+
+static float *logits_for(size_t positions)
+{
+    float *out = malloc(positions * TINY_VOCABULARY * sizeof(float));
+    assert_non_null(out);
+    return out;
+}
+
+/* The reference for n positions. */
+static float *read_plainly(struct bench *b, size_t n, size_t chunk)
+{
+    struct error err = {0};
+    assert_true(cpu_select("plain", &err));
+    use_threads(b, 1);
+    float *out = logits_for(n);
+    read_all(b, n, chunk, false, out);
+    return out;
+}
+
+static void assert_lively(const float *logits, size_t positions)
+{
+    size_t n = positions * TINY_VOCABULARY;
+    float least = logits[0], most = logits[0];
+    for (size_t i = 0; i < n; i++) {
+        assert_true(logits[i] == logits[i] && logits[i] - logits[i] == 0); /* a finite number */
+        least = logits[i] < least ? logits[i] : least;
+        most = logits[i] > most ? logits[i] : most;
+    }
+    assert_true(most - least > 1);
+    assert_memory_not_equal(
+        logits, logits + (positions - 1) * TINY_VOCABULARY, TINY_VOCABULARY * sizeof(float));
+}
+
+/* ---- however it is run ---- */
+
+#define POSITIONS 100
+
+static void check_ways(struct bench *b, const float *expected, const char *arch, const char *cpu)
+{
+    static const size_t chunks[] = {1, 7, 64, 512};
+    float *out = logits_for(POSITIONS);
+    for (unsigned threads = 1; threads <= 3; threads++) {
+        use_threads(b, threads);
+        for (size_t c = 0; c < 4; c++)
+            for (int among = 0; among < 2; among++) {
+                char what[128];
+                if ((threads * 8 + c * 2 + (size_t)among) % every() != 0)
+                    continue;
+                snprintf(what, sizeof(what), "%s on %s, %u threads, chunks of %zu, %s", arch, cpu, threads,
+                    chunks[c], among ? "among others" : "alone");
+                read_all(b, POSITIONS, chunks[c], among, out);
+                assert_same(out, expected, POSITIONS, what);
+            }
+    }
+    free(out);
+}
+
+static void test_chunks_threads_neighbours_and_instructions_change_no_byte(void **state)
+{
+    (void)state;
+    for (size_t k = 0; k < KINDS; k++) {
+        struct bench b;
+        bench_open(&b, kinds[k].arch, kinds[k].type);
+        float *expected = read_plainly(&b, POSITIONS, 1);
+        assert_lively(expected, POSITIONS);
+        for (enum cpu_set set = CPU_PLAIN; set < CPU_SETS; set++) {
+            struct error err = {0};
+            if (!cpu_has(set))
+                continue;
+            assert_true(cpu_select(cpu_set_name(set), &err));
+            check_ways(&b, expected, kinds[k].arch, cpu_set_name(set));
+        }
+        free(expected);
+        bench_close(&b);
+    }
+}
+
+/* Beyond one span and a half a few rows are divided by spans, a chunk is not. */
+static void test_long_sequences_are_divided_without_a_trace(void **state)
+{
+    (void)state;
+    enum { LONG = 1100, TAIL = 12 };
+    static const enum attention_type types[] = {ATTENTION_F32, ATTENTION_F32, ATTENTION_Q8_0};
+    for (size_t a = 0; a < sizeof(types) / sizeof(types[0]); a++) {
+        struct bench b;
+        bench_open(&b, archs[a % 2], types[a]);
+        float *expected = read_plainly(&b, LONG, 512), *out = logits_for(LONG);
+        for (unsigned threads = 1; threads <= 3; threads++) {
+            struct error err = {0};
+            assert_true(cpu_select("auto", &err));
+            use_threads(&b, threads);
+            struct sequence *s = sequence_new(b.cache);
+            read_chunks(&b, s, LONG - TAIL, 512, NULL, out);
+            read_chunks(&b, s, LONG - 3, 1, NULL, out + (LONG - TAIL) * TINY_VOCABULARY);
+            read_chunks(&b, s, LONG, 3, NULL, out + (LONG - 3) * TINY_VOCABULARY);
+            assert_same(out, expected, LONG, archs[a % 2]);
+            sequence_free(s);
+        }
+        free(out);
+        free(expected);
+        bench_close(&b);
+    }
+}
+
+static void test_forked_and_cut_sequences_go_on_as_fresh_ones(void **state)
+{
+    (void)state;
+    for (size_t k = 0; k < KINDS; k++) {
+        struct bench b;
+        bench_open(&b, kinds[k].arch, kinds[k].type);
+        float *expected = read_plainly(&b, POSITIONS, POSITIONS), *out = logits_for(POSITIONS);
+        use_threads(&b, 2);
+        struct sequence *s = sequence_new(b.cache);
+        read_chunks(&b, s, POSITIONS, 50, NULL, out);
+        struct sequence *fork = sequence_fork(s, 70);
+        sequence_cut(s, 33);
+        read_chunks(&b, s, POSITIONS, 9, NULL, out + 33 * TINY_VOCABULARY);
+        assert_same(out, expected, POSITIONS, "cut");
+        read_chunks(&b, fork, POSITIONS, 80, NULL, out + 70 * TINY_VOCABULARY);
+        assert_same(out, expected, POSITIONS, "forked");
+        sequence_free(fork);
+        sequence_free(s);
+        free(out);
+        free(expected);
+        bench_close(&b);
+    }
+}
+
+/* The embedding's row of a token, as it enters the first layer. */
+static void embedding_of(const struct bench *b, int32_t token, float *out)
+{
+    const struct tensor *t = gguf_tensor(b->tiny.gguf, "token_embd.weight");
+    half_to_floats(out, t->data + (size_t)token * TINY_WIDTH * 2, TINY_WIDTH);
+    for (size_t i = 0; strcmp(b->tiny.arch, "gemma2") == 0 && i < TINY_WIDTH; i++)
+        out[i] *= 8; /* the root of its width */
+}
+
+static void test_embeddings_in_place_of_tokens_give_the_same(void **state)
+{
+    (void)state;
+    enum { N = 20 };
+    for (size_t a = 0; a < sizeof(archs) / sizeof(archs[0]); a++) {
+        struct bench b;
+        struct error err = {0};
+        bench_open(&b, archs[a], ATTENTION_F16);
+        float *expected = read_plainly(&b, N, N), *out;
+        float rows_of[N][TINY_WIDTH];
+        struct decoder_row rows[N];
+        size_t n = 0;
+        struct sequence *s = sequence_new(b.cache);
+        assert_true(sequence_reserve(s, N));
+        for (size_t i = 0; i < N; i++) {
+            add_row(rows, &n, s, 0, i, DECODER_LOGITS);
+            embedding_of(&b, rows[i].token, rows_of[i]);
+            rows[i].embedding = rows_of[i];
+            rows[i].token = -1;
+        }
+        const struct decoder_batch batch = {.rows = rows, .n = N, .causal = true};
+        assert_true(decoder_forward(b.decoder, b.workspace, b.pool, &batch, NULL, &out, &err));
+        assert_same(out, expected, N, archs[a]);
+        sequence_free(s);
+        free(expected);
+        bench_close(&b);
+    }
+}
+
+/* Some rows want logits, some their hidden state, some nothing; each alone and together. */
+static void test_only_what_is_wanted_is_given_in_the_order_of_rows(void **state)
+{
+    (void)state;
+    enum { N = 30, V = TINY_VOCABULARY, W = TINY_WIDTH };
+    struct bench b;
+    struct error err = {0};
+    bench_open(&b, "llama", ATTENTION_F16);
+    float *expected = read_plainly(&b, N, N), *out, hidden[W];
+    use_threads(&b, 2);
+    for (int mixed = 0; mixed < 2; mixed++) {
+        struct decoder_row rows[N];
+        size_t n = 0;
+        struct sequence *s = sequence_new(b.cache);
+        assert_true(sequence_reserve(s, N));
+        for (size_t i = 0; i < N; i++)
+            add_row(
+                rows, &n, s, 0, i, i % 10 == 3 ? (mixed ? DECODER_LOGITS : DECODER_HIDDEN) : DECODER_NOTHING);
+        rows[7].output = DECODER_HIDDEN;
+        const struct decoder_batch batch = {.rows = rows, .n = N, .causal = true};
+        assert_true(decoder_forward(b.decoder, b.workspace, b.pool, &batch, NULL, &out, &err));
+        if (!mixed) /* rows 3, 7, 13, 23, closely */
+            memcpy(hidden, out + W, sizeof(hidden));
+        else {
+            assert_memory_equal(out, expected + 3 * V, V * sizeof(float));
+            assert_memory_equal(out + V, hidden, sizeof(hidden));
+            assert_memory_equal(out + 2 * V, expected + 13 * V, V * sizeof(float));
+            assert_memory_equal(out + 3 * V, expected + 23 * V, V * sizeof(float));
+        }
+        sequence_free(s);
+    }
+    free(expected);
+    bench_close(&b);
+}
+
+/* The second time the keys of the first lie in the pages: who answered before they were stored would be found
+ * out. */
+static void test_without_causality_all_rows_see_each_other(void **state)
+{
+    (void)state;
+    enum { N = 60, V = TINY_VOCABULARY };
+    struct bench b;
+    struct error err = {0};
+    bench_open(&b, "llama", ATTENTION_F16);
+    float *causal = read_plainly(&b, N, N), *first = logits_for(N), *out;
+    struct decoder_row rows[N];
+    size_t n = 0;
+    struct sequence *s = sequence_new(b.cache);
+    assert_true(sequence_reserve(s, N));
+    for (size_t i = 0; i < N; i++)
+        add_row(rows, &n, s, 0, i, DECODER_LOGITS);
+    const struct decoder_batch batch = {.rows = rows, .n = N, .causal = false};
+    for (unsigned threads = 1; threads <= 2; threads++) {
+        use_threads(&b, threads);
+        assert_true(decoder_forward(b.decoder, b.workspace, b.pool, &batch, NULL, &out, &err));
+        if (threads == 1)
+            memcpy(first, out, N * V * sizeof(float));
+        sequence_cut(s, 0);
+        assert_true(sequence_reserve(s, N));
+    }
+    assert_same(out, first, N, "once more");
+    assert_memory_not_equal(out, causal, V * sizeof(float));
+    sequence_free(s);
+    free(first);
+    free(causal);
+    bench_close(&b);
+}
+
+static void test_a_stop_leaves_the_sequences_as_they_were(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct error err = {0};
+    float *out;
+    atomic_bool stop = true;
+    bench_open(&b, "llama", ATTENTION_F16);
+    float *expected = read_plainly(&b, 5, 5);
+    use_threads(&b, 3);
+    struct sequence *s = sequence_new(b.cache);
+    assert_true(sequence_reserve(s, 5));
+    struct decoder_row rows[5];
+    size_t n = 0;
+    for (size_t i = 0; i < 5; i++)
+        add_row(rows, &n, s, 0, i, DECODER_LOGITS);
+    const struct decoder_batch batch = {.rows = rows, .n = n, .causal = true};
+    assert_false(decoder_forward(b.decoder, b.workspace, b.pool, &batch, &stop, &out, &err));
+    assert_string_equal(err.text, "");
+    assert_int_equal(sequence_length(s), 0);
+    stop = false;
+    assert_true(decoder_forward(b.decoder, b.workspace, b.pool, &batch, &stop, &out, &err));
+    assert_same(out, expected, 5, "after a stop");
+    sequence_free(s);
+    free(expected);
+    bench_close(&b);
+}
+
+static void test_rows_that_would_write_elsewhere_are_refused(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct error err = {0};
+    float *out;
+    bench_open(&b, "llama", ATTENTION_F16);
+    use_threads(&b, 1);
+    struct sequence *s = sequence_new(b.cache);
+    struct decoder_row row = {.sequence = s, .token = 1};
+    const struct decoder_batch batch = {.rows = &row, .n = 1, .causal = true};
+    assert_false(decoder_forward(b.decoder, b.workspace, b.pool, &batch, NULL, &out, &err));
+    assert_non_null(strstr(err.text, "unreserved"));
+    assert_true(sequence_reserve(s, 1));
+    row.token = TINY_VOCABULARY;
+    err.text[0] = '\0';
+    assert_false(decoder_forward(b.decoder, b.workspace, b.pool, &batch, NULL, &out, &err));
+    assert_non_null(strstr(err.text, "token 96"));
+    row.token = 1;
+    row.position = 1;
+    err.text[0] = '\0';
+    assert_false(decoder_forward(b.decoder, b.workspace, b.pool, &batch, NULL, &out, &err));
+    assert_non_null(strstr(err.text, "position 1"));
+    assert_int_equal(sequence_length(s), 0);
+    sequence_free(s);
+    bench_close(&b);
+}
+
+/* Members pack the rows that they have normed without waiting for each other. */
+static void test_a_unit_of_packing_is_a_token(void **state)
+{
+    (void)state;
+    for (size_t tokens = 1; tokens < 200; tokens++)
+        assert_int_equal(matmul_pack_units(tokens), tokens);
+}
+
+/* ---- models ---- */
+
+static void assert_refused(const char *arch, struct tiny_edit edit, const char *reason)
+{
+    struct tiny t;
+    struct error err = {0};
+    tiny_make(&t, arch, &edit, &err);
+    if (!t.gguf)
+        fail_msg("the test's own file is wrong: %s", err.text);
+    struct decoder *d = decoder_new(&t.model, false, &err);
+    if (d)
+        fail_msg("was taken, not refused with \"%s\"", reason);
+    if (!strstr(err.text, reason))
+        fail_msg("was refused with \"%s\", not with \"%s\"", err.text, reason);
+    tiny_release(&t);
+}
+
+static void test_what_is_missing_is_refused_by_its_name(void **state)
+{
+    (void)state;
+    static const char *const missing[] = {"block_count", "embedding_length", "context_length",
+        "feed_forward_length", "attention.head_count", "attention.layer_norm_rms_epsilon",
+        "token_embd.weight", "output_norm.weight", "blk.0.attn_norm.weight", "blk.1.attn_q.weight",
+        "blk.1.attn_k.weight", "blk.0.attn_v.weight", "blk.0.attn_output.weight", "blk.0.ffn_norm.weight",
+        "blk.0.ffn_gate.weight", "blk.0.ffn_up.weight", "blk.1.ffn_down.weight",
+        "blk.2.post_attention_norm.weight", "blk.2.post_ffw_norm.weight"};
+    for (size_t i = 0; i < sizeof(missing) / sizeof(missing[0]); i++)
+        assert_refused("gemma2", (struct tiny_edit){.without = missing[i]}, missing[i]);
+}
+
+static void test_what_contradicts_itself_is_refused_by_its_name(void **state)
+{
+    (void)state;
+    static const struct {
+        struct tiny_edit edit;
+        const char *reason;
+    } cases[] = {
+        {{.key = "block_count", .value = 3}, "blk.2.attn_norm.weight is missing"},
+        {{.key = "block_count", .value = 1}, "blk.1."},
+        {{.key = "block_count", .value = 100000}, "block_count"},
+        {{.key = "embedding_length", .value = 32}, "token_embd.weight"},
+        {{.key = "embedding_length", .value = 4e9}, "embedding_length"},
+        {{.key = "context_length", .value = 4e9}, "context_length"},
+        {{.key = "feed_forward_length", .value = 64}, "ffn_down.weight"},
+        {{.key = "attention.head_count", .value = 8}, "attn_q.weight"},
+        {{.key = "attention.head_count", .value = 3}, "head_count"},
+        {{.key = "attention.head_count_kv", .value = 4}, "attn_k.weight"},
+        {{.key = "attention.head_count_kv", .value = 3}, "head_count_kv"},
+        {{.key = "attention.key_length", .value = 32}, "attn_q.weight"},
+        {{.key = "attention.key_length", .value = 2000}, "attention.key_length"},
+        {{.key = "attention.value_length", .value = 32}, "attn_v.weight"},
+        {{.key = "attention.layer_norm_rms_epsilon", .value = -1}, "layer_norm_rms_epsilon"},
+        {{.key = "vocab_size", .value = 95}, "vocab_size"},
+        {{.key = "rope.dimension_count", .value = 18}, "rope.dimension_count"},
+        {{.key = "rope.dimension_count", .value = 7}, "rope.dimension_count"},
+        {{.key = "rope.freq_base", .value = 0.5}, "rope.freq_base"},
+        {{.key = "rope.scaling.factor", .value = -2.5}, "rope.scaling.factor"},
+        {{.key = "rope.scaling.type", .value = 1}, "rope.scaling.type"},
+        {{.key = "expert_count", .value = 8}, "expert_count"},
+        {{.tensor = "token_embd.weight", .columns = 64, .rows = 100}, "token_embd.weight"},
+        {{.tensor = "output.weight", .columns = 64, .rows = 95}, "output.weight"},
+        {{.tensor = "output_norm.weight", .columns = 63, .rows = 1}, "output_norm.weight"},
+        {{.tensor = "blk.1.ffn_up.weight", .columns = 96, .rows = 64}, "blk.1.ffn_up.weight"},
+        {{.tensor = "blk.1.attn_q.bias", .columns = 63, .rows = 1}, "blk.1.attn_q.bias"},
+        {{.tensor = "rope_freqs.weight", .columns = 16, .rows = 1}, "rope_freqs.weight"},
+        {{.tensor = "blk.1.attn_sinks.weight", .columns = 4, .rows = 1}, "blk.1.attn_sinks.weight"},
+        {{.tensor = "blk.2.attn_norm.weight", .columns = 64, .rows = 1}, "blk.2.attn_norm.weight"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        assert_refused("llama", cases[i].edit, cases[i].reason);
+}
+
+static void test_an_unknown_architecture_is_refused_by_its_name(void **state)
+{
+    (void)state;
+    assert_refused("mamba", (struct tiny_edit){0}, "\"mamba\"");
+    assert_true(decoder_knows(span_of("llama")));
+    assert_false(decoder_knows(span_of("mamba")));
+    assert_false(decoder_knows(span_of("llam")));
+}
+
+/* The last tensor in a file of its own, as split models have it. */
+static void test_tensors_may_lie_in_several_files(void **state)
+{
+    (void)state;
+    enum { N = 5 };
+    static const char moved[] = "blk.1.ffn_down.weight";
+    const struct tiny_edit edit = {.without = moved};
+    struct bench b;
+    struct tiny part;
+    struct writer w = {0};
+    struct error err = {0};
+    bench_open(&b, "llama", ATTENTION_F16);
+    float *expected = read_plainly(&b, N, N), *out = logits_for(N);
+    const struct tensor *t = gguf_tensor(b.tiny.gguf, moved);
+    write_header(&w, 3, 1, 0);
+    write_tensor(&w, moved, DIMS(t->dim[0], t->dim[1]), t->type->id, 0);
+    write_padding(&w, 32);
+    write_bytes(&w, t->data, t->size);
+    tiny_make(&part, "llama", &edit, &err);
+    struct gguf *files[] = {part.gguf, gguf_read(writer_done(&w), &err)};
+    const struct gguf_model model = {.n_files = 2, .files = files};
+    decoder_free(b.decoder);
+    b.decoder = decoder_new(&model, false, &err);
+    if (!b.decoder)
+        fail_msg("%s", err.text);
+    read_all(&b, N, N, false, out);
+    assert_same(out, expected, N, "two files");
+    free(out);
+    free(expected);
+    bench_close(&b);
+    gguf_free(files[1]);
+    writer_release(&w);
+    tiny_release(&part);
+}
+
+static void test_without_an_output_tensor_the_embedding_serves(void **state)
+{
+    (void)state;
+    struct bench b;
+    bench_open(&b, "gemma2", ATTENTION_F16);
+    assert_null(gguf_tensor(b.tiny.gguf, "output.weight"));
+    assert_int_equal(decoder_vocabulary(b.decoder), TINY_VOCABULARY);
+    assert_int_equal(decoder_width(b.decoder), TINY_WIDTH);
+    assert_int_equal(decoder_context(b.decoder), TINY_CONTEXT);
+    bench_close(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_chunks_threads_neighbours_and_instructions_change_no_byte),
+        cmocka_unit_test(test_long_sequences_are_divided_without_a_trace),
+        cmocka_unit_test(test_forked_and_cut_sequences_go_on_as_fresh_ones),
+        cmocka_unit_test(test_embeddings_in_place_of_tokens_give_the_same),
+        cmocka_unit_test(test_only_what_is_wanted_is_given_in_the_order_of_rows),
+        cmocka_unit_test(test_without_causality_all_rows_see_each_other),
+        cmocka_unit_test(test_a_stop_leaves_the_sequences_as_they_were),
+        cmocka_unit_test(test_rows_that_would_write_elsewhere_are_refused),
+        cmocka_unit_test(test_a_unit_of_packing_is_a_token),
+        cmocka_unit_test(test_what_is_missing_is_refused_by_its_name),
+        cmocka_unit_test(test_what_contradicts_itself_is_refused_by_its_name),
+        cmocka_unit_test(test_an_unknown_architecture_is_refused_by_its_name),
+        cmocka_unit_test(test_tensors_may_lie_in_several_files),
+        cmocka_unit_test(test_without_an_output_tensor_the_embedding_serves),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

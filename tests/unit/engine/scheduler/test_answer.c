@@ -1,0 +1,365 @@
+/* test_answer.c - from tokens to pieces: nothing that was told is taken back, and nothing is kept for longer than it
+ * must be.
+ *
+ * Tokens here are words of a vocabulary made for the purpose; a test gives their texts and sees the pieces as one
+ * line: each piece's text in brackets, with the number of tokens that it tells.
+ */
+#include "engine/scheduler/answer_private.h"
+
+#include "gguf_writer.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+
+#include <math.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+enum { NORMAL = 1, CONTROL = 3, USER = 4, BYTE = 6 };
+
+static const struct {
+    const char *text;
+    int32_t kind;
+} words[] = {{"<unk>", CONTROL}, {"<s>", CONTROL}, {"</s>", CONTROL}, {"a", USER}, {"b", USER}, {"ab", USER},
+    {"c", USER}, {"STOP", USER}, {"ST", USER}, {"OP", USER}, {"S", USER}, {"x", USER}, {"aab", USER},
+    {"abcd", USER}, {"<0xC3>", BYTE}, {"<0xA9>", BYTE}, {"\xc3\xa9", USER}, {"<mark>", CONTROL},
+    {"xST", USER}, {"OPx", USER}, {"\xe2\x96\x81w", NORMAL}};
+#define N_WORDS (sizeof(words) / sizeof(words[0]))
+
+struct vocabulary {
+    struct span bytes;
+    struct gguf *g;
+    struct tokenizer *t;
+};
+
+static int setup(void **state)
+{
+    static struct vocabulary v;
+    struct writer w = {0};
+    struct error err = {0};
+    write_header(&w, 3, 0, 5);
+    write_pair_text(&w, "tokenizer.ggml.model", "llama");
+    write_pair_u32(&w, "tokenizer.ggml.eos_token_id", 2);
+    write_pair_array(&w, "tokenizer.ggml.tokens", GGUF_STRING, N_WORDS);
+    for (size_t i = 0; i < N_WORDS; i++)
+        write_text(&w, words[i].text);
+    write_pair_array(&w, "tokenizer.ggml.token_type", GGUF_I32, N_WORDS);
+    for (size_t i = 0; i < N_WORDS; i++)
+        write_u32(&w, (uint32_t)words[i].kind);
+    write_pair_array(&w, "tokenizer.ggml.scores", GGUF_F32, N_WORDS);
+    write_zeros(&w, N_WORDS * sizeof(float));
+    v.bytes = writer_done(&w);
+    v.g = gguf_read(v.bytes, &err);
+    v.t = v.g ? tokenizer_new(v.g, &err) : NULL;
+    if (!v.t)
+        fail_msg("%s", err.text);
+    *state = &v;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct vocabulary *v = *state;
+    tokenizer_free(v->t);
+    gguf_free(v->g);
+    free((void *)v->bytes.at);
+    return 0;
+}
+
+static int32_t id_of(const char *text)
+{
+    for (size_t i = 0; i < N_WORDS; i++)
+        if (strcmp(words[i].text, text) == 0)
+            return (int32_t)i;
+    fail_msg("no word %s", text);
+    return -1;
+}
+
+/* What an answer of these words says: "[text n]" a piece; a piece that ends it has a ! behind its text. */
+struct told {
+    char line[512];
+    size_t size;
+    enum answer_result result;
+};
+
+static void tell(struct told *told, struct job_piece *p)
+{
+    if (!p)
+        return;
+    told->size += (size_t)snprintf(told->line + told->size, sizeof(told->line) - told->size, "[%.*s%s %zu]",
+        (int)p->text_size, p->text, p->finish == JOB_RUNNING ? "" : "!", p->n_tokens);
+    job_piece_free(p);
+}
+
+static struct told run(
+    const struct vocabulary *v, const struct job_request *r, bool prompt, const char *const texts[])
+{
+    struct told told = {.result = ANSWER_GOES_ON};
+    struct job_piece *p;
+    struct answer_stops *stops = answer_stops_new(r->stops, r->n_stops);
+    assert_non_null(stops);
+    struct answer *a = answer_new(r, r->text ? v->t : NULL, stops, 0, prompt);
+    assert_non_null(a);
+    for (size_t i = 0; texts[i] && told.result == ANSWER_GOES_ON; i++) {
+        told.result = answer_add(a, id_of(texts[i]), NAN, NULL);
+        if (told.result == ANSWER_STOPPED)
+            break;
+        assert_true(answer_take(a, JOB_RUNNING, &p));
+        tell(&told, p);
+    }
+    assert_true(answer_take(a, told.result == ANSWER_STOPPED ? JOB_STOP : JOB_LENGTH, &p));
+    tell(&told, p);
+    answer_free(a);
+    answer_stops_free(stops);
+    return told;
+}
+
+#define WORDS(...) ((const char *const[]){__VA_ARGS__, NULL})
+#define MOST_STOPS 4
+
+/* The line of an answer of text with these stop strings. */
+static struct told with_stops(
+    const struct vocabulary *v, const char *const stops[], const char *const texts[])
+{
+    struct span spans[MOST_STOPS];
+    struct job_request r = {.text = true, .stops = spans};
+    for (; stops[r.n_stops]; r.n_stops++)
+        spans[r.n_stops] = span_of(stops[r.n_stops]);
+    return run(v, &r, false, texts);
+}
+
+static void test_text_without_stops_is_told_at_once(void **state)
+{
+    struct told t = with_stops(*state, WORDS(NULL), WORDS("a", "ab", "c"));
+    assert_string_equal(t.line, "[a 1][ab 1][c 1][! 0]");
+    assert_int_equal(t.result, ANSWER_GOES_ON);
+}
+
+static void test_a_stop_string_within_a_token_cuts_it(void **state)
+{
+    struct told t = with_stops(*state, WORDS("bc"), WORDS("a", "abcd", "x"));
+    assert_string_equal(t.line, "[a 1][a! 1]");
+    assert_int_equal(t.result, ANSWER_STOPPED);
+}
+
+static void test_a_stop_string_over_several_tokens_is_held_back_and_its_tokens_are_not_told(void **state)
+{
+    assert_string_equal(with_stops(*state, WORDS("STOP"), WORDS("a", "ST", "OP", "x")).line, "[a 1][! 0]");
+    assert_string_equal(with_stops(*state, WORDS("STOP"), WORDS("a", "STOP")).line, "[a 1][! 0]");
+    /* The token that the cut goes through is told with what is left of it. */
+    assert_string_equal(with_stops(*state, WORDS("STOP"), WORDS("a", "xST", "OPx")).line, "[a 1][x 1][! 0]");
+}
+
+static void test_what_was_held_back_is_told_as_soon_as_it_cannot_become_a_stop(void **state)
+{
+    assert_string_equal(
+        with_stops(*state, WORDS("STOP"), WORDS("ST", "x", "S", "a")).line, "[STx 2][Sa 2][! 0]");
+    /* S comes again within what was held: only that is held on. */
+    assert_string_equal(
+        with_stops(*state, WORDS("STSTOP"), WORDS("ST", "ST", "ST", "OP", "x")).line, "[ST 1][! 0]");
+    assert_string_equal(
+        with_stops(*state, WORDS("STSTOP"), WORDS("ST", "ST", "ST", "x")).line, "[ST 1][STSTx 3][! 0]");
+}
+
+static void test_what_is_held_back_at_the_end_belongs_to_the_answer(void **state)
+{
+    assert_string_equal(with_stops(*state, WORDS("STOP"), WORDS("a", "ST")).line, "[a 1][ST! 1]");
+    assert_string_equal(with_stops(*state, WORDS("STOP"), WORDS("a", "ST", "</s>")).line, "[a 1][ST! 1]");
+}
+
+static void test_a_stop_string_that_overlaps_itself_is_found(void **state)
+{
+    assert_string_equal(with_stops(*state, WORDS("aab"), WORDS("a", "a", "ab", "x")).line, "[a! 1]");
+    assert_string_equal(with_stops(*state, WORDS("abab"), WORDS("ab", "a", "ab", "ab")).line, "[aba 2][! 0]");
+}
+
+static void test_of_several_stop_strings_the_first_that_is_complete_ends_the_answer(void **state)
+{
+    assert_string_equal(with_stops(*state, WORDS("abcd", "bc"), WORDS("x", "abcd")).line, "[x 1][a! 1]");
+    assert_string_equal(with_stops(*state, WORDS("abcd", "bc"), WORDS("x", "ab", "c")).line, "[x 1][a! 1]");
+    /* Of two that are complete with the same byte the longer one. */
+    assert_string_equal(with_stops(*state, WORDS("b", "aab"), WORDS("x", "a", "aab")).line, "[x 1][a! 1]");
+    assert_string_equal(
+        with_stops(*state, WORDS("OPx", "STx"), WORDS("ST", "OP", "a")).line, "[ST 1][OPa 2][! 0]");
+}
+
+static void test_an_empty_stop_string_is_none(void **state)
+{
+    assert_string_equal(with_stops(*state, WORDS("", "c"), WORDS("a", "b", "c")).line, "[a 1][b 1][! 0]");
+}
+
+static void test_a_character_is_told_whole_with_all_its_tokens(void **state)
+{
+    assert_string_equal(with_stops(*state, WORDS(NULL), WORDS("a", "<0xC3>", "<0xA9>", "b")).line,
+        "[a 1][\xc3\xa9 2][b 1][! 0]");
+    /* At the end it comes as it is. */
+    assert_string_equal(with_stops(*state, WORDS(NULL), WORDS("a", "<0xC3>")).line, "[a 1][\xc3! 1]");
+    assert_string_equal(
+        with_stops(*state, WORDS("\xc3\xa9"), WORDS("a", "<0xC3>", "<0xA9>", "b")).line, "[a 1][! 0]");
+}
+
+static void test_the_model_s_end_is_not_told(void **state)
+{
+    struct told t = with_stops(*state, WORDS(NULL), WORDS("a", "</s>", "b"));
+    assert_string_equal(t.line, "[a 1][! 0]");
+    assert_int_equal(t.result, ANSWER_STOPPED);
+}
+
+static void test_the_model_s_end_can_be_ignored(void **state)
+{
+    struct job_request r = {.text = true, .ignore_end = true};
+    assert_string_equal(run(*state, &r, false, WORDS("a", "</s>", "b")).line, "[a 1][ 1][b 1][! 0]");
+    r.special_text = true;
+    assert_string_equal(run(*state, &r, false, WORDS("a", "</s>", "b")).line, "[a 1][</s> 1][b 1][! 0]");
+}
+
+static void test_stop_tokens_end_an_answer_also_where_the_model_s_end_is_ignored(void **state)
+{
+    struct job_request r = {
+        .text = true, .ignore_end = true, .stop_tokens = (int32_t[]){99, id_of("b")}, .n_stop_tokens = 2};
+    assert_string_equal(run(*state, &r, false, WORDS("a", "</s>", "b", "c")).line, "[a 1][ 1][! 0]");
+}
+
+static void test_special_tokens_have_text_only_where_that_is_asked_for(void **state)
+{
+    struct job_request r = {.text = true};
+    assert_string_equal(run(*state, &r, false, WORDS("a", "<mark>", "b")).line, "[a 1][ 1][b 1][! 0]");
+    r.special_text = true;
+    assert_string_equal(run(*state, &r, false, WORDS("a", "<mark>", "b")).line, "[a 1][<mark> 1][b 1][! 0]");
+}
+
+static void test_without_text_tokens_are_told_one_by_one(void **state)
+{
+    struct job_request r = {.text = false};
+    assert_string_equal(run(*state, &r, false, WORDS("a", "<0xC3>", "b")).line, "[ 1][ 1][ 1][! 0]");
+}
+
+static void test_a_prompt_is_told_to_its_end_whatever_is_in_it(void **state)
+{
+    struct span stop = span_of("a");
+    struct job_request r = {.text = true, .stops = &stop, .n_stops = 1};
+    assert_string_equal(
+        run(*state, &r, true, WORDS("<s>", "\xe2\x96\x81w", "a", "</s>", "\xe2\x96\x81w")).line,
+        "[ 1][w 1][a 1][ 1][ w 1]");
+}
+
+static void test_an_answer_keeps_the_space_that_it_begins_with(void **state)
+{
+    struct job_request r = {.text = true};
+    assert_string_equal(run(*state, &r, false, WORDS("\xe2\x96\x81w")).line, "[ w 1][! 0]");
+}
+
+/* Tokens that are held back come with their own log probabilities. */
+static void test_log_probabilities_stay_with_their_tokens(void **state)
+{
+    const struct vocabulary *v = *state;
+    struct span stop = span_of("STOP");
+    struct job_request r = {.text = true, .logprobs = true, .n_top = 2, .stops = &stop, .n_stops = 1};
+    struct answer_stops *stops = answer_stops_new(&stop, 1);
+    struct answer *a = answer_new(&r, v->t, stops, 3, false);
+    struct job_piece *p;
+    assert_true(stops && a);
+    const char *const texts[] = {"a", "S", "ST", "x"};
+    for (int i = 0; i < 4; i++) {
+        struct sampler_logprob top[2] = {{10 * i, (float)-i}, {10 * i + 1, (float)-i - 1}};
+        assert_int_equal(answer_add(a, id_of(texts[i]), (float)-i, top), ANSWER_GOES_ON);
+    }
+    assert_true(answer_take(a, JOB_RUNNING, &p));
+    assert_int_equal(p->n_tokens, 4);
+    assert_int_equal(p->choice, 3);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(p->tokens[i].id, id_of(texts[i]));
+        assert_true(p->tokens[i].logprob == (float)-i);
+        assert_int_equal(p->tokens[i].top[0].token, 10 * i);
+        assert_int_equal(p->tokens[i].top[1].token, 10 * i + 1);
+        assert_true(p->tokens[i].top[1].logprob == (float)-i - 1);
+    }
+    job_piece_free(p);
+    /* A second piece, of which the first token is told and the second held back. */
+    assert_int_equal(answer_add(a, id_of("x"), -8, NULL), ANSWER_GOES_ON);
+    assert_int_equal(
+        answer_add(a, id_of("S"), -9, (struct sampler_logprob[]){{5, 0}, {6, -1}}), ANSWER_GOES_ON);
+    assert_true(answer_take(a, JOB_RUNNING, &p));
+    assert_int_equal(p->n_tokens, 1);
+    assert_true(p->tokens[0].logprob == -8);
+    assert_null(p->tokens[0].top);
+    job_piece_free(p);
+    assert_true(answer_take(a, JOB_LENGTH, &p));
+    assert_int_equal(p->n_tokens, 1);
+    assert_int_equal(p->tokens[0].top[0].token, 5);
+    job_piece_free(p);
+    answer_free(a);
+    answer_stops_free(stops);
+}
+
+/* Every way to cut a text into tokens must give the same text: the alphabet of two letters makes many borders. */
+static void test_the_cut_does_not_depend_on_how_tokens_cut_the_text(void **state)
+{
+    const struct vocabulary *v = *state;
+    static const char *const stops[] = {"abab", "aab", "bbb", NULL};
+    for (uint32_t bits = 0; bits < 1u << 12; bits++) {
+        char text[13] = "", by_letter[64], by_pair[64];
+        const char *letters[13] = {NULL}, *pairs[13] = {NULL};
+        size_t n = 0;
+        for (size_t i = 0; i < 12; i++) {
+            text[i] = bits >> i & 1 ? 'a' : 'b';
+            letters[i] = text[i] == 'a' ? "a" : "b";
+        }
+        for (size_t i = 0; i < 12; i++) {
+            bool pair = text[i] == 'a' && text[i + 1] == 'b';
+            pairs[n++] = pair ? "ab" : letters[i];
+            i += pair;
+        }
+        const char *const *const cuts[2] = {letters, pairs};
+        for (int k = 0; k < 2; k++) {
+            struct told t = with_stops(v, stops, cuts[k]);
+            char *out = k ? by_pair : by_letter;
+            for (const char *at = t.line; *at; at++)
+                if (*at == 'a' || *at == 'b')
+                    *out++ = *at;
+            *out = '\0';
+        }
+        assert_string_equal(by_letter, by_pair);
+        const char *end = NULL; /* the first stop that is complete */
+        size_t size = 0;
+        for (size_t e = 1; e <= 12 && !end; e++)
+            for (size_t s = 0; stops[s]; s++)
+                if (e >= strlen(stops[s]) &&
+                    strncmp(text + e - strlen(stops[s]), stops[s], strlen(stops[s])) == 0 &&
+                    strlen(stops[s]) > size) {
+                    size = strlen(stops[s]);
+                    end = text + e - size;
+                }
+        if (end)
+            text[end - text] = '\0';
+        assert_string_equal(by_letter, text);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_text_without_stops_is_told_at_once),
+        cmocka_unit_test(test_a_stop_string_within_a_token_cuts_it),
+        cmocka_unit_test(test_a_stop_string_over_several_tokens_is_held_back_and_its_tokens_are_not_told),
+        cmocka_unit_test(test_what_was_held_back_is_told_as_soon_as_it_cannot_become_a_stop),
+        cmocka_unit_test(test_what_is_held_back_at_the_end_belongs_to_the_answer),
+        cmocka_unit_test(test_a_stop_string_that_overlaps_itself_is_found),
+        cmocka_unit_test(test_of_several_stop_strings_the_first_that_is_complete_ends_the_answer),
+        cmocka_unit_test(test_an_empty_stop_string_is_none),
+        cmocka_unit_test(test_a_character_is_told_whole_with_all_its_tokens),
+        cmocka_unit_test(test_the_model_s_end_is_not_told),
+        cmocka_unit_test(test_the_model_s_end_can_be_ignored),
+        cmocka_unit_test(test_stop_tokens_end_an_answer_also_where_the_model_s_end_is_ignored),
+        cmocka_unit_test(test_special_tokens_have_text_only_where_that_is_asked_for),
+        cmocka_unit_test(test_without_text_tokens_are_told_one_by_one),
+        cmocka_unit_test(test_a_prompt_is_told_to_its_end_whatever_is_in_it),
+        cmocka_unit_test(test_an_answer_keeps_the_space_that_it_begins_with),
+        cmocka_unit_test(test_log_probabilities_stay_with_their_tokens),
+        cmocka_unit_test(test_the_cut_does_not_depend_on_how_tokens_cut_the_text),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}

@@ -1,0 +1,438 @@
+/* test_mixes.c - random mixes of requests through a real engine: each answer is, to the bit, what the same request says
+ * alone in an engine of its own.
+ *
+ * A round is an engine with options drawn at random (threads, which may change under way, chunk, slots, cache of
+ * prefixes, kernels, memory so short that pages are taken away) and some requests that come one by one while others are
+ * at work: with common beginnings, several choices, scores, all kinds of sampling; some are cancelled, some let go of.
+ * What those had said until then must be the beginning of their answer.
+ *
+ *     SEED=N      the first round's seed (default 1); round i has SEED + i, so that a failure can be had alone
+ *     ROUNDS=N    how many (default 24)
+ */
+#include "berth/kernels/isa.h"
+#include "berth/base/log.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+
+#include <semaphore.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "every.h"
+#include "rig.h"
+
+#define PATIENCE 120 /* seconds for a round */
+#define ROUNDS 24
+#define REQUESTS_MOST 10
+#define CHOICES_MOST 4
+#define PROMPT_MOST 460
+#define NEW_MOST 100
+#define TOP_MOST 4
+#define BASES 2
+
+/* ---- chance ---- */
+
+static uint64_t chance;
+
+static uint32_t draw(uint32_t below)
+{
+    chance += 0x9e3779b97f4a7c15u;
+    uint64_t z = chance;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return (uint32_t)(((z ^ (z >> 31)) >> 32) % below);
+}
+
+static bool one_in(uint32_t n)
+{
+    return draw(n) == 0;
+}
+
+/* ---- what was said ---- */
+
+struct told {
+    int32_t id;
+    float logprob;
+    struct sampler_logprob top[TOP_MOST];
+};
+
+struct said {
+    struct told tokens[PROMPT_MOST + NEW_MOST];
+    size_t n;
+    enum job_finish finish;
+};
+
+struct answers {
+    struct said choices[CHOICES_MOST], prompt;
+    unsigned status;
+    struct job_usage usage;
+};
+
+/* A request: what is asked, what becomes of it in the mix, and alone. */
+struct asked {
+    struct job_request request;
+    int32_t prompt[PROMPT_MOST], stop;
+    struct sampler_bias bias;
+    int model;
+    unsigned patience; /* wakes of anybody after which it is cancelled; 0: never */
+    bool let_go; /* rather than cancelled */
+    struct job *job; /* NULL: not yet, or no more */
+    bool gone; /* let go of: nobody knows how it ended */
+    struct answers mixed, alone;
+};
+
+static struct asked all[REQUESTS_MOST]; /* large */
+static int32_t bases[BASES][PROMPT_MOST];
+static sem_t woken; /* by any job */
+
+static void on_wake(void *context)
+{
+    (void)context;
+    sem_post(&woken);
+}
+
+static void hear(const struct job_request *r, struct answers *a, const struct job_piece *p)
+{
+    struct said *s = p->prompt ? &a->prompt : &a->choices[p->choice];
+    assert_int_equal(s->finish, JOB_RUNNING);
+    for (size_t i = 0; i < p->n_tokens; i++) {
+        struct told *t = &s->tokens[s->n++];
+        t->id = p->tokens[i].id;
+        t->logprob = p->tokens[i].logprob;
+        for (uint32_t k = 0; p->tokens[i].top && k < r->n_top; k++)
+            t->top[k] = p->tokens[i].top[k];
+    }
+    s->finish = p->finish;
+}
+
+static bool take(struct job *j, struct answers *a)
+{
+    bool ended;
+    for (struct job_piece *p = job_take(j, &ended), *next; p; p = next) {
+        next = p->next;
+        hear(job_request_of(j), a, p);
+        job_piece_free(p);
+    }
+    return ended;
+}
+
+static void settle(struct job *j, struct answers *a)
+{
+    struct error why;
+    a->status = job_error(j, &why);
+    a->usage = job_usage_of(j);
+    job_release(j);
+}
+
+static struct job *submit(struct rig *r, struct asked *q)
+{
+    unsigned status;
+    struct error err = {0};
+    q->request.model = r->m[q->model];
+    struct job *j = job_new(&q->request, on_wake, NULL);
+    assert_non_null(j);
+    if (!engine_submit(r->e, j, &status, &err))
+        fail_msg("%u: %s", status, err.text);
+    return j;
+}
+
+/* ---- what is asked ---- */
+
+static struct sampler_options draw_sampling(struct asked *q)
+{
+    static const float temperatures[] = {0, 0.7f, 1, 1, 2};
+    struct sampler_options s = {.temperature = temperatures[draw(5)],
+        .top_p = one_in(3) ? 0.9f : 1,
+        .top_k = one_in(4) ? 1 + draw(40) : 0,
+        .min_p = one_in(5) ? 0.02f : 0,
+        .typical_p = one_in(6) ? 0.8f : 1,
+        .repetition_penalty = one_in(3) ? 1.3f : 1,
+        .frequency_penalty = one_in(5) ? 0.4f : 0,
+        .seed = draw(1000)};
+    if (one_in(5)) {
+        q->bias = (struct sampler_bias){(int32_t)draw(TINY_VOCABULARY), one_in(2) ? -100 : 3};
+        s.bias = &q->bias;
+        s.n_bias = 1;
+    }
+    return s;
+}
+
+/* A part of a text that others have, too, often whole pages of it, and mostly something of its own. */
+static size_t draw_prompt(int32_t *out)
+{
+    size_t n = one_in(6) ? 0 : draw(3) == 0 ? ATTENTION_BLOCK * (1 + draw(5)) : draw(400);
+    size_t own = one_in(4) && n > 0 ? 0 : 1 + draw(50);
+    memcpy(out, bases[draw(BASES)], n * sizeof(*out));
+    fill(out + n, own, draw(UINT32_MAX));
+    return n + own;
+}
+
+static void draw_request(struct asked *q)
+{
+    memset(q, 0, sizeof(*q));
+    q->model = one_in(3);
+    q->stop = (int32_t)draw(TINY_VOCABULARY);
+    q->request = (struct job_request){.kind = one_in(8) ? JOB_SCORE : JOB_GENERATE,
+        .prompt = q->prompt,
+        .n_prompt = draw_prompt(q->prompt),
+        .n_choices = one_in(3) ? 2 + draw(CHOICES_MOST - 1) : 1,
+        .max_tokens = one_in(12) ? draw(2) : 1 + draw(NEW_MOST - 1),
+        .sampling = draw_sampling(q),
+        .logprobs = !one_in(4),
+        .echo_logprobs = one_in(6),
+        .stop_tokens = &q->stop,
+        .n_stop_tokens = one_in(4),
+        .cache_prompt = !one_in(5)};
+    q->request.n_top = q->request.logprobs ? draw(TOP_MOST + 1) : 0;
+    q->patience = one_in(5) ? 1 + draw(60) : 0;
+    q->let_go = one_in(3);
+}
+
+/* ---- the engine ---- */
+
+struct restless {
+    uint64_t asked, seed;
+    unsigned changes, last;
+};
+
+/* Another number of processors now and then. */
+static unsigned processors_now(void *context, char from[LIMITS_FROM])
+{
+    struct restless *r = context;
+    snprintf(from, LIMITS_FROM, "the test");
+    uint64_t bits = (r->asked++ / 3 + r->seed) * 0x9e3779b97f4a7c15u;
+    unsigned n = 1 + (unsigned)(bits >> 61) % 4;
+    r->changes += n != r->last;
+    r->last = n;
+    return n;
+}
+
+static struct engine_options draw_options(struct restless *restless)
+{
+    static const size_t chunks[] = {1, 5, 16, 64, 64, 100, 256, 1000};
+    struct engine_options o = {.threads = 1 + draw(4),
+        .processors = 1 + draw(4),
+        .kv_memory = (uint64_t)1 << 30,
+        .kv_type = one_in(3) ? ATTENTION_F32 : ATTENTION_F16,
+        .prefix_cache = !one_in(3),
+        .chunk = chunks[draw(8)],
+        .slots = 1 + draw(8),
+        .queue = REQUESTS_MOST};
+    *restless = (struct restless){.seed = draw(UINT32_MAX)};
+    if (one_in(2)) {
+        o.processors_now = processors_now;
+        o.processors_context = restless;
+    }
+    return o;
+}
+
+/* Room for the largest answer by itself, which must not end for lack of memory, and for a few pages more. */
+static uint64_t short_memory(const struct rig *r, size_t n)
+{
+    uint64_t most = 0;
+    for (size_t i = 0; i < n; i++) {
+        size_t positions = all[i].request.n_prompt + all[i].request.max_tokens + 1;
+        uint64_t page = kv_cache_page_bytes(r->m[all[i].model]->cache);
+        uint64_t bytes = (positions / ATTENTION_BLOCK + 1) * page;
+        most = bytes > most ? bytes : most;
+    }
+    return most + draw(3) * kv_cache_page_bytes(r->m[1]->cache);
+}
+
+/* ---- a round ---- */
+
+static struct coverage {
+    uint64_t requests, compared, cancelled, preempted, cached, thread_changes;
+} seen;
+
+/* Hears all that there is to hear, and loses patience with some. */
+static size_t attend(size_t n)
+{
+    size_t running = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct asked *q = &all[i];
+        if (!q->job)
+            continue;
+        if (take(q->job, &q->mixed)) {
+            settle(q->job, &q->mixed);
+            q->job = NULL;
+            continue;
+        }
+        if (q->patience > 0 && --q->patience == 0) {
+            job_cancel(q->job);
+            if (q->let_go) {
+                job_release(q->job);
+                q->job = NULL;
+                q->gone = true;
+                continue;
+            }
+        }
+        running++;
+    }
+    return running;
+}
+
+static void mix(struct rig *r, size_t n)
+{
+    size_t submitted = 0;
+    for (size_t running = 0; submitted < n || running > 0; running = attend(submitted)) {
+        if (submitted < n && (running == 0 || one_in(2))) {
+            all[submitted].job = submit(r, &all[submitted]);
+            submitted++;
+        } else {
+            sem_wait(&woken);
+        }
+    }
+    for (size_t i = 0; i < n; i++) /* those that were let go of as well, which tell nobody when they end */
+        while (atomic_load(&all[i].request.model->metrics.running) +
+                   atomic_load(&all[i].request.model->metrics.queued) >
+               0)
+            usleep(100);
+}
+
+static void count_coverage(const struct rig *r, size_t n, const struct restless *restless)
+{
+    seen.requests += n;
+    seen.thread_changes += restless->changes;
+    for (int i = 0; i < 2; i++) {
+        seen.preempted += atomic_load(&r->m[i]->metrics.preemptions);
+        seen.cached += atomic_load(&r->m[i]->metrics.cached_tokens);
+        seen.cancelled += atomic_load(&r->m[i]->metrics.jobs_ended[JOB_CANCELLED]);
+    }
+}
+
+static void ask_alone(struct asked *q, enum attention_type kv_type)
+{
+    struct rig r;
+    const struct engine_options o = {.threads = 1,
+        .processors = 1,
+        .kv_memory = (uint64_t)1 << 30,
+        .kv_type = kv_type,
+        .chunk = 128,
+        .slots = 1};
+    rig_start(&r, &o);
+    struct job *j = submit(&r, q);
+    while (!take(j, &q->alone))
+        sem_wait(&woken);
+    settle(j, &q->alone);
+    rig_stop(&r);
+}
+
+/* Whole, or of one that was broken off its beginning. */
+static void compare(const struct said *mixed, const struct said *alone, bool whole, const char *what)
+{
+    if (whole && (mixed->n != alone->n || mixed->finish != alone->finish))
+        fail_msg("%s: %zu tokens and finish %d, alone %zu and %d", what, mixed->n, mixed->finish, alone->n,
+            alone->finish);
+    if (mixed->n > alone->n)
+        fail_msg("%s: %zu tokens, alone %zu", what, mixed->n, alone->n);
+    for (size_t i = 0; i < mixed->n; i++)
+        if (memcmp(&mixed->tokens[i], &alone->tokens[i], sizeof(mixed->tokens[i])) != 0)
+            fail_msg("%s: token %zu is %d (%a), alone %d (%a)", what, i, mixed->tokens[i].id,
+                (double)mixed->tokens[i].logprob, alone->tokens[i].id, (double)alone->tokens[i].logprob);
+}
+
+static void check(struct asked *q, size_t number, uint64_t seed, enum attention_type kv_type)
+{
+    char what[96];
+    ask_alone(q, kv_type);
+    bool whole = !q->gone;
+    for (uint32_t i = 0; i < q->request.n_choices; i++)
+        whole = whole && q->mixed.choices[i].finish != JOB_CANCELLED;
+    for (uint32_t i = 0; i <= q->request.n_choices; i++) {
+        bool prompt = i == q->request.n_choices;
+        snprintf(what, sizeof(what), "SEED=%llu: request %zu, %s %u", (unsigned long long)seed, number,
+            prompt ? "the prompt of model" : "choice", prompt ? (unsigned)q->model : i);
+        compare(prompt ? &q->mixed.prompt : &q->mixed.choices[i],
+            prompt ? &q->alone.prompt : &q->alone.choices[i], whole, what);
+    }
+    if (!whole)
+        return;
+    seen.compared++;
+    assert_int_equal(q->mixed.status, q->alone.status);
+    assert_int_equal(q->mixed.usage.generated_tokens, q->alone.usage.generated_tokens);
+    assert_int_equal(q->mixed.usage.prompt_done, q->alone.usage.prompt_done);
+}
+
+/* The set that the round's number has the turn for, of those that the machine has. */
+static void select_kernels(uint64_t number)
+{
+    enum cpu_set sets[CPU_SETS];
+    struct error err = {0};
+    size_t n = 0;
+    for (int i = 0; i < CPU_SETS; i++)
+        if (cpu_has((enum cpu_set)i))
+            sets[n++] = (enum cpu_set)i;
+    if (!cpu_select(cpu_set_name(sets[number % n]), &err))
+        fail_msg("%s", err.text);
+}
+
+static void play_round(uint64_t seed)
+{
+    struct rig r;
+    struct restless restless;
+    struct error err = {0};
+    chance = seed * 0x2545f4914f6cdd1du;
+    for (size_t i = 0; i < BASES; i++)
+        fill(bases[i], PROMPT_MOST, draw(UINT32_MAX));
+    struct engine_options o = draw_options(&restless);
+    size_t n = 3 + draw(REQUESTS_MOST - 2);
+    for (size_t i = 0; i < n; i++)
+        draw_request(&all[i]);
+    select_kernels(seed);
+    rig_start(&r, &o);
+    if (one_in(2))
+        engine_budget(r.e)->limit = short_memory(&r, n);
+    mix(&r, n);
+    count_coverage(&r, n, &restless);
+    rig_stop(&r);
+    if (!cpu_select("auto", &err))
+        fail_msg("%s", err.text);
+    for (size_t i = 0; i < n; i++)
+        check(&all[i], i, seed, o.kv_type);
+}
+
+static uint64_t number_from(const char *name, uint64_t otherwise)
+{
+    const char *text = getenv(name);
+    return text ? strtoull(text, NULL, 10) : otherwise;
+}
+
+static void test_every_answer_in_a_mix_is_what_it_is_alone(void **state)
+{
+    (void)state;
+    uint64_t seed = number_from("SEED", 1), rounds = number_from("ROUNDS", (ROUNDS + every() - 1) / every());
+    sem_init(&woken, 0, 0);
+    print_message("SEED=%llu ROUNDS=%llu\n", (unsigned long long)seed, (unsigned long long)rounds);
+    for (uint64_t i = 0; i < rounds; i++) {
+        alarm(PATIENCE);
+        play_round(seed + i);
+    }
+    sem_destroy(&woken);
+    print_message(
+        "%llu requests, %llu compared whole, %llu cancelled; %llu times pages were taken away, %llu tokens "
+        "came from the cache, threads changed %llu times\n",
+        (unsigned long long)seen.requests, (unsigned long long)seen.compared,
+        (unsigned long long)seen.cancelled, (unsigned long long)seen.preempted,
+        (unsigned long long)seen.cached, (unsigned long long)seen.thread_changes);
+    if (rounds < ROUNDS)
+        return;
+    /* A mix in which nothing happens proves nothing. */
+    assert_true(seen.compared > seen.requests / 2);
+    assert_true(seen.cancelled > 0 && seen.preempted > 0 && seen.cached > 0 && seen.thread_changes > 0);
+}
+
+int main(void)
+{
+    log_setup(LOG_ERROR, LOG_FORMAT_TEXT);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_answer_in_a_mix_is_what_it_is_alone),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

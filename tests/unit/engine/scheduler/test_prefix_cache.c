@@ -1,0 +1,251 @@
+/* test_prefix_cache.c - the tree of pages beside a plain list of all that was kept: the longest beginning is found
+ * wherever it stands, what is in use stays, and every page is given back once.
+ */
+#include "engine/scheduler/prefix_private.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define PAGE ATTENTION_BLOCK
+#define PAGES 4 /* of a text, at the most */
+
+static const struct kv_layer layers[] = {{1, 8, 8}};
+
+struct fixture {
+    struct kv_budget budget;
+    struct kv_cache *kv;
+    struct prefix_cache *p;
+    uint64_t clock;
+    uint32_t seed;
+};
+
+static int setup(void **state)
+{
+    struct fixture *f = calloc(1, sizeof(*f));
+    assert_non_null(f);
+    f->budget.limit = UINT64_MAX;
+    f->kv = kv_cache_new(&f->budget, ATTENTION_F16, layers, 1);
+    f->p = prefix_new(f->kv, &f->clock);
+    assert_non_null(f->p);
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    prefix_free(f->p);
+    assert_int_equal(atomic_load(&f->budget.used), 0);
+    assert_int_equal(kv_cache_bytes(f->kv), 0);
+    kv_cache_free(f->kv);
+    free(f);
+    return 0;
+}
+
+static uint32_t dice(struct fixture *f, uint32_t n)
+{
+    f->seed = f->seed * 1664525u + 1013904223u;
+    return (f->seed >> 8) % n;
+}
+
+static struct sequence *read_text(struct fixture *f, size_t n)
+{
+    struct sequence *s = sequence_new(f->kv);
+    assert_true(sequence_reserve(s, n));
+    sequence_advance(s, n);
+    return s;
+}
+
+/* Keeps a text as a lane does that has read all of it, and returns where it stands. */
+static struct prefix_node *keep(struct fixture *f, const int32_t *ids, size_t n, struct sequence *s)
+{
+    struct prefix_node *at = NULL;
+    size_t i = 0;
+    for (; (i + 1) * PAGE <= n; i++)
+        assert_non_null(at = prefix_keep(f->p, at, ids + i * PAGE, s, i));
+    if (n % PAGE > 0)
+        prefix_keep_part(f->p, at, ids + i * PAGE, n % PAGE, s, i);
+    return at;
+}
+
+static void keep_and_leave(struct fixture *f, const int32_t *ids, size_t n)
+{
+    struct sequence *s = read_text(f, n);
+    prefix_leave(f->p, keep(f, ids, n, s));
+    sequence_free(s);
+}
+
+/* Tokens of the text that are found. */
+static size_t found(const struct fixture *f, const int32_t *ids, size_t n)
+{
+    struct prefix_node *at = NULL;
+    for (size_t done = 0;; done += PAGE) {
+        size_t same, these = n - done < PAGE ? n - done : PAGE;
+        at = prefix_find(f->p, at, ids + done, these, &same);
+        if (!at || same < PAGE)
+            return done + same;
+        assert_int_equal(prefix_depth(at), done / PAGE + 1);
+    }
+}
+
+/* Two tokens, mostly the one: so texts share beginnings of any length. */
+static size_t write_text(struct fixture *f, int32_t *ids)
+{
+    size_t n = PREFIX_LEAST + dice(f, PAGES * PAGE - PREFIX_LEAST + 1);
+    for (size_t i = 0; i < n; i++)
+        ids[i] = dice(f, 40) == 0 ? -1 : 300;
+    if (n % PAGE < PREFIX_LEAST)
+        n -= n % PAGE; /* no part that would be too short to be kept */
+    return n;
+}
+
+static size_t in_common(const int32_t *a, size_t n_a, const int32_t *b, size_t n_b)
+{
+    size_t n = 0;
+    while (n < n_a && n < n_b && a[n] == b[n])
+        n++;
+    return n;
+}
+
+static void test_the_longest_beginning_of_all_that_was_kept_is_found(void **state)
+{
+    struct fixture *f = *state;
+    static int32_t texts[300][PAGES * PAGE];
+    static size_t sizes[300];
+    for (size_t i = 0; i < 300; i++) {
+        sizes[i] = write_text(f, texts[i]);
+        size_t longest = 0;
+        for (size_t k = 0; k < i; k++) {
+            size_t n = in_common(texts[k], sizes[k], texts[i], sizes[i]);
+            longest = n > longest ? n : longest;
+        }
+        assert_int_equal(found(f, texts[i], sizes[i]), longest);
+        keep_and_leave(f, texts[i], sizes[i]);
+        assert_int_equal(found(f, texts[i], sizes[i]), sizes[i]);
+    }
+    assert_int_equal(prefix_idle_bytes(f->p), atomic_load(&f->budget.used));
+}
+
+static void test_a_text_that_was_longer_before_takes_no_page_of_its_own(void **state)
+{
+    struct fixture *f = *state;
+    int32_t ids[3 * PAGE];
+    for (int32_t i = 0; i < 3 * PAGE; i++)
+        ids[i] = i;
+    keep_and_leave(f, ids, 100);
+    assert_int_equal(kv_cache_bytes(f->kv), 2 * kv_cache_page_bytes(f->kv));
+    keep_and_leave(f, ids, 110); /* in the place of the part that was there */
+    assert_int_equal(kv_cache_bytes(f->kv), 2 * kv_cache_page_bytes(f->kv));
+    keep_and_leave(f, ids, 192);
+    assert_int_equal(kv_cache_bytes(f->kv), 3 * kv_cache_page_bytes(f->kv));
+    keep_and_leave(f, ids, 100);
+    assert_int_equal(kv_cache_bytes(f->kv), 3 * kv_cache_page_bytes(f->kv));
+    assert_int_equal(found(f, ids, 192), 192);
+}
+
+static void test_a_second_reader_of_the_same_takes_the_page_that_is_there(void **state)
+{
+    struct fixture *f = *state;
+    int32_t ids[PAGE] = {1, 2, 3};
+    struct sequence *a = read_text(f, PAGE), *b = read_text(f, PAGE);
+    struct prefix_node *at = keep(f, ids, PAGE, a);
+    assert_int_equal(kv_cache_bytes(f->kv), 2 * kv_cache_page_bytes(f->kv));
+    assert_ptr_equal(keep(f, ids, PAGE, b), at);
+    assert_int_equal(kv_cache_bytes(f->kv), kv_cache_page_bytes(f->kv));
+    prefix_leave(f->p, at);
+    assert_false(prefix_give_back(f->p)); /* the other stands there still */
+    prefix_leave(f->p, at);
+    assert_true(prefix_give_back(f->p));
+    assert_int_equal(kv_cache_bytes(f->kv), kv_cache_page_bytes(f->kv)); /* both hold it */
+    sequence_free(a);
+    sequence_free(b);
+}
+
+/* Readers come and go, pages are given back at any time; what a reader stands on is found all the while. */
+static void test_what_is_in_use_stays_and_the_rest_goes_oldest_first(void **state)
+{
+    struct fixture *f = *state;
+    enum { READERS = 6 };
+    static int32_t texts[READERS][PAGES * PAGE];
+    size_t sizes[READERS];
+    struct prefix_node *at[READERS];
+    struct sequence *s[READERS] = {NULL};
+    for (size_t round = 0; round < 5000; round++) {
+        size_t i = dice(f, READERS);
+        if (!s[i]) {
+            sizes[i] = write_text(f, texts[i]) / PAGE * PAGE;
+            s[i] = read_text(f, sizes[i]);
+            at[i] = keep(f, texts[i], sizes[i], s[i]);
+        } else if (dice(f, 2) == 0) {
+            prefix_leave(f->p, at[i]);
+            sequence_free(s[i]);
+            s[i] = NULL;
+        } else {
+            uint64_t age = prefix_oldest(f->p), bytes = prefix_idle_bytes(f->p);
+            assert_int_equal(prefix_give_back(f->p), bytes > 0);
+            assert_true(prefix_oldest(f->p) >= age || bytes == 0);
+            assert_true(bytes == 0 || prefix_idle_bytes(f->p) == bytes - kv_cache_page_bytes(f->kv));
+        }
+        for (size_t k = 0; k < READERS; k++)
+            if (s[k] && found(f, texts[k], sizes[k]) != sizes[k])
+                fail_msg("round %zu: a page is gone that is in use", round);
+    }
+    for (size_t i = 0; i < READERS; i++) {
+        if (s[i])
+            prefix_leave(f->p, at[i]);
+        sequence_free(s[i]);
+    }
+}
+
+static void test_what_was_taken_last_goes_last(void **state)
+{
+    struct fixture *f = *state;
+    int32_t ids[3][PAGE];
+    size_t same;
+    for (int32_t i = 0; i < 3; i++) {
+        for (size_t k = 0; k < PAGE; k++)
+            ids[i][k] = i;
+        keep_and_leave(f, ids[i], PAGE);
+    }
+    prefix_take(f->p, prefix_find(f->p, NULL, ids[0], PAGE, &same));
+    assert_true(prefix_give_back(f->p));
+    assert_int_equal(found(f, ids[1], PAGE), 0);
+    assert_true(prefix_give_back(f->p));
+    assert_int_equal(found(f, ids[2], PAGE), 0);
+    assert_int_equal(found(f, ids[0], PAGE), PAGE);
+    assert_true(prefix_give_back(f->p));
+    assert_false(prefix_give_back(f->p));
+    assert_int_equal(prefix_oldest(f->p), UINT64_MAX);
+}
+
+static void test_no_cache_has_nothing(void **state)
+{
+    (void)state;
+    assert_false(prefix_give_back(NULL));
+    assert_int_equal(prefix_oldest(NULL), UINT64_MAX);
+    assert_int_equal(prefix_idle_bytes(NULL), 0);
+    prefix_free(NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(
+            test_the_longest_beginning_of_all_that_was_kept_is_found, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            test_a_text_that_was_longer_before_takes_no_page_of_its_own, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            test_a_second_reader_of_the_same_takes_the_page_that_is_there, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            test_what_is_in_use_stays_and_the_rest_goes_oldest_first, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_was_taken_last_goes_last, setup, teardown),
+        cmocka_unit_test(test_no_cache_has_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
