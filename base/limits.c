@@ -35,7 +35,7 @@ struct limits_watch {
     struct quota *quotas, **end; /* the process's own group first */
 };
 
-struct search {
+struct cgroup_search {
     struct limits *out; /* NULL: memory is not asked for */
     struct limits_watch *watch;
     const char *root;
@@ -45,7 +45,7 @@ struct search {
 struct tree {
     const char *mount; /* "/sys/fs/cgroup/memory" */
     const char *group; /* "/kubepods/pod1" */
-    void (*ask)(struct search *s, const char *directory);
+    void (*ask)(struct cgroup_search *s, const char *directory);
 };
 
 static int open_file(const char *root, const char *path)
@@ -118,7 +118,7 @@ static void tell(char out[LIMITS_FROM], const char *what, const char *path)
     snprintf(out, LIMITS_FROM, "%s (%s%s)", what, whole ? "" : "…", whole ? path : path + (size - room));
 }
 
-static void found_memory(struct search *s, uint64_t bytes, const char *file)
+static void found_memory(struct cgroup_search *s, uint64_t bytes, const char *file)
 {
     /* No limit is a number far above any machine's memory in version 1. */
     if (bytes == 0 || (s->out->memory && s->out->memory <= bytes))
@@ -128,7 +128,7 @@ static void found_memory(struct search *s, uint64_t bytes, const char *file)
 }
 
 /* Keeps in mind that this group may have a quota. Without memory it is as if it had none. */
-static void add_quota(struct search *s, const char *directory, bool v1)
+static void add_quota(struct cgroup_search *s, const char *directory, bool v1)
 {
     char file[PATH_MAX], period_file[PATH_MAX];
     struct quota *q = calloc(1, sizeof(*q));
@@ -144,17 +144,17 @@ static void add_quota(struct search *s, const char *directory, bool v1)
     s->watch->end = &q->next;
 }
 
-static void ask_cpu_v2(struct search *s, const char *directory)
+static void ask_cpu_v2(struct cgroup_search *s, const char *directory)
 {
     add_quota(s, directory, false);
 }
 
-static void ask_cpu_v1(struct search *s, const char *directory)
+static void ask_cpu_v1(struct cgroup_search *s, const char *directory)
 {
     add_quota(s, directory, true);
 }
 
-static void ask_memory(struct search *s, const char *directory, const char *name)
+static void ask_memory(struct cgroup_search *s, const char *directory, const char *name)
 {
     char file[PATH_MAX];
     uint64_t bytes;
@@ -162,7 +162,7 @@ static void ask_memory(struct search *s, const char *directory, const char *name
         found_memory(s, bytes, file);
 }
 
-static void ask_v2(struct search *s, const char *directory)
+static void ask_v2(struct cgroup_search *s, const char *directory)
 {
     ask_cpu_v2(s, directory);
     ask_memory(s, directory, "memory.max");
@@ -170,13 +170,13 @@ static void ask_v2(struct search *s, const char *directory)
     ask_memory(s, directory, "memory.high");
 }
 
-static void ask_memory_v1(struct search *s, const char *directory)
+static void ask_memory_v1(struct cgroup_search *s, const char *directory)
 {
     ask_memory(s, directory, "memory.limit_in_bytes");
 }
 
 /* Asks the group and all above it. A path that climbs is the host's business: only the root is asked then. */
-static void climb(struct search *s, const struct tree *t)
+static void climb(struct cgroup_search *s, const struct tree *t)
 {
     char directory[PATH_MAX];
     int length = snprintf(directory, sizeof(directory), "%s%s", t->mount, t->group);
@@ -206,11 +206,11 @@ static bool lists(const char *controllers, const char *name)
 }
 
 /* A version 1 tree is mounted under its controllers' names ("cpu,cpuacct"), and often under each alone. */
-static void ask_v1(struct search *s, const char *controllers, const char *group)
+static void ask_v1(struct cgroup_search *s, const char *controllers, const char *group)
 {
     static const struct {
         const char *name;
-        void (*ask)(struct search *s, const char *directory);
+        void (*ask)(struct cgroup_search *s, const char *directory);
     } known[] = {{"cpu", ask_cpu_v1}, {"memory", ask_memory_v1}};
 
     for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++) {
@@ -225,7 +225,7 @@ static void ask_v1(struct search *s, const char *controllers, const char *group)
 }
 
 /* One line of /proc/self/cgroup: "4:memory:/pod", or "0::/pod" for version 2. */
-static void ask_line(struct search *s, char *line)
+static void ask_line(struct cgroup_search *s, char *line)
 {
     char *controllers = strchr(line, ':');
     char *group = controllers ? strchr(controllers + 1, ':') : NULL;
@@ -241,7 +241,7 @@ static void ask_line(struct search *s, char *line)
     climb(s, &(struct tree){.mount = CGROUP_ROOT "/unified", .group = group, .ask = ask_v2});
 }
 
-static void ask_cgroups(struct search *s)
+static void ask_cgroups(struct cgroup_search *s)
 {
     char text[FILE_ROOM], *rest = NULL;
     if (!read_file(s->root, "/proc/self/cgroup", text)) {
@@ -338,7 +338,7 @@ static struct limits_watch *watch_groups(const char *root, struct limits *out)
         return NULL;
     }
     *w = (struct limits_watch){.root = kept, .end = &w->quotas};
-    ask_cgroups(&(struct search){.out = out, .watch = w, .root = root});
+    ask_cgroups(&(struct cgroup_search){.out = out, .watch = w, .root = root});
     return w;
 }
 

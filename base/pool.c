@@ -1,8 +1,8 @@
-/* pool.c - members meet at gates.
+/* pool.c - workers meet at gates.
  *
  * A gate is a count that only rises, and a way to wait until it has moved on from a number seen before. There
  * are two: `start` opens when there is something to run (or the pool is to end), `meet` opens when the last
- * member has arrived at a barrier. The end of a run is a barrier like those inside it.
+ * worker has arrived at a barrier. The end of a run is a barrier like those inside it.
  *
  * Nobody is left asleep: whoever wants to sleep first counts itself among the sleepers and then looks at the
  * gate once more; whoever opens the gate first moves the count and then looks for sleepers. All four are
@@ -31,7 +31,7 @@ struct gate {
     pthread_cond_t moved;
 };
 
-struct member {
+struct pool_worker {
     struct pool *pool;
     unsigned index;
     pthread_t thread;
@@ -47,7 +47,7 @@ struct pool {
     bool ending;
     pool_work work;
     void *context;
-    struct member members[]; /* [n]; the first is the caller, without a thread */
+    struct pool_worker workers[]; /* [n]; the first is the caller, without a thread */
 };
 
 /* ---- gates ---- */
@@ -121,7 +121,7 @@ static void gate_wait(struct gate *g, unsigned seen, bool spins)
 
 /* ---- runs ---- */
 
-/* The number is read before arriving: until this member has arrived, the gate cannot open. */
+/* The number is read before arriving: until this worker has arrived, the gate cannot open. */
 static void meet(struct pool *p)
 {
     unsigned seen = atomic_load_explicit(&p->meet.count, memory_order_relaxed);
@@ -135,7 +135,7 @@ static void meet(struct pool *p)
 
 static void *member_run(void *context)
 {
-    struct member *m = context;
+    struct pool_worker *m = context;
     struct pool *p = m->pool;
     for (unsigned seen = 0;; seen++) {
         gate_wait(&p->start, seen, p->spins);
@@ -186,7 +186,7 @@ static void thread_signals(sigset_t *set)
         sigdelset(set, own[i]);
 }
 
-/* Starts the threads of members 1 and up, and returns how many members there are then: fewer than p->n with
+/* Starts the threads of workers 1 and up, and returns how many workers there are then: fewer than p->n with
  * the reason in *failed. */
 static unsigned start_threads(struct pool *p, int *failed)
 {
@@ -200,7 +200,7 @@ static unsigned start_threads(struct pool *p, int *failed)
     pthread_sigmask(SIG_SETMASK, &wanted, &before); /* a thread begins with its maker's mask */
     unsigned n = 1;
     while (n < p->n && *failed == 0) {
-        struct member *m = &p->members[n];
+        struct pool_worker *m = &p->workers[n];
         *failed = pthread_create(&m->thread, &attributes, member_run, m);
         n += *failed == 0;
     }
@@ -209,13 +209,13 @@ static unsigned start_threads(struct pool *p, int *failed)
     return n;
 }
 
-/* Ends the threads of the first n members, none of which runs anything, and frees the pool. */
+/* Ends the threads of the first n workers, none of which runs anything, and frees the pool. */
 static void end(struct pool *p, unsigned n)
 {
     p->ending = true;
     gate_open(&p->start);
     for (unsigned i = 1; i < n; i++)
-        pthread_join(p->members[i].thread, NULL);
+        pthread_join(p->workers[i].thread, NULL);
     gate_release(&p->start);
     gate_release(&p->meet);
     free(p);
@@ -223,7 +223,7 @@ static void end(struct pool *p, unsigned n)
 
 static struct pool *allocate(unsigned n)
 {
-    size_t size = sizeof(struct pool) + n * sizeof(struct member);
+    size_t size = sizeof(struct pool) + n * sizeof(struct pool_worker);
     size = (size + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
     struct pool *p = aligned_alloc(CACHE_LINE, size);
     if (p)
@@ -247,7 +247,7 @@ struct pool *pool_new(unsigned n, unsigned processors, struct error *err)
     p->n = n;
     p->spins = n <= processors;
     for (unsigned i = 0; i < n; i++)
-        p->members[i] = (struct member){.pool = p, .index = i};
+        p->workers[i] = (struct pool_worker){.pool = p, .index = i};
 
     int failed = 0;
     unsigned started = n == 1 ? 1 : start_threads(p, &failed);

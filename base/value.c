@@ -12,13 +12,13 @@
 
 #define BLOCK_BYTES ((size_t)1 << 14)
 
-struct block {
-    struct block *before;
+struct value_block {
+    struct value_block *before;
     alignas(max_align_t) unsigned char bytes[];
 };
 
 struct value_arena {
-    struct block *last;
+    struct value_block *last;
     size_t used, room; /* of the last block */
     size_t left; /* bytes that blocks may still take */
     bool failed;
@@ -39,8 +39,8 @@ void value_arena_free(struct value_arena *a)
 {
     if (!a)
         return;
-    for (struct block *b = a->last; b;) {
-        struct block *before = b->before;
+    for (struct value_block *b = a->last; b;) {
+        struct value_block *before = b->before;
         free(b);
         b = before;
     }
@@ -52,7 +52,7 @@ static bool add_block(struct value_arena *a, size_t size)
     size_t room = size > BLOCK_BYTES ? size : BLOCK_BYTES;
     if (room > a->left)
         room = size;
-    struct block *b = room <= a->left ? malloc(sizeof(*b) + room) : NULL;
+    struct value_block *b = room <= a->left ? malloc(sizeof(*b) + room) : NULL;
     if (!b) {
         a->failed = true;
         return false;
@@ -68,7 +68,7 @@ static bool add_block(struct value_arena *a, size_t size)
 void *value_alloc(struct value_arena *a, size_t size)
 {
     size_t align = alignof(max_align_t);
-    if (a->failed || size > SIZE_MAX - align - sizeof(struct block)) {
+    if (a->failed || size > SIZE_MAX - align - sizeof(struct value_block)) {
         a->failed = true;
         return NULL;
     }

@@ -74,13 +74,13 @@ static void peak_avx2(void *context, unsigned index, unsigned n)
                          "xmm10", "xmm11", "xmm12");
 }
 
-static double peak(struct pool *pool, enum cpu_set set)
+static double peak(struct pool *pool, enum isa set)
 {
-    double macs = 12.0 * PEAK_STEPS * (set == CPU_AVX512 ? 64 : 32) * pool_size(pool);
-    return macs / best_of(pool, set == CPU_AVX512 ? peak_avx512 : peak_avx2, NULL) * 1e-9;
+    double macs = 12.0 * PEAK_STEPS * (set == ISA_AVX512 ? 64 : 32) * pool_size(pool);
+    return macs / best_of(pool, set == ISA_AVX512 ? peak_avx512 : peak_avx2, NULL) * 1e-9;
 }
 #else
-static double peak(struct pool *pool, enum cpu_set set)
+static double peak(struct pool *pool, enum isa set)
 {
     (void)pool, (void)set;
     return 0;
@@ -183,24 +183,24 @@ static double reading(struct pool *pool, const uint32_t *weights)
 
 static void print_limits(struct pool *pool, const uint32_t *weights)
 {
-    double int8 = cpu_selected() == CPU_PLAIN ? 0 : peak(pool, cpu_selected());
+    double int8 = isa_selected() == ISA_PLAIN ? 0 : peak(pool, isa_selected());
     char shown[32] = "null";
     if (int8 > 0)
         snprintf(shown, sizeof(shown), "%.1f", int8);
-    printf("{\"cpu\":\"%s\",\"threads\":%u,\"int8_gmacs\":%s,\"read_gbs\":%.2f}\n",
-        cpu_set_name(cpu_selected()), pool_size(pool), shown, reading(pool, weights));
+    printf("{\"cpu\":\"%s\",\"threads\":%u,\"int8_gmacs\":%s,\"read_gbs\":%.2f}\n", isa_name(isa_selected()),
+        pool_size(pool), shown, reading(pool, weights));
 }
 
 static void print_tables(struct pool *pool, const uint32_t *weights, const char *only)
 {
     struct error err;
-    for (int set = CPU_SETS - 1; set >= 0; set--) {
-        const char *name = cpu_set_name((enum cpu_set)set);
-        if (!cpu_has((enum cpu_set)set) || (only ? strcmp(only, name) != 0 : set == CPU_PLAIN))
+    for (int set = ISA_SETS - 1; set >= 0; set--) {
+        const char *name = isa_name((enum isa)set);
+        if (!isa_has((enum isa)set) || (only ? strcmp(only, name) != 0 : set == ISA_PLAIN))
             continue;
-        cpu_select(name, &err);
+        isa_select(name, &err);
         printf("%s, %u threads: int8 on registers %.0f GMAC/s, ", name, pool_size(pool),
-            peak(pool, (enum cpu_set)set));
+            peak(pool, (enum isa)set));
         printf("reading %.1f GB/s\n", reading(pool, weights));
         printf("         1 token: GMAC/s GB/s   8 tokens         512 tokens\n");
         for (uint32_t type = 0; type < 64; type++)
@@ -216,7 +216,7 @@ int main(int n, char **words)
     int left = n - 1 - limits;
     unsigned threads = left > 0 ? (unsigned)atoi(rest[0]) : 1;
     const char *set = left > 1 ? rest[1] : NULL;
-    struct pool *pool = cpu_select(set ? set : "auto", &err) ? pool_new(threads, threads, &err) : NULL;
+    struct pool *pool = isa_select(set ? set : "auto", &err) ? pool_new(threads, threads, &err) : NULL;
     uint32_t *weights = pool ? make_weights() : NULL;
     if (!weights) {
         fprintf(stderr, "bench_kernels: %s\n", pool ? "no memory" : err.text);

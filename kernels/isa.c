@@ -12,10 +12,10 @@
 #include <stdatomic.h>
 #include <string.h>
 
-static atomic_int selected = CPU_PLAIN;
+static atomic_int selected = ISA_PLAIN;
 static atomic_size_t nearest;
 
-static const char *const names[CPU_SETS] = {"plain", "avx2", "avxvnni", "avx512", "neon", "dotprod", "i8mm"};
+static const char *const names[ISA_SETS] = {"plain", "avx2", "avxvnni", "avx512", "neon", "dotprod", "i8mm"};
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -81,11 +81,11 @@ static size_t most_for_nearest(void)
     return is_zen5() ? SIZE_MAX : first_cache_bytes() / 10 * 3;
 }
 
-bool cpu_has(enum cpu_set set)
+bool isa_has(enum isa set)
 {
     const struct features f = ask();
-    return set == CPU_PLAIN || (set == CPU_AVX2 && f.avx2) || (set == CPU_AVXVNNI && f.avxvnni) ||
-           (set == CPU_AVX512 && f.avx512);
+    return set == ISA_PLAIN || (set == ISA_AVX2 && f.avx2) || (set == ISA_AVXVNNI && f.avxvnni) ||
+           (set == ISA_AVX512 && f.avx512);
 }
 #elif defined(__aarch64__)
 #include <sys/auxv.h>
@@ -94,17 +94,17 @@ bool cpu_has(enum cpu_set set)
 #define DOTPROD (1ul << 20)
 #define I8MM (1ul << 13)
 
-bool cpu_has(enum cpu_set set)
+bool isa_has(enum isa set)
 {
     bool has_dotprod = (getauxval(AT_HWCAP) & DOTPROD) != 0;
     bool has_i8mm = has_dotprod && (getauxval(AT_HWCAP2) & I8MM) != 0;
-    return set == CPU_PLAIN || set == CPU_NEON || (set == CPU_DOTPROD && has_dotprod) ||
-           (set == CPU_I8MM && has_i8mm);
+    return set == ISA_PLAIN || set == ISA_NEON || (set == ISA_DOTPROD && has_dotprod) ||
+           (set == ISA_I8MM && has_i8mm);
 }
 #else
-bool cpu_has(enum cpu_set set)
+bool isa_has(enum isa set)
 {
-    return set == CPU_PLAIN;
+    return set == ISA_PLAIN;
 }
 #endif
 
@@ -115,18 +115,18 @@ static size_t most_for_nearest(void)
 }
 #endif
 
-const char *cpu_set_name(enum cpu_set set)
+const char *isa_name(enum isa set)
 {
     return names[set];
 }
 
-bool cpu_select(const char *name, struct error *err)
+bool isa_select(const char *name, struct error *err)
 {
     bool any = strcmp(name, "auto") == 0;
-    for (int set = CPU_SETS - 1; set >= 0; set--) {
+    for (int set = ISA_SETS - 1; set >= 0; set--) {
         if (!any && strcmp(name, names[set]) != 0)
             continue;
-        if (cpu_has((enum cpu_set)set)) {
+        if (isa_has((enum isa)set)) {
             atomic_store(&selected, set);
             atomic_store(&nearest, most_for_nearest());
             return true;
@@ -140,12 +140,12 @@ bool cpu_select(const char *name, struct error *err)
         err, "\"%s\" is no set of kernels: auto, plain, avx2, avxvnni, avx512, neon, dotprod or i8mm", shown);
 }
 
-enum cpu_set cpu_selected(void)
+enum isa isa_selected(void)
 {
-    return (enum cpu_set)atomic_load_explicit(&selected, memory_order_relaxed);
+    return (enum isa)atomic_load_explicit(&selected, memory_order_relaxed);
 }
 
-size_t cpu_nearest_bytes(void)
+size_t isa_l1_bytes(void)
 {
     return atomic_load_explicit(&nearest, memory_order_relaxed);
 }

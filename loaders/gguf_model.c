@@ -386,7 +386,7 @@ static void gguf_release(void *parsed)
 const struct loader loader_gguf = {
     .name = "gguf",
     .extensions = gguf_extensions,
-    .knows = gguf_knows,
+    .probe = gguf_knows,
     .read = gguf_read_model,
     .release = gguf_release,
 };

@@ -22,7 +22,7 @@ static const struct loader *loader_for(struct span bytes)
 {
     struct span head = {.at = bytes.at, .size = bytes.size < HEAD_BYTES ? bytes.size : HEAD_BYTES};
     size_t i = 0;
-    while (i + 1 < N_LOADERS && !loaders[i]->knows(head))
+    while (i + 1 < N_LOADERS && !loaders[i]->probe(head))
         i++;
     return loaders[i];
 }

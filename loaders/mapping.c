@@ -32,14 +32,14 @@ static_assert(ATOMIC_LONG_LOCK_FREE == 2 && ATOMIC_BOOL_LOCK_FREE == 2, "likewis
 /* Values of a slot's start that are no address. */
 enum { SLOT_FREE, SLOT_TAKEN };
 
-struct slot {
+struct mapping_slot {
     atomic_uintptr_t start;
     atomic_size_t size; /* in whole pages */
     atomic_bool lost;
     atomic_ulong resident; /* bytes, as last measured */
 };
 
-static struct slot slots[MAPPING_MAX];
+static struct mapping_slot slots[MAPPING_MAX];
 static atomic_size_t slots_used; /* the slots from here on were never taken */
 
 /* What became of a file after it was opened. The first change that is seen stays. */
@@ -48,14 +48,14 @@ enum change { UNCHANGED, CHANGE_CUT, CHANGE_GREW, CHANGE_REWRITTEN, CHANGE_UNREA
 struct mapping {
     int fd;
     char *name;
-    struct slot *slot; /* NULL until the file is mapped */
+    struct mapping_slot *slot; /* NULL until the file is mapped */
     uint8_t *bytes;
     size_t size, whole; /* of the file; rounded up to pages */
     struct stat born; /* the file as it was opened */
     atomic_int change;
 };
 
-static struct slot *slot_take(void)
+static struct mapping_slot *slot_take(void)
 {
     for (size_t i = 0; i < MAPPING_MAX; i++) {
         uintptr_t start = SLOT_FREE;
@@ -69,7 +69,7 @@ static struct slot *slot_take(void)
     return NULL;
 }
 
-static void slot_show(struct slot *s, uintptr_t start, size_t size)
+static void slot_show(struct mapping_slot *s, uintptr_t start, size_t size)
 {
     atomic_store(&s->lost, false);
     atomic_store(&s->resident, 0);
@@ -78,7 +78,7 @@ static void slot_show(struct slot *s, uintptr_t start, size_t size)
 }
 
 /* The live map that holds `address`, or NULL. Called by the signal handler. */
-static struct slot *slot_find(uintptr_t address)
+static struct mapping_slot *slot_find(uintptr_t address)
 {
     size_t used = atomic_load(&slots_used);
     for (size_t i = 0; i < used; i++) {
@@ -92,7 +92,7 @@ static struct slot *slot_find(uintptr_t address)
 
 /* Marks the map lost before its pages turn to zeros, so that nobody sees zeros of a map that is not marked.
  * The system call is made directly: the C library's mmap may wait for a lock. */
-static bool slot_lose(struct slot *s)
+static bool slot_lose(struct mapping_slot *s)
 {
     atomic_store(&s->lost, true);
     uintptr_t start = atomic_load(&s->start);
@@ -106,7 +106,7 @@ static void on_sigbus(int number, siginfo_t *info, void *context)
     (void)context;
     int saved = errno;
     bool fault = info->si_code == BUS_ADRERR || info->si_code == BUS_OBJERR || info->si_code == BUS_MCEERR_AR;
-    struct slot *s = fault ? slot_find((uintptr_t)info->si_addr) : NULL;
+    struct mapping_slot *s = fault ? slot_find((uintptr_t)info->si_addr) : NULL;
     if (!s || !slot_lose(s)) {
         /* Not ours. The instruction runs again, faults again and kills, there where the bug is. */
         signal(number, SIG_DFL);
@@ -180,7 +180,7 @@ static void *map_aligned(int fd, size_t whole)
 
 static bool map_file(struct mapping *m, struct error *err)
 {
-    struct slot *slot = slot_take();
+    struct mapping_slot *slot = slot_take();
     if (!slot)
         return complain(m, err, "too many files are mapped at once");
     void *map = m->size < LARGE_PAGE ? mmap(NULL, m->whole, PROT_READ, MAP_PRIVATE, m->fd, 0)
@@ -351,7 +351,7 @@ bool mapping_prefault(struct mapping *m, mapping_progress progress, void *contex
 
 /* A live map while it is measured. */
 struct measure {
-    struct slot *slot;
+    struct mapping_slot *slot;
     uintptr_t start;
     size_t size;
     uint64_t resident;

@@ -26,6 +26,6 @@ static bool raw_read(struct loaded *l, const struct volume *v, const char *path,
 const struct loader loader_raw = {
     .name = "raw",
     .extensions = raw_extensions,
-    .knows = raw_knows,
+    .probe = raw_knows,
     .read = raw_read,
 };

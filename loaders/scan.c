@@ -40,7 +40,7 @@ struct place {
     const struct place *up;
 };
 
-struct walk {
+struct scan_walk {
     struct scan *s;
     const struct volume *v;
     struct error *err;
@@ -63,7 +63,7 @@ struct listing {
 };
 
 /* Passes on what was allocated, and notes when it was not. */
-static void *keep(struct walk *w, void *allocated)
+static void *keep(struct scan_walk *w, void *allocated)
 {
     if (!allocated) {
         w->failed = true;
@@ -72,14 +72,14 @@ static void *keep(struct walk *w, void *allocated)
     return allocated;
 }
 
-static char *join(struct walk *w, const char *directory, const char *name, size_t size)
+static char *join(struct scan_walk *w, const char *directory, const char *name, size_t size)
 {
     char *path = NULL;
     int wrote = asprintf(&path, "%s%s%.*s", directory, directory[0] ? "/" : "", (int)size, name);
     return keep(w, wrote < 0 ? NULL : path);
 }
 
-static char *escaped(struct walk *w, const char *text)
+static char *escaped(struct scan_walk *w, const char *text)
 {
     size_t room = strlen(text) * 4 + 4;
     char *out = keep(w, malloc(room));
@@ -96,7 +96,7 @@ static void model_release(struct scan_model *m)
 }
 
 /* Lists a model. Takes `path` and `label`, which may be NULL when memory ran out; `reason` is copied. */
-static void list_model(struct walk *w, char *path, char *label, uint64_t version, const char *reason)
+static void list_model(struct scan_walk *w, char *path, char *label, uint64_t version, const char *reason)
 {
     struct scan *s = w->s;
     struct scan_model m = {.path = path, .version = version};
@@ -165,7 +165,7 @@ static void listing_release(struct listing *l)
     free(l->entries);
 }
 
-static void listing_add(struct walk *w, struct listing *l, const struct dirent *d, enum name_kind kind)
+static void listing_add(struct scan_walk *w, struct listing *l, const struct dirent *d, enum name_kind kind)
 {
     if (l->n == l->room) {
         size_t room = l->room ? l->room * 2 : 64;
@@ -179,7 +179,8 @@ static void listing_add(struct walk *w, struct listing *l, const struct dirent *
 }
 
 /* Reads the names in a directory that are worth a look. False with the reason when that fails half-way. */
-static bool listing_read(struct walk *w, struct listing *l, const struct place *at, int fd, struct error *err)
+static bool listing_read(
+    struct scan_walk *w, struct listing *l, const struct place *at, int fd, struct error *err)
 {
     char name[NAME_ROOM];
     text_escape(name, sizeof(name), span_of(at->path[0] ? at->path : w->v->path));
@@ -210,7 +211,7 @@ static bool listing_read(struct walk *w, struct listing *l, const struct place *
 }
 
 /* Follows links, and asks where the directory did not tell. */
-static void entry_resolve(struct walk *w, const struct place *at, struct entry *e)
+static void entry_resolve(struct scan_walk *w, const struct place *at, struct entry *e)
 {
     struct error err = {0};
     struct stat st;
@@ -224,7 +225,7 @@ static void entry_resolve(struct walk *w, const struct place *at, struct entry *
 }
 
 /* Lets the volume say what is wrong with a pipe, a socket or a device; it does not open those. */
-static void refuse_odd(const struct walk *w, const char *path, struct error *why)
+static void refuse_odd(const struct scan_walk *w, const char *path, struct error *why)
 {
     int fd = volume_open_file(w->v, path, why);
     if (fd >= 0)
@@ -232,7 +233,7 @@ static void refuse_odd(const struct walk *w, const char *path, struct error *why
 }
 
 /* An executable without an extension that begins "#!" is a script. The one case in which a file is opened. */
-static bool is_program(const struct walk *w, const char *path, const char *name)
+static bool is_program(const struct scan_walk *w, const char *path, const char *name)
 {
     struct stat st;
     struct error err = {0};
@@ -247,7 +248,7 @@ static bool is_program(const struct walk *w, const char *path, const char *name)
     return got == 2 && memcmp(head, "#!", 2) == 0;
 }
 
-static char *split_first(struct walk *w, const char *name, size_t stem)
+static char *split_first(struct scan_walk *w, const char *name, size_t stem)
 {
     char *first = NULL;
     int wrote = asprintf(&first, "%.*s-00001%s", (int)stem, name, name + stem + strlen("-00001"));
@@ -257,7 +258,7 @@ static char *split_first(struct walk *w, const char *name, size_t stem)
 /* A later file of a split belongs to the first one. Where that is missing, the first that there is stands for
  * all of them, with the reason. True when another file stands for `e`. */
 static bool split_belongs(
-    struct walk *w, struct listing *l, const struct entry *e, size_t stem, struct error *why)
+    struct scan_walk *w, struct listing *l, const struct entry *e, size_t stem, struct error *why)
 {
     size_t other = 0;
     const char *orphan = l->orphan ? l->orphan->name : NULL;
@@ -276,7 +277,7 @@ static bool split_belongs(
     return there || told;
 }
 
-static void visit_file(struct walk *w, const struct place *at, struct listing *l, const struct entry *e)
+static void visit_file(struct scan_walk *w, const struct place *at, struct listing *l, const struct entry *e)
 {
     size_t stem = 0;
     struct error why = {0};
@@ -321,10 +322,10 @@ static const struct entry *highest_version(const struct listing *l)
     return best;
 }
 
-static void walk_directory(struct walk *w, const struct place *at, int fd);
+static void walk_directory(struct scan_walk *w, const struct place *at, int fd);
 
 /* Lists a directory itself, with the reason why its content is not. The volume's own must be readable. */
-static void list_directory(struct walk *w, const struct place *at, const char *reason)
+static void list_directory(struct scan_walk *w, const struct place *at, const char *reason)
 {
     if (!at->path[0]) {
         w->failed = true;
@@ -345,7 +346,7 @@ static bool leads_back(const struct place *at)
 }
 
 /* Links between directories can make few names look like very many: their number is limited, too. */
-static bool may_enter(struct walk *w, const struct place *up)
+static bool may_enter(struct scan_walk *w, const struct place *up)
 {
     if (up->level >= SCAN_DEPTH)
         return false;
@@ -354,7 +355,7 @@ static bool may_enter(struct walk *w, const struct place *up)
     return !many;
 }
 
-static void enter(struct walk *w, struct place *at)
+static void enter(struct scan_walk *w, struct place *at)
 {
     struct error err = {0};
     struct stat st = {0};
@@ -375,7 +376,7 @@ static void enter(struct walk *w, struct place *at)
         close(fd);
 }
 
-static void visit_directory(struct walk *w, const struct place *up, const struct entry *e)
+static void visit_directory(struct scan_walk *w, const struct place *up, const struct entry *e)
 {
     if (!may_enter(w, up))
         return;
@@ -389,7 +390,7 @@ static void visit_directory(struct walk *w, const struct place *up, const struct
     free(label);
 }
 
-static void visit_version(struct walk *w, const struct place *up, const struct entry *e)
+static void visit_version(struct scan_walk *w, const struct place *up, const struct entry *e)
 {
     if (!may_enter(w, up))
         return;
@@ -408,7 +409,7 @@ static void visit_version(struct walk *w, const struct place *up, const struct e
     }
 }
 
-static void visit(struct walk *w, const struct place *at, struct listing *l, const struct entry *e)
+static void visit(struct scan_walk *w, const struct place *at, struct listing *l, const struct entry *e)
 {
     uint64_t number;
     bool version = version_of(e->name, &number);
@@ -418,7 +419,7 @@ static void visit(struct walk *w, const struct place *at, struct listing *l, con
         visit_file(w, at, l, e);
 }
 
-static void walk_directory(struct walk *w, const struct place *at, int fd)
+static void walk_directory(struct scan_walk *w, const struct place *at, int fd)
 {
     struct error err = {0};
     struct listing l = {0};
@@ -442,7 +443,7 @@ static int model_order(const void *a, const void *b)
     return order ? order : strcmp(first->path, second->path);
 }
 
-static void shared_reason(struct walk *w, struct scan_model *m, const struct scan_model *other, size_t n)
+static void shared_reason(struct scan_walk *w, struct scan_model *m, const struct scan_model *other, size_t n)
 {
     char first[NAME_ROOM], second[NAME_ROOM], more[48] = "";
     text_escape(first, sizeof(first), span_of(m->path));
@@ -457,7 +458,7 @@ static void shared_reason(struct walk *w, struct scan_model *m, const struct sca
 }
 
 /* Models that claim one id become one that tells of it. The list is sorted. */
-static void merge_shared(struct walk *w)
+static void merge_shared(struct scan_walk *w)
 {
     struct scan *s = w->s;
     size_t kept = 0;
@@ -473,7 +474,7 @@ static void merge_shared(struct walk *w)
     s->n_models = kept;
 }
 
-static void scan_single(struct walk *w)
+static void scan_single(struct scan_walk *w)
 {
     const char *name = w->v->single;
     w->s->n_files = 1;
@@ -485,7 +486,7 @@ static void scan_single(struct walk *w)
 bool scan_volume(struct scan *s, const struct volume *v, struct error *err)
 {
     *s = (struct scan){0};
-    struct walk w = {.s = s, .v = v, .err = err};
+    struct scan_walk w = {.s = s, .v = v, .err = err};
     struct place top = {.path = "", .label = "", .version = 1, .level = 1};
     if (v->single)
         scan_single(&w);

@@ -1,7 +1,7 @@
-/* catalog.c - the keeper thread and the list it keeps.
+/* catalog.c - the watcher thread and the list it keeps.
  *
  * The list is built once, before `listed` is set, and not changed after; so readers need no lock. A model's
- * state is the one thing that moves: the keeper writes everything else first and the state last. Its text model
+ * state is the one thing that moves: the watcher writes everything else first and the state last. Its text model
  * is made once, under a lock of its own, by whoever needs it first.
  */
 #include "catalog_private.h"
@@ -271,7 +271,7 @@ static void first_load(struct catalog *c)
             log_count("failed", atomic_load(&c->failed)), log_seconds("seconds", catalog_now() - start)));
 }
 
-/* ---- the keeper ---- */
+/* ---- the watcher ---- */
 
 static void look_after(struct catalog *c)
 {
@@ -326,7 +326,7 @@ struct catalog *catalog_new(const struct options *o, uint64_t memory, struct err
 
 bool catalog_start(struct catalog *c, struct error *err)
 {
-    int failed = pthread_create(&c->keeper, NULL, keeper_run, c);
+    int failed = pthread_create(&c->watcher, NULL, keeper_run, c);
     return failed ? error_set(err, "cannot start the thread that loads models: %s", strerror(failed)) : true;
 }
 
@@ -342,7 +342,7 @@ bool catalog_stop(struct catalog *c, double seconds)
     bool ended = c->keeper_ended;
     pthread_mutex_unlock(&c->lock);
     if (ended)
-        pthread_join(c->keeper, NULL);
+        pthread_join(c->watcher, NULL);
     return ended;
 }
 

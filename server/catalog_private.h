@@ -23,9 +23,9 @@ struct catalog {
     atomic_bool listed, ended, ready, stopping;
     atomic_size_t done, mapped, failed;
 
-    pthread_t keeper;
+    pthread_t watcher;
     pthread_mutex_t lock; /* of the two below */
-    pthread_cond_t wake; /* stopping was set, or the keeper has ended */
+    pthread_cond_t wake; /* stopping was set, or the watcher has ended */
     bool keeper_ended;
 };
 
@@ -34,7 +34,7 @@ double catalog_now(void); /* seconds, monotonic */
 /* The id that an alias stands for; empty for none. */
 struct span catalog_id_of_alias(const struct catalog *c, struct span alias);
 
-/* Makes all models that are mapped ready, one after the other; the keeper's. */
+/* Makes all models that are mapped ready, one after the other; the watcher's. */
 void catalog_make_all(struct catalog *c);
 
 /* The file of a model that has failed was changed: its jobs fail, too. */

@@ -12,7 +12,7 @@
 #include "berth/kernels/isa.h"
 #include "berth/engine/scheduler/engine.h"
 #include "berth/server/http/http.h"
-#include "berth/server/http/keys.h"
+#include "berth/server/http/api_keys.h"
 #include "berth/base/log.h"
 #include "berth/loaders/mapping.h"
 #include "berth/base/pool.h"
@@ -65,7 +65,7 @@ static void log_start(const struct server *s)
     log_line(LOG_INFO, "berth starts",
         LOG_FIELDS(log_text("version", BERTH_VERSION), log_text("models", s->options->models),
             log_count("cpus", s->limits.cpus), log_text("cpus_from", s->limits.cpus_from),
-            log_count("threads", s->threads), log_text("cpu", cpu_set_name(cpu_selected())),
+            log_count("threads", s->threads), log_text("cpu", isa_name(isa_selected())),
             log_text("memory", text_bytes(memory, s->limits.memory)),
             log_count("memory_bytes", s->limits.memory), log_text("memory_from", s->limits.memory_from)));
 }
@@ -135,7 +135,7 @@ static void close_server(struct server *s)
         engine_free(s->engine);
         limits_watch_free(s->watch);
     }
-    keys_free(s->keys);
+    api_keys_free(s->keys);
     api_docs_free(s);
     log_line(
         LOG_INFO, "stopped", LOG_FIELDS(log_seconds("seconds", now_seconds(CLOCK_REALTIME) - s->started)));
@@ -179,7 +179,7 @@ static bool open_server(struct server *s, struct error *err)
         s->threads = (unsigned)s->options->threads;
     if (s->threads > POOL_MAX)
         s->threads = POOL_MAX;
-    if (!cpu_select(options_cpu(s->options), err))
+    if (!isa_select(options_cpu(s->options), err))
         return error_prefix(err, "--cpu");
     log_start(s);
     options_warn(environ);
@@ -187,7 +187,7 @@ static bool open_server(struct server *s, struct error *err)
     json_object_seed(0);
     if (!mapping_guard(err))
         return false;
-    if (s->options->api_key_file[0] && !(s->keys = keys_read(s->options->api_key_file, err)))
+    if (s->options->api_key_file[0] && !(s->keys = api_keys_read(s->options->api_key_file, err)))
         return false;
     s->catalog = catalog_new(s->options, s->limits.memory, err);
     s->engine = s->catalog ? start_engine(s, err) : NULL;

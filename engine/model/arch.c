@@ -3,7 +3,7 @@
  * A row holds what never varies within a family and a function for what a key or a size decides; everything
  * else (sizes, epsilon, rotation and its stretching) is read in one way for all. Nothing outside this file
  * asks for an architecture by name. Every number is bounded here, before anything is allocated or multiplied
- * with it; whether the tensors agree is decoder_bind.c's question.
+ * with it; whether the tensors agree is bind.c's question.
  */
 #include "decoder_private.h"
 
@@ -16,7 +16,7 @@
 #define KEY_ROOM 96
 
 /* The keys of a file, with the architecture's name that they begin with. */
-struct keys {
+struct arch_keys {
     const struct gguf *file;
     const char *architecture;
     struct error *err;
@@ -25,19 +25,20 @@ struct keys {
 struct arch {
     const char *name;
     struct decoder_shape shape; /* to start with */
-    bool (*read)(struct decoder *d, const struct keys *k); /* the family's own keys; may be NULL */
+    bool (*read)(struct decoder *d, const struct arch_keys *k); /* the family's own keys; may be NULL */
 };
 
 /* ---- one key ---- */
 
-static const char *key_name(char name[KEY_ROOM], const struct keys *k, const char *rest)
+static const char *key_name(char name[KEY_ROOM], const struct arch_keys *k, const char *rest)
 {
     snprintf(name, KEY_ROOM, "%s.%s", k->architecture, rest);
     return name;
 }
 
 /* A number from 1 to `most`; `fallback` where the key is missing or 0, unless that is 0. */
-static bool read_size(const struct keys *k, const char *rest, uint32_t most, uint32_t fallback, uint32_t *out)
+static bool read_size(
+    const struct arch_keys *k, const char *rest, uint32_t most, uint32_t fallback, uint32_t *out)
 {
     char name[KEY_ROOM];
     uint64_t value = 0;
@@ -54,7 +55,7 @@ static bool read_size(const struct keys *k, const char *rest, uint32_t most, uin
 }
 
 /* A finite number; `fallback` where the key is missing, or 0, which writers use for "none". */
-static bool read_real(const struct keys *k, const char *rest, double fallback, double *out)
+static bool read_real(const struct arch_keys *k, const char *rest, double fallback, double *out)
 {
     char name[KEY_ROOM];
     double value = 0;
@@ -66,7 +67,7 @@ static bool read_real(const struct keys *k, const char *rest, double fallback, d
     return true;
 }
 
-static bool read_float(const struct keys *k, const char *rest, double fallback, float *out)
+static bool read_float(const struct arch_keys *k, const char *rest, double fallback, float *out)
 {
     double value;
     if (!read_real(k, rest, fallback, &value))
@@ -87,12 +88,12 @@ static uint64_t array_item(const struct gguf_pair *a, size_t i)
 }
 
 /* A number for each layer: one for all, or an array. `each` puts it into the layer. */
-static bool read_layers(struct decoder *d, const struct keys *k, const char *rest, uint32_t fallback,
+static bool read_layers(struct decoder *d, const struct arch_keys *k, const char *rest, uint32_t fallback,
     void (*each)(struct layer *l, uint32_t value))
 {
     char name[KEY_ROOM];
     const struct gguf_pair *pair = gguf_find(k->file, key_name(name, k, rest));
-    uint32_t n = d->shape.n_layers;
+    uint32_t n = d->shape.n_layer;
     if (pair && pair->type == GGUF_ARRAY) {
         if (pair->count != n)
             return error_set(
@@ -116,22 +117,22 @@ static bool read_layers(struct decoder *d, const struct keys *k, const char *res
 
 static void set_heads(struct layer *l, uint32_t value)
 {
-    l->heads = l->kv_heads = value;
+    l->n_head = l->n_head_kv = value;
 }
 
 static void set_kv_heads(struct layer *l, uint32_t value)
 {
-    l->kv_heads = value;
+    l->n_head_kv = value;
 }
 
 static void set_ff(struct layer *l, uint32_t value)
 {
-    l->ff = value;
+    l->n_ff = value;
 }
 
 /* ---- what all families have ---- */
 
-static bool refuse_experts(const struct keys *k)
+static bool refuse_experts(const struct arch_keys *k)
 {
     char name[KEY_ROOM];
     uint64_t experts = 0;
@@ -141,7 +142,7 @@ static bool refuse_experts(const struct keys *k)
            error_set(k->err, "key %s is %" PRIu64 ": mixtures of experts are not supported", name, experts);
 }
 
-static bool read_heads(struct decoder *d, const struct keys *k)
+static bool read_heads(struct decoder *d, const struct arch_keys *k)
 {
     struct decoder_shape *s = &d->shape;
     if (!read_layers(d, k, "attention.head_count", 0, set_heads))
@@ -149,29 +150,29 @@ static bool read_heads(struct decoder *d, const struct keys *k)
     if (gguf_find(k->file, key_name((char[KEY_ROOM]){0}, k, "attention.head_count_kv")) &&
         !read_layers(d, k, "attention.head_count_kv", 0, set_kv_heads))
         return false;
-    for (uint32_t i = 0; i < s->n_layers; i++)
-        if (d->layers[i].heads % d->layers[i].kv_heads != 0 ||
-            d->layers[i].heads / d->layers[i].kv_heads > DECODER_GROUP_MAX)
+    for (uint32_t i = 0; i < s->n_layer; i++)
+        if (d->layers[i].n_head % d->layers[i].n_head_kv != 0 ||
+            d->layers[i].n_head / d->layers[i].n_head_kv > DECODER_GROUP_MAX)
             return error_set(k->err,
                 "keys %s.attention.head_count (%" PRIu32 ") and head_count_kv (%" PRIu32
                 ") contradict each other in layer %" PRIu32,
-                k->architecture, d->layers[i].heads, d->layers[i].kv_heads, i);
-    uint32_t even = s->width % d->layers[0].heads == 0 ? s->width / d->layers[0].heads : 0;
-    return read_size(k, "attention.key_length", ATTENTION_HEAD_MAX, even, &s->k_size) &&
-           read_size(k, "attention.value_length", ATTENTION_HEAD_MAX, even, &s->v_size) &&
-           read_float(k, "attention.scale", 1 / sqrt(s->k_size), &s->attention_scale);
+                k->architecture, d->layers[i].n_head, d->layers[i].n_head_kv, i);
+    uint32_t even = s->n_embd % d->layers[0].n_head == 0 ? s->n_embd / d->layers[0].n_head : 0;
+    return read_size(k, "attention.key_length", ATTENTION_HEAD_MAX, even, &s->head_dim_k) &&
+           read_size(k, "attention.value_length", ATTENTION_HEAD_MAX, even, &s->head_dim_v) &&
+           read_float(k, "attention.scale", 1 / sqrt(s->head_dim_k), &s->attention_scale);
 }
 
-static bool read_sizes(struct decoder *d, const struct keys *k)
+static bool read_sizes(struct decoder *d, const struct arch_keys *k)
 {
     struct decoder_shape *s = &d->shape;
-    if (!read_size(k, "block_count", DECODER_LAYERS_MAX, 0, &s->n_layers) ||
-        !read_size(k, "embedding_length", DECODER_SIZE_MAX, 0, &s->width) ||
-        !read_size(k, "context_length", DECODER_CONTEXT_MAX, 0, &s->context))
+    if (!read_size(k, "block_count", DECODER_LAYERS_MAX, 0, &s->n_layer) ||
+        !read_size(k, "embedding_length", DECODER_SIZE_MAX, 0, &s->n_embd) ||
+        !read_size(k, "context_length", DECODER_CONTEXT_MAX, 0, &s->n_ctx_train))
         return false;
-    d->layers = calloc(s->n_layers, sizeof(*d->layers));
+    d->layers = calloc(s->n_layer, sizeof(*d->layers));
     if (!d->layers)
-        return error_set(k->err, "no memory for %" PRIu32 " layers", s->n_layers);
+        return error_set(k->err, "no memory for %" PRIu32 " layers", s->n_layer);
     return read_layers(d, k, "feed_forward_length", 0, set_ff) && read_heads(d, k) &&
            read_float(k, s->layer_norm ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon",
                0, &s->epsilon) &&
@@ -184,7 +185,7 @@ static bool read_sizes(struct decoder *d, const struct keys *k)
 
 /* YaRN (arXiv 2309.00071) stretches slow pairs, leaves fast ones and raises the magnitude by 0.1 ln(factor) +
  * 1. Files may name another attn_factor, which comes on top. */
-static bool read_yarn(struct rope_shape *r, const struct keys *k)
+static bool read_yarn(struct rope_shape *r, const struct arch_keys *k)
 {
     if (!read_real(k, "rope.scaling.yarn_ext_factor", -1, &r->yarn) ||
         !read_real(k, "rope.scaling.yarn_beta_fast", 32, &r->yarn_fast) ||
@@ -197,7 +198,7 @@ static bool read_yarn(struct rope_shape *r, const struct keys *k)
     return true;
 }
 
-static bool read_scaling(struct decoder *d, const struct keys *k)
+static bool read_scaling(struct decoder *d, const struct arch_keys *k)
 {
     struct decoder_shape *s = &d->shape;
     struct rope_shape *r = &s->rope;
@@ -210,7 +211,7 @@ static bool read_scaling(struct decoder *d, const struct keys *k)
         !read_real(k, "rope.scaling.factor", factor, &factor) ||
         !read_real(k, "rope.scaling.attn_factor", 1, &r->magnitude) ||
         !read_size(
-            k, "rope.scaling.original_context_length", DECODER_CONTEXT_MAX, s->context, &s->rope_context))
+            k, "rope.scaling.original_context_length", DECODER_CONTEXT_MAX, s->n_ctx_train, &s->rope_context))
         return false;
     if (factor <= 0)
         return error_set(k->err, "key %s.rope.scaling.factor is below 0", k->architecture);
@@ -225,19 +226,19 @@ static bool read_scaling(struct decoder *d, const struct keys *k)
     return span_is(type, "none") || error_set(k->err, "key %s is \"%s\", which is not known", name, shown);
 }
 
-static bool read_rope(struct decoder *d, const struct keys *k)
+static bool read_rope(struct decoder *d, const struct arch_keys *k)
 {
     struct decoder_shape *s = &d->shape;
-    if (!read_size(k, "rope.dimension_count", ATTENTION_HEAD_MAX, s->k_size, &s->rope_size) ||
+    if (!read_size(k, "rope.dimension_count", ATTENTION_HEAD_MAX, s->head_dim_k, &s->n_rot) ||
         !read_real(k, "rope.freq_base", 10000, &s->rope.base) || !read_scaling(d, k))
         return false;
-    if (s->rope_size > s->k_size || s->rope_size % 2 != 0)
+    if (s->n_rot > s->head_dim_k || s->n_rot % 2 != 0)
         return error_set(k->err,
             "key %s.rope.dimension_count is %" PRIu32 ", which is odd or above the head's %" PRIu32,
-            k->architecture, s->rope_size, s->k_size);
+            k->architecture, s->n_rot, s->head_dim_k);
     if (s->rope.base <= 1)
         return error_set(k->err, "key %s.rope.freq_base is not above 1", k->architecture);
-    for (uint32_t i = 0; i < s->n_layers; i++)
+    for (uint32_t i = 0; i < s->n_layer; i++)
         d->layers[i].rotates = s->rope_skip == 0 || (i + 1) % s->rope_skip != 0;
     s->local_rope = s->rope;
     return true;
@@ -253,18 +254,18 @@ static void set_window(struct decoder *d, uint32_t layer, uint32_t window)
 
 /* Layers with a window: as the pattern says, an array of 0 and 1; or but for each `period`-th, counted from
  * 1. */
-static bool set_windows(struct decoder *d, const struct keys *k, uint32_t window, uint32_t period)
+static bool set_windows(struct decoder *d, const struct arch_keys *k, uint32_t window, uint32_t period)
 {
     char name[KEY_ROOM];
     const struct gguf_pair *pattern =
         gguf_find(k->file, key_name(name, k, "attention.sliding_window_pattern"));
     bool array = pattern && pattern->type == GGUF_ARRAY;
-    if (array && pattern->count != d->shape.n_layers)
+    if (array && pattern->count != d->shape.n_layer)
         return error_set(k->err, "key %s has %" PRIu64 " items for %" PRIu32 " layers", name, pattern->count,
-            d->shape.n_layers);
+            d->shape.n_layer);
     if (!array && !read_size(k, "attention.sliding_window_pattern", DECODER_SIZE_MAX, period, &period))
         return false;
-    for (uint32_t i = 0; i < d->shape.n_layers; i++) {
+    for (uint32_t i = 0; i < d->shape.n_layer; i++) {
         bool local = array ? array_item(pattern, i) == 1 : (i + 1) % period != 0;
         set_window(d, i, local ? window : 0);
     }
@@ -272,7 +273,7 @@ static bool set_windows(struct decoder *d, const struct keys *k, uint32_t window
 }
 
 /* The window's size; 0 where the file has none and the family needs none. */
-static bool read_window(const struct keys *k, uint32_t fallback, uint32_t *window)
+static bool read_window(const struct arch_keys *k, uint32_t fallback, uint32_t *window)
 {
     char name[KEY_ROOM];
     uint64_t value = 0;
@@ -286,16 +287,16 @@ static bool read_window(const struct keys *k, uint32_t fallback, uint32_t *windo
 
 /* ---- the families ---- */
 
-static bool read_gemma(struct decoder *d, const struct keys *k, uint32_t largest)
+static bool read_gemma(struct decoder *d, const struct arch_keys *k, uint32_t largest)
 {
     struct decoder_shape *s = &d->shape;
-    s->embedding_scale = sqrtf((float)s->width);
+    s->embedding_scale = sqrtf((float)s->n_embd);
     /* The largest of the family scales by the width that a head would have, had it as much as the stream. */
-    double per_head = s->n_layers == largest ? (double)s->width / d->layers[0].heads : s->k_size;
+    double per_head = s->n_layer == largest ? (double)s->n_embd / d->layers[0].n_head : s->head_dim_k;
     return read_float(k, "attention.scale", 1 / sqrt(per_head), &s->attention_scale);
 }
 
-static bool read_gemma2(struct decoder *d, const struct keys *k)
+static bool read_gemma2(struct decoder *d, const struct arch_keys *k)
 {
     struct decoder_shape *s = &d->shape;
     uint32_t window;
@@ -305,7 +306,7 @@ static bool read_gemma2(struct decoder *d, const struct keys *k)
            read_real(k, "rope.freq_base_swa", s->rope.base, &s->local_rope.base);
 }
 
-static bool read_gemma3(struct decoder *d, const struct keys *k)
+static bool read_gemma3(struct decoder *d, const struct arch_keys *k)
 {
     struct decoder_shape *s = &d->shape;
     uint32_t window;
@@ -319,7 +320,7 @@ static bool read_gemma3(struct decoder *d, const struct keys *k)
 }
 
 /* Only OLMo 3 has windows; its layers with one turn as if the model had not been stretched. */
-static bool read_olmo2(struct decoder *d, const struct keys *k)
+static bool read_olmo2(struct decoder *d, const struct arch_keys *k)
 {
     struct decoder_shape *s = &d->shape;
     uint32_t window;
@@ -332,18 +333,18 @@ static bool read_olmo2(struct decoder *d, const struct keys *k)
            read_real(k, "rope.freq_base_swa", s->rope.base, &s->local_rope.base);
 }
 
-static bool read_phi3(struct decoder *d, const struct keys *k)
+static bool read_phi3(struct decoder *d, const struct arch_keys *k)
 {
     uint32_t window;
     if (!read_window(k, 0, &window))
         return false;
-    for (uint32_t i = 0; i < d->shape.n_layers; i++)
+    for (uint32_t i = 0; i < d->shape.n_layer; i++)
         d->layers[i].window = window;
     return true;
 }
 
 /* Granite divides logits by its key. */
-static bool read_granite(struct decoder *d, const struct keys *k)
+static bool read_granite(struct decoder *d, const struct arch_keys *k)
 {
     struct decoder_shape *s = &d->shape;
     double divisor;
@@ -387,7 +388,7 @@ static const struct arch *find_arch(struct span name)
     return NULL;
 }
 
-bool arch_known(struct span name)
+bool arch_supported(struct span name)
 {
     return find_arch(name) != NULL;
 }
@@ -404,7 +405,7 @@ bool arch_read(struct decoder *d, const struct gguf *keys, struct error *err)
         return error_set(err, "architecture \"%s\" is not supported", shown);
     }
     struct decoder_shape *s = &d->shape;
-    struct keys k = {.file = keys, .architecture = a->name, .err = err};
+    struct arch_keys k = {.file = keys, .architecture = a->name, .err = err};
     *s = a->shape;
     snprintf(s->architecture, sizeof(s->architecture), "%s", a->name);
     s->embedding_scale = s->residual_scale = s->logit_scale = 1;

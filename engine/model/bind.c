@@ -195,8 +195,8 @@ static struct linear linear_rows_of(const struct linear *whole, size_t first, si
 static bool bind_norm(struct binder *b, const char *stem, struct norm *n)
 {
     const struct decoder_shape *s = &b->d->shape;
-    return bind_vector(b, name_of(stem, "weight").text, 1, s->width, &n->weight) &&
-           (!s->layer_norm || bind_optional(b, name_of(stem, "bias").text, 1, s->width, &n->bias));
+    return bind_vector(b, name_of(stem, "weight").text, 1, s->n_embd, &n->weight) &&
+           (!s->layer_norm || bind_optional(b, name_of(stem, "bias").text, 1, s->n_embd, &n->bias));
 }
 
 static bool bind_layer_norms(struct binder *b, size_t i, struct layer *l)
@@ -216,11 +216,11 @@ static bool bind_qk_norm(struct binder *b, struct stem stem, size_t heads, const
     struct name weight = name_of(stem.text, "weight");
     switch (s->qk_norm) {
     case QK_HEAD:
-        return bind_vector(b, weight.text, 1, s->k_size, out);
+        return bind_vector(b, weight.text, 1, s->head_dim_k, out);
     case QK_EACH_HEAD:
-        return bind_optional(b, weight.text, heads, s->k_size, out);
+        return bind_optional(b, weight.text, heads, s->head_dim_k, out);
     case QK_ROW:
-        return bind_vector(b, weight.text, 1, heads * s->k_size, out);
+        return bind_vector(b, weight.text, 1, heads * s->head_dim_k, out);
     case QK_NONE:
         break;
     }
@@ -232,39 +232,39 @@ static bool bind_qk_norm(struct binder *b, struct stem stem, size_t heads, const
 static bool bind_qkv(struct binder *b, size_t i, struct layer *l)
 {
     const struct decoder_shape *s = &b->d->shape;
-    size_t q = (size_t)l->heads * s->k_size, k = (size_t)l->kv_heads * s->k_size;
-    size_t v = (size_t)l->kv_heads * s->v_size;
+    size_t q = (size_t)l->n_head * s->head_dim_k, k = (size_t)l->n_head_kv * s->head_dim_k;
+    size_t v = (size_t)l->n_head_kv * s->head_dim_v;
     struct stem fused = layer_stem(i, "attn_qkv");
     if (has(b, fused.text)) {
         struct linear whole = {0};
-        if (!bind_linear(b, fused.text, q + k + v, s->width, &whole))
+        if (!bind_linear(b, fused.text, q + k + v, s->n_embd, &whole))
             return false;
         l->q = linear_rows_of(&whole, 0, q);
         l->k = linear_rows_of(&whole, q, k);
         l->v = linear_rows_of(&whole, q + k, v);
         return true;
     }
-    return bind_linear(b, layer_stem(i, "attn_q").text, q, s->width, &l->q) &&
-           bind_linear(b, layer_stem(i, "attn_k").text, k, s->width, &l->k) &&
-           bind_linear(b, layer_stem(i, "attn_v").text, v, s->width, &l->v);
+    return bind_linear(b, layer_stem(i, "attn_q").text, q, s->n_embd, &l->q) &&
+           bind_linear(b, layer_stem(i, "attn_k").text, k, s->n_embd, &l->k) &&
+           bind_linear(b, layer_stem(i, "attn_v").text, v, s->n_embd, &l->v);
 }
 
 static bool bind_ffn(struct binder *b, size_t i, struct layer *l)
 {
     const struct decoder_shape *s = &b->d->shape;
     struct stem up = layer_stem(i, "ffn_up"), gate = layer_stem(i, "ffn_gate");
-    if (!bind_linear(b, layer_stem(i, "ffn_down").text, s->width, l->ff, &l->down))
+    if (!bind_linear(b, layer_stem(i, "ffn_down").text, s->n_embd, l->n_ff, &l->down))
         return false;
     if (s->ungated)
-        return bind_linear(b, up.text, l->ff, s->width, &l->up);
+        return bind_linear(b, up.text, l->n_ff, s->n_embd, &l->up);
     if (!s->fused_gate)
-        return bind_linear(b, gate.text, l->ff, s->width, &l->gate) &&
-               bind_linear(b, up.text, l->ff, s->width, &l->up);
+        return bind_linear(b, gate.text, l->n_ff, s->n_embd, &l->gate) &&
+               bind_linear(b, up.text, l->n_ff, s->n_embd, &l->up);
     struct linear whole = {0};
-    if (!bind_linear(b, up.text, 2 * (size_t)l->ff, s->width, &whole))
+    if (!bind_linear(b, up.text, 2 * (size_t)l->n_ff, s->n_embd, &whole))
         return false;
-    l->gate = linear_rows_of(&whole, 0, l->ff);
-    l->up = linear_rows_of(&whole, l->ff, l->ff);
+    l->gate = linear_rows_of(&whole, 0, l->n_ff);
+    l->up = linear_rows_of(&whole, l->n_ff, l->n_ff);
     return true;
 }
 
@@ -273,10 +273,10 @@ static bool bind_layer(struct binder *b, size_t i)
     const struct decoder_shape *s = &b->d->shape;
     struct layer *l = &b->d->layers[i];
     return bind_layer_norms(b, i, l) && bind_qkv(b, i, l) &&
-           bind_qk_norm(b, layer_stem(i, "attn_q_norm"), l->heads, &l->q_norm) &&
-           bind_qk_norm(b, layer_stem(i, "attn_k_norm"), l->kv_heads, &l->k_norm) &&
+           bind_qk_norm(b, layer_stem(i, "attn_q_norm"), l->n_head, &l->q_norm) &&
+           bind_qk_norm(b, layer_stem(i, "attn_k_norm"), l->n_head_kv, &l->k_norm) &&
            bind_linear(
-               b, layer_stem(i, "attn_output").text, s->width, (size_t)l->heads * s->v_size, &l->out) &&
+               b, layer_stem(i, "attn_output").text, s->n_embd, (size_t)l->n_head * s->head_dim_v, &l->out) &&
            bind_ffn(b, i, l);
 }
 
@@ -292,21 +292,21 @@ static bool read_vocabulary(struct binder *b)
     if (t->dim[1] > INT32_MAX)
         return error_set(
             b->err, "tensor token_embd.weight has %" PRIu64 " rows, which is too many", t->dim[1]);
-    s->vocabulary = (uint32_t)t->dim[1];
+    s->n_vocab = (uint32_t)t->dim[1];
     char key[NAME_ROOM];
     snprintf(key, sizeof(key), "%s.vocab_size", s->architecture);
-    uint64_t told = s->vocabulary;
+    uint64_t told = s->n_vocab;
     if (gguf_get_u64(b->model->files[0], key, &told, b->err) == GGUF_WRONG)
         return false;
     const struct gguf_pair *tokens = gguf_find(b->model->files[0], "tokenizer.ggml.tokens");
-    if (told != s->vocabulary)
+    if (told != s->n_vocab)
         return error_set(b->err, "key %s is %" PRIu64 ", but tensor token_embd.weight has %" PRIu32 " rows",
-            key, told, s->vocabulary);
-    if (tokens && tokens->count > s->vocabulary)
+            key, told, s->n_vocab);
+    if (tokens && tokens->count > s->n_vocab)
         return error_set(b->err,
             "key tokenizer.ggml.tokens has %" PRIu64 " items, but tensor token_embd.weight has %" PRIu32
             " rows",
-            tokens->count, s->vocabulary);
+            tokens->count, s->n_vocab);
     return true;
 }
 
@@ -314,11 +314,11 @@ static bool bind_ends(struct binder *b)
 {
     struct decoder *d = b->d;
     const struct decoder_shape *s = &d->shape;
-    if (!read_vocabulary(b) || !bind_matrix(b, "token_embd.weight", s->vocabulary, s->width, &d->embedding) ||
+    if (!read_vocabulary(b) || !bind_matrix(b, "token_embd.weight", s->n_vocab, s->n_embd, &d->embedding) ||
         !bind_norm(b, "output_norm", &d->output_norm))
         return false;
     if (has(b, "output"))
-        return bind_linear(b, "output", s->vocabulary, s->width, &d->output);
+        return bind_linear(b, "output", s->n_vocab, s->n_embd, &d->output);
     d->output = (struct linear){.weight = d->embedding};
     d->packs |= matmul_takes_packed(&d->embedding);
     return bind_companions(b, "output", &d->output);
@@ -327,14 +327,14 @@ static bool bind_ends(struct binder *b)
 static bool bind_rope_factors(struct binder *b)
 {
     struct decoder *d = b->d;
-    size_t pairs = d->shape.rope_size / 2;
+    size_t pairs = d->shape.n_rot / 2;
     return bind_optional(b, "rope_freqs.weight", 1, pairs, &d->rope_factors) &&
            (!d->shape.rope_long_factors ||
                (bind_optional(b, "rope_factors_long.weight", 1, pairs, &d->rope_factors_long) &&
                    bind_optional(b, "rope_factors_short.weight", 1, pairs, &d->rope_factors_short)));
 }
 
-/* Tables of rates that old converters left in files, and the heads of rerankers, which write no tokens. */
+/* Tables of inv_freq that old converters left in files, and the heads of rerankers, which write no tokens. */
 static bool is_unneeded(struct span name)
 {
     return span_ends_with(name, ".attn_rot_embd") || span_ends_with(name, ".rotary_emb.inv_freq") ||
@@ -365,16 +365,17 @@ static bool bind_layers(struct binder *b)
 {
     struct decoder *d = b->d;
     const struct decoder_shape *s = &d->shape;
-    for (size_t i = 0; i < s->n_layers; i++) {
+    for (size_t i = 0; i < s->n_layer; i++) {
         const struct layer *l = &d->layers[i];
         if (!bind_layer(b, i))
             return false;
-        d->kv[i] = (struct kv_layer){.heads = l->kv_heads, .k_size = s->k_size, .v_size = s->v_size};
-        d->q_width = larger(d->q_width, (size_t)l->heads * s->k_size);
-        d->k_width = larger(d->k_width, (size_t)l->kv_heads * s->k_size);
-        d->v_width = larger(d->v_width, (size_t)l->kv_heads * s->v_size);
-        d->att_width = larger(d->att_width, (size_t)l->heads * s->v_size);
-        d->ff_width = larger(d->ff_width, l->ff);
+        d->kv[i] = (struct kv_layer){
+            .n_head_kv = l->n_head_kv, .head_dim_k = s->head_dim_k, .head_dim_v = s->head_dim_v};
+        d->q_width = larger(d->q_width, (size_t)l->n_head * s->head_dim_k);
+        d->k_width = larger(d->k_width, (size_t)l->n_head_kv * s->head_dim_k);
+        d->v_width = larger(d->v_width, (size_t)l->n_head_kv * s->head_dim_v);
+        d->att_width = larger(d->att_width, (size_t)l->n_head * s->head_dim_v);
+        d->ff_width = larger(d->ff_width, l->n_ff);
     }
     return true;
 }

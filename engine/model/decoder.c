@@ -9,7 +9,7 @@
 
 static bool has_local_layers(const struct decoder *d)
 {
-    for (uint32_t i = 0; i < d->shape.n_layers; i++)
+    for (uint32_t i = 0; i < d->shape.n_layer; i++)
         if (d->layers[i].rope != 0)
             return true;
     return false;
@@ -19,11 +19,11 @@ static bool read(struct decoder *d, const struct gguf_model *m, struct error *er
 {
     if (!arch_read(d, m->files[0], err))
         return false;
-    d->kv = calloc(d->shape.n_layers, sizeof(*d->kv));
+    d->kv = calloc(d->shape.n_layer, sizeof(*d->kv));
     if (!d->kv)
         return error_set(err, "no memory for the layers");
     d->n_ropes = has_local_layers(d) ? 2 : 1;
-    return decoder_bind(d, m, err) && rope_prepare(d, d->shape.context, err);
+    return decoder_bind(d, m, err) && rope_prepare(d, d->shape.n_ctx_train, err);
 }
 
 struct decoder *decoder_new(const struct gguf_model *m, bool as_float, struct error *err)
@@ -46,7 +46,7 @@ void decoder_free(struct decoder *d)
         return;
     decoder_free_copies(d);
     for (size_t i = 0; i < sizeof(d->ropes) / sizeof(d->ropes[0]); i++)
-        free(d->ropes[i].rates);
+        free(d->ropes[i].inv_freq);
     free(d->layers);
     free(d->kv);
     free(d);
@@ -57,28 +57,28 @@ bool decoder_limit_context(struct decoder *d, size_t context, struct error *err)
     return rope_prepare(d, context, err);
 }
 
-bool decoder_knows(struct span architecture)
+bool decoder_supports(struct span architecture)
 {
-    return arch_known(architecture);
+    return arch_supported(architecture);
 }
 
-size_t decoder_vocabulary(const struct decoder *d)
+size_t decoder_n_vocab(const struct decoder *d)
 {
-    return d->shape.vocabulary;
+    return d->shape.n_vocab;
 }
 
-size_t decoder_width(const struct decoder *d)
+size_t decoder_n_embd(const struct decoder *d)
 {
-    return d->shape.width;
+    return d->shape.n_embd;
 }
 
-size_t decoder_context(const struct decoder *d)
+size_t decoder_n_ctx(const struct decoder *d)
 {
-    return d->shape.context;
+    return d->shape.n_ctx_train;
 }
 
 const struct kv_layer *decoder_kv_layers(const struct decoder *d, size_t *n)
 {
-    *n = d->shape.n_layers;
+    *n = d->shape.n_layer;
     return d->kv;
 }

@@ -1,7 +1,7 @@
 /* decoder_private.h - a decoder taken apart: the shape, the weights, and what the files that fill them share.
  *
- * arch.c reads keys into the shape by the architecture's row, decoder_bind.c finds the tensors that the shape
- * asks for, decoder_rope.c works out the turns; from then on nothing changes and decoder_forward.c runs it.
+ * arch.c reads keys into the shape by the architecture's row, bind.c finds the tensors that the shape
+ * asks for, rope.c works out the turns; from then on nothing changes and forward.c runs it.
  */
 #ifndef DECODER_PRIVATE_H
 #define DECODER_PRIVATE_H
@@ -19,9 +19,9 @@
 
 enum qk_norm {
     QK_NONE,
-    QK_HEAD, /* over each head, one weight [k_size] for all */
-    QK_EACH_HEAD, /* over each head, weights [heads][k_size]; may be missing */
-    QK_ROW, /* over all heads together, weight [heads * k_size] */
+    QK_HEAD, /* over each head, one weight [head_dim_k] for all */
+    QK_EACH_HEAD, /* over each head, weights [n_head][head_dim_k]; may be missing */
+    QK_ROW, /* over all heads together, weight [n_head * head_dim_k] */
 };
 
 /* What turns positions into angles: every pair of a head's elements at its own rate. */
@@ -35,8 +35,8 @@ struct rope_shape {
 
 struct decoder_shape {
     char architecture[32];
-    uint32_t vocabulary, width, context, n_layers;
-    uint32_t k_size, v_size; /* of a head */
+    uint32_t n_vocab, n_embd, n_ctx_train, n_layer;
+    uint32_t head_dim_k, head_dim_v; /* of a head */
     /* Norms: before each half of a layer, and after it, on the way back into the stream. */
     bool layer_norm; /* mean and bias, too; otherwise by root mean square */
     bool no_pre_norms, post_norms;
@@ -44,8 +44,8 @@ struct decoder_shape {
     float epsilon;
     enum qk_norm qk_norm;
     /* Rotation. */
-    uint32_t rope_size; /* elements of a head that turn */
-    bool rope_halves; /* element i goes with i + rope_size / 2, not with its neighbour */
+    uint32_t n_rot; /* elements of a head that turn */
+    bool rope_halves; /* element i goes with i + n_rot / 2, not with its neighbour */
     bool rope_long_factors; /* the file has two sets of factors, by context */
     uint32_t rope_skip; /* every so many layers one does not turn; 0 for none */
     uint32_t rope_context; /* that the model had before it was stretched */
@@ -76,7 +76,7 @@ struct norm {
 };
 
 struct layer {
-    uint32_t heads, kv_heads, ff;
+    uint32_t n_head, n_head_kv, n_ff;
     uint32_t window; /* keys that a query sees, its own the last; 0 for all */
     bool rotates;
     unsigned rope; /* index of the decoder's ropes */
@@ -87,20 +87,20 @@ struct layer {
 };
 
 struct rope {
-    double *rates; /* [rope_size / 2], radians a position */
+    double *inv_freq; /* [n_rot / 2], radians a position */
     float magnitude;
 };
 
 struct decoder {
     struct decoder_shape shape;
-    struct layer *layers; /* [n_layers] */
-    struct kv_layer *kv; /* [n_layers] */
+    struct layer *layers; /* [n_layer] */
+    struct kv_layer *kv; /* [n_layer] */
     struct matmul_weight embedding;
     struct norm output_norm;
     struct linear output;
     struct rope ropes[2]; /* of layers that see all, of layers with a window */
     size_t n_ropes;
-    const float *rope_factors; /* [rope_size / 2], or NULL */
+    const float *rope_factors; /* [n_rot / 2], or NULL */
     const float *rope_factors_long, *rope_factors_short;
     /* The largest of all layers. */
     size_t q_width, k_width, v_width, att_width, ff_width;
@@ -110,7 +110,7 @@ struct decoder {
 };
 
 /* Whether a list of architectures has this name. */
-bool arch_known(struct span name);
+bool arch_supported(struct span name);
 
 /* Reads shape and layers' numbers from the model's keys; allocates d->layers. */
 bool arch_read(struct decoder *d, const struct gguf *keys, struct error *err);
@@ -119,9 +119,9 @@ bool arch_read(struct decoder *d, const struct gguf *keys, struct error *err);
 bool decoder_bind(struct decoder *d, const struct gguf_model *m, struct error *err);
 void decoder_free_copies(struct decoder *d);
 
-/* Works out the rates for a context of so many positions. */
+/* Works out the inv_freq for a context of so many positions. */
 bool rope_prepare(struct decoder *d, size_t context, struct error *err);
 /* Cosine and sine of pairs first ... first + count - 1 at a position, to cos_sin[2 * pair] and behind it. */
-void rope_turns(const struct rope *r, uint32_t position, size_t first, size_t count, float *cos_sin);
+void rope_cos_sin(const struct rope *r, uint32_t position, size_t first, size_t count, float *cos_sin);
 
 #endif

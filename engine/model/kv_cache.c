@@ -20,7 +20,7 @@ struct kv_cache {
     size_t n_pages; /* that are held */
     size_t n_layers;
     struct kv_layer *layers;
-    size_t *at; /* [n_layers], where a layer begins in a page */
+    size_t *at; /* [n_layer], where a layer begins in a page */
 };
 
 struct sequence {
@@ -34,12 +34,12 @@ struct sequence {
 
 static size_t key_bytes(const struct kv_cache *c, size_t layer)
 {
-    return attention_bytes(c->type, c->layers[layer].k_size);
+    return attention_bytes(c->type, c->layers[layer].head_dim_k);
 }
 
 static size_t head_bytes(const struct kv_cache *c, size_t layer)
 {
-    return key_bytes(c, layer) + attention_bytes(c->type, c->layers[layer].v_size);
+    return key_bytes(c, layer) + attention_bytes(c->type, c->layers[layer].head_dim_v);
 }
 
 struct kv_cache *kv_cache_new(
@@ -59,7 +59,7 @@ struct kv_cache *kv_cache_new(
     for (size_t i = 0; i < n_layers; i++) {
         c->layers[i] = layers[i];
         c->at[i] = bytes;
-        bytes += layers[i].heads * head_bytes(c, i);
+        bytes += layers[i].n_head_kv * head_bytes(c, i);
     }
     c->page_bytes = HEADER + bytes;
     return c;

@@ -16,14 +16,14 @@
 /* The pair, as a real number, that turns `turns` times within the original context. */
 static double pair_turning(const struct decoder_shape *s, const struct rope_shape *r, double turns)
 {
-    return s->rope_size / 2 * log(s->rope_context / (turns * WHOLE_TURN)) / log(r->base);
+    return s->n_rot / 2 * log(s->rope_context / (turns * WHOLE_TURN)) / log(r->base);
 }
 
 /* How much of a pair's unstretched rate stays: 1 below pair `low`, 0 above `high`, a ramp between. */
 static double yarn_share(const struct decoder_shape *s, const struct rope_shape *r, size_t pair)
 {
     double low = fmax(0, floor(pair_turning(s, r, r->yarn_fast)));
-    double high = fmin(s->rope_size - 1, ceil(pair_turning(s, r, r->yarn_slow)));
+    double high = fmin(s->n_rot - 1, ceil(pair_turning(s, r, r->yarn_slow)));
     double along = ((double)pair - low) / fmax(0.001, high - low);
     return 1 - fmin(1, fmax(0, along));
 }
@@ -31,7 +31,7 @@ static double yarn_share(const struct decoder_shape *s, const struct rope_shape 
 static double rate_of(
     const struct decoder_shape *s, const struct rope_shape *r, size_t pair, const float *factors)
 {
-    double rate = vector_power(r->base, -2.0 * (double)pair / s->rope_size);
+    double rate = vector_power(r->base, -2.0 * (double)pair / s->n_rot);
     if (factors)
         rate /= factors[pair];
     if (r->yarn == 0)
@@ -42,14 +42,14 @@ static double rate_of(
 
 static bool prepare(struct decoder *d, struct rope *out, const struct rope_shape *r, const float *factors)
 {
-    size_t pairs = d->shape.rope_size / 2;
-    if (!out->rates)
-        out->rates = malloc(pairs * sizeof(*out->rates));
-    if (!out->rates)
+    size_t pairs = d->shape.n_rot / 2;
+    if (!out->inv_freq)
+        out->inv_freq = malloc(pairs * sizeof(*out->inv_freq));
+    if (!out->inv_freq)
         return false;
     out->magnitude = (float)r->magnitude;
     for (size_t i = 0; i < pairs; i++)
-        out->rates[i] = rate_of(&d->shape, r, i, factors);
+        out->inv_freq[i] = rate_of(&d->shape, r, i, factors);
     return true;
 }
 
@@ -58,19 +58,19 @@ bool rope_prepare(struct decoder *d, size_t context, struct error *err)
     const float *factors = d->rope_factors;
     if (!factors)
         factors = context > d->shape.rope_context ? d->rope_factors_long : d->rope_factors_short;
-    for (size_t i = 0; factors && i < d->shape.rope_size / 2; i++)
+    for (size_t i = 0; factors && i < d->shape.n_rot / 2; i++)
         if (!isfinite(factors[i]) || factors[i] == 0)
             return error_set(err, "factor %zu of the rotation is 0, or no number", i);
     return (prepare(d, &d->ropes[0], &d->shape.rope, factors) &&
                prepare(d, &d->ropes[1], &d->shape.local_rope, NULL)) ||
-           error_set(err, "no memory for the rates of %zu pairs", (size_t)d->shape.rope_size / 2);
+           error_set(err, "no memory for the inv_freq of %zu pairs", (size_t)d->shape.n_rot / 2);
 }
 
-void rope_turns(const struct rope *r, uint32_t position, size_t first, size_t count, float *cos_sin)
+void rope_cos_sin(const struct rope *r, uint32_t position, size_t first, size_t count, float *cos_sin)
 {
     for (size_t i = first; i < first + count; i++) {
         float sine, cosine;
-        vector_sin_cos(position * r->rates[i], &sine, &cosine);
+        vector_sin_cos(position * r->inv_freq[i], &sine, &cosine);
         cos_sin[2 * i] = cosine * r->magnitude;
         cos_sin[2 * i + 1] = sine * r->magnitude;
     }

@@ -11,8 +11,8 @@
 
 #define ALIGNMENT 64
 #define ALONE_ROWS                                                                                           \
-    4 /* up to so many rows a member does all of the stream itself rather than wait for others */
-#define SPLIT_ITEMS 4 /* tiles and heads for each member, from which on spans need not be divided */
+    4 /* up to so many rows a worker does all of the stream itself rather than wait for others */
+#define SPLIT_ITEMS 4 /* tiles and heads for each worker, from which on splits need not be divided */
 #define TILE_QUERIES 48 /* what attention likes to answer at a time */
 
 struct decoder_workspace *decoder_workspace_new(void)
@@ -33,7 +33,7 @@ void decoder_workspace_free(struct decoder_workspace *w)
 static bool check_row(const struct forward *f, size_t i, struct error *err)
 {
     const struct decoder_row *r = &f->batch->rows[i];
-    uint32_t vocabulary = f->d->shape.vocabulary;
+    uint32_t vocabulary = f->d->shape.n_vocab;
     if (!r->embedding && (r->token < 0 || (uint32_t)r->token >= vocabulary))
         return error_set(err, "token %" PRId32 " is not one of the model's %" PRIu32, r->token, vocabulary);
     return true;
@@ -73,8 +73,8 @@ static bool count(struct forward *f, struct error *err)
 static size_t tile_rows(const struct decoder *d)
 {
     size_t group = 1;
-    for (uint32_t i = 0; i < d->shape.n_layers; i++) {
-        size_t g = d->layers[i].heads / d->layers[i].kv_heads;
+    for (uint32_t i = 0; i < d->shape.n_layer; i++) {
+        size_t g = d->layers[i].n_head / d->layers[i].n_head_kv;
         group = g > group ? g : group;
     }
     return group >= TILE_QUERIES ? 1 : TILE_QUERIES / group;
@@ -98,13 +98,13 @@ static void list_runs(struct forward *f, size_t rows)
         bool begins = begins_run(b, i);
         size_t pages;
         if (begins)
-            f->runs[runs++] = (struct run){
+            f->runs[runs++] = (struct batch_run){
                 .pages = sequence_pages(b->rows[i].sequence, &pages), .row = i, .start = b->rows[i].position};
-        struct run *r = &f->runs[runs - 1];
+        struct batch_run *r = &f->runs[runs - 1];
         r->n++;
         r->end = b->rows[i].position + 1;
         if (begins || f->tiles[tiles - 1].n == rows)
-            f->tiles[tiles++] = (struct tile){.run = runs - 1, .row = i};
+            f->tiles[tiles++] = (struct query_tile){.run = runs - 1, .row = i};
         f->tiles[tiles - 1].n++;
         if (b->rows[i].output != DECODER_NOTHING)
             f->wanted[out++] = i;
@@ -122,16 +122,16 @@ static uint32_t longest_end(const struct decoder_batch *b)
 /* How the batch is divided. Nothing of this changes a result. */
 static size_t choose_ways(struct forward *f)
 {
-    unsigned members = pool_size(f->pool);
+    unsigned workers = pool_size(f->pool);
     size_t rows = tile_rows(f->d);
     uint32_t end = longest_end(f->batch);
     f->alone = f->n <= ALONE_ROWS;
-    f->split = members > 1 && end > ATTENTION_SPAN + ATTENTION_SPAN / 2 &&
-               f->n * f->d->kv[0].heads < SPLIT_ITEMS * members;
+    f->split = workers > 1 && end > ATTENTION_SPLIT + ATTENTION_SPLIT / 2 &&
+               f->n * f->d->kv[0].n_head_kv < SPLIT_ITEMS * workers;
     if (f->split)
         rows = 1;
     f->n_tiles = count_tiles(f, rows);
-    f->n_spans = (end + ATTENTION_SPAN - 1) / ATTENTION_SPAN;
+    f->n_splits = (end + ATTENTION_SPLIT - 1) / ATTENTION_SPLIT;
     f->together = !f->split && f->n_tiles == f->n_runs;
     return rows;
 }
@@ -163,14 +163,14 @@ static size_t larger(size_t a, size_t b)
 static size_t packed_bytes(const struct forward *f)
 {
     const struct decoder *d = f->d;
-    size_t columns = larger(d->shape.width, larger(d->att_width, d->ff_width));
+    size_t columns = larger(d->shape.n_embd, larger(d->att_width, d->ff_width));
     size_t bytes = d->packs ? matmul_packed_bytes(f->n, (columns + 31) / 32 * 32) : 0;
     return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
 }
 
 static size_t part_floats(const struct forward *f)
 {
-    const struct attention a = {.k_size = f->d->shape.k_size, .v_size = f->d->shape.v_size};
+    const struct attention a = {.head_dim_k = f->d->shape.head_dim_k, .head_dim_v = f->d->shape.head_dim_v};
     return attention_part_floats(&a);
 }
 
@@ -192,22 +192,22 @@ static size_t lay_out(struct forward *f, uint8_t *base)
 {
     const struct decoder *d = f->d;
     struct layout l = {.base = base};
-    size_t n = f->n, members = pool_size(f->pool), streams = f->alone ? members : 1;
-    size_t heads = d->q_width / d->shape.k_size;
+    size_t n = f->n, workers = pool_size(f->pool), streams = f->alone ? workers : 1;
+    size_t heads = d->q_width / d->shape.head_dim_k;
     f->runs = take(&l, f->n_runs * sizeof(*f->runs));
     f->tiles = take(&l, f->n_tiles * sizeof(*f->tiles));
     f->wanted = take(&l, f->n_out * sizeof(*f->wanted));
-    f->x = take_floats(&l, streams * n, d->shape.width);
-    f->normed = take_floats(&l, streams * n, d->shape.width);
+    f->x = take_floats(&l, streams * n, d->shape.n_embd);
+    f->normed = take_floats(&l, streams * n, d->shape.n_embd);
     f->packed_bytes = packed_bytes(f);
     f->packed = take(&l, streams * f->packed_bytes);
     lay_out_halves(f, &l);
-    f->sum = take_floats(&l, n, d->shape.width);
-    f->gate_columns = larger(MATMUL_TILE, d->ff_width / (FORWARD_PIECES * members));
-    f->gates = take_floats(&l, members * n, f->gate_columns);
+    f->sum = take_floats(&l, n, d->shape.n_embd);
+    f->gate_columns = larger(MATMUL_TILE, d->ff_width / (FORWARD_PIECES * workers));
+    f->gates = take_floats(&l, workers * n, f->gate_columns);
     for (size_t i = 0; i < d->n_ropes; i++)
-        f->turns[i] = take_floats(&l, n, d->shape.rope_size);
-    f->parts = take_floats(&l, f->split ? n * heads * f->n_spans : 0, part_floats(f));
+        f->cos_sin[i] = take_floats(&l, n, d->shape.n_rot);
+    f->parts = take_floats(&l, f->split ? n * heads * f->n_splits : 0, part_floats(f));
     f->out = take_floats(&l, f->n_out, f->out_stride);
     return l.at;
 }
@@ -224,9 +224,9 @@ bool forward_prepare(struct forward *f, struct decoder_workspace *w, struct erro
     if (!count(f, err))
         return false;
     size_t rows = choose_ways(f);
-    f->out_stride = f->logits ? s->vocabulary : s->width;
+    f->out_stride = f->logits ? s->n_vocab : s->n_embd;
     if (f->logits && f->hidden)
-        f->out_stride = larger(s->vocabulary, s->width);
+        f->out_stride = larger(s->n_vocab, s->n_embd);
     size_t size = lay_out(f, NULL);
     if (size > w->size) {
         free(w->memory);

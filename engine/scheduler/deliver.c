@@ -1,6 +1,6 @@
 /* deliver.c - from logits to tokens, and from those to pieces of the answers.
  *
- * Drawing is done by all threads of the pool, the rest by the scheduler's. A lane may end here, and its task with it.
+ * Drawing is done by all threads of the pool, the rest by the scheduler's. A slot may end here, and its request with it.
  */
 #include "scheduler_private.h"
 
@@ -9,10 +9,10 @@
 #include <string.h>
 
 /* Log probabilities are the model's own, so they are taken from the logits, and a copy goes to the sampler. */
-static void draw(struct lane *l, float *copy)
+static void sample(struct slot *l, float *copy)
 {
-    const struct job_request *r = l->task->request;
-    size_t n = decoder_vocabulary(r->model->decoder);
+    const struct job_request *r = l->request->params;
+    size_t n = decoder_n_vocab(r->model->decoder);
     if (!r->logprobs) {
         l->token = sampler_next(l->sampler, l->logits);
         return;
@@ -27,27 +27,27 @@ struct drawing {
     float *copies; /* [members][vocabulary] */
 };
 
-/* Lanes are drawn for side by side: over a large vocabulary that takes as long as some layers. */
+/* Slots are sampled for side by side: over a large vocabulary that takes as long as some layers. */
 static void draw_some(void *context, unsigned index, unsigned n)
 {
     const struct drawing *d = context;
     const struct schedule *s = d->schedule;
-    size_t width = decoder_vocabulary(s->model->decoder), turn = 0;
-    for (size_t i = 0; i < s->n_lanes; i++)
-        if (s->lanes[i]->n_rows > 0 && s->lanes[i]->logits && turn++ % n == index)
-            draw(s->lanes[i], d->copies ? d->copies + index * width : NULL);
+    size_t width = decoder_n_vocab(s->model->decoder), turn = 0;
+    for (size_t i = 0; i < s->n_slots; i++)
+        if (s->slots[i]->n_rows > 0 && s->slots[i]->logits && turn++ % n == index)
+            sample(s->slots[i], d->copies ? d->copies + index * width : NULL);
 }
 
-bool deliver_draw(struct engine *e, const struct schedule *s)
+bool deliver_sample(struct engine *e, const struct schedule *s)
 {
     size_t copies = 0, n = 0;
-    for (size_t i = 0; i < s->n_lanes; i++) {
-        const struct lane *l = s->lanes[i];
+    for (size_t i = 0; i < s->n_slots; i++) {
+        const struct slot *l = s->slots[i];
         if (l->n_rows == 0 || !l->logits)
             continue;
         n++;
-        if (l->task->request->logprobs)
-            copies = pool_size(e->pool) * decoder_vocabulary(s->model->decoder);
+        if (l->request->params->logprobs)
+            copies = pool_size(e->pool) * decoder_n_vocab(s->model->decoder);
     }
     if (copies > e->copies_room) {
         float *more = realloc(e->copies, copies * sizeof(*more));
@@ -63,108 +63,108 @@ bool deliver_draw(struct engine *e, const struct schedule *s)
     return true;
 }
 
-static void count_token(struct lane *l, double now)
+static void count_token(struct slot *l, double now)
 {
-    struct task *t = l->task;
-    struct model_metrics *m = &t->request->model->metrics;
+    struct request *t = l->request;
+    struct model_metrics *m = &t->params->model->metrics;
     if (t->first_token <= 0) {
         t->first_token = now;
         model_histogram_add(&m->first_token, now - t->submitted);
     }
-    if (l->n_drawn > 0)
+    if (l->n_sampled > 0)
         model_histogram_add(&m->between_tokens, now - l->last_token);
     l->last_token = now;
     t->usage.generated_tokens++;
     atomic_fetch_add_explicit(&m->generated_tokens, 1, memory_order_relaxed);
 }
 
-/* The token that was drawn joins the answer, and may be its last. */
-static void take_token(struct lane *l)
+/* The token that was sampled joins the answer, and may be its last. */
+static void take_token(struct slot *l)
 {
-    struct task *t = l->task;
-    const struct job_request *r = t->request;
+    struct request *t = l->request;
+    const struct job_request *r = t->params;
     struct error why = {0};
     struct job_piece *piece;
     if (l->token == SAMPLER_NONE) {
         bool forbidden = r->sampling.n_bias > 0;
-        error_set(&why, "no token could be drawn: %s",
+        error_set(&why, "no token could be sampled: %s",
             forbidden ? "the biases forbid all that the model might say"
                       : "the model's logits are no numbers");
-        task_fail(t, forbidden ? 400 : 500, &why);
+        request_fail(t, forbidden ? 400 : 500, &why);
         return;
     }
     count_token(l, scheduler_now());
-    enum answer_result result = answer_add(
-        l->answer, l->token, r->logprobs ? l->logprob : NAN, r->logprobs && r->n_top ? l->top : NULL);
-    if (result == ANSWER_NO_MEMORY || !lane_append(l, l->token)) {
-        task_no_memory(t);
+    enum output_result result = output_add(
+        l->output, l->token, r->logprobs ? l->logprob : NAN, r->logprobs && r->n_top ? l->top : NULL);
+    if (result == OUTPUT_NO_MEMORY || !slot_append(l, l->token)) {
+        request_no_memory(t);
         return;
     }
-    task_tell_usage(t);
-    if (result == ANSWER_STOPPED)
-        lane_end(l, JOB_STOP);
-    else if (l->n_drawn >= r->max_tokens || l->known >= r->model->context)
-        lane_end(l, JOB_LENGTH);
-    else if (!answer_take(l->answer, JOB_RUNNING, &piece))
-        task_no_memory(t);
+    request_tell_usage(t);
+    if (result == OUTPUT_STOPPED)
+        slot_end(l, JOB_STOP);
+    else if (l->n_sampled >= r->max_tokens || l->known >= r->model->context)
+        slot_end(l, JOB_LENGTH);
+    else if (!output_take(l->output, JOB_RUNNING, &piece))
+        request_no_memory(t);
     else if (piece)
         job_push(t->job, piece);
 }
 
-/* The prompt's own tokens get their log probabilities. False when that ended the task. */
-static bool take_echo(struct lane *l)
+/* The prompt's own tokens get their log probabilities. False when that ended the request. */
+static bool take_echo(struct slot *l)
 {
-    struct task *t = l->task;
-    const struct job_request *r = t->request;
-    struct sampler_logprob top[JOB_LOGPROBS_MAX]; /* the lane's own are those of the token just drawn */
-    size_t n = decoder_vocabulary(r->model->decoder);
+    struct request *t = l->request;
+    const struct job_request *r = t->params;
+    struct sampler_logprob top[JOB_LOGPROBS_MAX]; /* the slot's own are those of the token just sampled */
+    size_t n = decoder_n_vocab(r->model->decoder);
     for (size_t i = 0; i < l->n_echo; i++) {
         int32_t id = r->prompt[t->n_echoed];
         float logprob = sampler_logprobs(l->echo_logits + i * n, n, id, top, r->n_top);
-        if (answer_add(t->echo, id, logprob, r->n_top ? top : NULL) != ANSWER_GOES_ON) {
-            task_no_memory(t);
+        if (output_add(t->echo, id, logprob, r->n_top ? top : NULL) != OUTPUT_GOES_ON) {
+            request_no_memory(t);
             return false;
         }
         t->n_echoed++;
     }
-    return task_tell_echo(t, t->n_echoed < r->n_prompt ? JOB_RUNNING : JOB_LENGTH);
+    return request_tell_echo(t, t->n_echoed < r->n_prompt ? JOB_RUNNING : JOB_LENGTH);
 }
 
 /* How far the prompt has been read. */
-static void count_prompt(struct lane *l)
+static void count_prompt(struct slot *l)
 {
-    struct task *t = l->task;
-    size_t length = sequence_length(l->sequence), n = t->request->n_prompt;
+    struct request *t = l->request;
+    size_t length = sequence_length(l->sequence), n = t->params->n_prompt;
     size_t done = length < n ? length : n;
     if (done <= t->usage.prompt_done || l->choice > 0)
         return;
     atomic_fetch_add_explicit(
-        &t->request->model->metrics.prompt_tokens, done - t->usage.prompt_done, memory_order_relaxed);
+        &t->params->model->metrics.prompt_tokens, done - t->usage.prompt_done, memory_order_relaxed);
     t->usage.prompt_done = done;
-    task_tell_usage(t);
-    if (done < task_reads(t->request) || t->prompt_read)
+    request_tell_usage(t);
+    if (done < request_reads(t->params) || t->prompt_read)
         return;
     t->prompt_read = true;
-    if (t->request->n_choices > 1 && task_draws(t->request))
+    if (t->params->n_choices > 1 && request_samples(t->params))
         t->prompt = sequence_fork(l->sequence, n - 1); /* without memory they read it themselves */
 }
 
-static void deliver(struct lane *l)
+static void deliver(struct slot *l)
 {
-    lane_keep_prefix(l);
+    slot_keep_prefix(l);
     count_prompt(l);
-    if (lane_has_echo(l) && l->n_echo > 0 && !take_echo(l))
+    if (slot_has_echo(l) && l->n_echo > 0 && !take_echo(l))
         return;
     if (l->logits)
         take_token(l);
-    else if (lane_left(l) == 0)
-        lane_end(l, JOB_LENGTH);
+    else if (slot_left(l) == 0)
+        slot_end(l, JOB_LENGTH);
 }
 
-/* A lane that is delivered may end, and end others with it: so each is looked for anew. */
+/* A slot that is delivered may end, and end others with it: so each is looked for anew. */
 void deliver_answers(struct schedule *s)
 {
-    for (struct lane *l; (l = lane_in_batch(s));) {
+    for (struct slot *l; (l = slot_in_batch(s));) {
         l->n_rows = 0;
         deliver(l);
     }

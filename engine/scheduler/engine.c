@@ -1,6 +1,6 @@
 /* engine.c - the scheduler's thread, what reaches it from others, and the list of models.
  *
- * Others only put tasks into queues, raise flags and ask for a model to be let go, all under one lock that is held for
+ * Others only put requests into queues, raise flags and ask for a model to be let go, all under one lock that is held for
  * a moment. Everything else is the thread's own, so a step needs no lock. Without work it sleeps.
  */
 #include "scheduler_private.h"
@@ -30,7 +30,7 @@ static void bury(struct engine *e)
     struct schedule *before = NULL, *next;
     for (struct schedule *s = e->schedules; s; s = next) {
         next = s->next;
-        if (!s->leaving || s->queue || s->tasks) {
+        if (!s->leaving || s->queue || s->requests) {
             before = s;
             continue;
         }
@@ -48,7 +48,7 @@ static void bury(struct engine *e)
 static bool has_work(const struct engine *e)
 {
     for (const struct schedule *s = e->schedules; s; s = s->next)
-        if (s->queue || s->tasks)
+        if (s->queue || s->requests)
             return true;
     return false;
 }
@@ -234,17 +234,17 @@ double engine_heartbeat_age(const struct engine *e)
 struct schedule *schedule_new(struct engine *e, struct text_model *m)
 {
     struct schedule *s = calloc(1, sizeof(*s));
-    struct lane **lanes = calloc(e->options.slots, sizeof(struct lane *));
+    struct slot **slots = calloc(e->options.slots, sizeof(struct slot *));
     struct prefix_cache *prefixes = e->options.prefix_cache ? prefix_new(m->cache, &e->prefix_clock) : NULL;
-    if (!s || !lanes || (e->options.prefix_cache && !prefixes)) {
+    if (!s || !slots || (e->options.prefix_cache && !prefixes)) {
         prefix_free(prefixes);
         free(s);
-        free(lanes);
+        free(slots);
         return NULL;
     }
     s->model = m;
     s->prefixes = prefixes;
-    s->lanes = lanes;
+    s->slots = slots;
     s->queue_end = &s->queue;
     pthread_mutex_lock(&e->lock);
     s->next = e->schedules;
@@ -264,7 +264,7 @@ void schedule_leave(struct schedule *s, struct engine *e)
         pthread_cond_wait(&e->left, &e->lock);
     pthread_mutex_unlock(&e->lock);
     prefix_free(s->prefixes);
-    free(s->lanes);
+    free(s->slots);
     free(s);
 }
 
@@ -272,7 +272,7 @@ void schedule_leave(struct schedule *s, struct engine *e)
 
 static bool check_tokens(const struct job_request *r, struct error *err)
 {
-    size_t vocabulary = decoder_vocabulary(r->model->decoder);
+    size_t vocabulary = decoder_n_vocab(r->model->decoder);
     for (size_t i = 0; i < r->n_prompt; i++)
         if (r->prompt[i] < 0 || (size_t)r->prompt[i] >= vocabulary)
             return error_set(
@@ -283,12 +283,12 @@ static bool check_tokens(const struct job_request *r, struct error *err)
 static bool check_fit(const struct engine *e, const struct job_request *r, struct error *err)
 {
     char needed[TEXT_NUMBER], limit[TEXT_NUMBER];
-    size_t reads = task_reads(r), context = r->model->context;
-    if (reads + task_draws(r) > context)
+    size_t reads = request_reads(r), context = r->model->context;
+    if (reads + request_samples(r) > context)
         return error_set(err,
             "the prompt has %zu tokens and leaves no room for an answer: the model's context is %zu",
             r->n_prompt, context);
-    uint64_t bytes = memory_of(r->model, reads + task_draws(r));
+    uint64_t bytes = memory_of(r->model, reads + request_samples(r));
     return bytes <= e->budget.limit ||
            error_set(err, "the prompt's keys and values need %s of memory, and there is %s",
                text_bytes(needed, bytes), text_bytes(limit, e->budget.limit));
@@ -324,8 +324,8 @@ static size_t waiting(const struct engine *e)
     return n;
 }
 
-/* With the lock: puts the task into its queue, unless that is full or the engine is stopping. */
-static unsigned enqueue(struct engine *e, struct task *t, struct error *err)
+/* With the lock: puts the request into its queue, unless that is full or the engine is stopping. */
+static unsigned enqueue(struct engine *e, struct request *t, struct error *err)
 {
     struct schedule *s = t->schedule;
     if (atomic_load(&e->stopping) || s->leaving) {
@@ -344,16 +344,16 @@ static unsigned enqueue(struct engine *e, struct task *t, struct error *err)
     return 0;
 }
 
-static struct task *task_new(const struct engine *e, struct job *j)
+static struct request *request_new(const struct engine *e, struct job *j)
 {
-    struct task *t = calloc(1, sizeof(*t));
+    struct request *t = calloc(1, sizeof(*t));
     if (!t)
         return NULL;
     t->job = j;
-    t->request = job_request_of(j);
-    t->schedule = t->request->model->scheduling;
+    t->params = job_request_of(j);
+    t->schedule = t->params->model->scheduling;
     t->submitted = scheduler_now();
-    double most = t->request->deadline > 0 ? t->request->deadline : e->options.job_timeout;
+    double most = t->params->deadline > 0 ? t->params->deadline : e->options.job_timeout;
     t->deadline = most > 0 ? t->submitted + most : 0;
     return t;
 }
@@ -362,7 +362,7 @@ static struct task *task_new(const struct engine *e, struct job *j)
 static unsigned submit(struct engine *e, struct job *j, struct error *err)
 {
     struct text_model *m = job_request_of(j)->model;
-    struct task *t = task_new(e, j);
+    struct request *t = request_new(e, j);
     if (!t) {
         error_set(err, "memory is short");
         return 503;
@@ -398,10 +398,10 @@ bool engine_submit(struct engine *e, struct job *j, unsigned *status, struct err
     return *status == 0;
 }
 
-struct task *schedule_pop(struct engine *e, struct schedule *s)
+struct request *schedule_pop(struct engine *e, struct schedule *s)
 {
     pthread_mutex_lock(&e->lock);
-    struct task *t = s->queue;
+    struct request *t = s->queue;
     if (t) {
         s->queue = t->next;
         if (!s->queue)

@@ -12,7 +12,7 @@
 #include <string.h>
 
 struct job {
-    struct job_request request; /* what it points to is owned */
+    struct job_request params; /* what it points to is owned */
     void (*wake)(void *context);
     void *context;
     atomic_bool cancelled;
@@ -96,8 +96,8 @@ struct job *job_new(const struct job_request *request, void (*wake)(void *contex
     struct job *j = calloc(1, sizeof(*j));
     if (!j)
         return NULL;
-    if (!copy_request(&j->request, request)) {
-        free_request(&j->request);
+    if (!copy_request(&j->params, request)) {
+        free_request(&j->params);
         free(j);
         return NULL;
     }
@@ -112,7 +112,7 @@ struct job *job_new(const struct job_request *request, void (*wake)(void *contex
 
 const struct job_request *job_request_of(const struct job *j)
 {
-    return &j->request;
+    return &j->params;
 }
 
 static void free_job(struct job *j)
@@ -121,7 +121,7 @@ static void free_job(struct job *j)
         next = p->next;
         job_piece_free(p);
     }
-    free_request(&j->request);
+    free_request(&j->params);
     pthread_cond_destroy(&j->woken);
     pthread_mutex_destroy(&j->lock);
     free(j);

@@ -1,9 +1,9 @@
 /* memory.c - who gets pages, and who has to give some back.
  *
- * Pages are taken as lanes read, so that a sequence costs what it holds. A new lane begins only when what it is known
+ * Pages are taken as slots read, so that a sequence costs what it holds. A new slot begins only when what it is known
  * to need fits beside what the others are known to need; what they will write beyond that is not known. When it does
- * not fit in the end, what is kept of prefixes goes first, oldest first, and then the youngest lane of all models gives
- * its pages back and reads again later. The oldest is never set aside, so there is always one that goes on, and in the
+ * not fit in the end, what is kept of prefixes goes first, oldest first, and then the youngest slot of all models gives
+ * its pages back and reads again later. The oldest is never preempted, so there is always one that goes on, and in the
  * end everyone has been the oldest.
  */
 #include "scheduler_private.h"
@@ -18,22 +18,22 @@ uint64_t memory_of(const struct text_model *m, size_t positions)
     return (uint64_t)pages_for(positions) * kv_cache_page_bytes(m->cache);
 }
 
-size_t memory_lanes(const struct engine *e)
+size_t memory_slots(const struct engine *e)
 {
     size_t n = 0;
     for (const struct schedule *s = e->schedules; s; s = s->next)
-        n += s->n_lanes;
+        n += s->n_slots;
     return n;
 }
 
-/* Bytes that the lanes will take for what they are known to read, beyond what they hold. */
+/* Bytes that the slots will take for what they are known to read, beyond what they hold. */
 static uint64_t promised(const struct engine *e)
 {
     uint64_t bytes = 0;
     for (const struct schedule *s = e->schedules; s; s = s->next)
-        for (size_t i = 0; i < s->n_lanes; i++) {
-            size_t held, needed = pages_for(s->lanes[i]->known + 1);
-            sequence_pages(s->lanes[i]->sequence, &held);
+        for (size_t i = 0; i < s->n_slots; i++) {
+            size_t held, needed = pages_for(s->slots[i]->known + 1);
+            sequence_pages(s->slots[i]->sequence, &held);
             if (needed > held)
                 bytes += (uint64_t)(needed - held) * kv_cache_page_bytes(s->model->cache);
         }
@@ -71,7 +71,7 @@ static bool drop_prompts(struct engine *e)
 {
     bool dropped = false;
     for (struct schedule *s = e->schedules; s; s = s->next)
-        for (struct task *t = s->tasks; t; t = t->next) {
+        for (struct request *t = s->requests; t; t = t->next) {
             dropped = dropped || t->prompt;
             sequence_free(t->prompt);
             t->prompt = NULL;
@@ -79,44 +79,44 @@ static bool drop_prompts(struct engine *e)
     return dropped;
 }
 
-static struct lane *youngest(const struct engine *e)
+static struct slot *youngest(const struct engine *e)
 {
-    struct lane *found = NULL;
+    struct slot *found = NULL;
     for (const struct schedule *s = e->schedules; s; s = s->next) {
-        struct lane *last = s->n_lanes > 0 ? s->lanes[s->n_lanes - 1] : NULL;
-        if (last && (!found || lane_is_older(found, last)))
+        struct slot *last = s->n_slots > 0 ? s->slots[s->n_slots - 1] : NULL;
+        if (last && (!found || slot_is_older(found, last)))
             found = last;
     }
     return found;
 }
 
-static void set_aside(struct lane *l)
+static void set_aside(struct slot *l)
 {
-    struct schedule *s = l->task->schedule;
+    struct schedule *s = l->request->schedule;
     schedule_remove(s, l);
-    lane_leave_prefix(l);
+    slot_leave_prefix(l);
     sequence_free(l->sequence);
     l->sequence = NULL;
     l->n_rows = 0;
-    struct lane **at = &s->aside;
-    while (*at && lane_is_older(*at, l))
+    struct slot **at = &s->preempted;
+    while (*at && slot_is_older(*at, l))
         at = &(*at)->next;
     l->next = *at;
     *at = l;
     atomic_fetch_add_explicit(&s->model->metrics.preemptions, 1, memory_order_relaxed);
 }
 
-bool memory_reserve(struct engine *e, struct lane *l, size_t n, bool *alone)
+bool memory_reserve(struct engine *e, struct slot *l, size_t n, bool *alone)
 {
     *alone = false;
     while (!sequence_reserve(l->sequence, n)) {
         if (drop_prefix(e) || drop_prompts(e))
             continue;
-        if (memory_lanes(e) == 1) {
+        if (memory_slots(e) == 1) {
             *alone = true;
             return false;
         }
-        struct lane *victim = youngest(e);
+        struct slot *victim = youngest(e);
         set_aside(victim);
         if (victim == l)
             return false;

@@ -1,6 +1,6 @@
-/* prefix.c - what lanes take from the cache of prefixes, and leave to it.
+/* prefix.c - what slots take from the cache of prefixes, and leave to it.
  *
- * A lane that reads takes whatever of its next tokens is there already, before every step: so it does not matter whether
+ * A slot that reads takes whatever of its next tokens is there already, before every step: so it does not matter whether
  * others have read them long ago or just now. What it reads itself it leaves there page by page, so that it is of use to
  * others at once, and a beginning of its last page when it ends. At least the last token is read by everyone: nobody
  * keeps logits.
@@ -12,37 +12,37 @@
 static struct prefix_cache *prefixes_for(const struct schedule *s, const struct job_request *r)
 {
     bool lost = atomic_load_explicit(&s->model->lost, memory_order_acquire);
-    return !lost && r->cache_prompt && task_draws(r) && !r->echo_logprobs ? s->prefixes : NULL;
+    return !lost && r->cache_prompt && request_samples(r) && !r->echo_logprobs ? s->prefixes : NULL;
 }
 
-static struct prefix_cache *prefixes_of(const struct lane *l)
+static struct prefix_cache *prefixes_of(const struct slot *l)
 {
-    return prefixes_for(l->task->schedule, l->task->request);
+    return prefixes_for(l->request->schedule, l->request->params);
 }
 
-static void copy_ids(const struct lane *l, size_t from, size_t n, int32_t *out)
+static void copy_ids(const struct slot *l, size_t from, size_t n, int32_t *out)
 {
     for (size_t i = 0; i < n; i++)
-        out[i] = lane_token(l, from + i);
+        out[i] = slot_token(l, from + i);
 }
 
-/* Tokens of the prompt that nobody has to read for this task any more. */
-static void count_cached(struct lane *l)
+/* Tokens of the prompt that nobody has to read for this request any more. */
+static void count_cached(struct slot *l)
 {
-    struct task *t = l->task;
-    size_t length = sequence_length(l->sequence), n = t->request->n_prompt;
+    struct request *t = l->request;
+    size_t length = sequence_length(l->sequence), n = t->params->n_prompt;
     size_t done = length < n ? length : n;
     if (done <= t->usage.prompt_done)
         return;
     size_t taken = done - t->usage.prompt_done;
     t->usage.cached_tokens += taken;
     t->usage.prompt_done = done;
-    atomic_fetch_add_explicit(&t->request->model->metrics.cached_tokens, taken, memory_order_relaxed);
-    task_tell_usage(t);
+    atomic_fetch_add_explicit(&t->params->model->metrics.cached_tokens, taken, memory_order_relaxed);
+    request_tell_usage(t);
 }
 
-/* Takes what there is of the page that the lane's next token lies in. True when that is all of it. */
-static bool take_page(struct prefix_cache *p, struct lane *l)
+/* Takes what there is of the page that the slot's next token lies in. True when that is all of it. */
+static bool take_page(struct prefix_cache *p, struct slot *l)
 {
     int32_t ids[ATTENTION_BLOCK];
     size_t page = prefix_depth(l->path), start = page * ATTENTION_BLOCK, same;
@@ -64,7 +64,7 @@ static bool take_page(struct prefix_cache *p, struct lane *l)
     return all;
 }
 
-void lane_take_prefix(struct lane *l)
+void slot_take_prefix(struct slot *l)
 {
     struct prefix_cache *p = prefixes_of(l);
     if (!p)
@@ -74,7 +74,7 @@ void lane_take_prefix(struct lane *l)
     count_cached(l);
 }
 
-void lane_keep_prefix(struct lane *l)
+void slot_keep_prefix(struct slot *l)
 {
     int32_t ids[ATTENTION_BLOCK];
     struct prefix_cache *p = prefixes_of(l);
@@ -87,12 +87,12 @@ void lane_keep_prefix(struct lane *l)
     }
 }
 
-void lane_leave_prefix(struct lane *l)
+void slot_leave_prefix(struct slot *l)
 {
     int32_t ids[ATTENTION_BLOCK];
     struct prefix_cache *p = l->sequence ? prefixes_of(l) : NULL;
     if (p) {
-        lane_keep_prefix(l);
+        slot_keep_prefix(l);
         size_t page = prefix_depth(l->path), length = sequence_length(l->sequence);
         if (page == length / ATTENTION_BLOCK && length % ATTENTION_BLOCK > 0) {
             copy_ids(l, page * ATTENTION_BLOCK, length % ATTENTION_BLOCK, ids);
@@ -100,26 +100,26 @@ void lane_leave_prefix(struct lane *l)
         }
     }
     if (l->path)
-        prefix_leave(l->task->schedule->prefixes, l->path);
+        prefix_leave(l->request->schedule->prefixes, l->path);
     l->path = NULL;
 }
 
-/* In whole pages, the beginning of the lane's prompt that `ahead` has in its prompt, too. */
-static size_t common(const struct lane *ahead, const struct lane *l)
+/* In whole pages, the beginning of the slot's prompt that `ahead` has in its prompt, too. */
+static size_t common(const struct slot *ahead, const struct slot *l)
 {
-    const struct job_request *a = ahead->task->request, *b = l->task->request;
+    const struct job_request *a = ahead->request->params, *b = l->request->params;
     size_t most = a->n_prompt < b->n_prompt ? a->n_prompt : b->n_prompt - 1, i = 0;
     while (i < most && a->prompt[i] == b->prompt[i])
         i++;
     return i - i % ATTENTION_BLOCK;
 }
 
-bool lane_may_wait(const struct lane *ahead, struct lane *l)
+bool slot_may_wait(const struct slot *ahead, struct slot *l)
 {
     if (ahead == l || !prefixes_of(ahead) || !prefixes_of(l))
         return false;
-    if (l->compared != ahead->task->number + 1) {
-        l->compared = ahead->task->number + 1;
+    if (l->compared != ahead->request->number + 1) {
+        l->compared = ahead->request->number + 1;
         l->common = common(ahead, l);
     }
     return sequence_length(l->sequence) < l->common && sequence_length(ahead->sequence) < l->common;

@@ -1,6 +1,6 @@
 /* rows.c - which rows a step reads, and which logits belong to whom.
  *
- * A lane that answers gets its row in every step. What `chunk` allows beside them is for prompts, and how it is shared
+ * A slot that answers gets its row in every step. What `chunk` allows beside them is for prompts, and how it is shared
  * is all there is to fairness: see rows_share.
  */
 #include "scheduler_private.h"
@@ -11,14 +11,14 @@
 #define ROWS_ENOUGH 128 /* unless they are no more than these */
 #define ECHO_BYTES ((size_t)16 << 20) /* of logits for the prompt's own tokens, in a step */
 
-size_t lane_left(const struct lane *l)
+size_t slot_left(const struct slot *l)
 {
     return l->known - sequence_length(l->sequence);
 }
 
-static bool lane_reads(const struct lane *l)
+static bool slot_reads(const struct slot *l)
 {
-    return lane_left(l) > 1;
+    return slot_left(l) > 1;
 }
 
 /* Beyond some hundred rows a step gains next to nothing, and the memory it works in is never given back. */
@@ -32,35 +32,35 @@ static size_t rows_in_memory(const struct engine *e, const struct schedule *s)
  * divided among these by the number of those who read. */
 static size_t rows_for_prompts(const struct engine *e, const struct schedule *s, size_t readers)
 {
-    struct pace_load l = {0};
+    struct prefill_load l = {0};
     for (const struct schedule *each = e->schedules; each; each = each->next) {
         size_t reading = 0;
-        for (size_t i = 0; i < each->n_lanes; i++)
-            reading += lane_reads(each->lanes[i]);
+        for (size_t i = 0; i < each->n_slots; i++)
+            reading += slot_reads(each->slots[i]);
         l.reading += reading;
-        l.answering += each->n_lanes - reading;
-        l.answer_seconds += pace_of_answers(&each->pace, each->n_lanes - reading);
+        l.answering += each->n_slots - reading;
+        l.answer_seconds += prefill_answer_seconds(&each->prefill_cost, each->n_slots - reading);
     }
-    size_t rows = pace_rows(&s->pace, &l, e->options.chunk), most = rows_in_memory(e, s);
+    size_t rows = prefill_budget(&s->prefill_cost, &l, e->options.chunk), most = rows_in_memory(e, s);
     rows = rows < most ? rows : most;
     if (l.answering > 0 && readers < l.reading)
         rows = rows * readers / l.reading;
     return rows > 0 ? rows : 1;
 }
 
-bool lane_has_echo(const struct lane *l)
+bool slot_has_echo(const struct slot *l)
 {
-    return l->task->echo && l->choice == 0;
+    return l->request->echo && l->choice == 0;
 }
 
-/* Gives up to `rows` more rows to a lane that reads. Returns how many it took. */
-static size_t give(struct lane *l, size_t rows)
+/* Gives up to `rows` more rows to a slot that reads. Returns how many it took. */
+static size_t give(struct slot *l, size_t rows)
 {
-    size_t take = lane_left(l) - l->n_rows;
+    size_t take = slot_left(l) - l->n_rows;
     if (take > rows)
         take = rows;
-    if (lane_has_echo(l)) {
-        size_t most = ECHO_BYTES / sizeof(float) / decoder_vocabulary(l->task->request->model->decoder);
+    if (slot_has_echo(l)) {
+        size_t most = ECHO_BYTES / sizeof(float) / decoder_n_vocab(l->request->params->model->decoder);
         most = most > 1 ? most : 1;
         if (l->n_rows + take > most)
             take = most > l->n_rows ? most - l->n_rows : 0;
@@ -69,40 +69,40 @@ static size_t give(struct lane *l, size_t rows)
     return take;
 }
 
-/* Of the lanes that read and have no rows yet the one with the least to read; the older one of equals. */
-static struct lane *shortest_reader(const struct schedule *s)
+/* Of the slots that read and have no rows yet the one with the least to read; the older one of equals. */
+static struct slot *shortest_reader(const struct schedule *s)
 {
-    struct lane *found = NULL;
-    for (size_t i = 0; i < s->n_lanes; i++)
-        if (s->lanes[i]->n_rows == 0 && !s->lanes[i]->waits &&
-            (!found || lane_left(s->lanes[i]) < lane_left(found)))
-            found = s->lanes[i];
+    struct slot *found = NULL;
+    for (size_t i = 0; i < s->n_slots; i++)
+        if (s->slots[i]->n_rows == 0 && !s->slots[i]->waits &&
+            (!found || slot_left(s->slots[i]) < slot_left(found)))
+            found = s->slots[i];
     return found;
 }
 
-/* Lanes that need not read what the oldest reader is reading. Only for that one: it gets on in every step, and by no
- * less than what a lane beside it would have got. Returns how many. */
-static size_t let_wait(const struct schedule *s, const struct lane *oldest)
+/* Slots that need not read what the oldest reader is reading. Only for that one: it gets on in every step, and by no
+ * less than what a slot beside it would have got. Returns how many. */
+static size_t let_wait(const struct schedule *s, const struct slot *oldest)
 {
     size_t n = 0;
-    for (size_t i = 0; i < s->n_lanes; i++) {
-        struct lane *l = s->lanes[i];
-        l->waits = l->n_rows == 0 && lane_may_wait(oldest, l);
+    for (size_t i = 0; i < s->n_slots; i++) {
+        struct slot *l = s->slots[i];
+        l->waits = l->n_rows == 0 && slot_may_wait(oldest, l);
         n += l->waits;
     }
     return n;
 }
 
-/* One row for each lane that answers. Of the rows for prompts the oldest reader has half, so that it gets done; the
+/* One row for each slot that answers. Of the rows for prompts the oldest reader has half, so that it gets done; the
  * rest goes to the shortest prompts first, so that they need not wait for it. */
 void rows_share(const struct engine *e, struct schedule *s)
 {
-    struct lane *oldest = NULL;
+    struct slot *oldest = NULL;
     size_t readers = 0;
-    for (size_t i = s->n_lanes; i-- > 0;) {
-        struct lane *l = s->lanes[i];
-        lane_take_prefix(l);
-        bool reads = lane_reads(l);
+    for (size_t i = s->n_slots; i-- > 0;) {
+        struct slot *l = s->slots[i];
+        slot_take_prefix(l);
+        bool reads = slot_reads(l);
         l->reads = reads;
         l->n_rows = !reads;
         readers += reads;
@@ -113,40 +113,40 @@ void rows_share(const struct engine *e, struct schedule *s)
     size_t left = rows_for_prompts(e, s, readers);
     readers -= let_wait(s, oldest);
     left -= give(oldest, readers > 1 ? (left + 1) / 2 : left);
-    for (struct lane *l; left > 0 && (l = shortest_reader(s));)
+    for (struct slot *l; left > 0 && (l = shortest_reader(s));)
         left -= give(l, left);
     give(oldest, left);
 }
 
-/* A lane that has all the memory there is, and needs more. */
-static void end_for_lack_of_memory(struct lane *l)
+/* A slot that has all the memory there is, and needs more. */
+static void end_for_lack_of_memory(struct slot *l)
 {
     struct error why = {0};
-    if (l->n_drawn > 0) {
-        lane_end(l, JOB_LENGTH);
+    if (l->n_sampled > 0) {
+        slot_end(l, JOB_LENGTH);
         return;
     }
     error_set(&why, "there is not enough memory for the prompt's keys and values");
-    task_fail(l->task, 503, &why);
+    request_fail(l->request, 503, &why);
 }
 
-/* Takes pages for all rows, oldest lanes first: whoever is set aside for that stands behind. */
+/* Takes pages for all rows, oldest slots first: whoever is preempted for that stands behind. */
 void rows_reserve(struct engine *e, struct schedule *s)
 {
-    for (size_t i = 0; i < s->n_lanes; i++) {
+    for (size_t i = 0; i < s->n_slots; i++) {
         bool alone;
-        struct lane *l = s->lanes[i];
+        struct slot *l = s->slots[i];
         if (l->n_rows > 0 && !memory_reserve(e, l, sequence_length(l->sequence) + l->n_rows, &alone) && alone)
             end_for_lack_of_memory(l);
     }
 }
 
-static enum decoder_output output_at(const struct lane *l, size_t position)
+static enum decoder_output output_at(const struct slot *l, size_t position)
 {
-    const struct job_request *r = l->task->request;
-    bool draws = task_draws(r) && position + 1 == l->known;
-    bool scores = lane_has_echo(l) && position + 1 < r->n_prompt && position + 1 >= l->task->n_echoed;
-    return draws || scores ? DECODER_LOGITS : DECODER_NOTHING;
+    const struct job_request *r = l->request->params;
+    bool samples = request_samples(r) && position + 1 == l->known;
+    bool scores = slot_has_echo(l) && position + 1 < r->n_prompt && position + 1 >= l->request->n_echoed;
+    return samples || scores ? DECODER_LOGITS : DECODER_NOTHING;
 }
 
 bool rows_make_room(struct engine *e, size_t n)
@@ -164,39 +164,39 @@ bool rows_make_room(struct engine *e, size_t n)
 size_t rows_count(const struct schedule *s)
 {
     size_t n = 0;
-    for (size_t i = 0; i < s->n_lanes; i++)
-        n += s->lanes[i]->n_rows;
+    for (size_t i = 0; i < s->n_slots; i++)
+        n += s->slots[i]->n_rows;
     return n;
 }
 
 size_t rows_of_prompts(const struct schedule *s)
 {
     size_t n = 0;
-    for (size_t i = 0; i < s->n_lanes; i++)
-        n += s->lanes[i]->reads ? s->lanes[i]->n_rows : 0;
+    for (size_t i = 0; i < s->n_slots; i++)
+        n += s->slots[i]->reads ? s->slots[i]->n_rows : 0;
     return n;
 }
 
 void rows_fill(struct engine *e, const struct schedule *s)
 {
     size_t n = 0;
-    for (size_t i = 0; i < s->n_lanes; i++) {
-        const struct lane *l = s->lanes[i];
+    for (size_t i = 0; i < s->n_slots; i++) {
+        const struct slot *l = s->slots[i];
         size_t from = sequence_length(l->sequence);
         for (size_t at = from; at < from + l->n_rows; at++)
             e->rows[n++] = (struct decoder_row){.sequence = l->sequence,
                 .position = (uint32_t)at,
-                .token = lane_token(l, at),
+                .token = slot_token(l, at),
                 .output = output_at(l, at)};
     }
 }
 
-/* Points each lane to its part of the logits, which come in the order of rows. */
+/* Points each slot to its part of the logits, which come in the order of rows. */
 void rows_hand_out(const struct schedule *s, float *logits)
 {
-    size_t width = decoder_vocabulary(s->model->decoder);
-    for (size_t i = 0; i < s->n_lanes; i++) {
-        struct lane *l = s->lanes[i];
+    size_t width = decoder_n_vocab(s->model->decoder);
+    for (size_t i = 0; i < s->n_slots; i++) {
+        struct slot *l = s->slots[i];
         size_t end = sequence_length(l->sequence);
         l->logits = NULL;
         l->echo_logits = logits;
@@ -204,7 +204,7 @@ void rows_hand_out(const struct schedule *s, float *logits)
         for (size_t at = end - l->n_rows; at < end; at++) {
             if (output_at(l, at) == DECODER_NOTHING)
                 continue;
-            if (at + 1 == l->known && task_draws(l->task->request))
+            if (at + 1 == l->known && request_samples(l->request->params))
                 l->logits = logits;
             else
                 l->n_echo++;
@@ -213,10 +213,10 @@ void rows_hand_out(const struct schedule *s, float *logits)
     }
 }
 
-struct lane *lane_in_batch(const struct schedule *s)
+struct slot *slot_in_batch(const struct schedule *s)
 {
-    for (size_t i = 0; i < s->n_lanes; i++)
-        if (s->lanes[i]->n_rows > 0)
-            return s->lanes[i];
+    for (size_t i = 0; i < s->n_slots; i++)
+        if (s->slots[i]->n_rows > 0)
+            return s->slots[i];
     return NULL;
 }

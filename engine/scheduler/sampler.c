@@ -3,8 +3,8 @@
  * Which tokens were seen is kept in a hash table that grows with their number, not with the vocabulary: there may be
  * a hundred answers at a time over 150,000 tokens. It is kept only where a penalty asks for it.
  *
- * Random numbers are SplitMix64 (Steele, Lea and Flood 2014) of a counter: the draw numbered i of a seed is the same
- * whatever was computed in between, so an answer that was put aside and read again goes on as it would have.
+ * Random numbers are SplitMix64 (Steele, Lea and Flood 2014) of a counter: the sample numbered i of a seed is the same
+ * whatever was computed in between, so an answer that was put preempted and read again goes on as it would have.
  */
 #include "sampler_private.h"
 
@@ -17,7 +17,7 @@
 #define TABLE_LEAST 64
 #define NO_TOKEN (-1)
 
-struct seen {
+struct penalty_seen {
     int32_t token; /* NO_TOKEN: a free place */
     uint32_t generated; /* times; 0 for tokens of the prompt alone */
 };
@@ -25,8 +25,8 @@ struct seen {
 struct sampler {
     struct sampler_options options;
     size_t vocabulary;
-    uint64_t drawn;
-    struct seen *seen; /* [room], a power of two; open addressing */
+    uint64_t sampled;
+    struct penalty_seen *seen; /* [room], a power of two; open addressing */
     size_t n_seen, room;
     bool failed; /* memory ran out: what was seen is no longer known */
     sampler_hook hook;
@@ -62,7 +62,7 @@ void sampler_set_hook(struct sampler *s, sampler_hook hook, void *context)
 /* ---- what was seen ---- */
 
 /* The token's place, or the free one where it belongs. */
-static struct seen *place_of(struct seen *table, size_t room, int32_t token)
+static struct penalty_seen *place_of(struct penalty_seen *table, size_t room, int32_t token)
 {
     size_t at = ((uint32_t)token * 2654435761u) & (room - 1);
     while (table[at].token != NO_TOKEN && table[at].token != token)
@@ -73,11 +73,11 @@ static struct seen *place_of(struct seen *table, size_t room, int32_t token)
 static bool grow_table(struct sampler *s)
 {
     size_t room = s->room ? s->room * 2 : TABLE_LEAST;
-    struct seen *table = malloc(room * sizeof(*table));
+    struct penalty_seen *table = malloc(room * sizeof(*table));
     if (!table)
         return false;
     for (size_t i = 0; i < room; i++)
-        table[i] = (struct seen){.token = NO_TOKEN};
+        table[i] = (struct penalty_seen){.token = NO_TOKEN};
     for (size_t i = 0; i < s->room; i++)
         if (s->seen[i].token != NO_TOKEN)
             *place_of(table, room, s->seen[i].token) = s->seen[i];
@@ -95,7 +95,7 @@ static void see(struct sampler *s, int32_t token, uint32_t generated)
         s->failed = true;
         return;
     }
-    struct seen *place = place_of(s->seen, s->room, token);
+    struct penalty_seen *place = place_of(s->seen, s->room, token);
     s->n_seen += place->token == NO_TOKEN;
     place->token = token;
     place->generated += generated;
@@ -124,7 +124,7 @@ static void apply_penalties(const struct sampler *s, float *logits)
 {
     const struct sampler_options *o = &s->options;
     for (size_t i = 0; i < s->room; i++) {
-        const struct seen *seen = &s->seen[i];
+        const struct penalty_seen *seen = &s->seen[i];
         if (seen->token == NO_TOKEN)
             continue;
         float *logit = &logits[seen->token];
@@ -187,7 +187,7 @@ int32_t sampler_next(struct sampler *s, float *logits)
         apply_penalties(s, logits);
     if (s->hook)
         s->hook(s->hook_context, logits, s->vocabulary);
-    int32_t token = choose(s, logits, s->drawn++);
+    int32_t token = choose(s, logits, s->sampled++);
     if (has_penalties(&s->options))
         see(s, token, 1);
     return token;

@@ -1,10 +1,10 @@
-/* sampler_filter.c - takes candidates away (top_k, typical_p, top_p, min_p) and draws one of those that are left.
+/* sampler_filter.c - takes candidates away (top_k, typical_p, top_p, min_p) and samples one of those that are left.
  *
  * Of 150,000 tokens a few hundred matter, and sorting all would cost more than the model's own last step. So each
  * filter says first below which x nothing can survive it, in one pass over the logits, and only what is above is
  * gathered and sorted. Without filters nothing is gathered at all.
  *
- * Sums are in double and in a fixed order, and exponentials are vector.h's: the same draw takes the same token on
+ * Sums are in double and in a fixed order, and exponentials are vector.h's: the same sample takes the same token on
  * every CPU.
  */
 #include "sampler_private.h"
@@ -221,7 +221,7 @@ static bool filter(struct candidates *c, const struct sampler_options *o, const 
     return true;
 }
 
-/* ---- the draw ---- */
+/* ---- the sample ---- */
 
 static int32_t draw_filtered(const struct candidates *c, double uniform)
 {

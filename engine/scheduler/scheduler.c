@@ -1,7 +1,7 @@
 /* scheduler.c - one step: whose turn it is, which rows are read, what comes of them.
  *
- * Models take turns. In a step every lane that answers reads one token, and lanes that still read their prompt share
- * what `chunk` allows; less where rows are slow (scheduler_pace.c), so that a stream beside a long prompt goes on at a
+ * Models take turns. In a step every slot that answers reads one token, and slots that still read their prompt share
+ * what `chunk` allows; less where rows are slow (prefill.c), so that a stream beside a long prompt goes on at a
  * third of its speed at the least, and so that a step, after which a client's leaving is noticed, is never long. None of
  * this can be seen in an answer: the bits of a row do not depend on the batch that it was in.
  */
@@ -28,8 +28,8 @@ struct verdict {
     struct error why;
 };
 
-/* True when the task must go, and why. */
-static bool is_over(const struct engine *e, const struct task *t, double now, struct verdict *v)
+/* True when the request must go, and why. */
+static bool is_over(const struct engine *e, const struct request *t, double now, struct verdict *v)
 {
     *v = (struct verdict){.finish = JOB_FAILED, .status = 503};
     if (atomic_load_explicit(job_cancelled(t->job), memory_order_relaxed)) {
@@ -51,12 +51,12 @@ static bool is_over(const struct engine *e, const struct task *t, double now, st
     return true;
 }
 
-/* Takes the first task that must go out of the queue. NULL when there is none. */
-static struct task *take_from_queue(struct engine *e, struct schedule *s, double now, struct verdict *v)
+/* Takes the first request that must go out of the queue. NULL when there is none. */
+static struct request *take_from_queue(struct engine *e, struct schedule *s, double now, struct verdict *v)
 {
-    struct task *found = NULL;
+    struct request *found = NULL;
     pthread_mutex_lock(&e->lock);
-    for (struct task **at = &s->queue; *at; at = &(*at)->next) {
+    for (struct request **at = &s->queue; *at; at = &(*at)->next) {
         if (!is_over(e, *at, now, v))
             continue;
         found = *at;
@@ -77,12 +77,12 @@ void scheduler_sweep(struct engine *e)
     struct verdict v;
     double now = scheduler_now();
     for (struct schedule *s = e->schedules; s; s = s->next) {
-        for (struct task *t; (t = take_from_queue(e, s, now, &v));)
-            task_refuse(t, v.finish, v.status, &v.why);
-        for (struct task *t = s->tasks, *next; t; t = next) {
+        for (struct request *t; (t = take_from_queue(e, s, now, &v));)
+            request_refuse(t, v.finish, v.status, &v.why);
+        for (struct request *t = s->requests, *next; t; t = next) {
             next = t->next;
             if (is_over(e, t, now, &v))
-                task_end(t, v.finish, v.status, &v.why);
+                request_end(t, v.finish, v.status, &v.why);
         }
     }
 }
@@ -109,7 +109,7 @@ static bool has_work(struct engine *e, struct schedule *s)
     pthread_mutex_lock(&e->lock);
     bool queued = s->queue != NULL;
     pthread_mutex_unlock(&e->lock);
-    return queued || s->tasks;
+    return queued || s->requests;
 }
 
 /* The next model that has work, after the one that was served last. */
@@ -129,75 +129,75 @@ static struct schedule *next_turn(struct engine *e)
 static bool may_begin(
     const struct engine *e, const struct schedule *s, const struct job_request *r, size_t positions)
 {
-    return memory_lanes(e) == 0 || memory_allows(e, s->model, positions, prefix_pages_in_use(s, r));
+    return memory_slots(e) == 0 || memory_allows(e, s->model, positions, prefix_pages_in_use(s, r));
 }
 
-static struct task *task_with_choices(const struct schedule *s)
+static struct request *request_with_choices(const struct schedule *s)
 {
-    struct task *t = s->tasks;
-    while (t && (!t->prompt_read || t->n_started == t->request->n_choices))
+    struct request *t = s->requests;
+    while (t && (!t->prompt_read || t->n_started == t->params->n_choices))
         t = t->next;
     return t;
 }
 
-static bool begin_again(const struct engine *e, struct schedule *s, struct lane *l)
+static bool begin_again(const struct engine *e, struct schedule *s, struct slot *l)
 {
-    if (!may_begin(e, s, l->task->request, l->known + 1))
+    if (!may_begin(e, s, l->request->params, l->known + 1))
         return false;
     l->sequence = sequence_new(s->model->cache);
     if (!l->sequence) {
-        task_no_memory(l->task);
+        request_no_memory(l->request);
         return true;
     }
     schedule_remove(s, l);
     schedule_insert(s, l);
-    lane_take_prefix(l);
+    slot_take_prefix(l);
     return true;
 }
 
-/* While a lane of some model waits for memory, nobody new takes any. */
+/* While a slot of some model waits for memory, nobody new takes any. */
 static bool anyone_is_aside(const struct engine *e)
 {
     for (const struct schedule *s = e->schedules; s; s = s->next)
-        if (s->aside)
+        if (s->preempted)
             return true;
     return false;
 }
 
-static bool begin_choice(struct engine *e, struct schedule *s, struct task *t)
+static bool begin_choice(struct engine *e, struct schedule *s, struct request *t)
 {
-    bool fits = t->prompt ? memory_lanes(e) == 0 || memory_allows(e, s->model, 2 * ATTENTION_BLOCK, 0)
-                          : may_begin(e, s, t->request, t->request->n_prompt + 1);
+    bool fits = t->prompt ? memory_slots(e) == 0 || memory_allows(e, s->model, 2 * ATTENTION_BLOCK, 0)
+                          : may_begin(e, s, t->params, t->params->n_prompt + 1);
     if (!fits)
         return false;
     s->choice_began = true;
-    lane_start(t);
+    slot_start(t);
     return true;
 }
 
-static bool begin_queued(struct engine *e, struct schedule *s, struct task *t)
+static bool begin_queued(struct engine *e, struct schedule *s, struct request *t)
 {
-    if (!may_begin(e, s, t->request, task_reads(t->request) + 1))
+    if (!may_begin(e, s, t->params, request_reads(t->params) + 1))
         return false;
     s->choice_began = false;
     t = schedule_pop(e, s);
-    if (task_admit(e, t))
-        lane_start(t);
+    if (request_admit(e, t))
+        slot_start(t);
     return true;
 }
 
-/* Lets the oldest lane that was set aside begin, or else in turns the next choice of a task and the next task of the
+/* Lets the oldest slot that was preempted begin, or else in turns the next choice of a request and the next request of the
  * queue: a request of a hundred choices does not have all slots until it is done. False when there is none, or no room
  * for the one whose turn it is: those behind it wait, too, so that nobody waits for ever. */
 static bool begin_one(struct engine *e, struct schedule *s)
 {
-    if (s->aside)
-        return begin_again(e, s, s->aside);
+    if (s->preempted)
+        return begin_again(e, s, s->preempted);
     if (anyone_is_aside(e))
         return false;
-    struct task *choices = task_with_choices(s);
+    struct request *choices = request_with_choices(s);
     pthread_mutex_lock(&e->lock);
-    struct task *queued = s->queue; /* stays there: only this thread takes tasks out */
+    struct request *queued = s->queue; /* stays there: only this thread takes requests out */
     pthread_mutex_unlock(&e->lock);
     if (choices && !(queued && s->choice_began))
         return begin_choice(e, s, choices);
@@ -208,8 +208,8 @@ static bool begin_one(struct engine *e, struct schedule *s)
 
 static void fail_batch(struct schedule *s, const struct error *why)
 {
-    for (struct lane *l; (l = lane_in_batch(s));)
-        task_fail(l->task, 503, why);
+    for (struct slot *l; (l = slot_in_batch(s));)
+        request_fail(l->request, 503, why);
 }
 
 static void count_step(struct schedule *s, size_t n, double seconds)
@@ -219,7 +219,7 @@ static void count_step(struct schedule *s, size_t n, double seconds)
     atomic_fetch_add_explicit(&m->forward_calls, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&m->forward_rows, n, memory_order_relaxed);
     atomic_fetch_add_explicit(&m->forward_ns, (uint_fast64_t)(seconds * 1e9), memory_order_relaxed);
-    pace_learn(&s->pace, n - reading, reading, seconds);
+    prefill_learn(&s->prefill_cost, n - reading, reading, seconds);
 }
 
 /* A line in the log now and then, while a long prompt is read. */
@@ -228,15 +228,15 @@ static void tell_progress(struct engine *e, const struct schedule *s)
     double now = scheduler_now();
     if (!log_enabled(LOG_DEBUG) || now - e->told_progress < PROGRESS_SECONDS)
         return;
-    for (size_t i = 0; i < s->n_lanes; i++) {
-        const struct task *t = s->lanes[i]->task;
-        if (lane_left(s->lanes[i]) <= 1 || now - t->admitted < PROGRESS_SECONDS)
+    for (size_t i = 0; i < s->n_slots; i++) {
+        const struct request *t = s->slots[i]->request;
+        if (slot_left(s->slots[i]) <= 1 || now - t->admitted < PROGRESS_SECONDS)
             continue;
         e->told_progress = now;
         log_line(LOG_DEBUG, "reading a prompt",
             LOG_FIELDS(log_text("model", s->model->id),
-                log_count("done", sequence_length(s->lanes[i]->sequence)),
-                log_count("of", s->lanes[i]->known)));
+                log_count("done", sequence_length(s->slots[i]->sequence)),
+                log_count("of", s->slots[i]->known)));
         return;
     }
 }
@@ -244,11 +244,11 @@ static void tell_progress(struct engine *e, const struct schedule *s)
 /* The flag that ends a forward call between layers: of the job, where it is alone. */
 static const atomic_bool *stop_flag(const struct engine *e, const struct schedule *s)
 {
-    const struct lane *first = lane_in_batch(s);
-    for (size_t i = 0; i < s->n_lanes; i++)
-        if (s->lanes[i]->n_rows > 0 && s->lanes[i]->task != first->task)
+    const struct slot *first = slot_in_batch(s);
+    for (size_t i = 0; i < s->n_slots; i++)
+        if (s->slots[i]->n_rows > 0 && s->slots[i]->request != first->request)
             return &e->stopping;
-    return job_cancelled(first->task->job);
+    return job_cancelled(first->request->job);
 }
 
 static void run_batch(struct engine *e, struct schedule *s, size_t n)
@@ -266,7 +266,7 @@ static void run_batch(struct engine *e, struct schedule *s, size_t n)
         return;
     if (good) {
         rows_hand_out(s, logits);
-        if (!deliver_draw(e, s))
+        if (!deliver_sample(e, s))
             good = error_set(&why, "memory is short");
     }
     if (!good) {
@@ -287,7 +287,7 @@ static void count_pages(const struct schedule *s)
 
 static void serve(struct engine *e, struct schedule *s)
 {
-    while (s->n_lanes < e->options.slots && begin_one(e, s))
+    while (s->n_slots < e->options.slots && begin_one(e, s))
         continue;
     rows_share(e, s);
     rows_reserve(e, s);

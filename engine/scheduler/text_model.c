@@ -34,7 +34,7 @@ static bool read_decoder(struct text_model *m, struct engine *e, const struct gg
     m->decoder = decoder_new(g, o->as_float, &m->no_decoder);
     if (!m->decoder)
         return true;
-    size_t n_layers, context = decoder_context(m->decoder);
+    size_t n_layers, context = decoder_n_ctx(m->decoder);
     const struct kv_layer *layers = decoder_kv_layers(m->decoder, &n_layers);
     m->context = o->context > 0 && o->context < context ? o->context : context;
     if (m->context < context && !decoder_limit_context(m->decoder, m->context, err))

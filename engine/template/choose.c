@@ -14,7 +14,7 @@ static bool given(struct value v)
 /* ---- attributes of items, as join, map and the like take them ---- */
 
 /* One part of "a.b.0": an index when it is a number. */
-static bool get_part(struct run *r, struct value of, struct value part, struct value *out)
+static bool get_part(struct template_run *r, struct value of, struct value part, struct value *out)
 {
     int64_t index = 0;
     bool number = part.text.size > 0 && part.text.size < 10;
@@ -25,7 +25,7 @@ static bool get_part(struct run *r, struct value of, struct value part, struct v
     return get_item(r, of, number ? value_integer(index) : part, out);
 }
 
-static bool get_path(struct run *r, struct value of, struct value path, struct value *out)
+static bool get_path(struct template_run *r, struct value of, struct value path, struct value *out)
 {
     *out = of;
     if (path.kind != VALUE_STRING)
@@ -40,7 +40,7 @@ static bool get_path(struct run *r, struct value of, struct value path, struct v
     return true;
 }
 
-bool pick(struct run *r, struct value list, struct value path, struct value *out)
+bool pick(struct template_run *r, struct value list, struct value path, struct value *out)
 {
     struct value picked = value_list(r->arena, list.list->n), v;
     for (size_t i = 0; i < list.list->n; i++) {
@@ -55,8 +55,8 @@ bool pick(struct run *r, struct value list, struct value path, struct value *out
 /* ---- choosing and ordering ---- */
 
 /* A filter or test that is named in an argument, applied to a value with the arguments from `first` on. */
-static bool apply(struct run *r, const struct builtin *b, struct value v, const struct arguments *args,
-    size_t first, struct value *out)
+static bool apply(struct template_run *r, const struct builtin *b, struct value v,
+    const struct arguments *args, size_t first, struct value *out)
 {
     struct arguments inner = {.n = 1};
     inner.at[0] = v;
@@ -69,14 +69,14 @@ static bool apply(struct run *r, const struct builtin *b, struct value v, const 
 }
 
 /* What is empty, zero or none is gone through as if it were a list without items. */
-static bool iterate_truthy(struct run *r, struct value over, struct value *list)
+static bool iterate_truthy(struct template_run *r, struct value over, struct value *list)
 {
     return iterate(r, truth(over) ? over : value_undefined, list);
 }
 
 /* select, reject, selectattr, rejectattr: the items that stand a test, or do not. */
 static bool choose(
-    struct run *r, const struct arguments *args, bool attribute, bool wanted, struct value *out)
+    struct template_run *r, const struct arguments *args, bool attribute, bool wanted, struct value *out)
 {
     struct value list, kept = value_list(r->arena, 0), tested, result;
     const struct builtin *test = NULL;
@@ -104,27 +104,28 @@ static bool choose(
     return run_step(r, 1);
 }
 
-bool filter_select(struct run *r, const struct arguments *args, struct value *out)
+bool filter_select(struct template_run *r, const struct arguments *args, struct value *out)
 {
     return choose(r, args, false, true, out);
 }
 
-bool filter_reject(struct run *r, const struct arguments *args, struct value *out)
+bool filter_reject(struct template_run *r, const struct arguments *args, struct value *out)
 {
     return choose(r, args, false, false, out);
 }
 
-bool filter_selectattr(struct run *r, const struct arguments *args, struct value *out)
+bool filter_selectattr(struct template_run *r, const struct arguments *args, struct value *out)
 {
     return choose(r, args, true, true, out);
 }
 
-bool filter_rejectattr(struct run *r, const struct arguments *args, struct value *out)
+bool filter_rejectattr(struct template_run *r, const struct arguments *args, struct value *out)
 {
     return choose(r, args, true, false, out);
 }
 
-static bool map_attribute(struct run *r, const struct arguments *args, struct value list, struct value *out)
+static bool map_attribute(
+    struct template_run *r, const struct arguments *args, struct value list, struct value *out)
 {
     struct value path = value_undefined, otherwise = value_undefined;
     for (size_t i = 0; i < args->n_named; i++)
@@ -142,7 +143,7 @@ static bool map_attribute(struct run *r, const struct arguments *args, struct va
     return true;
 }
 
-bool filter_map(struct run *r, const struct arguments *args, struct value *out)
+bool filter_map(struct template_run *r, const struct arguments *args, struct value *out)
 {
     struct value list, mapped = value_list(r->arena, 0), v;
     if (!iterate_truthy(r, args->at[0], &list))
@@ -162,7 +163,8 @@ bool filter_map(struct run *r, const struct arguments *args, struct value *out)
 }
 
 /* What an item is ordered by: its attribute, in lower case unless case counts. */
-static bool sort_key(struct run *r, struct value item, struct value path, bool case_counts, struct value *key)
+static bool sort_key(
+    struct template_run *r, struct value item, struct value path, bool case_counts, struct value *key)
 {
     *key = item;
     if (given(path) && path.kind != VALUE_NULL && !get_path(r, item, path, key))
@@ -171,7 +173,7 @@ static bool sort_key(struct run *r, struct value item, struct value path, bool c
 }
 
 /* Equal keys need no order: those that are not there are equal, and have none. */
-static bool order_keys(struct run *r, struct value a, struct value b, int *order)
+static bool order_keys(struct template_run *r, struct value a, struct value b, int *order)
 {
     bool equal;
     if (!values_equal(r, a, b, &equal))
@@ -182,7 +184,7 @@ static bool order_keys(struct run *r, struct value a, struct value b, int *order
 
 /* A stable merge sort of n pairs (key, value) by key. `spare` has room for as many. */
 static bool merge_sort(
-    struct run *r, struct value_pair *pairs, struct value_pair *spare, size_t n, bool reverse)
+    struct template_run *r, struct value_pair *pairs, struct value_pair *spare, size_t n, bool reverse)
 {
     for (size_t width = 1; width < n; width *= 2) {
         for (size_t start = 0; start < n; start += 2 * width) {
@@ -202,8 +204,8 @@ static bool merge_sort(
     return true;
 }
 
-static bool sort_list(
-    struct run *r, struct value list, struct value path, bool case_counts, bool reverse, struct value *out)
+static bool sort_list(struct template_run *r, struct value list, struct value path, bool case_counts,
+    bool reverse, struct value *out)
 {
     size_t n = list.list->n;
     struct value_pair *pairs = value_alloc(r->arena, n * sizeof(*pairs));
@@ -224,7 +226,7 @@ static bool sort_list(
     return true;
 }
 
-bool filter_sort(struct run *r, const struct value *at, struct value *out)
+bool filter_sort(struct template_run *r, const struct value *at, struct value *out)
 {
     struct value list;
     if (at[3].kind == VALUE_STRING && find_bytes(value_span(at[3]), span_of(","), 0) != SIZE_MAX)
@@ -232,7 +234,7 @@ bool filter_sort(struct run *r, const struct value *at, struct value *out)
     return iterate(r, at[0], &list) && sort_list(r, list, at[3], truth(at[2]), truth(at[1]), out);
 }
 
-bool filter_dictsort(struct run *r, const struct value *at, struct value *out)
+bool filter_dictsort(struct template_run *r, const struct value *at, struct value *out)
 {
     struct value pairs;
     if (at[0].kind != VALUE_MAP)
@@ -244,7 +246,7 @@ bool filter_dictsort(struct run *r, const struct value *at, struct value *out)
            sort_list(r, pairs, value_integer(by_value), truth(at[1]), truth(at[3]), out);
 }
 
-bool filter_unique(struct run *r, const struct value *at, struct value *out)
+bool filter_unique(struct template_run *r, const struct value *at, struct value *out)
 {
     struct value list, seen = value_list(r->arena, 0), kept = value_list(r->arena, 0), key;
     if (!iterate(r, at[0], &list))
@@ -263,7 +265,7 @@ bool filter_unique(struct run *r, const struct value *at, struct value *out)
     return run_step(r, 1);
 }
 
-static bool extreme(struct run *r, const struct value *at, bool largest, struct value *out)
+static bool extreme(struct template_run *r, const struct value *at, bool largest, struct value *out)
 {
     struct value list;
     if (!iterate(r, at[0], &list) || !sort_list(r, list, at[2], truth(at[1]), largest, &list))
@@ -272,12 +274,12 @@ static bool extreme(struct run *r, const struct value *at, bool largest, struct 
     return true;
 }
 
-bool filter_min(struct run *r, const struct value *at, struct value *out)
+bool filter_min(struct template_run *r, const struct value *at, struct value *out)
 {
     return extreme(r, at, false, out);
 }
 
-bool filter_max(struct run *r, const struct value *at, struct value *out)
+bool filter_max(struct template_run *r, const struct value *at, struct value *out)
 {
     return extreme(r, at, true, out);
 }

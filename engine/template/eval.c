@@ -5,7 +5,7 @@
  */
 #include "template_private.h"
 
-bool eval_arguments(struct run *r, const struct node *first, struct arguments *args)
+bool eval_arguments(struct template_run *r, const struct node *first, struct arguments *args)
 {
     for (const struct node *n = first; n; n = n->next) {
         bool named = n->kind == NODE_KEYWORD;
@@ -21,7 +21,7 @@ bool eval_arguments(struct run *r, const struct node *first, struct arguments *a
     return true;
 }
 
-static bool eval_name(struct run *r, const struct node *n, struct value *out)
+static bool eval_name(struct template_run *r, const struct node *n, struct value *out)
 {
     struct span name = value_span(n->value);
     const struct value *v = scope_find(r, name);
@@ -35,7 +35,7 @@ static bool eval_name(struct run *r, const struct node *n, struct value *out)
     return true;
 }
 
-static bool eval_list(struct run *r, const struct node *n, struct value *out)
+static bool eval_list(struct template_run *r, const struct node *n, struct value *out)
 {
     struct value list = value_list(r->arena, 0);
     for (const struct node *item = n->a; item; item = item->next) {
@@ -51,7 +51,7 @@ static bool eval_list(struct run *r, const struct node *n, struct value *out)
     return true;
 }
 
-static bool eval_dict(struct run *r, const struct node *n, struct value *out)
+static bool eval_dict(struct template_run *r, const struct node *n, struct value *out)
 {
     struct value map = value_map(r->arena, 0);
     for (const struct node *pair = n->a; pair; pair = pair->next) {
@@ -68,7 +68,7 @@ static bool eval_dict(struct run *r, const struct node *n, struct value *out)
     return run_step(r, 1);
 }
 
-static bool eval_condition(struct run *r, const struct node *n, struct value *out)
+static bool eval_condition(struct template_run *r, const struct node *n, struct value *out)
 {
     struct value test;
     if (!eval(r, n->a, &test))
@@ -79,14 +79,14 @@ static bool eval_condition(struct run *r, const struct node *n, struct value *ou
     return !n->c || eval(r, n->c, out);
 }
 
-static bool eval_logic(struct run *r, const struct node *n, struct value *out)
+static bool eval_logic(struct template_run *r, const struct node *n, struct value *out)
 {
     if (!eval(r, n->a, out))
         return false;
     return truth(*out) == (n->kind == NODE_OR) || eval(r, n->b, out);
 }
 
-static bool eval_not(struct run *r, const struct node *n, struct value *out)
+static bool eval_not(struct template_run *r, const struct node *n, struct value *out)
 {
     struct value v;
     if (!eval(r, n->a, &v))
@@ -95,7 +95,7 @@ static bool eval_not(struct run *r, const struct node *n, struct value *out)
     return true;
 }
 
-static bool eval_sign(struct run *r, const struct node *n, struct value *out)
+static bool eval_sign(struct template_run *r, const struct node *n, struct value *out)
 {
     struct value v;
     if (!eval(r, n->a, &v))
@@ -113,14 +113,14 @@ static bool eval_sign(struct run *r, const struct node *n, struct value *out)
     return true;
 }
 
-static bool eval_binary(struct run *r, const struct node *n, struct value *out)
+static bool eval_binary(struct template_run *r, const struct node *n, struct value *out)
 {
     struct value a, b;
     return eval(r, n->a, &a) && eval(r, n->b, &b) && operate(r, n->op, a, b, out);
 }
 
 /* The parts are evaluated first: a macro among them writes to the output, too. */
-static bool eval_concat(struct run *r, const struct node *n, struct value *out)
+static bool eval_concat(struct template_run *r, const struct node *n, struct value *out)
 {
     struct value parts;
     if (!eval_list(r, n, &parts))
@@ -132,7 +132,7 @@ static bool eval_concat(struct run *r, const struct node *n, struct value *out)
     return run_take(r, start, out);
 }
 
-static bool eval_compare(struct run *r, const struct node *n, struct value *out)
+static bool eval_compare(struct template_run *r, const struct node *n, struct value *out)
 {
     struct value left, right;
     bool holds = true;
@@ -147,7 +147,7 @@ static bool eval_compare(struct run *r, const struct node *n, struct value *out)
     return true;
 }
 
-static bool eval_item(struct run *r, const struct node *n, struct value *out)
+static bool eval_item(struct template_run *r, const struct node *n, struct value *out)
 {
     struct value of, key;
     if (!eval(r, n->a, &of))
@@ -162,20 +162,20 @@ static bool eval_item(struct run *r, const struct node *n, struct value *out)
     return get_slice(r, of, bounds, out);
 }
 
-static bool eval_attribute(struct run *r, const struct node *n, struct value *out)
+static bool eval_attribute(struct template_run *r, const struct node *n, struct value *out)
 {
     struct value of;
     return eval(r, n->a, &of) && get_attribute(r, of, n->value, out);
 }
 
-static bool eval_call(struct run *r, const struct node *n, struct value *out)
+static bool eval_call(struct template_run *r, const struct node *n, struct value *out)
 {
     struct value callee;
     struct arguments args = {0};
     return eval(r, n->a, &callee) && eval_arguments(r, n->b, &args) && call_value(r, callee, &args, out);
 }
 
-static bool eval_builtin(struct run *r, const struct node *n, struct value *out)
+static bool eval_builtin(struct template_run *r, const struct node *n, struct value *out)
 {
     struct arguments args = {0};
     if (!eval(r, n->a, &args.at[0]))
@@ -184,7 +184,7 @@ static bool eval_builtin(struct run *r, const struct node *n, struct value *out)
     return eval_arguments(r, n->b, &args) && builtin_call(r, n->builtin, &args, out);
 }
 
-static bool eval_node(struct run *r, const struct node *n, struct value *out)
+static bool eval_node(struct template_run *r, const struct node *n, struct value *out)
 {
     switch (n->kind) {
     case NODE_CONST:
@@ -227,7 +227,7 @@ static bool eval_node(struct run *r, const struct node *n, struct value *out)
     }
 }
 
-bool eval(struct run *r, const struct node *n, struct value *out)
+bool eval(struct template_run *r, const struct node *n, struct value *out)
 {
     if (r->depth >= RUN_DEPTH)
         return run_fail(r, "more than %d levels of evaluation in each other", RUN_DEPTH);
@@ -249,7 +249,8 @@ struct value object_value(const void *type, void *data)
 }
 
 /* Puts the arguments in the order of the row's parameters. */
-bool builtin_call(struct run *r, const struct builtin *b, const struct arguments *args, struct value *out)
+bool builtin_call(
+    struct template_run *r, const struct builtin *b, const struct arguments *args, struct value *out)
 {
     struct value at[MAX_PARAMETERS];
     size_t n = 0, given = 0;
@@ -278,7 +279,7 @@ bool builtin_call(struct run *r, const struct builtin *b, const struct arguments
 }
 
 static bool call_method(
-    struct run *r, const struct method *m, const struct arguments *args, struct value *out)
+    struct template_run *r, const struct method *m, const struct arguments *args, struct value *out)
 {
     struct arguments all = *args;
     if (args->n == MAX_ARGUMENTS)
@@ -290,7 +291,7 @@ static bool call_method(
     return builtin_call(r, m->builtin, &all, out);
 }
 
-bool call_value(struct run *r, struct value callee, const struct arguments *args, struct value *out)
+bool call_value(struct template_run *r, struct value callee, const struct arguments *args, struct value *out)
 {
     if (callee.kind == VALUE_UNDEFINED)
         return undefined_fail(r, callee);

@@ -6,9 +6,9 @@
  */
 #include "template_private.h"
 
-static bool assign(struct run *r, const struct node *target, struct value v);
+static bool assign(struct template_run *r, const struct node *target, struct value v);
 
-static bool assign_parts(struct run *r, const struct node *target, struct value v)
+static bool assign_parts(struct template_run *r, const struct node *target, struct value v)
 {
     struct value list;
     size_t n = 0;
@@ -25,7 +25,7 @@ static bool assign_parts(struct run *r, const struct node *target, struct value 
     return true;
 }
 
-static bool assign_attribute(struct run *r, const struct node *target, struct value v)
+static bool assign_attribute(struct template_run *r, const struct node *target, struct value v)
 {
     struct value space;
     if (!eval(r, target->a, &space))
@@ -36,7 +36,7 @@ static bool assign_attribute(struct run *r, const struct node *target, struct va
     return value_set(r->arena, map, target->value, v) || run_step(r, 1);
 }
 
-static bool assign(struct run *r, const struct node *target, struct value v)
+static bool assign(struct template_run *r, const struct node *target, struct value v)
 {
     if (target->kind == NODE_TUPLE)
         return assign_parts(r, target, v);
@@ -46,7 +46,7 @@ static bool assign(struct run *r, const struct node *target, struct value v)
 }
 
 /* Runs a body in a scope of its own. */
-static enum flow exec_scoped(struct run *r, const struct node *body)
+static enum flow exec_scoped(struct template_run *r, const struct node *body)
 {
     struct scope *outer = r->scope;
     enum flow flow = scope_open(r) ? exec_body(r, body) : FLOW_FAILED;
@@ -55,7 +55,7 @@ static enum flow exec_scoped(struct run *r, const struct node *body)
 }
 
 /* Runs a body and takes what it writes as a value. */
-static enum flow exec_captured(struct run *r, const struct node *body, struct value *out)
+static enum flow exec_captured(struct template_run *r, const struct node *body, struct value *out)
 {
     size_t start = r->size;
     enum flow flow = exec_scoped(r, body);
@@ -65,7 +65,7 @@ static enum flow exec_captured(struct run *r, const struct node *body, struct va
 }
 
 /* Sends a value through the filters of a block, whose innermost has no input. */
-static bool exec_filters(struct run *r, const struct node *filter, struct value *v)
+static bool exec_filters(struct template_run *r, const struct node *filter, struct value *v)
 {
     struct arguments args = {0};
     if (filter->a && !exec_filters(r, filter->a, v))
@@ -79,7 +79,7 @@ static enum flow flow_of(bool good)
     return good ? FLOW_ON : FLOW_FAILED;
 }
 
-static enum flow exec_if(struct run *r, const struct node *n)
+static enum flow exec_if(struct template_run *r, const struct node *n)
 {
     for (const struct node *branch = n->a; branch; branch = branch->next) {
         struct value test = value_bool(true);
@@ -92,7 +92,7 @@ static enum flow exec_if(struct run *r, const struct node *n)
     return FLOW_ON;
 }
 
-bool loop_find(struct run *r, struct loop *l, size_t n)
+bool loop_find(struct template_run *r, struct loop *l, size_t n)
 {
     struct scope *here = r->scope;
     const struct node *node = l->node;
@@ -109,7 +109,7 @@ bool loop_find(struct run *r, struct loop *l, size_t n)
     return good && run_step(r, 1);
 }
 
-static enum flow exec_round(struct run *r, const struct node *n, struct loop *l)
+static enum flow exec_round(struct template_run *r, const struct node *n, struct loop *l)
 {
     struct scope *outer = r->scope;
     bool ready = run_step(r, 1) && scope_open(r) &&
@@ -121,7 +121,7 @@ static enum flow exec_round(struct run *r, const struct node *n, struct loop *l)
 }
 
 /* `else` runs when no round came to its end: of nothing, or of rounds that all broke off or continued. */
-static enum flow exec_for(struct run *r, const struct node *n)
+static enum flow exec_for(struct template_run *r, const struct node *n)
 {
     struct value over, all;
     if (!eval(r, n->b, &over) || !iterate(r, over, &all))
@@ -146,7 +146,7 @@ static enum flow exec_for(struct run *r, const struct node *n)
     return finished ? FLOW_ON : exec_scoped(r, n->e);
 }
 
-static enum flow exec_set_block(struct run *r, const struct node *n)
+static enum flow exec_set_block(struct template_run *r, const struct node *n)
 {
     struct value v;
     enum flow flow = exec_captured(r, n->d, &v);
@@ -155,7 +155,7 @@ static enum flow exec_set_block(struct run *r, const struct node *n)
     return flow_of((!n->b || exec_filters(r, n->b, &v)) && assign(r, n->a, v));
 }
 
-static enum flow exec_filter_block(struct run *r, const struct node *n)
+static enum flow exec_filter_block(struct template_run *r, const struct node *n)
 {
     struct value v;
     enum flow flow = exec_captured(r, n->d, &v);
@@ -164,7 +164,7 @@ static enum flow exec_filter_block(struct run *r, const struct node *n)
     return flow_of(exec_filters(r, n->b, &v) && print_text(r, v));
 }
 
-static bool define_macro(struct run *r, const struct node *n, struct value *out)
+static bool define_macro(struct template_run *r, const struct node *n, struct value *out)
 {
     struct macro *m = value_alloc(r->arena, sizeof(*m));
     if (!m)
@@ -174,7 +174,7 @@ static bool define_macro(struct run *r, const struct node *n, struct value *out)
     return true;
 }
 
-static enum flow exec_with(struct run *r, const struct node *n)
+static enum flow exec_with(struct template_run *r, const struct node *n)
 {
     struct value values[MAX_ARGUMENTS];
     struct scope *outer = r->scope;
@@ -194,7 +194,7 @@ static enum flow exec_with(struct run *r, const struct node *n)
     return flow;
 }
 
-static bool exec_call_block(struct run *r, const struct node *n)
+static bool exec_call_block(struct template_run *r, const struct node *n)
 {
     struct arguments args = {0};
     struct value callee, caller, result;
@@ -207,25 +207,25 @@ static bool exec_call_block(struct run *r, const struct node *n)
     return call_macro(r, callee, &args, &result) && print_text(r, result);
 }
 
-static bool exec_print(struct run *r, const struct node *n)
+static bool exec_print(struct template_run *r, const struct node *n)
 {
     struct value v;
     return eval(r, n->a, &v) && print_text(r, v);
 }
 
-static bool exec_set(struct run *r, const struct node *n)
+static bool exec_set(struct template_run *r, const struct node *n)
 {
     struct value v;
     return eval(r, n->b, &v) && assign(r, n->a, v);
 }
 
-static bool exec_macro(struct run *r, const struct node *n)
+static bool exec_macro(struct template_run *r, const struct node *n)
 {
     struct value macro;
     return define_macro(r, n, &macro) && scope_set(r, value_span(n->value), macro);
 }
 
-static enum flow exec(struct run *r, const struct node *n)
+static enum flow exec(struct template_run *r, const struct node *n)
 {
     r->line = n->line;
     if (!run_step(r, 1))
@@ -262,7 +262,7 @@ static enum flow exec(struct run *r, const struct node *n)
     }
 }
 
-enum flow exec_body(struct run *r, const struct node *first)
+enum flow exec_body(struct template_run *r, const struct node *first)
 {
     enum flow flow = FLOW_ON;
     if (r->depth >= RUN_DEPTH)
@@ -285,7 +285,7 @@ static const struct value *named_argument(const struct arguments *args, struct s
 }
 
 /* Sets the parameters, in order: what was given, the default, or nothing. */
-static bool set_parameters(struct run *r, const struct node *first, const struct arguments *args)
+static bool set_parameters(struct template_run *r, const struct node *first, const struct arguments *args)
 {
     size_t at = 0, used = 0;
     for (const struct node *p = first; p; p = p->next, at++) {
@@ -315,7 +315,7 @@ static bool set_parameters(struct run *r, const struct node *first, const struct
     return used == args->n_named || run_fail(r, "a macro is called with a keyword that it does not take");
 }
 
-bool call_macro(struct run *r, struct value macro, const struct arguments *args, struct value *out)
+bool call_macro(struct template_run *r, struct value macro, const struct arguments *args, struct value *out)
 {
     const struct macro *m = macro.object.data;
     struct scope *caller = r->scope;

@@ -307,7 +307,7 @@ static struct node *parse_string(struct parser *p)
 {
     struct node *n = constant(p, value_borrow(p->at->text, VALUE_FROM_TEMPLATE));
     size_t size = 0;
-    const struct token *first = p->at;
+    const struct template_token *first = p->at;
     for (; p->at->kind == TOKEN_STRING; p->at++)
         size += p->at->text.size;
     if (!n || p->at == first + 1)
@@ -316,7 +316,7 @@ static struct node *parse_string(struct parser *p)
     if (!all)
         return parse_fail(p, "no memory for the template");
     size = 0;
-    for (const struct token *t = first; t < p->at; size += t->text.size, t++)
+    for (const struct template_token *t = first; t < p->at; size += t->text.size, t++)
         if (t->text.size > 0)
             memcpy(all + size, t->text.at, t->text.size);
     n->value = value_borrow((struct span){all, size}, VALUE_FROM_TEMPLATE);

@@ -15,7 +15,7 @@ static bool given(struct value v)
     return v.kind != VALUE_UNDEFINED;
 }
 
-static bool filter_trim(struct run *r, const struct value *at, struct value *out)
+static bool filter_trim(struct template_run *r, const struct value *at, struct value *out)
 {
     struct value s;
     if (!to_string(r, at[0], &s))
@@ -27,7 +27,7 @@ static bool filter_trim(struct run *r, const struct value *at, struct value *out
     return run_step(r, s.text.size / 16);
 }
 
-static bool filter_length(struct run *r, const struct value *at, struct value *out)
+static bool filter_length(struct template_run *r, const struct value *at, struct value *out)
 {
     int64_t n;
     if (!value_length(r, at[0], &n))
@@ -36,38 +36,38 @@ static bool filter_length(struct run *r, const struct value *at, struct value *o
     return true;
 }
 
-static bool cased(struct run *r, struct value v, enum letter_case to, struct value *out)
+static bool cased(struct template_run *r, struct value v, enum letter_case to, struct value *out)
 {
     struct value s;
     return to_string(r, v, &s) && change_case(r, s, to, out);
 }
 
-static bool filter_upper(struct run *r, const struct value *at, struct value *out)
+static bool filter_upper(struct template_run *r, const struct value *at, struct value *out)
 {
     return cased(r, at[0], CASE_UPPER, out);
 }
 
-static bool filter_lower(struct run *r, const struct value *at, struct value *out)
+static bool filter_lower(struct template_run *r, const struct value *at, struct value *out)
 {
     return cased(r, at[0], CASE_LOWER, out);
 }
 
-static bool filter_capitalize(struct run *r, const struct value *at, struct value *out)
+static bool filter_capitalize(struct template_run *r, const struct value *at, struct value *out)
 {
     return cased(r, at[0], CASE_CAPITAL, out);
 }
 
-static bool filter_title(struct run *r, const struct value *at, struct value *out)
+static bool filter_title(struct template_run *r, const struct value *at, struct value *out)
 {
     return cased(r, at[0], CASE_TITLE, out);
 }
 
-static bool filter_string(struct run *r, const struct value *at, struct value *out)
+static bool filter_string(struct template_run *r, const struct value *at, struct value *out)
 {
     return to_string(r, at[0], out);
 }
 
-static bool filter_default(struct run *r, const struct value *at, struct value *out)
+static bool filter_default(struct template_run *r, const struct value *at, struct value *out)
 {
     (void)r;
     bool falls_back = !given(at[0]) || (truth(at[2]) && !truth(at[0]));
@@ -75,7 +75,7 @@ static bool filter_default(struct run *r, const struct value *at, struct value *
     return true;
 }
 
-static bool filter_tojson(struct run *r, const struct value *at, struct value *out)
+static bool filter_tojson(struct template_run *r, const struct value *at, struct value *out)
 {
     struct json_style style = {
         .ascii = truth(at[1]), .indent = at[2], .separators = at[3], .sorted = truth(at[4])};
@@ -83,7 +83,7 @@ static bool filter_tojson(struct run *r, const struct value *at, struct value *o
     return print_json(r, at[0], &style) && run_take(r, start, out);
 }
 
-static bool filter_join(struct run *r, const struct value *at, struct value *out)
+static bool filter_join(struct template_run *r, const struct value *at, struct value *out)
 {
     struct value list;
     if (!iterate(r, at[0], &list) ||
@@ -92,7 +92,7 @@ static bool filter_join(struct run *r, const struct value *at, struct value *out
     return join_texts(r, list, given(at[1]) ? at[1] : value_literal(""), out);
 }
 
-static bool filter_first(struct run *r, const struct value *at, struct value *out)
+static bool filter_first(struct template_run *r, const struct value *at, struct value *out)
 {
     struct value list;
     if (!iterate(r, at[0], &list))
@@ -101,7 +101,7 @@ static bool filter_first(struct run *r, const struct value *at, struct value *ou
     return true;
 }
 
-static bool filter_last(struct run *r, const struct value *at, struct value *out)
+static bool filter_last(struct template_run *r, const struct value *at, struct value *out)
 {
     struct value list;
     if (!iterate(r, at[0], &list))
@@ -110,7 +110,7 @@ static bool filter_last(struct run *r, const struct value *at, struct value *out
     return true;
 }
 
-static bool filter_list(struct run *r, const struct value *at, struct value *out)
+static bool filter_list(struct template_run *r, const struct value *at, struct value *out)
 {
     struct value list, copy;
     if (!iterate(r, at[0], &list))
@@ -122,7 +122,7 @@ static bool filter_list(struct run *r, const struct value *at, struct value *out
     return run_step(r, 1 + list.list->n / 8);
 }
 
-static bool filter_reverse(struct run *r, const struct value *at, struct value *out)
+static bool filter_reverse(struct template_run *r, const struct value *at, struct value *out)
 {
     struct value list, copy;
     size_t start = r->size;
@@ -138,7 +138,7 @@ static bool filter_reverse(struct run *r, const struct value *at, struct value *
     return run_step(r, 1) && (at[0].kind != VALUE_STRING || run_take(r, start, out));
 }
 
-static bool filter_replace(struct run *r, const struct value *at, struct value *out)
+static bool filter_replace(struct template_run *r, const struct value *at, struct value *out)
 {
     struct value parts[3];
     for (size_t i = 0; i < 3; i++)
@@ -149,7 +149,7 @@ static bool filter_replace(struct run *r, const struct value *at, struct value *
 }
 
 /* A list of (key, value) pairs. */
-bool pairs_of(struct run *r, struct value map, struct value *out)
+bool pairs_of(struct template_run *r, struct value map, struct value *out)
 {
     struct value list = value_list(r->arena, map.map->n);
     for (size_t i = 0; i < map.map->n; i++) {
@@ -165,7 +165,7 @@ bool pairs_of(struct run *r, struct value map, struct value *out)
     return run_step(r, 1);
 }
 
-static bool filter_items(struct run *r, const struct value *at, struct value *out)
+static bool filter_items(struct template_run *r, const struct value *at, struct value *out)
 {
     if (at[0].kind == VALUE_UNDEFINED)
         *out = value_list(r->arena, 0);
@@ -207,7 +207,7 @@ static bool read_integer(struct value s, int64_t *out)
     return *end == '\0' && errno == 0;
 }
 
-static bool filter_int(struct run *r, const struct value *at, struct value *out)
+static bool filter_int(struct template_run *r, const struct value *at, struct value *out)
 {
     double real = NAN;
     int64_t integer;
@@ -231,7 +231,7 @@ static bool filter_int(struct run *r, const struct value *at, struct value *out)
     return true;
 }
 
-static bool filter_float(struct run *r, const struct value *at, struct value *out)
+static bool filter_float(struct template_run *r, const struct value *at, struct value *out)
 {
     double real;
     if (!given(at[0]))
@@ -245,7 +245,7 @@ static bool filter_float(struct run *r, const struct value *at, struct value *ou
     return true;
 }
 
-static bool filter_abs(struct run *r, const struct value *at, struct value *out)
+static bool filter_abs(struct template_run *r, const struct value *at, struct value *out)
 {
     if (!is_number(at[0]))
         return run_fail(r, "abs is for numbers, not '%s'", kind_name(at[0]));
@@ -258,7 +258,7 @@ static bool filter_abs(struct run *r, const struct value *at, struct value *out)
     return true;
 }
 
-static bool filter_sum(struct run *r, const struct value *at, struct value *out)
+static bool filter_sum(struct template_run *r, const struct value *at, struct value *out)
 {
     struct value list, sum = given(at[2]) ? at[2] : value_integer(0);
     if (!iterate(r, at[0], &list) ||
@@ -289,7 +289,7 @@ static size_t line_end(struct value s, size_t at, size_t *next)
     return s.text.size;
 }
 
-static bool filter_indent(struct run *r, const struct value *at, struct value *out)
+static bool filter_indent(struct template_run *r, const struct value *at, struct value *out)
 {
     size_t start = r->size, mark = start;
     struct value s = at[0], by = at[1];
@@ -318,7 +318,7 @@ static bool filter_indent(struct run *r, const struct value *at, struct value *o
     return run_take(r, start, out);
 }
 
-static bool filter_round(struct run *r, const struct value *at, struct value *out)
+static bool filter_round(struct template_run *r, const struct value *at, struct value *out)
 {
     if (!is_number(at[0]))
         return run_fail(r, "round is for numbers, not '%s'", kind_name(at[0]));

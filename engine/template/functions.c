@@ -4,7 +4,7 @@
 #include <string.h>
 #include <time.h>
 
-static bool function_raise(struct run *r, const struct value *at, struct value *out)
+static bool function_raise(struct template_run *r, const struct value *at, struct value *out)
 {
     char shown[400];
     if (!to_string(r, at[0], out))
@@ -13,7 +13,7 @@ static bool function_raise(struct run *r, const struct value *at, struct value *
     return run_fail(r, "the template raises: %s", shown);
 }
 
-static bool function_strftime(struct run *r, const struct value *at, struct value *out)
+static bool function_strftime(struct template_run *r, const struct value *at, struct value *out)
 {
     char format[128], text[512];
     struct tm now;
@@ -30,7 +30,7 @@ static bool function_strftime(struct run *r, const struct value *at, struct valu
     return run_step(r, 1);
 }
 
-static bool function_namespace(struct run *r, const struct arguments *args, struct value *out)
+static bool function_namespace(struct template_run *r, const struct arguments *args, struct value *out)
 {
     struct value map = value_map(r->arena, args->n_named);
     if (args->n > 1 || (args->n == 1 && args->at[0].kind != VALUE_MAP))
@@ -45,7 +45,7 @@ static bool function_namespace(struct run *r, const struct arguments *args, stru
     return true;
 }
 
-static bool function_dict(struct run *r, const struct arguments *args, struct value *out)
+static bool function_dict(struct template_run *r, const struct arguments *args, struct value *out)
 {
     if (!function_namespace(r, args, out))
         return false;
@@ -53,7 +53,7 @@ static bool function_dict(struct run *r, const struct arguments *args, struct va
     return true;
 }
 
-static bool function_range(struct run *r, const struct value *at, struct value *out)
+static bool function_range(struct template_run *r, const struct value *at, struct value *out)
 {
     int64_t part[3] = {0, 0, 1};
     for (size_t i = 0; i < 3; i++) {
@@ -103,7 +103,7 @@ const struct builtin *function_find(struct span name)
 
 /* ---- loop ---- */
 
-static bool loop_cycle(struct run *r, const struct arguments *args, struct value *out)
+static bool loop_cycle(struct template_run *r, const struct arguments *args, struct value *out)
 {
     const struct loop *l = args->at[0].object.data;
     if (args->n < 2 || args->n_named > 0)
@@ -112,7 +112,7 @@ static bool loop_cycle(struct run *r, const struct arguments *args, struct value
     return true;
 }
 
-static bool loop_changed(struct run *r, const struct arguments *args, struct value *out)
+static bool loop_changed(struct template_run *r, const struct arguments *args, struct value *out)
 {
     struct loop *l = args->at[0].object.data;
     struct value now = value_list(r->arena, args->n);
@@ -142,7 +142,7 @@ static bool loop_number(const struct loop *l, struct span name, int64_t *n)
     return false;
 }
 
-static bool loop_method(struct run *r, struct loop *l, const struct builtin *b, struct value *out)
+static bool loop_method(struct template_run *r, struct loop *l, const struct builtin *b, struct value *out)
 {
     struct method *m = value_alloc(r->arena, sizeof(*m));
     if (!m)
@@ -152,7 +152,7 @@ static bool loop_method(struct run *r, struct loop *l, const struct builtin *b, 
     return true;
 }
 
-bool loop_attribute(struct run *r, struct loop *l, struct span name, struct value *out)
+bool loop_attribute(struct template_run *r, struct loop *l, struct span name, struct value *out)
 {
     static const struct builtin cycle = {.name = "cycle", .run_any = loop_cycle};
     static const struct builtin changed = {.name = "changed", .run_any = loop_changed};

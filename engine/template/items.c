@@ -13,7 +13,8 @@ static bool missing(struct value name, struct value *out)
     return true;
 }
 
-static bool bound_method(struct run *r, struct value of, struct value name, bool *known, struct value *out)
+static bool bound_method(
+    struct template_run *r, struct value of, struct value name, bool *known, struct value *out)
 {
     const struct builtin *b = method_find(of.kind, value_span(name), known);
     if (!b)
@@ -27,7 +28,8 @@ static bool bound_method(struct run *r, struct value of, struct value name, bool
 }
 
 /* A name that is a method in Python, whether or not we have it. Sets *found. */
-static bool find_method(struct run *r, struct value of, struct value name, bool *found, struct value *out)
+static bool find_method(
+    struct template_run *r, struct value of, struct value name, bool *found, struct value *out)
 {
     bool known = false;
     struct value v = value_undefined;
@@ -44,7 +46,7 @@ static bool find_method(struct run *r, struct value of, struct value name, bool 
     return true;
 }
 
-static bool object_attribute(struct run *r, struct value of, struct value name, struct value *out)
+static bool object_attribute(struct template_run *r, struct value of, struct value name, struct value *out)
 {
     struct value map = {.kind = VALUE_MAP, .map = of.object.data};
     if (of.object.type == object_loop)
@@ -57,7 +59,7 @@ static bool object_attribute(struct run *r, struct value of, struct value name, 
 }
 
 /* of.name: an attribute of Python's, else an item. */
-bool get_attribute(struct run *r, struct value of, struct value name, struct value *out)
+bool get_attribute(struct template_run *r, struct value of, struct value name, struct value *out)
 {
     bool found;
     if (of.kind == VALUE_UNDEFINED)
@@ -83,7 +85,7 @@ static bool in_range(int64_t index, size_t n, size_t *at)
     return true;
 }
 
-static bool get_character_of(struct run *r, struct value of, int64_t index, struct value *out)
+static bool get_character_of(struct template_run *r, struct value of, int64_t index, struct value *out)
 {
     size_t at, n = count_characters(value_span(of));
     if (!run_step(r, of.text.size / 16))
@@ -95,7 +97,7 @@ static bool get_character_of(struct run *r, struct value of, int64_t index, stru
 }
 
 /* of[key]: an item, else an attribute of Python's. */
-bool get_item(struct run *r, struct value of, struct value key, struct value *out)
+bool get_item(struct template_run *r, struct value of, struct value key, struct value *out)
 {
     size_t at;
     bool found;
@@ -127,8 +129,8 @@ bool get_item(struct run *r, struct value of, struct value key, struct value *ou
 }
 
 /* Python's bounds of a slice over n items, for any step: where it starts, and how many items it takes. */
-static bool slice_bounds(
-    struct run *r, const struct value bounds[3], size_t n, int64_t *start, int64_t *step, size_t *count)
+static bool slice_bounds(struct template_run *r, const struct value bounds[3], size_t n, int64_t *start,
+    int64_t *step, size_t *count)
 {
     int64_t size = (int64_t)n, at[2];
     *step = bounds[2].kind == VALUE_NULL ? 1 : as_integer(bounds[2]);
@@ -153,7 +155,7 @@ static bool slice_bounds(
 }
 
 static bool slice_text(
-    struct run *r, struct value of, int64_t start, int64_t step, size_t count, struct value *out)
+    struct template_run *r, struct value of, int64_t start, int64_t step, size_t count, struct value *out)
 {
     struct span s = value_span(of);
     struct value characters;
@@ -172,7 +174,7 @@ static bool slice_text(
     return run_take(r, begin, out);
 }
 
-bool get_slice(struct run *r, struct value of, const struct value bounds[3], struct value *out)
+bool get_slice(struct template_run *r, struct value of, const struct value bounds[3], struct value *out)
 {
     int64_t start = 0, step = 1;
     size_t count = 0;
@@ -197,7 +199,7 @@ bool get_slice(struct run *r, struct value of, const struct value bounds[3], str
 
 /* ---- going through ---- */
 
-static bool each_character(struct run *r, struct value s, struct value list)
+static bool each_character(struct template_run *r, struct value s, struct value list)
 {
     for (size_t at = 0; at < s.text.size;) {
         size_t size;
@@ -209,7 +211,7 @@ static bool each_character(struct run *r, struct value s, struct value list)
     return true;
 }
 
-bool iterate(struct run *r, struct value over, struct value *list)
+bool iterate(struct template_run *r, struct value over, struct value *list)
 {
     if (over.kind == VALUE_LIST) {
         *list = over;
@@ -225,7 +227,7 @@ bool iterate(struct run *r, struct value over, struct value *list)
     return run_step(r, 1 + (over.kind == VALUE_MAP ? over.map->n / 8 : 0));
 }
 
-bool value_length(struct run *r, struct value v, int64_t *length)
+bool value_length(struct template_run *r, struct value v, int64_t *length)
 {
     *length = 0;
     if (v.kind == VALUE_STRING) {

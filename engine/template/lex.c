@@ -22,7 +22,7 @@ struct lexer {
     size_t pos;
     unsigned line;
     bool line_start; /* the last tag ended in a line break, or nothing came yet */
-    struct token *tokens;
+    struct template_token *tokens;
     size_t n, room;
     char brackets[MAX_BRACKETS]; /* closers that the tag waits for */
     size_t n_brackets;
@@ -40,11 +40,11 @@ static bool fail(struct lexer *x, const char *format, ...)
     return error_set(x->err, "line %u: %s", x->line, text);
 }
 
-static struct token *add(struct lexer *x, enum token_kind kind, struct span text)
+static struct template_token *add(struct lexer *x, enum template_token_kind kind, struct span text)
 {
     if (x->n == x->room) {
         size_t room = x->room ? x->room * 2 : 256;
-        struct token *more = value_alloc(x->arena, room * sizeof(*more));
+        struct template_token *more = value_alloc(x->arena, room * sizeof(*more));
         if (!more) {
             fail(x, "no memory for the template");
             return NULL;
@@ -54,8 +54,8 @@ static struct token *add(struct lexer *x, enum token_kind kind, struct span text
         x->tokens = more;
         x->room = room;
     }
-    struct token *t = &x->tokens[x->n++];
-    *t = (struct token){.kind = kind, .line = x->line, .text = text};
+    struct template_token *t = &x->tokens[x->n++];
+    *t = (struct template_token){.kind = kind, .line = x->line, .text = text};
     return t;
 }
 
@@ -234,7 +234,7 @@ static bool lex_float(struct lexer *x, size_t size)
         if (x->source.at[x->pos + i] != '_')
             text[n++] = (char)x->source.at[x->pos + i];
     text[n] = '\0';
-    struct token *t = add(x, TOKEN_FLOAT, (struct span){x->source.at + x->pos, size});
+    struct template_token *t = add(x, TOKEN_FLOAT, (struct span){x->source.at + x->pos, size});
     if (!t)
         return false;
     t->real = strtod(text, NULL);
@@ -262,7 +262,7 @@ static bool lex_integer(struct lexer *x)
         start = 0;
         size = digits_at(s, 0, s.at[0] == '0' ? 1 : 10); /* no zeros in front */
     }
-    struct token *t = add(x, TOKEN_INTEGER, (struct span){s.at, start + size});
+    struct template_token *t = add(x, TOKEN_INTEGER, (struct span){s.at, start + size});
     for (size_t i = start; t && i < start + size; i++)
         if (s.at[i] != '_' &&
             (__builtin_mul_overflow(t->integer, (int64_t)base, &t->integer) ||
@@ -419,7 +419,8 @@ static bool lex_tag(struct lexer *x, bool block)
     for (;;) {
         unsigned at = x->line;
         if (x->n_brackets == 0 && skip_close(x, close, block)) {
-            struct token *t = add(x, block ? TOKEN_BLOCK_END : TOKEN_PRINT_END, (struct span){NULL, 0});
+            struct template_token *t =
+                add(x, block ? TOKEN_BLOCK_END : TOKEN_PRINT_END, (struct span){NULL, 0});
             if (t)
                 t->line = at;
             return t != NULL;
@@ -480,7 +481,7 @@ static bool normalize(struct lexer *x, struct span source)
     return true;
 }
 
-struct token *template_lex(struct value_arena *arena, struct span source, struct error *err)
+struct template_token *template_lex(struct value_arena *arena, struct span source, struct error *err)
 {
     struct lexer x = {.arena = arena, .err = err, .line = 1, .line_start = true};
     for (size_t i = 0, size; i < source.size; i += size) {

@@ -14,12 +14,13 @@ static bool given(struct value v)
     return v.kind != VALUE_UNDEFINED && v.kind != VALUE_NULL;
 }
 
-static bool wants_text(struct run *r, struct value v)
+static bool wants_text(struct template_run *r, struct value v)
 {
     return v.kind == VALUE_STRING || run_fail(r, "a str is needed here, not '%s'", kind_name(v));
 }
 
-static bool strip_with(struct run *r, const struct value *at, bool left, bool right, struct value *out)
+static bool strip_with(
+    struct template_run *r, const struct value *at, bool left, bool right, struct value *out)
 {
     if (given(at[1]) && !wants_text(r, at[1]))
         return false;
@@ -27,42 +28,42 @@ static bool strip_with(struct run *r, const struct value *at, bool left, bool ri
     return run_step(r, at[0].text.size / 16);
 }
 
-static bool str_strip(struct run *r, const struct value *at, struct value *out)
+static bool str_strip(struct template_run *r, const struct value *at, struct value *out)
 {
     return strip_with(r, at, true, true, out);
 }
 
-static bool str_lstrip(struct run *r, const struct value *at, struct value *out)
+static bool str_lstrip(struct template_run *r, const struct value *at, struct value *out)
 {
     return strip_with(r, at, true, false, out);
 }
 
-static bool str_rstrip(struct run *r, const struct value *at, struct value *out)
+static bool str_rstrip(struct template_run *r, const struct value *at, struct value *out)
 {
     return strip_with(r, at, false, true, out);
 }
 
-static bool str_upper(struct run *r, const struct value *at, struct value *out)
+static bool str_upper(struct template_run *r, const struct value *at, struct value *out)
 {
     return change_case(r, at[0], CASE_UPPER, out);
 }
 
-static bool str_lower(struct run *r, const struct value *at, struct value *out)
+static bool str_lower(struct template_run *r, const struct value *at, struct value *out)
 {
     return change_case(r, at[0], CASE_LOWER, out);
 }
 
-static bool str_title(struct run *r, const struct value *at, struct value *out)
+static bool str_title(struct template_run *r, const struct value *at, struct value *out)
 {
     return change_case(r, at[0], CASE_WORDS, out);
 }
 
-static bool str_capitalize(struct run *r, const struct value *at, struct value *out)
+static bool str_capitalize(struct template_run *r, const struct value *at, struct value *out)
 {
     return change_case(r, at[0], CASE_CAPITAL, out);
 }
 
-static bool str_replace(struct run *r, const struct value *at, struct value *out)
+static bool str_replace(struct template_run *r, const struct value *at, struct value *out)
 {
     int64_t count = at[3].kind == VALUE_INTEGER ? at[3].integer : -1;
     return wants_text(r, at[1]) && wants_text(r, at[2]) && replace_text(r, at[0], at[1], at[2], count, out);
@@ -81,8 +82,8 @@ static bool ends(struct value s, struct value with)
 }
 
 /* startswith and endswith take one string or a tuple of them. */
-static bool match_any(struct run *r, const struct value *at, bool (*match)(struct value s, struct value with),
-    struct value *out)
+static bool match_any(struct template_run *r, const struct value *at,
+    bool (*match)(struct value s, struct value with), struct value *out)
 {
     bool many = at[1].kind == VALUE_LIST && at[1].list->tuple, found = false;
     size_t n = many ? at[1].list->n : 1;
@@ -96,17 +97,17 @@ static bool match_any(struct run *r, const struct value *at, bool (*match)(struc
     return true;
 }
 
-static bool str_startswith(struct run *r, const struct value *at, struct value *out)
+static bool str_startswith(struct template_run *r, const struct value *at, struct value *out)
 {
     return match_any(r, at, starts, out);
 }
 
-static bool str_endswith(struct run *r, const struct value *at, struct value *out)
+static bool str_endswith(struct template_run *r, const struct value *at, struct value *out)
 {
     return match_any(r, at, ends, out);
 }
 
-static bool str_removeprefix(struct run *r, const struct value *at, struct value *out)
+static bool str_removeprefix(struct template_run *r, const struct value *at, struct value *out)
 {
     if (!wants_text(r, at[1]))
         return false;
@@ -114,7 +115,7 @@ static bool str_removeprefix(struct run *r, const struct value *at, struct value
     return true;
 }
 
-static bool str_removesuffix(struct run *r, const struct value *at, struct value *out)
+static bool str_removesuffix(struct template_run *r, const struct value *at, struct value *out)
 {
     if (!wants_text(r, at[1]))
         return false;
@@ -124,7 +125,7 @@ static bool str_removesuffix(struct run *r, const struct value *at, struct value
 
 /* ---- cutting ---- */
 
-static bool split_space(struct run *r, struct value s, int64_t most, struct value list)
+static bool split_space(struct template_run *r, struct value s, int64_t most, struct value list)
 {
     s = strip(s, NULL, true, false);
     for (; s.text.size > 0 && most != 0; most--) {
@@ -143,7 +144,7 @@ static bool split_space(struct run *r, struct value s, int64_t most, struct valu
     return s.text.size == 0 || value_append(r->arena, list, s) || run_step(r, 1);
 }
 
-static bool split_at(struct run *r, struct value s, struct value by, int64_t most, struct value list)
+static bool split_at(struct template_run *r, struct value s, struct value by, int64_t most, struct value list)
 {
     size_t at = 0;
     if (by.text.size == 0)
@@ -160,7 +161,7 @@ static bool split_at(struct run *r, struct value s, struct value by, int64_t mos
     return value_append(r->arena, list, value_part(s, at, s.text.size)) || run_step(r, 1);
 }
 
-static bool str_split(struct run *r, const struct value *at, struct value *out)
+static bool str_split(struct template_run *r, const struct value *at, struct value *out)
 {
     int64_t most = at[2].kind == VALUE_INTEGER ? at[2].integer : -1;
     struct value list = value_list(r->arena, 0);
@@ -180,7 +181,7 @@ static size_t find_last(struct span in, struct span what)
     return SIZE_MAX;
 }
 
-static bool str_rsplit(struct run *r, const struct value *at, struct value *out)
+static bool str_rsplit(struct template_run *r, const struct value *at, struct value *out)
 {
     int64_t most = at[2].kind == VALUE_INTEGER ? at[2].integer : -1;
     struct value parts = value_list(r->arena, 0), list = value_list(r->arena, 0), s = at[0];
@@ -206,7 +207,7 @@ static bool str_rsplit(struct run *r, const struct value *at, struct value *out)
     return run_step(r, 1 + at[0].text.size / 16);
 }
 
-static bool str_join(struct run *r, const struct value *at, struct value *out)
+static bool str_join(struct template_run *r, const struct value *at, struct value *out)
 {
     struct value list;
     if (!iterate(r, at[1], &list))
@@ -219,7 +220,7 @@ static bool str_join(struct run *r, const struct value *at, struct value *out)
 
 /* ---- asking ---- */
 
-static bool str_find(struct run *r, const struct value *at, struct value *out)
+static bool str_find(struct template_run *r, const struct value *at, struct value *out)
 {
     if (!wants_text(r, at[1]))
         return false;
@@ -230,7 +231,7 @@ static bool str_find(struct run *r, const struct value *at, struct value *out)
     return run_step(r, at[0].text.size / 16);
 }
 
-static bool str_rfind(struct run *r, const struct value *at, struct value *out)
+static bool str_rfind(struct template_run *r, const struct value *at, struct value *out)
 {
     if (!wants_text(r, at[1]))
         return false;
@@ -241,7 +242,7 @@ static bool str_rfind(struct run *r, const struct value *at, struct value *out)
     return run_step(r, at[0].text.size / 16);
 }
 
-static bool str_count(struct run *r, const struct value *at, struct value *out)
+static bool str_count(struct template_run *r, const struct value *at, struct value *out)
 {
     int64_t n = 0;
     if (!wants_text(r, at[1]))
@@ -256,7 +257,7 @@ static bool str_count(struct run *r, const struct value *at, struct value *out)
     return run_step(r, at[0].text.size / 16);
 }
 
-static bool all_of(struct run *r, struct value s, int (*holds)(int c), struct value *out)
+static bool all_of(struct template_run *r, struct value s, int (*holds)(int c), struct value *out)
 {
     if (!is_ascii(value_span(s)))
         return run_fail(r, "what kind of letters those beyond ASCII are is not supported");
@@ -267,22 +268,22 @@ static bool all_of(struct run *r, struct value s, int (*holds)(int c), struct va
     return run_step(r, s.text.size / 16);
 }
 
-static bool str_isdigit(struct run *r, const struct value *at, struct value *out)
+static bool str_isdigit(struct template_run *r, const struct value *at, struct value *out)
 {
     return all_of(r, at[0], isdigit, out);
 }
 
-static bool str_isalpha(struct run *r, const struct value *at, struct value *out)
+static bool str_isalpha(struct template_run *r, const struct value *at, struct value *out)
 {
     return all_of(r, at[0], isalpha, out);
 }
 
-static bool str_isalnum(struct run *r, const struct value *at, struct value *out)
+static bool str_isalnum(struct template_run *r, const struct value *at, struct value *out)
 {
     return all_of(r, at[0], isalnum, out);
 }
 
-static bool str_isspace(struct run *r, const struct value *at, struct value *out)
+static bool str_isspace(struct template_run *r, const struct value *at, struct value *out)
 {
     *out = value_bool(at[0].text.size > 0 && strip(at[0], NULL, true, false).text.size == 0);
     return run_step(r, at[0].text.size / 16);
@@ -290,7 +291,7 @@ static bool str_isspace(struct run *r, const struct value *at, struct value *out
 
 /* ---- dicts and lists ---- */
 
-static bool map_lists(struct run *r, struct value map, bool keys, bool values, struct value *out)
+static bool map_lists(struct template_run *r, struct value map, bool keys, bool values, struct value *out)
 {
     struct value list = value_list(r->arena, map.map->n);
     for (size_t i = 0; i < map.map->n; i++) {
@@ -310,22 +311,22 @@ static bool map_lists(struct run *r, struct value map, bool keys, bool values, s
     return run_step(r, 1);
 }
 
-static bool dict_items(struct run *r, const struct value *at, struct value *out)
+static bool dict_items(struct template_run *r, const struct value *at, struct value *out)
 {
     return map_lists(r, at[0], true, true, out);
 }
 
-static bool dict_keys(struct run *r, const struct value *at, struct value *out)
+static bool dict_keys(struct template_run *r, const struct value *at, struct value *out)
 {
     return map_lists(r, at[0], true, false, out);
 }
 
-static bool dict_values(struct run *r, const struct value *at, struct value *out)
+static bool dict_values(struct template_run *r, const struct value *at, struct value *out)
 {
     return map_lists(r, at[0], false, true, out);
 }
 
-static bool dict_get(struct run *r, const struct arguments *args, struct value *out)
+static bool dict_get(struct template_run *r, const struct arguments *args, struct value *out)
 {
     struct value *found;
     if (args->n < 2 || args->n > 3 || args->n_named > 0)
@@ -336,13 +337,13 @@ static bool dict_get(struct run *r, const struct arguments *args, struct value *
     return true;
 }
 
-static bool same_copy(struct run *r, const struct value *at, struct value *out)
+static bool same_copy(struct template_run *r, const struct value *at, struct value *out)
 {
     *out = at[0]; /* nothing can change the one or the other */
     return run_step(r, 1);
 }
 
-static bool list_count(struct run *r, const struct value *at, struct value *out)
+static bool list_count(struct template_run *r, const struct value *at, struct value *out)
 {
     int64_t n = 0;
     for (size_t i = 0; i < at[0].list->n; i++) {
@@ -355,7 +356,7 @@ static bool list_count(struct run *r, const struct value *at, struct value *out)
     return true;
 }
 
-static bool list_index(struct run *r, const struct value *at, struct value *out)
+static bool list_index(struct template_run *r, const struct value *at, struct value *out)
 {
     for (size_t i = 0; i < at[0].list->n; i++) {
         bool equal;

@@ -75,7 +75,7 @@ int64_t as_integer(struct value v)
     return v.kind == VALUE_BOOL ? v.boolean : v.integer;
 }
 
-bool undefined_fail(struct run *r, struct value v)
+bool undefined_fail(struct template_run *r, struct value v)
 {
     char name[80];
     text_escape(name, sizeof(name), value_span(v));
@@ -84,9 +84,9 @@ bool undefined_fail(struct run *r, struct value v)
 
 /* ---- comparing ---- */
 
-static bool equal_at(struct run *r, struct value a, struct value b, unsigned depth, bool *equal);
+static bool equal_at(struct template_run *r, struct value a, struct value b, unsigned depth, bool *equal);
 
-static bool equal_lists(struct run *r, struct value a, struct value b, unsigned depth, bool *equal)
+static bool equal_lists(struct template_run *r, struct value a, struct value b, unsigned depth, bool *equal)
 {
     *equal = a.list->n == b.list->n && a.list->tuple == b.list->tuple;
     for (size_t i = 0; *equal && i < a.list->n; i++)
@@ -95,7 +95,7 @@ static bool equal_lists(struct run *r, struct value a, struct value b, unsigned 
     return true;
 }
 
-static bool equal_maps(struct run *r, struct value a, struct value b, unsigned depth, bool *equal)
+static bool equal_maps(struct template_run *r, struct value a, struct value b, unsigned depth, bool *equal)
 {
     *equal = a.map->n == b.map->n;
     for (size_t i = 0; *equal && i < a.map->n; i++) {
@@ -109,7 +109,7 @@ static bool equal_maps(struct run *r, struct value a, struct value b, unsigned d
     return true;
 }
 
-static bool equal_texts(struct run *r, struct value a, struct value b, bool *equal)
+static bool equal_texts(struct template_run *r, struct value a, struct value b, bool *equal)
 {
     *equal =
         a.text.size == b.text.size && (a.text.size == 0 || memcmp(a.text.at, b.text.at, a.text.size) == 0);
@@ -127,7 +127,7 @@ static int order_numbers(struct value a, struct value b)
     return (x > y) - (x < y);
 }
 
-static bool equal_at(struct run *r, struct value a, struct value b, unsigned depth, bool *equal)
+static bool equal_at(struct template_run *r, struct value a, struct value b, unsigned depth, bool *equal)
 {
     if (depth > VALUE_DEPTH)
         return run_fail(r, "values are compared that are nested deeper than %d", VALUE_DEPTH);
@@ -151,12 +151,12 @@ static bool equal_at(struct run *r, struct value a, struct value b, unsigned dep
     return true;
 }
 
-bool values_equal(struct run *r, struct value a, struct value b, bool *equal)
+bool values_equal(struct template_run *r, struct value a, struct value b, bool *equal)
 {
     return equal_at(r, a, b, 0, equal);
 }
 
-static bool order_at(struct run *r, struct value a, struct value b, unsigned depth, int *order)
+static bool order_at(struct template_run *r, struct value a, struct value b, unsigned depth, int *order)
 {
     if (a.kind == VALUE_UNDEFINED || b.kind == VALUE_UNDEFINED)
         return undefined_fail(r, a.kind == VALUE_UNDEFINED ? a : b);
@@ -184,12 +184,12 @@ static bool order_at(struct run *r, struct value a, struct value b, unsigned dep
     return true;
 }
 
-bool values_order(struct run *r, struct value a, struct value b, int *order)
+bool values_order(struct template_run *r, struct value a, struct value b, int *order)
 {
     return order_at(r, a, b, 0, order);
 }
 
-bool map_find(struct run *r, struct value map, struct value key, struct value **found)
+bool map_find(struct template_run *r, struct value map, struct value key, struct value **found)
 {
     *found = NULL;
     if (key.kind == VALUE_LIST && !key.list->tuple)
@@ -208,7 +208,7 @@ bool map_find(struct run *r, struct value map, struct value key, struct value **
     return run_step(r, map.map->n / 16);
 }
 
-bool values_contain(struct run *r, struct value in, struct value what, bool *found)
+bool values_contain(struct template_run *r, struct value in, struct value what, bool *found)
 {
     *found = false;
     if (in.kind == VALUE_STRING) {
@@ -233,7 +233,7 @@ bool values_contain(struct run *r, struct value in, struct value what, bool *fou
     return true;
 }
 
-bool compare(struct run *r, enum operation op, struct value a, struct value b, bool *out)
+bool compare(struct template_run *r, enum operation op, struct value a, struct value b, bool *out)
 {
     int order = 0;
     if (op == OP_IN || op == OP_NOT_IN) {
@@ -260,7 +260,7 @@ bool compare(struct run *r, enum operation op, struct value a, struct value b, b
 
 /* ---- arithmetic ---- */
 
-static bool integer_power(struct run *r, int64_t base, int64_t exponent, struct value *out)
+static bool integer_power(struct template_run *r, int64_t base, int64_t exponent, struct value *out)
 {
     int64_t result = 1;
     if (exponent < 0) {
@@ -278,7 +278,8 @@ static bool integer_power(struct run *r, int64_t base, int64_t exponent, struct 
     return true;
 }
 
-static bool integer_operate(struct run *r, enum operation op, int64_t a, int64_t b, struct value *out)
+static bool integer_operate(
+    struct template_run *r, enum operation op, int64_t a, int64_t b, struct value *out)
 {
     int64_t result = 0;
     bool over = false;
@@ -312,7 +313,7 @@ static bool integer_operate(struct run *r, enum operation op, int64_t a, int64_t
     return !over || run_fail(r, "integers beyond 64 bits are not supported");
 }
 
-static bool real_operate(struct run *r, enum operation op, double a, double b, struct value *out)
+static bool real_operate(struct template_run *r, enum operation op, double a, double b, struct value *out)
 {
     double result = 0;
     if ((op == OP_DIVIDE || op == OP_FLOOR_DIVIDE || op == OP_MODULO) && b == 0)
@@ -349,7 +350,7 @@ static bool real_operate(struct run *r, enum operation op, double a, double b, s
     return true;
 }
 
-static bool join_lists(struct run *r, struct value a, struct value b, struct value *out)
+static bool join_lists(struct template_run *r, struct value a, struct value b, struct value *out)
 {
     struct value list = value_list(r->arena, a.list->n + b.list->n);
     for (size_t i = 0; i < a.list->n; i++)
@@ -363,7 +364,7 @@ static bool join_lists(struct run *r, struct value a, struct value b, struct val
     return true;
 }
 
-static bool repeat(struct run *r, struct value v, int64_t times, struct value *out)
+static bool repeat(struct template_run *r, struct value v, int64_t times, struct value *out)
 {
     size_t start = r->size;
     if (v.kind == VALUE_STRING) {
@@ -394,7 +395,7 @@ bool whole(struct value v)
     return v.kind == VALUE_INTEGER || v.kind == VALUE_BOOL;
 }
 
-bool operate(struct run *r, enum operation op, struct value a, struct value b, struct value *out)
+bool operate(struct template_run *r, enum operation op, struct value a, struct value b, struct value *out)
 {
     static const char *const signs[] = {[OP_ADD] = "+",
         [OP_SUBTRACT] = "-",

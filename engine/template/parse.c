@@ -33,12 +33,12 @@ struct node *parse_node(struct parser *p, enum node_kind kind)
     return n;
 }
 
-bool parse_at(const struct parser *p, enum token_kind kind, const char *text)
+bool parse_at(const struct parser *p, enum template_token_kind kind, const char *text)
 {
     return p->at->kind == kind && (!text || span_is(p->at->text, text));
 }
 
-bool parse_skip(struct parser *p, enum token_kind kind, const char *text)
+bool parse_skip(struct parser *p, enum template_token_kind kind, const char *text)
 {
     if (!parse_at(p, kind, text))
         return false;
@@ -46,7 +46,7 @@ bool parse_skip(struct parser *p, enum token_kind kind, const char *text)
     return true;
 }
 
-static const char *describe(const struct token *t, char out[80])
+static const char *describe(const struct template_token *t, char out[80])
 {
     static const char *const kinds[TOKEN_OPERATOR + 1] = {[TOKEN_END] = "the end of the template",
         [TOKEN_DATA] = "text",
@@ -63,7 +63,7 @@ static const char *describe(const struct token *t, char out[80])
     return out;
 }
 
-bool parse_expect(struct parser *p, enum token_kind kind, const char *text)
+bool parse_expect(struct parser *p, enum template_token_kind kind, const char *text)
 {
     char found[80];
     if (parse_skip(p, kind, text))

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool add(struct run *r, const char *text)
+static bool add(struct template_run *r, const char *text)
 {
     return run_add(r, span_of(text), VALUE_FROM_TEMPLATE);
 }
@@ -47,7 +47,7 @@ static void format_real(double d, char out[64])
         snprintf(out, 64, "%s%.*s.%s", sign, exponent + 1, digits, digits + exponent + 1);
 }
 
-static bool print_real(struct run *r, double d, bool json)
+static bool print_real(struct template_run *r, double d, bool json)
 {
     char text[64];
     if (isnan(d))
@@ -58,7 +58,7 @@ static bool print_real(struct run *r, double d, bool json)
     return add(r, text);
 }
 
-static bool print_integer(struct run *r, int64_t i)
+static bool print_integer(struct template_run *r, int64_t i)
 {
     char text[32];
     snprintf(text, sizeof(text), "%" PRId64, i);
@@ -82,7 +82,7 @@ static bool is_printable(uint32_t c)
     return true;
 }
 
-static bool print_quoted_character(struct run *r, struct value character, uint32_t c, char quote)
+static bool print_quoted_character(struct template_run *r, struct value character, uint32_t c, char quote)
 {
     char text[16];
     const char *known = c == '\n' ? "\\n" : c == '\r' ? "\\r" : c == '\t' ? "\\t" : c == '\\' ? "\\\\" : NULL;
@@ -99,7 +99,7 @@ static bool print_quoted_character(struct run *r, struct value character, uint32
     return run_add(r, span_of(text), value_origin_at(&character.text, 0));
 }
 
-static bool print_quoted_text(struct run *r, struct value s)
+static bool print_quoted_text(struct template_run *r, struct value s)
 {
     bool single = s.text.size > 0 && memchr(s.text.at, '\'', s.text.size);
     bool both = single && memchr(s.text.at, '"', s.text.size);
@@ -114,7 +114,7 @@ static bool print_quoted_text(struct run *r, struct value s)
     return add(r, quote);
 }
 
-static bool print_quoted_list(struct run *r, const struct value_list *l, unsigned depth)
+static bool print_quoted_list(struct template_run *r, const struct value_list *l, unsigned depth)
 {
     if (!add(r, l->tuple ? "(" : "["))
         return false;
@@ -124,7 +124,7 @@ static bool print_quoted_list(struct run *r, const struct value_list *l, unsigne
     return add(r, !l->tuple ? "]" : l->n == 1 ? ",)" : ")");
 }
 
-static bool print_quoted_map(struct run *r, const struct value_map *m, unsigned depth)
+static bool print_quoted_map(struct template_run *r, const struct value_map *m, unsigned depth)
 {
     if (!add(r, "{"))
         return false;
@@ -135,7 +135,7 @@ static bool print_quoted_map(struct run *r, const struct value_map *m, unsigned 
     return add(r, "}");
 }
 
-bool print_quoted(struct run *r, struct value v, unsigned depth)
+bool print_quoted(struct template_run *r, struct value v, unsigned depth)
 {
     if (depth > VALUE_DEPTH)
         return run_fail(r, "a value is printed that is nested deeper than %d", VALUE_DEPTH);
@@ -164,14 +164,14 @@ bool print_quoted(struct run *r, struct value v, unsigned depth)
     return run_fail(r, "printing a '%s' is not supported", kind_name(v));
 }
 
-bool print_text(struct run *r, struct value v)
+bool print_text(struct template_run *r, struct value v)
 {
     if (v.kind == VALUE_STRING)
         return run_add_text(r, v);
     return v.kind == VALUE_UNDEFINED || print_quoted(r, v, 0);
 }
 
-bool to_string(struct run *r, struct value v, struct value *out)
+bool to_string(struct template_run *r, struct value v, struct value *out)
 {
     size_t start = r->size;
     if (v.kind == VALUE_STRING) {
@@ -184,14 +184,14 @@ bool to_string(struct run *r, struct value v, struct value *out)
 /* ---- JSON ---- */
 
 struct json {
-    struct run *r;
+    struct template_run *r;
     const struct json_style *style;
     struct value between, colon; /* what separates items, and a key from its value */
 };
 
 static bool print_json_at(struct json *j, struct value v, unsigned depth);
 
-static bool json_escape(struct run *r, uint32_t c, enum value_origin origin)
+static bool json_escape(struct template_run *r, uint32_t c, enum value_origin origin)
 {
     char text[16];
     static const char from[] = "\"\\\b\f\n\r\t", to[] = "\"\\bfnrt";
@@ -270,7 +270,7 @@ static int by_key(const void *a, const void *b)
     return span_compare(value_span(x->key), value_span(y->key));
 }
 
-static bool sorted_pairs(struct run *r, const struct value_map *m, struct value_pair **out)
+static bool sorted_pairs(struct template_run *r, const struct value_map *m, struct value_pair **out)
 {
     struct value_pair *pairs = value_alloc(r->arena, m->n * sizeof(*pairs));
     if (!pairs)
@@ -328,7 +328,7 @@ static bool print_json_at(struct json *j, struct value v, unsigned depth)
     return run_fail(j->r, "a '%s' cannot be written as JSON", kind_name(v));
 }
 
-bool print_json(struct run *r, struct value v, const struct json_style *style)
+bool print_json(struct template_run *r, struct value v, const struct json_style *style)
 {
     bool indents = style->indent.kind == VALUE_STRING || style->indent.kind == VALUE_INTEGER;
     struct json j = {

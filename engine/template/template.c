@@ -16,7 +16,7 @@
 #define DEFAULT_OUTPUT ((size_t)16 << 20)
 #define BYTES_PER_STEP 32 /* of text copied */
 
-bool run_fail(struct run *r, const char *format, ...)
+bool run_fail(struct template_run *r, const char *format, ...)
 {
     char text[500];
     va_list args;
@@ -28,7 +28,7 @@ bool run_fail(struct run *r, const char *format, ...)
     return error_set(r->err, "line %u: %s", r->line, text);
 }
 
-bool run_step(struct run *r, uint64_t steps)
+bool run_step(struct template_run *r, uint64_t steps)
 {
     if (value_arena_failed(r->arena))
         return run_fail(r, "the template needs more memory than it may have");
@@ -38,7 +38,7 @@ bool run_step(struct run *r, uint64_t steps)
     return true;
 }
 
-static bool make_room(struct run *r, size_t size)
+static bool make_room(struct template_run *r, size_t size)
 {
     if (size > r->limit || r->size > r->limit - size)
         return run_fail(r, "the template writes more than %zu bytes", r->limit);
@@ -57,7 +57,7 @@ static bool make_room(struct run *r, size_t size)
     return true;
 }
 
-bool run_add(struct run *r, struct span s, enum value_origin origin)
+bool run_add(struct template_run *r, struct span s, enum value_origin origin)
 {
     if (s.size == 0)
         return true;
@@ -69,7 +69,7 @@ bool run_add(struct run *r, struct span s, enum value_origin origin)
     return true;
 }
 
-bool run_add_text(struct run *r, struct value s)
+bool run_add_text(struct template_run *r, struct value s)
 {
     size_t start = r->size;
     if (!run_add(r, value_span(s), s.text.origin))
@@ -79,7 +79,7 @@ bool run_add_text(struct run *r, struct value s)
     return true;
 }
 
-bool run_take(struct run *r, size_t start, struct value *out)
+bool run_take(struct template_run *r, size_t start, struct value *out)
 {
     size_t size = r->size - start;
     r->size = start;
@@ -106,7 +106,7 @@ static bool same(struct span a, struct span b)
     return a.size == b.size && (a.size == 0 || memcmp(a.at, b.at, a.size) == 0);
 }
 
-const struct value *scope_find(const struct run *r, struct span name)
+const struct value *scope_find(const struct template_run *r, struct span name)
 {
     for (const struct scope *s = r->scope; s; s = s->outer)
         for (const struct binding *b = s->bindings; b; b = b->next)
@@ -115,7 +115,7 @@ const struct value *scope_find(const struct run *r, struct span name)
     return value_find(r->vars, name);
 }
 
-bool scope_set(struct run *r, struct span name, struct value v)
+bool scope_set(struct template_run *r, struct span name, struct value v)
 {
     for (struct binding *b = r->scope->bindings; b; b = b->next)
         if (same(b->name, name)) {
@@ -130,7 +130,7 @@ bool scope_set(struct run *r, struct span name, struct value v)
     return true;
 }
 
-bool scope_open(struct run *r)
+bool scope_open(struct template_run *r)
 {
     struct scope *s = value_alloc(r->arena, sizeof(*s));
     if (!s)
@@ -149,7 +149,7 @@ bool template_render(const struct template *t, struct value vars, int64_t now,
     const struct template_limits *most = limits ? limits : &defaults;
     *out = (struct template_text){0};
     *err = (struct error){0};
-    struct run r = {.err = err,
+    struct template_run r = {.err = err,
         .vars = vars,
         .now = now,
         .line = 1,

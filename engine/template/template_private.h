@@ -2,7 +2,7 @@
  *
  * lex -> tokens -> parse (template_parse.c statements, template_expr.c expressions) -> tree -> exec
  * (statements) and eval (expressions), with operators, printing and the tables of filters, tests, methods and
- * functions beside them. The tree is constant once it is parsed; all that changes hangs off `struct run`.
+ * functions beside them. The tree is constant once it is parsed; all that changes hangs off `struct template_run`.
  */
 #ifndef BERTH_TEMPLATE_PRIVATE_H
 #define BERTH_TEMPLATE_PRIVATE_H
@@ -16,7 +16,7 @@
 
 /* ---- tokens ---- */
 
-enum token_kind {
+enum template_token_kind {
     TOKEN_END,
     TOKEN_DATA,
     TOKEN_BLOCK_BEGIN,
@@ -30,8 +30,8 @@ enum token_kind {
     TOKEN_OPERATOR
 };
 
-struct token {
-    enum token_kind kind;
+struct template_token {
+    enum template_token_kind kind;
     unsigned line;
     struct span text; /* of TOKEN_STRING what it stands for; else as written */
     int64_t integer;
@@ -39,7 +39,7 @@ struct token {
 };
 
 /* The tokens of `source`, ending in a TOKEN_END; in the arena, as are their texts. NULL with the reason. */
-struct token *template_lex(struct value_arena *arena, struct span source, struct error *err);
+struct template_token *template_lex(struct value_arena *arena, struct span source, struct error *err);
 
 /* ---- the tree ---- */
 
@@ -117,7 +117,7 @@ struct node {
 
 struct parser {
     struct value_arena *arena;
-    const struct token *at; /* the current token */
+    const struct template_token *at; /* the current token */
     struct error *err;
     unsigned depth; /* of tags and brackets */
     unsigned loops; /* loops around this place: break and continue need one */
@@ -126,9 +126,10 @@ struct parser {
 /* Writes the reason, once, behind the line of the current token. Returns NULL. */
 struct node *parse_fail(struct parser *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
 struct node *parse_node(struct parser *p, enum node_kind kind); /* at the current line; NULL when full */
-bool parse_at(const struct parser *p, enum token_kind kind, const char *text);
-bool parse_skip(struct parser *p, enum token_kind kind, const char *text); /* goes past it, if it is there */
-bool parse_expect(struct parser *p, enum token_kind kind, const char *text);
+bool parse_at(const struct parser *p, enum template_token_kind kind, const char *text);
+bool parse_skip(
+    struct parser *p, enum template_token_kind kind, const char *text); /* goes past it, if it is there */
+bool parse_expect(struct parser *p, enum template_token_kind kind, const char *text);
 bool parse_enter(struct parser *p); /* one level deeper; false with the reason when that is too deep */
 
 struct node *parse_expression(struct parser *p);
@@ -157,7 +158,7 @@ struct scope {
     struct binding *bindings;
 };
 
-struct run {
+struct template_run {
     struct value_arena *arena;
     struct error *err;
     struct value vars;
@@ -172,21 +173,22 @@ struct run {
 };
 
 /* Writes the reason, once, behind the line that runs. Returns false. */
-bool run_fail(struct run *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
-bool run_step(struct run *r, uint64_t steps); /* false, with the reason, when a limit is met */
+bool run_fail(struct template_run *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
+bool run_step(struct template_run *r, uint64_t steps); /* false, with the reason, when a limit is met */
 
-bool run_add(struct run *r, struct span s, enum value_origin origin);
-bool run_add_text(struct run *r, struct value s); /* with the origin of each byte */
-bool run_take(struct run *r, size_t start, struct value *out); /* what was added since r->size was start */
+bool run_add(struct template_run *r, struct span s, enum value_origin origin);
+bool run_add_text(struct template_run *r, struct value s); /* with the origin of each byte */
+bool run_take(
+    struct template_run *r, size_t start, struct value *out); /* what was added since r->size was start */
 
-const struct value *scope_find(const struct run *r, struct span name);
-bool scope_set(struct run *r, struct span name, struct value v);
-bool scope_open(struct run *r);
+const struct value *scope_find(const struct template_run *r, struct span name);
+bool scope_set(struct template_run *r, struct span name, struct value v);
+bool scope_open(struct template_run *r);
 
 enum flow { FLOW_ON, FLOW_BREAK, FLOW_CONTINUE, FLOW_FAILED };
 
-enum flow exec_body(struct run *r, const struct node *first);
-bool eval(struct run *r, const struct node *n, struct value *out);
+enum flow exec_body(struct template_run *r, const struct node *first);
+bool eval(struct template_run *r, const struct node *n, struct value *out);
 
 struct arguments {
     struct value at[MAX_ARGUMENTS]; /* positional */
@@ -196,9 +198,9 @@ struct arguments {
     size_t n_named;
 };
 
-bool eval_arguments(struct run *r, const struct node *first, struct arguments *args);
-bool call_value(struct run *r, struct value callee, const struct arguments *args, struct value *out);
-bool call_macro(struct run *r, struct value macro, const struct arguments *args, struct value *out);
+bool eval_arguments(struct template_run *r, const struct node *first, struct arguments *args);
+bool call_value(struct template_run *r, struct value callee, const struct arguments *args, struct value *out);
+bool call_macro(struct template_run *r, struct value macro, const struct arguments *args, struct value *out);
 
 /* A filter, test, function or method. `parameters` names what it takes, the value or self first; what was
  * not given is VALUE_UNDEFINED. A row without them gets the arguments as they come. */
@@ -206,8 +208,8 @@ struct builtin {
     const char *name;
     size_t needed; /* parameters that must be given */
     const char *parameters[MAX_PARAMETERS];
-    bool (*run)(struct run *r, const struct value *at, struct value *out);
-    bool (*run_any)(struct run *r, const struct arguments *args, struct value *out);
+    bool (*run)(struct template_run *r, const struct value *at, struct value *out);
+    bool (*run_any)(struct template_run *r, const struct arguments *args, struct value *out);
 };
 
 const struct builtin *filter_find(struct span name);
@@ -215,22 +217,23 @@ const struct builtin *test_find(struct span name);
 const struct builtin *function_find(struct span name);
 /* The method of that name of a string, list or map. *known: Python has one, whether or not we do. */
 const struct builtin *method_find(enum value_kind kind, struct span name, bool *known);
-bool builtin_call(struct run *r, const struct builtin *b, const struct arguments *args, struct value *out);
+bool builtin_call(
+    struct template_run *r, const struct builtin *b, const struct arguments *args, struct value *out);
 
 /* Of template_choose.c, with rows in the table of filters. */
-bool filter_select(struct run *r, const struct arguments *args, struct value *out);
-bool filter_reject(struct run *r, const struct arguments *args, struct value *out);
-bool filter_selectattr(struct run *r, const struct arguments *args, struct value *out);
-bool filter_rejectattr(struct run *r, const struct arguments *args, struct value *out);
-bool filter_map(struct run *r, const struct arguments *args, struct value *out);
-bool filter_sort(struct run *r, const struct value *at, struct value *out);
-bool filter_dictsort(struct run *r, const struct value *at, struct value *out);
-bool filter_unique(struct run *r, const struct value *at, struct value *out);
-bool filter_min(struct run *r, const struct value *at, struct value *out);
-bool filter_max(struct run *r, const struct value *at, struct value *out);
+bool filter_select(struct template_run *r, const struct arguments *args, struct value *out);
+bool filter_reject(struct template_run *r, const struct arguments *args, struct value *out);
+bool filter_selectattr(struct template_run *r, const struct arguments *args, struct value *out);
+bool filter_rejectattr(struct template_run *r, const struct arguments *args, struct value *out);
+bool filter_map(struct template_run *r, const struct arguments *args, struct value *out);
+bool filter_sort(struct template_run *r, const struct value *at, struct value *out);
+bool filter_dictsort(struct template_run *r, const struct value *at, struct value *out);
+bool filter_unique(struct template_run *r, const struct value *at, struct value *out);
+bool filter_min(struct template_run *r, const struct value *at, struct value *out);
+bool filter_max(struct template_run *r, const struct value *at, struct value *out);
 /* What each item of the list has at `path`, as "a.b.0" or an index. */
-bool pick(struct run *r, struct value list, struct value path, struct value *out);
-bool pairs_of(struct run *r, struct value map, struct value *out); /* a list of (key, value) */
+bool pick(struct template_run *r, struct value list, struct value path, struct value *out);
+bool pairs_of(struct template_run *r, struct value map, struct value *out); /* a list of (key, value) */
 
 /* ---- objects ---- */
 
@@ -259,8 +262,8 @@ struct method {
 
 struct value object_value(const void *type, void *data);
 /* Finds items until there are `n`, or all of them. */
-bool loop_find(struct run *r, struct loop *l, size_t n);
-bool loop_attribute(struct run *r, struct loop *l, struct span name, struct value *out);
+bool loop_find(struct template_run *r, struct loop *l, size_t n);
+bool loop_attribute(struct template_run *r, struct loop *l, struct span name, struct value *out);
 
 /* ---- operators, attributes ---- */
 
@@ -271,31 +274,33 @@ bool whole(struct value v); /* an integer or a boolean */
 bool is_sequence(struct value v); /* a string, list or tuple */
 double as_real(struct value v);
 int64_t as_integer(struct value v); /* of an integer or a boolean */
-bool undefined_fail(struct run *r, struct value v); /* tells what is undefined */
+bool undefined_fail(struct template_run *r, struct value v); /* tells what is undefined */
 
-bool values_equal(struct run *r, struct value a, struct value b, bool *equal);
-bool values_order(struct run *r, struct value a, struct value b, int *order); /* fails where Python does */
-bool values_contain(struct run *r, struct value in, struct value what, bool *found);
-bool map_find(struct run *r, struct value map, struct value key, struct value **found);
-bool operate(struct run *r, enum operation op, struct value a, struct value b, struct value *out);
-bool compare(struct run *r, enum operation op, struct value a, struct value b, bool *out);
+bool values_equal(struct template_run *r, struct value a, struct value b, bool *equal);
+bool values_order(
+    struct template_run *r, struct value a, struct value b, int *order); /* fails where Python does */
+bool values_contain(struct template_run *r, struct value in, struct value what, bool *found);
+bool map_find(struct template_run *r, struct value map, struct value key, struct value **found);
+bool operate(struct template_run *r, enum operation op, struct value a, struct value b, struct value *out);
+bool compare(struct template_run *r, enum operation op, struct value a, struct value b, bool *out);
 
-bool get_attribute(struct run *r, struct value of, struct value name, struct value *out);
-bool get_item(struct run *r, struct value of, struct value key, struct value *out);
-bool get_slice(struct run *r, struct value of, const struct value bounds[3], struct value *out);
-bool iterate(struct run *r, struct value over, struct value *list); /* a list of what `over` goes through */
-bool value_length(struct run *r, struct value v, int64_t *length);
+bool get_attribute(struct template_run *r, struct value of, struct value name, struct value *out);
+bool get_item(struct template_run *r, struct value of, struct value key, struct value *out);
+bool get_slice(struct template_run *r, struct value of, const struct value bounds[3], struct value *out);
+bool iterate(
+    struct template_run *r, struct value over, struct value *list); /* a list of what `over` goes through */
+bool value_length(struct template_run *r, struct value v, int64_t *length);
 
 /* ---- printing ---- */
 
-bool print_text(struct run *r, struct value v); /* str(v) */
-bool print_quoted(struct run *r, struct value v, unsigned depth); /* repr(v) */
+bool print_text(struct template_run *r, struct value v); /* str(v) */
+bool print_quoted(struct template_run *r, struct value v, unsigned depth); /* repr(v) */
 struct json_style {
     struct value indent, separators;
     bool ascii, sorted;
 };
-bool print_json(struct run *r, struct value v, const struct json_style *style);
-bool to_string(struct run *r, struct value v, struct value *out);
+bool print_json(struct template_run *r, struct value v, const struct json_style *style);
+bool to_string(struct template_run *r, struct value v, struct value *out);
 
 /* ---- text ---- */
 
@@ -310,9 +315,9 @@ size_t put_character(uint32_t code, char out[4]); /* as UTF-8; returns its bytes
 uint32_t get_character(struct span s, size_t *size); /* the first of valid UTF-8 */
 
 enum letter_case { CASE_UPPER, CASE_LOWER, CASE_CAPITAL, CASE_TITLE, CASE_WORDS };
-bool change_case(struct run *r, struct value s, enum letter_case to, struct value *out);
-bool replace_text(
-    struct run *r, struct value s, struct value old, struct value new, int64_t count, struct value *out);
-bool join_texts(struct run *r, struct value list, struct value between, struct value *out);
+bool change_case(struct template_run *r, struct value s, enum letter_case to, struct value *out);
+bool replace_text(struct template_run *r, struct value s, struct value old, struct value new, int64_t count,
+    struct value *out);
+bool join_texts(struct template_run *r, struct value list, struct value between, struct value *out);
 
 #endif

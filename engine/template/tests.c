@@ -17,67 +17,67 @@ static bool is_of(struct value v, unsigned kinds, struct value *out)
     return answer(out, (kinds & KIND(v.kind)) != 0);
 }
 
-static bool test_defined(struct run *r, const struct value *at, struct value *out)
+static bool test_defined(struct template_run *r, const struct value *at, struct value *out)
 {
     (void)r;
     return answer(out, at[0].kind != VALUE_UNDEFINED);
 }
 
-static bool test_undefined(struct run *r, const struct value *at, struct value *out)
+static bool test_undefined(struct template_run *r, const struct value *at, struct value *out)
 {
     (void)r;
     return is_of(at[0], KIND(VALUE_UNDEFINED), out);
 }
 
-static bool test_none(struct run *r, const struct value *at, struct value *out)
+static bool test_none(struct template_run *r, const struct value *at, struct value *out)
 {
     (void)r;
     return is_of(at[0], KIND(VALUE_NULL), out);
 }
 
-static bool test_boolean(struct run *r, const struct value *at, struct value *out)
+static bool test_boolean(struct template_run *r, const struct value *at, struct value *out)
 {
     (void)r;
     return is_of(at[0], KIND(VALUE_BOOL), out);
 }
 
-static bool test_true(struct run *r, const struct value *at, struct value *out)
+static bool test_true(struct template_run *r, const struct value *at, struct value *out)
 {
     (void)r;
     return answer(out, at[0].kind == VALUE_BOOL && at[0].boolean);
 }
 
-static bool test_false(struct run *r, const struct value *at, struct value *out)
+static bool test_false(struct template_run *r, const struct value *at, struct value *out)
 {
     (void)r;
     return answer(out, at[0].kind == VALUE_BOOL && !at[0].boolean);
 }
 
-static bool test_integer(struct run *r, const struct value *at, struct value *out)
+static bool test_integer(struct template_run *r, const struct value *at, struct value *out)
 {
     (void)r;
     return is_of(at[0], KIND(VALUE_INTEGER), out);
 }
 
-static bool test_float(struct run *r, const struct value *at, struct value *out)
+static bool test_float(struct template_run *r, const struct value *at, struct value *out)
 {
     (void)r;
     return is_of(at[0], KIND(VALUE_FLOAT), out);
 }
 
-static bool test_number(struct run *r, const struct value *at, struct value *out)
+static bool test_number(struct template_run *r, const struct value *at, struct value *out)
 {
     (void)r;
     return answer(out, is_number(at[0]));
 }
 
-static bool test_string(struct run *r, const struct value *at, struct value *out)
+static bool test_string(struct template_run *r, const struct value *at, struct value *out)
 {
     (void)r;
     return is_of(at[0], KIND(VALUE_STRING), out);
 }
 
-static bool test_mapping(struct run *r, const struct value *at, struct value *out)
+static bool test_mapping(struct template_run *r, const struct value *at, struct value *out)
 {
     (void)r;
     return is_of(at[0], KIND(VALUE_MAP), out);
@@ -85,28 +85,29 @@ static bool test_mapping(struct run *r, const struct value *at, struct value *ou
 
 #define ITERABLES (KIND(VALUE_STRING) | KIND(VALUE_LIST) | KIND(VALUE_MAP) | KIND(VALUE_UNDEFINED))
 
-static bool test_iterable(struct run *r, const struct value *at, struct value *out)
+static bool test_iterable(struct template_run *r, const struct value *at, struct value *out)
 {
     (void)r;
     bool loop = at[0].kind == VALUE_OBJECT && at[0].object.type == object_loop;
     return answer(out, loop || (ITERABLES & KIND(at[0].kind)) != 0);
 }
 
-static bool test_sequence(struct run *r, const struct value *at, struct value *out)
+static bool test_sequence(struct template_run *r, const struct value *at, struct value *out)
 {
     (void)r;
     return is_of(at[0], ITERABLES, out);
 }
 
 /* Undefined has a __call__ in Python, which only raises. */
-static bool test_callable(struct run *r, const struct value *at, struct value *out)
+static bool test_callable(struct template_run *r, const struct value *at, struct value *out)
 {
     (void)r;
     return answer(out, at[0].kind == VALUE_UNDEFINED ||
                            (at[0].kind == VALUE_OBJECT && at[0].object.type != object_namespace));
 }
 
-static bool remainder_is(struct run *r, struct value v, struct value by, int64_t rest, struct value *out)
+static bool remainder_is(
+    struct template_run *r, struct value v, struct value by, int64_t rest, struct value *out)
 {
     struct value left;
     bool equal;
@@ -115,64 +116,64 @@ static bool remainder_is(struct run *r, struct value v, struct value by, int64_t
     return answer(out, equal);
 }
 
-static bool test_odd(struct run *r, const struct value *at, struct value *out)
+static bool test_odd(struct template_run *r, const struct value *at, struct value *out)
 {
     return remainder_is(r, at[0], value_integer(2), 1, out);
 }
 
-static bool test_even(struct run *r, const struct value *at, struct value *out)
+static bool test_even(struct template_run *r, const struct value *at, struct value *out)
 {
     return remainder_is(r, at[0], value_integer(2), 0, out);
 }
 
-static bool test_divisible(struct run *r, const struct value *at, struct value *out)
+static bool test_divisible(struct template_run *r, const struct value *at, struct value *out)
 {
     return remainder_is(r, at[0], at[1], 0, out);
 }
 
-static bool compared(struct run *r, enum operation op, const struct value *at, struct value *out)
+static bool compared(struct template_run *r, enum operation op, const struct value *at, struct value *out)
 {
     bool holds;
     return compare(r, op, at[0], at[1], &holds) && answer(out, holds);
 }
 
-static bool test_eq(struct run *r, const struct value *at, struct value *out)
+static bool test_eq(struct template_run *r, const struct value *at, struct value *out)
 {
     return compared(r, OP_EQUAL, at, out);
 }
 
-static bool test_ne(struct run *r, const struct value *at, struct value *out)
+static bool test_ne(struct template_run *r, const struct value *at, struct value *out)
 {
     return compared(r, OP_UNEQUAL, at, out);
 }
 
-static bool test_lt(struct run *r, const struct value *at, struct value *out)
+static bool test_lt(struct template_run *r, const struct value *at, struct value *out)
 {
     return compared(r, OP_LESS, at, out);
 }
 
-static bool test_le(struct run *r, const struct value *at, struct value *out)
+static bool test_le(struct template_run *r, const struct value *at, struct value *out)
 {
     return compared(r, OP_LESS_EQUAL, at, out);
 }
 
-static bool test_gt(struct run *r, const struct value *at, struct value *out)
+static bool test_gt(struct template_run *r, const struct value *at, struct value *out)
 {
     return compared(r, OP_GREATER, at, out);
 }
 
-static bool test_ge(struct run *r, const struct value *at, struct value *out)
+static bool test_ge(struct template_run *r, const struct value *at, struct value *out)
 {
     return compared(r, OP_GREATER_EQUAL, at, out);
 }
 
-static bool test_in(struct run *r, const struct value *at, struct value *out)
+static bool test_in(struct template_run *r, const struct value *at, struct value *out)
 {
     return compared(r, OP_IN, at, out);
 }
 
 /* Only of what is one object wherever it occurs can it be told whether two are the same. */
-static bool test_sameas(struct run *r, const struct value *at, struct value *out)
+static bool test_sameas(struct template_run *r, const struct value *at, struct value *out)
 {
     if (at[0].kind != at[1].kind)
         return answer(out, false);
@@ -191,7 +192,7 @@ static bool test_sameas(struct run *r, const struct value *at, struct value *out
 }
 
 /* Whether a string has letters, and none of the other case. */
-static bool has_case(struct run *r, struct value v, enum letter_case of, struct value *out)
+static bool has_case(struct template_run *r, struct value v, enum letter_case of, struct value *out)
 {
     struct value s, changed;
     bool equal, letters = false;
@@ -202,12 +203,12 @@ static bool has_case(struct run *r, struct value v, enum letter_case of, struct 
     return answer(out, equal && letters);
 }
 
-static bool test_lower(struct run *r, const struct value *at, struct value *out)
+static bool test_lower(struct template_run *r, const struct value *at, struct value *out)
 {
     return has_case(r, at[0], CASE_LOWER, out);
 }
 
-static bool test_upper(struct run *r, const struct value *at, struct value *out)
+static bool test_upper(struct template_run *r, const struct value *at, struct value *out)
 {
     return has_case(r, at[0], CASE_UPPER, out);
 }

@@ -128,7 +128,7 @@ static bool begins_word(char before, bool filter)
     return !isalpha((unsigned char)before);
 }
 
-bool change_case(struct run *r, struct value s, enum letter_case to, struct value *out)
+bool change_case(struct template_run *r, struct value s, enum letter_case to, struct value *out)
 {
     if (!is_ascii(value_span(s)))
         return run_fail(r, "upper and lower case of letters beyond ASCII are not supported");
@@ -148,8 +148,8 @@ bool change_case(struct run *r, struct value s, enum letter_case to, struct valu
     return run_take(r, start, out);
 }
 
-bool replace_text(
-    struct run *r, struct value s, struct value old, struct value new, int64_t count, struct value *out)
+bool replace_text(struct template_run *r, struct value s, struct value old, struct value new, int64_t count,
+    struct value *out)
 {
     size_t start = r->size, at = 0, from = 0;
     struct span in = value_span(s), what = value_span(old);
@@ -172,7 +172,7 @@ bool replace_text(
     return run_add_text(r, value_part(s, at, in.size)) && run_take(r, start, out);
 }
 
-bool join_texts(struct run *r, struct value list, struct value between, struct value *out)
+bool join_texts(struct template_run *r, struct value list, struct value between, struct value *out)
 {
     size_t start = r->size;
     for (size_t i = 0; i < list.list->n; i++)

@@ -215,7 +215,7 @@ void tokenizer_bpe_release(struct tokenizer *t)
 
 /* --- Text to ids --- */
 
-static void bpe_rank(const struct session *s, struct symbol *left, const struct symbol *right)
+static void bpe_rank(const struct tokenizer_session *s, struct symbol *left, const struct symbol *right)
 {
     const struct merges *m = &s->t->merges;
     size_t slot = left->id < 0 || right->id < 0 ? NO_SLOT : slot_of(m, left->id, right->id);
@@ -241,7 +241,7 @@ static int32_t whole_word(const struct tokenizer *t, struct span word)
     return vocabulary_find_word(&t->vocabulary, (struct span){text, size});
 }
 
-static bool encode_word(struct session *s, struct span word)
+static bool encode_word(struct tokenizer_session *s, struct span word)
 {
     if (word.size == 0)
         return true;
@@ -266,7 +266,7 @@ static bool encode_word(struct session *s, struct span word)
 }
 
 /* Decodes the fragment: code points and their classes. False when there is no memory. */
-static bool decode(struct session *s, struct span text, size_t *n)
+static bool decode(struct tokenizer_session *s, struct span text, size_t *n)
 {
     if (!session_room(s, &s->codes, &s->codes_room, text.size, sizeof(*s->codes)) ||
         !session_room(s, &s->classes, &s->classes_room, text.size, sizeof(*s->classes)))
@@ -281,7 +281,7 @@ static bool decode(struct session *s, struct span text, size_t *n)
 
 /* A word goes to its merges as the bytes of its code points, which differ from the text's where that is no
  * UTF-8. */
-static bool bpe_encode(struct session *s, struct span text)
+static bool bpe_encode(struct tokenizer_session *s, struct span text)
 {
     size_t n;
     if (!decode(s, text, &n))

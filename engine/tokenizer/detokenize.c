@@ -18,7 +18,7 @@ void tokenizer_piece(const struct tokenizer *t, int32_t id, bool special, struct
             strbuf_add(out, vocabulary_text(&t->vocabulary, (size_t)id));
         return;
     }
-    switch ((enum token_kind)t->vocabulary.tokens[id].kind) {
+    switch ((enum vocab_token_kind)t->vocabulary.tokens[id].kind) {
     case TOKEN_USER_DEFINED:
         strbuf_add(out, vocabulary_text(&t->vocabulary, (size_t)id));
         return;

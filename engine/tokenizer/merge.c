@@ -36,7 +36,7 @@ static void rise(uint64_t *heap, size_t at)
 }
 
 /* Ranks the pair that begins at symbol `at`. True with its entry for the heap when it can merge. */
-static bool rank_pair(const struct session *s, uint32_t at, merge_rank rank, uint64_t *entry)
+static bool rank_pair(const struct tokenizer_session *s, uint32_t at, merge_rank rank, uint64_t *entry)
 {
     struct symbol *left = &s->symbols[at];
     left->rank = RANK_NONE;
@@ -46,7 +46,7 @@ static bool rank_pair(const struct session *s, uint32_t at, merge_rank rank, uin
     return left->rank != RANK_NONE;
 }
 
-static void push_pair(struct session *s, size_t *n, uint32_t at, merge_rank rank)
+static void push_pair(struct tokenizer_session *s, size_t *n, uint32_t at, merge_rank rank)
 {
     uint64_t entry;
     if (at == NO_SYMBOL || !rank_pair(s, at, rank, &entry))
@@ -64,7 +64,7 @@ static uint64_t pop(uint64_t *heap, size_t *n)
 }
 
 /* The left symbol takes the right one in, which nobody reaches any more. */
-static void join(struct session *s, struct symbol *left)
+static void join(struct tokenizer_session *s, struct symbol *left)
 {
     struct symbol *right = &s->symbols[left->next];
     left->id = left->merged;
@@ -75,7 +75,7 @@ static void join(struct session *s, struct symbol *left)
         s->symbols[left->next].previous = (uint32_t)(left - s->symbols);
 }
 
-bool merge_symbols(struct session *s, size_t n_symbols, merge_rank rank)
+bool merge_symbols(struct tokenizer_session *s, size_t n_symbols, merge_rank rank)
 {
     /* First each pair once, later two for each merge, of which one takes a place that was freed. */
     if (!session_room(s, &s->heap, &s->heap_room, 2 * n_symbols, sizeof(*s->heap)))

@@ -107,7 +107,7 @@ static int32_t find(const struct tokenizer *t, const char *text)
     return vocabulary_find(&t->vocabulary, span_of(text));
 }
 
-static void set_kind(struct tokenizer *t, int32_t id, enum token_kind kind)
+static void set_kind(struct tokenizer *t, int32_t id, enum vocab_token_kind kind)
 {
     if (id != TOKENIZER_NONE)
         t->vocabulary.tokens[id].kind = (uint8_t)kind;
@@ -213,7 +213,7 @@ static void find_strips(struct tokenizer *t, const struct gguf *g)
     if (!holds(name, "phi-3") && !holds(name, "phi3"))
         return;
     for (size_t i = 0; i < t->vocabulary.n; i++) {
-        struct token *token = &t->vocabulary.tokens[i];
+        struct vocab_token *token = &t->vocabulary.tokens[i];
         struct span text = vocabulary_text(&t->vocabulary, i);
         bool mark = token->kind == TOKEN_CONTROL || token->kind == TOKEN_USER_DEFINED ||
                     token->kind == TOKEN_UNKNOWN || span_is(text, "</s>");

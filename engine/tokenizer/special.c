@@ -13,7 +13,7 @@
 
 /* --- The table --- */
 
-static bool is_listed(const struct token *t)
+static bool is_listed(const struct vocab_token *t)
 {
     return t->kind == TOKEN_CONTROL || t->kind == TOKEN_USER_DEFINED || t->kind == TOKEN_UNKNOWN;
 }
@@ -64,7 +64,7 @@ static bool list(struct sized *sized, size_t *n, const struct vocabulary *v, str
 {
     *n = 0;
     for (size_t i = 0; i < v->n; i++) {
-        const struct token *t = &v->tokens[i];
+        const struct vocab_token *t = &v->tokens[i];
         if (!is_listed(t) || t->size == 0)
             continue;
         if (t->size > SPECIAL_BYTES_MAX)
@@ -116,7 +116,7 @@ void specials_release(struct specials *x)
 
 /* --- The search --- */
 
-struct search {
+struct special_search {
     const struct specials *x;
     const struct vocabulary *v;
     const struct tokenizer_text *in;
@@ -126,7 +126,7 @@ struct search {
 };
 
 /* The special token whose text is here, or TOKENIZER_NONE. */
-static int32_t token_at(const struct search *s, size_t at, size_t size, uint64_t hash)
+static int32_t token_at(const struct special_search *s, size_t at, size_t size, uint64_t hash)
 {
     for (size_t i = home_of(s->x, hash); s->x->slots[i].id != TOKENIZER_NONE; i = (i + 1) & s->x->mask) {
         if (s->x->slots[i].hash != hash)
@@ -139,7 +139,7 @@ static int32_t token_at(const struct search *s, size_t at, size_t size, uint64_t
 }
 
 /* Words that the model's author added stand wherever they stand; marks only in text that may hold them. */
-static bool is_allowed(const struct search *s, int32_t id, size_t at, size_t size)
+static bool is_allowed(const struct special_search *s, int32_t id, size_t at, size_t size)
 {
     if (s->v->tokens[id].kind == TOKEN_USER_DEFINED)
         return true;
@@ -152,9 +152,9 @@ static bool is_space(uint8_t byte)
     return byte == ' ' || (byte >= '\t' && byte <= '\r');
 }
 
-static bool take(struct search *s, int32_t id, size_t from, size_t to)
+static bool take(struct special_search *s, int32_t id, size_t from, size_t to)
 {
-    const struct token *t = &s->v->tokens[id];
+    const struct vocab_token *t = &s->v->tokens[id];
     const uint8_t *text = s->in->text.at;
     while (t->strip_left && from > 0 && is_space(text[from - 1]) && !s->taken[from - 1])
         from--;
@@ -175,7 +175,7 @@ static bool take(struct search *s, int32_t id, size_t from, size_t to)
 
 /* One walk, for the tokens of this length. What was taken before is as long at least, so a token overlaps it
  * only when one of its own ends does. False when there is no memory. */
-static bool walk(struct search *s, size_t size)
+static bool walk(struct special_search *s, size_t size)
 {
     const uint8_t *text = s->in->text.at;
     uint64_t leaving = 1, hash = 0; /* what a byte counts when it leaves the window */
@@ -219,7 +219,7 @@ bool specials_find(const struct specials *x, const struct vocabulary *v, const s
     *n = 0;
     if (!may_hold(x, in->text))
         return true;
-    struct search s = {.x = x, .v = v, .in = in, .taken = calloc(in->text.size, 1)};
+    struct special_search s = {.x = x, .v = v, .in = in, .taken = calloc(in->text.size, 1)};
     bool good = s.taken != NULL;
     size_t last = 0;
     for (size_t i = 0; good && i < x->n; i++) {

@@ -72,7 +72,7 @@ static uint32_t rank_of(float score)
     return bits >> 31 ? bits : ~bits & 0x7fffffffu;
 }
 
-static void spm_rank(const struct session *s, struct symbol *left, const struct symbol *right)
+static void spm_rank(const struct tokenizer_session *s, struct symbol *left, const struct symbol *right)
 {
     struct span both = {s->bytes + left->at, left->size + right->size};
     int32_t id = vocabulary_find_word(&s->t->vocabulary, both);
@@ -82,7 +82,7 @@ static void spm_rank(const struct session *s, struct symbol *left, const struct 
     left->merged = id;
 }
 
-static size_t write_space(struct session *s, size_t size)
+static size_t write_space(struct tokenizer_session *s, size_t size)
 {
     memcpy(s->bytes + size, space_mark, SPACE_BYTES);
     return SPACE_BYTES;
@@ -90,7 +90,7 @@ static size_t write_space(struct session *s, size_t size)
 
 /* The fragment with its spaces marked, in s->bytes. It stands where the text begins or behind a special
  * token, so it gets a space in front. */
-static bool mark_spaces(struct session *s, struct span text, size_t *size)
+static bool mark_spaces(struct tokenizer_session *s, struct span text, size_t *size)
 {
     bool prefix = s->t->space_prefix;
     size_t spaces = prefix;
@@ -117,7 +117,7 @@ static size_t promised(uint8_t first)
 }
 
 /* Makes the characters of s->bytes symbols, and tells how many there are. */
-static size_t link_symbols(struct session *s, size_t size)
+static size_t link_symbols(struct tokenizer_session *s, size_t size)
 {
     size_t n = 0;
     for (size_t at = 0, length; at < size; at += length, n++) {
@@ -136,7 +136,7 @@ static size_t link_symbols(struct session *s, size_t size)
 }
 
 /* A symbol that is no token, as its bytes; a byte without a token is the unknown token. */
-static bool add_bytes(struct session *s, const struct symbol *symbol)
+static bool add_bytes(struct tokenizer_session *s, const struct symbol *symbol)
 {
     for (size_t i = symbol->at; i < symbol->at + symbol->size; i++) {
         int32_t id = s->t->byte_ids[s->bytes[i]];
@@ -148,7 +148,7 @@ static bool add_bytes(struct session *s, const struct symbol *symbol)
     return true;
 }
 
-static bool spm_encode(struct session *s, struct span text)
+static bool spm_encode(struct tokenizer_session *s, struct span text)
 {
     size_t size;
     if (!mark_spaces(s, text, &size) ||

@@ -79,7 +79,7 @@ void tokenizer_free(struct tokenizer *t)
 
 /* --- A session --- */
 
-bool session_room(struct session *s, void *memory, size_t *room, size_t n, size_t item)
+bool session_room(struct tokenizer_session *s, void *memory, size_t *room, size_t n, size_t item)
 {
     void *grown, *old;
     if (n <= *room)
@@ -94,7 +94,7 @@ bool session_room(struct session *s, void *memory, size_t *room, size_t n, size_
     return true;
 }
 
-bool session_add(struct session *s, int32_t id)
+bool session_add(struct tokenizer_session *s, int32_t id)
 {
     if (!session_room(s, &s->ids->at, &s->ids->room, s->ids->n + 1, sizeof(*s->ids->at)))
         return false;
@@ -102,7 +102,7 @@ bool session_add(struct session *s, int32_t id)
     return true;
 }
 
-static void session_release(struct session *s)
+static void session_release(struct tokenizer_session *s)
 {
     free(s->codes);
     free(s->classes);
@@ -111,18 +111,18 @@ static void session_release(struct session *s)
     free(s->heap);
 }
 
-static bool add_if(struct session *s, bool wanted, enum tokenizer_special which)
+static bool add_if(struct tokenizer_session *s, bool wanted, enum tokenizer_special which)
 {
     int32_t id = s->t->special[which];
     return !wanted || id == TOKENIZER_NONE || session_add(s, id);
 }
 
-static bool add_fragment(struct session *s, const struct tokenizer_text *in, size_t from, size_t to)
+static bool add_fragment(struct tokenizer_session *s, const struct tokenizer_text *in, size_t from, size_t to)
 {
     return from == to || s->t->kind->encode(s, (struct span){in->text.at + from, to - from});
 }
 
-static bool encode_all(struct session *s, const struct tokenizer_text *in)
+static bool encode_all(struct tokenizer_session *s, const struct tokenizer_text *in)
 {
     struct special_found *found = NULL;
     size_t n = 0, at = 0;
@@ -143,7 +143,7 @@ bool tokenizer_encode(
 {
     if (in->text.size > TOKENIZER_TEXT_MAX)
         return error_set(err, "the text has %zu bytes; %zu is the most", in->text.size, TOKENIZER_TEXT_MAX);
-    struct session s = {.t = t, .ids = ids, .err = err};
+    struct tokenizer_session s = {.t = t, .ids = ids, .err = err};
     bool good = encode_all(&s, in);
     session_release(&s);
     return good;
@@ -157,7 +157,7 @@ void tokenizer_ids_release(struct tokenizer_ids *ids)
 
 /* --- What it knows --- */
 
-static const struct token *token_of(const struct tokenizer *t, int32_t id)
+static const struct vocab_token *token_of(const struct tokenizer *t, int32_t id)
 {
     return id >= 0 && (size_t)id < t->vocabulary.n ? &t->vocabulary.tokens[id] : NULL;
 }
@@ -204,13 +204,13 @@ bool tokenizer_adds_eos(const struct tokenizer *t)
 
 bool tokenizer_is_end(const struct tokenizer *t, int32_t id)
 {
-    const struct token *token = token_of(t, id);
+    const struct vocab_token *token = token_of(t, id);
     return token && token->is_end;
 }
 
 bool tokenizer_is_special(const struct tokenizer *t, int32_t id)
 {
-    const struct token *token = token_of(t, id);
+    const struct vocab_token *token = token_of(t, id);
     return token && vocabulary_is_mark(&t->vocabulary, id);
 }
 

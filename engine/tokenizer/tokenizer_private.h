@@ -19,7 +19,7 @@
 
 /* --- Vocabulary --- */
 
-enum token_kind { /* the numbers of tokenizer.ggml.token_type */
+enum vocab_token_kind { /* the numbers of tokenizer.ggml.token_type */
     TOKEN_UNDEFINED = 0,
     TOKEN_NORMAL = 1,
     TOKEN_UNKNOWN = 2,
@@ -29,10 +29,10 @@ enum token_kind { /* the numbers of tokenizer.ggml.token_type */
     TOKEN_BYTE = 6,
 };
 
-struct token {
+struct vocab_token {
     uint32_t at; /* of its text, in vocabulary.bytes */
     uint16_t size;
-    uint8_t kind; /* enum token_kind */
+    uint8_t kind; /* enum vocab_token_kind */
     bool is_end : 1; /* a model that says this has said all */
     bool is_shown : 1; /* a mark that parts an answer: it is part of the text */
     bool strip_left : 1, strip_right : 1; /* white space on this side of it belongs to it */
@@ -40,7 +40,7 @@ struct token {
 
 struct vocabulary {
     struct span bytes; /* the array of texts, in the file */
-    struct token *tokens; /* [n] */
+    struct vocab_token *tokens; /* [n] */
     size_t n;
     size_t longest; /* bytes of the longest text */
     struct {
@@ -75,7 +75,7 @@ struct symbol {
 #define RANK_NONE UINT32_MAX
 
 /* All that one call to tokenizer_encode works with; grows as needed, freed at its end. */
-struct session {
+struct tokenizer_session {
     const struct tokenizer *t;
     struct tokenizer_ids *ids;
     struct error *err;
@@ -88,14 +88,15 @@ struct session {
 };
 
 /* Makes *memory at least n items of `item` bytes large, what was in it stays. */
-bool session_room(struct session *s, void *memory, size_t *room, size_t n, size_t item);
-bool session_add(struct session *s, int32_t id);
+bool session_room(struct tokenizer_session *s, void *memory, size_t *room, size_t n, size_t item);
+bool session_add(struct tokenizer_session *s, int32_t id);
 
 /* Sets rank and merged of the symbol `left` with its next one, which exists. */
-typedef void (*merge_rank)(const struct session *s, struct symbol *left, const struct symbol *right);
+typedef void (*merge_rank)(
+    const struct tokenizer_session *s, struct symbol *left, const struct symbol *right);
 /* Merges the first n symbols of the session, linked in order, by rank and then from the left, until nothing
  * merges any more. The first symbol stays the first. */
-bool merge_symbols(struct session *s, size_t n, merge_rank rank);
+bool merge_symbols(struct tokenizer_session *s, size_t n, merge_rank rank);
 
 /* --- Words --- */
 
@@ -149,7 +150,7 @@ struct tokenizer_kind {
     bool adds_bos; /* where neither the file nor its pre-tokenizer says */
     int32_t bos, eos, unknown; /* where the file does not say; TOKENIZER_NONE: none then */
     bool (*read)(struct tokenizer *t, const struct gguf *g, struct error *err);
-    bool (*encode)(struct session *s, struct span text); /* between two special tokens; not empty */
+    bool (*encode)(struct tokenizer_session *s, struct span text); /* between two special tokens; not empty */
     void (*piece)(const struct tokenizer *t, int32_t id, struct strbuf *out);
 };
 

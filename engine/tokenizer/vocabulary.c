@@ -149,7 +149,8 @@ static bool read_texts(struct vocabulary *v, const struct gguf_pair *array, stru
             return error_set(
                 err, "token %zu has a text of %zu bytes; %d is the most", i, text.size, TOKEN_BYTES_MAX);
         size_t at = text.size ? (size_t)(text.at - array->bytes.at) : 0;
-        v->tokens[i] = (struct token){.at = (uint32_t)at, .size = (uint16_t)text.size, .kind = TOKEN_NORMAL};
+        v->tokens[i] =
+            (struct vocab_token){.at = (uint32_t)at, .size = (uint16_t)text.size, .kind = TOKEN_NORMAL};
         if (text.size > v->longest)
             v->longest = text.size;
     }

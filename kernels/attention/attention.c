@@ -1,8 +1,8 @@
-/* attention.c - divides queries into tiles and positions into spans, and hands them to the instruction set
+/* attention.c - divides queries into tiles and positions into splits, and hands them to the instruction set
  * that is in force.
  *
- * A tile of queries goes through all spans before the next one begins, so that what it has gathered stays in
- * the cache nearest to the processor. The order of spans is that of attention.h, whoever computed them.
+ * A tile of queries goes through all splits before the next one begins, so that what it has gathered stays in
+ * the cache nearest to the processor. The order of splits is that of attention.h, whoever computed them.
  */
 #include "attention_private.h"
 
@@ -14,16 +14,16 @@
 #define TILE 48 /* queries that share the reading of a page */
 #define TILE_FLOATS 16384 /* for the parts of a tile, of which there are two sets: 128 KiB together */
 
-static const struct attention_set *in_force(void)
+static const struct attention_set *selected(void)
 {
 #if defined(__x86_64__)
-    static const struct attention_set *const sets[CPU_SETS] = {[CPU_PLAIN] = &attention_plain,
-        [CPU_AVX2] = &attention_avx2,
-        [CPU_AVXVNNI] = &attention_avx2,
-        [CPU_AVX512] = &attention_avx512};
-    return sets[cpu_selected()];
+    static const struct attention_set *const sets[ISA_SETS] = {[ISA_PLAIN] = &attention_plain,
+        [ISA_AVX2] = &attention_avx2,
+        [ISA_AVXVNNI] = &attention_avx2,
+        [ISA_AVX512] = &attention_avx512};
+    return sets[isa_selected()];
 #elif defined(__aarch64__)
-    return cpu_selected() == CPU_PLAIN ? &attention_plain : &attention_neon;
+    return isa_selected() == ISA_PLAIN ? &attention_plain : &attention_neon;
 #else
     return &attention_plain;
 #endif
@@ -56,17 +56,17 @@ size_t attention_bytes(enum attention_type type, size_t size)
 
 size_t attention_part_floats(const struct attention *a)
 {
-    return ATTENTION_PART_VALUES + (a->v_size + 15) / 16 * 16;
+    return ATTENTION_PART_VALUES + (a->head_dim_v + 15) / 16 * 16;
 }
 
 static void store_half(const struct attention *a, uint8_t *page, size_t at, const float *k, const float *v)
 {
     uint16_t key[ATTENTION_HEAD_MAX] ATTENTION_UNINITIALIZED;
     uint16_t *keys = (uint16_t *)(void *)(page + a->k_at), *values = (uint16_t *)(void *)(page + a->v_at);
-    in_force()->narrow(key, k, a->k_size);
-    for (size_t d = 0; d < a->k_size; d++)
+    selected()->narrow(key, k, a->head_dim_k);
+    for (size_t d = 0; d < a->head_dim_k; d++)
         keys[d * ATTENTION_BLOCK + at] = key[d];
-    in_force()->narrow(values + at * a->v_size, v, a->v_size);
+    selected()->narrow(values + at * a->head_dim_v, v, a->head_dim_v);
 }
 
 static void store_quantized(
@@ -75,23 +75,23 @@ static void store_quantized(
     int8_t key[ATTENTION_HEAD_MAX] ATTENTION_UNINITIALIZED;
     uint16_t scales[ATTENTION_HEAD_MAX / ATTENTION_GROUP] ATTENTION_UNINITIALIZED;
     int8_t *keys = (int8_t *)(page + a->k_at), *values = (int8_t *)(page + a->v_at);
-    uint16_t *key_scales = (uint16_t *)(void *)(page + a->k_at + attention_scales_at(a->k_size));
-    uint16_t *value_scales = (uint16_t *)(void *)(page + a->v_at + attention_scales_at(a->v_size));
-    in_force()->quantize(key, scales, k, a->k_size);
-    for (size_t d = 0; d < a->k_size; d++)
+    uint16_t *key_scales = (uint16_t *)(void *)(page + a->k_at + attention_scales_at(a->head_dim_k));
+    uint16_t *value_scales = (uint16_t *)(void *)(page + a->v_at + attention_scales_at(a->head_dim_v));
+    selected()->quantize(key, scales, k, a->head_dim_k);
+    for (size_t d = 0; d < a->head_dim_k; d++)
         keys[d * ATTENTION_BLOCK + at] = key[d];
-    for (size_t g = 0; g < attention_groups(a->k_size); g++)
+    for (size_t g = 0; g < attention_groups(a->head_dim_k); g++)
         key_scales[g * ATTENTION_BLOCK + at] = scales[g];
-    in_force()->quantize(
-        values + at * a->v_size, value_scales + at * attention_groups(a->v_size), v, a->v_size);
+    selected()->quantize(
+        values + at * a->head_dim_v, value_scales + at * attention_groups(a->head_dim_v), v, a->head_dim_v);
 }
 
 static void store_whole(const struct attention *a, uint8_t *page, size_t at, const float *k, const float *v)
 {
     float *keys = (float *)(void *)(page + a->k_at), *values = (float *)(void *)(page + a->v_at);
-    for (size_t d = 0; d < a->k_size; d++)
+    for (size_t d = 0; d < a->head_dim_k; d++)
         keys[d * ATTENTION_BLOCK + at] = k[d];
-    memcpy(values + at * a->v_size, v, a->v_size * sizeof(*v));
+    memcpy(values + at * a->head_dim_v, v, a->head_dim_v * sizeof(*v));
 }
 
 void attention_store(const struct attention *a, uint8_t *page, size_t at, const float *k, const float *v)
@@ -102,10 +102,10 @@ void attention_store(const struct attention *a, uint8_t *page, size_t at, const 
     store[a->type](a, page, at, k, v);
 }
 
-void attention_span(
-    const struct attention *a, const struct attention_query *queries, size_t n, uint32_t span, float *parts)
+void attention_split(
+    const struct attention *a, const struct attention_query *queries, size_t n, uint32_t split, float *parts)
 {
-    in_force()->span(a, queries, n, span, parts);
+    selected()->split(a, queries, n, split, parts);
 }
 
 static void merge(const struct attention *a, float *running, const float *part)
@@ -115,24 +115,25 @@ static void merge(const struct attention *a, float *running, const float *part)
     if (running[ATTENTION_PART_S] == 0)
         memcpy(running, part, attention_part_floats(a) * sizeof(*part));
     else
-        in_force()->merge(a, running, part);
+        selected()->merge(a, running, part);
 }
 
 /* A query that sees no key gets zeros rather than what lay on the stack. */
 static void finish(const struct attention *a, const float *running, float *out)
 {
     if (running[ATTENTION_PART_S] == 0) {
-        memset(out, 0, a->v_size * sizeof(*out));
+        memset(out, 0, a->head_dim_v * sizeof(*out));
         return;
     }
-    vector_divide(out, running + ATTENTION_PART_VALUES, running[ATTENTION_PART_S], a->v_size);
+    vector_divide(out, running + ATTENTION_PART_VALUES, running[ATTENTION_PART_S], a->head_dim_v);
 }
 
-void attention_merge(const struct attention *a, const float *parts, size_t n_spans, size_t stride, float *out)
+void attention_merge(
+    const struct attention *a, const float *parts, size_t n_splits, size_t stride, float *out)
 {
     float running[ATTENTION_PART_MAX] ATTENTION_UNINITIALIZED;
     running[ATTENTION_PART_S] = 0;
-    for (size_t s = 0; s < n_spans; s++)
+    for (size_t s = 0; s < n_splits; s++)
         merge(a, running, parts + s * stride);
     finish(a, running, out);
 }
@@ -148,8 +149,9 @@ static void run_tile(const struct attention *a, const struct attention_query *qu
         end = queries[i].end > end ? queries[i].end : end;
         running[i * stride + ATTENTION_PART_S] = 0;
     }
-    for (uint32_t span = first / ATTENTION_SPAN; first < end && span <= (end - 1) / ATTENTION_SPAN; span++) {
-        in_force()->span(a, queries, n, span, parts);
+    for (uint32_t split = first / ATTENTION_SPLIT; first < end && split <= (end - 1) / ATTENTION_SPLIT;
+         split++) {
+        selected()->split(a, queries, n, split, parts);
         for (size_t i = 0; i < n; i++)
             merge(a, running + i * stride, parts + i * stride);
     }

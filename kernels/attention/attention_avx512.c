@@ -6,4 +6,4 @@
 #include "attention_lanes_impl.h"
 
 const struct attention_set attention_avx512 = {
-    .span = span, .merge = merge, .narrow = narrow, .quantize = quantize};
+    .split = split, .merge = merge, .narrow = narrow, .quantize = quantize};

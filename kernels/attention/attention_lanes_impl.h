@@ -34,7 +34,7 @@
 enum form { FLOATS, HALVES, BYTES_SCALED_DOWN, BYTES_SCALED_ALONG };
 
 /* Rows as they lie in a page, or in a slab. */
-struct rows {
+struct kv_rows {
     const uint8_t *at;
     size_t stride; /* numbers from one row to the next */
     enum form form;
@@ -43,7 +43,7 @@ struct rows {
 };
 
 /* What a query sees of the page: keys first ... end - 1. */
-struct seen {
+struct visible_keys {
     const struct attention_query *query;
     float *part;
     uint32_t first, end;
@@ -52,7 +52,7 @@ struct seen {
 struct group {
     const struct attention *a;
     const uint8_t *page;
-    struct seen seen[GROUP];
+    struct visible_keys seen[GROUP];
     size_t n;
     _Alignas(64) float scores[GROUP][BLOCK];
     _Alignas(64) float slab[BLOCK * BLOCK];
@@ -72,7 +72,8 @@ LANES_INLINE struct lanes load_numbers(enum form form, const uint8_t *at, size_t
 }
 
 /* The same with the scales of row y and the columns from x on. */
-LANES_INLINE struct lanes scaled(struct lanes numbers, struct rows rows, enum form form, size_t y, size_t x)
+LANES_INLINE struct lanes scaled(
+    struct lanes numbers, struct kv_rows rows, enum form form, size_t y, size_t x)
 {
     if (form == BYTES_SCALED_DOWN)
         return lanes_mul(numbers, lanes_load(rows.scales + y / ATTENTION_GROUP * rows.stride + x));
@@ -82,14 +83,14 @@ LANES_INLINE struct lanes scaled(struct lanes numbers, struct rows rows, enum fo
 }
 
 /* Sixteen numbers of row y, from column x on, which is a multiple of sixteen. */
-LANES_INLINE struct lanes load_row(struct rows rows, enum form form, size_t y, size_t x)
+LANES_INLINE struct lanes load_row(struct kv_rows rows, enum form form, size_t y, size_t x)
 {
     return scaled(load_numbers(form, rows.at, y * rows.stride + x), rows, form, y, x);
 }
 
 /* Adds left[q][y] * rows[y], for y = first ... end - 1 in order, to out[q], for 16 lanes columns from `column` on.
  * With constant `queries` and `lanes` the sums stay in registers. */
-LANES_INLINE void product_tile(struct rows rows, enum form form, size_t first, size_t end, size_t column,
+LANES_INLINE void product_tile(struct kv_rows rows, enum form form, size_t first, size_t end, size_t column,
     const float *const *left, float *const *out, size_t queries, size_t lanes)
 {
     struct lanes sum[TILE_QUERIES][TILE_LANES];
@@ -118,8 +119,8 @@ LANES_INLINE void product_tile(struct rows rows, enum form form, size_t first, s
             lanes_store(out[q] + column + x * LANES, sum[q][x]);
 }
 
-LANES_INLINE void product_columns(struct rows rows, enum form form, size_t first, size_t end, size_t column,
-    const float *const *left, float *const *out, size_t queries, size_t lanes)
+LANES_INLINE void product_columns(struct kv_rows rows, enum form form, size_t first, size_t end,
+    size_t column, const float *const *left, float *const *out, size_t queries, size_t lanes)
 {
     switch (queries) {
 #if TILE_QUERIES >= 6
@@ -147,7 +148,7 @@ LANES_INLINE void product_columns(struct rows rows, enum form form, size_t first
     }
 }
 
-LANES_INLINE void product_of_form(struct rows rows, enum form form, size_t first, size_t end,
+LANES_INLINE void product_of_form(struct kv_rows rows, enum form form, size_t first, size_t end,
     const float *const *left, float *const *out, size_t queries, size_t width)
 {
     size_t x = 0;
@@ -158,7 +159,7 @@ LANES_INLINE void product_of_form(struct rows rows, enum form form, size_t first
 }
 
 /* For 1 to TILE_QUERIES queries and `width` numbers, a multiple of sixteen. */
-static __attribute__((noinline)) void product(struct rows rows, size_t first, size_t end,
+static __attribute__((noinline)) void product(struct kv_rows rows, size_t first, size_t end,
     const float *const *left, float *const *out, size_t queries, size_t width)
 {
     switch (rows.form) {
@@ -178,10 +179,10 @@ static __attribute__((noinline)) void product(struct rows rows, size_t first, si
 }
 
 /* The keys or values of a page; `bytes` is the form that they have where they are bytes. */
-static struct rows rows_of_page(struct group *g, size_t at, size_t size, size_t stride, enum form bytes)
+static struct kv_rows rows_of_page(struct group *g, size_t at, size_t size, size_t stride, enum form bytes)
 {
     static const enum form forms[ATTENTION_TYPES] = {[ATTENTION_F32] = FLOATS, [ATTENTION_F16] = HALVES};
-    struct rows rows = {.at = g->page + at, .stride = stride, .form = forms[g->a->type]};
+    struct kv_rows rows = {.at = g->page + at, .stride = stride, .form = forms[g->a->type]};
     if (g->a->type != ATTENTION_Q8_0)
         return rows;
     const uint16_t *scales = (const uint16_t *)(const void *)(rows.at + attention_scales_at(size));
@@ -196,7 +197,7 @@ static struct rows rows_of_page(struct group *g, size_t at, size_t size, size_t 
 /* ---- slabs -------------------------------------------------------------------------------------------- */
 
 /* The first n < 16 numbers that load_row would read, and no byte behind them; zeros follow. */
-static struct lanes load_row_end(struct rows rows, size_t y, size_t x, size_t n)
+static struct lanes load_row_end(struct kv_rows rows, size_t y, size_t x, size_t n)
 {
     size_t size = rows.form == FLOATS ? sizeof(float) : rows.form == HALVES ? sizeof(uint16_t) : 1;
     _Alignas(64) uint8_t whole[LANES * sizeof(float)] = {0};
@@ -205,7 +206,8 @@ static struct lanes load_row_end(struct rows rows, size_t y, size_t x, size_t n)
 }
 
 /* Columns x ... x + width - 1 of the rows first ... end - 1 as float32, padded with zeros to whole lanes. */
-static struct rows fill_slab(float *slab, struct rows from, size_t first, size_t end, size_t x, size_t width)
+static struct kv_rows fill_slab(
+    float *slab, struct kv_rows from, size_t first, size_t end, size_t x, size_t width)
 {
     for (size_t y = first; y < end; y++)
         for (size_t i = 0; i < width; i += LANES) {
@@ -214,14 +216,14 @@ static struct rows fill_slab(float *slab, struct rows from, size_t first, size_t
                 left < LANES ? load_row_end(from, y, x + i, left) : load_row(from, from.form, y, x + i);
             lanes_store(slab + (y - first) * BLOCK + i, row);
         }
-    return (struct rows){.at = (const uint8_t *)slab, .stride = BLOCK, .form = FLOATS};
+    return (struct kv_rows){.at = (const uint8_t *)slab, .stride = BLOCK, .form = FLOATS};
 }
 
 /* ---- keys --------------------------------------------------------------------------------------------- */
 
 /* Adds q[d] * k[d] for d = from ... from + count - 1 to the scores of all queries. `keys` begins at
  * `from`. */
-static void add_scores(struct group *g, struct rows keys, size_t from, size_t count, size_t width)
+static void add_scores(struct group *g, struct kv_rows keys, size_t from, size_t count, size_t width)
 {
     const float *left[TILE_QUERIES];
     float *out[TILE_QUERIES];
@@ -238,18 +240,18 @@ static void add_scores(struct group *g, struct rows keys, size_t from, size_t co
 static void score(struct group *g)
 {
     const struct attention *a = g->a;
-    struct rows keys = rows_of_page(g, a->k_at, a->k_size, BLOCK, BYTES_SCALED_DOWN);
+    struct kv_rows keys = rows_of_page(g, a->k_at, a->head_dim_k, BLOCK, BYTES_SCALED_DOWN);
     uint32_t end = 0;
     for (size_t i = 0; i < g->n; i++)
         end = g->seen[i].end > end ? g->seen[i].end : end;
     size_t width = (end + LANES - 1) / LANES * LANES;
     memset(g->scores, 0, g->n * sizeof(g->scores[0]));
     if (a->type == ATTENTION_F32 || g->n <= FEW) {
-        add_scores(g, keys, 0, a->k_size, width);
+        add_scores(g, keys, 0, a->head_dim_k, width);
         return;
     }
-    for (size_t d = 0; d < a->k_size; d += BLOCK) {
-        size_t count = a->k_size - d < BLOCK ? a->k_size - d : BLOCK;
+    for (size_t d = 0; d < a->head_dim_k; d += BLOCK) {
+        size_t count = a->head_dim_k - d < BLOCK ? a->head_dim_k - d : BLOCK;
         add_scores(g, fill_slab(g->slab, keys, d, d + count, 0, width), d, count, width);
     }
 }
@@ -257,7 +259,7 @@ static void score(struct group *g)
 /* ---- softmax ------------------------------------------------------------------------------------------ */
 
 /* Lanes of keys first ... end - 1 keep x, the others become `outside`. Vector `i` begins at key 16 i. */
-LANES_INLINE struct lanes only_seen(struct lanes x, float outside, size_t i, const struct seen *s)
+LANES_INLINE struct lanes only_seen(struct lanes x, float outside, size_t i, const struct visible_keys *s)
 {
     size_t begin = i * LANES;
     if (s->first > begin)
@@ -268,7 +270,7 @@ LANES_INLINE struct lanes only_seen(struct lanes x, float outside, size_t i, con
 }
 
 /* Turns one query's scores into weights p, and brings its part up to the new maximum. */
-static void weigh(const struct attention *a, const struct seen *s, float *scores)
+static void weigh(const struct attention *a, const struct visible_keys *s, float *scores)
 {
     struct lanes p[BLOCK_LANES], most = lanes_set(-INFINITY), sum = lanes_set(0.0f);
 #pragma GCC unroll 4
@@ -293,7 +295,7 @@ static void weigh(const struct attention *a, const struct seen *s, float *scores
     part[ATTENTION_PART_S] = __builtin_fmaf(part[ATTENTION_PART_S], c, lanes_sum(sum));
     if (c == 1.0f) /* most often: the maximum stayed */
         return;
-    for (size_t d = ATTENTION_PART_VALUES; d < ATTENTION_PART_VALUES + a->v_size; d += LANES)
+    for (size_t d = ATTENTION_PART_VALUES; d < ATTENTION_PART_VALUES + a->head_dim_v; d += LANES)
         lanes_store(part + d, lanes_mul(lanes_load(part + d), lanes_set(c)));
 }
 
@@ -301,7 +303,7 @@ static void weigh(const struct attention *a, const struct seen *s, float *scores
 
 /* Adds p[j] * v[j] for the keys first ... end - 1 to columns x ... x + width - 1 of some queries. Row 0 of
  * `values` belongs to key 0. */
-static void add_range(struct group *g, struct rows values, size_t from, size_t queries, size_t x,
+static void add_range(struct group *g, struct kv_rows values, size_t from, size_t queries, size_t x,
     size_t width, uint32_t first, uint32_t end)
 {
     const float *left[TILE_QUERIES];
@@ -317,11 +319,11 @@ static void add_range(struct group *g, struct rows values, size_t from, size_t q
 
 /* Queries may see different keys of a page: those that all see are done together, what is before and behind
  * them for each by itself. */
-static void add_values(struct group *g, struct rows values, size_t x, size_t width)
+static void add_values(struct group *g, struct kv_rows values, size_t x, size_t width)
 {
     for (size_t i = 0; i < g->n; i += TILE_QUERIES) {
         size_t queries = g->n - i < TILE_QUERIES ? g->n - i : TILE_QUERIES;
-        const struct seen *seen = g->seen + i;
+        const struct visible_keys *seen = g->seen + i;
         uint32_t first = 0, end = BLOCK;
         for (size_t q = 0; q < queries; q++) {
             first = seen[q].first > first ? seen[q].first : first;
@@ -340,9 +342,9 @@ static void add_values(struct group *g, struct rows values, size_t x, size_t wid
 static void sum_values(struct group *g)
 {
     const struct attention *a = g->a;
-    struct rows values = rows_of_page(g, a->v_at, a->v_size, a->v_size, BYTES_SCALED_ALONG);
-    if (a->v_size % LANES == 0 && (a->type == ATTENTION_F32 || g->n <= FEW)) {
-        add_values(g, values, 0, a->v_size);
+    struct kv_rows values = rows_of_page(g, a->v_at, a->head_dim_v, a->head_dim_v, BYTES_SCALED_ALONG);
+    if (a->head_dim_v % LANES == 0 && (a->type == ATTENTION_F32 || g->n <= FEW)) {
+        add_values(g, values, 0, a->head_dim_v);
         return;
     }
     uint32_t first = BLOCK, end = 0;
@@ -350,15 +352,15 @@ static void sum_values(struct group *g)
         first = g->seen[i].first < first ? g->seen[i].first : first;
         end = g->seen[i].end > end ? g->seen[i].end : end;
     }
-    for (size_t x = 0; x < a->v_size; x += BLOCK) {
-        size_t width = a->v_size - x < BLOCK ? a->v_size - x : BLOCK;
-        struct rows slab = fill_slab(g->slab + first * BLOCK, values, first, end, x, width);
+    for (size_t x = 0; x < a->head_dim_v; x += BLOCK) {
+        size_t width = a->head_dim_v - x < BLOCK ? a->head_dim_v - x : BLOCK;
+        struct kv_rows slab = fill_slab(g->slab + first * BLOCK, values, first, end, x, width);
         slab.at = (const uint8_t *)g->slab; /* row 0 is key 0, here too */
         add_values(g, slab, x, (width + LANES - 1) / LANES * LANES);
     }
 }
 
-/* ---- spans -------------------------------------------------------------------------------------------- */
+/* ---- splits -------------------------------------------------------------------------------------------- */
 
 static void one_page(
     struct group *g, const struct attention_query *queries, size_t n, uint32_t page, float *parts)
@@ -369,7 +371,7 @@ static void one_page(
         uint32_t first = begin, end = begin + BLOCK;
         attention_clip(queries + i, &first, &end);
         if (first < end)
-            g->seen[g->n++] = (struct seen){.query = queries + i,
+            g->seen[g->n++] = (struct visible_keys){.query = queries + i,
                 .part = parts + i * attention_part_floats(g->a),
                 .first = first - begin,
                 .end = end - begin};
@@ -383,13 +385,13 @@ static void one_page(
     sum_values(g);
 }
 
-static void span_of_group(
-    struct group *g, const struct attention_query *queries, size_t n, uint32_t span, float *parts)
+static void split_of_group(
+    struct group *g, const struct attention_query *queries, size_t n, uint32_t split, float *parts)
 {
     size_t size = attention_part_floats(g->a);
     uint32_t first = UINT32_MAX, end = 0;
     for (size_t i = 0; i < n; i++) {
-        uint32_t begin = span * ATTENTION_SPAN, stop = begin + ATTENTION_SPAN;
+        uint32_t begin = split * ATTENTION_SPLIT, stop = begin + ATTENTION_SPLIT;
         attention_clip(queries + i, &begin, &stop);
         memset(parts + i * size, 0, size * sizeof(*parts));
         parts[i * size + ATTENTION_PART_M] = -INFINITY;
@@ -402,13 +404,13 @@ static void span_of_group(
         one_page(g, queries, n, page, parts);
 }
 
-static void span(
+static void split(
     const struct attention *a, const struct attention_query *queries, size_t n, uint32_t number, float *parts)
 {
     struct group g ATTENTION_UNINITIALIZED;
     g.a = a;
     for (size_t i = 0; i < n; i += GROUP)
-        span_of_group(
+        split_of_group(
             &g, queries + i, n - i < GROUP ? n - i : GROUP, number, parts + i * attention_part_floats(a));
 }
 
@@ -420,7 +422,7 @@ static void merge(const struct attention *a, float *running, const float *part)
     running[ATTENTION_PART_M] = m;
     running[ATTENTION_PART_S] = __builtin_fmaf(
         running[ATTENTION_PART_S], lanes_lowest(scale), part[ATTENTION_PART_S] * lanes_lowest(other_scale));
-    for (size_t d = ATTENTION_PART_VALUES; d < ATTENTION_PART_VALUES + a->v_size; d += LANES) {
+    for (size_t d = ATTENTION_PART_VALUES; d < ATTENTION_PART_VALUES + a->head_dim_v; d += LANES) {
         struct lanes more = lanes_mul(lanes_load(part + d), other_scale);
         lanes_store(running + d, lanes_fma(lanes_load(running + d), scale, more));
     }

@@ -23,20 +23,20 @@ static float element(enum attention_type type, const uint8_t *at, size_t size, s
 
 static float key(const struct attention *a, const uint8_t *page, size_t j, size_t d)
 {
-    return element(a->type, page + a->k_at, a->k_size, d * ATTENTION_BLOCK + j,
+    return element(a->type, page + a->k_at, a->head_dim_k, d * ATTENTION_BLOCK + j,
         d / ATTENTION_GROUP * ATTENTION_BLOCK + j);
 }
 
 static float value(const struct attention *a, const uint8_t *page, size_t j, size_t d)
 {
-    return element(a->type, page + a->v_at, a->v_size, j * a->v_size + d,
-        j * attention_groups(a->v_size) + d / ATTENTION_GROUP);
+    return element(a->type, page + a->v_at, a->head_dim_v, j * a->head_dim_v + d,
+        j * attention_groups(a->head_dim_v) + d / ATTENTION_GROUP);
 }
 
 static float score(const struct attention *a, const float *q, const uint8_t *page, size_t j)
 {
     float sum = 0;
-    for (size_t d = 0; d < a->k_size; d++)
+    for (size_t d = 0; d < a->head_dim_k; d++)
         sum = __builtin_fmaf(q[d], key(a, page, j, d), sum);
     sum *= a->scale;
     return a->softcap > 0 ? a->softcap * vector_tanh(sum / a->softcap) : sum;
@@ -61,14 +61,14 @@ static void block(
     part[ATTENTION_PART_S] = __builtin_fmaf(part[ATTENTION_PART_S], c, vector_sum(p, ATTENTION_BLOCK));
 
     float *sums = part + ATTENTION_PART_VALUES;
-    for (size_t d = 0; d < a->v_size; d++) {
+    for (size_t d = 0; d < a->head_dim_v; d++) {
         sums[d] *= c;
         for (size_t j = first; j < end; j++)
             sums[d] = __builtin_fmaf(p[j], value(a, page, j, d), sums[d]);
     }
 }
 
-static void span_of_one(
+static void split_of_one(
     const struct attention *a, const struct attention_query *query, uint32_t first, uint32_t end, float *part)
 {
     memset(part, 0, attention_part_floats(a) * sizeof(*part));
@@ -82,12 +82,12 @@ static void span_of_one(
     }
 }
 
-static void span(
-    const struct attention *a, const struct attention_query *queries, size_t n, uint32_t span, float *parts)
+static void split(
+    const struct attention *a, const struct attention_query *queries, size_t n, uint32_t split, float *parts)
 {
-    uint32_t first = span * ATTENTION_SPAN;
+    uint32_t first = split * ATTENTION_SPLIT;
     for (size_t i = 0; i < n; i++)
-        span_of_one(a, queries + i, first, first + ATTENTION_SPAN, parts + i * attention_part_floats(a));
+        split_of_one(a, queries + i, first, first + ATTENTION_SPLIT, parts + i * attention_part_floats(a));
 }
 
 static void merge(const struct attention *a, float *running, const float *part)
@@ -98,7 +98,7 @@ static void merge(const struct attention *a, float *running, const float *part)
     running[ATTENTION_PART_M] = m;
     running[ATTENTION_PART_S] =
         __builtin_fmaf(running[ATTENTION_PART_S], scale, part[ATTENTION_PART_S] * other_scale);
-    for (size_t d = ATTENTION_PART_VALUES; d < ATTENTION_PART_VALUES + a->v_size; d++)
+    for (size_t d = ATTENTION_PART_VALUES; d < ATTENTION_PART_VALUES + a->head_dim_v; d++)
         running[d] = __builtin_fmaf(running[d], scale, part[d] * other_scale);
 }
 
@@ -128,4 +128,4 @@ static void quantize(int8_t *out, uint16_t *scales, const float *x, size_t n)
 }
 
 const struct attention_set attention_plain = {
-    .span = span, .merge = merge, .narrow = narrow, .quantize = quantize};
+    .split = split, .merge = merge, .narrow = narrow, .quantize = quantize};

@@ -1,8 +1,8 @@
 /* attention_private.h - what each instruction set brings to attention.c, and the form of a part.
  *
- * A part is what a span leaves for one query: the running maximum m, the sum s, and from
- * ATTENTION_PART_VALUES on the weighted values a[v_size], padded with numbers of no meaning to a multiple of
- * sixteen, so that whole vectors can be read and written. A part with s = 0 is empty: a span with any key has
+ * A part is what a split leaves for one query: the running maximum m, the sum s, and from
+ * ATTENTION_PART_VALUES on the weighted values a[head_dim_v], padded with numbers of no meaning to a multiple of
+ * sixteen, so that whole vectors can be read and written. A part with s = 0 is empty: a split with any key has
  * s >= 1, or NaN.
  */
 #ifndef BERTH_ATTENTION_PRIVATE_H
@@ -27,8 +27,8 @@
 #endif
 
 struct attention_set {
-    /* As attention_span. */
-    void (*span)(const struct attention *a, const struct attention_query *queries, size_t n, uint32_t span,
+    /* As attention_split. */
+    void (*split)(const struct attention *a, const struct attention_query *queries, size_t n, uint32_t split,
         float *parts);
     /* Merges a part that is not empty into a running one that is not empty, as step 3 says. */
     void (*merge)(const struct attention *a, float *running, const float *part);

@@ -62,18 +62,18 @@ static int kernel_of(const struct quant *q, bool is_int8)
 static const struct matmul_kernels *kernels(void)
 {
 #if defined(__x86_64__)
-    if (cpu_selected() == CPU_AVX512)
+    if (isa_selected() == ISA_AVX512)
         return &matmul_avx512;
-    if (cpu_selected() == CPU_AVXVNNI)
+    if (isa_selected() == ISA_AVXVNNI)
         return &matmul_avxvnni;
-    if (cpu_selected() == CPU_AVX2)
+    if (isa_selected() == ISA_AVX2)
         return &matmul_avx2;
 #elif defined(__aarch64__)
-    if (cpu_selected() == CPU_I8MM)
+    if (isa_selected() == ISA_I8MM)
         return &matmul_i8mm;
-    if (cpu_selected() == CPU_DOTPROD)
+    if (isa_selected() == ISA_DOTPROD)
         return &matmul_dotprod;
-    if (cpu_selected() == CPU_NEON)
+    if (isa_selected() == ISA_NEON)
         return &matmul_neon;
 #endif
     return &matmul_plain;
@@ -132,7 +132,7 @@ void matmul_pack(const struct matmul_input *in, size_t first, size_t count)
 
 /* ---- one tile ---- */
 
-struct tile {
+struct matmul_tile {
     const struct matmul_kernels *k;
     const struct matmul_weight *w;
     size_t row, rows; /* where it begins; how many rows of it there are */
@@ -141,11 +141,11 @@ struct tile {
 };
 
 /* The tile that has row `row` of the matrix. */
-static struct tile tile_at(
+static struct matmul_tile tile_at(
     const struct matmul_weight *w, size_t row, size_t tokens, float (*sums)[MATMUL_ROWS])
 {
     size_t last = w->rows > MATMUL_ROWS ? w->rows - MATMUL_ROWS : 0;
-    return (struct tile){.k = kernels(),
+    return (struct matmul_tile){.k = kernels(),
         .w = w,
         .row = row < last ? row : last,
         .rows = at_most(w->rows, MATMUL_ROWS),
@@ -154,7 +154,7 @@ static struct tile tile_at(
 }
 
 /* The rows `row` to `end` of it, or as many as it has, go where they belong. */
-static void tile_store(const struct tile *t, size_t row, size_t end, float *out, size_t stride)
+static void tile_store(const struct matmul_tile *t, size_t row, size_t end, float *out, size_t stride)
 {
     size_t stop = at_most(t->row + t->rows, end);
     if (stop - row == MATMUL_ROWS) { /* most often: then the size is known and no function is called */
@@ -166,13 +166,13 @@ static void tile_store(const struct tile *t, size_t row, size_t end, float *out,
         memcpy(out + i * stride + row, t->sums[i] + (row - t->row), (stop - row) * sizeof(*out));
 }
 
-static const uint8_t *tile_data(const struct tile *t, size_t row, size_t column)
+static const uint8_t *tile_data(const struct matmul_tile *t, size_t row, size_t column)
 {
     const struct quant *q = t->w->type;
     return t->w->data + (t->row + row) * t->w->row_bytes + column / q->block_elems * q->block_bytes;
 }
 
-static void int8_tile(const struct tile *t, const struct matmul_block *a)
+static void int8_tile(const struct matmul_tile *t, const struct matmul_block *a)
 {
     const struct quant *q = t->w->type;
     const int type = kernel_of(q, true);
@@ -193,7 +193,7 @@ static void int8_tile(const struct tile *t, const struct matmul_block *a)
 }
 
 /* Adds the columns from `at` on, n of them. x is as kernels want it, with zeros up to a whole step. */
-static void float_tile(const struct tile *t, const float *x, size_t at, size_t n)
+static void float_tile(const struct matmul_tile *t, const float *x, size_t at, size_t n)
 {
     const struct quant *q = t->w->type;
     int f = kernel_of(q, false);
@@ -225,7 +225,7 @@ static void int8_rows(const struct matmul_weight *w, const struct matmul_block *
 {
     _Alignas(64) float sums[MATMUL_CHUNK][MATMUL_ROWS];
     for (size_t row = first; row < end; row += MATMUL_ROWS) {
-        struct tile t = tile_at(w, row, tokens, sums);
+        struct matmul_tile t = tile_at(w, row, tokens, sums);
         memset(sums, 0, tokens * sizeof(sums[0]));
         int8_tile(&t, a);
         tile_store(&t, row, end, out, stride);
@@ -264,14 +264,14 @@ static void float_rows(const struct matmul_weight *w, const float *x, size_t x_s
             if (!as_it_lies && (row == first || n < w->columns))
                 gather(gathered, x + at, x_stride, tokens, n);
             for (size_t i = 0; i < TILES && row + i * MATMUL_ROWS < end; i++) {
-                struct tile t = tile_at(w, row + i * MATMUL_ROWS, tokens, sums[i]);
+                struct matmul_tile t = tile_at(w, row + i * MATMUL_ROWS, tokens, sums[i]);
                 if (at == 0)
                     memset(sums[i], 0, tokens * sizeof(sums[i][0]));
                 float_tile(&t, as_it_lies ? x : gathered, at, n);
             }
         }
         for (size_t i = 0; i < TILES && row + i * MATMUL_ROWS < end; i++) {
-            struct tile t = tile_at(w, row + i * MATMUL_ROWS, tokens, sums[i]);
+            struct matmul_tile t = tile_at(w, row + i * MATMUL_ROWS, tokens, sums[i]);
             tile_store(&t, row + i * MATMUL_ROWS, end, out, stride);
         }
     }

@@ -7,7 +7,7 @@
 
 #include "matmul_256_impl.h"
 
-INLINE void add_all(const struct kind kind, const struct panel p[GROUPS], const struct matmul_block *a,
+INLINE void add_all(const struct kind kind, const struct ymm_panel p[GROUPS], const struct matmul_block *a,
     size_t tokens, float (*sums)[MATMUL_ROWS])
 {
     for (size_t g = 0; g < GROUPS; g += TILE_GROUPS) {
@@ -20,7 +20,7 @@ INLINE void add_all(const struct kind kind, const struct panel p[GROUPS], const 
 }
 
 #define ADD_MANY(name, ...)                                                                                  \
-    static __attribute__((noinline)) void name(unsigned offset, const struct panel p[GROUPS],                \
+    static __attribute__((noinline)) void name(unsigned offset, const struct ymm_panel p[GROUPS],            \
         const struct matmul_block *a, size_t tokens, float(*sums)[MATMUL_ROWS])                              \
     {                                                                                                        \
         (void)offset;                                                                                        \
@@ -33,7 +33,7 @@ ADD_MANY(add_bytes, .bits = 8)
 ADD_MANY(add_halves, .bits = 6, .offset = offset, .has_offset = true, .has_halves = true)
 ADD_MANY(add_halves_min, .bits = 2, .has_min = true, .has_halves = true)
 
-typedef void add_many(unsigned offset, const struct panel p[GROUPS], const struct matmul_block *a,
+typedef void add_many(unsigned offset, const struct ymm_panel p[GROUPS], const struct matmul_block *a,
     size_t tokens, float (*sums)[MATMUL_ROWS]);
 
 INLINE add_many *many_of(const struct kind kind)

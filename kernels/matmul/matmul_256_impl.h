@@ -36,7 +36,7 @@
 /* 32 elements of k of one group of rows. For many tokens w[i] has elements 4i to 4i + 3 of row r in lane r; for few,
  * w[j] has the first 16 elements of the rows j and 4 + j, w[4 + j] the last. Where halves differ, it has for few tokens
  * all 32 of row j: the sums of its two lanes are those of the halves. */
-struct panel {
+struct ymm_panel {
     __m256i w[8];
     __m256 scale[2], min[2]; /* of each half, where halves differ; otherwise the first is everybody's */
 };
@@ -161,7 +161,7 @@ INLINE void part_halves(__m256i out[2], const __m256i of_rows[2])
 }
 
 #if defined(__AVXVNNI__)
-INLINE __m256i row_products(const struct kind kind, const struct panel *p, const struct matmul_block *a)
+INLINE __m256i row_products(const struct kind kind, const struct ymm_panel *p, const struct matmul_block *a)
 {
     __m256i v[4];
 #pragma GCC unroll 4
@@ -176,7 +176,7 @@ INLINE __m256i row_products(const struct kind kind, const struct panel *p, const
 
 /* The products of the first half and of the last. */
 INLINE void half_products(
-    __m256i out[2], const struct kind kind, const struct panel *p, const struct matmul_block *a)
+    __m256i out[2], const struct kind kind, const struct ymm_panel *p, const struct matmul_block *a)
 {
     const __m256i q = _mm256_loadu_si256((const __m256i *)a->q);
     __m256i of_rows[2];
@@ -226,7 +226,7 @@ INLINE __m256i true_sums(
     return _mm256_sub_epi32(sums, _mm256_slli_epi32(minus_sum(a, part), 4));
 }
 
-INLINE __m256i row_products(const struct kind kind, const struct panel *p, const struct matmul_block *a)
+INLINE __m256i row_products(const struct kind kind, const struct ymm_panel *p, const struct matmul_block *a)
 {
     const __m256i first = half_of_block(a, 0), last = half_of_block(a, 1);
     __m256i v[4];
@@ -247,7 +247,7 @@ INLINE __m256i row_products(const struct kind kind, const struct panel *p, const
 
 /* The products of the first half and of the last. */
 INLINE void half_products(
-    __m256i out[2], const struct kind kind, const struct panel *p, const struct matmul_block *a)
+    __m256i out[2], const struct kind kind, const struct ymm_panel *p, const struct matmul_block *a)
 {
     const __m256i q = _mm256_loadu_si256((const __m256i *)a->q);
     const __m256i minus = _mm256_blend_epi32(
@@ -274,7 +274,7 @@ typedef __m256i tile_sums[TILE_TOKENS][TILE_GROUPS];
 
 /* Weights from a panel. They must not be taken out of the loop over tokens, to where there are no registers for them;
  * the compiler would. */
-INLINE __m256i weights_at(const struct panel *p, size_t i)
+INLINE __m256i weights_at(const struct ymm_panel *p, size_t i)
 {
     __m256i w;
     __asm__ volatile("vmovdqa %1, %0" : "=x"(w) : "m"(p->w[i]));
@@ -293,7 +293,7 @@ INLINE size_t end_of(enum matmul_part part)
 
 #if defined(__AVXVNNI__)
 /* Of part of a block, with n tokens; n and `part` are constant. */
-INLINE void tile_products(tile_sums out, const struct kind kind, const struct panel *p,
+INLINE void tile_products(tile_sums out, const struct kind kind, const struct ymm_panel *p,
     const struct matmul_block *a, size_t n, enum matmul_part part)
 {
 #pragma GCC unroll 4
@@ -328,7 +328,8 @@ INLINE void add_pairs(__m256i pairs[TILE_GROUPS], const __m256i w[TILE_GROUPS], 
             : [w0] "x"(w[0]), [w1] "x"(w[1]), [q] "m"(*(const int8_t(*)[4])q));
 }
 
-INLINE void tile_byte_products(tile_sums out, const struct panel *p, const struct matmul_block *a, size_t n)
+INLINE void tile_byte_products(
+    tile_sums out, const struct ymm_panel *p, const struct matmul_block *a, size_t n)
 {
 #pragma GCC unroll 4
     for (size_t t = 0; t < n; t++)
@@ -345,7 +346,7 @@ INLINE void tile_byte_products(tile_sums out, const struct panel *p, const struc
 }
 
 /* Of part of a block, with n tokens; n and `part` are constant. */
-INLINE void tile_products(tile_sums out, const struct kind kind, const struct panel *p,
+INLINE void tile_products(tile_sums out, const struct kind kind, const struct ymm_panel *p,
     const struct matmul_block *a, size_t n, enum matmul_part part)
 {
     if (kind.bits == 8) {
@@ -380,8 +381,8 @@ INLINE void tile_products(tile_sums out, const struct kind kind, const struct pa
 
 /* Adds a block to eight rows' sums y of a token. `first` has the products of all of it or, with halves, of the first,
  * `last` those of the last. */
-INLINE __m256 add_to(const struct kind kind, __m256 y, const struct panel *p, const struct matmul_block *a,
-    __m256i first, __m256i last)
+INLINE __m256 add_to(const struct kind kind, __m256 y, const struct ymm_panel *p,
+    const struct matmul_block *a, __m256i first, __m256i last)
 {
     const __m256 d = _mm256_set1_ps(a->d);
     if (!kind.has_halves) {
@@ -400,7 +401,8 @@ INLINE __m256 add_to(const struct kind kind, __m256 y, const struct panel *p, co
 /* ---- one block of 32 ---- */
 
 /* For one group of rows and one token. */
-INLINE __m256 add_few(const struct kind kind, const struct panel *p, const struct matmul_block *a, __m256 y)
+INLINE __m256 add_few(
+    const struct kind kind, const struct ymm_panel *p, const struct matmul_block *a, __m256 y)
 {
     __m256i products[2];
     if (kind.has_halves)
@@ -411,8 +413,8 @@ INLINE __m256 add_few(const struct kind kind, const struct panel *p, const struc
 }
 
 /* For n tokens, constant, and the two groups of rows that begin at sums[0]. */
-INLINE void add_tile(const struct kind kind, const struct panel *p, const struct matmul_block *a, size_t n,
-    float (*sums)[MATMUL_ROWS])
+INLINE void add_tile(const struct kind kind, const struct ymm_panel *p, const struct matmul_block *a,
+    size_t n, float (*sums)[MATMUL_ROWS])
 {
     tile_sums first, last;
     tile_products(first, kind, p, a, n, kind.has_halves ? MATMUL_FIRST : MATMUL_WHOLE);

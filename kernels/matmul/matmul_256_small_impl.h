@@ -54,7 +54,7 @@ INLINE __m256i fifth_bits(__m256i fifths, size_t i, bool few)
 
 /* The blocks of 32 that begin at `at`. All begin with d and, where they have one, m; or with an exponent. */
 INLINE void unpack_small(
-    struct panel *p, const uint8_t *at, size_t row_bytes, enum matmul_int8 type, bool few)
+    struct ymm_panel *p, const uint8_t *at, size_t row_bytes, enum matmul_int8 type, bool few)
 {
     const uint8_t *payload = at + smalls[type].payload;
     __m256i head[4], raw[4];
@@ -102,7 +102,7 @@ INLINE void small_few(enum matmul_int8 type, const uint8_t *weights, size_t row_
     const bool nearest = prefetches_nearest(LANES, row_bytes);
     for (size_t g = 0; g < GROUPS; g++, weights += LANES * row_bytes)
         for (size_t b = 0; b < blocks; b++) {
-            struct panel p;
+            struct ymm_panel p;
             prefetch(weights, row_bytes, LANES, b * s.bytes, (b + 1) * s.bytes, nearest);
             unpack_small(&p, weights + b * s.bytes, row_bytes, type, true);
             for (size_t t = 0; t < tokens; t++) {
@@ -122,7 +122,7 @@ INLINE void small_tile(enum matmul_int8 type, const uint8_t *weights, size_t row
     }
     const bool nearest = prefetches_nearest(MATMUL_ROWS, row_bytes);
     for (size_t b = 0; b < blocks; b++) {
-        struct panel p[GROUPS];
+        struct ymm_panel p[GROUPS];
         prefetch(weights, row_bytes, MATMUL_ROWS, b * s.bytes, (b + 1) * s.bytes, nearest);
         for (size_t g = 0; g < GROUPS; g++)
             unpack_small(&p[g], weights + LANES * g * row_bytes + b * s.bytes, row_bytes, type, false);

@@ -9,7 +9,7 @@
 #include "matmul_256_add_impl.h"
 
 /* What is kept of a block of one group of rows. */
-struct kept {
+struct ymm_kept {
     __m256 d, minus_dmin;
     __m256i scale[4], min[2]; /* in bytes: those of each 32 or 16 elements, four to a lane */
     __m256i low[16], high[8]; /* bytes that hold the lower and the upper bits of several parts */
@@ -76,7 +76,7 @@ INLINE void keep_nibbles(__m256i v[8], unsigned part)
 }
 
 /* Of each byte `bits` of `low`, from bit `from` up, and above them the bit of `nibbles` that belongs to the part. */
-INLINE void join_bit(struct panel *p, const __m256i low[8], unsigned from, unsigned bits,
+INLINE void join_bit(struct ymm_panel *p, const __m256i low[8], unsigned from, unsigned bits,
     const __m256i nibbles[8], unsigned part)
 {
     const __m256i all =
@@ -93,7 +93,7 @@ INLINE void join_bit(struct panel *p, const __m256i low[8], unsigned from, unsig
 /* ---- a function a type: part `part` of the blocks that begin at `at` ---- */
 
 /* The scales of a part, where halves differ. */
-INLINE void both_scales(struct panel *p, const struct kept *k, unsigned part)
+INLINE void both_scales(struct ymm_panel *p, const struct ymm_kept *k, unsigned part)
 {
 #pragma GCC unroll 2
     for (unsigned i = 0; i < 2; i++)
@@ -101,7 +101,7 @@ INLINE void both_scales(struct panel *p, const struct kept *k, unsigned part)
 }
 
 INLINE void unpack_q2_k(
-    struct panel *p, struct kept *k, const uint8_t *at, size_t row_bytes, unsigned part, bool few)
+    struct ymm_panel *p, struct ymm_kept *k, const uint8_t *at, size_t row_bytes, unsigned part, bool few)
 {
     if (part == 0) {
         __m256i last[4];
@@ -126,7 +126,7 @@ INLINE void unpack_q2_k(
 }
 
 INLINE void unpack_q3_k(
-    struct panel *p, struct kept *k, const uint8_t *at, size_t row_bytes, unsigned part, bool few)
+    struct ymm_panel *p, struct ymm_kept *k, const uint8_t *at, size_t row_bytes, unsigned part, bool few)
 {
     if (part == 0) {
         __m256i s[4];
@@ -153,7 +153,7 @@ INLINE void unpack_q3_k(
 }
 
 /* Of q4_k and q5_k. */
-INLINE void unpack_k_scales(struct kept *k, const uint8_t *at, size_t row_bytes)
+INLINE void unpack_k_scales(struct ymm_kept *k, const uint8_t *at, size_t row_bytes)
 {
     __m256i h[4];
     __m256 d[2];
@@ -168,7 +168,7 @@ INLINE void unpack_k_scales(struct kept *k, const uint8_t *at, size_t row_bytes)
 }
 
 INLINE void unpack_q4_k(
-    struct panel *p, struct kept *k, const uint8_t *at, size_t row_bytes, unsigned part, bool few)
+    struct ymm_panel *p, struct ymm_kept *k, const uint8_t *at, size_t row_bytes, unsigned part, bool few)
 {
     if (part == 0)
         unpack_k_scales(k, at, row_bytes);
@@ -182,7 +182,7 @@ INLINE void unpack_q4_k(
 }
 
 INLINE void unpack_q5_k(
-    struct panel *p, struct kept *k, const uint8_t *at, size_t row_bytes, unsigned part, bool few)
+    struct ymm_panel *p, struct ymm_kept *k, const uint8_t *at, size_t row_bytes, unsigned part, bool few)
 {
     if (part == 0)
         unpack_k_scales(k, at, row_bytes);
@@ -207,7 +207,7 @@ INLINE __m256i upper_two(__m256i v, unsigned from)
 }
 
 INLINE void unpack_q6_k(
-    struct panel *p, struct kept *k, const uint8_t *at, size_t row_bytes, unsigned part, bool few)
+    struct ymm_panel *p, struct ymm_kept *k, const uint8_t *at, size_t row_bytes, unsigned part, bool few)
 {
     if (part == 0) {
         __m256i last[4];
@@ -228,7 +228,7 @@ INLINE void unpack_q6_k(
 }
 
 INLINE void unpack_iq4_xs(
-    struct panel *p, struct kept *k, const uint8_t *at, size_t row_bytes, unsigned part, bool few)
+    struct ymm_panel *p, struct ymm_kept *k, const uint8_t *at, size_t row_bytes, unsigned part, bool few)
 {
     if (part == 0) {
         __m256i h[4];
@@ -260,13 +260,13 @@ INLINE void unpack_iq4_xs(
 
 /* ---- tiles ---- */
 
-struct wide {
+struct ymm_wide {
     size_t bytes; /* of a block */
     unsigned period; /* parts that are written out for one token; more than one where that pays */
     struct kind kind;
 };
 
-static const struct wide wides[MATMUL_INT8] = {
+static const struct ymm_wide wides[MATMUL_INT8] = {
     [MATMUL_Q2_K] = {sizeof(struct block_q2_k), 1, {.bits = 2, .has_min = true, .has_halves = true}},
     [MATMUL_Q3_K] = {sizeof(struct block_q3_k), 1,
         {.bits = 3, .offset = 2, .has_offset = true, .has_halves = true}},
@@ -278,7 +278,7 @@ static const struct wide wides[MATMUL_INT8] = {
 };
 
 /* `type` is known where this is inlined: one case of it is left. */
-INLINE void unpack(enum matmul_int8 type, struct panel *p, struct kept *k, const uint8_t *at,
+INLINE void unpack(enum matmul_int8 type, struct ymm_panel *p, struct ymm_kept *k, const uint8_t *at,
     size_t row_bytes, unsigned part, bool few)
 {
     if (type == MATMUL_Q2_K)
@@ -300,10 +300,10 @@ INLINE void unpack(enum matmul_int8 type, struct panel *p, struct kept *k, const
 INLINE void wide_few(enum matmul_int8 type, unsigned period, const uint8_t *weights, size_t row_bytes,
     size_t blocks, const struct matmul_block *a, size_t tokens, float (*sums)[MATMUL_ROWS])
 {
-    const struct wide w = wides[type];
+    const struct ymm_wide w = wides[type];
     const size_t bytes = period * w.bytes; /* a turn's, of eight rows */
     const bool nearest = prefetches_nearest(LANES, row_bytes);
-    struct kept kept;
+    struct ymm_kept kept;
     kept.d = kept.minus_dmin = _mm256_setzero_ps(); /* as the compiler does not see that part 0 comes first */
     __m256 y[TILE_TOKENS - 1];
     for (size_t t = 0; t < tokens; t++)
@@ -313,7 +313,7 @@ INLINE void wide_few(enum matmul_int8 type, unsigned period, const uint8_t *weig
 #pragma GCC unroll 4
         for (unsigned i = 0; i < period; i++) {
             const unsigned part = (unsigned)b % 8 / period * period + i;
-            struct panel p;
+            struct ymm_panel p;
             unpack(type, &p, &kept, weights + b / 8 * w.bytes, row_bytes, part, true);
             for (size_t t = 0; t < tokens; t++)
                 y[t] = add_few(w.kind, &p, a + (b + i) * tokens + t, y[t]);
@@ -326,8 +326,8 @@ INLINE void wide_few(enum matmul_int8 type, unsigned period, const uint8_t *weig
 INLINE void wide_tile(enum matmul_int8 type, const uint8_t *weights, size_t row_bytes, size_t blocks,
     const struct matmul_block *a, size_t tokens, float sums[][MATMUL_ROWS])
 {
-    const struct wide w = wides[type];
-    struct kept kept[GROUPS];
+    const struct ymm_wide w = wides[type];
+    struct ymm_kept kept[GROUPS];
     if (tokens < TILE_TOKENS) {
         for (size_t g = 0; g < GROUPS; g++, weights += LANES * row_bytes)
             if (tokens == 1 && w.period > 1)
@@ -339,7 +339,7 @@ INLINE void wide_tile(enum matmul_int8 type, const uint8_t *weights, size_t row_
     const bool nearest = prefetches_nearest(MATMUL_ROWS, row_bytes);
     for (size_t b = 0; b < blocks; b++) {
         const uint8_t *at = weights + b / 8 * w.bytes;
-        struct panel p[GROUPS];
+        struct ymm_panel p[GROUPS];
         prefetch(weights, row_bytes, MATMUL_ROWS, b * w.bytes / 8, (b + 1) * w.bytes / 8, nearest);
         for (size_t g = 0; g < GROUPS; g++)
             unpack(type, &p[g], &kept[g], at + LANES * g * row_bytes, row_bytes, b % 8, false);

@@ -41,10 +41,10 @@ INLINE __m512 power_of(__m512i words)
 
 /* The rows of blocks that begin with their scale, of which some have a minimum behind it and fifth bits behind
  * that: four vectors of bytes, in q8_0 eight. */
-INLINE void load_small(struct panel *p, const uint8_t *at, size_t row_bytes, enum matmul_int8 type)
+INLINE void load_small(struct zmm_panel *p, const uint8_t *at, size_t row_bytes, enum matmul_int8 type)
 {
     const size_t head = type == MATMUL_MXFP4 ? 1 : has_min(type) ? 4 : 2;
-    const struct rows r = rows_at(at, row_bytes);
+    const struct zmm_rows r = rows_at(at, row_bytes);
     const __m512i words = load_words(&r, 0);
     __m512 halves[2];
     both_halves(halves, words);
@@ -72,7 +72,7 @@ INLINE __m512i with_fifth(__m512i w, __m512i fifth, unsigned j, bool rows)
 }
 
 /* Makes eight vectors of unsigned weights of those bytes, be they rows or transposed. */
-INLINE void unpack_small(struct panel *p, enum matmul_int8 type, bool rows)
+INLINE void unpack_small(struct zmm_panel *p, enum matmul_int8 type, bool rows)
 {
 #pragma GCC unroll 4
     for (unsigned j = 0; j < 4; j++)
@@ -100,12 +100,12 @@ INLINE void small_rows(enum matmul_int8 type, size_t bytes, const uint8_t *weigh
 {
     const bool nearest = prefetches_nearest(MATMUL_ROWS, row_bytes);
     for (size_t g = 0; g < GROUPS; g++, weights += 16 * row_bytes) {
-        struct panel next = {0};
+        struct zmm_panel next = {0};
         __m512 y[FEW_TOKENS];
         load_sums(y, sums, 16 * g, tokens);
         load_small(&next, weights, row_bytes, type);
         for (size_t b = 0; b < blocks; b++) {
-            struct panel p = next;
+            struct zmm_panel p = next;
             prefetch(weights, row_bytes, 16, b * bytes, (b + 1) * bytes, nearest);
             load_small(&next, weights + (b + 1 < blocks ? b + 1 : 0) * bytes, row_bytes, type);
             unpack_small(&p, type, true);
@@ -181,7 +181,7 @@ INLINE void small_tile(enum matmul_int8 type, size_t bytes, const uint8_t *weigh
     }
     const bool nearest = prefetches_nearest(MATMUL_ROWS, row_bytes);
     for (size_t b = 0; b < blocks; b++) {
-        struct panel p[GROUPS];
+        struct zmm_panel p[GROUPS];
         prefetch(weights, row_bytes, MATMUL_ROWS, b * bytes, (b + 1) * bytes, nearest);
 #pragma GCC unroll 2
         for (size_t g = 0; g < GROUPS; g++) {

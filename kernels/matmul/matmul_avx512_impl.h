@@ -26,7 +26,7 @@
     2 /* so many or fewer take the weights as rows; where halves differ and of q8_0, one does */
 
 /* 32 elements of k of one group of rows. */
-struct panel {
+struct zmm_panel {
     __m512i w[8];
     __m512i fifth; /* of blocks of 32: bit i of lane r belongs to element i of row r */
     __m512 scale[2], min[2]; /* of each half, where halves differ; otherwise the first is everybody's */
@@ -35,14 +35,14 @@ struct panel {
 /* Sixteen rows at one place of each. Of the compiler's own accord their addresses are sixteen sums worked out
  * before the loop and kept on the stack; a row in four and the distances fit registers and the addresses of
  * loads. The empty assembly is what makes it forget where they come from. */
-struct rows {
+struct zmm_rows {
     const uint8_t *quad[4];
     size_t one, three;
 };
 
-INLINE struct rows rows_at(const uint8_t *at, size_t row_bytes)
+INLINE struct zmm_rows rows_at(const uint8_t *at, size_t row_bytes)
 {
-    struct rows r = {.one = row_bytes, .three = 3 * row_bytes};
+    struct zmm_rows r = {.one = row_bytes, .three = 3 * row_bytes};
     __asm__("" : "+r"(at), "+r"(r.three));
 #pragma GCC unroll 4
     for (size_t i = 0; i < 4; i++) {
@@ -52,13 +52,13 @@ INLINE struct rows rows_at(const uint8_t *at, size_t row_bytes)
     return r;
 }
 
-INLINE const uint8_t *row_at(const struct rows *r, size_t row, size_t byte)
+INLINE const uint8_t *row_at(const struct zmm_rows *r, size_t row, size_t byte)
 {
     return r->quad[row / 4] + (row % 4 == 3 ? r->three : row % 4 * r->one) + byte;
 }
 
 /* Loads 16 bytes of each of 16 rows; v[j] has those of the rows j, 4 + j, 8 + j and 12 + j. */
-INLINE void load_rows(__m512i v[4], const struct rows *r, size_t byte)
+INLINE void load_rows(__m512i v[4], const struct zmm_rows *r, size_t byte)
 {
 #pragma GCC unroll 4
     for (size_t i = 0; i < 4; i++) {
@@ -81,14 +81,14 @@ INLINE void transpose(__m512i v[4])
     v[3] = _mm512_unpackhi_epi64(b, d);
 }
 
-INLINE void load_lanes(__m512i v[4], const struct rows *r, size_t byte)
+INLINE void load_lanes(__m512i v[4], const struct zmm_rows *r, size_t byte)
 {
     load_rows(v, r, byte);
     transpose(v);
 }
 
 /* Weights, which stay rows for few tokens. */
-INLINE void load_weights(__m512i v[4], const struct rows *r, size_t byte, bool few)
+INLINE void load_weights(__m512i v[4], const struct zmm_rows *r, size_t byte, bool few)
 {
     load_rows(v, r, byte);
     if (!few)
@@ -103,7 +103,7 @@ INLINE int word_at(const uint8_t *at)
 }
 
 /* Four bytes of each of 16 rows. Quicker than a gather, or than lanes of which most is not needed. */
-INLINE __m512i load_words(const struct rows *r, size_t byte)
+INLINE __m512i load_words(const struct zmm_rows *r, size_t byte)
 {
     __m256i low = _mm256_setzero_si256(), high = low;
 #pragma GCC unroll 8
@@ -143,7 +143,7 @@ INLINE __m512i bits_of(__m512i v, unsigned from, int mask)
 /* ---- one block of 32, all tokens ---- */
 
 /* `offset`, a power of two given by its exponent, is what the unsigned weights are too large by; 0 for none. */
-INLINE void add_block(const struct panel p[GROUPS], const struct matmul_block *a, size_t tokens,
+INLINE void add_block(const struct zmm_panel p[GROUPS], const struct matmul_block *a, size_t tokens,
     float sums[][MATMUL_ROWS], unsigned offset, bool has_min)
 {
     for (size_t t = 0; t < tokens; t++) {
@@ -201,7 +201,7 @@ INLINE void store_sums(const __m512 y[FEW_TOKENS], float sums[][MATMUL_ROWS], si
 /* Vector j of the first four of p->w has the first 16 elements of the rows j, 4 + j, 8 + j and 12 + j, and of the
  * other four the last. Returns y and the block's sums. */
 INLINE __m512 add_rows(
-    const struct panel *p, const struct matmul_block *a, __m512 y, unsigned offset, bool has_min)
+    const struct zmm_panel *p, const struct matmul_block *a, __m512 y, unsigned offset, bool has_min)
 {
     const __m512i first = half_of_block(a, 0), last = half_of_block(a, 1);
     __m512i v[4];
@@ -224,8 +224,8 @@ INLINE void minus_halves(__m512i out[2], const struct matmul_block *a)
 }
 
 /* y and what the products of both halves come to. */
-INLINE __m512 join_halves(
-    const struct panel *p, const struct matmul_block *a, __m512i first, __m512i last, __m512 y, bool has_min)
+INLINE __m512 join_halves(const struct zmm_panel *p, const struct matmul_block *a, __m512i first,
+    __m512i last, __m512 y, bool has_min)
 {
     __m512 joined = _mm512_mul_ps(_mm512_cvtepi32_ps(first), p->scale[0]);
     joined = _mm512_fmadd_ps(_mm512_cvtepi32_ps(last), p->scale[1], joined);
@@ -246,7 +246,7 @@ INLINE __m512i two_rows(const uint8_t *low, const uint8_t *high)
 }
 
 /* Loads 32 bytes of each of 16 rows: v[j] has those of the rows j and 4 + j, v[4 + j] of 8 + j and 12 + j. */
-INLINE void load_pairs(__m512i v[8], const struct rows *r, size_t byte)
+INLINE void load_pairs(__m512i v[8], const struct zmm_rows *r, size_t byte)
 {
 #pragma GCC unroll 8
     for (size_t i = 0; i < 8; i++) {
@@ -258,7 +258,7 @@ INLINE void load_pairs(__m512i v[8], const struct rows *r, size_t byte)
 /* add_rows with a scale for each half and, where `has_min`, a minimum. The weights are pairs of rows: when their
  * words are added up, each 128 bits have the sums of four rows' first or last half, by turns. */
 INLINE __m512 add_row_halves(
-    const struct panel *p, const struct matmul_block *a, __m512 y, unsigned offset, bool has_min)
+    const struct zmm_panel *p, const struct matmul_block *a, __m512 y, unsigned offset, bool has_min)
 {
     const __m512i q = _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i *)a->q));
     __m512i v[8], dot[2];
@@ -279,7 +279,7 @@ INLINE __m512 add_row_halves(
 
 /* ---- all tokens, with a scale for each half ---- */
 
-INLINE void add_halves(const struct panel p[GROUPS], const struct matmul_block *a, size_t tokens,
+INLINE void add_halves(const struct zmm_panel p[GROUPS], const struct matmul_block *a, size_t tokens,
     float sums[][MATMUL_ROWS], unsigned offset, bool has_min)
 {
     for (size_t t = 0; t < tokens; t++) {

@@ -6,26 +6,26 @@
 #include "matmul_avx512_impl.h"
 
 /* What is kept of a block of one group of rows. */
-struct kept {
+struct zmm_kept {
     __m512 scale[16], min[16]; /* of each 32 or 16 elements */
     __m512i low[16], high[8]; /* bytes that hold the lower and the upper bits of several parts */
 };
 
 /* Where it is: of a place that the compiler knows it would make variables, which it then copies about the stack. */
-INLINE struct kept *kept_at(struct kept *k)
+INLINE struct zmm_kept *kept_at(struct zmm_kept *k)
 {
     __asm__("" : "+r"(k) : : "memory");
     return k;
 }
 
-INLINE void load_32(__m512i out[8], const struct rows *r, size_t byte, bool few)
+INLINE void load_32(__m512i out[8], const struct zmm_rows *r, size_t byte, bool few)
 {
     load_weights(out, r, byte, few);
     load_weights(out + 4, r, byte + 16, few);
 }
 
 /* The same where halves differ. */
-INLINE void load_32_halves(__m512i out[8], const struct rows *r, size_t byte, bool few)
+INLINE void load_32_halves(__m512i out[8], const struct zmm_rows *r, size_t byte, bool few)
 {
     if (few)
         load_pairs(out, r, byte);
@@ -48,7 +48,7 @@ INLINE __m512 negative(__m512 v)
 
 /* Of each byte `low_bits` of `low`, from bit `low_from` up, and above them `high_bits` of `high`. These are rotated to
  * their place: what comes from another byte has none. */
-INLINE void join(struct panel *p, const __m512i low[8], unsigned low_from, unsigned low_bits,
+INLINE void join(struct zmm_panel *p, const __m512i low[8], unsigned low_from, unsigned low_bits,
     const __m512i high[8], unsigned high_from, unsigned high_bits)
 {
     const __m512i turn = _mm512_set1_epi32((int)(high_from - low_bits));
@@ -63,7 +63,7 @@ INLINE void join(struct panel *p, const __m512i low[8], unsigned low_from, unsig
 }
 
 /* Scales, and minima where a type has them, of the part's halves. */
-INLINE void scales_of_halves(struct panel *p, const struct kept *k, unsigned part, bool has_min)
+INLINE void scales_of_halves(struct zmm_panel *p, const struct zmm_kept *k, unsigned part, bool has_min)
 {
 #pragma GCC unroll 2
     for (size_t i = 0; i < 2; i++) {
@@ -75,7 +75,8 @@ INLINE void scales_of_halves(struct panel *p, const struct kept *k, unsigned par
 
 /* ---- a function a type: part `part` of the blocks that begin at the rows' places ---- */
 
-INLINE void unpack_q2_k(struct panel *p, struct kept *k, const struct rows *r, unsigned part, bool few)
+INLINE void unpack_q2_k(
+    struct zmm_panel *p, struct zmm_kept *k, const struct zmm_rows *r, unsigned part, bool few)
 {
     if (part == 0) {
         __m512 d[2];
@@ -96,7 +97,8 @@ INLINE void unpack_q2_k(struct panel *p, struct kept *k, const struct rows *r, u
         p->w[i] = bits_of(k->low[i], part % 4 * 2, 3);
 }
 
-INLINE void unpack_q3_k(struct panel *p, struct kept *k, const struct rows *r, unsigned part, bool few)
+INLINE void unpack_q3_k(
+    struct zmm_panel *p, struct zmm_kept *k, const struct zmm_rows *r, unsigned part, bool few)
 {
     if (part == 0) {
         __m512 d[2];
@@ -122,7 +124,7 @@ INLINE void unpack_q3_k(struct panel *p, struct kept *k, const struct rows *r, u
 }
 
 /* Of q4_k and q5_k. */
-INLINE void unpack_k_scales(struct kept *k, const struct rows *r)
+INLINE void unpack_k_scales(struct zmm_kept *k, const struct zmm_rows *r)
 {
     __m512i h[4];
     __m512 d[2];
@@ -134,7 +136,8 @@ INLINE void unpack_k_scales(struct kept *k, const struct rows *r)
     times_bytes(k->min + 4, negative(d[1]), _mm512_or_si512(bits_of(h[3], 4, 15), bits_of(h[2], 2, 48)));
 }
 
-INLINE void unpack_q4_k(struct panel *p, struct kept *k, const struct rows *r, unsigned part, bool few)
+INLINE void unpack_q4_k(
+    struct zmm_panel *p, struct zmm_kept *k, const struct zmm_rows *r, unsigned part, bool few)
 {
     if (part == 0)
         unpack_k_scales(k, r);
@@ -147,7 +150,8 @@ INLINE void unpack_q4_k(struct panel *p, struct kept *k, const struct rows *r, u
         p->w[i] = bits_of(k->low[i], part % 2 * 4, 15);
 }
 
-INLINE void unpack_q5_k(struct panel *p, struct kept *k, const struct rows *r, unsigned part, bool few)
+INLINE void unpack_q5_k(
+    struct zmm_panel *p, struct zmm_kept *k, const struct zmm_rows *r, unsigned part, bool few)
 {
     if (part == 0) {
         unpack_k_scales(k, r);
@@ -160,7 +164,8 @@ INLINE void unpack_q5_k(struct panel *p, struct kept *k, const struct rows *r, u
     join(p, k->low, part % 2 * 4, 4, k->high, part, 1);
 }
 
-INLINE void unpack_q6_k(struct panel *p, struct kept *k, const struct rows *r, unsigned part, bool few)
+INLINE void unpack_q6_k(
+    struct zmm_panel *p, struct zmm_kept *k, const struct zmm_rows *r, unsigned part, bool few)
 {
     if (part == 0) {
         __m512 d[2]; /* in the last two bytes */
@@ -182,7 +187,8 @@ INLINE void unpack_q6_k(struct panel *p, struct kept *k, const struct rows *r, u
     join(p, k->low + part % 2 * 8, part % 4 / 2 * 4, 4, k->high, part % 4 * 2, 2);
 }
 
-INLINE void unpack_iq4_xs(struct panel *p, struct kept *k, const struct rows *r, unsigned part, bool few)
+INLINE void unpack_iq4_xs(
+    struct zmm_panel *p, struct zmm_kept *k, const struct zmm_rows *r, unsigned part, bool few)
 {
     const __m512i levels = levels_of(quant_levels_iq4, 7);
     if (part == 0) {
@@ -209,7 +215,7 @@ INLINE void unpack_iq4_xs(struct panel *p, struct kept *k, const struct rows *r,
 
 /* ---- tiles ---- */
 
-struct wide {
+struct zmm_wide {
     size_t bytes; /* of a block */
     unsigned offset; /* weights are too large by 2^offset, where it is not 0 */
     bool has_min, has_halves;
@@ -217,7 +223,7 @@ struct wide {
         parts; /* that are written out: those whose bits share bytes, or of rare types half of them, for room */
 };
 
-static const struct wide wides[MATMUL_INT8] = {
+static const struct zmm_wide wides[MATMUL_INT8] = {
     [MATMUL_Q2_K] = {.bytes = sizeof(struct block_q2_k), .has_min = true, .has_halves = true, .parts = 2},
     [MATMUL_Q3_K] = {.bytes = sizeof(struct block_q3_k), .offset = 2, .has_halves = true, .parts = 2},
     [MATMUL_Q4_K] = {.bytes = sizeof(struct block_q4_k), .has_min = true, .parts = 2},
@@ -227,8 +233,8 @@ static const struct wide wides[MATMUL_INT8] = {
 };
 
 /* `type` is known where this is inlined: one case of it is left. */
-INLINE void unpack(
-    enum matmul_int8 type, struct panel *p, struct kept *k, const struct rows *r, unsigned part, bool few)
+INLINE void unpack(enum matmul_int8 type, struct zmm_panel *p, struct zmm_kept *k, const struct zmm_rows *r,
+    unsigned part, bool few)
 {
     if (type == MATMUL_Q2_K)
         unpack_q2_k(p, k, r, part, few);
@@ -248,21 +254,21 @@ INLINE void unpack(
 INLINE void wide_rows(enum matmul_int8 type, const uint8_t *weights, size_t row_bytes, size_t blocks,
     const struct matmul_block *a, size_t tokens, float sums[][MATMUL_ROWS])
 {
-    const struct wide w = wides[type];
+    const struct zmm_wide w = wides[type];
     const size_t few = w.has_halves ? 1 : FEW_TOKENS;
     const bool nearest = prefetches_nearest(MATMUL_ROWS, row_bytes);
-    struct kept space, *kept = kept_at(&space);
+    struct zmm_kept space, *kept = kept_at(&space);
     for (size_t g = 0; g < GROUPS; g++, weights += 16 * row_bytes) {
         __m512 y[FEW_TOKENS];
         load_sums(y, sums, 16 * g, tokens);
         for (size_t b = 0; b < blocks; b += w.parts) {
-            const struct rows r = rows_at(weights + b / 8 * w.bytes, row_bytes);
+            const struct zmm_rows r = rows_at(weights + b / 8 * w.bytes, row_bytes);
             prefetch(weights, row_bytes, 16, b * w.bytes / 8, (b + w.parts) * w.bytes / 8, nearest);
 #pragma GCC unroll 4
             for (unsigned i = 0; i < w.parts; i++) {
                 const unsigned part =
                     (unsigned)b % 8 / w.parts * w.parts + i; /* so that part % parts is known */
-                struct panel p;
+                struct zmm_panel p;
                 unpack(type, &p, kept, &r, part, true);
 #pragma GCC unroll 2
                 for (size_t t = 0; t < few; t++)
@@ -278,16 +284,16 @@ INLINE void wide_rows(enum matmul_int8 type, const uint8_t *weights, size_t row_
 INLINE void wide_lanes(enum matmul_int8 type, const uint8_t *weights, size_t row_bytes, size_t blocks,
     const struct matmul_block *a, size_t tokens, float sums[][MATMUL_ROWS])
 {
-    const struct wide w = wides[type];
+    const struct zmm_wide w = wides[type];
     const bool nearest = prefetches_nearest(MATMUL_ROWS, row_bytes);
-    struct kept space[GROUPS], *kept = kept_at(space);
+    struct zmm_kept space[GROUPS], *kept = kept_at(space);
     for (size_t b = 0; b < blocks; b++) {
         const uint8_t *at = weights + b / 8 * w.bytes;
-        struct panel p[GROUPS];
+        struct zmm_panel p[GROUPS];
         prefetch(weights, row_bytes, MATMUL_ROWS, b * w.bytes / 8, (b + 1) * w.bytes / 8, nearest);
 #pragma GCC unroll 2
         for (size_t g = 0; g < GROUPS; g++) {
-            const struct rows r = rows_at(at + 16 * g * row_bytes, row_bytes);
+            const struct zmm_rows r = rows_at(at + 16 * g * row_bytes, row_bytes);
             unpack(type, &p[g], &kept[g], &r, b % 8, false);
         }
         if (w.has_halves)

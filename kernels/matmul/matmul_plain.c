@@ -88,7 +88,7 @@ static void pack(struct matmul_block *out, size_t step, const float *x, size_t b
 /* ---- weights in integers ---- */
 
 /* 32 weights of a row. */
-struct block {
+struct unpacked_block {
     int w[MATMUL_BLOCK];
     float scale[2], min[2]; /* of each half, where `halves`; otherwise the first is everybody's */
     bool has_min, halves;
@@ -102,7 +102,7 @@ static float half_at(const uint8_t *at)
 }
 
 /* Halves of nibbles: 16 bytes. */
-static void nibbles(struct block *out, const uint8_t *qs, int offset)
+static void nibbles(struct unpacked_block *out, const uint8_t *qs, int offset)
 {
     for (size_t i = 0; i < 16; i++) {
         out->w[i] = (qs[i] & 15) - offset;
@@ -110,7 +110,7 @@ static void nibbles(struct block *out, const uint8_t *qs, int offset)
     }
 }
 
-static void levels(struct block *out, const uint8_t *qs, const int8_t level[16])
+static void levels(struct unpacked_block *out, const uint8_t *qs, const int8_t level[16])
 {
     nibbles(out, qs, 0);
     for (size_t i = 0; i < MATMUL_BLOCK; i++)
@@ -118,106 +118,106 @@ static void levels(struct block *out, const uint8_t *qs, const int8_t level[16])
 }
 
 /* Four bytes of fifth bits, then nibbles. */
-static void five_bits(struct block *out, const uint8_t *qh, int offset)
+static void five_bits(struct unpacked_block *out, const uint8_t *qh, int offset)
 {
     nibbles(out, qh + 4, offset);
     for (size_t i = 0; i < MATMUL_BLOCK; i++)
         out->w[i] += (qh[i / 8] >> (i % 8) & 1) << 4;
 }
 
-static struct block q4_0(const uint8_t *block, size_t part)
+static struct unpacked_block q4_0(const uint8_t *block, size_t part)
 {
     (void)part;
-    struct block b = {.scale = {half_at(block)}};
+    struct unpacked_block b = {.scale = {half_at(block)}};
     nibbles(&b, block + 2, 8);
     return b;
 }
 
-static struct block q4_1(const uint8_t *block, size_t part)
+static struct unpacked_block q4_1(const uint8_t *block, size_t part)
 {
     (void)part;
-    struct block b = {.scale = {half_at(block)}, .min = {half_at(block + 2)}, .has_min = true};
+    struct unpacked_block b = {.scale = {half_at(block)}, .min = {half_at(block + 2)}, .has_min = true};
     nibbles(&b, block + 4, 0);
     return b;
 }
 
-static struct block q5_0(const uint8_t *block, size_t part)
+static struct unpacked_block q5_0(const uint8_t *block, size_t part)
 {
     (void)part;
-    struct block b = {.scale = {half_at(block)}};
+    struct unpacked_block b = {.scale = {half_at(block)}};
     five_bits(&b, block + 2, 16);
     return b;
 }
 
-static struct block q5_1(const uint8_t *block, size_t part)
+static struct unpacked_block q5_1(const uint8_t *block, size_t part)
 {
     (void)part;
-    struct block b = {.scale = {half_at(block)}, .min = {half_at(block + 2)}, .has_min = true};
+    struct unpacked_block b = {.scale = {half_at(block)}, .min = {half_at(block + 2)}, .has_min = true};
     five_bits(&b, block + 4, 0);
     return b;
 }
 
-static struct block iq4_nl(const uint8_t *block, size_t part)
+static struct unpacked_block iq4_nl(const uint8_t *block, size_t part)
 {
     (void)part;
-    struct block b = {.scale = {half_at(block)}};
+    struct unpacked_block b = {.scale = {half_at(block)}};
     levels(&b, block + 2, quant_levels_iq4);
     return b;
 }
 
 /* The scale is 2^(e - 128) for every byte e, subnormal for the first two: the levels are doubled. */
-static struct block mxfp4(const uint8_t *block, size_t part)
+static struct unpacked_block mxfp4(const uint8_t *block, size_t part)
 {
     (void)part;
     const uint32_t e = block[0];
-    struct block b = {.scale = {float_of(e < 2 ? UINT32_C(0x200000) << e : (e - 1) << 23)}};
+    struct unpacked_block b = {.scale = {float_of(e < 2 ? UINT32_C(0x200000) << e : (e - 1) << 23)}};
     levels(&b, block + 1, quant_levels_fp4);
     return b;
 }
 
-static struct block q8_0(const uint8_t *block, size_t part)
+static struct unpacked_block q8_0(const uint8_t *block, size_t part)
 {
     (void)part;
-    struct block b = {.scale = {half_at(block)}};
+    struct unpacked_block b = {.scale = {half_at(block)}};
     for (size_t i = 0; i < MATMUL_BLOCK; i++)
         b.w[i] = (int8_t)block[2 + i];
     return b;
 }
 
 /* Group `g` of a q4_k or q5_k: its scale and minimum, from the 16 bytes that both begin with. */
-static struct block k_scales(const uint8_t *block, size_t g)
+static struct unpacked_block k_scales(const uint8_t *block, size_t g)
 {
     const uint8_t *s = block + 4;
     int scale = g < 4 ? s[g] & 63 : (s[g + 4] & 15) | s[g - 4] >> 6 << 4;
     int min = g < 4 ? s[g + 4] & 63 : s[g + 4] >> 4 | s[g] >> 6 << 4;
-    return (struct block){.scale = {half_at(block) * (float)scale},
+    return (struct unpacked_block){.scale = {half_at(block) * (float)scale},
         .min = {-(half_at(block + 2) * (float)min)},
         .has_min = true};
 }
 
-static struct block q4_k(const uint8_t *block, size_t part)
+static struct unpacked_block q4_k(const uint8_t *block, size_t part)
 {
-    struct block b = k_scales(block, part);
+    struct unpacked_block b = k_scales(block, part);
     const uint8_t *qs = block + 16 + part / 2 * 32;
     for (size_t i = 0; i < MATMUL_BLOCK; i++)
         b.w[i] = qs[i] >> (part % 2 * 4) & 15;
     return b;
 }
 
-static struct block q5_k(const uint8_t *block, size_t part)
+static struct unpacked_block q5_k(const uint8_t *block, size_t part)
 {
-    struct block b = k_scales(block, part);
+    struct unpacked_block b = k_scales(block, part);
     const uint8_t *qh = block + 16, *qs = block + 48 + part / 2 * 32;
     for (size_t i = 0; i < MATMUL_BLOCK; i++)
         b.w[i] = (qs[i] >> (part % 2 * 4) & 15) | (qh[i] >> part & 1) << 4;
     return b;
 }
 
-static struct block q6_k(const uint8_t *block, size_t part)
+static struct unpacked_block q6_k(const uint8_t *block, size_t part)
 {
     float d = half_at(block + 208);
     const int8_t *scales = (const int8_t *)block + 192 + part * 2;
-    struct block b = {.scale = {d * (float)scales[0], d * (float)scales[1]}, .halves = true};
+    struct unpacked_block b = {.scale = {d * (float)scales[0], d * (float)scales[1]}, .halves = true};
     const uint8_t *ql = block + part / 4 * 64 + part % 2 * 32, *qh = block + 128 + part / 4 * 32;
     for (size_t i = 0; i < MATMUL_BLOCK; i++) {
         int low = ql[i] >> (part % 4 / 2 * 4) & 15, high = qh[i] >> (part % 4 * 2) & 3;
@@ -232,11 +232,11 @@ static int two_bits(const uint8_t *qs, size_t part, size_t i)
     return qs[part / 4 * 32 + i] >> (part % 4 * 2) & 3;
 }
 
-static struct block q2_k(const uint8_t *block, size_t part)
+static struct unpacked_block q2_k(const uint8_t *block, size_t part)
 {
     float d = half_at(block + 80), dmin = half_at(block + 82);
     const uint8_t *s = block + part * 2, *qs = block + 16;
-    struct block b = {.scale = {d * (float)(s[0] & 15), d * (float)(s[1] & 15)},
+    struct unpacked_block b = {.scale = {d * (float)(s[0] & 15), d * (float)(s[1] & 15)},
         .min = {-(dmin * (float)(s[0] >> 4)), -(dmin * (float)(s[1] >> 4))},
         .has_min = true,
         .halves = true};
@@ -245,10 +245,10 @@ static struct block q2_k(const uint8_t *block, size_t part)
     return b;
 }
 
-static struct block q3_k(const uint8_t *block, size_t part)
+static struct unpacked_block q3_k(const uint8_t *block, size_t part)
 {
     const uint8_t *hmask = block, *qs = block + 32, *s = block + 96;
-    struct block b = {.halves = true};
+    struct unpacked_block b = {.halves = true};
     for (size_t i = 0; i < 2; i++) {
         size_t k = part * 2 + i;
         int scale = (s[k % 8] >> (k / 8 * 4) & 15) | (s[8 + k % 4] >> (k / 4 * 2) & 3) << 4;
@@ -259,10 +259,10 @@ static struct block q3_k(const uint8_t *block, size_t part)
     return b;
 }
 
-static struct block iq4_xs(const uint8_t *block, size_t part)
+static struct unpacked_block iq4_xs(const uint8_t *block, size_t part)
 {
     int low = block[4 + part / 2] >> (part % 2 * 4) & 15, high = block[2 + part / 4] >> (part % 4 * 2) & 3;
-    struct block b = {.scale = {half_at(block) * (float)((low | high << 4) - 32)}};
+    struct unpacked_block b = {.scale = {half_at(block) * (float)((low | high << 4) - 32)}};
     levels(&b, block + 8 + part * 16, quant_levels_iq4);
     return b;
 }
@@ -275,7 +275,7 @@ static int dot(const int *w, const int8_t *q, size_t n)
     return sum;
 }
 
-static float add_block(const struct block *b, const struct matmul_block *a, float y)
+static float add_block(const struct unpacked_block *b, const struct matmul_block *a, float y)
 {
     if (b->halves) {
         float low = (float)dot(b->w, a->q, 16), high = (float)dot(b->w + 16, a->q + 16, 16);
@@ -291,13 +291,13 @@ static float add_block(const struct block *b, const struct matmul_block *a, floa
 }
 
 /* `parts` blocks of 32 to one of the type's own, which has `bytes` bytes. */
-static void int8_tile(struct block (*unpack)(const uint8_t *, size_t), size_t bytes, size_t parts,
+static void int8_tile(struct unpacked_block (*unpack)(const uint8_t *, size_t), size_t bytes, size_t parts,
     const uint8_t *weights, size_t row_bytes, size_t blocks, const struct matmul_block *a, size_t tokens,
     float sums[][MATMUL_ROWS])
 {
     for (size_t r = 0; r < MATMUL_ROWS; r++)
         for (size_t b = 0; b < blocks; b++) {
-            struct block w = unpack(weights + r * row_bytes + b / parts * bytes, b % parts);
+            struct unpacked_block w = unpack(weights + r * row_bytes + b / parts * bytes, b % parts);
             for (size_t t = 0; t < tokens; t++)
                 sums[t][r] = add_block(&w, &a[b * tokens + t], sums[t][r]);
         }

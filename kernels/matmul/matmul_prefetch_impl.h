@@ -33,7 +33,7 @@ static inline __attribute__((always_inline)) void prefetch_bytes(
  * (Zen 4). */
 static inline __attribute__((always_inline)) bool prefetches_nearest(size_t rows, size_t row_bytes)
 {
-    return rows * row_bytes <= cpu_nearest_bytes();
+    return rows * row_bytes <= isa_l1_bytes();
 }
 
 /* Asks for the part of the next `rows` rows that is as long, and as far from their beginning, as the bytes from `from`

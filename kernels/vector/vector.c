@@ -6,16 +6,16 @@
 
 #include "berth/kernels/isa.h"
 
-static const struct vector_set *in_force(void)
+static const struct vector_set *selected(void)
 {
 #if defined(__x86_64__)
-    static const struct vector_set *const sets[CPU_SETS] = {[CPU_PLAIN] = &vector_plain,
-        [CPU_AVX2] = &vector_avx2,
-        [CPU_AVXVNNI] = &vector_avx2,
-        [CPU_AVX512] = &vector_avx512};
-    return sets[cpu_selected()];
+    static const struct vector_set *const sets[ISA_SETS] = {[ISA_PLAIN] = &vector_plain,
+        [ISA_AVX2] = &vector_avx2,
+        [ISA_AVXVNNI] = &vector_avx2,
+        [ISA_AVX512] = &vector_avx512};
+    return sets[isa_selected()];
 #elif defined(__aarch64__)
-    return cpu_selected() == CPU_PLAIN ? &vector_plain : &vector_neon;
+    return isa_selected() == ISA_PLAIN ? &vector_plain : &vector_neon;
 #else
     return &vector_plain;
 #endif
@@ -23,47 +23,47 @@ static const struct vector_set *in_force(void)
 
 float vector_sum(const float *x, size_t n)
 {
-    return in_force()->sum(x, n);
+    return selected()->sum(x, n);
 }
 
 float vector_dot(const float *a, const float *b, size_t n)
 {
-    return in_force()->dot(a, b, n);
+    return selected()->dot(a, b, n);
 }
 
 float vector_max(const float *x, size_t n)
 {
-    return in_force()->max(x, n);
+    return selected()->max(x, n);
 }
 
 void vector_add(float *out, const float *a, const float *b, size_t n)
 {
-    in_force()->add(out, a, b, n);
+    selected()->add(out, a, b, n);
 }
 
 void vector_multiply(float *out, const float *a, const float *b, size_t n)
 {
-    in_force()->multiply(out, a, b, n);
+    selected()->multiply(out, a, b, n);
 }
 
 void vector_divide(float *out, const float *x, float divisor, size_t n)
 {
-    in_force()->divide(out, x, divisor, n);
+    selected()->divide(out, x, divisor, n);
 }
 
 void vector_scale(float *out, const float *x, float factor, size_t n)
 {
-    in_force()->scale(out, x, factor, n);
+    selected()->scale(out, x, factor, n);
 }
 
 void vector_add_scaled(float *out, const float *x, float factor, size_t n)
 {
-    in_force()->add_scaled(out, x, factor, n);
+    selected()->add_scaled(out, x, factor, n);
 }
 
 void vector_rms_norm(float *out, const float *x, const float *weight, float epsilon, size_t n)
 {
-    const struct vector_set *set = in_force();
+    const struct vector_set *set = selected();
     float mean_square = set->dot(x, x, n) / (float)n;
     set->normalize(out, x, 0.0f, 1.0f / __builtin_sqrtf(mean_square + epsilon), weight, NULL, n);
 }
@@ -71,7 +71,7 @@ void vector_rms_norm(float *out, const float *x, const float *weight, float epsi
 void vector_layer_norm(
     float *out, const float *x, const float *weight, const float *bias, float epsilon, size_t n)
 {
-    const struct vector_set *set = in_force();
+    const struct vector_set *set = selected();
     float mean = set->sum(x, n) / (float)n;
     float variance = set->square_sum(x, mean, n) / (float)n;
     set->normalize(out, x, mean, 1.0f / __builtin_sqrtf(variance + epsilon), weight, bias, n);
@@ -79,27 +79,27 @@ void vector_layer_norm(
 
 void vector_gate(float *out, const float *gate, const float *up, enum vector_gate f, size_t n)
 {
-    in_force()->gate(out, gate, up, f, n);
+    selected()->gate(out, gate, up, f, n);
 }
 
 void vector_softcap(float *out, const float *x, float cap, size_t n)
 {
-    in_force()->softcap(out, x, cap, n);
+    selected()->softcap(out, x, cap, n);
 }
 
 float vector_exp_sum(const float *x, float max, size_t n)
 {
-    return in_force()->exp_sum(NULL, x, max, n);
+    return selected()->exp_sum(NULL, x, max, n);
 }
 
 void vector_softmax(float *out, const float *x, size_t n)
 {
-    const struct vector_set *set = in_force();
+    const struct vector_set *set = selected();
     float sum = set->exp_sum(out, x, set->max(x, n), n);
     set->divide(out, out, sum, n);
 }
 
 void vector_rotate(float *x, const float *cos_sin, size_t pairs, bool halves)
 {
-    in_force()->rotate(x, cos_sin, pairs, halves);
+    selected()->rotate(x, cos_sin, pairs, halves);
 }

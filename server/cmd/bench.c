@@ -96,7 +96,7 @@ static void make_up(int32_t *ids, size_t n, size_t vocabulary, uint32_t seed)
 
 static struct job *submit(struct local *l, const struct ask *a, struct error *err)
 {
-    size_t n_prompt = a->depth + a->prompt, vocabulary = decoder_vocabulary(l->model->decoder);
+    size_t n_prompt = a->depth + a->prompt, vocabulary = decoder_n_vocab(l->model->decoder);
     int32_t *ids = malloc(n_prompt * sizeof(*ids));
     if (!ids) {
         error_set(err, "memory is short");
@@ -233,7 +233,7 @@ static void print_table(const struct local *l, const struct bench *b, const stru
         info->quantization, text_count(parameters, info->parameters),
         text_bytes(size, loaded_mapped_bytes(&l->loaded)));
     printf("%u thread%s, %s, keys and values in %s\n\n", l->threads, l->threads == 1 ? "" : "s",
-        cpu_set_name(cpu_selected()), attention_type_name(b->local.kv_type));
+        isa_name(isa_selected()), attention_type_name(b->local.kv_type));
     printf("%-44s %10s\n", "", "tokens/s");
     printf("read  %6llu tokens after %6llu %13s %10.1f\n", (unsigned long long)b->prompt,
         (unsigned long long)b->depth, "", f->prefill);
@@ -251,7 +251,7 @@ static bool print_json(const struct local *l, const struct bench *b, const struc
         "{s:s, s:s, s:s, s:s, s:I, s:s, s:i, s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f}",
         "version", BERTH_VERSION, "model", info->name[0] ? info->name : b->local.path, "architecture",
         info->architecture, "quantization", info->quantization, "parameters", (json_int_t)info->parameters,
-        "cpu", cpu_set_name(cpu_selected()), "threads", (int)l->threads, "kv_type",
+        "cpu", isa_name(isa_selected()), "threads", (int)l->threads, "kv_type",
         attention_type_name(b->local.kv_type), "float", b->local.as_float, "prompt", (json_int_t)b->prompt,
         "new", (json_int_t)b->new, "depth", (json_int_t)b->depth, "streams", (json_int_t)b->streams, "repeat",
         (json_int_t)b->repeat, "chunk", (json_int_t)b->local.chunk, "load_seconds", f->load_seconds,

@@ -28,7 +28,7 @@ static const char usage[] =
     "\n"
     "Exit status: 0; 1 when a file is no valid model or cannot be read; 2 for wrong usage.";
 
-struct request {
+struct inspect_args {
     const char *path;
     bool json;
     size_t shown; /* models so far */
@@ -54,7 +54,7 @@ static bool finish(struct strbuf *out, struct error *err)
     return true;
 }
 
-static bool show(struct request *r, struct loaded *l, const char *path, struct error *err)
+static bool show(struct inspect_args *r, struct loaded *l, const char *path, struct error *err)
 {
     struct strbuf out;
     strbuf_init(&out, OUTPUT_MAX);
@@ -81,7 +81,7 @@ static void report(const char *full, const char *path, const char *reason)
     fprintf(stderr, "berth: %s: %s\n", shown, reason);
 }
 
-static bool inspect_one(struct request *r, const struct volume *v, const char *path, const char *full)
+static bool inspect_one(struct inspect_args *r, const struct volume *v, const char *path, const char *full)
 {
     struct loaded l;
     struct error err = {0};
@@ -96,7 +96,7 @@ static bool inspect_one(struct request *r, const struct volume *v, const char *p
     return good;
 }
 
-static bool inspect_found(struct request *r, const struct volume *v, const struct scan_model *m)
+static bool inspect_found(struct inspect_args *r, const struct volume *v, const struct scan_model *m)
 {
     char full[PATH_ROOM];
     const char *path = m->path ? m->path : "";
@@ -112,7 +112,7 @@ static bool inspect_found(struct request *r, const struct volume *v, const struc
     return inspect_one(r, v, path, full);
 }
 
-static bool inspect_all(struct request *r, const struct volume *v)
+static bool inspect_all(struct inspect_args *r, const struct volume *v)
 {
     struct scan s = {0};
     struct error err = {0};
@@ -133,7 +133,7 @@ static bool inspect_all(struct request *r, const struct volume *v)
     return all;
 }
 
-static bool inspect(struct request *r)
+static bool inspect(struct inspect_args *r)
 {
     struct volume v;
     struct error err = {0};
@@ -155,7 +155,7 @@ static bool wrong(const char *what, const char *argument)
 }
 
 /* False when the arguments make no sense, which has been said then. */
-static bool read_arguments(struct request *r, int argc, char **argv)
+static bool read_arguments(struct inspect_args *r, int argc, char **argv)
 {
     bool options = true;
     for (int i = 1; i < argc; i++) {
@@ -183,7 +183,7 @@ static bool asks_for_help(int argc, char **argv)
 
 int cmd_inspect(int argc, char **argv)
 {
-    struct request r = {0};
+    struct inspect_args r = {0};
     if (asks_for_help(argc, argv))
         return puts(usage) < 0 || fflush(stdout) != 0;
     if (!read_arguments(&r, argc, argv))

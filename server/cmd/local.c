@@ -150,7 +150,7 @@ static bool make_model(struct local *l, const struct local_options *o, struct er
 bool local_open(struct local *l, const struct local_options *o, struct error *err)
 {
     *l = (struct local){.woken = -1};
-    if (!cpu_select(o->cpu, err) || !mapping_guard(err) || !open_file(l, o->path, err))
+    if (!isa_select(o->cpu, err) || !mapping_guard(err) || !open_file(l, o->path, err))
         return false;
     l->woken = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     bool good = l->woken >= 0 || error_set(err, "cannot make an event descriptor: %s", strerror(errno));

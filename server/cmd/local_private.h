@@ -6,7 +6,7 @@
 
 struct local_options {
     const char *path; /* -m; NULL: not given */
-    const char *cpu; /* cpu_select's */
+    const char *cpu; /* isa_select's */
     uint64_t threads; /* 0: as many as the limits allow */
     enum attention_type kv_type;
     uint64_t context; /* 0: the model's */

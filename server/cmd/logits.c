@@ -38,7 +38,7 @@ static const char usage[] =
     "Only speed depends on --chunk, --threads and --cpu.\n"
     "Exit status: 0; 1 when the model cannot be run; 2 for wrong usage.";
 
-struct request {
+struct logits_args {
     const char *path, *cpu;
     enum attention_type kv_type;
     size_t chunk;
@@ -50,7 +50,7 @@ struct request {
 
 /* ---- ids ---- */
 
-static bool add_id(struct request *r, int32_t id, struct error *err)
+static bool add_id(struct logits_args *r, int32_t id, struct error *err)
 {
     if (r->n == r->room) {
         size_t room = r->room ? 2 * r->room : 256;
@@ -73,7 +73,7 @@ static bool parse_id(const char *text, int32_t *id)
     return errno == 0 && end != text && *end == '\0' && isdigit((unsigned char)text[0]) && value <= INT32_MAX;
 }
 
-static bool read_ids(struct request *r, struct error *err)
+static bool read_ids(struct logits_args *r, struct error *err)
 {
     char word[32];
     while (scanf("%31s", word) == 1) {
@@ -110,7 +110,7 @@ static void pass_release(struct pass *p)
     decoder_free(p->decoder);
 }
 
-static bool run_chunk(struct pass *p, const struct request *r, size_t first, size_t n, struct error *err)
+static bool run_chunk(struct pass *p, const struct logits_args *r, size_t first, size_t n, struct error *err)
 {
     float *out;
     for (size_t i = 0; i < n; i++)
@@ -123,12 +123,12 @@ static bool run_chunk(struct pass *p, const struct request *r, size_t first, siz
         return error_set(err, "no memory for the keys and values of %zu positions", first + n);
     if (!decoder_forward(p->decoder, p->workspace, p->pool, &batch, NULL, &out, err))
         return false;
-    size_t vocabulary = decoder_vocabulary(p->decoder);
+    size_t vocabulary = decoder_n_vocab(p->decoder);
     return fwrite(out, sizeof(float) * vocabulary, n, stdout) == n ||
            error_set(err, "cannot write to standard output: %s", strerror(errno));
 }
 
-static bool run_all(struct pass *p, const struct request *r, struct error *err)
+static bool run_all(struct pass *p, const struct logits_args *r, struct error *err)
 {
     for (size_t at = 0; at < r->n; at += r->chunk)
         if (!run_chunk(p, r, at, r->n - at < r->chunk ? r->n - at : r->chunk, err))
@@ -136,17 +136,17 @@ static bool run_all(struct pass *p, const struct request *r, struct error *err)
     return fflush(stdout) == 0 || error_set(err, "cannot write to standard output: %s", strerror(errno));
 }
 
-static bool check_ids(const struct decoder *d, const struct request *r, struct error *err)
+static bool check_ids(const struct decoder *d, const struct logits_args *r, struct error *err)
 {
     for (size_t i = 0; i < r->n; i++)
-        if ((size_t)r->ids[i] >= decoder_vocabulary(d))
-            return error_set(err, "id %" PRId32 " is not below the vocabulary's size, %zu", r->ids[i],
-                decoder_vocabulary(d));
-    return r->n <= decoder_context(d) ||
-           error_set(err, "%zu ids are more than the model's context of %zu", r->n, decoder_context(d));
+        if ((size_t)r->ids[i] >= decoder_n_vocab(d))
+            return error_set(
+                err, "id %" PRId32 " is not below the vocabulary's size, %zu", r->ids[i], decoder_n_vocab(d));
+    return r->n <= decoder_n_ctx(d) ||
+           error_set(err, "%zu ids are more than the model's context of %zu", r->n, decoder_n_ctx(d));
 }
 
-static bool run_model(const struct gguf_model *m, const struct request *r, struct error *err)
+static bool run_model(const struct gguf_model *m, const struct logits_args *r, struct error *err)
 {
     struct kv_budget budget = {.limit = UINT64_MAX};
     struct pass p = {.decoder = decoder_new(m, r->as_float, err)};
@@ -167,7 +167,7 @@ static bool run_model(const struct gguf_model *m, const struct request *r, struc
     return good;
 }
 
-static bool run_file(const struct volume *v, const struct request *r, struct error *err)
+static bool run_file(const struct volume *v, const struct logits_args *r, struct error *err)
 {
     struct loaded l;
     if (!v->single)
@@ -180,7 +180,7 @@ static bool run_file(const struct volume *v, const struct request *r, struct err
     return good;
 }
 
-static bool run(struct request *r, struct error *err)
+static bool run(struct logits_args *r, struct error *err)
 {
     struct volume v;
     if ((r->from_input && !read_ids(r, err)) || !mapping_guard(err) ||
@@ -212,13 +212,13 @@ static int read_number(const char *text, size_t most, size_t *out)
     return 0;
 }
 
-static int read_option(struct request *r, const char *option, const char *value)
+static int read_option(struct logits_args *r, const char *option, const char *value)
 {
     struct error err = {0};
     size_t number;
     int status = 0;
     if (strcmp(option, "--cpu") == 0)
-        return cpu_select(value, &err) ? 0 : wrong("", err.text);
+        return isa_select(value, &err) ? 0 : wrong("", err.text);
     if (strcmp(option, "--kv-type") == 0)
         return attention_type_find(value, &r->kv_type) ? 0 : wrong("unknown type ", value);
     if (strcmp(option, "--chunk") == 0)
@@ -238,7 +238,7 @@ static bool takes_value(const char *option)
     return false;
 }
 
-static int read_operand(struct request *r, const char *argument)
+static int read_operand(struct logits_args *r, const char *argument)
 {
     struct error err = {0};
     int32_t id;
@@ -256,7 +256,7 @@ static int read_operand(struct request *r, const char *argument)
 }
 
 /* 0, or the exit status when the arguments make no sense, which has been said then. */
-static int read_arguments(struct request *r, int argc, char **argv)
+static int read_arguments(struct logits_args *r, int argc, char **argv)
 {
     bool options = true;
     int status = 0;
@@ -289,9 +289,9 @@ int cmd_logits(int argc, char **argv)
     if (local_asks_for_help(argc, argv))
         return puts(usage) < 0 || fflush(stdout) != 0;
     limits_read(&limits, "");
-    struct request r = {
+    struct logits_args r = {
         .kv_type = ATTENTION_F16, .chunk = 512, .threads = limits.cpus, .processors = limits.cpus};
-    cpu_select("auto", &err);
+    isa_select("auto", &err);
     int status = read_arguments(&r, argc, argv);
     if (status == 0) {
         signal(SIGPIPE, SIG_DFL);

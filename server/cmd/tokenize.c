@@ -30,7 +30,7 @@ static const char usage[] =
     "\n"
     "Exit status: 0; 1 when the file cannot be read or its tokenizer is not known; 2 for wrong usage.";
 
-struct request {
+struct tokenize_args {
     const char *path;
     bool special, parse, nul;
 };
@@ -58,7 +58,8 @@ static char *read_input(size_t *size, struct error *err)
     return strbuf_take(&b, size);
 }
 
-static bool print_ids(const struct tokenizer *t, const struct request *r, struct span text, struct error *err)
+static bool print_ids(
+    const struct tokenizer *t, const struct tokenize_args *r, struct span text, struct error *err)
 {
     struct tokenizer_ids ids = {0};
     const struct tokenizer_text in = {.text = text, .add_special = r->special, .parse_special = r->parse};
@@ -73,7 +74,7 @@ static bool print_ids(const struct tokenizer *t, const struct request *r, struct
 
 /* The texts of the input, each in its turn. A last one without its NUL counts when it is not empty. */
 static bool print_texts(
-    const struct tokenizer *t, const struct request *r, struct span input, struct error *err)
+    const struct tokenizer *t, const struct tokenize_args *r, struct span input, struct error *err)
 {
     if (!r->nul)
         return print_ids(t, r, input, err);
@@ -87,7 +88,7 @@ static bool print_texts(
     return true;
 }
 
-static bool tokenize_input(const struct tokenizer *t, const struct request *r, struct error *err)
+static bool tokenize_input(const struct tokenizer *t, const struct tokenize_args *r, struct error *err)
 {
     size_t size = 0;
     char *input = read_input(&size, err);
@@ -98,7 +99,7 @@ static bool tokenize_input(const struct tokenizer *t, const struct request *r, s
     return good;
 }
 
-static bool tokenize_loaded(struct loaded *l, const struct request *r, struct error *err)
+static bool tokenize_loaded(struct loaded *l, const struct tokenize_args *r, struct error *err)
 {
     if (l->loader != &loader_gguf)
         return error_set(err, "is no GGUF file");
@@ -108,7 +109,7 @@ static bool tokenize_loaded(struct loaded *l, const struct request *r, struct er
     return good;
 }
 
-static bool tokenize_file(const struct volume *v, const struct request *r, struct error *err)
+static bool tokenize_file(const struct volume *v, const struct tokenize_args *r, struct error *err)
 {
     struct loaded l;
     if (!v->single)
@@ -120,7 +121,7 @@ static bool tokenize_file(const struct volume *v, const struct request *r, struc
     return good;
 }
 
-static bool run(const struct request *r, struct error *err)
+static bool run(const struct tokenize_args *r, struct error *err)
 {
     struct volume v;
     if (!mapping_guard(err) || volume_open(&v, r->path, err) != VOLUME_OPEN)
@@ -139,7 +140,7 @@ static int wrong(const char *what, const char *argument)
 }
 
 /* 0, or the exit status when the arguments make no sense, which has been said then. */
-static int read_arguments(struct request *r, int argc, char **argv)
+static int read_arguments(struct tokenize_args *r, int argc, char **argv)
 {
     bool options = true;
     for (int i = 1; i < argc; i++) {
@@ -171,7 +172,7 @@ static bool asks_for_help(int argc, char **argv)
 
 int cmd_tokenize(int argc, char **argv)
 {
-    struct request r = {0};
+    struct tokenize_args r = {0};
     struct error err = {0};
     if (asks_for_help(argc, argv))
         return puts(usage) < 0 || fflush(stdout) != 0;

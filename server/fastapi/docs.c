@@ -195,13 +195,13 @@ static void answer(struct reply *r, const char *content_type, const char *text)
         reply_error(r, DIALECT_FASTAPI, 500, "Internal Server Error", NULL, NULL);
 }
 
-void api_openapi(struct server *s, const struct request *q, struct reply *r)
+void api_openapi(struct server *s, const struct http_request *q, struct reply *r)
 {
     (void)q;
     answer(r, "application/json", made_once(s, &s->openapi, make_openapi));
 }
 
-void api_docs(struct server *s, const struct request *q, struct reply *r)
+void api_docs(struct server *s, const struct http_request *q, struct reply *r)
 {
     (void)q;
     answer(r, "text/html; charset=utf-8", made_once(s, &s->docs, make_docs));

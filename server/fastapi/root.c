@@ -15,7 +15,7 @@
 
 static const char json[] = "application/json";
 
-void api_root(struct server *s, const struct request *q, struct reply *r)
+void api_root(struct server *s, const struct http_request *q, struct reply *r)
 {
     (void)q;
     bool mounted = catalog_progress(s->catalog).mapped > 0;
@@ -24,7 +24,7 @@ void api_root(struct server *s, const struct request *q, struct reply *r)
                 : "{\"message\":\"Hello from Docker!\"}");
 }
 
-void api_health(struct server *s, const struct request *q, struct reply *r)
+void api_health(struct server *s, const struct http_request *q, struct reply *r)
 {
     (void)q;
     if (catalog_progress(s->catalog).ended)
@@ -34,7 +34,7 @@ void api_health(struct server *s, const struct request *q, struct reply *r)
     r->retry_after = r->status == 503 ? RETRY_SECONDS : 0;
 }
 
-void api_livez(struct server *s, const struct request *q, struct reply *r)
+void api_livez(struct server *s, const struct http_request *q, struct reply *r)
 {
     (void)q;
     if (engine_heartbeat_age(s->engine) < STUCK_SECONDS)
@@ -43,7 +43,7 @@ void api_livez(struct server *s, const struct request *q, struct reply *r)
         reply_constant(r, 503, json, "{\"status\":\"stuck\"}");
 }
 
-void api_v2_live(struct server *s, const struct request *q, struct reply *r)
+void api_v2_live(struct server *s, const struct http_request *q, struct reply *r)
 {
     (void)q;
     if (engine_heartbeat_age(s->engine) < STUCK_SECONDS)
@@ -71,7 +71,7 @@ static bool add_unreadiness(struct server *s, json_t *body)
     return true;
 }
 
-void api_readyz(struct server *s, const struct request *q, struct reply *r)
+void api_readyz(struct server *s, const struct http_request *q, struct reply *r)
 {
     (void)q;
     json_t *body = json_object();
@@ -84,7 +84,7 @@ void api_readyz(struct server *s, const struct request *q, struct reply *r)
     reply_constant(r, 200, json, "{\"status\":\"ready\"}");
 }
 
-void api_v2_ready(struct server *s, const struct request *q, struct reply *r)
+void api_v2_ready(struct server *s, const struct http_request *q, struct reply *r)
 {
     (void)q;
     json_t *body = json_pack("{s:b}", "ready", 0);
@@ -97,7 +97,7 @@ void api_v2_ready(struct server *s, const struct request *q, struct reply *r)
     reply_constant(r, 200, json, "{\"ready\":true}");
 }
 
-void api_metrics(struct server *s, const struct request *q, struct reply *r)
+void api_metrics(struct server *s, const struct http_request *q, struct reply *r)
 {
     struct strbuf out;
     size_t size;

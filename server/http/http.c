@@ -2,7 +2,7 @@
  *
  * It calls on_target when a request's first line is there, on_request when its headers are, again for each
  * piece of its body and once more at its end, and on_completed when the reply was sent or the client left.
- * What is done then is in session.c and respond.c; answers that take their time are in stream.c and desk.c.
+ * What is done then is in session.c and respond.c; answers that take their time are in stream.c and request_workers.c.
  */
 #include "http_private.h"
 
@@ -15,7 +15,7 @@
 
 /* ---- what libmicrohttpd calls ---- */
 
-static struct session *session_of(struct MHD_Connection *c)
+static struct http_session *session_of(struct MHD_Connection *c)
 {
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     return info ? info->socket_context : NULL;
@@ -23,7 +23,7 @@ static struct session *session_of(struct MHD_Connection *c)
 
 static void *on_target(void *context, const char *target, struct MHD_Connection *c)
 {
-    struct session *s = session_of(c);
+    struct http_session *s = session_of(c);
     (void)context;
     return s && session_target(s, target) ? s : NULL;
 }
@@ -31,7 +31,7 @@ static void *on_target(void *context, const char *target, struct MHD_Connection 
 static enum MHD_Result on_request(void *context, struct MHD_Connection *c, const char *path,
     const char *method, const char *version, const char *data, size_t *size, void **request_context)
 {
-    struct session *s = *request_context;
+    struct http_session *s = *request_context;
     (void)context;
     (void)version;
     if (!s)
@@ -54,7 +54,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *c, const
 static void on_completed(
     void *context, struct MHD_Connection *c, void **request_context, enum MHD_RequestTerminationCode how)
 {
-    struct session *s = *request_context;
+    struct http_session *s = *request_context;
     (void)context;
     (void)c;
     if (s)
@@ -65,7 +65,7 @@ static void on_connection(
     void *context, struct MHD_Connection *c, void **socket_context, enum MHD_ConnectionNotificationCode what)
 {
     struct http *h = context;
-    struct session *s = *socket_context;
+    struct http_session *s = *socket_context;
     if (what == MHD_CONNECTION_NOTIFY_CLOSED) {
         if (s) {
             connections_remove(h->connections, &s->connection);
@@ -78,7 +78,7 @@ static void on_connection(
     if (!s)
         return;
     s->http = h;
-    pthread_mutex_init(&s->sleeper.lock, NULL);
+    pthread_mutex_init(&s->suspended.lock, NULL);
     /* One union per connection: the second question overwrites the answer to the first. */
     int fd = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
     const union MHD_ConnectionInfo *address = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
@@ -124,8 +124,8 @@ bool http_start(struct http *h, struct error *err)
 {
     const struct options *o = h->server->options;
     unsigned threads = thread_count(h->server);
-    h->desk = desk_open(h->server, err);
-    if (!h->desk)
+    h->workers = request_workers_open(h->server, err);
+    if (!h->workers)
         return false;
     struct MHD_OptionItem pool[] = {
         {threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END, (intptr_t)threads, NULL},
@@ -179,7 +179,7 @@ void http_close(struct http *h)
     if (!h)
         return;
     /* In this order: a thread of the desk may have a session, which must not end before. */
-    desk_close(h->desk);
+    request_workers_close(h->workers);
     streams_close(&h->streams);
     if (h->daemon) {
         http_stop_listening(h);

@@ -108,7 +108,7 @@ static size_t tree_bytes(struct span body)
     return bytes;
 }
 
-json_t *request_json(const struct request *q, struct error *err)
+json_t *http_request_json(const struct http_request *q, struct error *err)
 {
     json_error_t why;
     if (q->body.size == 0) {

@@ -11,7 +11,7 @@ static void add_header(struct MHD_Response *response, const char *name, const ch
         MHD_add_response_header(response, name, value);
 }
 
-static struct MHD_Response *body_response(struct session *s)
+static struct MHD_Response *body_response(struct http_session *s)
 {
     struct reply *r = &s->reply;
     void *body = (void *)(uintptr_t)r->body;
@@ -24,7 +24,7 @@ static struct MHD_Response *body_response(struct session *s)
     return response;
 }
 
-static struct MHD_Response *make_response(struct session *s)
+static struct MHD_Response *make_response(struct http_session *s)
 {
     struct reply *r = &s->reply;
     struct MHD_Response *response = body_response(s);
@@ -46,7 +46,7 @@ static struct MHD_Response *make_response(struct session *s)
     return response;
 }
 
-void respond_forget(struct session *s)
+void respond_forget(struct http_session *s)
 {
     if (s->kept)
         MHD_destroy_response(s->kept);
@@ -57,7 +57,7 @@ void respond_forget(struct session *s)
  * same one over one connection all day, so the connection keeps it, and only the id in it changes: it is
  * written over the copy that the response holds, which nothing else reads by now, since the reply before
  * was sent. */
-static struct MHD_Response *kept_response(struct session *s)
+static struct MHD_Response *kept_response(struct http_session *s)
 {
     const struct reply *r = &s->reply;
     if (s->kept && s->kept_body == r->body && s->kept_type == r->content_type) {
@@ -79,14 +79,14 @@ static struct MHD_Response *kept_response(struct session *s)
     return response;
 }
 
-static bool is_plain(const struct session *s)
+static bool is_plain(const struct http_session *s)
 {
     const struct reply *r = &s->reply;
     return !r->owned && s->fresh && !s->closing && !r->allow && !r->location && !r->retry_after &&
            !r->authenticate && !r->events;
 }
 
-enum MHD_Result respond(struct session *s, struct MHD_Connection *c)
+enum MHD_Result respond(struct http_session *s, struct MHD_Connection *c)
 {
     struct server *server = s->http->server;
     if (!connection_enter(s->http->connections, &s->connection, PHASE_WORK))
@@ -94,7 +94,7 @@ enum MHD_Result respond(struct session *s, struct MHD_Connection *c)
     if (!s->reply.status && s->route->slow) {
         enum stream_answer answer = stream_answer(s, c);
         if (answer != STREAM_THERE)
-            return answer == STREAM_ASLEEP ? MHD_YES : MHD_NO;
+            return answer == STREAM_SUSPENDED ? MHD_YES : MHD_NO;
     } else if (!s->reply.status) {
         s->route->run(server, &s->request, &s->reply);
     }

@@ -7,7 +7,7 @@
  */
 #include "http_private.h"
 
-#include "berth/server/http/keys.h"
+#include "berth/server/http/api_keys.h"
 #include "berth/base/log.h"
 #include "berth/base/strbuf.h"
 
@@ -23,7 +23,7 @@
 
 /* ---- its first line and headers ---- */
 
-bool session_target(struct session *s, const char *target)
+bool session_target(struct http_session *s, const char *target)
 {
     size_t size = strlen(target) + 1;
     if (size > s->target_room) {
@@ -34,7 +34,7 @@ bool session_target(struct session *s, const char *target)
         s->target_room = size + 64;
     }
     memcpy(s->target, target, size);
-    s->request = (struct request){.target = s->target};
+    s->request = (struct http_request){.target = s->target};
     s->started = true;
     s->begun = s->closing = false;
     s->status = 0;
@@ -66,7 +66,7 @@ static void fresh_id(struct http *h, char out[FRESH_ID + 1])
     out[FRESH_ID] = '\0';
 }
 
-static void set_id(struct session *s, const char *given)
+static void set_id(struct http_session *s, const char *given)
 {
     s->fresh = !given || !is_good_id(given);
     if (s->fresh)
@@ -97,9 +97,9 @@ static bool is_plain_host(const char *host)
 
 /* Redirects "/health/" to "/health", absolutely and with its query, as the service that berth replaces
  * does. */
-static bool redirect_slash(struct session *s)
+static bool redirect_slash(struct http_session *s)
 {
-    const struct request *q = &s->request;
+    const struct http_request *q = &s->request;
     size_t size = strlen(q->path);
     while (size > 0 && q->path[size - 1] == '/')
         size--;
@@ -122,13 +122,13 @@ static bool redirect_slash(struct session *s)
     return true;
 }
 
-static void refuse(struct session *s, unsigned status, const char *message)
+static void refuse(struct http_session *s, unsigned status, const char *message)
 {
     reply_error(&s->reply, route_dialect(s->request.path), status, message, NULL, NULL);
 }
 
 /* What the connection is refused for, whatever the request: probes are answered all the same. */
-static bool refuse_connection(struct session *s)
+static bool refuse_connection(struct http_session *s)
 {
     if (!s->connection.refuse || (s->route && s->route->probe))
         return false;
@@ -141,12 +141,12 @@ static bool refuse_connection(struct session *s)
 }
 
 /* Under /v1, where no key of the server's is shown. Before the body is read: a stranger's is not kept. */
-static bool refuse_key(struct session *s, struct MHD_Connection *c)
+static bool refuse_key(struct http_session *s, struct MHD_Connection *c)
 {
     if (route_dialect(s->request.path) != DIALECT_OPENAI)
         return false;
     const char *given = MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_AUTHORIZATION);
-    if (keys_allow(s->http->server->keys, given))
+    if (api_keys_allow(s->http->server->keys, given))
         return false;
     reply_error(&s->reply, DIALECT_OPENAI, 401,
         given ? "The API key is not one of those that this server knows"
@@ -166,7 +166,7 @@ static const char *without_origin(const char *path)
     return slash ? slash : "/";
 }
 
-static bool takes_body(const struct session *s)
+static bool takes_body(const struct http_session *s)
 {
     return s->route && s->route->body_max > 0;
 }
@@ -180,9 +180,9 @@ static size_t header_size(struct MHD_Connection *c)
 }
 
 /* Finds the route, or decides on the refusal, from the first line and headers alone. */
-static void decide(struct session *s, struct MHD_Connection *c)
+static void decide(struct http_session *s, struct MHD_Connection *c)
 {
-    struct request *q = &s->request;
+    struct http_request *q = &s->request;
     const struct server *server = s->http->server;
     struct route_match match = route_find(q->method, q->path);
     s->route = match.route;
@@ -222,7 +222,7 @@ static uint64_t declared_body(struct MHD_Connection *c)
 }
 
 /* Makes room for a body of `need` bytes, within what all may take together. */
-static bool make_room(struct session *s, size_t need)
+static bool make_room(struct http_session *s, size_t need)
 {
     size_t room = need < 4096 ? 4096 : need + need / 2;
     if (need <= s->body_room)
@@ -240,7 +240,7 @@ static bool make_room(struct session *s, size_t need)
     return true;
 }
 
-void session_drop_body(struct session *s)
+void session_drop_body(struct http_session *s)
 {
     atomic_fetch_sub(&s->http->body_bytes, s->body_room);
     free(s->body);
@@ -249,7 +249,7 @@ void session_drop_body(struct session *s)
     s->request.body = (struct span){0};
 }
 
-bool session_collect(struct session *s, const char *data, size_t size)
+bool session_collect(struct http_session *s, const char *data, size_t size)
 {
     s->status = 413;
     if (size > s->body_max - s->body_size)
@@ -270,9 +270,9 @@ bool session_collect(struct session *s, const char *data, size_t size)
 }
 
 enum MHD_Result session_begin(
-    struct session *s, struct MHD_Connection *c, const char *path, const char *method)
+    struct http_session *s, struct MHD_Connection *c, const char *path, const char *method)
 {
-    struct request *q = &s->request;
+    struct http_request *q = &s->request;
     s->begun = true;
     s->reply = (struct reply){0};
     atomic_fetch_add_explicit(&s->http->server->metrics.requests_running, 1, memory_order_relaxed);
@@ -303,12 +303,12 @@ static double since(const struct timespec *start)
     return (double)(now.tv_sec - start->tv_sec) + (double)(now.tv_nsec - start->tv_nsec) * 1e-9;
 }
 
-static void log_request(const struct session *s, double seconds, bool whole)
+static void log_request(const struct http_session *s, double seconds, bool whole)
 {
     enum log_level level = s->route && s->route->probe && s->status < 400 ? LOG_DEBUG : LOG_INFO;
     if (!log_enabled(level))
         return;
-    const struct request *q = &s->request;
+    const struct http_request *q = &s->request;
     /* The path alone: a query may hold a key. */
     struct span path = {(const uint8_t *)q->target, strcspn(q->target, "?")};
     log_line(level, whole ? "request" : "request cut off",
@@ -316,7 +316,7 @@ static void log_request(const struct session *s, double seconds, bool whole)
             log_count("status", s->status), log_seconds("seconds", seconds), log_count("bytes", s->sent)));
 }
 
-void session_end(struct session *s, bool whole)
+void session_end(struct http_session *s, bool whole)
 {
     struct metrics *m = &s->http->server->metrics;
     if (!s->started)
@@ -339,10 +339,10 @@ void session_end(struct session *s, bool whole)
     connection_enter(s->http->connections, &s->connection, PHASE_IDLE);
 }
 
-void session_free(struct session *s)
+void session_free(struct http_session *s)
 {
     respond_forget(s);
-    pthread_mutex_destroy(&s->sleeper.lock);
+    pthread_mutex_destroy(&s->suspended.lock);
     free(s->target);
     session_drop_body(s);
     free(s);

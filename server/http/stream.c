@@ -2,7 +2,7 @@
  *
  * libmicrohttpd lets a connection be suspended from within its callbacks and resumed from any thread. Three of
  * its habits shape this file. Resuming one that is not suspended confuses it, so both happen under the
- * sleeper's lock, and a wake that comes before the sleep is remembered. It does not notice that a suspended
+ * suspended connection's lock, and a wake that comes before the sleep is remembered. It does not notice that a suspended
  * client leaves, so streams_tick looks at the sockets, here and nowhere else. And it must not be stopped with
  * a connection suspended, so streams_close wakes all and lets none sleep again.
  *
@@ -30,9 +30,9 @@ static uint64_t now_ms(void)
     return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-/* Caller holds the sleeper's lock. A connection that is resumed may be closed by libmicrohttpd without a word to
+/* Caller holds the suspended connection's lock. A connection that is resumed may be closed by libmicrohttpd without a word to
  * us, so one whose session is at the desk stays asleep. */
-static void wake_locked(struct sleeper *z)
+static void wake_locked(struct suspended *z)
 {
     z->woken = true;
     if (!z->suspended || !z->answered)
@@ -41,25 +41,25 @@ static void wake_locked(struct sleeper *z)
     MHD_resume_connection(z->connection);
 }
 
-void sleeper_wake(struct sleeper *z)
+void suspended_wake(struct suspended *z)
 {
     pthread_mutex_lock(&z->lock);
     wake_locked(z);
     pthread_mutex_unlock(&z->lock);
 }
 
-/* Once the lock is let go the request may end, and the sleeper with it. */
-void sleeper_answer(struct sleeper *z, struct later *later)
+/* Once the lock is let go the request may end, and the suspended connection with it. */
+void suspended_answer(struct suspended *z, struct async_reply *async)
 {
     pthread_mutex_lock(&z->lock);
-    z->later = later;
+    z->async = async;
     z->answered = true;
     wake_locked(z);
     pthread_mutex_unlock(&z->lock);
 }
 
 /* Only from a callback of libmicrohttpd. False when it was woken since the last call: look again. */
-static bool sleep_now(struct sleeper *z)
+static bool sleep_now(struct suspended *z)
 {
     pthread_mutex_lock(&z->lock);
     bool sleeps = !z->woken && !(z->left && z->answered);
@@ -74,12 +74,12 @@ static bool sleep_now(struct sleeper *z)
 
 /* ---- before the answer ---- */
 
-static bool join(struct streams *all, struct session *s, struct MHD_Connection *c)
+static bool join(struct streams *all, struct http_session *s, struct MHD_Connection *c)
 {
-    struct sleeper *z = &s->sleeper;
+    struct suspended *z = &s->suspended;
     z->socket = s->connection.socket;
     z->suspended = z->woken = z->answered = z->left = z->quiet = z->ended = false;
-    z->later = NULL;
+    z->async = NULL;
     z->connection = c;
     z->taken = 0;
     z->heard_ms = now_ms();
@@ -97,7 +97,7 @@ static bool join(struct streams *all, struct session *s, struct MHD_Connection *
     return open;
 }
 
-static void leave(struct streams *all, struct sleeper *z)
+static void leave(struct streams *all, struct suspended *z)
 {
     pthread_mutex_lock(&all->lock);
     if (z->next)
@@ -111,20 +111,20 @@ static void leave(struct streams *all, struct sleeper *z)
 }
 
 /* What a look from the HTTP thread needs to know, at one moment. */
-struct seen {
+struct stream_look {
     bool answered, left, quiet;
 };
 
-static struct seen see(struct sleeper *z)
+static struct stream_look see(struct suspended *z)
 {
     pthread_mutex_lock(&z->lock);
-    struct seen seen = {z->answered, z->left, z->quiet};
+    struct stream_look seen = {z->answered, z->left, z->quiet};
     pthread_mutex_unlock(&z->lock);
     return seen;
 }
 
 /* The client is about to hear something. */
-static void heard(struct sleeper *z)
+static void heard(struct suspended *z)
 {
     pthread_mutex_lock(&z->lock);
     z->quiet = false;
@@ -132,20 +132,20 @@ static void heard(struct sleeper *z)
     pthread_mutex_unlock(&z->lock);
 }
 
-enum stream_answer stream_answer(struct session *s, struct MHD_Connection *c)
+enum stream_answer stream_answer(struct http_session *s, struct MHD_Connection *c)
 {
-    struct sleeper *z = &s->sleeper;
+    struct suspended *z = &s->suspended;
     if (!z->begun) {
-        s->request.sleeper = z;
+        s->request.suspended = z;
         if (!join(&s->http->streams, s, c))
             return STREAM_GONE;
-        if (!desk_put(s->http->desk, s)) {
+        if (!request_workers_put(s->http->workers, s)) {
             leave(&s->http->streams, z);
             return STREAM_GONE;
         }
     }
     do {
-        struct seen seen = see(z);
+        struct stream_look seen = see(z);
         if (!seen.answered)
             continue;
         session_drop_body(s); /* it may be large, and the answer may take long */
@@ -153,10 +153,10 @@ enum stream_answer stream_answer(struct session *s, struct MHD_Connection *c)
             s->status = STATUS_LEFT;
             return STREAM_GONE;
         }
-        if (s->reply.status || z->later->kind->look(z->later, seen.quiet, &s->reply) != LATER_NOT_YET)
+        if (s->reply.status || z->async->kind->look(z->async, seen.quiet, &s->reply) != ASYNC_NOT_YET)
             return STREAM_THERE;
     } while (!sleep_now(z));
-    return STREAM_ASLEEP;
+    return STREAM_SUSPENDED;
 }
 
 /* ---- a stream ---- */
@@ -165,17 +165,17 @@ enum filled { FILLED, EMPTY, ENDED, BROKEN };
 
 /* Gets the next bytes into z->out, which are to be taken within the deadline for writing. EMPTY: the
  * connection was put to sleep. */
-static enum filled fill(struct session *s)
+static enum filled fill(struct http_session *s)
 {
-    struct sleeper *z = &s->sleeper;
+    struct suspended *z = &s->suspended;
     z->out.size = z->taken = 0;
     do {
-        struct seen seen = see(z);
+        struct stream_look seen = see(z);
         if (seen.left)
             return BROKEN;
         if (z->ended)
             return ENDED;
-        z->ended = !z->later->kind->more(z->later, &z->out);
+        z->ended = !z->async->kind->more(z->async, &z->out);
         if (z->out.size == 0 && seen.quiet && !z->ended)
             strbuf_text(&z->out, ping);
         if (z->out.failed)
@@ -193,8 +193,8 @@ static enum filled fill(struct session *s)
 
 static ssize_t read_stream(void *context, uint64_t position, char *to, size_t room)
 {
-    struct session *s = context;
-    struct sleeper *z = &s->sleeper;
+    struct http_session *s = context;
+    struct suspended *z = &s->suspended;
     (void)position;
     if (z->taken == z->out.size) {
         switch (fill(s)) {
@@ -218,26 +218,26 @@ static ssize_t read_stream(void *context, uint64_t position, char *to, size_t ro
     return (ssize_t)size;
 }
 
-struct MHD_Response *stream_response(struct session *s)
+struct MHD_Response *stream_response(struct http_session *s)
 {
-    struct sleeper *z = &s->sleeper;
+    struct suspended *z = &s->suspended;
     strbuf_release(&z->out);
     strbuf_init(&z->out, OUT_MAX);
     return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_BYTES, read_stream, s, NULL);
 }
 
 /* A session at the desk cannot be here: its connection sleeps. Who woke it may still hold the lock. */
-void stream_end(struct session *s)
+void stream_end(struct http_session *s)
 {
-    struct sleeper *z = &s->sleeper;
+    struct suspended *z = &s->suspended;
     if (!z->begun)
         return;
     leave(&s->http->streams, z);
     pthread_mutex_lock(&z->lock);
     pthread_mutex_unlock(&z->lock);
-    if (z->later)
-        z->later->kind->release(z->later);
-    z->later = NULL;
+    if (z->async)
+        z->async->kind->release(z->async);
+    z->async = NULL;
     strbuf_release(&z->out);
 }
 
@@ -250,7 +250,7 @@ void streams_open(struct streams *all, double seconds)
 }
 
 /* Wakes it, to be dropped. Caller holds the list's lock, so it does not end meanwhile. */
-static void give_up(struct sleeper *z)
+static void give_up(struct suspended *z)
 {
     pthread_mutex_lock(&z->lock);
     z->left = true;
@@ -258,7 +258,7 @@ static void give_up(struct sleeper *z)
     pthread_mutex_unlock(&z->lock);
 }
 
-static void give_up_those_who_left(struct sleeper *const *batch, struct pollfd *polls, nfds_t n)
+static void give_up_those_who_left(struct suspended *const *batch, struct pollfd *polls, nfds_t n)
 {
     if (n == 0 || poll(polls, n, 0) <= 0)
         return;
@@ -267,7 +267,7 @@ static void give_up_those_who_left(struct sleeper *const *batch, struct pollfd *
             give_up(batch[i]);
 }
 
-static void look_for_quiet(const struct streams *all, struct sleeper *z, uint64_t now)
+static void look_for_quiet(const struct streams *all, struct suspended *z, uint64_t now)
 {
     if (all->ping <= 0)
         return;
@@ -281,13 +281,13 @@ static void look_for_quiet(const struct streams *all, struct sleeper *z, uint64_
 
 bool streams_tick(struct streams *all)
 {
-    struct sleeper *batch[LOOKED_AT_ONCE];
+    struct suspended *batch[LOOKED_AT_ONCE];
     struct pollfd polls[LOOKED_AT_ONCE];
     nfds_t n = 0;
     uint64_t now = now_ms();
     pthread_mutex_lock(&all->lock);
     bool any = all->first != NULL;
-    for (struct sleeper *z = all->first; z; z = z->next) {
+    for (struct suspended *z = all->first; z; z = z->next) {
         look_for_quiet(all, z, now);
         batch[n] = z;
         polls[n++] = (struct pollfd){.fd = z->socket, .events = POLLRDHUP};
@@ -305,7 +305,7 @@ void streams_close(struct streams *all)
 {
     pthread_mutex_lock(&all->lock);
     all->closing = true;
-    for (struct sleeper *z = all->first; z; z = z->next)
+    for (struct suspended *z = all->first; z; z = z->next)
         give_up(z);
     pthread_mutex_unlock(&all->lock);
 }

@@ -26,7 +26,7 @@ void prompt_release(struct prompt *p)
 }
 
 /* A text that is far too long is refused before it is taken apart, which takes its time. */
-bool prompt_check_size(const struct text_model *t, size_t bytes, const char *param, struct complaint *c)
+bool prompt_check_size(const struct text_model *t, size_t bytes, const char *param, struct api_error *c)
 {
     size_t most = TOKENIZER_TEXT_MAX;
     if (t->context < TOKENIZER_TEXT_MAX / BYTES_A_TOKEN)
@@ -35,33 +35,33 @@ bool prompt_check_size(const struct text_model *t, size_t bytes, const char *par
         most = BYTES_LEAST;
     if (bytes <= most)
         return true;
-    return complain_status(c, 400, "context_length_exceeded", param,
+    return api_error_status(c, 400, "context_length_exceeded", param,
         "This model's maximum context length is %zu tokens. However, your text has %zu bytes, which is more "
         "than such a context is taken to hold. Please reduce its length.",
         t->context, bytes);
 }
 
 bool prompt_add_text(struct prompt *p, const struct text_model *t, const struct tokenizer_text *in,
-    const char *param, struct complaint *c)
+    const char *param, struct api_error *c)
 {
     struct error err = {0};
     return prompt_check_size(t, in->text.size, param, c) &&
-           (tokenizer_encode(t->tokenizer, in, &p->ids, &err) || complain(c, param, "%s", err.text));
+           (tokenizer_encode(t->tokenizer, in, &p->ids, &err) || api_error_bad(c, param, "%s", err.text));
 }
 
 bool prompt_add_ids(
-    struct prompt *p, size_t vocabulary, const json_t *list, const char *param, struct complaint *c)
+    struct prompt *p, size_t vocabulary, const json_t *list, const char *param, struct api_error *c)
 {
     size_t n = json_array_size(list);
     int32_t *ids = malloc((n ? n : 1) * sizeof(*ids));
     if (!ids)
-        return complain_status(c, 500, NULL, NULL, "no memory for the request");
+        return api_error_status(c, 500, NULL, NULL, "no memory for the request");
     p->ids = (struct tokenizer_ids){ids, n, n};
     for (size_t i = 0; i < n; i++) {
         const json_t *id = json_array_get(list, i);
         if (!json_is_integer(id) || json_integer_value(id) < 0 ||
             (uint64_t)json_integer_value(id) >= vocabulary)
-            return complain(
+            return api_error_bad(
                 c, param, "'%s[%zu]' is no token id; the model's are 0 to %zu", param, i, vocabulary - 1);
         ids[i] = (int32_t)json_integer_value(id);
     }
@@ -108,15 +108,15 @@ static bool begin_if_empty(struct prompt *p, const struct text_model *t)
 
 /* One prompt: a string or a list of ids. */
 static bool read_prompt(struct prompt *p, const struct text_model *t, const json_t *value, bool add_special,
-    bool echo, const char *param, struct complaint *c)
+    bool echo, const char *param, struct api_error *c)
 {
     bool kept = true;
     if (json_is_array(value)) {
-        if (!prompt_add_ids(p, decoder_vocabulary(t->decoder), value, param, c))
+        if (!prompt_add_ids(p, decoder_n_vocab(t->decoder), value, param, c))
             return false;
         kept = !echo || keep_text_of_ids(p, t);
     } else if (!t->tokenizer) {
-        return complain_status(c, 400, "model_not_supported", param,
+        return api_error_status(c, 400, "model_not_supported", param,
             "This model takes token ids alone: %.500s", t->no_tokenizer.text);
     } else {
         struct span text = {(const uint8_t *)json_string_value(value), json_string_length(value)};
@@ -125,7 +125,8 @@ static bool read_prompt(struct prompt *p, const struct text_model *t, const json
             return false;
         kept = !echo || keep_text(p, text);
     }
-    return (kept && begin_if_empty(p, t)) || complain_status(c, 500, NULL, NULL, "no memory for the request");
+    return (kept && begin_if_empty(p, t)) ||
+           api_error_status(c, 500, NULL, NULL, "no memory for the request");
 }
 
 struct prompts {
@@ -148,22 +149,22 @@ static bool is_several(const json_t *prompt)
 }
 
 static bool read_prompts(struct prompts *all, const struct text_model *t, const json_t *request,
-    const struct wanted *w, struct complaint *c)
+    const struct completion_params *w, struct api_error *c)
 {
     bool add_special;
     const json_t *prompt = json_object_get(request, "prompt");
     if (!openai_truth(request, "add_special", true, &add_special, c))
         return false;
     if (!json_is_string(prompt) && !(json_is_array(prompt) && json_array_size(prompt) > 0))
-        return complain(c, "prompt",
+        return api_error_bad(c, "prompt",
             "'prompt' must be a string, a list of strings, a list of token ids or a list of such lists");
     size_t n = is_several(prompt) ? json_array_size(prompt) : 1;
     if (n > PROMPTS_MAX || n * (size_t)w->n > CHOICES_MAX)
-        return complain(
+        return api_error_bad(
             c, "prompt", "there may be %d prompts and %d choices in a request", PROMPTS_MAX, CHOICES_MAX);
     all->at = calloc(n, sizeof(*all->at));
     if (!all->at)
-        return complain_status(c, 500, NULL, NULL, "no memory for the request");
+        return api_error_status(c, 500, NULL, NULL, "no memory for the request");
     all->n = n;
     if (!is_several(prompt))
         return read_prompt(&all->at[0], t, prompt, add_special, w->echo, "prompt", c);
@@ -172,7 +173,7 @@ static bool read_prompts(struct prompts *all, const struct text_model *t, const 
         const json_t *one = json_array_get(prompt, i);
         snprintf(param, sizeof(param), "prompt[%zu]", i);
         if (!json_is_string(one) && !json_is_array(one))
-            return complain(c, param, "'%s' must be a string or a list of token ids", param);
+            return api_error_bad(c, param, "'%s' must be a string or a list of token ids", param);
         if (!read_prompt(&all->at[i], t, one, add_special, w->echo, param, c))
             return false;
     }
@@ -181,27 +182,28 @@ static bool read_prompts(struct prompts *all, const struct text_model *t, const 
 
 /* ---- the route ---- */
 
-static bool answer(struct server *s, const struct request *q, struct reply *r, const json_t *request,
-    struct asked_model *m, struct wanted *w, struct complaint *c)
+static bool answer(struct server *s, const struct http_request *q, struct reply *r, const json_t *request,
+    struct requested_model *m, struct completion_params *w, struct api_error *c)
 {
     struct prompts all = {0};
-    bool good = asked_model_find(m, s, request, NEEDS_DECODER, c) &&
-                wanted_for_model(w, decoder_vocabulary(m->text->decoder), c) &&
+    bool good = requested_model_find(m, s, request, NEEDS_DECODER, c) &&
+                completion_params_for_model(w, decoder_n_vocab(m->text->decoder), c) &&
                 read_prompts(&all, m->text, request, w, c) &&
-                openai_answer_start(s, q, r, FOR_COMPLETIONS, w, m, all.at, all.n, c);
+                completion_start(s, q, r, FOR_COMPLETIONS, w, m, all.at, all.n, c);
     prompts_release(&all);
     return good;
 }
 
-void api_completions(struct server *s, const struct request *q, struct reply *r)
+void api_completions(struct server *s, const struct http_request *q, struct reply *r)
 {
-    struct complaint c = {0};
-    struct wanted w = {0};
-    struct asked_model m = {0};
+    struct api_error c = {0};
+    struct completion_params w = {0};
+    struct requested_model m = {0};
     json_t *request = openai_request(q, &c);
-    if (!request || !wanted_read(&w, request, FOR_COMPLETIONS, &c) || !answer(s, q, r, request, &m, &w, &c))
-        complaint_reply(&c, r);
-    wanted_release(&w);
-    asked_model_release(&m, s);
+    if (!request || !completion_params_read(&w, request, FOR_COMPLETIONS, &c) ||
+        !answer(s, q, r, request, &m, &w, &c))
+        api_error_reply(&c, r);
+    completion_params_release(&w);
+    requested_model_release(&m, s);
     json_decref(request);
 }

@@ -24,7 +24,7 @@ enum kind {
     NUMBER,
 };
 
-typedef bool field_read(const json_t *value, struct wanted *w, struct complaint *c);
+typedef bool field_read(const json_t *value, struct completion_params *w, struct api_error *c);
 typedef bool field_harmless(const json_t *value);
 
 /* Small types: there are many rows. */
@@ -32,7 +32,7 @@ struct field {
     const char *name;
     uint8_t routes; /* of enum fields_route */
     uint8_t treatment, kind; /* enum treatment, enum kind */
-    uint16_t at; /* offset in struct wanted */
+    uint16_t at; /* offset in struct completion_params */
     float least, most;
     field_read *read; /* instead of a kind */
     field_harmless *harmless; /* of a refused field: a value that changes nothing */
@@ -40,7 +40,7 @@ struct field {
 
 #define UNKNOWN_TOLD 8 /* fields of one request that the log tells of: it is not the client's to fill */
 #define BOTH (FOR_CHAT | FOR_COMPLETIONS)
-#define AT(name) offsetof(struct wanted, name)
+#define AT(name) offsetof(struct completion_params, name)
 
 static field_read read_stop, read_stop_tokens, read_stream_options, read_logit_bias, read_seed, read_logprobs,
     read_best_of;
@@ -170,65 +170,65 @@ static bool is_medium(const json_t *value)
 
 /* ---- fields of their own kind ---- */
 
-static bool add_stop(const json_t *value, struct wanted *w, struct complaint *c)
+static bool add_stop(const json_t *value, struct completion_params *w, struct api_error *c)
 {
     size_t size = json_string_length(value);
     if (!json_is_string(value) || size == 0)
-        return complain(c, "stop", "'stop' must be a string that is not empty, or a list of such");
-    if (size > WANTED_STOP_BYTES)
-        return complain(
-            c, "stop", "a string of 'stop' may have %d bytes, and this one has %zu", WANTED_STOP_BYTES, size);
+        return api_error_bad(c, "stop", "'stop' must be a string that is not empty, or a list of such");
+    if (size > COMPLETION_STOP_BYTES)
+        return api_error_bad(c, "stop", "a string of 'stop' may have %d bytes, and this one has %zu",
+            COMPLETION_STOP_BYTES, size);
     w->stops[w->n_stops++] = (struct span){(const uint8_t *)json_string_value(value), size};
     return true;
 }
 
-static bool read_stop(const json_t *value, struct wanted *w, struct complaint *c)
+static bool read_stop(const json_t *value, struct completion_params *w, struct api_error *c)
 {
     if (!json_is_array(value))
         return add_stop(value, w, c);
-    if (json_array_size(value) > WANTED_STOPS_MAX)
-        return complain(c, "stop", "'stop' may have %d strings", WANTED_STOPS_MAX);
+    if (json_array_size(value) > COMPLETION_STOPS_MAX)
+        return api_error_bad(c, "stop", "'stop' may have %d strings", COMPLETION_STOPS_MAX);
     for (size_t i = 0; i < json_array_size(value); i++)
         if (!add_stop(json_array_get(value, i), w, c))
             return false;
     return true;
 }
 
-static bool read_stop_tokens(const json_t *value, struct wanted *w, struct complaint *c)
+static bool read_stop_tokens(const json_t *value, struct completion_params *w, struct api_error *c)
 {
-    if (!json_is_array(value) || json_array_size(value) > WANTED_STOPS_MAX)
-        return complain(
-            c, "stop_token_ids", "'stop_token_ids' must be a list of at most %d ids", WANTED_STOPS_MAX);
+    if (!json_is_array(value) || json_array_size(value) > COMPLETION_STOPS_MAX)
+        return api_error_bad(
+            c, "stop_token_ids", "'stop_token_ids' must be a list of at most %d ids", COMPLETION_STOPS_MAX);
     for (size_t i = 0; i < json_array_size(value); i++) {
         const json_t *id = json_array_get(value, i);
         if (!json_is_integer(id) || json_integer_value(id) < 0 || json_integer_value(id) > INT32_MAX)
-            return complain(c, "stop_token_ids", "'stop_token_ids[%zu]' is no token id", i);
+            return api_error_bad(c, "stop_token_ids", "'stop_token_ids[%zu]' is no token id", i);
         w->stop_tokens[w->n_stop_tokens++] = (int32_t)json_integer_value(id);
     }
     return true;
 }
 
-static bool read_stream_options(const json_t *value, struct wanted *w, struct complaint *c)
+static bool read_stream_options(const json_t *value, struct completion_params *w, struct api_error *c)
 {
     if (!json_is_object(value))
-        return complain(c, "stream_options", "'stream_options' must be an object");
+        return api_error_bad(c, "stream_options", "'stream_options' must be an object");
     return openai_truth(value, "include_usage", false, &w->include_usage, c);
 }
 
-static bool read_logit_bias(const json_t *value, struct wanted *w, struct complaint *c)
+static bool read_logit_bias(const json_t *value, struct completion_params *w, struct api_error *c)
 {
-    if (!json_is_object(value) || json_object_size(value) > WANTED_BIAS_MAX)
-        return complain(c, "logit_bias",
+    if (!json_is_object(value) || json_object_size(value) > COMPLETION_BIAS_MAX)
+        return api_error_bad(c, "logit_bias",
             "'logit_bias' must be an object of token ids and numbers, with at most %d members",
-            WANTED_BIAS_MAX);
+            COMPLETION_BIAS_MAX);
     w->logit_bias = value;
     return true;
 }
 
-static bool read_seed(const json_t *value, struct wanted *w, struct complaint *c)
+static bool read_seed(const json_t *value, struct completion_params *w, struct api_error *c)
 {
     if (!json_is_integer(value))
-        return complain(c, "seed", "'seed' must be an integer");
+        return api_error_bad(c, "seed", "'seed' must be an integer");
     w->seed = json_integer_value(value);
     w->seeded = true;
     return true;
@@ -236,69 +236,70 @@ static bool read_seed(const json_t *value, struct wanted *w, struct complaint *c
 
 /* How many of the best come with each token. False, which clients of the chat's manner send, is none; how many true
  * would be nobody says. */
-static bool read_logprobs(const json_t *value, struct wanted *w, struct complaint *c)
+static bool read_logprobs(const json_t *value, struct completion_params *w, struct api_error *c)
 {
     if (json_is_false(value))
         return true;
     if (!json_is_integer(value) || json_integer_value(value) < 0 ||
         json_integer_value(value) > JOB_LOGPROBS_MAX)
-        return complain(c, "logprobs", "'logprobs' must be an integer from 0 to %d", JOB_LOGPROBS_MAX);
+        return api_error_bad(c, "logprobs", "'logprobs' must be an integer from 0 to %d", JOB_LOGPROBS_MAX);
     w->logprobs = true;
     w->n_top = json_integer_value(value);
     return true;
 }
 
-static bool read_best_of(const json_t *value, struct wanted *w, struct complaint *c)
+static bool read_best_of(const json_t *value, struct completion_params *w, struct api_error *c)
 {
     if (!json_is_integer(value))
-        return complain(c, "best_of", "'best_of' must be an integer");
+        return api_error_bad(c, "best_of", "'best_of' must be an integer");
     w->best_of = json_integer_value(value);
     return true;
 }
 
 /* ---- the table at work ---- */
 
-bool openai_truth(const json_t *request, const char *name, bool otherwise, bool *out, struct complaint *c)
+bool openai_truth(const json_t *request, const char *name, bool otherwise, bool *out, struct api_error *c)
 {
     const json_t *value = json_object_get(request, name);
     *out = otherwise;
     if (!value || json_is_null(value))
         return true;
     if (!json_is_boolean(value))
-        return complain(c, name, "'%s' must be true or false", name);
+        return api_error_bad(c, name, "'%s' must be true or false", name);
     *out = json_is_true(value);
     return true;
 }
 
-static bool read_integer(const struct field *f, const json_t *value, int64_t *out, struct complaint *c)
+static bool read_integer(const struct field *f, const json_t *value, int64_t *out, struct api_error *c)
 {
     if (!json_is_integer(value))
-        return complain(c, f->name, "'%s' must be an integer", f->name);
+        return api_error_bad(c, f->name, "'%s' must be an integer", f->name);
     *out = json_integer_value(value);
     if ((double)*out < (double)f->least || (double)*out > (double)f->most)
-        return complain(c, f->name, "'%s' is %" PRId64 ", and must be from %.0f to %.0f", f->name, *out,
+        return api_error_bad(c, f->name, "'%s' is %" PRId64 ", and must be from %.0f to %.0f", f->name, *out,
             (double)f->least, (double)f->most);
     return true;
 }
 
-static bool read_number(const struct field *f, const json_t *value, double *out, struct complaint *c)
+static bool read_number(const struct field *f, const json_t *value, double *out, struct api_error *c)
 {
     if (!json_is_number(value))
-        return complain(c, f->name, "'%s' must be a number", f->name);
+        return api_error_bad(c, f->name, "'%s' must be a number", f->name);
     *out = json_number_value(value);
     if (!(*out >= (double)f->least && *out <= (double)f->most))
-        return complain(c, f->name, "'%s' is %g, and must be from %g to %g", f->name, *out, (double)f->least,
-            (double)f->most);
+        return api_error_bad(c, f->name, "'%s' is %g, and must be from %g to %g", f->name, *out,
+            (double)f->least, (double)f->most);
     return true;
 }
 
-static bool read_field(const struct field *f, const json_t *value, struct wanted *w, struct complaint *c)
+static bool read_field(
+    const struct field *f, const json_t *value, struct completion_params *w, struct api_error *c)
 {
     void *at = (char *)w + f->at;
     if (f->read)
         return f->read(value, w, c);
     if (f->treatment == REFUSED && !(f->harmless && f->harmless(value)))
-        return complain_status(c, 400, "unsupported_parameter", f->name,
+        return api_error_status(c, 400, "unsupported_parameter", f->name,
             "'%s' would change the answer, and this server cannot honour it%s", f->name,
             f->harmless ? " with this value" : "");
     switch ((enum kind)f->kind) {
@@ -306,7 +307,7 @@ static bool read_field(const struct field *f, const json_t *value, struct wanted
         return true;
     case TRUTH:
         if (!json_is_boolean(value))
-            return complain(c, f->name, "'%s' must be true or false", f->name);
+            return api_error_bad(c, f->name, "'%s' must be true or false", f->name);
         *(bool *)at = json_is_true(value);
         return true;
     case INTEGER:
@@ -326,30 +327,32 @@ static const struct field *find_field(const char *name, enum fields_route route)
 }
 
 /* What only two fields together tell. */
-static bool check_together(struct wanted *w, enum fields_route route, struct complaint *c)
+static bool check_together(struct completion_params *w, enum fields_route route, struct api_error *c)
 {
     if (route == FOR_CHAT && w->n_top > 0 && !w->logprobs)
-        return complain(c, "top_logprobs", "'top_logprobs' needs 'logprobs' to be true");
+        return api_error_bad(c, "top_logprobs", "'top_logprobs' needs 'logprobs' to be true");
     if (w->best_of && w->best_of != 1 && w->best_of != w->n)
-        return complain_status(c, 400, "unsupported_parameter", "best_of",
+        return api_error_status(c, 400, "unsupported_parameter", "best_of",
             "'best_of' would change the answer, and this server honours it only where it equals 'n'");
-    if (w->max_completion_tokens != WANTED_UNLIMITED && w->max_tokens != WANTED_UNLIMITED &&
+    if (w->max_completion_tokens != COMPLETION_UNLIMITED && w->max_tokens != COMPLETION_UNLIMITED &&
         w->max_completion_tokens != w->max_tokens)
-        return complain(c, "max_tokens", "'max_tokens' and 'max_completion_tokens' contradict each other");
-    if (w->max_completion_tokens != WANTED_UNLIMITED)
+        return api_error_bad(
+            c, "max_tokens", "'max_tokens' and 'max_completion_tokens' contradict each other");
+    if (w->max_completion_tokens != COMPLETION_UNLIMITED)
         w->max_tokens = w->max_completion_tokens;
     return true;
 }
 
-bool wanted_read(struct wanted *w, const json_t *request, enum fields_route route, struct complaint *c)
+bool completion_params_read(
+    struct completion_params *w, const json_t *request, enum fields_route route, struct api_error *c)
 {
     const char *name;
     json_t *value;
     size_t n_unknown = 0;
-    *w = (struct wanted){
+    *w = (struct completion_params){
         .n = 1,
-        .max_tokens = route == FOR_CHAT ? WANTED_UNLIMITED : 16, /* as OpenAI has it */
-        .max_completion_tokens = WANTED_UNLIMITED,
+        .max_tokens = route == FOR_CHAT ? COMPLETION_UNLIMITED : 16, /* as OpenAI has it */
+        .max_completion_tokens = COMPLETION_UNLIMITED,
         .temperature = 1,
         .top_p = 1,
         .typical_p = 1,
@@ -370,7 +373,7 @@ bool wanted_read(struct wanted *w, const json_t *request, enum fields_route rout
 }
 
 static bool read_bias(
-    const char *name, const json_t *value, size_t vocabulary, struct sampler_bias *out, struct complaint *c)
+    const char *name, const json_t *value, size_t vocabulary, struct sampler_bias *out, struct api_error *c)
 {
     char *end, param[96];
     unsigned long id = strtoul(name, &end, 10);
@@ -379,26 +382,28 @@ static bool read_bias(
     text_escape(shown, sizeof(shown), span_of(name));
     snprintf(param, sizeof(param), "logit_bias.%s", shown);
     if (name[0] < '0' || name[0] > '9' || *end || id >= vocabulary)
-        return complain(
+        return api_error_bad(
             c, param, "'logit_bias': %s is no token id; the model's are 0 to %zu", shown, vocabulary - 1);
     if (!json_is_number(value) || !(bias >= -100 && bias <= 100))
-        return complain(c, param, "'logit_bias': the bias of %s must be a number from -100 to 100", shown);
+        return api_error_bad(
+            c, param, "'logit_bias': the bias of %s must be a number from -100 to 100", shown);
     *out = (struct sampler_bias){(int32_t)id, (float)bias};
     return true;
 }
 
-bool wanted_for_model(struct wanted *w, size_t vocabulary, struct complaint *c)
+bool completion_params_for_model(struct completion_params *w, size_t vocabulary, struct api_error *c)
 {
     const char *name;
     json_t *value;
     for (size_t i = 0; i < w->n_stop_tokens; i++)
         if ((size_t)w->stop_tokens[i] >= vocabulary)
-            return complain(c, "stop_token_ids", "'stop_token_ids[%zu]' is no token id of this model", i);
+            return api_error_bad(
+                c, "stop_token_ids", "'stop_token_ids[%zu]' is no token id of this model", i);
     if (!w->logit_bias || json_object_size(w->logit_bias) == 0)
         return true;
     w->bias = calloc(json_object_size(w->logit_bias), sizeof(*w->bias));
     if (!w->bias)
-        return complain_status(c, 500, NULL, NULL, "no memory for the request");
+        return api_error_status(c, 500, NULL, NULL, "no memory for the request");
     json_object_foreach((json_t *)(uintptr_t)w->logit_bias, name, value)
     {
         if (!read_bias(name, value, vocabulary, &w->bias[w->n_bias], c))
@@ -408,7 +413,7 @@ bool wanted_for_model(struct wanted *w, size_t vocabulary, struct complaint *c)
     return true;
 }
 
-void wanted_release(struct wanted *w)
+void completion_params_release(struct completion_params *w)
 {
     free(w->bias);
     w->bias = NULL;

@@ -3,7 +3,7 @@
  * A stream writes some hundred bytes for each token, so no tree of values is built for it. The members are
  * those of OpenAI's reference, in its order.
  */
-#include "openai_answer_private.h"
+#include "completion_private.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -13,9 +13,9 @@
 #define PIECES_MAX                                                                                           \
     ((size_t)65536 * (JOB_LOGPROBS_MAX + 1)) /* bytes of the texts of a token and of the best */
 
-/* ---- fragments ---- */
+/* ---- deltas ---- */
 
-void fragment_init(struct fragment *f)
+void delta_init(struct delta *f)
 {
     strbuf_init(&f->text, ANSWER_MAX);
     strbuf_init(&f->ids, ANSWER_MAX);
@@ -25,12 +25,12 @@ void fragment_init(struct fragment *f)
     strbuf_init(&f->offsets, ANSWER_MAX);
 }
 
-void fragment_clear(struct fragment *f)
+void delta_clear(struct delta *f)
 {
     f->text.size = f->ids.size = f->tokens.size = f->logprobs.size = f->top.size = f->offsets.size = 0;
 }
 
-void fragment_release(struct fragment *f)
+void delta_release(struct delta *f)
 {
     strbuf_release(&f->text);
     strbuf_release(&f->ids);
@@ -40,7 +40,7 @@ void fragment_release(struct fragment *f)
     strbuf_release(&f->offsets);
 }
 
-bool fragment_failed(const struct fragment *f)
+bool delta_failed(const struct delta *f)
 {
     return f->text.failed || f->ids.failed || f->tokens.failed || f->logprobs.failed || f->top.failed ||
            f->offsets.failed;
@@ -64,12 +64,12 @@ static void join_list(struct strbuf *to, const struct strbuf *from)
     add_text(to, from);
 }
 
-size_t fragment_bytes(const struct fragment *f)
+size_t delta_bytes(const struct delta *f)
 {
     return f->text.size + f->ids.size + f->tokens.size + f->logprobs.size + f->top.size + f->offsets.size;
 }
 
-void fragment_join(struct fragment *to, const struct fragment *from)
+void delta_join(struct delta *to, const struct delta *from)
 {
     add_text(&to->text, &from->text);
     join_list(&to->ids, &from->ids);
@@ -114,11 +114,11 @@ static void add_number(struct strbuf *out, float logprob)
 
 /* "token":…,"logprob":…,"bytes":[…] */
 static void add_token_members(
-    const struct answer *a, struct strbuf *out, struct strbuf *piece, int32_t id, float logprob)
+    const struct completion *a, struct strbuf *out, struct strbuf *piece, int32_t id, float logprob)
 {
     piece->size = 0;
-    if (a->asked_model.text->tokenizer)
-        tokenizer_piece(a->asked_model.text->tokenizer, id, true, piece);
+    if (a->requested_model.text->tokenizer)
+        tokenizer_piece(a->requested_model.text->tokenizer, id, true, piece);
     struct span bytes = {(const uint8_t *)piece->text, piece->size};
     strbuf_text(out, "\"token\":");
     add_token_text(out, bytes);
@@ -131,7 +131,7 @@ static void add_token_members(
 }
 
 static void add_chat_token(
-    const struct answer *a, struct fragment *f, struct strbuf *piece, const struct job_token *t)
+    const struct completion *a, struct delta *f, struct strbuf *piece, const struct job_token *t)
 {
     add_comma(&f->tokens);
     strbuf_text(&f->tokens, "{");
@@ -145,11 +145,11 @@ static void add_chat_token(
     strbuf_text(&f->tokens, "]}");
 }
 
-static struct span piece_of(const struct answer *a, struct strbuf *piece, int32_t id)
+static struct span piece_of(const struct completion *a, struct strbuf *piece, int32_t id)
 {
     piece->size = 0;
-    if (a->asked_model.text->tokenizer)
-        tokenizer_piece(a->asked_model.text->tokenizer, id, true, piece);
+    if (a->requested_model.text->tokenizer)
+        tokenizer_piece(a->requested_model.text->tokenizer, id, true, piece);
     return (struct span){(const uint8_t *)piece->text, piece->size};
 }
 
@@ -170,9 +170,9 @@ static bool told_before(const struct strbuf *texts, const size_t *ends, uint32_t
 }
 
 static void add_top_object(
-    const struct answer *a, struct strbuf *out, struct strbuf *texts, const struct job_token *t)
+    const struct completion *a, struct strbuf *out, struct strbuf *texts, const struct job_token *t)
 {
-    const struct tokenizer *tokenizer = a->asked_model.text->tokenizer;
+    const struct tokenizer *tokenizer = a->requested_model.text->tokenizer;
     size_t ends[JOB_LOGPROBS_MAX + 1];
     uint32_t n = 0;
     if (!t->top || a->n_top == 0 || isnan(t->logprob)) {
@@ -201,10 +201,10 @@ static void add_top_object(
 }
 
 /* Characters that a token's bytes begin: those that are no continuation. Special tokens are not in the text. */
-static size_t characters_of(const struct answer *a, struct span piece, int32_t id)
+static size_t characters_of(const struct completion *a, struct span piece, int32_t id)
 {
     size_t n = 0;
-    const struct tokenizer *t = a->asked_model.text->tokenizer;
+    const struct tokenizer *t = a->requested_model.text->tokenizer;
     if (!t || tokenizer_is_special(t, id))
         return 0;
     for (size_t i = 0; i < piece.size; i++)
@@ -212,7 +212,7 @@ static size_t characters_of(const struct answer *a, struct span piece, int32_t i
     return n;
 }
 
-static void add_completion_token(const struct answer *a, struct choice *c, struct fragment *f,
+static void add_completion_token(const struct completion *a, struct choice *c, struct delta *f,
     struct strbuf *piece, const struct job_token *t)
 {
     add_comma(&f->tokens);
@@ -232,7 +232,7 @@ static void add_completion_token(const struct answer *a, struct choice *c, struc
     add_top_object(a, &f->top, piece, t);
 }
 
-void fragment_add(const struct answer *a, struct choice *c, struct fragment *f, const struct job_piece *p)
+void delta_add(const struct completion *a, struct choice *c, struct delta *f, const struct job_piece *p)
 {
     struct strbuf piece;
     if (!p->prompt)
@@ -253,14 +253,14 @@ void fragment_add(const struct answer *a, struct choice *c, struct fragment *f, 
 
 /* ---- objects ---- */
 
-static void add_head(const struct answer *a, struct strbuf *out)
+static void add_head(const struct completion *a, struct strbuf *out)
 {
     const char *kind = a->route != FOR_CHAT ? "text_completion"
                        : a->stream          ? "chat.completion.chunk"
                                             : "chat.completion";
     strbuf_format(
         out, "{\"id\":\"%s\",\"object\":\"%s\",\"created\":%" PRId64 ",\"model\":", a->id, kind, a->created);
-    strbuf_json(out, span_of(a->asked_model.model->id));
+    strbuf_json(out, span_of(a->requested_model.model->id));
     strbuf_text(out, ",\"system_fingerprint\":\"berth-" BERTH_VERSION "\"");
 }
 
@@ -271,7 +271,7 @@ static void add_list(struct strbuf *out, const char *name, const struct strbuf *
     strbuf_text(out, "]");
 }
 
-static void add_logprobs(const struct answer *a, const struct fragment *f, struct strbuf *out)
+static void add_logprobs(const struct completion *a, const struct delta *f, struct strbuf *out)
 {
     strbuf_text(out, ",\"logprobs\":");
     if (!a->logprobs || !f) {
@@ -294,28 +294,28 @@ static void add_logprobs(const struct answer *a, const struct fragment *f, struc
     strbuf_text(out, "}");
 }
 
-static void add_finish(const struct answer *a, size_t index, bool ended, struct strbuf *out)
+static void add_finish(const struct completion *a, size_t index, bool ended, struct strbuf *out)
 {
     bool stop = a->choices[index].finish == JOB_STOP;
     strbuf_format(out, ",\"finish_reason\":%s", !ended ? "null" : stop ? "\"stop\"" : "\"length\"");
 }
 
-static void add_prompt_ids(const struct answer *a, size_t prompt, struct strbuf *out)
+static void add_prompt_ids(const struct completion *a, size_t prompt, struct strbuf *out)
 {
-    const struct tokenizer_ids *ids = &a->asked[prompt].prompt.ids;
+    const struct tokenizer_ids *ids = &a->prompts[prompt].prompt.ids;
     strbuf_text(out, ",\"prompt_token_ids\":[");
     for (size_t i = 0; i < ids->n; i++)
         strbuf_format(out, i ? ",%" PRId32 : "%" PRId32, ids->at[i]);
     strbuf_text(out, "]");
 }
 
-static void add_usage(const struct answer *a, struct strbuf *out)
+static void add_usage(const struct completion *a, struct strbuf *out)
 {
     size_t prompt = 0, cached = 0, generated = 0;
-    for (size_t i = 0; i < a->n_asked; i++) {
-        prompt += a->asked[i].prompt.ids.n;
-        cached += a->asked[i].usage.cached_tokens;
-        generated += a->asked[i].usage.generated_tokens;
+    for (size_t i = 0; i < a->n_prompts; i++) {
+        prompt += a->prompts[i].prompt.ids.n;
+        cached += a->prompts[i].usage.cached_tokens;
+        generated += a->prompts[i].usage.generated_tokens;
     }
     strbuf_format(out,
         ",\"usage\":{\"prompt_tokens\":%zu,\"completion_tokens\":%zu,\"total_tokens\":%zu,"
@@ -323,9 +323,9 @@ static void add_usage(const struct answer *a, struct strbuf *out)
         prompt, generated, prompt + generated, cached);
 }
 
-static void add_choice(const struct answer *a, size_t index, struct strbuf *out)
+static void add_choice(const struct completion *a, size_t index, struct strbuf *out)
 {
-    const struct fragment *f = &a->choices[index].fragment;
+    const struct delta *f = &a->choices[index].delta;
     struct span text = {(const uint8_t *)f->text.text, f->text.size};
     strbuf_format(out, "%s{\"index\":%zu,", index ? "," : "", index);
     strbuf_text(out, a->route == FOR_CHAT ? "\"message\":{\"role\":\"assistant\",\"content\":" : "\"text\":");
@@ -342,11 +342,11 @@ static void add_choice(const struct answer *a, size_t index, struct strbuf *out)
     strbuf_text(out, "}");
 }
 
-void openai_write_whole(const struct answer *a, struct strbuf *out)
+void openai_write_whole(const struct completion *a, struct strbuf *out)
 {
     add_head(a, out);
     strbuf_text(out, ",\"choices\":[");
-    for (size_t i = 0; i < a->n_asked * a->n_choices; i++)
+    for (size_t i = 0; i < a->n_prompts * a->n_choices; i++)
         add_choice(a, i, out);
     strbuf_text(out, "]");
     add_usage(a, out);
@@ -357,7 +357,7 @@ void openai_write_whole(const struct answer *a, struct strbuf *out)
 
 /* ---- events ---- */
 
-static void begin_event(const struct answer *a, size_t index, struct strbuf *out)
+static void begin_event(const struct completion *a, size_t index, struct strbuf *out)
 {
     strbuf_text(out, "data: ");
     add_head(a, out);
@@ -365,12 +365,12 @@ static void begin_event(const struct answer *a, size_t index, struct strbuf *out
 }
 
 /* Where usage is to come, every event before says that it is not in this one. */
-static void end_event(const struct answer *a, struct strbuf *out)
+static void end_event(const struct completion *a, struct strbuf *out)
 {
     strbuf_text(out, a->include_usage ? "}],\"usage\":null}\n\n" : "}]}\n\n");
 }
 
-void openai_write_begin(const struct answer *a, size_t index, struct strbuf *out)
+void openai_write_begin(const struct completion *a, size_t index, struct strbuf *out)
 {
     if (a->route != FOR_CHAT)
         return;
@@ -383,7 +383,8 @@ void openai_write_begin(const struct answer *a, size_t index, struct strbuf *out
     end_event(a, out);
 }
 
-void openai_write_fragment(const struct answer *a, size_t index, const struct fragment *f, struct strbuf *out)
+void openai_write_fragment(
+    const struct completion *a, size_t index, const struct delta *f, struct strbuf *out)
 {
     if (f->text.size == 0 && f->ids.size == 0 && f->tokens.size == 0)
         return;
@@ -402,7 +403,7 @@ void openai_write_fragment(const struct answer *a, size_t index, const struct fr
     end_event(a, out);
 }
 
-void openai_write_finish(const struct answer *a, size_t index, struct strbuf *out)
+void openai_write_finish(const struct completion *a, size_t index, struct strbuf *out)
 {
     begin_event(a, index, out);
     strbuf_text(out, a->route == FOR_CHAT ? "\"delta\":{}" : "\"text\":\"\"");
@@ -411,7 +412,7 @@ void openai_write_finish(const struct answer *a, size_t index, struct strbuf *ou
     end_event(a, out);
 }
 
-void openai_write_usage(const struct answer *a, struct strbuf *out)
+void openai_write_usage(const struct completion *a, struct strbuf *out)
 {
     strbuf_text(out, "data: ");
     add_head(a, out);

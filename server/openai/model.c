@@ -64,15 +64,15 @@ static struct model *only_model(struct server *s, unsigned needs)
 }
 
 static bool find(
-    struct asked_model *m, struct server *s, const json_t *request, unsigned needs, struct complaint *c)
+    struct requested_model *m, struct server *s, const json_t *request, unsigned needs, struct api_error *c)
 {
     char names[NAMES_TOLD], shown[200];
     const json_t *name = json_object_get(request, "model");
     if (name && !json_is_null(name) && !json_is_string(name))
-        return complain(c, "model", "'model' must be a string");
+        return api_error_bad(c, "model", "'model' must be a string");
     if (!name || json_is_null(name) || json_string_length(name) == 0) {
         m->model = only_model(s, needs);
-        return m->model || complain(c, "model",
+        return m->model || api_error_bad(c, "model",
                                "'model' is missing, and there is not exactly one that could be meant. "
                                "There are: %s",
                                list_names(s, names));
@@ -82,60 +82,60 @@ static bool find(
     if (m->model)
         return true;
     text_escape(shown, sizeof(shown), id);
-    return complain_status(c, 404, "model_not_found", "model", "The model '%s' does not exist. There are: %s",
-        shown, list_names(s, names));
+    return api_error_status(c, 404, "model_not_found", "model",
+        "The model '%s' does not exist. There are: %s", shown, list_names(s, names));
 }
 
-static bool check_state(const struct asked_model *m, struct complaint *c)
+static bool check_state(const struct requested_model *m, struct api_error *c)
 {
     switch (model_state(m->model)) {
     case MODEL_LOADING:
         c->retry_after = 1;
-        return complain_status(c, 503, "model_loading", "model", "The model is loading");
+        return api_error_status(c, 503, "model_loading", "model", "The model is loading");
     case MODEL_FAILED:
-        return complain_status(
+        return api_error_status(
             c, 503, "model_failed", "model", "The model has failed: %.500s", m->model->reason.text);
     default:
         return true;
     }
 }
 
-static bool check_parts(const struct text_model *t, unsigned needs, struct complaint *c)
+static bool check_parts(const struct text_model *t, unsigned needs, struct api_error *c)
 {
     const char *code = "model_not_supported";
     if ((needs & NEEDS_DECODER) && !t->decoder)
-        return complain_status(
+        return api_error_status(
             c, 400, code, "model", "This model cannot answer here: %.500s", t->no_decoder.text);
     if ((needs & NEEDS_TOKENIZER) && !t->tokenizer)
-        return complain_status(
+        return api_error_status(
             c, 400, code, "model", "This model takes token ids alone: %.500s", t->no_tokenizer.text);
     if ((needs & NEEDS_CHAT) && !t->chat.parsed)
-        return complain_status(c, 400, code, "model",
+        return api_error_status(c, 400, code, "model",
             "This model cannot chat, but it can complete text, by /v1/completions: %.400s", t->no_chat.text);
     return true;
 }
 
-bool asked_model_find(
-    struct asked_model *m, struct server *s, const json_t *request, unsigned needs, struct complaint *c)
+bool requested_model_find(
+    struct requested_model *m, struct server *s, const json_t *request, unsigned needs, struct api_error *c)
 {
     struct error why = {0};
-    *m = (struct asked_model){0};
+    *m = (struct requested_model){0};
     if (!catalog_progress(s->catalog).ended) {
         c->retry_after = 1;
-        return complain_status(c, 503, "model_loading", NULL, "The models are loading");
+        return api_error_status(c, 503, "model_loading", NULL, "The models are loading");
     }
     if (!find(m, s, request, needs, c) || !check_state(m, c))
         return false;
     m->text = catalog_text(s->catalog, m->model, &why);
     if (!m->text)
-        return complain_status(
+        return api_error_status(
             c, 400, "model_not_supported", "model", "This model cannot answer here: %.500s", why.text);
     return check_parts(m->text, needs, c);
 }
 
-void asked_model_release(struct asked_model *m, struct server *s)
+void requested_model_release(struct requested_model *m, struct server *s)
 {
     if (m->model)
         catalog_drop(s->catalog, m->model);
-    *m = (struct asked_model){0};
+    *m = (struct requested_model){0};
 }

@@ -18,7 +18,7 @@ static json_t *number_or_null(uint64_t number)
 
 static json_t *describe_loaded(const struct model *m, enum model_state state)
 {
-    /* While it loads, the keeper writes these. */
+    /* While it loads, the watcher writes these. */
     static const struct loaded nothing;
     const struct loaded *l = state == MODEL_LOADING ? &nothing : &m->loaded;
     const struct model_info *info = &l->info;
@@ -77,7 +77,7 @@ static json_t *describe(const struct server *s, const struct model *m)
         (json_int_t)m->created, "owned_by", "berth", "berth", berth);
 }
 
-void api_models(struct server *s, const struct request *q, struct reply *r)
+void api_models(struct server *s, const struct http_request *q, struct reply *r)
 {
     size_t n;
     (void)q;
@@ -89,7 +89,7 @@ void api_models(struct server *s, const struct request *q, struct reply *r)
     reply_json(r, 200, json_pack("{s:s, s:o}", "object", "list", "data", data));
 }
 
-void api_model(struct server *s, const struct request *q, struct reply *r)
+void api_model(struct server *s, const struct http_request *q, struct reply *r)
 {
     struct model *m = catalog_hold(s->catalog, q->rest);
     if (m) {

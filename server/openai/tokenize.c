@@ -16,19 +16,19 @@
 /* ---- tokenize ---- */
 
 static bool ids_of_text(struct prompt *p, const struct text_model *t, const json_t *request,
-    const char *field, struct complaint *c)
+    const char *field, struct api_error *c)
 {
     const json_t *text = json_object_get(request, field);
     struct tokenizer_text in = {.text = {(const uint8_t *)json_string_value(text), json_string_length(text)}};
     if (!json_is_string(text))
-        return complain(c, field, "'%s' must be a string", field);
+        return api_error_bad(c, field, "'%s' must be a string", field);
     return openai_truth(request, "add_special", true, &in.add_special, c) &&
            openai_truth(request, "parse_special", true, &in.parse_special, c) &&
            prompt_add_text(p, t, &in, field, c);
 }
 
 /* The one of the three that says what to take apart. */
-static bool read_text(struct prompt *p, const struct text_model *t, json_t *request, struct complaint *c)
+static bool read_text(struct prompt *p, const struct text_model *t, json_t *request, struct api_error *c)
 {
     if (json_object_get(request, "messages"))
         return prompt_of_chat(p, t, request, c);
@@ -51,7 +51,7 @@ static void add_pieces(struct strbuf *out, const struct tokenizer *t, const stru
 }
 
 static void reply_ids(
-    struct reply *r, const struct asked_model *m, const struct tokenizer_ids *ids, bool pieces)
+    struct reply *r, const struct requested_model *m, const struct tokenizer_ids *ids, bool pieces)
 {
     struct strbuf out;
     size_t size;
@@ -70,12 +70,12 @@ static void reply_ids(
 }
 
 static bool tokenize(
-    struct server *s, struct reply *r, json_t *request, struct asked_model *m, struct complaint *c)
+    struct server *s, struct reply *r, json_t *request, struct requested_model *m, struct api_error *c)
 {
     bool pieces;
     struct prompt p = {0};
     unsigned needs = json_object_get(request, "messages") ? NEEDS_TOKENIZER | NEEDS_CHAT : NEEDS_TOKENIZER;
-    bool good = asked_model_find(m, s, request, needs, c) &&
+    bool good = requested_model_find(m, s, request, needs, c) &&
                 openai_truth(request, "with_pieces", false, &pieces, c) && read_text(&p, m->text, request, c);
     if (good)
         reply_ids(r, m, &p.ids, pieces);
@@ -86,17 +86,17 @@ static bool tokenize(
 /* ---- detokenize ---- */
 
 static bool detokenize(
-    struct server *s, struct reply *r, json_t *request, struct asked_model *m, struct complaint *c)
+    struct server *s, struct reply *r, json_t *request, struct requested_model *m, struct api_error *c)
 {
     bool special;
     struct prompt p = {0};
     struct strbuf text, out;
     const json_t *tokens = json_object_get(request, "tokens");
-    if (!asked_model_find(m, s, request, NEEDS_TOKENIZER, c) ||
+    if (!requested_model_find(m, s, request, NEEDS_TOKENIZER, c) ||
         !openai_truth(request, "special", true, &special, c))
         return false;
     if (!json_is_array(tokens))
-        return complain(c, "tokens", "'tokens' must be a list of token ids");
+        return api_error_bad(c, "tokens", "'tokens' must be a list of token ids");
     if (!prompt_add_ids(&p, tokenizer_size(m->text->tokenizer), tokens, "tokens", c)) {
         prompt_release(&p);
         return false;
@@ -124,25 +124,25 @@ static bool detokenize(
 /* ---- the routes ---- */
 
 typedef bool answer_request(
-    struct server *s, struct reply *r, json_t *request, struct asked_model *m, struct complaint *c);
+    struct server *s, struct reply *r, json_t *request, struct requested_model *m, struct api_error *c);
 
-static void answer(struct server *s, const struct request *q, struct reply *r, answer_request *run)
+static void answer(struct server *s, const struct http_request *q, struct reply *r, answer_request *run)
 {
-    struct complaint c = {0};
-    struct asked_model m = {0};
+    struct api_error c = {0};
+    struct requested_model m = {0};
     json_t *request = openai_request(q, &c);
     if (!request || !run(s, r, request, &m, &c))
-        complaint_reply(&c, r);
-    asked_model_release(&m, s);
+        api_error_reply(&c, r);
+    requested_model_release(&m, s);
     json_decref(request);
 }
 
-void api_tokenize(struct server *s, const struct request *q, struct reply *r)
+void api_tokenize(struct server *s, const struct http_request *q, struct reply *r)
 {
     answer(s, q, r, tokenize);
 }
 
-void api_detokenize(struct server *s, const struct request *q, struct reply *r)
+void api_detokenize(struct server *s, const struct http_request *q, struct reply *r)
 {
     answer(s, q, r, detokenize);
 }

@@ -1,7 +1,7 @@
 /* attention.h - queries against cached keys and values.
  *
  * Keys and values lie in pages of 64 positions: page i of a sequence holds positions 64 i ... 64 i + 63.
- * Within a page the keys of one head lie transposed, [k_size][64], and its values in rows, [64][v_size], both
+ * Within a page the keys of one head lie transposed, [head_dim_k][64], and its values in rows, [64][head_dim_v], both
  * as float16, float32 or q8_0. So neither scores nor sums need anything added across lanes.
  *
  * With q8_0 an element is a signed byte q, and the elements of one key or value share a float16 scale by groups
@@ -24,8 +24,8 @@
  *     first block); p[j] = exp(score[j] - m'); s = fma(s, c, the p summed over sixteen lanes and a tree as in
  *     vector.h, where lane j % 16 takes key j, and keys out of range count 0); a[d] = a[d] * c, then for each
  *     j in order fma(p[j], v[j][d], a[d]). Keys out of the query's range are not touched.
- *  3. Blocks are grouped into spans of ATTENTION_SPAN positions, which start at absolute multiples of that.
- *     Each span begins anew as 2 says and leaves (m, s, a). Spans are merged in order into a running (M, S,
+ *  3. Blocks are grouped into splits of ATTENTION_SPLIT positions, which start at absolute multiples of that.
+ *     Each split begins anew as 2 says and leaves (m, s, a). Splits are merged in order into a running (M, S,
  *     A), the first taken as it is: M' = max(M, m), C = exp(M - M'), c = exp(m - M'), S = fma(S, C, s * c),
  *     A[d] = fma(A[d], C, a[d] * c). A part without a key is passed over. The result is A[d] / S.
  * exp and tanh are vector.h's. attention_plain.c is the reference.
@@ -38,8 +38,8 @@
 #include <stdint.h>
 
 #define ATTENTION_BLOCK 64 /* positions in a page */
-#define ATTENTION_SPAN 512
-#define ATTENTION_HEAD_MAX 1024 /* k_size and v_size */
+#define ATTENTION_SPLIT 512
+#define ATTENTION_HEAD_MAX 1024 /* head_dim_k and head_dim_v */
 #define ATTENTION_GROUP 32 /* elements that share a scale in q8_0 */
 
 enum attention_type { ATTENTION_F16, ATTENTION_F32, ATTENTION_Q8_0, ATTENTION_TYPES };
@@ -53,7 +53,8 @@ size_t attention_bytes(enum attention_type type, size_t size);
 /* One key-value head of one layer of one sequence. */
 struct attention {
     enum attention_type type;
-    size_t k_size, v_size; /* elements of a head's key and value; any number up to ATTENTION_HEAD_MAX */
+    size_t head_dim_k,
+        head_dim_v; /* elements of a head's key and value; any number up to ATTENTION_HEAD_MAX */
     float scale;
     float softcap; /* 0 for none */
     const uint8_t *const *pages; /* [pages that the ranges reach], each aligned to 64 */
@@ -63,8 +64,8 @@ struct attention {
 
 /* One query head of one token. */
 struct attention_query {
-    const float *q; /* [k_size] */
-    float *out; /* [v_size] */
+    const float *q; /* [head_dim_k] */
+    float *out; /* [head_dim_v] */
     uint32_t first, end; /* the positions that it sees; first < end */
 };
 
@@ -77,12 +78,12 @@ void attention_store(const struct attention *a, uint8_t *page, size_t at, const 
 void attention_run(const struct attention *a, const struct attention_query *queries, size_t n);
 
 /* The same in two steps, so that threads can divide a long range: the part of every query that lies in one
- * span, parts[i * attention_part_floats(a)] for query i (empty where it sees nothing of it), and then the
- * merge of n_spans parts of one query, part s at parts + s * stride, in the order of spans. */
+ * split, parts[i * attention_part_floats(a)] for query i (empty where it sees nothing of it), and then the
+ * merge of n_splits parts of one query, part s at parts + s * stride, in the order of splits. */
 size_t attention_part_floats(const struct attention *a);
-void attention_span(
-    const struct attention *a, const struct attention_query *queries, size_t n, uint32_t span, float *parts);
+void attention_split(
+    const struct attention *a, const struct attention_query *queries, size_t n, uint32_t split, float *parts);
 void attention_merge(
-    const struct attention *a, const float *parts, size_t n_spans, size_t stride, float *out);
+    const struct attention *a, const float *parts, size_t n_splits, size_t stride, float *out);
 
 #endif

@@ -36,7 +36,7 @@ struct loader {
     const char *name;
     const char *const *extensions; /* with their dot, NULL at the end; stripped from ids */
     /* Whether a file with these first bytes (up to 64) is of this format. */
-    bool (*knows)(struct span head);
+    bool (*probe)(struct span head);
     /* Validates and describes. maps[0] is `path` mapped; more files are appended by loaded_add_file.
      * On failure the caller releases `l`. */
     bool (*read)(struct loaded *l, const struct volume *v, const char *path, struct error *err);

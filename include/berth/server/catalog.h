@@ -1,12 +1,12 @@
 /* catalog.h - the models of the volume: what there is, in which state, and who is using it.
  *
- * One thread, the keeper, scans the volume, loads each model and from then on looks once a second whether
+ * One thread, the watcher, scans the volume, loads each model and from then on looks once a second whether
  * a file changed under its map. Requests look models up and hold them while they use them. What probes ask
  * often (has the first load ended, how far is it, how many serve) is kept in atomics and never waits for
- * the keeper.
+ * the watcher.
  *
  * To be mapped takes a model a moment; to be made ready for answers (its tokenizer, its template) takes longer,
- * and nothing waits for it but who wants an answer: the keeper does it after the first load, model after model,
+ * and nothing waits for it but who wants an answer: the watcher does it after the first load, model after model,
  * and a request that is faster does it for its own.
  */
 #ifndef BERTH_CATALOG_H
@@ -29,7 +29,7 @@ enum model_state {
 
 const char *model_state_name(enum model_state state);
 
-/* One model. The first group never changes; the second is written by the keeper before `state` says so and
+/* One model. The first group never changes; the second is written by the watcher before `state` says so and
  * may be read after model_state() returned a state other than MODEL_LOADING. */
 struct model {
     const char *id;
@@ -69,10 +69,10 @@ struct catalog *catalog_new(const struct options *o, uint64_t memory, struct err
  * and that is all. */
 bool catalog_use_engine(struct catalog *c, struct engine *e, struct error *err);
 
-/* Starts the keeper. Returns at once; the load goes on behind. */
+/* Starts the watcher. Returns at once; the load goes on behind. */
 bool catalog_start(struct catalog *c, struct error *err);
 
-/* Tells the keeper to end, also in the middle of a load, and waits up to `seconds` for it: a disk that hangs
+/* Tells the watcher to end, also in the middle of a load, and waits up to `seconds` for it: a disk that hangs
  * must not keep the process from ending. False when it did not end; then the catalog must not be freed. */
 bool catalog_stop(struct catalog *c, double seconds);
 void catalog_free(

@@ -63,7 +63,7 @@ enum options_result options_read(
 /* Prints the options as `berth help` shows them. */
 void options_print(FILE *out);
 
-/* The value of --cpu, as cpu_select wants it. */
+/* The value of --cpu, as isa_select wants it. */
 const char *options_cpu(const struct options *o);
 
 /* Says in the log which BERTH_… variables mean nothing, and which were taken for service links. */

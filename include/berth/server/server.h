@@ -13,7 +13,7 @@
 
 struct engine;
 struct http;
-struct keys;
+struct api_keys;
 
 struct server {
     const struct options *options;
@@ -22,7 +22,7 @@ struct server {
     unsigned threads; /* compute threads at the start; engine.h tells how many there are */
     struct engine *engine;
     struct catalog *catalog;
-    struct keys *keys; /* NULL: none are asked for */
+    struct api_keys *keys; /* NULL: none are asked for */
     struct metrics metrics;
     double started; /* Unix time, seconds */
     atomic_bool draining; /* not ready any more; set once, at the first signal */

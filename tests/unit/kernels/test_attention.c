@@ -19,7 +19,7 @@
 
 #include <cmocka.h>
 
-#define PAGES 20 /* 1280 positions: two and a half spans */
+#define PAGES 20 /* 1280 positions: two and a half splits */
 #define POSITIONS (PAGES * ATTENTION_BLOCK)
 #define QUERIES 64
 #define SIZE_MAX_HERE 256
@@ -42,14 +42,15 @@ struct cache {
 static struct cache cache;
 static float q[QUERIES][SIZE_MAX_HERE], out[QUERIES][SIZE_MAX_HERE];
 
-static void empty_cache(enum attention_type type, size_t k_size, size_t v_size, float softcap)
+static void empty_cache(enum attention_type type, size_t head_dim_k, size_t head_dim_v, float softcap)
 {
-    size_t k_at = 128, v_at = k_at + attention_bytes(type, k_size);
-    size_t bytes = v_at + attention_bytes(type, v_size); /* ends with the page: reading on is seen by ASan */
+    size_t k_at = 128, v_at = k_at + attention_bytes(type, head_dim_k);
+    size_t bytes =
+        v_at + attention_bytes(type, head_dim_v); /* ends with the page: reading on is seen by ASan */
     cache.a = (struct attention){.type = type,
-        .k_size = k_size,
-        .v_size = v_size,
-        .scale = 1.0f / sqrtf((float)k_size),
+        .head_dim_k = head_dim_k,
+        .head_dim_v = head_dim_v,
+        .scale = 1.0f / sqrtf((float)head_dim_k),
         .softcap = softcap,
         .pages = (const uint8_t *const *)cache.pages,
         .k_at = k_at,
@@ -68,9 +69,9 @@ static void store(size_t from, size_t to)
             &cache.a, cache.pages[i / ATTENTION_BLOCK], i % ATTENTION_BLOCK, cache.keys[i], cache.values[i]);
 }
 
-static void fill(enum attention_type type, size_t k_size, size_t v_size, float softcap)
+static void fill(enum attention_type type, size_t head_dim_k, size_t head_dim_v, float softcap)
 {
-    empty_cache(type, k_size, v_size, softcap);
+    empty_cache(type, head_dim_k, head_dim_v, softcap);
     for (size_t i = 0; i < POSITIONS; i++)
         for (size_t d = 0; d < SIZE_MAX_HERE; d++) {
             cache.keys[i][d] = 2 * dice();
@@ -86,10 +87,10 @@ static struct attention_query query(size_t i, uint32_t first, uint32_t end)
     return (struct attention_query){.q = q[i], .out = out[i], .first = first, .end = end};
 }
 
-static void use(enum cpu_set set)
+static void use(enum isa set)
 {
     struct error err;
-    assert_true(cpu_select(cpu_set_name(set), &err));
+    assert_true(isa_select(isa_name(set), &err));
 }
 
 /* ---- the plain one ------------------------------------------------------------------------------------ */
@@ -111,8 +112,8 @@ static double kept(const float *row, size_t size, size_t d)
 static double true_score(const float *of, size_t position)
 {
     double sum = 0;
-    for (size_t d = 0; d < cache.a.k_size; d++)
-        sum += (double)of[d] * kept(cache.keys[position], cache.a.k_size, d);
+    for (size_t d = 0; d < cache.a.head_dim_k; d++)
+        sum += (double)of[d] * kept(cache.keys[position], cache.a.head_dim_k, d);
     sum *= (double)cache.a.scale;
     double cap = (double)cache.a.softcap;
     return cap > 0 ? cap * tanh(sum / cap) : sum;
@@ -126,10 +127,10 @@ static void assert_true_attention(const struct attention_query *of)
         most = fmax(most, p[i] = true_score(of->q, i));
     for (uint32_t i = of->first; i < of->end; i++)
         sum += p[i] = exp(p[i] - most);
-    for (size_t d = 0; d < cache.a.v_size; d++) {
+    for (size_t d = 0; d < cache.a.head_dim_v; d++) {
         double want = 0;
         for (uint32_t i = of->first; i < of->end; i++)
-            want += p[i] / sum * kept(cache.values[i], cache.a.v_size, d);
+            want += p[i] / sum * kept(cache.values[i], cache.a.head_dim_v, d);
         if (!(fabs(want - (double)of->out[d]) < 2e-6))
             fail_msg("element %zu of keys %u to %u is %g, not %g", d, of->first, of->end, (double)of->out[d],
                 want);
@@ -141,7 +142,7 @@ static void test_plain_attention_is_a_softmax_over_the_keys_in_range(void **stat
     (void)state;
     static const uint32_t ranges[][2] = {
         {0, 1}, {0, 63}, {0, 64}, {0, 65}, {5, 6}, {63, 65}, {100, 300}, {500, 530}, {0, 1280}, {511, 1025}};
-    use(CPU_PLAIN);
+    use(ISA_PLAIN);
     for (int type = 0; type < ATTENTION_TYPES; type++)
         for (int capped = 0; capped < 2; capped++)
             for (size_t i = 0; i < sizeof(ranges) / sizeof(*ranges); i++) {
@@ -161,39 +162,39 @@ static void assert_same(const float *want, const float *got, size_t n, const cha
         return;
     for (size_t i = 0; i < n; i++)
         if (memcmp(want + i, got + i, sizeof(*want)) != 0)
-            fail_msg("%s, %s, sizes %zu and %zu: element %zu is %a, not %a", cpu_set_name(cpu_selected()),
-                what, cache.a.k_size, cache.a.v_size, i, (double)got[i], (double)want[i]);
+            fail_msg("%s, %s, sizes %zu and %zu: element %zu is %a, not %a", isa_name(isa_selected()), what,
+                cache.a.head_dim_k, cache.a.head_dim_v, i, (double)got[i], (double)want[i]);
 }
 
 /* Each query by itself in plain C, all that it does not see poison; then all together with every set. */
 static void compare(const struct attention_query *queries, size_t n, const char *what)
 {
     static float want[QUERIES][SIZE_MAX_HERE];
-    use(CPU_PLAIN);
+    use(ISA_PLAIN);
     for (size_t i = 0; i < n; i++) {
-        empty_cache(cache.a.type, cache.a.k_size, cache.a.v_size, cache.a.softcap);
+        empty_cache(cache.a.type, cache.a.head_dim_k, cache.a.head_dim_v, cache.a.softcap);
         store(queries[i].first, queries[i].end);
         attention_run(&cache.a, queries + i, 1);
-        for (size_t d = 0; d < cache.a.v_size; d++)
+        for (size_t d = 0; d < cache.a.head_dim_v; d++)
             assert_true(isfinite(out[i][d]));
         memcpy(want[i], out[i], sizeof(want[i]));
     }
     for (size_t i = 0; i < n; i++)
         store(queries[i].first, queries[i].end);
-    for (int set = CPU_PLAIN; set < CPU_SETS; set++) {
-        if (!cpu_has((enum cpu_set)set))
+    for (int set = ISA_PLAIN; set < ISA_SETS; set++) {
+        if (!isa_has((enum isa)set))
             continue;
-        use((enum cpu_set)set);
+        use((enum isa)set);
         memset(out, 0, sizeof(out));
         attention_run(&cache.a, queries, n);
         for (size_t i = 0; i < n; i++)
-            assert_same(want[i], out[i], cache.a.v_size, what);
-        for (size_t i = 0; set != CPU_PLAIN && i < n; i += 7) {
+            assert_same(want[i], out[i], cache.a.head_dim_v, what);
+        for (size_t i = 0; set != ISA_PLAIN && i < n; i += 7) {
             attention_run(&cache.a, queries + i, 1);
-            assert_same(want[i], out[i], cache.a.v_size, "one alone");
+            assert_same(want[i], out[i], cache.a.head_dim_v, "one alone");
         }
     }
-    use(CPU_PLAIN);
+    use(ISA_PLAIN);
 }
 
 static const size_t sizes[][2] = {{1, 1}, {7, 7}, {16, 16}, {32, 32}, {64, 64}, {64, 80}, {80, 80}, {96, 96},
@@ -217,7 +218,7 @@ static void test_every_set_gives_the_same_bits_for_a_prompt(void **state)
 }
 
 /* Queries of every kind side by side: windows, short and long, that begin and end inside blocks and beyond
- * spans. */
+ * splits. */
 static void test_every_set_gives_the_same_bits_for_any_ranges(void **state)
 {
     (void)state;
@@ -257,12 +258,12 @@ static void test_every_set_gives_the_same_bits_for_any_number_of_queries(void **
 static void test_a_key_that_is_no_number_reaches_only_those_who_see_it(void **state)
 {
     (void)state;
-    for (int set = CPU_PLAIN; set < CPU_SETS; set++)
+    for (int set = ISA_PLAIN; set < ISA_SETS; set++)
         for (size_t n = 2; n <= 38; n += 6) { /* each type with few and with many */
             struct attention_query queries[QUERIES];
-            if (!cpu_has((enum cpu_set)set))
+            if (!isa_has((enum isa)set))
                 continue;
-            use((enum cpu_set)set);
+            use((enum isa)set);
             fill((enum attention_type)(n / 6 % ATTENTION_TYPES), 64, 64, 0.0f);
             store(10, 100);
             for (uint32_t i = 0; i < n; i++)
@@ -272,7 +273,7 @@ static void test_a_key_that_is_no_number_reaches_only_those_who_see_it(void **st
                 for (size_t d = 0; d < 64; d++)
                     assert_int_equal(isnan(out[i][d]), i < 2);
         }
-    use(CPU_PLAIN);
+    use(ISA_PLAIN);
 }
 
 static void compare_largest(const struct attention *a)
@@ -281,25 +282,25 @@ static void compare_largest(const struct attention *a)
     for (size_t d = 0; d < ATTENTION_HEAD_MAX; d++)
         for (size_t i = 0; i < 9; i++)
             large[i / 3][i % 3][d] = dice();
-    use(CPU_PLAIN);
+    use(ISA_PLAIN);
     for (size_t j = 0; j < ATTENTION_BLOCK; j++)
         attention_store(a, (uint8_t *)(uintptr_t)a->pages[0], j, large[0][j % 3], large[1][j % 3]);
-    for (int set = CPU_PLAIN; set < CPU_SETS; set++) {
+    for (int set = ISA_PLAIN; set < ISA_SETS; set++) {
         struct attention_query queries[40];
-        if (!cpu_has((enum cpu_set)set))
+        if (!isa_has((enum isa)set))
             continue;
-        use((enum cpu_set)set);
+        use((enum isa)set);
         for (size_t i = 0; i < 40; i++)
             queries[i] = (struct attention_query){.q = large[2][0], .out = answers[i], .end = 64};
         attention_run(a, queries, 40);
-        if (set == CPU_PLAIN)
+        if (set == ISA_PLAIN)
             memcpy(want, answers[0], sizeof(want));
         for (size_t i = 0; i < 40; i++)
             assert_memory_equal(want, answers[i], sizeof(want));
         attention_run(a, queries, 1);
         assert_memory_equal(want, answers[0], sizeof(want));
     }
-    use(CPU_PLAIN);
+    use(ISA_PLAIN);
 }
 
 static void test_heads_of_the_largest_size_fit(void **state)
@@ -310,8 +311,8 @@ static void test_heads_of_the_largest_size_fit(void **state)
         uint8_t *page = aligned_alloc(64, 2 * bytes);
         const uint8_t *pages[] = {page};
         compare_largest(&(struct attention){.type = (enum attention_type)type,
-            .k_size = ATTENTION_HEAD_MAX,
-            .v_size = ATTENTION_HEAD_MAX,
+            .head_dim_k = ATTENTION_HEAD_MAX,
+            .head_dim_v = ATTENTION_HEAD_MAX,
             .scale = 0.01f,
             .pages = pages,
             .v_at = bytes});
@@ -324,10 +325,10 @@ static void test_spans_merged_in_order_are_the_whole(void **state)
     (void)state;
     static float parts[3][QUERIES * (16 + SIZE_MAX_HERE)], whole[SIZE_MAX_HERE], merged[SIZE_MAX_HERE];
     static const uint32_t ranges[][2] = {{0, 1280}, {600, 601}, {100, 1100}, {511, 512}, {512, 513}};
-    for (int i = 0; i < (int)CPU_SETS * (int)ATTENTION_TYPES; i++) {
+    for (int i = 0; i < (int)ISA_SETS * (int)ATTENTION_TYPES; i++) {
         struct attention_query queries[5];
-        enum cpu_set set = (enum cpu_set)(i / ATTENTION_TYPES);
-        if (!cpu_has(set))
+        enum isa set = (enum isa)(i / ATTENTION_TYPES);
+        if (!isa_has(set))
             continue;
         use(set);
         seed = 9;
@@ -336,16 +337,16 @@ static void test_spans_merged_in_order_are_the_whole(void **state)
         for (size_t k = 0; k < 5; k++)
             queries[k] = query(k, ranges[k][0], ranges[k][1]);
         for (uint32_t s = 0; s < 3; s++)
-            attention_span(&cache.a, queries, 5, s, parts[s]);
+            attention_split(&cache.a, queries, 5, s, parts[s]);
         for (size_t k = 0; k < 5; k++) {
             size_t stride = sizeof(parts[0]) / sizeof(float);
             attention_run(&cache.a, queries + k, 1);
             memcpy(whole, out[k], sizeof(whole));
             attention_merge(&cache.a, parts[0] + k * attention_part_floats(&cache.a), 3, stride, merged);
-            assert_same(whole, merged, cache.a.v_size, "merged");
+            assert_same(whole, merged, cache.a.head_dim_v, "merged");
         }
     }
-    use(CPU_PLAIN);
+    use(ISA_PLAIN);
 }
 
 /* Groups of every kind: what is subnormal in float16, infinite, no number, nothing but zeros, too large for a scale;
@@ -370,10 +371,10 @@ static void test_every_set_stores_the_same_bytes(void **state)
         enum attention_type type = (enum attention_type)(k % ATTENTION_TYPES);
         size_t size = some[k / ATTENTION_TYPES], bytes = 128 + 2 * attention_bytes(type, size);
         uint8_t *want = NULL;
-        for (int set = CPU_PLAIN; set < CPU_SETS; set++) {
-            if (!cpu_has((enum cpu_set)set))
+        for (int set = ISA_PLAIN; set < ISA_SETS; set++) {
+            if (!isa_has((enum isa)set))
                 continue;
-            use((enum cpu_set)set);
+            use((enum isa)set);
             seed = 5;
             fill(type, size, size, 0.0f);
             for (size_t i = 0; i < ATTENTION_BLOCK; i++) {
@@ -387,7 +388,7 @@ static void test_every_set_stores_the_same_bytes(void **state)
         }
         free(want);
     }
-    use(CPU_PLAIN);
+    use(ISA_PLAIN);
 }
 
 /* ---- q8_0 --------------------------------------------------------------------------------------------- */
@@ -436,12 +437,12 @@ static void test_a_group_is_kept_as_bytes_and_their_scale(void **state)
         {-NAN, 1e9f, 0x7e00, 0},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
-        for (int set = CPU_PLAIN; set < CPU_SETS; set++) {
+        for (int set = ISA_PLAIN; set < ISA_SETS; set++) {
             float x[72] = {0};
             int byte, other;
-            if (!cpu_has((enum cpu_set)set))
+            if (!isa_has((enum isa)set))
                 continue;
-            use((enum cpu_set)set);
+            use((enum isa)set);
             for (size_t d = 0; d < 32; d++)
                 x[d] = 1;
             x[40] = rows[i].most;
@@ -449,14 +450,14 @@ static void test_a_group_is_kept_as_bytes_and_their_scale(void **state)
             x[64] = x[71] = 127;
             uint16_t scale = stored(x, 72, 63, &byte);
             if (scale != rows[i].scale || byte != rows[i].byte)
-                fail_msg("%s: %g beside %g is %d times %x, not %d times %x", cpu_set_name((enum cpu_set)set),
+                fail_msg("%s: %g beside %g is %d times %x, not %d times %x", isa_name((enum isa)set),
                     (double)rows[i].x, (double)rows[i].most, byte, scale, rows[i].byte, rows[i].scale);
             assert_int_equal(stored(x, 72, 31, &other), 0x2008);
             assert_int_equal(other, 127);
             assert_int_equal(stored(x, 72, 71, &other), 0x3c00);
             assert_int_equal(other, 127);
         }
-    use(CPU_PLAIN);
+    use(ISA_PLAIN);
 }
 
 static void test_types_have_names_and_sizes(void **state)

@@ -14,20 +14,20 @@
 static void test_plain_is_in_force_until_another_is_chosen(void **state)
 {
     (void)state;
-    assert_int_equal(cpu_selected(), CPU_PLAIN);
+    assert_int_equal(isa_selected(), ISA_PLAIN);
 }
 
 static void test_every_set_that_the_machine_has_can_be_chosen_by_name_and_no_other(void **state)
 {
     (void)state;
-    assert_true(cpu_has(CPU_PLAIN));
-    for (int set = 0; set < CPU_SETS; set++) {
+    assert_true(isa_has(ISA_PLAIN));
+    for (int set = 0; set < ISA_SETS; set++) {
         struct error err = {0};
-        const char *name = cpu_set_name((enum cpu_set)set);
-        enum cpu_set before = cpu_selected();
-        assert_int_equal(cpu_select(name, &err), cpu_has((enum cpu_set)set));
-        assert_int_equal(cpu_selected(), cpu_has((enum cpu_set)set) ? (enum cpu_set)set : before);
-        assert_int_equal(strstr(err.text, name) != NULL, !cpu_has((enum cpu_set)set));
+        const char *name = isa_name((enum isa)set);
+        enum isa before = isa_selected();
+        assert_int_equal(isa_select(name, &err), isa_has((enum isa)set));
+        assert_int_equal(isa_selected(), isa_has((enum isa)set) ? (enum isa)set : before);
+        assert_int_equal(strstr(err.text, name) != NULL, !isa_has((enum isa)set));
     }
 }
 
@@ -35,20 +35,20 @@ static void test_auto_is_the_best_there_is(void **state)
 {
     (void)state;
     struct error err = {0};
-    assert_true(cpu_select("auto", &err));
-    for (int set = (int)cpu_selected() + 1; set < CPU_SETS; set++)
-        assert_false(cpu_has((enum cpu_set)set));
-    assert_true(cpu_has(cpu_selected()));
+    assert_true(isa_select("auto", &err));
+    for (int set = (int)isa_selected() + 1; set < ISA_SETS; set++)
+        assert_false(isa_has((enum isa)set));
+    assert_true(isa_has(isa_selected()));
 }
 
 static void test_an_unknown_name_is_refused_and_changes_nothing(void **state)
 {
     (void)state;
     struct error err = {0};
-    enum cpu_set before = cpu_selected();
-    assert_false(cpu_select("avx\n1024", &err));
+    enum isa before = isa_selected();
+    assert_false(isa_select("avx\n1024", &err));
     assert_non_null(strstr(err.text, "avx\\x0a1024"));
-    assert_int_equal(cpu_selected(), before);
+    assert_int_equal(isa_selected(), before);
 }
 
 #if defined(__x86_64__)
@@ -70,17 +70,17 @@ static void test_what_is_asked_for_goes_to_the_nearest_cache_where_it_fits(void 
     (void)state;
     struct error err = {0};
     unsigned kib = 0;
-    assert_true(cpu_select("auto", &err));
+    assert_true(isa_select("auto", &err));
 #if defined(__x86_64__) /* elsewhere no kernel asks */
     kib = kib_of_first_cache();
     if (kib == 0) {
         print_message("this system does not tell the size of the first cache in /sys\n");
         skip();
     }
-    if (cpu_nearest_bytes() == SIZE_MAX) /* a processor that has no other way */
+    if (isa_l1_bytes() == SIZE_MAX) /* a processor that has no other way */
         return;
 #endif
-    assert_true(cpu_nearest_bytes() >= kib * 1024 / 4 && cpu_nearest_bytes() <= kib * 1024 / 3);
+    assert_true(isa_l1_bytes() >= kib * 1024 / 4 && isa_l1_bytes() <= kib * 1024 / 3);
 }
 
 int main(void)

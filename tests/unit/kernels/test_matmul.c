@@ -113,10 +113,10 @@ static void product_free(struct product *p)
     free(p->in.packed);
 }
 
-static void select_set(enum cpu_set set)
+static void select_set(enum isa set)
 {
     struct error err = {0};
-    assert_true(cpu_select(cpu_set_name(set), &err));
+    assert_true(isa_select(isa_name(set), &err));
 }
 
 /* Rows first ... first + count - 1 of all tokens into out, which has room for all rows. */
@@ -149,7 +149,7 @@ static void same(const struct product *p, const float *got, const float *wanted,
     for (size_t i = 0; i < out_floats(p); i++)
         if (bits_of(got[i]) != bits_of(wanted[i]))
             fail_msg("%s, %s: %s, %zu rows of %zu by %zu tokens: token %zu, row %zu is %a and not %a", what,
-                cpu_set_name(cpu_selected()), tensor_type_find(p->w.type->id)->name, p->w.rows, p->w.columns,
+                isa_name(isa_selected()), tensor_type_find(p->w.type->id)->name, p->w.rows, p->w.columns,
                 p->in.tokens, i / (p->w.rows + GAP), i % (p->w.rows + GAP), (double)got[i],
                 (double)wanted[i]);
 }
@@ -194,7 +194,7 @@ static void check_elements(uint32_t type, bool as_float)
 static void test_a_token_that_is_one_at_one_element_gives_that_weight(void **state)
 {
     (void)state;
-    select_set(CPU_PLAIN);
+    select_set(ISA_PLAIN);
     for (uint32_t id = 0; id < IDS; id++)
         if (quant_find(id)) {
             check_elements(id, false);
@@ -241,7 +241,7 @@ static void check_product(uint32_t type, bool as_float)
 static void test_plain_products_are_those_of_double_within_the_rounding_of_activations(void **state)
 {
     (void)state;
-    select_set(CPU_PLAIN);
+    select_set(ISA_PLAIN);
     for (uint32_t id = 0; id < IDS; id++)
         if (quant_find(id)) {
             check_product(id, false);
@@ -276,10 +276,10 @@ static const struct int8_type {
 static void test_the_types_that_are_promised_an_int8_path_have_one_on_every_set(void **state)
 {
     (void)state;
-    for (int set = CPU_PLAIN; set < CPU_SETS; set++) {
-        if (!cpu_has((enum cpu_set)set))
+    for (int set = ISA_PLAIN; set < ISA_SETS; set++) {
+        if (!isa_has((enum isa)set))
             continue;
-        select_set((enum cpu_set)set);
+        select_set((enum isa)set);
         for (uint32_t id = 0; id < IDS; id++) {
             bool promised = false;
             for (size_t i = 0; i < INT8_TYPES; i++)
@@ -306,13 +306,13 @@ static void make_extreme(struct product *p)
 /* The product by plain C, and by every set there is; whole, in pieces of rows, and token by token. */
 static void compare_all(struct product *p)
 {
-    select_set(CPU_PLAIN);
+    select_set(ISA_PLAIN);
     float *wanted = out_new(p), *got;
     run(p, 0, p->w.rows, wanted);
-    for (int set = CPU_PLAIN; set < CPU_SETS; set++) {
-        if (!cpu_has((enum cpu_set)set))
+    for (int set = ISA_PLAIN; set < ISA_SETS; set++) {
+        if (!isa_has((enum isa)set))
             continue;
-        select_set((enum cpu_set)set);
+        select_set((enum isa)set);
         got = out_new(p);
         run(p, 0, p->w.rows, got);
         same(p, got, wanted, "whole");
@@ -385,7 +385,7 @@ static void test_what_is_no_number_spoils_its_own_token_and_no_other(void **stat
         p.x[1 * p.in.stride + 300] = INFINITY;
         p.x[3 * p.in.stride + 31] = -NAN;
         compare_all(&p);
-        select_set(CPU_PLAIN);
+        select_set(ISA_PLAIN);
         float *out = out_new(&p);
         run(&p, 0, 48, out);
         for (size_t i = 0; i < 5 * (48 + GAP); i++)
@@ -445,7 +445,7 @@ static void check_scale(const struct int8_type *type, size_t which, size_t tried
     product_new(&p, type->id, 32, 512, 1, false);
     set_scale(&p, type, which, tried);
     compare_all(&p);
-    select_set(CPU_PLAIN);
+    select_set(ISA_PLAIN);
     float *out = out_new(&p);
     run(&p, 0, 32, out);
     for (size_t r = 0; r < 32; r++) {

@@ -44,8 +44,8 @@ static void assert_same(const float *want, const float *got, size_t n, const cha
 {
     for (size_t i = 0; i < n; i++)
         if (!same(want[i], got[i]))
-            fail_msg("%s, %s, n = %zu: element %zu is %a, not %a", cpu_set_name(cpu_selected()), what, size,
-                i, (double)got[i], (double)want[i]);
+            fail_msg("%s, %s, n = %zu: element %zu is %a, not %a", isa_name(isa_selected()), what, size, i,
+                (double)got[i], (double)want[i]);
 }
 
 static uint32_t seed;
@@ -320,10 +320,10 @@ static void compare_all(size_t n, float most)
     static struct result plain, fast;
     struct error err;
     uint32_t start = seed;
-    cpu_select("plain", &err);
+    isa_select("plain", &err);
     compute(&plain, n, most);
-    for (int set = CPU_PLAIN + 1; set < CPU_SETS; set++) {
-        if (!cpu_select(cpu_set_name((enum cpu_set)set), &err))
+    for (int set = ISA_PLAIN + 1; set < ISA_SETS; set++) {
+        if (!isa_select(isa_name((enum isa)set), &err))
             continue;
         seed = start;
         compute(&fast, n, most);
@@ -334,7 +334,7 @@ static void compare_all(size_t n, float most)
             assert_same(plain.rows[row], fast.rows[row], MOST, what, n);
         }
     }
-    cpu_select("plain", &err);
+    isa_select("plain", &err);
 }
 
 static void test_every_set_gives_the_same_bits_at_every_size(void **state)
@@ -355,10 +355,10 @@ static void test_every_set_gives_the_same_bits_at_every_exponent(void **state)
         for (uint32_t i = 0; i < MOST; i++)
             x[i] = float_of((step << 24) + i * 16411u);
         for (int f = VECTOR_SILU; f <= VECTOR_RELU_SQUARED + 2; f++) {
-            for (int set = CPU_PLAIN; set < CPU_SETS; set++) {
-                if (!cpu_select(cpu_set_name((enum cpu_set)set), &err))
+            for (int set = ISA_PLAIN; set < ISA_SETS; set++) {
+                if (!isa_select(isa_name((enum isa)set), &err))
                     continue;
-                float *out = set == CPU_PLAIN ? want : got;
+                float *out = set == ISA_PLAIN ? want : got;
                 if (f <= VECTOR_RELU_SQUARED)
                     vector_gate(out, x, NULL, (enum vector_gate)f, MOST);
                 else if (f == VECTOR_RELU_SQUARED + 1)
@@ -369,7 +369,7 @@ static void test_every_set_gives_the_same_bits_at_every_exponent(void **state)
             }
         }
     }
-    cpu_select("plain", &err);
+    isa_select("plain", &err);
 }
 
 int main(void)

@@ -1,4 +1,4 @@
-/* test_catalog.c - the keeper: loading, states, readiness, a volume that comes late, files that change. */
+/* test_catalog.c - the watcher: loading, states, readiness, a volume that comes late, files that change. */
 #include "scratch.h"
 
 #include "berth/server/catalog.h"

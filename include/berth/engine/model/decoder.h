@@ -1,7 +1,7 @@
 /* decoder.h - the family of models that write one token after the other: from rows of tokens to logits.
  *
  * A decoder is a shape (numbers read from the file) and weights (views on the mapped file), read-only once
- * made and shared by all threads. Which choices a member of the family makes (norms, rotation, gates,
+ * made and shared by all threads. Which choices a worker of the family makes (norms, rotation, gates,
  * windows, scales, biases) are fields of the shape, set by its row in the table of architectures. A forward
  * call takes a batch: rows of any number of sequences of this model, prefill and decode together.
  *
@@ -29,11 +29,11 @@ void decoder_free(struct decoder *d);
 bool decoder_limit_context(struct decoder *d, size_t context, struct error *err);
 
 /* True when decoder.h knows the architecture. */
-bool decoder_knows(struct span architecture);
+bool decoder_supports(struct span architecture);
 
-size_t decoder_vocabulary(const struct decoder *d); /* logits a row */
-size_t decoder_width(const struct decoder *d);
-size_t decoder_context(const struct decoder *d); /* positions that the model was made for */
+size_t decoder_n_vocab(const struct decoder *d); /* logits a row */
+size_t decoder_n_embd(const struct decoder *d);
+size_t decoder_n_ctx(const struct decoder *d); /* positions that the model was made for */
 /* What kv_cache_new wants to know. */
 const struct kv_layer *decoder_kv_layers(const struct decoder *d, size_t *n);
 
@@ -44,7 +44,7 @@ struct decoder_row {
     struct sequence *sequence;
     uint32_t position;
     int32_t token; /* below the vocabulary's size, or with `embedding` ignored */
-    const float *embedding; /* [width] instead of a token, as it enters the first layer; NULL otherwise */
+    const float *embedding; /* [n_embd] instead of a token, as it enters the first layer; NULL otherwise */
     enum decoder_output output;
 };
 
@@ -64,7 +64,7 @@ void decoder_workspace_free(struct decoder_workspace *w);
 
 /* Runs the batch on the pool. On success every sequence is longer by its rows, and *out points into the
  * workspace: for each row with an output, in the order of rows, its logits [vocabulary] or hidden state
- * [width] (after the last norm), one after the other at a distance of max(vocabulary, width) when both kinds
+ * [n_embd] (after the last norm), one after the other at a distance of max(vocabulary, width) when both kinds
  * occur, otherwise closely. False with the reason when memory is short; the sequences' lengths have not moved
  * then. `stop`, when not NULL, is looked at between layers: set, the call returns false with an empty
  * reason. */

@@ -23,7 +23,7 @@ struct kv_budget {
 
 /* What a position keeps of one layer. */
 struct kv_layer {
-    uint32_t heads, k_size, v_size;
+    uint32_t n_head_kv, head_dim_k, head_dim_v;
 };
 
 struct kv_cache;

@@ -34,7 +34,7 @@ struct engine_options {
 
 struct engine;
 
-/* Starts the threads. NULL with the reason. cpu_select comes before. */
+/* Starts the threads. NULL with the reason. isa_select comes before. */
 struct engine *engine_new(const struct engine_options *o, struct error *err);
 /* Ends the threads; jobs that are left fail. Models must be freed after this with text_model_free, which does not
  * touch the engine then. Frees the engine with engine_free when no model is left. */

@@ -3,7 +3,7 @@
  * The order is that of OpenAI's documentation and of the common servers: bias and penalties change logits; at
  * temperature 0 the largest wins (the lower id, where two are equal); otherwise logits are divided by the
  * temperature, then top_k, typical_p, top_p and min_p each take candidates away, and one of those that are left is
- * drawn. The draw number depends on the seed and on how many tokens were drawn before, nothing else, so that the
+ * sampled. The sample number depends on the seed and on how many tokens were sampled before, nothing else, so that the
  * same request gives the same answer at any load.
  */
 #ifndef BERTH_SAMPLER_H
@@ -48,7 +48,7 @@ void sampler_set_hook(struct sampler *s, sampler_hook hook, void *context);
 #define SAMPLER_NONE (-1)
 
 /* Draws the next token and remembers it. `logits` [vocabulary] is changed. SAMPLER_NONE when there is none to be
- * drawn: biases or the hook forbid all, the logits are no numbers, or memory is short. */
+ * sampled: biases or the hook forbid all, the logits are no numbers, or memory is short. */
 int32_t sampler_next(struct sampler *s, float *logits);
 
 /* Log probabilities, of the model's own distribution (before bias, penalties and temperature): the token's own,

@@ -13,10 +13,10 @@
 
 #define REQUEST_ID_MAX 128
 
-struct later;
-struct sleeper;
+struct async_reply;
+struct suspended;
 
-struct request {
+struct http_request {
     const char *method;
     const char *path; /* decoded, without query; NUL-terminated */
     const char *target; /* as it came, with query */
@@ -24,7 +24,7 @@ struct request {
     struct span rest; /* the path's last part, where the route's path ends in {name} */
     struct span body;
     const char *id;
-    struct sleeper *sleeper; /* on routes that are slow: wakes the connection; see stream.h */
+    struct suspended *suspended; /* on routes that are slow: wakes the connection; see stream.h */
 };
 
 struct reply {
@@ -38,8 +38,8 @@ struct reply {
     unsigned retry_after; /* seconds */
     bool close; /* the connection, after this reply */
     bool authenticate; /* says which way a key is to be sent */
-    struct later
-        *later; /* with status 0, from a handler of a slow route: the answer is to come; see stream.h */
+    struct async_reply
+        *async; /* with status 0, from a handler of a slow route: the answer is to come; see stream.h */
     bool events; /* a stream of events, not to be kept back on its way by caches and proxies */
 };
 
@@ -60,6 +60,6 @@ void reply_release(struct reply *r);
 
 /* The body as JSON: an object or array at most 64 deep, without duplicate keys, of as many values as fit some hundred
  * megabytes. NULL with the reason. */
-json_t *request_json(const struct request *q, struct error *err);
+json_t *http_request_json(const struct http_request *q, struct error *err);
 
 #endif

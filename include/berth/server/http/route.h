@@ -9,7 +9,7 @@
 #include "berth/base/text.h"
 
 struct server;
-struct request;
+struct http_request;
 struct reply;
 
 /* Whose manners the errors of a path have. */
@@ -32,7 +32,7 @@ struct route_answer {
 struct route {
     const char *method;
     const char *path;
-    void (*run)(struct server *s, const struct request *q, struct reply *r);
+    void (*run)(struct server *s, const struct http_request *q, struct reply *r);
     size_t body_max; /* bytes; 0: it takes none, and a small one is drained unread */
     enum dialect dialect;
     bool slow; /* takes noticeable time to understand, or to answer: run beside the HTTP threads */

@@ -154,7 +154,7 @@ static float *logits_for(size_t positions)
 static float *read_plainly(struct bench *b, size_t n, size_t chunk)
 {
     struct error err = {0};
-    assert_true(cpu_select("plain", &err));
+    assert_true(isa_select("plain", &err));
     use_threads(b, 1);
     float *out = logits_for(n);
     read_all(b, n, chunk, false, out);
@@ -207,12 +207,12 @@ static void test_chunks_threads_neighbours_and_instructions_change_no_byte(void 
         bench_open(&b, kinds[k].arch, kinds[k].type);
         float *expected = read_plainly(&b, POSITIONS, 1);
         assert_lively(expected, POSITIONS);
-        for (enum cpu_set set = CPU_PLAIN; set < CPU_SETS; set++) {
+        for (enum isa set = ISA_PLAIN; set < ISA_SETS; set++) {
             struct error err = {0};
-            if (!cpu_has(set))
+            if (!isa_has(set))
                 continue;
-            assert_true(cpu_select(cpu_set_name(set), &err));
-            check_ways(&b, expected, kinds[k].arch, cpu_set_name(set));
+            assert_true(isa_select(isa_name(set), &err));
+            check_ways(&b, expected, kinds[k].arch, isa_name(set));
         }
         free(expected);
         bench_close(&b);
@@ -231,7 +231,7 @@ static void test_long_sequences_are_divided_without_a_trace(void **state)
         float *expected = read_plainly(&b, LONG, 512), *out = logits_for(LONG);
         for (unsigned threads = 1; threads <= 3; threads++) {
             struct error err = {0};
-            assert_true(cpu_select("auto", &err));
+            assert_true(isa_select("auto", &err));
             use_threads(&b, threads);
             struct sequence *s = sequence_new(b.cache);
             read_chunks(&b, s, LONG - TAIL, 512, NULL, out);
@@ -516,9 +516,9 @@ static void test_an_unknown_architecture_is_refused_by_its_name(void **state)
 {
     (void)state;
     assert_refused("mamba", (struct tiny_edit){0}, "\"mamba\"");
-    assert_true(decoder_knows(span_of("llama")));
-    assert_false(decoder_knows(span_of("mamba")));
-    assert_false(decoder_knows(span_of("llam")));
+    assert_true(decoder_supports(span_of("llama")));
+    assert_false(decoder_supports(span_of("mamba")));
+    assert_false(decoder_supports(span_of("llam")));
 }
 
 /* The last tensor in a file of its own, as split models have it. */
@@ -562,9 +562,9 @@ static void test_without_an_output_tensor_the_embedding_serves(void **state)
     struct bench b;
     bench_open(&b, "gemma2", ATTENTION_F16);
     assert_null(gguf_tensor(b.tiny.gguf, "output.weight"));
-    assert_int_equal(decoder_vocabulary(b.decoder), TINY_VOCABULARY);
-    assert_int_equal(decoder_width(b.decoder), TINY_WIDTH);
-    assert_int_equal(decoder_context(b.decoder), TINY_CONTEXT);
+    assert_int_equal(decoder_n_vocab(b.decoder), TINY_VOCABULARY);
+    assert_int_equal(decoder_n_embd(b.decoder), TINY_WIDTH);
+    assert_int_equal(decoder_n_ctx(b.decoder), TINY_CONTEXT);
     bench_close(&b);
 }
 

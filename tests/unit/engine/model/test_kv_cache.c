@@ -59,7 +59,7 @@ static void marks_of(const struct sequence *s, size_t position, uint8_t *marks[2
     const struct kv_cache *c = sequence_cache(s);
     assert_true(position / ATTENTION_BLOCK < n);
     uint8_t *page = pages[position / ATTENTION_BLOCK];
-    size_t end = kv_cache_v_at(c, 1, 0) + attention_bytes(kv_cache_type(c), layers[1].v_size);
+    size_t end = kv_cache_v_at(c, 1, 0) + attention_bytes(kv_cache_type(c), layers[1].head_dim_v);
     marks[0] = page + kv_cache_k_at(c, 1, 0) + position % ATTENTION_BLOCK;
     marks[1] = page + end - ATTENTION_BLOCK + position % ATTENTION_BLOCK;
 }
@@ -103,11 +103,11 @@ static void test_heads_lie_side_by_side_and_aligned(void **state)
     size_t at = 0;
     enum attention_type type = kv_cache_type(f->cache);
     for (size_t l = 0; l < 2; l++)
-        for (size_t h = 0; h < layers[l].heads; h++) {
+        for (size_t h = 0; h < layers[l].n_head_kv; h++) {
             assert_int_equal(kv_cache_k_at(f->cache, l, h), at);
-            at += bytes_of(type, layers[l].k_size);
+            at += bytes_of(type, layers[l].head_dim_k);
             assert_int_equal(kv_cache_v_at(f->cache, l, h), at);
-            at += bytes_of(type, layers[l].v_size);
+            at += bytes_of(type, layers[l].head_dim_v);
             assert_int_equal(at % 64, 0);
         }
     assert_in_range(kv_cache_page_bytes(f->cache), at, at + 64);

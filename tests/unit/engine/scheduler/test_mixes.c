@@ -1,7 +1,7 @@
 /* test_mixes.c - random mixes of requests through a real engine: each answer is, to the bit, what the same request says
  * alone in an engine of its own.
  *
- * A round is an engine with options drawn at random (threads, which may change under way, chunk, slots, cache of
+ * A round is an engine with options sampled at random (threads, which may change under way, chunk, slots, cache of
  * prefixes, kernels, memory so short that pages are taken away) and some requests that come one by one while others are
  * at work: with common beginnings, several choices, scores, all kinds of sampling; some are cancelled, some let go of.
  * What those had said until then must be the beginning of their answer.
@@ -40,7 +40,7 @@
 
 static uint64_t chance;
 
-static uint32_t draw(uint32_t below)
+static uint32_t sample(uint32_t below)
 {
     chance += 0x9e3779b97f4a7c15u;
     uint64_t z = chance;
@@ -51,7 +51,7 @@ static uint32_t draw(uint32_t below)
 
 static bool one_in(uint32_t n)
 {
-    return draw(n) == 0;
+    return sample(n) == 0;
 }
 
 /* ---- what was said ---- */
@@ -76,7 +76,7 @@ struct answers {
 
 /* A request: what is asked, what becomes of it in the mix, and alone. */
 struct asked {
-    struct job_request request;
+    struct job_request params;
     int32_t prompt[PROMPT_MOST], stop;
     struct sampler_bias bias;
     int model;
@@ -134,8 +134,8 @@ static struct job *submit(struct rig *r, struct asked *q)
 {
     unsigned status;
     struct error err = {0};
-    q->request.model = r->m[q->model];
-    struct job *j = job_new(&q->request, on_wake, NULL);
+    q->params.model = r->m[q->model];
+    struct job *j = job_new(&q->params, on_wake, NULL);
     assert_non_null(j);
     if (!engine_submit(r->e, j, &status, &err))
         fail_msg("%u: %s", status, err.text);
@@ -147,16 +147,16 @@ static struct job *submit(struct rig *r, struct asked *q)
 static struct sampler_options draw_sampling(struct asked *q)
 {
     static const float temperatures[] = {0, 0.7f, 1, 1, 2};
-    struct sampler_options s = {.temperature = temperatures[draw(5)],
+    struct sampler_options s = {.temperature = temperatures[sample(5)],
         .top_p = one_in(3) ? 0.9f : 1,
-        .top_k = one_in(4) ? 1 + draw(40) : 0,
+        .top_k = one_in(4) ? 1 + sample(40) : 0,
         .min_p = one_in(5) ? 0.02f : 0,
         .typical_p = one_in(6) ? 0.8f : 1,
         .repetition_penalty = one_in(3) ? 1.3f : 1,
         .frequency_penalty = one_in(5) ? 0.4f : 0,
-        .seed = draw(1000)};
+        .seed = sample(1000)};
     if (one_in(5)) {
-        q->bias = (struct sampler_bias){(int32_t)draw(TINY_VOCABULARY), one_in(2) ? -100 : 3};
+        q->bias = (struct sampler_bias){(int32_t)sample(TINY_VOCABULARY), one_in(2) ? -100 : 3};
         s.bias = &q->bias;
         s.n_bias = 1;
     }
@@ -166,10 +166,10 @@ static struct sampler_options draw_sampling(struct asked *q)
 /* A part of a text that others have, too, often whole pages of it, and mostly something of its own. */
 static size_t draw_prompt(int32_t *out)
 {
-    size_t n = one_in(6) ? 0 : draw(3) == 0 ? ATTENTION_BLOCK * (1 + draw(5)) : draw(400);
-    size_t own = one_in(4) && n > 0 ? 0 : 1 + draw(50);
-    memcpy(out, bases[draw(BASES)], n * sizeof(*out));
-    fill(out + n, own, draw(UINT32_MAX));
+    size_t n = one_in(6) ? 0 : sample(3) == 0 ? ATTENTION_BLOCK * (1 + sample(5)) : sample(400);
+    size_t own = one_in(4) && n > 0 ? 0 : 1 + sample(50);
+    memcpy(out, bases[sample(BASES)], n * sizeof(*out));
+    fill(out + n, own, sample(UINT32_MAX));
     return n + own;
 }
 
@@ -177,20 +177,20 @@ static void draw_request(struct asked *q)
 {
     memset(q, 0, sizeof(*q));
     q->model = one_in(3);
-    q->stop = (int32_t)draw(TINY_VOCABULARY);
-    q->request = (struct job_request){.kind = one_in(8) ? JOB_SCORE : JOB_GENERATE,
+    q->stop = (int32_t)sample(TINY_VOCABULARY);
+    q->params = (struct job_request){.kind = one_in(8) ? JOB_SCORE : JOB_GENERATE,
         .prompt = q->prompt,
         .n_prompt = draw_prompt(q->prompt),
-        .n_choices = one_in(3) ? 2 + draw(CHOICES_MOST - 1) : 1,
-        .max_tokens = one_in(12) ? draw(2) : 1 + draw(NEW_MOST - 1),
+        .n_choices = one_in(3) ? 2 + sample(CHOICES_MOST - 1) : 1,
+        .max_tokens = one_in(12) ? sample(2) : 1 + sample(NEW_MOST - 1),
         .sampling = draw_sampling(q),
         .logprobs = !one_in(4),
         .echo_logprobs = one_in(6),
         .stop_tokens = &q->stop,
         .n_stop_tokens = one_in(4),
         .cache_prompt = !one_in(5)};
-    q->request.n_top = q->request.logprobs ? draw(TOP_MOST + 1) : 0;
-    q->patience = one_in(5) ? 1 + draw(60) : 0;
+    q->params.n_top = q->params.logprobs ? sample(TOP_MOST + 1) : 0;
+    q->patience = one_in(5) ? 1 + sample(60) : 0;
     q->let_go = one_in(3);
 }
 
@@ -216,15 +216,15 @@ static unsigned processors_now(void *context, char from[LIMITS_FROM])
 static struct engine_options draw_options(struct restless *restless)
 {
     static const size_t chunks[] = {1, 5, 16, 64, 64, 100, 256, 1000};
-    struct engine_options o = {.threads = 1 + draw(4),
-        .processors = 1 + draw(4),
+    struct engine_options o = {.threads = 1 + sample(4),
+        .processors = 1 + sample(4),
         .kv_memory = (uint64_t)1 << 30,
         .kv_type = one_in(3) ? ATTENTION_F32 : ATTENTION_F16,
         .prefix_cache = !one_in(3),
-        .chunk = chunks[draw(8)],
-        .slots = 1 + draw(8),
+        .chunk = chunks[sample(8)],
+        .slots = 1 + sample(8),
         .queue = REQUESTS_MOST};
-    *restless = (struct restless){.seed = draw(UINT32_MAX)};
+    *restless = (struct restless){.seed = sample(UINT32_MAX)};
     if (one_in(2)) {
         o.processors_now = processors_now;
         o.processors_context = restless;
@@ -237,12 +237,12 @@ static uint64_t short_memory(const struct rig *r, size_t n)
 {
     uint64_t most = 0;
     for (size_t i = 0; i < n; i++) {
-        size_t positions = all[i].request.n_prompt + all[i].request.max_tokens + 1;
+        size_t positions = all[i].params.n_prompt + all[i].params.max_tokens + 1;
         uint64_t page = kv_cache_page_bytes(r->m[all[i].model]->cache);
         uint64_t bytes = (positions / ATTENTION_BLOCK + 1) * page;
         most = bytes > most ? bytes : most;
     }
-    return most + draw(3) * kv_cache_page_bytes(r->m[1]->cache);
+    return most + sample(3) * kv_cache_page_bytes(r->m[1]->cache);
 }
 
 /* ---- a round ---- */
@@ -290,8 +290,8 @@ static void mix(struct rig *r, size_t n)
         }
     }
     for (size_t i = 0; i < n; i++) /* those that were let go of as well, which tell nobody when they end */
-        while (atomic_load(&all[i].request.model->metrics.running) +
-                   atomic_load(&all[i].request.model->metrics.queued) >
+        while (atomic_load(&all[i].params.model->metrics.running) +
+                   atomic_load(&all[i].params.model->metrics.queued) >
                0)
             usleep(100);
 }
@@ -343,10 +343,10 @@ static void check(struct asked *q, size_t number, uint64_t seed, enum attention_
     char what[96];
     ask_alone(q, kv_type);
     bool whole = !q->gone;
-    for (uint32_t i = 0; i < q->request.n_choices; i++)
+    for (uint32_t i = 0; i < q->params.n_choices; i++)
         whole = whole && q->mixed.choices[i].finish != JOB_CANCELLED;
-    for (uint32_t i = 0; i <= q->request.n_choices; i++) {
-        bool prompt = i == q->request.n_choices;
+    for (uint32_t i = 0; i <= q->params.n_choices; i++) {
+        bool prompt = i == q->params.n_choices;
         snprintf(what, sizeof(what), "SEED=%llu: request %zu, %s %u", (unsigned long long)seed, number,
             prompt ? "the prompt of model" : "choice", prompt ? (unsigned)q->model : i);
         compare(prompt ? &q->mixed.prompt : &q->mixed.choices[i],
@@ -363,13 +363,13 @@ static void check(struct asked *q, size_t number, uint64_t seed, enum attention_
 /* The set that the round's number has the turn for, of those that the machine has. */
 static void select_kernels(uint64_t number)
 {
-    enum cpu_set sets[CPU_SETS];
+    enum isa sets[ISA_SETS];
     struct error err = {0};
     size_t n = 0;
-    for (int i = 0; i < CPU_SETS; i++)
-        if (cpu_has((enum cpu_set)i))
-            sets[n++] = (enum cpu_set)i;
-    if (!cpu_select(cpu_set_name(sets[number % n]), &err))
+    for (int i = 0; i < ISA_SETS; i++)
+        if (isa_has((enum isa)i))
+            sets[n++] = (enum isa)i;
+    if (!isa_select(isa_name(sets[number % n]), &err))
         fail_msg("%s", err.text);
 }
 
@@ -380,9 +380,9 @@ static void play_round(uint64_t seed)
     struct error err = {0};
     chance = seed * 0x2545f4914f6cdd1du;
     for (size_t i = 0; i < BASES; i++)
-        fill(bases[i], PROMPT_MOST, draw(UINT32_MAX));
+        fill(bases[i], PROMPT_MOST, sample(UINT32_MAX));
     struct engine_options o = draw_options(&restless);
-    size_t n = 3 + draw(REQUESTS_MOST - 2);
+    size_t n = 3 + sample(REQUESTS_MOST - 2);
     for (size_t i = 0; i < n; i++)
         draw_request(&all[i]);
     select_kernels(seed);
@@ -392,7 +392,7 @@ static void play_round(uint64_t seed)
     mix(&r, n);
     count_coverage(&r, n, &restless);
     rig_stop(&r);
-    if (!cpu_select("auto", &err))
+    if (!isa_select("auto", &err))
         fail_msg("%s", err.text);
     for (size_t i = 0; i < n; i++)
         check(&all[i], i, seed, o.kv_type);

@@ -197,7 +197,7 @@ static void test_of_a_prompt_that_is_kept_whole_the_last_token_is_read(void **st
         fill(text, n, 10 + i);
         struct job_request q = request(&r, text, n, 12);
         assert_int_equal(ask_alone(&r, &first, &q), n + 11);
-        /* 12 tokens were drawn and 11 of them read, so what is kept ends behind the prompt. */
+        /* 12 tokens were sampled and 11 of them read, so what is kept ends behind the prompt. */
         size_t cached = n > 1 + (n - 1) % 64 && (n - 1) % 64 < 8 ? n - 1 - (n - 1) % 64 : n > 8 ? n - 1 : 0;
         assert_int_equal(ask_alone(&r, &got[0], &q), n - cached + 11);
         assert_int_equal(got[0].usage.cached_tokens, cached);
@@ -216,7 +216,7 @@ static void test_the_next_turn_of_a_chat_reads_what_is_new(void **state)
     struct job_request q = request(&r, text, n, 90);
     ask_alone(&r, &first, &q);
     for (size_t turn = 0; turn < 4; turn++) {
-        /* What was drawn last has not been read. */
+        /* What was sampled last has not been read. */
         size_t known = n + 89;
         memcpy(text + n, first.said[0], 90 * sizeof(*text));
         n += 90;
@@ -609,7 +609,7 @@ static void test_an_engine_that_stops_leaves_nothing(void **state)
 int main(int argc, char **argv)
 {
     struct error err = {0};
-    if (!cpu_select("auto", &err))
+    if (!isa_select("auto", &err))
         return 1;
     alarm(PATIENCE);
     const struct CMUnitTest tests[] = {

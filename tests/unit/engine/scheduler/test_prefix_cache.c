@@ -62,7 +62,7 @@ static struct sequence *read_text(struct fixture *f, size_t n)
     return s;
 }
 
-/* Keeps a text as a lane does that has read all of it, and returns where it stands. */
+/* Keeps a text as a slot does that has read all of it, and returns where it stands. */
 static struct prefix_node *keep(struct fixture *f, const int32_t *ids, size_t n, struct sequence *s)
 {
     struct prefix_node *at = NULL;

@@ -1,6 +1,6 @@
-/* test_sampler.c - who may be drawn, how often, and that nothing but seed and history decides.
+/* test_sampler.c - who may be sampled, how often, and that nothing but seed and history decides.
  *
- * Frequencies are held against exact probabilities with a fixed seed: the same draws come every time, so a test that
+ * Frequencies are held against exact probabilities with a fixed seed: the same samples come every time, so a test that
  * passes goes on passing, and the tolerance of five deviations is there for whoever changes the generator.
  */
 #include "berth/engine/scheduler/sampler.h"
@@ -29,7 +29,7 @@ static struct sampler *sampler_of(const struct sampler_options *o, size_t vocabu
     return s;
 }
 
-/* The first token that a new sampler draws from these logits. */
+/* The first token that a new sampler samples from these logits. */
 static int32_t first(const struct sampler_options *o, const float *logits, size_t n)
 {
     float copy[MOST];
@@ -40,7 +40,7 @@ static int32_t first(const struct sampler_options *o, const float *logits, size_
     return token;
 }
 
-/* How often each of n tokens comes in DRAWS draws. */
+/* How often each of n tokens comes in DRAWS samples. */
 static void count(const struct sampler_options *o, const float *logits, size_t n, size_t counts[])
 {
     float copy[MOST];
@@ -221,7 +221,7 @@ static void test_no_token_is_drawn_where_all_are_forbidden(void **state)
     assert_int_equal(first(&o, (float[]){NAN, NAN}, 2), SAMPLER_NONE);
 }
 
-/* The tokens that a greedy sampler draws from the same logits one after the other. */
+/* The tokens that a greedy sampler samples from the same logits one after the other. */
 static void assert_greedy(
     struct sampler *s, const float *logits, size_t n, const int32_t *wanted, size_t n_wanted)
 {
@@ -344,18 +344,18 @@ static void test_a_draw_depends_on_seed_and_number_of_draws_alone(void **state)
     sampler_free(c);
 }
 
-/* The answers must not change between releases: these are what seed 7 draws. */
+/* The answers must not change between releases: these are what seed 7 samples. */
 static void test_the_draws_of_a_seed_are_these(void **state)
 {
     (void)state;
-    float flat[16], drawn[8] = {0};
+    float flat[16], sampled[8] = {0};
     struct sampler *s = sampler_of(&plain, 16);
     for (int i = 0; i < 8; i++) {
         memset(flat, 0, sizeof(flat));
-        drawn[i] = (float)sampler_next(s, flat);
+        sampled[i] = (float)sampler_next(s, flat);
     }
     const float wanted[8] = {8, 4, 15, 14, 10, 5, 6, 9};
-    assert_memory_equal(drawn, wanted, sizeof(wanted));
+    assert_memory_equal(sampled, wanted, sizeof(wanted));
     sampler_free(s);
 }
 
@@ -407,13 +407,13 @@ static void test_of_150000_tokens_the_filters_leave_what_sorting_all_leaves(void
     float lowest_k = INFINITY, lowest_p = INFINITY;
     for (int i = 0; i < 1500; i++) {
         memcpy(copy, logits, N * sizeof(float));
-        float drawn = logits[sampler_next(k, copy)];
-        lowest_k = drawn < lowest_k ? drawn : lowest_k;
+        float sampled = logits[sampler_next(k, copy)];
+        lowest_k = sampled < lowest_k ? sampled : lowest_k;
         if (i % 15)
             continue;
         memcpy(copy, logits, N * sizeof(float));
-        drawn = logits[sampler_next(p, copy)];
-        lowest_p = drawn < lowest_p ? drawn : lowest_p;
+        sampled = logits[sampler_next(p, copy)];
+        lowest_p = sampled < lowest_p ? sampled : lowest_p;
     }
     assert_true(lowest_k == least_k); /* each of 50 comes 30 times or so: the last one, too */
     assert_true(lowest_p >= least_p);

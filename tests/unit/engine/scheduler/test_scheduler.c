@@ -447,7 +447,7 @@ static void test_an_answer_that_fills_the_memory_ends_there(void **state)
     struct job_request q = request(&r, 0, 28, 1000);
     ask_alone(&r, &alone[0], &q);
     assert_int_equal(alone[0].said[0].finish, JOB_LENGTH);
-    /* 128 positions: the prompt and 100 tokens are read, and one more was drawn from the last. */
+    /* 128 positions: the prompt and 100 tokens are read, and one more was sampled from the last. */
     assert_int_equal(alone[0].said[0].n, 101);
     rig_stop(&r);
 }
@@ -1113,7 +1113,7 @@ static void test_an_idle_engine_sleeps_and_a_busy_one_has_a_heartbeat(void **sta
 int main(int argc, char **argv)
 {
     struct error err = {0};
-    if (!cpu_select("auto", &err))
+    if (!isa_select("auto", &err))
         return 1;
     log_setup(LOG_ERROR, LOG_FORMAT_TEXT);
     alarm(PATIENCE);

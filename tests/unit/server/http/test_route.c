@@ -111,9 +111,9 @@ static void test_a_second_answer_replaces_the_first(void **state)
 
 static json_t *parse(const char *text, size_t size, struct error *err)
 {
-    struct request q = {.body = {(const uint8_t *)text, size}};
+    struct http_request q = {.body = {(const uint8_t *)text, size}};
     *err = (struct error){0};
-    return request_json(&q, err);
+    return http_request_json(&q, err);
 }
 
 static void test_json_nests_sixty_four_deep_and_no_deeper(void **state)

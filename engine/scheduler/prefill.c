@@ -1,4 +1,4 @@
-/* pace.c - how many rows prompts may have in a step, by what steps have cost.
+/* prefill.c - how many rows prompts may have in a step, by what steps have cost.
  *
  * A step reads all weights once, and does some arithmetic for each row: its seconds are close to `base` + rows * `row`,
  * alike for rows of prompts and of answers (measured: a row costs the same beside 4 others as beside 60). So to read a
@@ -26,7 +26,7 @@ static void average(double *mean, double value)
     *mean = *mean > 0 ? *mean + NEWEST * ((value < most ? value : most) - *mean) : value;
 }
 
-void pace_learn(struct pace *p, size_t answering, size_t reading, double seconds)
+void prefill_learn(struct prefill_cost *p, size_t answering, size_t reading, double seconds)
 {
     double least = LEAST_PART * seconds;
     if (reading == 0) {
@@ -42,12 +42,12 @@ void pace_learn(struct pace *p, size_t answering, size_t reading, double seconds
         p->row_seconds = row; /* with the base still in it, of which the largest step has the least */
 }
 
-double pace_of_answers(const struct pace *p, size_t answering)
+double prefill_answer_seconds(const struct prefill_cost *p, size_t answering)
 {
     return answering > 0 ? p->base_seconds + p->row_seconds * (double)answering : 0;
 }
 
-size_t pace_rows(const struct pace *p, const struct pace_load *l, size_t chunk)
+size_t prefill_budget(const struct prefill_cost *p, const struct prefill_load *l, size_t chunk)
 {
     double row = p->row_seconds > 0 ? p->row_seconds : p->base_seconds; /* which it cannot be above */
     double seconds = STEP_SECONDS;

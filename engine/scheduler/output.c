@@ -1,10 +1,10 @@
-/* answer.c - one buffer of text that was not told yet, and the tokens that it came from.
+/* output.c - one buffer of text that was not told yet, and the tokens that it came from.
  *
  * Positions are bytes in that buffer; bytes that the detokenizer holds back lie behind its end. Each stop string is
  * followed by its own Knuth-Morris-Pratt automaton, whose state is how much of it the text ends in: so a byte costs
  * the same whatever the strings look like, and the longest state is what has to be held back.
  */
-#include "answer_private.h"
+#include "output_private.h"
 
 #include "job_private.h"
 
@@ -19,7 +19,7 @@ struct stop {
         border; /* [text.size]: of its first i + 1 bytes, the longest proper beginning that they also end in */
 };
 
-struct answer_stops {
+struct output_stops {
     size_t n;
     struct stop at[];
 };
@@ -30,9 +30,9 @@ struct untold {
     size_t start, end; /* of its text */
 };
 
-struct answer {
-    const struct job_request *request;
-    const struct answer_stops *stops;
+struct output {
+    const struct job_request *params;
+    const struct output_stops *stops;
     uint32_t choice;
     bool prompt;
     bool cut; /* a stop string ended it */
@@ -63,12 +63,12 @@ static void find_borders(struct stop *s)
         s->border[i] = next_state(s, s->border[i - 1], s->text.at[i]);
 }
 
-struct answer_stops *answer_stops_new(const struct span *stops, size_t n)
+struct output_stops *output_stops_new(const struct span *stops, size_t n)
 {
     size_t bytes = 0;
     for (size_t i = 0; i < n; i++)
         bytes += stops[i].size;
-    struct answer_stops *s = malloc(sizeof(*s) + n * sizeof(s->at[0]) + bytes * sizeof(size_t));
+    struct output_stops *s = malloc(sizeof(*s) + n * sizeof(s->at[0]) + bytes * sizeof(size_t));
     if (!s)
         return NULL;
     size_t *border = (size_t *)(s->at + n);
@@ -84,13 +84,13 @@ struct answer_stops *answer_stops_new(const struct span *stops, size_t n)
     return s;
 }
 
-void answer_stops_free(struct answer_stops *s)
+void output_stops_free(struct output_stops *s)
 {
     free(s);
 }
 
 /* The longest stop string that is complete with this byte; 0 when there is none. */
-static size_t follow_stops(struct answer *a, uint8_t byte)
+static size_t follow_stops(struct output *a, uint8_t byte)
 {
     size_t longest = 0;
     for (size_t i = 0; i < a->stops->n; i++) {
@@ -103,7 +103,7 @@ static size_t follow_stops(struct answer *a, uint8_t byte)
 }
 
 /* Follows the text from `from` on. Where a stop string is complete the text is cut before it. */
-static void look_for_stops(struct answer *a, size_t from)
+static void look_for_stops(struct output *a, size_t from)
 {
     if (a->prompt)
         return;
@@ -117,7 +117,7 @@ static void look_for_stops(struct answer *a, size_t from)
     }
 }
 
-static size_t bytes_in_doubt(const struct answer *a)
+static size_t bytes_in_doubt(const struct output *a)
 {
     size_t most = 0;
     for (size_t i = 0; !a->prompt && i < a->stops->n; i++)
@@ -128,13 +128,13 @@ static size_t bytes_in_doubt(const struct answer *a)
 
 /* ---- the life of an answer ---- */
 
-struct answer *answer_new(const struct job_request *r, const struct tokenizer *t,
-    const struct answer_stops *stops, uint32_t choice, bool prompt)
+struct output *output_new(const struct job_request *r, const struct tokenizer *t,
+    const struct output_stops *stops, uint32_t choice, bool prompt)
 {
-    struct answer *a = calloc(1, sizeof(*a) + stops->n * sizeof(size_t));
+    struct output *a = calloc(1, sizeof(*a) + stops->n * sizeof(size_t));
     if (!a)
         return NULL;
-    a->request = r;
+    a->params = r;
     a->stops = stops;
     a->choice = choice;
     a->prompt = prompt;
@@ -144,11 +144,11 @@ struct answer *answer_new(const struct job_request *r, const struct tokenizer *t
     strbuf_init(&a->text, TEXT_MAX);
     if (!a->text.failed)
         return a;
-    answer_free(a);
+    output_free(a);
     return NULL;
 }
 
-void answer_free(struct answer *a)
+void output_free(struct output *a)
 {
     if (!a)
         return;
@@ -160,9 +160,9 @@ void answer_free(struct answer *a)
 
 /* ---- tokens in ---- */
 
-static bool ends_answer(const struct answer *a, int32_t id)
+static bool ends_answer(const struct output *a, int32_t id)
 {
-    const struct job_request *r = a->request;
+    const struct job_request *r = a->params;
     if (a->prompt)
         return false;
     for (size_t i = 0; i < r->n_stop_tokens; i++)
@@ -171,7 +171,7 @@ static bool ends_answer(const struct answer *a, int32_t id)
     return !r->ignore_end && a->detokenizer.tokenizer && tokenizer_is_end(a->detokenizer.tokenizer, id);
 }
 
-static bool make_room(struct answer *a)
+static bool make_room(struct output *a)
 {
     if (a->n_untold < a->room)
         return true;
@@ -179,7 +179,7 @@ static bool make_room(struct answer *a)
     struct untold *untold = realloc(a->untold, room * sizeof(*untold));
     if (untold)
         a->untold = untold;
-    size_t n_top = a->request->n_top;
+    size_t n_top = a->params->n_top;
     struct sampler_logprob *tops = n_top ? realloc(a->tops, room * n_top * sizeof(*tops)) : NULL;
     if (tops)
         a->tops = tops;
@@ -189,32 +189,32 @@ static bool make_room(struct answer *a)
     return true;
 }
 
-enum answer_result answer_add(struct answer *a, int32_t id, float logprob, const struct sampler_logprob *top)
+enum output_result output_add(struct output *a, int32_t id, float logprob, const struct sampler_logprob *top)
 {
     if (ends_answer(a, id))
-        return ANSWER_STOPPED;
+        return OUTPUT_STOPPED;
     if (!make_room(a))
-        return ANSWER_NO_MEMORY;
+        return OUTPUT_NO_MEMORY;
     struct untold *token = &a->untold[a->n_untold];
-    size_t n_top = a->request->n_top, before = a->text.size;
+    size_t n_top = a->params->n_top, before = a->text.size;
     *token = (struct untold){.id = id, .logprob = logprob, .start = before + a->detokenizer.n_held};
     for (size_t i = 0; i < n_top; i++)
         a->tops[a->n_untold * n_top + i] = top ? top[i] : (struct sampler_logprob){SAMPLER_NONE, 0};
     a->n_untold++;
-    if (a->request->text)
+    if (a->params->text)
         detokenizer_add(&a->detokenizer, id, &a->text);
     token->end = a->text.size + a->detokenizer.n_held;
     look_for_stops(a, before);
     if (a->text.failed)
-        return ANSWER_NO_MEMORY;
-    return a->cut ? ANSWER_STOPPED : ANSWER_GOES_ON;
+        return OUTPUT_NO_MEMORY;
+    return a->cut ? OUTPUT_STOPPED : OUTPUT_GOES_ON;
 }
 
 /* ---- pieces out ---- */
 
 /* How many tokens can be told with the first `size` bytes of the text: those whose text begins in them, and those
  * without text up to there. */
-static size_t tokens_within(const struct answer *a, size_t size)
+static size_t tokens_within(const struct output *a, size_t size)
 {
     size_t n = 0;
     while (n < a->n_untold && (a->untold[n].start < size || a->untold[n].end <= size))
@@ -222,9 +222,9 @@ static size_t tokens_within(const struct answer *a, size_t size)
     return n;
 }
 
-static void fill_token(const struct answer *a, size_t i, struct job_token *out)
+static void fill_token(const struct output *a, size_t i, struct job_token *out)
 {
-    size_t n_top = a->request->n_top;
+    size_t n_top = a->params->n_top;
     out->id = a->untold[i].id;
     out->logprob = a->untold[i].logprob;
     if (out->top && a->tops[i * n_top].token != SAMPLER_NONE)
@@ -234,9 +234,9 @@ static void fill_token(const struct answer *a, size_t i, struct job_token *out)
 }
 
 /* Forgets what was told. */
-static void drop(struct answer *a, size_t n, size_t size)
+static void drop(struct output *a, size_t n, size_t size)
 {
-    size_t n_top = a->request->n_top;
+    size_t n_top = a->params->n_top;
     a->n_untold -= n;
     if (a->n_untold > 0)
         memmove(a->untold, a->untold + n, a->n_untold * sizeof(*a->untold));
@@ -250,7 +250,7 @@ static void drop(struct answer *a, size_t n, size_t size)
     memmove(a->text.text, a->text.text + size, a->text.size);
 }
 
-bool answer_take(struct answer *a, enum job_finish finish, struct job_piece **piece)
+bool output_take(struct output *a, enum job_finish finish, struct job_piece **piece)
 {
     *piece = NULL;
     if (finish != JOB_RUNNING && !a->cut)
@@ -261,7 +261,7 @@ bool answer_take(struct answer *a, enum job_finish finish, struct job_piece **pi
         return false;
     if (n == 0 && size == 0 && (finish == JOB_RUNNING || a->prompt))
         return true;
-    struct job_piece *p = job_piece_new(a->choice, n, a->request->n_top, size);
+    struct job_piece *p = job_piece_new(a->choice, n, a->params->n_top, size);
     if (!p)
         return false;
     p->prompt = a->prompt;

@@ -1,4 +1,4 @@
-/* test_pace.c - how many rows prompts get beside answers, on models whose steps cost what a formula says.
+/* test_prefill.c - how many rows prompts get beside answers, on models whose steps cost what a formula says.
  */
 #include "engine/scheduler/scheduler_private.h"
 
@@ -22,29 +22,29 @@ static double cost(size_t model, size_t rows)
     return models[model].base + models[model].row * (double)rows;
 }
 
-static size_t rows_beside(const struct pace *p, size_t answering, size_t reading)
+static size_t rows_beside(const struct prefill_cost *p, size_t answering, size_t reading)
 {
-    struct pace_load l = {
-        .answering = answering, .reading = reading, .answer_seconds = pace_of_answers(p, answering)};
-    return pace_rows(p, &l, CHUNK);
+    struct prefill_load l = {
+        .answering = answering, .reading = reading, .answer_seconds = prefill_answer_seconds(p, answering)};
+    return prefill_budget(p, &l, CHUNK);
 }
 
 /* A prompt alone, answers alone, then more prompts, as a server that was just started would see them. */
-static void warm_up(struct pace *p, size_t model, size_t answering)
+static void warm_up(struct prefill_cost *p, size_t model, size_t answering)
 {
     for (int i = 0; i < 3; i++) {
-        size_t rows = pace_rows(p, &(struct pace_load){.reading = 1}, CHUNK);
-        pace_learn(p, 0, rows, cost(model, rows));
+        size_t rows = prefill_budget(p, &(struct prefill_load){.reading = 1}, CHUNK);
+        prefill_learn(p, 0, rows, cost(model, rows));
     }
     for (int i = 0; i < 10; i++)
-        pace_learn(p, answering, 0, cost(model, answering));
+        prefill_learn(p, answering, 0, cost(model, answering));
 }
 
-static void go_on(struct pace *p, size_t model, size_t answering, size_t steps)
+static void go_on(struct prefill_cost *p, size_t model, size_t answering, size_t steps)
 {
     for (size_t i = 0; i < steps; i++) {
         size_t rows = rows_beside(p, answering, 1);
-        pace_learn(p, answering, rows, cost(model, answering + rows));
+        prefill_learn(p, answering, rows, cost(model, answering + rows));
     }
 }
 
@@ -53,7 +53,7 @@ static void test_a_step_with_prompts_takes_about_twice_as_long_as_without(void *
     (void)state;
     for (size_t model = 0; model < N_MODELS; model++)
         for (size_t answering = 4; answering <= 16; answering *= 2) {
-            struct pace p = {0};
+            struct prefill_cost p = {0};
             warm_up(&p, model, answering);
             for (int step = 0; step < 50; step++) {
                 size_t rows = rows_beside(&p, answering, 2);
@@ -62,7 +62,7 @@ static void test_a_step_with_prompts_takes_about_twice_as_long_as_without(void *
                 assert_true(beside <= 2.3 * alone || beside <= 0.012);
                 /* It comes from below. */
                 assert_true(step < 10 || rows == CHUNK || beside >= 1.7 * alone);
-                pace_learn(&p, answering, rows, beside);
+                prefill_learn(&p, answering, rows, beside);
             }
         }
 }
@@ -70,7 +70,7 @@ static void test_a_step_with_prompts_takes_about_twice_as_long_as_without(void *
 static void test_where_more_read_than_answer_they_get_more_but_never_all(void **state)
 {
     (void)state;
-    struct pace p = {0};
+    struct prefill_cost p = {0};
     warm_up(&p, 0, 4);
     go_on(&p, 0, 4, 20);
     double alone = cost(0, 4), same = cost(0, 4 + rows_beside(&p, 4, 4)),
@@ -83,18 +83,18 @@ static void test_where_more_read_than_answer_they_get_more_but_never_all(void **
 static void test_what_is_not_known_yet_is_tried_with_few_rows(void **state)
 {
     (void)state;
-    struct pace p = {0};
+    struct prefill_cost p = {0};
     assert_in_range(rows_beside(&p, 0, 1), 1, 16);
-    pace_learn(&p, 1, 0, 0.5); /* half a second for a single row: that many cannot be worse than so */
+    prefill_learn(&p, 1, 0, 0.5); /* half a second for a single row: that many cannot be worse than so */
     assert_in_range(rows_beside(&p, 0, 1), 1, 8);
-    assert_int_equal(pace_rows(&p, &(struct pace_load){.reading = 1}, 3), 3);
+    assert_int_equal(prefill_budget(&p, &(struct prefill_load){.reading = 1}, 3), 3);
 }
 
 static void test_a_prompt_alone_gets_the_whole_chunk_or_a_second(void **state)
 {
     (void)state;
     for (size_t model = 0; model < N_MODELS; model++) {
-        struct pace p = {0};
+        struct prefill_cost p = {0};
         warm_up(&p, model, 4);
         size_t rows = rows_beside(&p, 0, 1);
         assert_true(rows == CHUNK || (cost(model, rows) > 0.7 && cost(model, rows) < 1.3));
@@ -105,19 +105,19 @@ static void test_a_prompt_alone_gets_the_whole_chunk_or_a_second(void **state)
 static void test_one_slow_step_is_soon_forgotten(void **state)
 {
     (void)state;
-    struct pace p = {0};
+    struct prefill_cost p = {0};
     warm_up(&p, 0, 4);
     go_on(&p, 0, 4, 20);
     size_t before = rows_beside(&p, 4, 2);
-    pace_learn(&p, 4, 0, 5 * cost(0, 4));
+    prefill_learn(&p, 4, 0, 5 * cost(0, 4));
     assert_true(rows_beside(&p, 4, 2) <= 3 * before);
     for (int i = 0; i < 12; i++)
-        pace_learn(&p, 4, 0, cost(0, 4));
+        prefill_learn(&p, 4, 0, cost(0, 4));
     assert_in_range(rows_beside(&p, 4, 2), before - 1, before + 1);
-    pace_learn(&p, 4, before, 5 * cost(0, 4 + before));
+    prefill_learn(&p, 4, before, 5 * cost(0, 4 + before));
     assert_true(rows_beside(&p, 4, 2) >= 8);
     for (int i = 0; i < 16; i++)
-        pace_learn(&p, 4, before, cost(0, 4 + before));
+        prefill_learn(&p, 4, before, cost(0, 4 + before));
     assert_in_range(rows_beside(&p, 4, 2), before - 1, before + 1);
 }
 
@@ -127,10 +127,10 @@ static void test_one_very_slow_step_does_not_make_answers_slow_for_as_long_as_pr
 {
     (void)state;
     for (size_t model = 0; model < 3; model++) {
-        struct pace p = {0};
+        struct prefill_cost p = {0};
         warm_up(&p, model, 4);
         go_on(&p, model, 4, 20);
-        pace_learn(&p, 4, 0, 100 * cost(model, 4));
+        prefill_learn(&p, 4, 0, 100 * cost(model, 4));
         go_on(&p, model, 4, 200);
         assert_true(cost(model, 4 + rows_beside(&p, 4, 4)) <= 3 * cost(model, 4));
     }
@@ -141,13 +141,13 @@ static void test_where_prompts_alone_are_read_a_machine_that_becomes_slower_is_n
 {
     (void)state;
     const size_t model = 2, slower = 8;
-    const struct pace_load l = {.reading = 2};
-    struct pace p = {0};
+    const struct prefill_load l = {.reading = 2};
+    struct prefill_cost p = {0};
     for (int step = 0; step < 40; step++) {
-        size_t rows = pace_rows(&p, &l, CHUNK);
-        pace_learn(&p, 0, rows, cost(model, rows) * (double)(step < 10 ? 1 : slower));
+        size_t rows = prefill_budget(&p, &l, CHUNK);
+        prefill_learn(&p, 0, rows, cost(model, rows) * (double)(step < 10 ? 1 : slower));
     }
-    double seconds = cost(model, pace_rows(&p, &l, CHUNK)) * (double)slower;
+    double seconds = cost(model, prefill_budget(&p, &l, CHUNK)) * (double)slower;
     assert_true(seconds > 0.7 && seconds < 8 * cost(model, 8) * 1.3);
 }
 

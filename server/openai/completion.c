@@ -1,10 +1,10 @@
-/* answer.c - from checked prompts to jobs, and from their pieces to a reply or a stream.
+/* completion.c - from checked prompts to jobs, and from their pieces to a reply or a stream.
  *
  * All jobs of a request are submitted before its handler returns, or none stays. From then on an HTTP thread
  * looks whenever one of them has woken the connection. When one fails the whole answer has: a reply with the
  * status that the engine says, or, in a stream that has begun, an error event. Every stream ends in [DONE].
  */
-#include "openai_answer_private.h"
+#include "completion_private.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,23 +15,23 @@
 #define RETRY_SECONDS 1
 #define ANSWERS_MAX ((size_t)256 << 20) /* bytes of all requests' answers together */
 
-static struct answer *answer_of(struct later *l)
+static struct completion *answer_of(struct async_reply *l)
 {
-    return (struct answer *)(void *)l;
+    return (struct completion *)(void *)l;
 }
 
 /* ---- what has come ---- */
 
-static void fail(struct answer *a, unsigned status, const char *why)
+static void fail(struct completion *a, unsigned status, const char *why)
 {
     a->status = status;
     error_set(&a->why, "%s", why);
 }
 
-/* Puts what has come into the choice's own fragment, within what the request and all of them may take. */
-static void gather(struct answer *a, struct choice *c)
+/* Puts what has come into the choice's own delta, within what the request and all of them may take. */
+static void gather(struct completion *a, struct choice *c)
 {
-    size_t more = fragment_bytes(&a->scratch), all = atomic_fetch_add(&a->server->answer_bytes, more) + more;
+    size_t more = delta_bytes(&a->scratch), all = atomic_fetch_add(&a->server->answer_bytes, more) + more;
     a->held += more;
     if (a->held > ANSWER_MAX)
         fail(a, 400,
@@ -39,12 +39,12 @@ static void gather(struct answer *a, struct choice *c)
     else if (all > ANSWERS_MAX)
         fail(a, 503, "There is no room for the answer now");
     else
-        fragment_join(&c->fragment, &a->scratch);
-    if (fragment_failed(&c->fragment))
+        delta_join(&c->delta, &a->scratch);
+    if (delta_failed(&c->delta))
         fail(a, 503, "There is no memory for the answer");
 }
 
-static void use_fragment(struct answer *a, size_t index, enum job_finish finish, struct strbuf *out)
+static void use_fragment(struct completion *a, size_t index, enum job_finish finish, struct strbuf *out)
 {
     struct choice *c = &a->choices[index];
     if (!out)
@@ -63,26 +63,26 @@ static void use_fragment(struct answer *a, size_t index, enum job_finish finish,
 
 /* The prompt's tokens, and the end of a job that has nothing but these, are those of every choice: they come before
  * any choice has begun for itself, so they are written once, as the first of them tells them. */
-static void use_piece(struct answer *a, size_t asked, const struct job_piece *p, struct strbuf *out)
+static void use_piece(struct completion *a, size_t asked, const struct job_piece *p, struct strbuf *out)
 {
-    bool shared = p->prompt || job_request_of(a->asked[asked].job)->kind == JOB_SCORE;
+    bool shared = p->prompt || job_request_of(a->prompts[asked].job)->kind == JOB_SCORE;
     size_t first = asked * a->n_choices + (shared ? 0 : p->choice), n = shared ? a->n_choices : 1;
-    const struct prompt *prompt = &a->asked[asked].prompt;
+    const struct prompt *prompt = &a->prompts[asked].prompt;
     struct choice *c = &a->choices[first];
-    fragment_clear(&a->scratch);
+    delta_clear(&a->scratch);
     if (a->echo && !c->begun)
         strbuf_add(&a->scratch.text, (struct span){(const uint8_t *)prompt->text, prompt->text_size});
-    fragment_add(a, c, &a->scratch, p);
+    delta_add(a, c, &a->scratch, p);
     for (size_t i = 0; i < n && !a->status; i++) {
         a->choices[first + i].characters = c->characters;
         a->choices[first + i].unprefixed = c->unprefixed;
         use_fragment(a, first + i, p->finish, out);
     }
-    if (fragment_failed(&a->scratch) || (out && out->failed))
+    if (delta_failed(&a->scratch) || (out && out->failed))
         fail(a, 503, "There is no memory for the answer");
 }
 
-static void end_job(struct answer *a, struct asked *asked)
+static void end_job(struct completion *a, struct completion_prompt *asked)
 {
     asked->ended = true;
     asked->usage = job_usage_of(asked->job);
@@ -96,10 +96,10 @@ static void end_job(struct answer *a, struct asked *asked)
 }
 
 /* Takes what the jobs have, into the choices or, for a stream, into `out`. */
-static void take_pieces(struct answer *a, struct strbuf *out)
+static void take_pieces(struct completion *a, struct strbuf *out)
 {
-    for (size_t i = 0; i < a->n_asked; i++) {
-        struct asked *asked = &a->asked[i];
+    for (size_t i = 0; i < a->n_prompts; i++) {
+        struct completion_prompt *asked = &a->prompts[i];
         bool ended = false;
         struct job_piece *next, *p = asked->ended ? NULL : job_take(asked->job, &ended);
         for (; p; p = next) {
@@ -113,23 +113,23 @@ static void take_pieces(struct answer *a, struct strbuf *out)
     }
 }
 
-static void cancel(struct answer *a)
+static void cancel(struct completion *a)
 {
-    for (size_t i = 0; i < a->n_asked; i++)
-        if (a->asked[i].job)
-            job_cancel(a->asked[i].job);
+    for (size_t i = 0; i < a->n_prompts; i++)
+        if (a->prompts[i].job)
+            job_cancel(a->prompts[i].job);
 }
 
 /* ---- how it is told ---- */
 
-static void reply_failure(struct answer *a, struct reply *r)
+static void reply_failure(struct completion *a, struct reply *r)
 {
     reply_error(r, DIALECT_OPENAI, a->status, a->why.text, NULL, NULL);
     r->retry_after = a->status == 429 || a->status == 503 ? RETRY_SECONDS : 0;
     cancel(a);
 }
 
-static void reply_whole(struct answer *a, struct reply *r)
+static void reply_whole(struct completion *a, struct reply *r)
 {
     struct strbuf out;
     size_t size;
@@ -139,40 +139,40 @@ static void reply_whole(struct answer *a, struct reply *r)
     reply_owned(r, 200, "application/json", text, size);
 }
 
-static enum later_state look_whole(struct answer *a, struct reply *r)
+static enum async_reply_state look_whole(struct completion *a, struct reply *r)
 {
     take_pieces(a, NULL);
     if (!a->status && a->n_running > 0)
-        return LATER_NOT_YET;
+        return ASYNC_NOT_YET;
     if (a->status)
         reply_failure(a, r);
     else
         reply_whole(a, r);
-    return LATER_WHOLE;
+    return ASYNC_WHOLE;
 }
 
 /* A stream begins when there is something to tell, so that what fails before has a status of its own. */
-static enum later_state look(struct later *l, bool begin, struct reply *r)
+static enum async_reply_state look(struct async_reply *l, bool begin, struct reply *r)
 {
-    struct answer *a = answer_of(l);
+    struct completion *a = answer_of(l);
     if (!a->stream)
         return look_whole(a, r);
     take_pieces(a, &a->first_events);
     if (a->first_events.size == 0 && a->status) {
         reply_failure(a, r);
-        return LATER_WHOLE;
+        return ASYNC_WHOLE;
     }
     if (a->first_events.size == 0 && !begin)
-        return LATER_NOT_YET;
+        return ASYNC_NOT_YET;
     r->status = 200;
     r->content_type = "text/event-stream; charset=utf-8";
     r->events = true;
-    return LATER_STREAM;
+    return ASYNC_STREAM;
 }
 
-static bool more(struct later *l, struct strbuf *out)
+static bool more(struct async_reply *l, struct strbuf *out)
 {
-    struct answer *a = answer_of(l);
+    struct completion *a = answer_of(l);
     if (a->told_all)
         return false;
     strbuf_add(out, (struct span){(const uint8_t *)a->first_events.text, a->first_events.size});
@@ -191,33 +191,33 @@ static bool more(struct later *l, struct strbuf *out)
     return false;
 }
 
-static void release(struct later *l)
+static void release(struct async_reply *l)
 {
-    struct answer *a = answer_of(l);
-    for (size_t i = 0; i < a->n_asked; i++) {
-        if (a->asked[i].job)
-            job_release(a->asked[i].job);
-        prompt_release(&a->asked[i].prompt);
+    struct completion *a = answer_of(l);
+    for (size_t i = 0; i < a->n_prompts; i++) {
+        if (a->prompts[i].job)
+            job_release(a->prompts[i].job);
+        prompt_release(&a->prompts[i].prompt);
     }
-    for (size_t i = 0; a->choices && !a->stream && i < a->n_asked * a->n_choices; i++)
-        fragment_release(&a->choices[i].fragment);
+    for (size_t i = 0; a->choices && !a->stream && i < a->n_prompts * a->n_choices; i++)
+        delta_release(&a->choices[i].delta);
     atomic_fetch_sub(&a->server->answer_bytes, a->held);
-    fragment_release(&a->scratch);
+    delta_release(&a->scratch);
     strbuf_release(&a->first_events);
-    asked_model_release(&a->asked_model, a->server);
+    requested_model_release(&a->requested_model, a->server);
     free(a->choices);
-    free(a->asked);
+    free(a->prompts);
     free(a);
 }
 
-static const struct later_kind answer_kind = {.look = look, .more = more, .release = release};
+static const struct async_reply_kind answer_kind = {.look = look, .more = more, .release = release};
 
 /* ---- the jobs ---- */
 
 static void wake(void *context)
 {
-    struct answer *a = context;
-    sleeper_wake(a->sleeper);
+    struct completion *a = context;
+    suspended_wake(a->suspended);
 }
 
 static uint64_t any_number(void)
@@ -228,13 +228,14 @@ static uint64_t any_number(void)
     return number;
 }
 
-static struct job_request job_request(const struct answer *a, const struct wanted *w, size_t index)
+static struct job_request job_request(
+    const struct completion *a, const struct completion_params *w, size_t index)
 {
-    const struct tokenizer_ids *ids = &a->asked[index].prompt.ids;
+    const struct tokenizer_ids *ids = &a->prompts[index].prompt.ids;
     bool scores = w->max_tokens == 0;
     return (struct job_request){
         .kind = scores ? JOB_SCORE : JOB_GENERATE,
-        .model = a->asked_model.text,
+        .model = a->requested_model.text,
         .prompt = ids->at,
         .n_prompt = ids->n,
         .n_choices = scores ? 1 : (uint32_t)w->n,
@@ -256,7 +257,7 @@ static struct job_request job_request(const struct answer *a, const struct wante
         .logprobs = w->logprobs,
         .n_top = (uint32_t)w->n_top,
         .echo_logprobs = a->logprobs && a->echo,
-        .text = a->asked_model.text->tokenizer != NULL,
+        .text = a->requested_model.text->tokenizer != NULL,
         .special_text = w->special_text,
         .stops = w->stops,
         .n_stops = w->n_stops,
@@ -267,27 +268,28 @@ static struct job_request job_request(const struct answer *a, const struct wante
     };
 }
 
-static bool submit(struct answer *a, const struct wanted *w, size_t index, struct complaint *c)
+static bool submit(struct completion *a, const struct completion_params *w, size_t index, struct api_error *c)
 {
     struct error err = {0};
     unsigned status = 500;
     struct job_request request = job_request(a, w, index);
     struct job *j = job_new(&request, wake, a);
-    a->asked[index].job = j;
+    a->prompts[index].job = j;
     if (!j)
-        return complain_status(c, 500, NULL, NULL, "no memory for the request");
+        return api_error_status(c, 500, NULL, NULL, "no memory for the request");
     if (engine_submit(a->server->engine, j, &status, &err))
         return true;
     c->retry_after = status == 429 || status == 503 ? RETRY_SECONDS : 0;
-    return complain_status(c, status, status == 400 ? "context_length_exceeded" : NULL, NULL, "%s", err.text);
+    return api_error_status(
+        c, status, status == 400 ? "context_length_exceeded" : NULL, NULL, "%s", err.text);
 }
 
 /* More than all slots and the whole queue would be refused for ever, however often the client comes back. */
-static bool check_number(const struct answer *a, struct complaint *c)
+static bool check_number(const struct completion *a, struct api_error *c)
 {
     const struct engine_options *o = engine_options_of(a->server->engine);
-    return a->n_asked <= o->slots + o->queue ||
-           complain(c, "prompt",
+    return a->n_prompts <= o->slots + o->queue ||
+           api_error_bad(c, "prompt",
                "a request may have %zu prompts here, as many as there are slots and places in "
                "the queue",
                o->slots + o->queue);
@@ -295,21 +297,21 @@ static bool check_number(const struct answer *a, struct complaint *c)
 
 /* OpenAI's documentation: of a completion, prompt and max_tokens must fit together; of a chat, max_tokens is an
  * upper bound. */
-static bool check_length(const struct answer *a, const struct wanted *w, struct complaint *c)
+static bool check_length(const struct completion *a, const struct completion_params *w, struct api_error *c)
 {
-    size_t context = a->asked_model.text->context;
+    size_t context = a->requested_model.text->context;
     bool chat = a->route == FOR_CHAT;
-    for (size_t i = 0; i < a->n_asked; i++) {
-        size_t n = a->asked[i].prompt.ids.n;
+    for (size_t i = 0; i < a->n_prompts; i++) {
+        size_t n = a->prompts[i].prompt.ids.n;
         if (n == 0)
-            return complain(c, chat ? "messages" : "prompt", "the prompt has no tokens");
+            return api_error_bad(c, chat ? "messages" : "prompt", "the prompt has no tokens");
         if (n > context)
-            return complain_status(c, 400, "context_length_exceeded", chat ? "messages" : "prompt",
+            return api_error_status(c, 400, "context_length_exceeded", chat ? "messages" : "prompt",
                 "This model's maximum context length is %zu tokens. However, your %s %zu tokens. Please reduce "
                 "the length of the %s.",
                 context, chat ? "messages resulted in" : "prompt has", n, chat ? "messages" : "prompt");
         if (!chat && (uint64_t)w->max_tokens > context - n)
-            return complain_status(c, 400, "context_length_exceeded", "max_tokens",
+            return api_error_status(c, 400, "context_length_exceeded", "max_tokens",
                 "This model's maximum context length is %zu tokens. However, your prompt has %zu and you asked "
                 "for %lld more. Please reduce the prompt or 'max_tokens'.",
                 context, n, (long long)w->max_tokens);
@@ -317,18 +319,18 @@ static bool check_length(const struct answer *a, const struct wanted *w, struct 
     return true;
 }
 
-static void make_id(struct answer *a)
+static void make_id(struct completion *a)
 {
     uint64_t high = any_number(), low = any_number();
     snprintf(a->id, sizeof(a->id), "%s%016llx%08llx", a->route == FOR_CHAT ? "chatcmpl-" : "cmpl-",
         (unsigned long long)high, (unsigned long long)(low & 0xffffffff));
 }
 
-static struct answer *answer_new(struct server *s, const struct request *q, enum fields_route route,
-    const struct wanted *w, struct asked_model *m, struct prompt *prompts, size_t n)
+static struct completion *answer_new(struct server *s, const struct http_request *q, enum fields_route route,
+    const struct completion_params *w, struct requested_model *m, struct prompt *prompts, size_t n)
 {
-    struct answer *a = calloc(1, sizeof(*a));
-    struct asked *asked = calloc(n, sizeof(*asked));
+    struct completion *a = calloc(1, sizeof(*a));
+    struct completion_prompt *asked = calloc(n, sizeof(*asked));
     struct choice *choices = calloc(n * (size_t)w->n, sizeof(*choices));
     if (!a || !asked || !choices) {
         free(a);
@@ -336,11 +338,11 @@ static struct answer *answer_new(struct server *s, const struct request *q, enum
         free(choices);
         return NULL;
     }
-    *a = (struct answer){
-        .later = {&answer_kind},
+    *a = (struct completion){
+        .async = {&answer_kind},
         .server = s,
-        .asked_model = *m,
-        .sleeper = q->sleeper,
+        .requested_model = *m,
+        .suspended = q->suspended,
         .route = route,
         .stream = w->stream,
         .include_usage = w->stream && w->include_usage,
@@ -350,8 +352,8 @@ static struct answer *answer_new(struct server *s, const struct request *q, enum
         .n_top = (uint32_t)w->n_top,
         .max_tokens = w->max_tokens,
         .created = (int64_t)time(NULL),
-        .asked = asked,
-        .n_asked = n,
+        .prompts = asked,
+        .n_prompts = n,
         .n_running = n,
         .choices = choices,
         .n_choices = (size_t)w->n,
@@ -365,28 +367,29 @@ static struct answer *answer_new(struct server *s, const struct request *q, enum
         const struct prompt *p = &asked[i / a->n_choices].prompt;
         choices[i].unprefixed = w->echo && p->text_size > 0 && p->text[0] != ' ';
         if (!w->stream)
-            fragment_init(&choices[i].fragment);
+            delta_init(&choices[i].delta);
     }
-    fragment_init(&a->scratch);
+    delta_init(&a->scratch);
     strbuf_init(&a->first_events, ANSWER_MAX);
-    *m = (struct asked_model){0};
+    *m = (struct requested_model){0};
     return a;
 }
 
-bool openai_answer_start(struct server *s, const struct request *q, struct reply *r, enum fields_route route,
-    struct wanted *w, struct asked_model *m, struct prompt *prompts, size_t n_prompts, struct complaint *c)
+bool completion_start(struct server *s, const struct http_request *q, struct reply *r,
+    enum fields_route route, struct completion_params *w, struct requested_model *m, struct prompt *prompts,
+    size_t n_prompts, struct api_error *c)
 {
     if (!w->seeded)
         w->seed = (int64_t)any_number();
-    struct answer *a = answer_new(s, q, route, w, m, prompts, n_prompts);
+    struct completion *a = answer_new(s, q, route, w, m, prompts, n_prompts);
     if (!a)
-        return complain_status(c, 500, NULL, NULL, "no memory for the request");
+        return api_error_status(c, 500, NULL, NULL, "no memory for the request");
     bool good = check_number(a, c) && check_length(a, w, c);
     for (size_t i = 0; good && i < n_prompts; i++)
         good = submit(a, w, i, c);
     if (good)
-        r->later = &a->later;
+        r->async = &a->async;
     else
-        release(&a->later);
+        release(&a->async);
     return good;
 }

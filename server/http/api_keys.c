@@ -1,9 +1,9 @@
-/* keys.c - reads a file of keys, and compares what a client shows with each of them.
+/* api_keys.c - reads a file of keys, and compares what a client shows with each of them.
  *
  * Every key is compared, to the end of what the client sent, whatever was found before: how long it takes
  * tells nothing but the length of the client's own text.
  */
-#include "berth/server/http/keys.h"
+#include "berth/server/http/api_keys.h"
 
 #include "berth/base/text.h"
 
@@ -16,7 +16,7 @@
 #define FILE_MAX 65536
 #define SCHEME "Bearer "
 
-struct keys {
+struct api_keys {
     char text[FILE_MAX + 1]; /* the file; each key ends in a NUL */
     const char **at; /* [n], into text */
     size_t n;
@@ -40,7 +40,7 @@ static char *without_space(char *line)
     return line;
 }
 
-static bool split(struct keys *k, struct error *err)
+static bool split(struct api_keys *k, struct error *err)
 {
     char *rest = k->text;
     size_t number = 1;
@@ -60,7 +60,7 @@ static bool split(struct keys *k, struct error *err)
     return k->n > 0 || error_set(err, "there is no key in it");
 }
 
-static bool read_file(struct keys *k, const char *path, struct error *err)
+static bool read_file(struct api_keys *k, const char *path, struct error *err)
 {
     FILE *f = fopen(path, "re");
     if (!f)
@@ -78,9 +78,9 @@ static bool read_file(struct keys *k, const char *path, struct error *err)
     return true;
 }
 
-struct keys *keys_read(const char *path, struct error *err)
+struct api_keys *api_keys_read(const char *path, struct error *err)
 {
-    struct keys *k = calloc(1, sizeof(*k));
+    struct api_keys *k = calloc(1, sizeof(*k));
     if (k && read_file(k, path, err) && split(k, err))
         return k;
     if (!k)
@@ -88,11 +88,11 @@ struct keys *keys_read(const char *path, struct error *err)
     char shown[200];
     text_escape(shown, sizeof(shown), span_of(path));
     error_prefix(err, "the file of API keys, %s", shown);
-    keys_free(k);
+    api_keys_free(k);
     return NULL;
 }
 
-void keys_free(struct keys *k)
+void api_keys_free(struct api_keys *k)
 {
     if (!k)
         return;
@@ -109,7 +109,7 @@ static bool is_same(const char *key, const char *given, size_t size)
     return different == 0;
 }
 
-bool keys_allow(const struct keys *k, const char *authorization)
+bool api_keys_allow(const struct api_keys *k, const char *authorization)
 {
     if (!k)
         return true;

@@ -1,4 +1,4 @@
-/* desk.c - the threads that run the handlers of slow routes.
+/* request_workers.c - the threads that run the handlers of slow routes.
  *
  * To read a long prompt takes a template, a tokenizer and up to some hundred milliseconds. On an HTTP thread
  * health probes would wait behind it; here they do not. A session that is at the desk sleeps, so libmicrohttpd
@@ -13,53 +13,53 @@
 #define DESKS 2 /* so that one request that takes long does not hold up all others */
 #define DESK_STACK_BYTES (1024 * 1024) /* jansson's parser recurses, and so do templates */
 
-struct desk {
+struct request_workers {
     struct server *server;
     pthread_mutex_t lock; /* of the four below */
     pthread_cond_t wake;
-    struct session *first, *last;
+    struct http_session *first, *last;
     bool closing;
     pthread_t threads[DESKS];
     size_t n_threads;
 };
 
 /* The next session, or NULL when there will be none. */
-static struct session *next(struct desk *d)
+static struct http_session *next(struct request_workers *d)
 {
     pthread_mutex_lock(&d->lock);
     while (!d->first && !d->closing)
         pthread_cond_wait(&d->wake, &d->lock);
-    struct session *s = d->first;
+    struct http_session *s = d->first;
     if (s)
-        d->first = s->next_at_desk;
+        d->first = s->next_for_workers;
     pthread_mutex_unlock(&d->lock);
     return s;
 }
 
-static void *desk_run(void *context)
+static void *request_workers_run(void *context)
 {
-    struct desk *d = context;
-    for (struct session *s = next(d); s; s = next(d)) {
+    struct request_workers *d = context;
+    for (struct http_session *s = next(d); s; s = next(d)) {
         s->route->run(d->server, &s->request, &s->reply);
-        sleeper_answer(&s->sleeper, s->reply.later);
+        suspended_answer(&s->suspended, s->reply.async);
     }
     return NULL;
 }
 
-static bool start_thread(struct desk *d)
+static bool start_thread(struct request_workers *d)
 {
     pthread_attr_t attributes;
     pthread_attr_init(&attributes);
     pthread_attr_setstacksize(&attributes, DESK_STACK_BYTES);
-    int failed = pthread_create(&d->threads[d->n_threads], &attributes, desk_run, d);
+    int failed = pthread_create(&d->threads[d->n_threads], &attributes, request_workers_run, d);
     pthread_attr_destroy(&attributes);
     d->n_threads += failed == 0;
     return failed == 0;
 }
 
-struct desk *desk_open(struct server *server, struct error *err)
+struct request_workers *request_workers_open(struct server *server, struct error *err)
 {
-    struct desk *d = calloc(1, sizeof(*d));
+    struct request_workers *d = calloc(1, sizeof(*d));
     if (!d) {
         error_set(err, "no memory for the threads that read requests");
         return NULL;
@@ -69,21 +69,21 @@ struct desk *desk_open(struct server *server, struct error *err)
     pthread_cond_init(&d->wake, NULL);
     while (d->n_threads < DESKS)
         if (!start_thread(d)) {
-            desk_close(d);
+            request_workers_close(d);
             error_set(err, "cannot start the threads that read requests");
             return NULL;
         }
     return d;
 }
 
-bool desk_put(struct desk *d, struct session *s)
+bool request_workers_put(struct request_workers *d, struct http_session *s)
 {
-    s->next_at_desk = NULL;
+    s->next_for_workers = NULL;
     pthread_mutex_lock(&d->lock);
     bool open = !d->closing;
     if (open) {
         if (d->first)
-            d->last->next_at_desk = s;
+            d->last->next_for_workers = s;
         else
             d->first = s;
         d->last = s;
@@ -93,7 +93,7 @@ bool desk_put(struct desk *d, struct session *s)
     return open;
 }
 
-void desk_close(struct desk *d)
+void request_workers_close(struct request_workers *d)
 {
     if (!d)
         return;

@@ -1,11 +1,11 @@
-/* complaint.c - refusals in OpenAI's shape, which name the field that is at fault. */
+/* api_error.c - refusals in OpenAI's shape, which name the field that is at fault. */
 #include "openai_private.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-static bool fill(struct complaint *c, unsigned status, const char *code, const char *param,
+static bool fill(struct api_error *c, unsigned status, const char *code, const char *param,
     const char *format, va_list args)
 {
     c->status = status;
@@ -15,7 +15,7 @@ static bool fill(struct complaint *c, unsigned status, const char *code, const c
     return false;
 }
 
-bool complain(struct complaint *c, const char *param, const char *format, ...)
+bool api_error_bad(struct api_error *c, const char *param, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -24,8 +24,8 @@ bool complain(struct complaint *c, const char *param, const char *format, ...)
     return false;
 }
 
-bool complain_status(
-    struct complaint *c, unsigned status, const char *code, const char *param, const char *format, ...)
+bool api_error_status(
+    struct api_error *c, unsigned status, const char *code, const char *param, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -34,19 +34,19 @@ bool complain_status(
     return false;
 }
 
-void complaint_reply(const struct complaint *c, struct reply *r)
+void api_error_reply(const struct api_error *c, struct reply *r)
 {
     reply_error(r, DIALECT_OPENAI, c->status, c->message.text, c->param[0] ? c->param : NULL, c->code);
     r->retry_after = c->retry_after;
 }
 
-json_t *openai_request(const struct request *q, struct complaint *c)
+json_t *openai_request(const struct http_request *q, struct api_error *c)
 {
     struct error err = {0};
-    json_t *request = request_json(q, &err);
+    json_t *request = http_request_json(q, &err);
     if (request && json_is_object(request))
         return request;
-    complain(c, NULL, "%s", request ? "the body must be a JSON object" : err.text);
+    api_error_bad(c, NULL, "%s", request ? "the body must be a JSON object" : err.text);
     json_decref(request);
     return NULL;
 }

@@ -1,4 +1,4 @@
-/* keys.h - the API keys that clients must show, where the operator wants any.
+/* api_keys.h - the API keys that clients must show, where the operator wants any.
  *
  * A file has one key a line; empty lines and those that begin with # are none. Keys are not logged and not
  * told, and comparing takes the same time wherever two differ.
@@ -8,15 +8,15 @@
 
 #include "berth/base/error.h"
 
-struct keys;
+struct api_keys;
 
 /* NULL with the reason, which names the file and the line: it cannot be read, has no key, or one that no header
  * can carry. */
-struct keys *keys_read(const char *path, struct error *err);
-void keys_free(struct keys *k); /* NULL is fine */
+struct api_keys *api_keys_read(const char *path, struct error *err);
+void api_keys_free(struct api_keys *k); /* NULL is fine */
 
 /* Whether a header Authorization ("Bearer KEY"; NULL where there is none) shows one of them. Without keys (NULL)
  * everybody may. */
-bool keys_allow(const struct keys *k, const char *authorization);
+bool api_keys_allow(const struct api_keys *k, const char *authorization);
 
 #endif

@@ -1,10 +1,10 @@
-/* test_answer.c - from tokens to pieces: nothing that was told is taken back, and nothing is kept for longer than it
+/* test_output.c - from tokens to pieces: nothing that was told is taken back, and nothing is kept for longer than it
  * must be.
  *
  * Tokens here are words of a vocabulary made for the purpose; a test gives their texts and sees the pieces as one
  * line: each piece's text in brackets, with the number of tokens that it tells.
  */
-#include "engine/scheduler/answer_private.h"
+#include "engine/scheduler/output_private.h"
 
 #include "gguf_writer.h"
 
@@ -82,7 +82,7 @@ static int32_t id_of(const char *text)
 struct told {
     char line[512];
     size_t size;
-    enum answer_result result;
+    enum output_result result;
 };
 
 static void tell(struct told *told, struct job_piece *p)
@@ -97,23 +97,23 @@ static void tell(struct told *told, struct job_piece *p)
 static struct told run(
     const struct vocabulary *v, const struct job_request *r, bool prompt, const char *const texts[])
 {
-    struct told told = {.result = ANSWER_GOES_ON};
+    struct told told = {.result = OUTPUT_GOES_ON};
     struct job_piece *p;
-    struct answer_stops *stops = answer_stops_new(r->stops, r->n_stops);
+    struct output_stops *stops = output_stops_new(r->stops, r->n_stops);
     assert_non_null(stops);
-    struct answer *a = answer_new(r, r->text ? v->t : NULL, stops, 0, prompt);
+    struct output *a = output_new(r, r->text ? v->t : NULL, stops, 0, prompt);
     assert_non_null(a);
-    for (size_t i = 0; texts[i] && told.result == ANSWER_GOES_ON; i++) {
-        told.result = answer_add(a, id_of(texts[i]), NAN, NULL);
-        if (told.result == ANSWER_STOPPED)
+    for (size_t i = 0; texts[i] && told.result == OUTPUT_GOES_ON; i++) {
+        told.result = output_add(a, id_of(texts[i]), NAN, NULL);
+        if (told.result == OUTPUT_STOPPED)
             break;
-        assert_true(answer_take(a, JOB_RUNNING, &p));
+        assert_true(output_take(a, JOB_RUNNING, &p));
         tell(&told, p);
     }
-    assert_true(answer_take(a, told.result == ANSWER_STOPPED ? JOB_STOP : JOB_LENGTH, &p));
+    assert_true(output_take(a, told.result == OUTPUT_STOPPED ? JOB_STOP : JOB_LENGTH, &p));
     tell(&told, p);
-    answer_free(a);
-    answer_stops_free(stops);
+    output_free(a);
+    output_stops_free(stops);
     return told;
 }
 
@@ -135,14 +135,14 @@ static void test_text_without_stops_is_told_at_once(void **state)
 {
     struct told t = with_stops(*state, WORDS(NULL), WORDS("a", "ab", "c"));
     assert_string_equal(t.line, "[a 1][ab 1][c 1][! 0]");
-    assert_int_equal(t.result, ANSWER_GOES_ON);
+    assert_int_equal(t.result, OUTPUT_GOES_ON);
 }
 
 static void test_a_stop_string_within_a_token_cuts_it(void **state)
 {
     struct told t = with_stops(*state, WORDS("bc"), WORDS("a", "abcd", "x"));
     assert_string_equal(t.line, "[a 1][a! 1]");
-    assert_int_equal(t.result, ANSWER_STOPPED);
+    assert_int_equal(t.result, OUTPUT_STOPPED);
 }
 
 static void test_a_stop_string_over_several_tokens_is_held_back_and_its_tokens_are_not_told(void **state)
@@ -205,7 +205,7 @@ static void test_the_model_s_end_is_not_told(void **state)
 {
     struct told t = with_stops(*state, WORDS(NULL), WORDS("a", "</s>", "b"));
     assert_string_equal(t.line, "[a 1][! 0]");
-    assert_int_equal(t.result, ANSWER_STOPPED);
+    assert_int_equal(t.result, OUTPUT_STOPPED);
 }
 
 static void test_the_model_s_end_can_be_ignored(void **state)
@@ -258,16 +258,16 @@ static void test_log_probabilities_stay_with_their_tokens(void **state)
     const struct vocabulary *v = *state;
     struct span stop = span_of("STOP");
     struct job_request r = {.text = true, .logprobs = true, .n_top = 2, .stops = &stop, .n_stops = 1};
-    struct answer_stops *stops = answer_stops_new(&stop, 1);
-    struct answer *a = answer_new(&r, v->t, stops, 3, false);
+    struct output_stops *stops = output_stops_new(&stop, 1);
+    struct output *a = output_new(&r, v->t, stops, 3, false);
     struct job_piece *p;
     assert_true(stops && a);
     const char *const texts[] = {"a", "S", "ST", "x"};
     for (int i = 0; i < 4; i++) {
         struct sampler_logprob top[2] = {{10 * i, (float)-i}, {10 * i + 1, (float)-i - 1}};
-        assert_int_equal(answer_add(a, id_of(texts[i]), (float)-i, top), ANSWER_GOES_ON);
+        assert_int_equal(output_add(a, id_of(texts[i]), (float)-i, top), OUTPUT_GOES_ON);
     }
-    assert_true(answer_take(a, JOB_RUNNING, &p));
+    assert_true(output_take(a, JOB_RUNNING, &p));
     assert_int_equal(p->n_tokens, 4);
     assert_int_equal(p->choice, 3);
     for (int i = 0; i < 4; i++) {
@@ -279,20 +279,20 @@ static void test_log_probabilities_stay_with_their_tokens(void **state)
     }
     job_piece_free(p);
     /* A second piece, of which the first token is told and the second held back. */
-    assert_int_equal(answer_add(a, id_of("x"), -8, NULL), ANSWER_GOES_ON);
+    assert_int_equal(output_add(a, id_of("x"), -8, NULL), OUTPUT_GOES_ON);
     assert_int_equal(
-        answer_add(a, id_of("S"), -9, (struct sampler_logprob[]){{5, 0}, {6, -1}}), ANSWER_GOES_ON);
-    assert_true(answer_take(a, JOB_RUNNING, &p));
+        output_add(a, id_of("S"), -9, (struct sampler_logprob[]){{5, 0}, {6, -1}}), OUTPUT_GOES_ON);
+    assert_true(output_take(a, JOB_RUNNING, &p));
     assert_int_equal(p->n_tokens, 1);
     assert_true(p->tokens[0].logprob == -8);
     assert_null(p->tokens[0].top);
     job_piece_free(p);
-    assert_true(answer_take(a, JOB_LENGTH, &p));
+    assert_true(output_take(a, JOB_LENGTH, &p));
     assert_int_equal(p->n_tokens, 1);
     assert_int_equal(p->tokens[0].top[0].token, 5);
     job_piece_free(p);
-    answer_free(a);
-    answer_stops_free(stops);
+    output_free(a);
+    output_stops_free(stops);
 }
 
 /* Every way to cut a text into tokens must give the same text: the alphabet of two letters makes many borders. */
