@@ -106,10 +106,13 @@ SUPPORT_OBJ := $(patsubst %.c,$(OUT)/%.o,$(sort $(wildcard tests/support/*.c)))
 BENCHES     := $(patsubst bench/%.c,$(OUT)/bench/%,$(sort $(wildcard bench/bench_*.c)))
 BENCH_HELP  := $(patsubst %.c,$(OUT)/%.o,$(filter-out bench/bench_%,$(sort $(wildcard bench/*.c))))
 
+# Who names no number of jobs gets one for each processor.
+JOBS = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
+
 # ---- the targets -----------------------------------------------------------------------------------------
 
 .DEFAULT_GOAL := all
-.PHONY: all static static-arm64 image size-report bench test tests fuzzers sanitize format install uninstall \
+.PHONY: all static static-arm64 image size-report bench check test test-all tests sanitize format install uninstall \
         clean help run setup FORCE
 
 all: $(BERTH) ## build/berth, for this machine
@@ -122,28 +125,35 @@ static-arm64: ## build/arm64/berth: the same for arm64, compiled across
 
 run: ## installs what is missing, builds, serves MODELS=models.example on 127.0.0.1:8000
 	@tools/setup build
-	+@$(MAKE) --no-print-directory all
+	+@$(MAKE) --no-print-directory $(JOBS) all
 	@PORT='$(PORT)' HOST='$(HOST)' MODELS='$(MODELS)' tools/run
 
-test: ## installs what is missing, builds, runs every test there is
+check: ## the unit and HTTP tests on the development build: what to run while working
+	@tools/setup build test
+	+@$(MAKE) --no-print-directory $(JOBS) all tests
+	@tests/run check
+
+test: ## installs what is missing, builds, tests everything that this machine can be wrong about
 	@tools/setup build static test
-	+@$(MAKE) --no-print-directory all static tests
-	+@$(MAKE) --no-print-directory FLAVOUR=sanitize fuzzers
-	@tests/run
+	+@$(MAKE) --no-print-directory $(JOBS) all static tests
+	@tests/run test
+
+test-all: ## what make test leaves out: other compilers, emulated processors, sanitizers, the thread sanitizer, long sweeps, the references
+	@tools/setup build static test test-all
+	+@$(MAKE) --no-print-directory $(JOBS) FLAVOUR=sanitize all tests
+	@tests/run rest
 
 # Every file compiled and nothing linked, to hear what a compiler says. cmocka is there for glibc alone.
 TEST_OBJ := $(patsubst %.c,$(OUT)/%.o,$(UNIT_SRC) $(sort $(wildcard tests/*/*.c)))
 $(OUT)/objects: $(OBJ) $(if $(filter dev sanitize,$(FLAVOUR)),$(TEST_OBJ))
 	@touch $@
 
-fuzzers: $(FUZZERS)
-
 tests: $(UNIT_TESTS) $(FAULT_TESTS) $(HTTP_TESTS) $(FUZZERS)
 
 sanitize: ## the tests under the address and undefined-behaviour sanitizers
 	@tools/setup build test
-	+@$(MAKE) --no-print-directory FLAVOUR=sanitize all tests
-	@tests/run sanitize
+	+@$(MAKE) --no-print-directory $(JOBS) FLAVOUR=sanitize all tests
+	@ONLY=sanitized tests/run rest
 
 image: ## berth:latest, the container image
 	@docker/make-image
