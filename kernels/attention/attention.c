@@ -1,12 +1,12 @@
-/* attention.c - divides queries into tiles and positions into splits, and hands them to the instruction set
- * that is in force.
+/* attention.c - divides queries into tiles and positions into splits, for the selected instruction set.
  *
- * A tile of queries goes through all splits before the next one begins, so that what it has gathered stays in
- * the cache nearest to the processor. The order of splits is that of attention.h, whoever computed them.
+ * A tile of queries goes through all splits before the next tile begins, so that its running values stay in L1. The
+ * splits are merged in the order that attention.h gives, whichever thread computed them.
  */
 #include "attention_private.h"
 
-#include "berth/kernels/isa.h"
+#include "kernels/isa_private.h"
+
 #include "berth/kernels/vector.h"
 
 #include <string.h>
@@ -14,19 +14,21 @@
 #define TILE 48 /* queries that share the reading of a page */
 #define TILE_FLOATS 16384 /* for the parts of a tile, of which there are two sets: 128 KiB together */
 
+/* clang-format off */
+static const struct attention_set *const sets[ISA_SETS] = {
+    [ISA_PLAIN]  = &attention_plain,
+    [ISA_AVX2]   = ISA_X86(attention_avx2),
+    [ISA_AVX512] = ISA_X86(attention_avx512),
+    [ISA_NEON]   = ISA_ARM64(attention_neon),
+};
+/* clang-format on */
+
 static const struct attention_set *selected(void)
 {
-#if defined(__x86_64__)
-    static const struct attention_set *const sets[ISA_SETS] = {[ISA_PLAIN] = &attention_plain,
-        [ISA_AVX2] = &attention_avx2,
-        [ISA_AVXVNNI] = &attention_avx2,
-        [ISA_AVX512] = &attention_avx512};
-    return sets[isa_selected()];
-#elif defined(__aarch64__)
-    return isa_selected() == ISA_PLAIN ? &attention_plain : &attention_neon;
-#else
-    return &attention_plain;
-#endif
+    enum isa set = isa_selected();
+    while (!sets[set])
+        set = isa_base(set);
+    return sets[set];
 }
 
 static const char *const type_names[ATTENTION_TYPES] = {

@@ -12,8 +12,8 @@
  * is generated and memory sets the pace. When many share it they are converted once, 64 by 64 numbers at a time,
  * into a slab that stays in the first-level cache. The scales of bytes become float32 once a page.
  */
-#ifndef BERTH_ATTENTION_LANES_PRIVATE_H
-#define BERTH_ATTENTION_LANES_PRIVATE_H
+#ifndef BERTH_ATTENTION_LANES_IMPL_H
+#define BERTH_ATTENTION_LANES_IMPL_H
 
 #include "attention_private.h"
 #include "kernels/vector/lanes_math_impl.h"

@@ -9,8 +9,10 @@
  */
 #include "berth/kernels/matmul.h"
 
-#include "berth/kernels/isa.h"
+#include "kernels/isa_private.h"
 #include "matmul_private.h"
+
+#include "berth/base/tensor.h"
 
 #include <string.h>
 
@@ -26,28 +28,28 @@
 
 /* A type that has kernels, and where: in which table of struct matmul_kernels, and at which place. */
 struct form {
-    uint32_t id; /* as in tensor.h */
+    uint32_t id; /* enum tensor_type_id, tensor.h */
     bool is_int8;
     int index;
 };
 
 static const struct form forms[] = {
-    {.id = 0, .index = MATMUL_F32},
-    {.id = 1, .index = MATMUL_F16},
-    {.id = 30, .index = MATMUL_BF16},
-    {.id = 2, .is_int8 = true, .index = MATMUL_Q4_0},
-    {.id = 3, .is_int8 = true, .index = MATMUL_Q4_1},
-    {.id = 8, .is_int8 = true, .index = MATMUL_Q8_0},
-    {.id = 12, .is_int8 = true, .index = MATMUL_Q4_K},
-    {.id = 13, .is_int8 = true, .index = MATMUL_Q5_K},
-    {.id = 14, .is_int8 = true, .index = MATMUL_Q6_K},
-    {.id = 6, .is_int8 = true, .index = MATMUL_Q5_0},
-    {.id = 7, .is_int8 = true, .index = MATMUL_Q5_1},
-    {.id = 10, .is_int8 = true, .index = MATMUL_Q2_K},
-    {.id = 11, .is_int8 = true, .index = MATMUL_Q3_K},
-    {.id = 20, .is_int8 = true, .index = MATMUL_IQ4_NL},
-    {.id = 23, .is_int8 = true, .index = MATMUL_IQ4_XS},
-    {.id = 39, .is_int8 = true, .index = MATMUL_MXFP4},
+    {.id = TENSOR_F32, .index = MATMUL_F32},
+    {.id = TENSOR_F16, .index = MATMUL_F16},
+    {.id = TENSOR_BF16, .index = MATMUL_BF16},
+    {.id = TENSOR_Q4_0, .is_int8 = true, .index = MATMUL_Q4_0},
+    {.id = TENSOR_Q4_1, .is_int8 = true, .index = MATMUL_Q4_1},
+    {.id = TENSOR_Q8_0, .is_int8 = true, .index = MATMUL_Q8_0},
+    {.id = TENSOR_Q4_K, .is_int8 = true, .index = MATMUL_Q4_K},
+    {.id = TENSOR_Q5_K, .is_int8 = true, .index = MATMUL_Q5_K},
+    {.id = TENSOR_Q6_K, .is_int8 = true, .index = MATMUL_Q6_K},
+    {.id = TENSOR_Q5_0, .is_int8 = true, .index = MATMUL_Q5_0},
+    {.id = TENSOR_Q5_1, .is_int8 = true, .index = MATMUL_Q5_1},
+    {.id = TENSOR_Q2_K, .is_int8 = true, .index = MATMUL_Q2_K},
+    {.id = TENSOR_Q3_K, .is_int8 = true, .index = MATMUL_Q3_K},
+    {.id = TENSOR_IQ4_NL, .is_int8 = true, .index = MATMUL_IQ4_NL},
+    {.id = TENSOR_IQ4_XS, .is_int8 = true, .index = MATMUL_IQ4_XS},
+    {.id = TENSOR_MXFP4, .is_int8 = true, .index = MATMUL_MXFP4},
 };
 
 /* The type's place among the kernels of one kind, or -1. */
@@ -59,24 +61,24 @@ static int kernel_of(const struct quant *q, bool is_int8)
     return -1;
 }
 
-static const struct matmul_kernels *kernels(void)
+/* clang-format off */
+static const struct matmul_kernels *const sets[ISA_SETS] = {
+    [ISA_PLAIN]   = &matmul_plain,
+    [ISA_AVX2]    = ISA_X86(matmul_avx2),
+    [ISA_AVXVNNI] = ISA_X86(matmul_avxvnni),
+    [ISA_AVX512]  = ISA_X86(matmul_avx512),
+    [ISA_NEON]    = ISA_ARM64(matmul_neon),
+    [ISA_DOTPROD] = ISA_ARM64(matmul_dotprod),
+    [ISA_I8MM]    = ISA_ARM64(matmul_i8mm),
+};
+/* clang-format on */
+
+static const struct matmul_kernels *selected(void)
 {
-#if defined(__x86_64__)
-    if (isa_selected() == ISA_AVX512)
-        return &matmul_avx512;
-    if (isa_selected() == ISA_AVXVNNI)
-        return &matmul_avxvnni;
-    if (isa_selected() == ISA_AVX2)
-        return &matmul_avx2;
-#elif defined(__aarch64__)
-    if (isa_selected() == ISA_I8MM)
-        return &matmul_i8mm;
-    if (isa_selected() == ISA_DOTPROD)
-        return &matmul_dotprod;
-    if (isa_selected() == ISA_NEON)
-        return &matmul_neon;
-#endif
-    return &matmul_plain;
+    enum isa set = isa_selected();
+    while (!sets[set])
+        set = isa_base(set);
+    return sets[set];
 }
 
 bool matmul_weight_init(
@@ -125,8 +127,8 @@ void matmul_pack(const struct matmul_input *in, size_t first, size_t count)
         struct matmul_block *out = (struct matmul_block *)in->packed + chunk * blocks;
         for (size_t b = 0; b < blocks; b += MATMUL_PACKED)
             for (size_t t = first > chunk ? first : chunk; t < stop; t++)
-                kernels()->pack(out + b * step + (t - chunk), step, in->x + t * in->stride + b * MATMUL_BLOCK,
-                    at_most(blocks - b, MATMUL_PACKED));
+                selected()->pack(out + b * step + (t - chunk), step,
+                    in->x + t * in->stride + b * MATMUL_BLOCK, at_most(blocks - b, MATMUL_PACKED));
     }
 }
 
@@ -145,7 +147,7 @@ static struct matmul_tile tile_at(
     const struct matmul_weight *w, size_t row, size_t tokens, float (*sums)[MATMUL_ROWS])
 {
     size_t last = w->rows > MATMUL_ROWS ? w->rows - MATMUL_ROWS : 0;
-    return (struct matmul_tile){.k = kernels(),
+    return (struct matmul_tile){.k = selected(),
         .w = w,
         .row = row < last ? row : last,
         .rows = at_most(w->rows, MATMUL_ROWS),

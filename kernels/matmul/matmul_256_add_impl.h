@@ -2,8 +2,8 @@
  *
  * A function for each way to compute it, which types share. Offsets are told when it is called.
  */
-#ifndef BERTH_MATMUL_256_ADD_PRIVATE_H
-#define BERTH_MATMUL_256_ADD_PRIVATE_H
+#ifndef BERTH_MATMUL_256_ADD_IMPL_H
+#define BERTH_MATMUL_256_ADD_IMPL_H
 
 #include "matmul_256_impl.h"
 

@@ -12,8 +12,8 @@
  * The files whose names begin so are compiled twice: for AVX2 alone, and with vpdpbusd for 256-bit registers
  * (AVX-VNNI), which wants all weights unsigned.
  */
-#ifndef BERTH_MATMUL_256_PRIVATE_H
-#define BERTH_MATMUL_256_PRIVATE_H
+#ifndef BERTH_MATMUL_256_IMPL_H
+#define BERTH_MATMUL_256_IMPL_H
 
 #include "matmul_prefetch_impl.h"
 #include "matmul_private.h"

@@ -1,6 +1,6 @@
-/* matmul_256_small_impl.h - products by types in blocks of 32 elements. matmul_256_private.h tells how. */
-#ifndef BERTH_MATMUL_256_SMALL_PRIVATE_H
-#define BERTH_MATMUL_256_SMALL_PRIVATE_H
+/* matmul_256_small_impl.h - products by types in blocks of 32 elements. matmul_256_impl.h tells how. */
+#ifndef BERTH_MATMUL_256_SMALL_IMPL_H
+#define BERTH_MATMUL_256_SMALL_IMPL_H
 
 #include "matmul_256_add_impl.h"
 

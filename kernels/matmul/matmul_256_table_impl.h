@@ -1,6 +1,6 @@
 /* matmul_256_table_impl.h - the table of a set whose registers have 256 bits: a row for each type. */
-#ifndef BERTH_MATMUL_256_TABLE_PRIVATE_H
-#define BERTH_MATMUL_256_TABLE_PRIVATE_H
+#ifndef BERTH_MATMUL_256_TABLE_IMPL_H
+#define BERTH_MATMUL_256_TABLE_IMPL_H
 
 #include "matmul_256_small_impl.h"
 #include "matmul_256_wide_impl.h"

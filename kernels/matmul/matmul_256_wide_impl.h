@@ -1,10 +1,10 @@
 /* matmul_256_wide_impl.h - products by types in blocks of 256 elements, which have scales for 16 or 32 of them.
  *
- * matmul_256_private.h tells how. Each of a block's eight parts of 32 is unpacked when its turn comes. What serves
+ * matmul_256_impl.h tells how. Each of a block's eight parts of 32 is unpacked when its turn comes. What serves
  * several of them is read at the first of these, or for few tokens again where that is cheaper than to keep it.
  */
-#ifndef BERTH_MATMUL_256_WIDE_PRIVATE_H
-#define BERTH_MATMUL_256_WIDE_PRIVATE_H
+#ifndef BERTH_MATMUL_256_WIDE_IMPL_H
+#define BERTH_MATMUL_256_WIDE_IMPL_H
 
 #include "matmul_256_add_impl.h"
 

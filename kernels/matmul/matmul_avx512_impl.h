@@ -11,8 +11,8 @@
  * rows, four to a vector or, where 32 bytes of each are read, two, and it is the products that are transposed,
  * while they are added up. Integers do not mind; the float step is the same.
  */
-#ifndef BERTH_MATMUL_AVX512_PRIVATE_H
-#define BERTH_MATMUL_AVX512_PRIVATE_H
+#ifndef BERTH_MATMUL_AVX512_IMPL_H
+#define BERTH_MATMUL_AVX512_IMPL_H
 
 #include "matmul_prefetch_impl.h"
 #include "matmul_private.h"

@@ -1,4 +1,4 @@
-/* matmul_neon.c - products for any arm64 processor: by quantized weights as matmul_neon_int8_private.h says, by
+/* matmul_neon.c - products for any arm64 processor: by quantized weights as matmul_neon_int8_impl.h says, by
  * weights in floats, and the packing of activations.
  *
  * Rows of floats tend to lie a power of two apart, where they compete for few places in L1. So a line of 64 bytes

@@ -11,8 +11,8 @@
  * Offsets are taken off before, for both sides are signed. The sums are exact; the one or more float steps that add
  * a block to a token's sums, matmul_plain.c's formulas, are the same for all.
  */
-#ifndef BERTH_MATMUL_NEON_DOT_PRIVATE_H
-#define BERTH_MATMUL_NEON_DOT_PRIVATE_H
+#ifndef BERTH_MATMUL_NEON_DOT_IMPL_H
+#define BERTH_MATMUL_NEON_DOT_IMPL_H
 
 #include "matmul_neon_impl.h"
 

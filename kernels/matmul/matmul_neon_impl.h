@@ -1,8 +1,8 @@
 /* matmul_neon_impl.h - what the files of NEON products share: how rows become lanes, and the functions that
  * need nothing but NEON, which are compiled once.
  */
-#ifndef BERTH_MATMUL_NEON_PRIVATE_H
-#define BERTH_MATMUL_NEON_PRIVATE_H
+#ifndef BERTH_MATMUL_NEON_IMPL_H
+#define BERTH_MATMUL_NEON_IMPL_H
 
 #include "matmul_private.h"
 

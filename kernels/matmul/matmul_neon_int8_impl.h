@@ -1,13 +1,13 @@
 /* matmul_neon_int8_impl.h - products by quantized weights, four rows in four lanes, two such groups at a time.
  *
  * Compiled three times: by matmul_neon.c for what every arm64 processor has, by matmul_dotprod.c for those with
- * SDOT and by matmul_i8mm.c for those with SMMLA; matmul_neon_dot_private.h has all that differs, and each names
+ * SDOT and by matmul_i8mm.c for those with SMMLA; matmul_neon_dot_impl.h has all that differs, and each names
  * its table at its end. Shifts and masks make of sixteen or more bytes of each of four rows eight vectors of signed
  * bytes that cover 32 elements of k. They do not ask where in a vector a row is. Scales lie as rows do in sums, one
  * in each lane. What a type is stands in unpack_small, or in load_super and of_super, once for all sets.
  */
-#ifndef BERTH_MATMUL_NEON_INT8_PRIVATE_H
-#define BERTH_MATMUL_NEON_INT8_PRIVATE_H
+#ifndef BERTH_MATMUL_NEON_INT8_IMPL_H
+#define BERTH_MATMUL_NEON_INT8_IMPL_H
 
 #include "matmul_neon_dot_impl.h"
 

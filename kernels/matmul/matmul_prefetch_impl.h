@@ -3,8 +3,8 @@
  * Rows are asked for while as many before them are multiplied, with many tokens, too, for weights would be waited for.
  * Whether both fit the cache nearest to the processor, or the next rows should wait in the one behind it, cpu.h tells.
  */
-#ifndef BERTH_MATMUL_PREFETCH_PRIVATE_H
-#define BERTH_MATMUL_PREFETCH_PRIVATE_H
+#ifndef BERTH_MATMUL_PREFETCH_IMPL_H
+#define BERTH_MATMUL_PREFETCH_IMPL_H
 
 #include "berth/kernels/isa.h"
 
@@ -33,7 +33,7 @@ static inline __attribute__((always_inline)) void prefetch_bytes(
  * (Zen 4). */
 static inline __attribute__((always_inline)) bool prefetches_nearest(size_t rows, size_t row_bytes)
 {
-    return rows * row_bytes <= isa_l1_bytes();
+    return rows * row_bytes <= isa_l1_prefetch_bytes();
 }
 
 /* Asks for the part of the next `rows` rows that is as long, and as far from their beginning, as the bytes from `from`

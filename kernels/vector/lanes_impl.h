@@ -6,8 +6,8 @@
  * lane as C would. `n` counts lanes from the first; more than 16 stands for all. What an operation does is said
  * once, with AVX-512.
  */
-#ifndef BERTH_LANES_PRIVATE_H
-#define BERTH_LANES_PRIVATE_H
+#ifndef BERTH_LANES_IMPL_H
+#define BERTH_LANES_IMPL_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -3,8 +3,8 @@
  * Where that branches, both ways are computed here and one is taken. Each is a function of its own, not
  * expanded at every place, but for exp, in which attention spends its time.
  */
-#ifndef BERTH_LANES_MATH_PRIVATE_H
-#define BERTH_LANES_MATH_PRIVATE_H
+#ifndef BERTH_LANES_MATH_IMPL_H
+#define BERTH_LANES_MATH_IMPL_H
 
 #include "lanes_impl.h"
 #include "vector_private.h"

@@ -1,10 +1,10 @@
-/* lanes_neon_impl.h - the part of lanes_private.h that is NEON's: sixteen floats in four registers.
+/* lanes_neon_impl.h - the part of lanes_impl.h that is NEON's: sixteen floats in four registers.
  *
  * What every arm64 processor has, and no more. Maxima and choices are comparisons and selections, for NEON's own
  * maximum of a number and a NaN is the NaN.
  */
-#ifndef BERTH_LANES_NEON_PRIVATE_H
-#define BERTH_LANES_NEON_PRIVATE_H
+#ifndef BERTH_LANES_NEON_IMPL_H
+#define BERTH_LANES_NEON_IMPL_H
 
 #include <arm_neon.h>
 #include <stddef.h>

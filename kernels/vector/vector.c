@@ -1,24 +1,26 @@
-/* vector.c - hands each call to the instruction set that is in force.
+/* vector.c - passes each call to the functions of the selected instruction set.
  *
- * What is made of several steps is put together here, once for all sets, so that it has the same bits.
+ * A function that has several steps is put together here, once for all sets, so that they all give the same bits.
  */
 #include "vector_private.h"
 
-#include "berth/kernels/isa.h"
+#include "kernels/isa_private.h"
+
+/* clang-format off */
+static const struct vector_set *const sets[ISA_SETS] = {
+    [ISA_PLAIN]  = &vector_plain,
+    [ISA_AVX2]   = ISA_X86(vector_avx2),
+    [ISA_AVX512] = ISA_X86(vector_avx512),
+    [ISA_NEON]   = ISA_ARM64(vector_neon),
+};
+/* clang-format on */
 
 static const struct vector_set *selected(void)
 {
-#if defined(__x86_64__)
-    static const struct vector_set *const sets[ISA_SETS] = {[ISA_PLAIN] = &vector_plain,
-        [ISA_AVX2] = &vector_avx2,
-        [ISA_AVXVNNI] = &vector_avx2,
-        [ISA_AVX512] = &vector_avx512};
-    return sets[isa_selected()];
-#elif defined(__aarch64__)
-    return isa_selected() == ISA_PLAIN ? &vector_plain : &vector_neon;
-#else
-    return &vector_plain;
-#endif
+    enum isa set = isa_selected();
+    while (!sets[set])
+        set = isa_base(set);
+    return sets[set];
 }
 
 float vector_sum(const float *x, size_t n)

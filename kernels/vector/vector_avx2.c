@@ -1,4 +1,4 @@
-/* vector_avx2.c - vector.h with AVX2, FMA and F16C: what vector_lanes_private.h says, sixteen lanes in two
+/* vector_avx2.c - vector.h with AVX2, FMA and F16C: what vector_lanes_impl.h says, sixteen lanes in two
  * registers.
  */
 #include "vector_lanes_impl.h"

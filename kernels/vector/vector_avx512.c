@@ -1,4 +1,4 @@
-/* vector_avx512.c - vector.h with AVX-512: what vector_lanes_private.h says, sixteen lanes in one
+/* vector_avx512.c - vector.h with AVX-512: what vector_lanes_impl.h says, sixteen lanes in one
  * register. */
 #include "vector_lanes_impl.h"
 

@@ -3,8 +3,8 @@
  * Included by one file a set, which names the table at its end. Each function is the one of its name in
  * vector_plain.c; a row is read by sixteen elements, of which the last may be fewer.
  */
-#ifndef BERTH_VECTOR_LANES_PRIVATE_H
-#define BERTH_VECTOR_LANES_PRIVATE_H
+#ifndef BERTH_VECTOR_LANES_IMPL_H
+#define BERTH_VECTOR_LANES_IMPL_H
 
 #include "lanes_math_impl.h"
 

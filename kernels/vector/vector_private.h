@@ -3,7 +3,7 @@
  *
  * The polynomials are fits for the least largest error (Remez), made for this program, then rounded to
  * float32; the errors told here are those of the fits. They are evaluated by Horner's rule from the last term
- * on, one fused multiply-add a term. vector_scalar.c says each function in plain C, vector_lanes_private.h
+ * on, one fused multiply-add a term. vector_scalar.c says each function in plain C, vector_lanes_impl.h
  * the same for sixteen numbers at once.
  */
 #ifndef BERTH_VECTOR_PRIVATE_H

@@ -4,7 +4,7 @@
  * here of additions, multiplications, divisions and fused multiply-adds, which IEEE 754 rounds in one way
  * only.
  *
- * exp, tanh and erf are computed in float32, step by step as vector_lanes_private.h does for many. The others
+ * exp, tanh and erf are computed in float32, step by step as vector_lanes_impl.h does for many. The others
  * work in double. power carries its logarithm in two doubles: what is lost in the logarithm is multiplied by
  * it.
  */

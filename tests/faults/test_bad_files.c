@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-enum { F32 = 0, F16 = 1, Q4_0 = 2, Q4_K = 12 };
+enum { F32 = TENSOR_F32, F16 = TENSOR_F16, Q4_0 = TENSOR_Q4_0, Q4_K = TENSOR_Q4_K };
 
 #define HUGE_COUNT ((uint64_t)1 << 63)
 

@@ -80,10 +80,10 @@ static void seed_tensors(struct writer *w)
     write_header(w, 3, 4, 2);
     write_pair_text(w, "general.architecture", "llama");
     write_pair_u32(w, "llama.context_length", 512);
-    write_tensor(w, "token_embd.weight", DIMS(32, 4), 2, 0);
-    write_tensor(w, "blk.0.norm", DIMS(3), 0, 96);
-    write_tensor(w, "blk.0.cube", DIMS(2, 3, 4, 1), 1, 128);
-    write_tensor(w, "scale", (const uint64_t[]){0}, 0, 192);
+    write_tensor(w, "token_embd.weight", DIMS(32, 4), TENSOR_Q4_0, 0);
+    write_tensor(w, "blk.0.norm", DIMS(3), TENSOR_F32, 96);
+    write_tensor(w, "blk.0.cube", DIMS(2, 3, 4, 1), TENSOR_F16, 128);
+    write_tensor(w, "scale", (const uint64_t[]){0}, TENSOR_F32, 192);
     write_padding(w, 32);
     write_zeros(w, 192 + 4);
 }
@@ -92,8 +92,8 @@ static void seed_aligned(struct writer *w)
 {
     write_header(w, 2, 2, 1);
     write_pair_u32(w, "general.alignment", 8);
-    write_tensor(w, "a", DIMS(256), 12, 0);
-    write_tensor(w, "b", DIMS(5), 24, 144);
+    write_tensor(w, "a", DIMS(256), TENSOR_Q4_K, 0);
+    write_tensor(w, "b", DIMS(5), TENSOR_I8, 144);
     write_padding(w, 8);
     write_zeros(w, 144 + 8);
 }

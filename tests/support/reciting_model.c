@@ -210,7 +210,7 @@ void write_tiny_model(const char *dir, const char *name, const struct tiny_model
     write_header(&w, 3, t->n, pairs);
     write_keys(&w, m, m->architecture ? m->architecture : "llama");
     for (size_t i = 0; i < t->n; i++)
-        write_tensor(&w, t->rows[i].name, t->rows[i].dims, 0, t->rows[i].offset);
+        write_tensor(&w, t->rows[i].name, t->rows[i].dims, TENSOR_F32, t->rows[i].offset);
     write_padding(&w, ALIGNMENT);
     write_file(dir, name, w.at, w.size);
     write_data(path_in(dir, name), t, w.size);

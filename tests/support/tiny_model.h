@@ -22,8 +22,6 @@
 #define TINY_CONTEXT 4096
 #define TINY_TENSORS 128
 
-enum { TINY_F32 = 0, TINY_F16 = 1, TINY_Q4_0 = 2, TINY_Q8_0 = 8 };
-
 struct tiny_edit {
     const char *without; /* a key, without the architecture's name, or a tensor */
     const char *key; /* takes `value` instead, or in addition */
@@ -129,22 +127,23 @@ static inline void tiny_tensor(
     if (e && e->tensor && strcmp(e->tensor, name) == 0) {
         new->columns = e->columns;
         new->rows = e->rows;
-        new->type = TINY_F32;
+        new->type = TENSOR_F32;
     }
     t->n_tensors++;
 }
 
 static inline void tiny_layer(struct tiny *t, size_t i)
 {
-    static const struct tiny_tensor tensors[] = {{"attn_norm.weight", TINY_WIDTH, 1, TINY_F32},
-        {"attn_q.weight", TINY_WIDTH, TINY_HEADS * TINY_HEAD, TINY_Q8_0},
-        {"attn_k.weight", TINY_WIDTH, TINY_KV_HEADS * TINY_HEAD, TINY_Q8_0},
-        {"attn_v.weight", TINY_WIDTH, TINY_KV_HEADS * TINY_HEAD, TINY_F32},
-        {"attn_output.weight", TINY_HEADS * TINY_HEAD, TINY_WIDTH, TINY_Q4_0},
-        {"ffn_norm.weight", TINY_WIDTH, 1, TINY_F32}, {"ffn_gate.weight", TINY_WIDTH, TINY_FF, TINY_Q4_0},
-        {"ffn_up.weight", TINY_WIDTH, TINY_FF, TINY_Q4_0}, {"ffn_down.weight", TINY_FF, TINY_WIDTH, TINY_F16},
-        {"post_attention_norm.weight", TINY_WIDTH, 1, TINY_F32},
-        {"post_ffw_norm.weight", TINY_WIDTH, 1, TINY_F32}};
+    static const struct tiny_tensor tensors[] = {{"attn_norm.weight", TINY_WIDTH, 1, TENSOR_F32},
+        {"attn_q.weight", TINY_WIDTH, TINY_HEADS * TINY_HEAD, TENSOR_Q8_0},
+        {"attn_k.weight", TINY_WIDTH, TINY_KV_HEADS * TINY_HEAD, TENSOR_Q8_0},
+        {"attn_v.weight", TINY_WIDTH, TINY_KV_HEADS * TINY_HEAD, TENSOR_F32},
+        {"attn_output.weight", TINY_HEADS * TINY_HEAD, TINY_WIDTH, TENSOR_Q4_0},
+        {"ffn_norm.weight", TINY_WIDTH, 1, TENSOR_F32}, {"ffn_gate.weight", TINY_WIDTH, TINY_FF, TENSOR_Q4_0},
+        {"ffn_up.weight", TINY_WIDTH, TINY_FF, TENSOR_Q4_0},
+        {"ffn_down.weight", TINY_FF, TINY_WIDTH, TENSOR_F16},
+        {"post_attention_norm.weight", TINY_WIDTH, 1, TENSOR_F32},
+        {"post_ffw_norm.weight", TINY_WIDTH, 1, TENSOR_F32}};
     size_t n = sizeof(tensors) / sizeof(tensors[0]) - (strcmp(t->arch, "gemma2") == 0 ? 0 : 2);
     for (size_t k = 0; k < n; k++) {
         char name[96];
@@ -156,28 +155,28 @@ static inline void tiny_layer(struct tiny *t, size_t i)
 static inline void tiny_list(struct tiny *t)
 {
     const struct tiny_edit *e = t->edit;
-    tiny_tensor(t, "token_embd.weight", TINY_WIDTH, TINY_VOCABULARY, TINY_F16);
-    tiny_tensor(t, "output_norm.weight", TINY_WIDTH, 1, TINY_F32);
+    tiny_tensor(t, "token_embd.weight", TINY_WIDTH, TINY_VOCABULARY, TENSOR_F16);
+    tiny_tensor(t, "output_norm.weight", TINY_WIDTH, 1, TENSOR_F32);
     if (strcmp(t->arch, "llama") == 0)
-        tiny_tensor(t, "output.weight", TINY_WIDTH, TINY_VOCABULARY, TINY_Q8_0);
+        tiny_tensor(t, "output.weight", TINY_WIDTH, TINY_VOCABULARY, TENSOR_Q8_0);
     for (size_t i = 0; i < tiny_layers(t); i++)
         tiny_layer(t, i);
     bool known = !e || !e->tensor;
     for (size_t i = 0; i < t->n_tensors && !known; i++)
         known = strcmp(t->tensors[i].name, e->tensor) == 0;
     if (!known)
-        tiny_tensor(t, e->tensor, e->columns, e->rows, TINY_F32);
+        tiny_tensor(t, e->tensor, e->columns, e->rows, TENSOR_F32);
 }
 
 static inline uint64_t tiny_bytes(const struct tiny_tensor *x)
 {
     uint64_t elems = x->columns * x->rows;
     switch (x->type) {
-    case TINY_F16:
+    case TENSOR_F16:
         return elems * 2;
-    case TINY_Q4_0:
+    case TENSOR_Q4_0:
         return elems / 32 * 18;
-    case TINY_Q8_0:
+    case TENSOR_Q8_0:
         return elems / 32 * 34;
     default:
         return elems * 4;
@@ -188,21 +187,21 @@ static inline uint64_t tiny_bytes(const struct tiny_tensor *x)
 static inline void tiny_data(struct tiny *t, struct writer *w, const struct tiny_tensor *x)
 {
     uint64_t elems = x->columns * x->rows;
-    if (x->type == TINY_F32 || x->type == TINY_F16) {
+    if (x->type == TENSOR_F32 || x->type == TENSOR_F16) {
         for (uint64_t i = 0; i < elems; i++) {
             float value = ((float)(tiny_random(t) % 2001) - 1000) / 4000 + (x->rows == 1 ? 1 : 0);
             uint16_t half = half_from_float(value);
-            if (x->type == TINY_F32)
+            if (x->type == TENSOR_F32)
                 write_bytes(w, &value, sizeof(value));
             else
                 write_bytes(w, &half, sizeof(half));
         }
         return;
     }
-    uint16_t scale = half_from_float(x->type == TINY_Q4_0 ? 0.03f : 0.002f);
+    uint16_t scale = half_from_float(x->type == TENSOR_Q4_0 ? 0.03f : 0.002f);
     for (uint64_t block = 0; block < elems / 32; block++) {
         write_bytes(w, &scale, sizeof(scale));
-        for (int i = 0; i < (x->type == TINY_Q4_0 ? 16 : 32); i++) {
+        for (int i = 0; i < (x->type == TENSOR_Q4_0 ? 16 : 32); i++) {
             uint8_t byte = (uint8_t)tiny_random(t);
             write_bytes(w, &byte, 1);
         }

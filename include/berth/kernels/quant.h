@@ -255,7 +255,7 @@ static_assert(sizeof(struct block_iq1_m) == 56, "iq1_m");
 
 /* The plain way to read one type of tensor, quantized or not. */
 struct quant {
-    uint32_t id; /* as in tensor.h */
+    uint32_t id; /* enum tensor_type_id, tensor.h */
     uint32_t block_elems, block_bytes;
     /* One of the two: a block, aligned as its struct is, or n numbers at any address. */
     void (*block)(float *out, const void *block);

@@ -21,7 +21,6 @@
 
 #include <cmocka.h>
 
-#define IDS 64 /* above the highest id there is */
 #define GAP 3 /* floats between the rows of x and of outputs, which nobody may touch */
 
 static uint64_t state_of_random = 1;
@@ -77,7 +76,7 @@ static void draw_block(const struct quant *q, uint8_t *at)
         if (is_sane(q, at))
             return;
     }
-    if (q->id == 28) /* F64: those are too rare */
+    if (q->id == TENSOR_F64) /* those are too rare */
         memcpy(at, &(double){(double)draw_float()}, sizeof(double));
 }
 
@@ -195,7 +194,7 @@ static void test_a_token_that_is_one_at_one_element_gives_that_weight(void **sta
 {
     (void)state;
     select_set(ISA_PLAIN);
-    for (uint32_t id = 0; id < IDS; id++)
+    for (uint32_t id = 0; id < TENSOR_TYPE_IDS; id++)
         if (quant_find(id)) {
             check_elements(id, false);
             check_elements(id, true);
@@ -242,7 +241,7 @@ static void test_plain_products_are_those_of_double_within_the_rounding_of_activ
 {
     (void)state;
     select_set(ISA_PLAIN);
-    for (uint32_t id = 0; id < IDS; id++)
+    for (uint32_t id = 0; id < TENSOR_TYPE_IDS; id++)
         if (quant_find(id)) {
             check_product(id, false);
             check_product(id, true);
@@ -257,19 +256,19 @@ static const struct int8_type {
     size_t scales[2]; /* offsets; the second may be 0 for none */
     bool is_power; /* the scale is one byte, the exponent of a power of two */
 } int8_types[] = {
-    {.id = 2},
-    {.id = 3, .scales = {0, 2}},
-    {.id = 6},
-    {.id = 7, .scales = {0, 2}},
-    {.id = 8},
-    {.id = 10, .scales = {80, 82}},
-    {.id = 11, .scales = {108}},
-    {.id = 12, .scales = {0, 2}},
-    {.id = 13, .scales = {0, 2}},
-    {.id = 14, .scales = {208}},
-    {.id = 20},
-    {.id = 23},
-    {.id = 39, .is_power = true},
+    {.id = TENSOR_Q4_0},
+    {.id = TENSOR_Q4_1, .scales = {0, 2}},
+    {.id = TENSOR_Q5_0},
+    {.id = TENSOR_Q5_1, .scales = {0, 2}},
+    {.id = TENSOR_Q8_0},
+    {.id = TENSOR_Q2_K, .scales = {80, 82}},
+    {.id = TENSOR_Q3_K, .scales = {108}},
+    {.id = TENSOR_Q4_K, .scales = {0, 2}},
+    {.id = TENSOR_Q5_K, .scales = {0, 2}},
+    {.id = TENSOR_Q6_K, .scales = {208}},
+    {.id = TENSOR_IQ4_NL},
+    {.id = TENSOR_IQ4_XS},
+    {.id = TENSOR_MXFP4, .is_power = true},
 };
 #define INT8_TYPES (sizeof(int8_types) / sizeof(int8_types[0]))
 
@@ -280,7 +279,7 @@ static void test_the_types_that_are_promised_an_int8_path_have_one_on_every_set(
         if (!isa_has((enum isa)set))
             continue;
         select_set((enum isa)set);
-        for (uint32_t id = 0; id < IDS; id++) {
+        for (uint32_t id = 0; id < TENSOR_TYPE_IDS; id++) {
             bool promised = false;
             for (size_t i = 0; i < INT8_TYPES; i++)
                 promised = promised || int8_types[i].id == id;
@@ -347,7 +346,7 @@ static size_t columns_for(uint32_t type, size_t i)
 static bool has_kernels(uint32_t type)
 {
     struct matmul_weight w;
-    return type <= 1 || type == 30 ||
+    return type == TENSOR_F32 || type == TENSOR_F16 || type == TENSOR_BF16 ||
            (matmul_weight_init(&w, type, NULL, 1, 256, false) && matmul_takes_packed(&w));
 }
 
@@ -357,7 +356,7 @@ static void test_every_set_gives_the_bytes_of_plain_for_any_shape(void **state)
     static const size_t rows[] = {1, 15, 16, 17, 32, 33, 64, 129};
     static const size_t tokens[] = {1, 2, 3, 5, 8, 11, 12, 13, 17, 31, 64, 65, 130};
     size_t at = 0;
-    for (uint32_t id = 0; id < IDS; id++) {
+    for (uint32_t id = 0; id < TENSOR_TYPE_IDS; id++) {
         if (!quant_find(id))
             continue;
         for (size_t r = 0; r < sizeof(rows) / sizeof(rows[0]); r++)
@@ -377,7 +376,7 @@ static void test_every_set_gives_the_bytes_of_plain_for_any_shape(void **state)
 static void test_what_is_no_number_spoils_its_own_token_and_no_other(void **state)
 {
     (void)state;
-    for (uint32_t id = 0; id < IDS; id++) {
+    for (uint32_t id = 0; id < TENSOR_TYPE_IDS; id++) {
         if (!quant_find(id) || (every() > 1 && !has_kernels(id)))
             continue;
         struct product p;
@@ -401,7 +400,7 @@ static void test_what_is_no_number_spoils_its_own_token_and_no_other(void **stat
 static void test_weights_of_any_bytes_give_the_same_answer_on_every_set(void **state)
 {
     (void)state;
-    for (uint32_t id = 0; id < IDS; id++) {
+    for (uint32_t id = 0; id < TENSOR_TYPE_IDS; id++) {
         if (!quant_find(id) || !has_kernels(id))
             continue;
         for (int round = 0; round < 4; round++) {
@@ -476,7 +475,7 @@ static void test_the_largest_integers_there_can_be_add_up(void **state)
 {
     (void)state;
     static const uint8_t fills[] = {0xff, 0x00, 0x80, 0x7f};
-    for (uint32_t id = 0; id < IDS; id++)
+    for (uint32_t id = 0; id < TENSOR_TYPE_IDS; id++)
         for (size_t round = 0; quant_find(id) && has_kernels(id) && round < 8; round++) {
             struct product p;
             product_new(&p, id, 32, 256, 3, false);
@@ -501,14 +500,14 @@ static void test_a_row_that_is_no_whole_number_of_blocks_is_refused(void **state
 {
     (void)state;
     struct matmul_weight w;
-    assert_false(matmul_weight_init(&w, 2, NULL, 4, 33, false));
-    assert_false(matmul_weight_init(&w, 0, NULL, 4, 0, false));
-    assert_false(matmul_weight_init(&w, 12, NULL, 4, 128, false));
+    assert_false(matmul_weight_init(&w, TENSOR_Q4_0, NULL, 4, 33, false));
+    assert_false(matmul_weight_init(&w, TENSOR_F32, NULL, 4, 0, false));
+    assert_false(matmul_weight_init(&w, TENSOR_Q4_K, NULL, 4, 128, false));
     assert_false(matmul_weight_init(&w, 999, NULL, 4, 256, false));
-    assert_true(matmul_weight_init(&w, 12, NULL, 4, 512, false));
+    assert_true(matmul_weight_init(&w, TENSOR_Q4_K, NULL, 4, 512, false));
     assert_int_equal(w.row_bytes, 288);
     assert_true(matmul_takes_packed(&w));
-    assert_true(matmul_weight_init(&w, 12, NULL, 4, 512, true));
+    assert_true(matmul_weight_init(&w, TENSOR_Q4_K, NULL, 4, 512, true));
     assert_false(matmul_takes_packed(&w));
 }
 

@@ -20,7 +20,6 @@
 #include <cmocka.h>
 
 #define FOLDER "tests/vectors/quant/"
-#define IDS 64 /* above the highest id there is */
 
 /* `size` bytes that end where their last page does; the next page kills who reads it. */
 struct edge {
@@ -129,7 +128,7 @@ static void check_chosen_blocks(const struct tensor_type *t)
 static void test_values_are_the_references_to_the_bit_up_to_a_page_that_is_not_there(void **state)
 {
     (void)state;
-    for (uint32_t id = 0; id < IDS; id++)
+    for (uint32_t id = 0; id < TENSOR_TYPE_IDS; id++)
         if (tensor_type_find(id))
             check_chosen_blocks(tensor_type_find(id));
 }
@@ -137,7 +136,7 @@ static void test_values_are_the_references_to_the_bit_up_to_a_page_that_is_not_t
 static void test_blocks_may_lie_at_any_address(void **state)
 {
     (void)state;
-    for (uint32_t id = 0; id < IDS; id++) {
+    for (uint32_t id = 0; id < TENSOR_TYPE_IDS; id++) {
         const struct tensor_type *t = tensor_type_find(id);
         if (!t)
             continue;
@@ -188,7 +187,7 @@ static uint64_t digest(const struct tensor_type *t, size_t n)
 
 static const struct tensor_type *type_named(const char *name)
 {
-    for (uint32_t id = 0; id < IDS; id++)
+    for (uint32_t id = 0; id < TENSOR_TYPE_IDS; id++)
         if (tensor_type_find(id) && strcmp(tensor_type_find(id)->name, name) == 0)
             return tensor_type_find(id);
     fail_msg("no type %s", name);

@@ -17,7 +17,7 @@
 
 #include <cmocka.h>
 
-enum { F32 = 0, F16 = 1, Q4_0 = 2 };
+enum { F32 = TENSOR_F32, F16 = TENSOR_F16, Q4_0 = TENSOR_Q4_0 };
 
 /* Reads what was written, or fails the test with the reader's reason. */
 static struct gguf *read_written(struct writer *w)

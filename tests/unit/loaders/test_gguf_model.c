@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-enum { F32 = 0, F16 = 1, Q4_0 = 2, Q8_0 = 8 };
+enum { F32 = TENSOR_F32, F16 = TENSOR_F16, Q4_0 = TENSOR_Q4_0, Q8_0 = TENSOR_Q8_0 };
 
 static struct volume volume;
 

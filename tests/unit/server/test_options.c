@@ -7,6 +7,7 @@
 #include "berth/server/options.h"
 
 #include "berth/base/log.h"
+#include "berth/kernels/isa.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -88,6 +89,21 @@ static void test_a_choice_is_the_place_of_its_word(void **state)
     assert_int_equal(read_line(&o, "", "BERTH_KV_TYPE=q8_0", &err), OPTIONS_READ);
     assert_int_equal(o.kv_type, OPTION_KV_Q8_0);
     assert_int_equal(read_line(&o, "--kv-type q8", "", &err), OPTIONS_BAD);
+}
+
+static void test_cpu_takes_the_name_of_every_instruction_set(void **state)
+{
+    (void)state;
+    struct options o;
+    struct error err;
+    char flags[64];
+    for (int set = 0; set < ISA_SETS; set++) {
+        snprintf(flags, sizeof(flags), "--cpu %s", isa_name((enum isa)set));
+        assert_int_equal(read_line(&o, flags, "", &err), OPTIONS_READ);
+        assert_string_equal(options_cpu(&o), isa_name((enum isa)set));
+    }
+    assert_int_equal(read_line(&o, "", "", &err), OPTIONS_READ);
+    assert_string_equal(options_cpu(&o), "auto");
 }
 
 static void test_an_empty_variable_and_a_service_link_set_nothing(void **state)
@@ -183,6 +199,7 @@ int main(void)
         cmocka_unit_test(test_defaults_are_those_of_the_documentation),
         cmocka_unit_test(test_a_flag_beats_the_environment_which_beats_the_default),
         cmocka_unit_test(test_a_choice_is_the_place_of_its_word),
+        cmocka_unit_test(test_cpu_takes_the_name_of_every_instruction_set),
         cmocka_unit_test(test_an_empty_variable_and_a_service_link_set_nothing),
         cmocka_unit_test(test_bytes_take_units),
         cmocka_unit_test(test_what_is_wrong_is_named_with_what_is_allowed),

@@ -79,8 +79,8 @@ static void write_model(const char *path)
     write_pair_array(&w, "tokenizer.ggml.tokens", GGUF_STRING, 500);
     for (int i = 0; i < 500; i++)
         write_text(&w, i % 2 ? "odd" : "even");
-    write_tensor(&w, "token_embd.weight", DIMS(32, 40), 8, 0);
-    write_tensor(&w, "blk.0.norm.weight", DIMS(32), 0, 1376);
+    write_tensor(&w, "token_embd.weight", DIMS(32, 40), TENSOR_Q8_0, 0);
+    write_tensor(&w, "blk.0.norm.weight", DIMS(32), TENSOR_F32, 1376);
     write_padding(&w, 32);
     write_zeros(&w, 1376 + 128);
     write_file(path, &w);
@@ -98,7 +98,7 @@ static void write_hostile(const char *path)
     write_pair_array(&w, "a", GGUF_STRING, 3);
     for (int i = 0; i < 3; i++)
         write_text(&w, bad);
-    write_tensor(&w, bad, DIMS(8), 0, 0);
+    write_tensor(&w, bad, DIMS(8), TENSOR_F32, 0);
     write_padding(&w, 32);
     write_zeros(&w, 32);
     write_file(path, &w);
@@ -274,7 +274,7 @@ static void test_a_split_model_shows_all_parts(void **state)
         write_header(&w, 3, 1, 2);
         write_pair_integer(&w, "split.no", GGUF_U16, part);
         write_pair_integer(&w, "split.count", GGUF_U16, 2);
-        write_tensor(&w, part ? "second" : "first", DIMS(8), 0, 0);
+        write_tensor(&w, part ? "second" : "first", DIMS(8), TENSOR_F32, 0);
         write_padding(&w, 32);
         write_zeros(&w, 32);
         snprintf(name, sizeof(name), "m-%05u-of-00002.gguf", part + 1);
