@@ -1,8 +1,8 @@
 /* catalog.c - the watcher thread and the list it keeps.
  *
  * The list is built once, before `listed` is set, and not changed after; so readers need no lock. A model's
- * state is the one thing that moves: the watcher writes everything else first and the state last. Its text model
- * is made once, under a lock of its own, by whoever needs it first.
+ * state is the one thing that moves: the watcher writes everything else first and the state last. Its served
+ * model is opened once, under a lock of its own, by whoever needs it first.
  */
 #include "catalog_private.h"
 
@@ -130,7 +130,7 @@ static bool list_models(struct catalog *c)
             .version = found->version,
             .created = time(NULL),
         };
-        pthread_mutex_init(&c->models[i].making, NULL);
+        pthread_mutex_init(&c->models[i].opening, NULL);
     }
     c->n_models = n;
     atomic_store_explicit(&c->listed, true, memory_order_release);
@@ -236,7 +236,7 @@ static void warn_of_size(const struct catalog *c)
             LOG_FIELDS(log_count("bytes", bytes), log_count("memory_bytes", c->memory)));
 }
 
-/* Only now is it known what the models leave. No text model is made before, so nobody else looks at the budget. */
+/* Only after the first load is it known how much memory the models leave. */
 static void set_budget(struct catalog *c)
 {
     if (!c->engine)
@@ -245,14 +245,14 @@ static void set_budget(struct catalog *c)
     const char *from = "--kv-memory";
     if (!c->options->kv_memory) {
         uint64_t bytes = all_mapped_bytes(c), half = bytes < c->memory ? (c->memory - bytes) / 2 : 0;
-        budget->limit = half > SEQUENCES_LEAST ? half : SEQUENCES_LEAST;
+        kv_budget_set_limit(budget, half > SEQUENCES_LEAST ? half : SEQUENCES_LEAST);
         from = half > SEQUENCES_LEAST ? "half of what the models leave of the limit"
                                       : "the least there is; the models leave less of the limit";
     }
     char shown[TEXT_NUMBER];
     log_line(LOG_INFO, "memory for what models have read",
-        LOG_FIELDS(log_text("memory", text_bytes(shown, budget->limit)), log_count("bytes", budget->limit),
-            log_text("from", from)));
+        LOG_FIELDS(log_text("memory", text_bytes(shown, kv_budget_limit(budget))),
+            log_count("bytes", kv_budget_limit(budget)), log_text("from", from)));
 }
 
 static void first_load(struct catalog *c)
@@ -278,11 +278,11 @@ static void look_after(struct catalog *c)
     for (size_t i = 0; i < c->n_models; i++) {
         struct model *m = &c->models[i];
         if (model_state(m) == MODEL_FAILED)
-            catalog_lose_text(m);
+            catalog_lose(m);
         if (model_state(m) != MODEL_MAPPED || loaded_intact(&m->loaded, &m->reason))
             continue;
         set_failed(c, m);
-        catalog_lose_text(m);
+        catalog_lose(m);
         log_line(LOG_ERROR, "a model's file changed under its map",
             LOG_FIELDS(log_text("id", m->id), log_text("reason", m->reason.text)));
     }
@@ -292,7 +292,7 @@ static void *keeper_run(void *context)
 {
     struct catalog *c = context;
     first_load(c);
-    catalog_make_all(c);
+    catalog_open_all(c);
     mapping_measure();
     for (unsigned looks = 1; keeper_sleep(c, LOOK_AFTER_SECONDS); looks++) {
         look_after(c);
@@ -351,9 +351,9 @@ void catalog_free(struct catalog *c)
     if (!c)
         return;
     for (size_t i = 0; i < c->n_models; i++) {
-        text_model_free(model_text(&c->models[i]));
+        served_model_close(model_served(&c->models[i]));
         loaded_close(&c->models[i].loaded);
-        pthread_mutex_destroy(&c->models[i].making);
+        pthread_mutex_destroy(&c->models[i].opening);
         free(c->paths[i]);
     }
     free(c->chat_template);

@@ -34,10 +34,10 @@ double catalog_now(void); /* seconds, monotonic */
 /* The id that an alias stands for; empty for none. */
 struct span catalog_id_of_alias(const struct catalog *c, struct span alias);
 
-/* Makes all models that are mapped ready, one after the other; the watcher's. */
-void catalog_make_all(struct catalog *c);
+/* Opens all models that are mapped, one after the other. Called by the watcher. */
+void catalog_open_all(struct catalog *c);
 
-/* The file of a model that has failed was changed: its jobs fail, too. */
-void catalog_lose_text(struct model *m);
+/* Called when the file of a model has changed: its jobs fail. */
+void catalog_lose(struct model *m);
 
 #endif

@@ -1,5 +1,4 @@
-/* catalog_text.c - models made ready for answers: aliases, the common chat template, and text models, each made once
- * by whoever needs it first.
+/* catalog_text.c - aliases, the common chat template, and served models, each opened once by whoever needs it first.
  */
 #include "catalog_private.h"
 
@@ -90,75 +89,66 @@ bool catalog_use_engine(struct catalog *c, struct engine *e, struct error *err)
     return check_aliases(c, err) && (!c->options->chat_template[0] || read_template(c, err));
 }
 
-/* ---- text models ---- */
+/* ---- served models ---- */
 
-const struct error *model_lacks(const struct text_model *t)
+static void log_opened(const struct model *m, const struct served_model *t, double seconds)
 {
-    return !t->decoder       ? &t->no_decoder
-           : !t->tokenizer   ? &t->no_tokenizer
-           : !t->chat.parsed ? &t->no_chat
-                             : NULL;
-}
-
-static void log_text_model(const struct model *m, const struct text_model *t, double seconds)
-{
-    const struct error *missing = t ? model_lacks(t) : &m->no_text;
-    bool answers = t && t->decoder;
-    log_line(answers ? LOG_INFO : LOG_WARN, answers ? "a model is ready to answer" : "a model cannot answer",
+    struct served_description d = {.lacks = &m->not_served};
+    if (t)
+        d = served_model_describe(t);
+    log_line(d.answers ? LOG_INFO : LOG_WARN,
+        d.answers ? "a model is ready to answer" : "a model cannot answer",
         LOG_FIELDS(log_text("id", m->id), log_seconds("seconds", seconds),
-            missing ? log_text("lacks", missing->text) : (struct log_field){.key = NULL}));
+            d.lacks ? log_text("lacks", d.lacks->text) : (struct log_field){.key = NULL}));
 }
 
-/* Caller holds m->making. */
-static void make_text(struct catalog *c, struct model *m)
+/* The caller holds m->opening. */
+static void open_served(struct catalog *c, struct model *m)
 {
-    struct text_model_options o = {
+    struct served_model_options o = {
         .id = m->id,
         .context = (size_t)c->options->context,
         .chat_template = {(const uint8_t *)c->chat_template, c->template_size},
     };
     double start = catalog_now();
-    if (m->loaded.loader != &loader_gguf) {
-        error_set(&m->no_text, "the file is no language model in a format that berth can run");
-        return;
-    }
-    struct text_model *t = text_model_new(c->engine, &m->loaded, &o, &m->no_text);
-    atomic_store_explicit(&m->text, t, memory_order_release);
-    log_text_model(m, t, catalog_now() - start);
+    struct served_model *t = served_model_open(c->engine, &m->loaded, &o, &m->not_served);
+    atomic_store_explicit(&m->served, t, memory_order_release);
+    if (served_model_fits(&m->loaded))
+        log_opened(m, t, catalog_now() - start);
 }
 
-struct text_model *model_text(const struct model *m)
+struct served_model *model_served(const struct model *m)
 {
-    return atomic_load_explicit(&m->text, memory_order_acquire);
+    return atomic_load_explicit(&m->served, memory_order_acquire);
 }
 
-struct text_model *catalog_text(struct catalog *c, struct model *m, struct error *err)
+struct served_model *catalog_serve(struct catalog *c, struct model *m, struct error *err)
 {
-    struct text_model *t = model_text(m);
+    struct served_model *t = model_served(m);
     if (t || !c->engine)
         return t;
-    pthread_mutex_lock(&m->making);
-    if (!model_text(m) && !m->no_text.text[0])
-        make_text(c, m);
-    t = model_text(m);
+    pthread_mutex_lock(&m->opening);
+    if (!model_served(m) && !m->not_served.text[0])
+        open_served(c, m);
+    t = model_served(m);
     if (!t)
-        *err = m->no_text;
-    pthread_mutex_unlock(&m->making);
+        *err = m->not_served;
+    pthread_mutex_unlock(&m->opening);
     return t;
 }
 
-void catalog_make_all(struct catalog *c)
+void catalog_open_all(struct catalog *c)
 {
     struct error ignored;
     for (size_t i = 0; c->engine && i < c->n_models && !atomic_load(&c->stopping); i++)
         if (model_state(&c->models[i]) == MODEL_MAPPED)
-            catalog_text(c, &c->models[i], &ignored);
+            catalog_serve(c, &c->models[i], &ignored);
 }
 
-/* Its jobs fail from here on. One that is made in this moment is caught at the next look. */
-void catalog_lose_text(struct model *m)
+/* A model that is opened at this moment is caught at the watcher's next look. */
+void catalog_lose(struct model *m)
 {
-    struct text_model *t = model_text(m);
+    struct served_model *t = model_served(m);
     if (t)
-        text_model_lose(t, &m->reason);
+        served_model_lose(t, &m->reason);
 }

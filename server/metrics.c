@@ -293,9 +293,9 @@ static void write_model_families(struct server *s, struct strbuf *out)
         const struct model_family *f = &model_families[i];
         strbuf_format(out, "# HELP %s %s\n# TYPE %s %s\n", f->name, f->help, f->name, f->kind);
         for (size_t k = 0; k < n; k++) {
-            const struct text_model *t = model_text(models[k]);
-            if (t && t->decoder)
-                add_of_model(out, f, models[k], &t->metrics);
+            const struct served_model *t = model_served(models[k]);
+            if (t && served_model_describe(t).answers)
+                add_of_model(out, f, models[k], served_model_metrics(t));
         }
     }
     catalog_drop_all(s->catalog, models, n);
@@ -303,7 +303,7 @@ static void write_model_families(struct server *s, struct strbuf *out)
 
 static void write_kv_limit(struct server *s, struct strbuf *out, const char *name)
 {
-    strbuf_format(out, "%s %" PRIu64 "\n", name, engine_budget(s->engine)->limit);
+    strbuf_format(out, "%s %" PRIu64 "\n", name, kv_budget_limit(engine_budget(s->engine)));
 }
 
 static void write_build(struct server *s, struct strbuf *out, const char *name)

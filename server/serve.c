@@ -141,11 +141,6 @@ static void close_server(struct server *s)
         LOG_INFO, "stopped", LOG_FIELDS(log_seconds("seconds", now_seconds(CLOCK_REALTIME) - s->started)));
 }
 
-static unsigned processors_now(void *context, char from[LIMITS_FROM])
-{
-    return limits_watch_cpus(context, from);
-}
-
 static struct engine *start_engine(const struct server *s, struct error *err)
 {
     static const enum attention_type kv_types[] = {
@@ -154,8 +149,8 @@ static struct engine *start_engine(const struct server *s, struct error *err)
     struct engine_options e = {
         .threads = s->threads,
         .processors = s->limits.cpus,
-        .processors_now = s->watch ? processors_now : NULL,
-        .processors_context = s->watch,
+        .processors_now = s->watch ? limits_watch_cpus : NULL,
+        .watch = s->watch,
         .look_seconds = LOOK_SECONDS,
         .threads_most = (unsigned)o->threads,
         .kv_memory = o->kv_memory,

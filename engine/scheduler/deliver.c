@@ -12,7 +12,7 @@
 static void sample(struct slot *l, float *copy)
 {
     const struct job_request *r = l->request->params;
-    size_t n = decoder_n_vocab(r->model->decoder);
+    size_t n = decoder_n_vocab(l->request->schedule->model->decoder);
     if (!r->logprobs) {
         l->token = sampler_next(l->sampler, l->logits);
         return;
@@ -66,7 +66,7 @@ bool deliver_sample(struct engine *e, const struct schedule *s)
 static void count_token(struct slot *l, double now)
 {
     struct request *t = l->request;
-    struct model_metrics *m = &t->params->model->metrics;
+    struct model_metrics *m = &t->schedule->model->served.metrics;
     if (t->first_token <= 0) {
         t->first_token = now;
         model_histogram_add(&m->first_token, now - t->submitted);
@@ -90,7 +90,7 @@ static void take_token(struct slot *l)
         error_set(&why, "no token could be sampled: %s",
             forbidden ? "the biases forbid all that the model might say"
                       : "the model's logits are no numbers");
-        request_fail(t, forbidden ? 400 : 500, &why);
+        request_fail(t, forbidden ? RESULT_BAD_REQUEST : RESULT_FAILED, &why);
         return;
     }
     count_token(l, scheduler_now());
@@ -103,7 +103,7 @@ static void take_token(struct slot *l)
     request_tell_usage(t);
     if (result == OUTPUT_STOPPED)
         slot_end(l, JOB_STOP);
-    else if (l->n_sampled >= r->max_tokens || l->known >= r->model->context)
+    else if (l->n_sampled >= r->max_tokens || l->known >= t->schedule->model->context)
         slot_end(l, JOB_LENGTH);
     else if (!output_take(l->output, JOB_RUNNING, &piece))
         request_no_memory(t);
@@ -117,7 +117,7 @@ static bool take_echo(struct slot *l)
     struct request *t = l->request;
     const struct job_request *r = t->params;
     struct sampler_logprob top[JOB_LOGPROBS_MAX]; /* the slot's own are those of the token just sampled */
-    size_t n = decoder_n_vocab(r->model->decoder);
+    size_t n = decoder_n_vocab(t->schedule->model->decoder);
     for (size_t i = 0; i < l->n_echo; i++) {
         int32_t id = r->prompt[t->n_echoed];
         float logprob = sampler_logprobs(l->echo_logits + i * n, n, id, top, r->n_top);
@@ -139,7 +139,7 @@ static void count_prompt(struct slot *l)
     if (done <= t->usage.prompt_done || l->choice > 0)
         return;
     atomic_fetch_add_explicit(
-        &t->params->model->metrics.prompt_tokens, done - t->usage.prompt_done, memory_order_relaxed);
+        &t->schedule->model->served.metrics.prompt_tokens, done - t->usage.prompt_done, memory_order_relaxed);
     t->usage.prompt_done = done;
     request_tell_usage(t);
     if (done < request_reads(t->params) || t->prompt_read)

@@ -100,7 +100,7 @@ static void follow_processors(struct engine *e)
     if (!o->processors_now || (e->looked > 0 && now - e->looked < o->look_seconds))
         return;
     e->looked = now;
-    unsigned processors = o->processors_now(o->processors_context, from);
+    unsigned processors = o->processors_now(o->watch, from);
     if (atomic_exchange(&e->processors, processors) == processors)
         return; /* where no thread was to be had, none is asked for again and again */
     unsigned threads = threads_for(o, processors);
@@ -156,7 +156,7 @@ struct engine *engine_new(const struct engine_options *o, struct error *err)
     e->options = *o;
     e->options.chunk += o->chunk == 0;
     e->options.slots += o->slots == 0;
-    e->budget.limit = o->kv_memory;
+    kv_budget_set_limit(&e->budget, o->kv_memory);
     e->threads = o->threads;
     e->processors = o->processors;
     pthread_mutex_init(&e->lock, NULL);
@@ -270,49 +270,75 @@ void schedule_leave(struct schedule *s, struct engine *e)
 
 /* ---- submission ---- */
 
-static bool check_tokens(const struct job_request *r, struct error *err)
+static enum result check_tokens(const struct text_model *m, const struct job_request *r, struct error *err)
 {
-    size_t vocabulary = decoder_n_vocab(r->model->decoder);
+    size_t vocabulary = decoder_n_vocab(m->decoder);
     for (size_t i = 0; i < r->n_prompt; i++)
-        if (r->prompt[i] < 0 || (size_t)r->prompt[i] >= vocabulary)
-            return error_set(
-                err, "token %d of the prompt is none of the model's %zu", r->prompt[i], vocabulary);
-    return true;
+        if (r->prompt[i] < 0 || (size_t)r->prompt[i] >= vocabulary) {
+            error_set(err, "token %d of the prompt is not one of the model's %zu", r->prompt[i], vocabulary);
+            return RESULT_BAD_REQUEST;
+        }
+    return RESULT_OK;
 }
 
-static bool check_fit(const struct engine *e, const struct job_request *r, struct error *err)
+/* Whether the prompt and one token of an answer fit into the context and into the memory for sequences. */
+static enum result check_fit(
+    const struct engine *e, const struct text_model *m, const struct job_request *r, struct error *err)
 {
     char needed[TEXT_NUMBER], limit[TEXT_NUMBER];
-    size_t reads = request_reads(r), context = r->model->context;
-    if (reads + request_samples(r) > context)
-        return error_set(err,
+    size_t positions = request_reads(r) + request_samples(r);
+    if (positions > m->context) {
+        error_set(err,
             "the prompt has %zu tokens and leaves no room for an answer: the model's context is %zu",
-            r->n_prompt, context);
-    uint64_t bytes = memory_of(r->model, reads + request_samples(r));
-    return bytes <= e->budget.limit ||
-           error_set(err, "the prompt's keys and values need %s of memory, and there is %s",
-               text_bytes(needed, bytes), text_bytes(limit, e->budget.limit));
+            r->n_prompt, m->context);
+        return RESULT_TOO_LONG;
+    }
+    uint64_t bytes = memory_of(m, positions), most = kv_budget_limit(&e->budget);
+    if (bytes <= most)
+        return RESULT_OK;
+    error_set(err, "the prompt's keys and values need %s of memory, and there is %s",
+        text_bytes(needed, bytes), text_bytes(limit, most));
+    return RESULT_TOO_LONG;
 }
 
-/* What is wrong with the request itself. */
-static bool check_request(const struct engine *e, const struct job_request *r, struct error *err)
+/* Whether the model has the parts that the request needs. */
+static enum result check_parts(const struct text_model *m, const struct job_request *r, struct error *err)
 {
-    const struct text_model *m = r->model;
     if (!m->decoder)
-        return error_set(err, "%s", m->no_decoder.text);
-    if (r->text && !m->tokenizer)
-        return error_set(err, "the model has no tokenizer: %s", m->no_tokenizer.text);
-    if (r->n_prompt == 0)
-        return error_set(err, "the prompt is empty");
-    if (r->n_choices == 0 || r->n_choices > JOB_CHOICES_MAX)
-        return error_set(err, "the number of choices must be 1 to %d", JOB_CHOICES_MAX);
-    if (r->n_top > JOB_LOGPROBS_MAX)
-        return error_set(err, "at most %d log probabilities a token", JOB_LOGPROBS_MAX);
-    return check_tokens(r, err) && check_fit(e, r, err);
+        error_set(err, "%s", m->missing[TEXT_DECODER].text);
+    else if (r->text && !m->tokenizer)
+        error_set(err, "the model has no tokenizer: %s", m->missing[TEXT_TOKENIZER].text);
+    else
+        return RESULT_OK;
+    return RESULT_UNSUPPORTED;
 }
 
-/* Jobs that wait, over all models. Those for which a slot is free already do not count: the thread has not come to
- * them yet. With the lock. */
+static enum result check_request(const struct job_request *r, struct error *err)
+{
+    if (r->n_prompt == 0)
+        error_set(err, "the prompt is empty");
+    else if (r->n_choices == 0 || r->n_choices > JOB_CHOICES_MAX)
+        error_set(err, "the number of choices must be 1 to %d", JOB_CHOICES_MAX);
+    else if (r->n_top > JOB_LOGPROBS_MAX)
+        error_set(err, "at most %d log probabilities a token", JOB_LOGPROBS_MAX);
+    else
+        return RESULT_OK;
+    return RESULT_BAD_REQUEST;
+}
+
+static enum result check(
+    const struct engine *e, const struct text_model *m, const struct job_request *r, struct error *err)
+{
+    enum result result = check_parts(m, r, err);
+    if (result == RESULT_OK)
+        result = check_request(r, err);
+    if (result == RESULT_OK)
+        result = check_tokens(m, r, err);
+    return result == RESULT_OK ? check_fit(e, m, r, err) : result;
+}
+
+/* Jobs that wait, over all models, without those for which a slot is free: the thread has not come to them yet. With
+ * the lock. */
 static size_t waiting(const struct engine *e)
 {
     size_t n = 0, slots = e->options.slots;
@@ -324,78 +350,64 @@ static size_t waiting(const struct engine *e)
     return n;
 }
 
-/* With the lock: puts the request into its queue, unless that is full or the engine is stopping. */
-static unsigned enqueue(struct engine *e, struct request *t, struct error *err)
+/* Appends the request to its queue, unless that is full or the engine is stopping. With the lock. */
+static enum result enqueue(struct engine *e, struct request *t, struct error *err)
 {
     struct schedule *s = t->schedule;
     if (atomic_load(&e->stopping) || s->leaving) {
         error_set(err, "the server is stopping");
-        return 503;
+        return RESULT_STOPPING;
     }
     s->n_queued++;
     if (waiting(e) > e->options.queue) {
         s->n_queued--;
         error_set(err, "the queue is full: %zu requests are waiting", waiting(e));
-        return 429;
+        return RESULT_BUSY;
     }
     *s->queue_end = t;
     s->queue_end = &t->next;
     pthread_cond_signal(&e->work);
-    return 0;
+    return RESULT_OK;
 }
 
-static struct request *request_new(const struct engine *e, struct job *j)
+static struct request *request_new(const struct engine *e, struct text_model *m, struct job *j)
 {
     struct request *t = calloc(1, sizeof(*t));
     if (!t)
         return NULL;
     t->job = j;
     t->params = job_request_of(j);
-    t->schedule = t->params->model->scheduling;
+    t->schedule = m->schedule;
     t->submitted = scheduler_now();
     double most = t->params->deadline > 0 ? t->params->deadline : e->options.job_timeout;
     t->deadline = most > 0 ? t->submitted + most : 0;
     return t;
 }
 
-/* Of a model that is there, and a request that makes sense. Returns 0 or the status. */
-static unsigned submit(struct engine *e, struct job *j, struct error *err)
+enum result engine_submit(struct engine *e, struct job *j, struct error *err)
 {
-    struct text_model *m = job_request_of(j)->model;
-    struct request *t = request_new(e, j);
+    struct text_model *m = text_model_of(job_request_of(j)->model);
+    enum result result = check(e, m, job_request_of(j), err);
+    if (result != RESULT_OK)
+        return result;
+    struct request *t = request_new(e, m, j);
     if (!t) {
         error_set(err, "memory is short");
-        return 503;
+        return RESULT_NO_MEMORY;
     }
     job_hold(j);
-    atomic_fetch_add_explicit(&m->metrics.queued, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&m->served.metrics.queued, 1, memory_order_relaxed);
     pthread_mutex_lock(&e->lock);
-    unsigned status = enqueue(e, t, err);
+    result = enqueue(e, t, err);
     pthread_mutex_unlock(&e->lock);
-    if (status == 0)
-        return 0;
-    atomic_fetch_sub_explicit(&m->metrics.queued, 1, memory_order_relaxed);
-    if (status == 429)
-        atomic_fetch_add_explicit(&m->metrics.jobs_refused, 1, memory_order_relaxed);
+    if (result == RESULT_OK)
+        return RESULT_OK;
+    atomic_fetch_sub_explicit(&m->served.metrics.queued, 1, memory_order_relaxed);
+    if (result == RESULT_BUSY)
+        atomic_fetch_add_explicit(&m->served.metrics.jobs_refused, 1, memory_order_relaxed);
     job_drop(j);
     free(t);
-    return status;
-}
-
-bool engine_submit(struct engine *e, struct job *j, unsigned *status, struct error *err)
-{
-    const struct job_request *r = job_request_of(j);
-    struct text_model *m = r->model;
-    *status = 0;
-    if (atomic_load_explicit(&m->lost, memory_order_acquire)) {
-        *err = m->lost_reason;
-        *status = 503;
-    } else if (!check_request(e, r, err)) {
-        *status = 400;
-    } else {
-        *status = submit(e, j, err);
-    }
-    return *status == 0;
+    return result;
 }
 
 struct request *schedule_pop(struct engine *e, struct schedule *s)
@@ -410,6 +422,6 @@ struct request *schedule_pop(struct engine *e, struct schedule *s)
     }
     pthread_mutex_unlock(&e->lock);
     if (t)
-        atomic_fetch_sub_explicit(&s->model->metrics.queued, 1, memory_order_relaxed);
+        atomic_fetch_sub_explicit(&s->model->served.metrics.queued, 1, memory_order_relaxed);
     return t;
 }

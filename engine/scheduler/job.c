@@ -24,7 +24,7 @@ struct job {
     pthread_t waker;
     struct job_piece *first, **end;
     bool ended;
-    unsigned status;
+    enum result result;
     struct error why;
     struct job_usage usage;
 };
@@ -212,11 +212,11 @@ void job_push(struct job *j, struct job_piece *piece)
     pthread_mutex_unlock(&j->lock);
 }
 
-void job_end(struct job *j, unsigned status, const struct error *why)
+void job_end(struct job *j, enum result result, const struct error *why)
 {
     pthread_mutex_lock(&j->lock);
     j->ended = true;
-    j->status = status;
+    j->result = result;
     if (why)
         j->why = *why;
     wake(j);
@@ -244,13 +244,13 @@ struct job_piece *job_take(struct job *j, bool *ended)
     return first;
 }
 
-unsigned job_error(struct job *j, struct error *why)
+enum result job_result(struct job *j, struct error *why)
 {
     pthread_mutex_lock(&j->lock);
-    unsigned status = j->status;
+    enum result result = j->result;
     *why = j->why;
     pthread_mutex_unlock(&j->lock);
-    return status;
+    return result;
 }
 
 struct job_usage job_usage_of(struct job *j)

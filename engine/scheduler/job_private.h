@@ -18,8 +18,8 @@ struct job_piece *job_piece_new(uint32_t choice, size_t n_tokens, uint32_t n_top
 /* Hands a piece over and wakes the server. The job must not have ended. */
 void job_push(struct job *j, struct job_piece *piece);
 
-/* Nothing comes after this. `status` and `why` are of a job that failed; 0 and NULL for all others. */
-void job_end(struct job *j, unsigned status, const struct error *why);
+/* Ends the job: no piece may follow. `why` is NULL for RESULT_OK and RESULT_CANCELLED. */
+void job_end(struct job *j, enum result result, const struct error *why);
 
 /* Puts the figures in place of the last ones. */
 void job_set_usage(struct job *j, const struct job_usage *usage);

@@ -53,7 +53,8 @@ bool memory_allows(const struct engine *e, const struct text_model *m, size_t po
 {
     uint64_t held = atomic_load_explicit(&e->budget.used, memory_order_relaxed) - idle(e) + promised(e);
     uint64_t needed = memory_of(m, positions) - pages_in_use * kv_cache_page_bytes(m->cache);
-    return held <= e->budget.limit && needed <= e->budget.limit - held;
+    uint64_t limit = kv_budget_limit(&e->budget);
+    return held <= limit && needed <= limit - held;
 }
 
 /* Drops the page of a prefix that nobody uses, the oldest of all models. */
@@ -103,7 +104,7 @@ static void set_aside(struct slot *l)
         at = &(*at)->next;
     l->next = *at;
     *at = l;
-    atomic_fetch_add_explicit(&s->model->metrics.preemptions, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&s->model->served.metrics.preemptions, 1, memory_order_relaxed);
 }
 
 bool memory_reserve(struct engine *e, struct slot *l, size_t n, bool *alone)

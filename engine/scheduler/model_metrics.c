@@ -4,7 +4,7 @@
 #include <stdint.h>
 
 const double model_metrics_bounds[MODEL_METRICS_BOUNDS] = {
-    0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500};
+    0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500.0};
 
 void model_histogram_add(struct model_histogram *h, double seconds)
 {

@@ -11,7 +11,7 @@
 
 static struct prefix_cache *prefixes_for(const struct schedule *s, const struct job_request *r)
 {
-    bool lost = atomic_load_explicit(&s->model->lost, memory_order_acquire);
+    bool lost = served_model_is_lost(&s->model->served);
     return !lost && r->cache_prompt && request_samples(r) && !r->echo_logprobs ? s->prefixes : NULL;
 }
 
@@ -37,7 +37,7 @@ static void count_cached(struct slot *l)
     size_t taken = done - t->usage.prompt_done;
     t->usage.cached_tokens += taken;
     t->usage.prompt_done = done;
-    atomic_fetch_add_explicit(&t->params->model->metrics.cached_tokens, taken, memory_order_relaxed);
+    atomic_fetch_add_explicit(&t->schedule->model->served.metrics.cached_tokens, taken, memory_order_relaxed);
     request_tell_usage(t);
 }
 

@@ -90,7 +90,7 @@ static void slot_drop(struct slot *l)
 static struct slot *slot_new(struct request *t, uint32_t choice)
 {
     const struct job_request *r = t->params;
-    const struct text_model *m = r->model;
+    const struct text_model *m = t->schedule->model;
     struct slot *l = calloc(1, sizeof(*l));
     if (!l)
         return NULL;
@@ -113,7 +113,7 @@ void request_no_memory(struct request *t)
 {
     struct error why = {0};
     error_set(&why, "memory is short");
-    request_fail(t, 503, &why);
+    request_fail(t, RESULT_NO_MEMORY, &why);
 }
 
 void slot_start(struct request *t)
@@ -200,7 +200,7 @@ void slot_end(struct slot *l, enum job_finish finish)
     if (t->finish == JOB_RUNNING)
         t->finish = finish;
     if (++t->n_ended == t->params->n_choices)
-        request_end(t, t->finish, 0, NULL);
+        request_end(t, t->finish, RESULT_OK, NULL);
 }
 
 /* ---- requests ---- */
@@ -208,7 +208,7 @@ void slot_end(struct slot *l, enum job_finish finish)
 bool request_admit(struct engine *e, struct request *t)
 {
     const struct job_request *r = t->params;
-    struct text_model *m = r->model;
+    struct text_model *m = t->schedule->model;
     t->number = e->n_admitted++;
     t->admitted = scheduler_now();
     t->usage.queued_seconds = t->admitted - t->submitted;
@@ -218,8 +218,8 @@ bool request_admit(struct engine *e, struct request *t)
         at = &(*at)->next;
     *at = t;
     t->next = NULL;
-    atomic_fetch_add_explicit(&m->metrics.running, 1, memory_order_relaxed);
-    model_histogram_add(&m->metrics.queue_time, t->usage.queued_seconds);
+    atomic_fetch_add_explicit(&m->served.metrics.running, 1, memory_order_relaxed);
+    model_histogram_add(&m->served.metrics.queue_time, t->usage.queued_seconds);
     t->stops = output_stops_new(r->stops, r->n_stops);
     t->echo = t->stops && echoes(r) ? output_new(r, m->tokenizer, t->stops, 0, true) : NULL;
     if (!t->stops ||
@@ -241,13 +241,13 @@ void request_tell_usage(struct request *t)
 }
 
 /* Tells the server the end, counts it, and forgets the request. */
-static void close_task(struct request *t, enum job_finish finish, unsigned status, const struct error *why)
+static void close_task(struct request *t, enum job_finish finish, enum result result, const struct error *why)
 {
-    struct model_metrics *m = &t->params->model->metrics;
+    struct model_metrics *m = &t->schedule->model->served.metrics;
     request_tell_usage(t);
     atomic_fetch_add_explicit(&m->jobs_ended[finish], 1, memory_order_relaxed);
     model_histogram_add(&m->whole, scheduler_now() - t->submitted);
-    job_end(t->job, status, why);
+    job_end(t->job, result, why);
     job_drop(t->job);
     output_stops_free(t->stops);
     output_free(t->echo);
@@ -268,7 +268,7 @@ static struct slot *slot_of(const struct request *t)
     return NULL;
 }
 
-void request_end(struct request *t, enum job_finish finish, unsigned status, const struct error *why)
+void request_end(struct request *t, enum job_finish finish, enum result result, const struct error *why)
 {
     struct request **at = &t->schedule->requests;
     for (struct slot *l; (l = slot_of(t));) {
@@ -281,28 +281,28 @@ void request_end(struct request *t, enum job_finish finish, unsigned status, con
     while (*at != t)
         at = &(*at)->next;
     *at = t->next;
-    atomic_fetch_sub_explicit(&t->params->model->metrics.running, 1, memory_order_relaxed);
-    close_task(t, finish, status, why);
+    atomic_fetch_sub_explicit(&t->schedule->model->served.metrics.running, 1, memory_order_relaxed);
+    close_task(t, finish, result, why);
 }
 
-void request_fail(struct request *t, unsigned status, const struct error *why)
+void request_fail(struct request *t, enum result result, const struct error *why)
 {
-    request_end(t, JOB_FAILED, status, why);
+    request_end(t, JOB_FAILED, result, why);
 }
 
-void request_refuse(struct request *t, enum job_finish finish, unsigned status, const struct error *why)
+void request_refuse(struct request *t, enum job_finish finish, enum result result, const struct error *why)
 {
     for (uint32_t i = 0; i < t->params->n_choices; i++)
         push_finish(t, i, finish);
     t->usage.queued_seconds = scheduler_now() - t->submitted;
     t->usage.prompt_tokens = t->params->n_prompt;
-    close_task(t, finish, status, why);
+    close_task(t, finish, result, why);
 }
 
-void schedule_fail_all(struct engine *e, struct schedule *s, unsigned status, const struct error *why)
+void schedule_fail_all(struct engine *e, struct schedule *s, enum result result, const struct error *why)
 {
     while (s->requests)
-        request_fail(s->requests, status, why);
+        request_fail(s->requests, result, why);
     for (struct request *t; (t = schedule_pop(e, s));)
-        request_refuse(t, JOB_FAILED, status, why);
+        request_refuse(t, JOB_FAILED, result, why);
 }

@@ -60,7 +60,7 @@ static size_t give(struct slot *l, size_t rows)
     if (take > rows)
         take = rows;
     if (slot_has_echo(l)) {
-        size_t most = ECHO_BYTES / sizeof(float) / decoder_n_vocab(l->request->params->model->decoder);
+        size_t most = ECHO_BYTES / sizeof(float) / decoder_n_vocab(l->request->schedule->model->decoder);
         most = most > 1 ? most : 1;
         if (l->n_rows + take > most)
             take = most > l->n_rows ? most - l->n_rows : 0;
@@ -127,7 +127,7 @@ static void end_for_lack_of_memory(struct slot *l)
         return;
     }
     error_set(&why, "there is not enough memory for the prompt's keys and values");
-    request_fail(l->request, 503, &why);
+    request_fail(l->request, RESULT_NO_MEMORY, &why);
 }
 
 /* Takes pages for all rows, oldest slots first: whoever is preempted for that stands behind. */

@@ -24,25 +24,26 @@ double scheduler_now(void)
 
 struct verdict {
     enum job_finish finish;
-    unsigned status;
+    enum result result;
     struct error why;
 };
 
 /* True when the request must go, and why. */
 static bool is_over(const struct engine *e, const struct request *t, double now, struct verdict *v)
 {
-    *v = (struct verdict){.finish = JOB_FAILED, .status = 503};
+    *v = (struct verdict){.finish = JOB_FAILED, .result = RESULT_STOPPING};
     if (atomic_load_explicit(job_cancelled(t->job), memory_order_relaxed)) {
-        *v = (struct verdict){.finish = JOB_CANCELLED};
+        *v = (struct verdict){.finish = JOB_CANCELLED, .result = RESULT_CANCELLED};
     } else if (atomic_load(&e->stopping)) {
         error_set(&v->why, "the server is stopping");
     } else if (t->schedule->leaving) {
         error_set(&v->why, "the model is being unloaded");
     } else if (t->deadline > 0 && now > t->deadline) {
-        v->status = 504;
+        v->result = RESULT_TIMEOUT;
         error_set(&v->why, "the request took longer than %.3g seconds", t->deadline - t->submitted);
     } else if (t->admitted <= 0 && e->options.queue_timeout > 0 &&
                now - t->submitted > e->options.queue_timeout) {
+        v->result = RESULT_QUEUE_TIMEOUT;
         error_set(
             &v->why, "the request waited longer than %.3g seconds for its turn", e->options.queue_timeout);
     } else {
@@ -68,7 +69,7 @@ static struct request *take_from_queue(struct engine *e, struct schedule *s, dou
     }
     pthread_mutex_unlock(&e->lock);
     if (found)
-        atomic_fetch_sub_explicit(&s->model->metrics.queued, 1, memory_order_relaxed);
+        atomic_fetch_sub_explicit(&s->model->served.metrics.queued, 1, memory_order_relaxed);
     return found;
 }
 
@@ -78,11 +79,11 @@ void scheduler_sweep(struct engine *e)
     double now = scheduler_now();
     for (struct schedule *s = e->schedules; s; s = s->next) {
         for (struct request *t; (t = take_from_queue(e, s, now, &v));)
-            request_refuse(t, v.finish, v.status, &v.why);
+            request_refuse(t, v.finish, v.result, &v.why);
         for (struct request *t = s->requests, *next; t; t = next) {
             next = t->next;
             if (is_over(e, t, now, &v))
-                request_end(t, v.finish, v.status, &v.why);
+                request_end(t, v.finish, v.result, &v.why);
         }
     }
 }
@@ -91,12 +92,12 @@ void scheduler_sweep(struct engine *e)
 static bool is_intact(struct engine *e, struct schedule *s)
 {
     struct error why = {0};
-    struct text_model *m = s->model;
-    if (!atomic_load_explicit(&m->lost, memory_order_acquire) && !loaded_intact(m->loaded, &why))
-        text_model_lose(m, &why);
-    if (!atomic_load_explicit(&m->lost, memory_order_acquire))
+    struct served_model *m = &s->model->served;
+    if (!served_model_is_lost(m) && !loaded_intact(m->loaded, &why))
+        served_model_lose(m, &why);
+    if (!served_model_is_lost(m))
         return true;
-    schedule_fail_all(e, s, 503, &m->lost_reason);
+    schedule_fail_all(e, s, RESULT_LOST, &m->lost_reason);
     while (prefix_give_back(s->prefixes))
         continue;
     return false;
@@ -209,12 +210,12 @@ static bool begin_one(struct engine *e, struct schedule *s)
 static void fail_batch(struct schedule *s, const struct error *why)
 {
     for (struct slot *l; (l = slot_in_batch(s));)
-        request_fail(l->request, 503, why);
+        request_fail(l->request, RESULT_NO_MEMORY, why);
 }
 
 static void count_step(struct schedule *s, size_t n, double seconds)
 {
-    struct model_metrics *m = &s->model->metrics;
+    struct model_metrics *m = &s->model->served.metrics;
     size_t reading = rows_of_prompts(s);
     atomic_fetch_add_explicit(&m->forward_calls, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&m->forward_rows, n, memory_order_relaxed);
@@ -234,7 +235,7 @@ static void tell_progress(struct engine *e, const struct schedule *s)
             continue;
         e->told_progress = now;
         log_line(LOG_DEBUG, "reading a prompt",
-            LOG_FIELDS(log_text("model", s->model->id),
+            LOG_FIELDS(log_text("model", s->model->served.id),
                 log_count("done", sequence_length(s->slots[i]->sequence)),
                 log_count("of", s->slots[i]->known)));
         return;
@@ -280,7 +281,7 @@ static void run_batch(struct engine *e, struct schedule *s, size_t n)
 /* The bytes of its pages, for the metrics. */
 static void count_pages(const struct schedule *s)
 {
-    struct model_metrics *m = &s->model->metrics;
+    struct model_metrics *m = &s->model->served.metrics;
     atomic_store_explicit(&m->kv_bytes, kv_cache_bytes(s->model->cache), memory_order_relaxed);
     atomic_store_explicit(&m->prefix_bytes, prefix_idle_bytes(s->prefixes), memory_order_relaxed);
 }

@@ -17,6 +17,7 @@
 #include "output_private.h"
 #include "job_private.h"
 #include "prefix_private.h"
+#include "text_model_private.h"
 
 #include "berth/engine/scheduler/engine.h"
 
@@ -74,7 +75,7 @@ struct prefill_cost {
     double row_seconds; /* for each of its rows */
 };
 
-/* A model's part in the engine: text_model.scheduling. */
+/* A model's part in the engine: text_model.schedule. */
 struct schedule {
     struct schedule *next; /* of the engine's list; see there */
     struct text_model *model;
@@ -168,14 +169,14 @@ void deliver_answers(struct schedule *s); /* all slots of the batch, which leave
 
 bool request_samples(const struct job_request *r); /* anything at all */
 size_t request_reads(const struct job_request *r); /* tokens of the prompt that have to be read */
-void request_fail(struct request *t, unsigned status, const struct error *why);
-void request_end(struct request *t, enum job_finish finish, unsigned status, const struct error *why);
+void request_fail(struct request *t, enum result result, const struct error *why);
+void request_end(struct request *t, enum job_finish finish, enum result result, const struct error *why);
 void request_no_memory(struct request *t); /* fails it for that */
 void request_tell_usage(struct request *t);
 bool request_tell_echo(
     struct request *t, enum job_finish finish); /* what `echo` has to say; false: the request has failed */
 /* A request that was never admitted. */
-void request_refuse(struct request *t, enum job_finish finish, unsigned status, const struct error *why);
+void request_refuse(struct request *t, enum job_finish finish, enum result result, const struct error *why);
 bool request_admit(struct engine *e, struct request *t); /* false without memory: the request has failed */
 /* Starts the next choice of a request in a free slot. That may end the request: for lack of memory, or because there is
  * nothing to do for its last choice. */
@@ -184,7 +185,7 @@ void slot_end(struct slot *l, enum job_finish finish);
 bool slot_is_older(const struct slot *a, const struct slot *b);
 int32_t slot_token(const struct slot *l, size_t position);
 bool slot_append(struct slot *l, int32_t token); /* false without memory */
-void schedule_fail_all(struct engine *e, struct schedule *s, unsigned status, const struct error *why);
+void schedule_fail_all(struct engine *e, struct schedule *s, enum result result, const struct error *why);
 void schedule_insert(struct schedule *s, struct slot *l); /* among its slots, by age */
 void schedule_remove(struct schedule *s, struct slot *l); /* from slots or from preempted */
 

@@ -1,37 +1,61 @@
-/* text_model.c - makes of a loaded file what can be made of it, and says of the rest why not. */
+/* text_model.c - opens a language model: reads each of its parts, and keeps the reason for each that is missing. */
 #include "scheduler_private.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-static void read_tokenizer(struct text_model *m, const struct gguf *g, const struct text_model_options *o)
+static struct text_model *cast(struct served_model *m)
 {
-    if (o->no_tokenizer)
-        error_set(&m->no_tokenizer, "the tokenizer was left out");
-    else
-        m->tokenizer = tokenizer_new(g, &m->no_tokenizer);
+    return (struct text_model *)(void *)m;
 }
 
-static void read_template(struct text_model *m, const struct gguf *g, const struct text_model_options *o)
+struct text_model *text_model_of(struct served_model *m)
 {
+    return m && m->operations == &text_generation ? cast(m) : NULL;
+}
+
+struct served_model *text_model_served(struct text_model *m)
+{
+    return &m->served;
+}
+
+/* ---- opening ---- */
+
+static bool claims(const struct loaded *l)
+{
+    return l->loader == &loader_gguf;
+}
+
+static void read_tokenizer(struct text_model *m, const struct gguf *g, const struct served_model_options *o)
+{
+    if (o->no_tokenizer)
+        error_set(&m->missing[TEXT_TOKENIZER], "the tokenizer was left out");
+    else
+        m->tokenizer = tokenizer_new(g, &m->missing[TEXT_TOKENIZER]);
+}
+
+static void read_template(struct text_model *m, const struct gguf *g, const struct served_model_options *o)
+{
+    struct error *missing = &m->missing[TEXT_CHAT];
     if (!o->chat_template.at) {
-        chat_template_read(&m->chat, g, &m->no_chat);
+        chat_template_read(&m->chat, g, missing);
         return;
     }
-    /* The tokens that the file names are wanted whatever becomes of its own template. */
+    /* The tokens that the file names are needed whatever becomes of its own template. */
     struct error ignored = {0};
     chat_template_read(&m->chat, g, &ignored);
     template_free(m->chat.parsed);
-    m->chat.parsed = template_parse(o->chat_template, &m->no_chat);
+    m->chat.parsed = template_parse(o->chat_template, missing);
     if (!m->chat.parsed)
-        error_prefix(&m->no_chat, "the chat template");
+        error_prefix(missing, "the chat template");
 }
 
 /* False when memory is short. */
-static bool read_decoder(struct text_model *m, struct engine *e, const struct gguf_model *g,
-    const struct text_model_options *o, struct error *err)
+static bool read_decoder(
+    struct text_model *m, const struct gguf_model *g, const struct served_model_options *o, struct error *err)
 {
-    m->decoder = decoder_new(g, o->as_float, &m->no_decoder);
+    struct engine *e = m->served.engine;
+    m->decoder = decoder_new(g, o->as_float, &m->missing[TEXT_DECODER]);
     if (!m->decoder)
         return true;
     size_t n_layers, context = decoder_n_ctx(m->decoder);
@@ -40,40 +64,15 @@ static bool read_decoder(struct text_model *m, struct engine *e, const struct gg
     if (m->context < context && !decoder_limit_context(m->decoder, m->context, err))
         return false;
     m->cache = kv_cache_new(engine_budget(e), engine_options_of(e)->kv_type, layers, n_layers);
-    m->scheduling = m->cache ? schedule_new(e, m) : NULL;
-    return m->scheduling || error_set(err, "memory is short");
+    m->schedule = m->cache ? schedule_new(e, m) : NULL;
+    return m->schedule || error_set(err, "memory is short");
 }
 
-struct text_model *text_model_new(
-    struct engine *e, struct loaded *l, const struct text_model_options *o, struct error *err)
+static void close_text(struct served_model *served)
 {
-    if (l->loader != &loader_gguf) {
-        error_set(err, "is no GGUF file");
-        return NULL;
-    }
-    struct text_model *m = calloc(1, sizeof(*m));
-    if (!m) {
-        error_set(err, "memory is short");
-        return NULL;
-    }
-    const struct gguf_model *g = l->parsed;
-    m->loaded = l;
-    m->id = o->id ? o->id : "";
-    m->engine = e;
-    read_tokenizer(m, g->files[0], o);
-    read_template(m, g->files[0], o);
-    if (read_decoder(m, e, g, o, err))
-        return m;
-    text_model_free(m);
-    return NULL;
-}
-
-void text_model_free(struct text_model *m)
-{
-    if (!m)
-        return;
-    if (m->scheduling)
-        schedule_leave(m->scheduling, m->engine);
+    struct text_model *m = cast(served);
+    if (m->schedule)
+        schedule_leave(m->schedule, served->engine);
     kv_cache_free(m->cache);
     decoder_free(m->decoder);
     chat_template_release(&m->chat);
@@ -81,11 +80,101 @@ void text_model_free(struct text_model *m)
     free(m);
 }
 
+static struct served_model *open_text(
+    struct engine *e, struct loaded *l, const struct served_model_options *o, struct error *err)
+{
+    const struct gguf_model *g = l->parsed;
+    struct text_model *m = calloc(1, sizeof(*m));
+    if (!m) {
+        error_set(err, "memory is short");
+        return NULL;
+    }
+    served_model_init(&m->served, &text_generation, e, l, o);
+    read_tokenizer(m, g->files[0], o);
+    read_template(m, g->files[0], o);
+    if (read_decoder(m, g, o, err))
+        return &m->served;
+    close_text(&m->served);
+    return NULL;
+}
+
+/* ---- what it has ---- */
+
+static bool has(const struct text_model *m, enum text_part part)
+{
+    const bool parts[TEXT_PARTS] = {
+        [TEXT_DECODER] = m->decoder != NULL,
+        [TEXT_TOKENIZER] = m->tokenizer != NULL,
+        [TEXT_CHAT] = m->chat.parsed != NULL,
+    };
+    return parts[part];
+}
+
+const struct error *text_model_lacks(const struct text_model *m, enum text_part part)
+{
+    return has(m, part) ? NULL : &m->missing[part];
+}
+
+const struct tokenizer *text_model_tokenizer(const struct text_model *m)
+{
+    return m->tokenizer;
+}
+
+const struct chat_template *text_model_chat(const struct text_model *m)
+{
+    return m->chat.parsed ? &m->chat : NULL;
+}
+
+size_t text_model_context(const struct text_model *m)
+{
+    return m->context;
+}
+
+size_t text_model_n_vocab(const struct text_model *m)
+{
+    return m->decoder ? decoder_n_vocab(m->decoder) : 0;
+}
+
+static void describe(const struct served_model *served, struct served_description *out)
+{
+    const struct text_model *m = (const struct text_model *)(const void *)served;
+    for (int part = TEXT_PARTS; part-- > 0;)
+        if (!has(m, (enum text_part)part))
+            out->lacks = &m->missing[part];
+    out->answers = m->decoder != NULL;
+    out->chats = out->lacks == NULL;
+    out->context = m->context;
+    if (!m->cache)
+        return;
+    out->kv_type = attention_type_name(kv_cache_type(m->cache));
+    out->kv_page_tokens = ATTENTION_BLOCK;
+    out->kv_bytes_per_token = kv_cache_page_bytes(m->cache) / ATTENTION_BLOCK;
+    out->prefix_cache = engine_options_of(served->engine)->prefix_cache;
+}
+
+/* ---- jobs ---- */
+
+static enum result submit(struct served_model *served, struct job *j, struct error *err)
+{
+    return engine_submit(served->engine, j, err);
+}
+
+const struct model_operations text_generation = {
+    .kind = SERVED_GENERATE,
+    .claims = claims,
+    .open = open_text,
+    .describe = describe,
+    .close = close_text,
+    .submit = submit,
+};
+
+/* ---- prompts ---- */
+
 bool text_model_chat_ids(const struct text_model *m, const struct template_text *prompt,
     struct tokenizer_ids *ids, struct error *err)
 {
-    /* Many templates write the token themselves; then it must not come twice. What the
-     * file wants behind a text does not belong behind an open turn, so add_special is no help. */
+    /* Many templates write the token that begins a text themselves; then it must not come twice. add_special would
+     * also add the tokens that end a text, which must not follow an open turn. */
     struct span text = {(const uint8_t *)prompt->text, prompt->size};
     struct tokenizer_text in = {.text = text, .parse_special = true, .trusted = prompt->marks};
     int32_t bos = tokenizer_special(m->tokenizer, TOKENIZER_BOS);
@@ -101,12 +190,4 @@ bool text_model_chat_ids(const struct text_model *m, const struct template_text 
     ids->at = more;
     ids->room = ++ids->n;
     return true;
-}
-
-void text_model_lose(struct text_model *m, const struct error *reason)
-{
-    if (atomic_exchange(&m->losing, true))
-        return;
-    m->lost_reason = *reason;
-    atomic_store_explicit(&m->lost, true, memory_order_release);
 }

@@ -75,7 +75,7 @@ static bool finish(struct local *l, struct job *j, struct job_usage *usage, stru
             local_wait(l, -1);
     }
     *usage = job_usage_of(j);
-    return job_error(j, err) == 0;
+    return job_result(j, err) == RESULT_OK;
 }
 
 /* One request. */
@@ -96,7 +96,7 @@ static void make_up(int32_t *ids, size_t n, size_t vocabulary, uint32_t seed)
 
 static struct job *submit(struct local *l, const struct ask *a, struct error *err)
 {
-    size_t n_prompt = a->depth + a->prompt, vocabulary = decoder_n_vocab(l->model->decoder);
+    size_t n_prompt = a->depth + a->prompt, vocabulary = text_model_n_vocab(l->model);
     int32_t *ids = malloc(n_prompt * sizeof(*ids));
     if (!ids) {
         error_set(err, "memory is short");
@@ -105,7 +105,7 @@ static struct job *submit(struct local *l, const struct ask *a, struct error *er
     make_up(ids, a->depth, vocabulary, 0);
     make_up(ids + a->depth, a->prompt, vocabulary, a->seed);
     const struct job_request r = {.kind = JOB_GENERATE,
-        .model = l->model,
+        .model = l->served,
         .prompt = ids,
         .n_prompt = n_prompt,
         .n_choices = a->choices,

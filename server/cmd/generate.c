@@ -85,7 +85,8 @@ static bool print_answer(struct terminal *t, struct job *j, struct strbuf *said,
         if (!ended && local_wait(&t->local, t->interrupts) && was_interrupted(t))
             job_cancel(j);
     }
-    return job_error(j, err) == 0;
+    enum result result = job_result(j, err);
+    return result == RESULT_OK || result == RESULT_CANCELLED;
 }
 
 static void print_speed(const struct job_usage *u)
@@ -103,7 +104,7 @@ static bool answer(
 {
     const struct generate *g = t->request;
     const struct job_request r = {.kind = JOB_GENERATE,
-        .model = t->local.model,
+        .model = t->local.served,
         .prompt = ids->at,
         .n_prompt = ids->n,
         .n_choices = 1,
@@ -134,8 +135,9 @@ static bool complete(struct terminal *t, struct error *err)
     const struct tokenizer_text in = {
         .text = span_of(t->request->prompt), .add_special = true, .parse_special = true};
     strbuf_init(&said, LINE_MAX_BYTES);
-    bool good = m->tokenizer || error_set(err, "%s", m->no_tokenizer.text);
-    good = good && tokenizer_encode(m->tokenizer, &in, &ids, err) && answer(t, &ids, &said, err);
+    const struct error *why = text_model_lacks(m, TEXT_TOKENIZER);
+    bool good = !why || error_set(err, "%s", why->text);
+    good = good && tokenizer_encode(text_model_tokenizer(m), &in, &ids, err) && answer(t, &ids, &said, err);
     tokenizer_ids_release(&ids);
     strbuf_release(&said);
     return good;
@@ -155,10 +157,11 @@ static bool render(
 {
     struct value vars;
     struct template_text prompt;
+    const struct chat_template *chat = text_model_chat(m);
     struct value_arena *arena = value_arena_new(ARENA_MAX);
-    bool good = arena ? json_chat_variables(arena, request, m->chat.bos, m->chat.eos, &vars, err)
+    bool good = arena ? json_chat_variables(arena, request, chat->bos, chat->eos, &vars, err)
                       : error_set(err, "memory is short");
-    if (good && !template_render(m->chat.parsed, vars, (int64_t)time(NULL), NULL, &prompt, err)) {
+    if (good && !template_render(chat->parsed, vars, (int64_t)time(NULL), NULL, &prompt, err)) {
         good = error_prefix(err, "the chat template");
     } else if (good) {
         good = text_model_chat_ids(m, &prompt, ids, err);
@@ -220,8 +223,11 @@ static bool converse(struct terminal *t, struct error *err)
 {
     const struct generate *g = t->request;
     const struct text_model *m = t->local.model;
-    if (!m->tokenizer || !m->chat.parsed)
-        return error_set(err, "%s", m->tokenizer ? m->no_chat.text : m->no_tokenizer.text);
+    const struct error *why = text_model_lacks(m, TEXT_TOKENIZER);
+    if (!why)
+        why = text_model_lacks(m, TEXT_CHAT);
+    if (why)
+        return error_set(err, "%s", why->text);
     json_t *request = json_pack("{s:[]}", "messages");
     bool good =
         request != NULL && (!g->system || add_message(request, "system", g->system, strlen(g->system)));

@@ -3,6 +3,7 @@
 
 #include "berth/kernels/isa.h"
 #include "berth/base/limits.h"
+#include "berth/base/pool.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -141,10 +142,12 @@ static bool start_engine(struct local *l, const struct local_options *o, struct 
 
 static bool make_model(struct local *l, const struct local_options *o, struct error *err)
 {
-    const struct text_model_options options = {
+    const struct served_model_options options = {
         .as_float = o->as_float, .context = o->context, .no_tokenizer = o->no_tokenizer};
-    l->model = text_model_new(l->engine, &l->loaded, &options, err);
-    return l->model && (l->model->decoder || error_set(err, "%s", l->model->no_decoder.text));
+    l->served = served_model_open(l->engine, &l->loaded, &options, err);
+    l->model = text_model_of(l->served);
+    const struct error *why = l->model ? text_model_lacks(l->model, TEXT_DECODER) : NULL;
+    return l->model && (!why || error_set(err, "%s", why->text));
 }
 
 bool local_open(struct local *l, const struct local_options *o, struct error *err)
@@ -164,7 +167,7 @@ void local_close(struct local *l)
 {
     if (l->engine)
         engine_stop(l->engine);
-    text_model_free(l->model);
+    served_model_close(l->served);
     engine_free(l->engine);
     loaded_close(&l->loaded);
     volume_close(&l->volume);
@@ -185,13 +188,12 @@ static void wake(void *context)
 
 struct job *local_submit(struct local *l, const struct job_request *r, struct error *err)
 {
-    unsigned status;
     struct job *j = job_new(r, wake, l);
     if (!j) {
         error_set(err, "memory is short");
         return NULL;
     }
-    if (engine_submit(l->engine, j, &status, err))
+    if (served_model_submit(j, err) == RESULT_OK)
         return j;
     job_release(j);
     return NULL;

@@ -46,7 +46,8 @@ struct local {
     struct volume volume;
     struct loaded loaded;
     struct engine *engine;
-    struct text_model *model;
+    struct served_model *served;
+    struct text_model *model; /* the same */
     unsigned threads;
     int woken; /* eventfd that says that some job has something to take */
 };

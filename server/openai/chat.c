@@ -133,11 +133,12 @@ bool prompt_of_chat(struct prompt *p, const struct text_model *t, json_t *reques
     struct error err = {0};
     struct value variables;
     struct template_text text = {0};
+    const struct chat_template *chat = text_model_chat(t);
     if (!settle_messages(request, c) || !settle_variables(request, c))
         return false;
     struct value_arena *arena = value_arena_new(ARENA_MAX);
-    bool good = arena && json_chat_variables(arena, request, t->chat.bos, t->chat.eos, &variables, &err) &&
-                template_render(t->chat.parsed, variables, (int64_t)time(NULL), NULL, &text, &err);
+    bool good = arena && json_chat_variables(arena, request, chat->bos, chat->eos, &variables, &err) &&
+                template_render(chat->parsed, variables, (int64_t)time(NULL), NULL, &text, &err);
     if (good)
         good = add_rendered(p, t, &text, c);
     else
@@ -154,7 +155,7 @@ static bool answer(struct server *s, const struct http_request *q, struct reply 
 {
     struct prompt prompt = {0};
     bool good = requested_model_find(m, s, request, NEEDS_DECODER | NEEDS_TOKENIZER | NEEDS_CHAT, c) &&
-                completion_params_for_model(w, decoder_n_vocab(m->text->decoder), c) &&
+                completion_params_for_model(w, text_model_n_vocab(m->text), c) &&
                 prompt_of_chat(&prompt, m->text, request, c) &&
                 completion_start(s, q, r, FOR_CHAT, w, m, &prompt, 1, c);
     prompt_release(&prompt);

@@ -6,6 +6,8 @@
  */
 #include "completion_private.h"
 
+#include "berth/server/result.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +27,7 @@ static struct completion *answer_of(struct async_reply *l)
 static void fail(struct completion *a, unsigned status, const char *why)
 {
     a->status = status;
+    a->retry_after = status == 503 ? RETRY_SECONDS : 0;
     error_set(&a->why, "%s", why);
 }
 
@@ -88,9 +91,12 @@ static void end_job(struct completion *a, struct completion_prompt *asked)
     asked->usage = job_usage_of(asked->job);
     a->n_running--;
     struct error why = {0};
-    unsigned status = job_error(asked->job, &why);
-    if (status && !a->status) {
-        a->status = status;
+    enum result result = job_result(asked->job, &why);
+    if (result != RESULT_OK && !a->status) {
+        struct result_reply reply = result_reply(result, DIALECT_OPENAI);
+        a->status = reply.status;
+        a->code = reply.code;
+        a->retry_after = reply.retry_after;
         a->why = why;
     }
 }
@@ -124,8 +130,8 @@ static void cancel(struct completion *a)
 
 static void reply_failure(struct completion *a, struct reply *r)
 {
-    reply_error(r, DIALECT_OPENAI, a->status, a->why.text, NULL, NULL);
-    r->retry_after = a->status == 429 || a->status == 503 ? RETRY_SECONDS : 0;
+    reply_error(r, DIALECT_OPENAI, a->status, a->why.text, NULL, a->code);
+    r->retry_after = a->retry_after;
     cancel(a);
 }
 
@@ -235,7 +241,7 @@ static struct job_request job_request(
     bool scores = w->max_tokens == 0;
     return (struct job_request){
         .kind = scores ? JOB_SCORE : JOB_GENERATE,
-        .model = a->requested_model.text,
+        .model = a->requested_model.served,
         .prompt = ids->at,
         .n_prompt = ids->n,
         .n_choices = scores ? 1 : (uint32_t)w->n,
@@ -257,7 +263,7 @@ static struct job_request job_request(
         .logprobs = w->logprobs,
         .n_top = (uint32_t)w->n_top,
         .echo_logprobs = a->logprobs && a->echo,
-        .text = a->requested_model.text->tokenizer != NULL,
+        .text = text_model_tokenizer(a->requested_model.text) != NULL,
         .special_text = w->special_text,
         .stops = w->stops,
         .n_stops = w->n_stops,
@@ -271,17 +277,17 @@ static struct job_request job_request(
 static bool submit(struct completion *a, const struct completion_params *w, size_t index, struct api_error *c)
 {
     struct error err = {0};
-    unsigned status = 500;
     struct job_request request = job_request(a, w, index);
     struct job *j = job_new(&request, wake, a);
     a->prompts[index].job = j;
     if (!j)
         return api_error_status(c, 500, NULL, NULL, "no memory for the request");
-    if (engine_submit(a->server->engine, j, &status, &err))
+    enum result result = served_model_submit(j, &err);
+    if (result == RESULT_OK)
         return true;
-    c->retry_after = status == 429 || status == 503 ? RETRY_SECONDS : 0;
-    return api_error_status(
-        c, status, status == 400 ? "context_length_exceeded" : NULL, NULL, "%s", err.text);
+    struct result_reply reply = result_reply(result, DIALECT_OPENAI);
+    c->retry_after = reply.retry_after;
+    return api_error_status(c, reply.status, reply.code, NULL, "%s", err.text);
 }
 
 /* More than all slots and the whole queue would be refused for ever, however often the client comes back. */
@@ -299,7 +305,7 @@ static bool check_number(const struct completion *a, struct api_error *c)
  * upper bound. */
 static bool check_length(const struct completion *a, const struct completion_params *w, struct api_error *c)
 {
-    size_t context = a->requested_model.text->context;
+    size_t context = text_model_context(a->requested_model.text);
     bool chat = a->route == FOR_CHAT;
     for (size_t i = 0; i < a->n_prompts; i++) {
         size_t n = a->prompts[i].prompt.ids.n;

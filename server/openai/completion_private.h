@@ -55,6 +55,8 @@ struct completion {
     struct strbuf first_events; /* with which a stream begins */
     bool told_all; /* its end is written */
     unsigned status; /* of what went wrong; 0 for nothing */
+    const char *code; /* beside it; NULL for none */
+    unsigned retry_after; /* seconds; 0: do not */
     struct error why;
 };
 

@@ -29,8 +29,8 @@ void prompt_release(struct prompt *p)
 bool prompt_check_size(const struct text_model *t, size_t bytes, const char *param, struct api_error *c)
 {
     size_t most = TOKENIZER_TEXT_MAX;
-    if (t->context < TOKENIZER_TEXT_MAX / BYTES_A_TOKEN)
-        most = t->context * BYTES_A_TOKEN;
+    if (text_model_context(t) < TOKENIZER_TEXT_MAX / BYTES_A_TOKEN)
+        most = text_model_context(t) * BYTES_A_TOKEN;
     if (most < BYTES_LEAST)
         most = BYTES_LEAST;
     if (bytes <= most)
@@ -38,7 +38,7 @@ bool prompt_check_size(const struct text_model *t, size_t bytes, const char *par
     return api_error_status(c, 400, "context_length_exceeded", param,
         "This model's maximum context length is %zu tokens. However, your text has %zu bytes, which is more "
         "than such a context is taken to hold. Please reduce its length.",
-        t->context, bytes);
+        text_model_context(t), bytes);
 }
 
 bool prompt_add_text(struct prompt *p, const struct text_model *t, const struct tokenizer_text *in,
@@ -46,7 +46,8 @@ bool prompt_add_text(struct prompt *p, const struct text_model *t, const struct 
 {
     struct error err = {0};
     return prompt_check_size(t, in->text.size, param, c) &&
-           (tokenizer_encode(t->tokenizer, in, &p->ids, &err) || api_error_bad(c, param, "%s", err.text));
+           (tokenizer_encode(text_model_tokenizer(t), in, &p->ids, &err) ||
+               api_error_bad(c, param, "%s", err.text));
 }
 
 bool prompt_add_ids(
@@ -72,11 +73,11 @@ bool prompt_add_ids(
 static bool keep_text_of_ids(struct prompt *p, const struct text_model *t)
 {
     struct strbuf text;
-    struct detokenizer d = {.tokenizer = t->tokenizer, .strip = true};
+    struct detokenizer d = {.tokenizer = text_model_tokenizer(t), .strip = true};
     strbuf_init(&text, TOKENIZER_TEXT_MAX);
-    for (size_t i = 0; t->tokenizer && i < p->ids.n; i++)
+    for (size_t i = 0; text_model_tokenizer(t) && i < p->ids.n; i++)
         detokenizer_add(&d, p->ids.at[i], &text);
-    if (t->tokenizer)
+    if (text_model_tokenizer(t))
         detokenizer_end(&d, &text);
     p->text = strbuf_take(&text, &p->text_size);
     return p->text != NULL;
@@ -95,7 +96,8 @@ static bool keep_text(struct prompt *p, struct span text)
 /* A prompt that is empty still begins a document, where the model has a token for that. */
 static bool begin_if_empty(struct prompt *p, const struct text_model *t)
 {
-    int32_t bos = t->tokenizer ? tokenizer_special(t->tokenizer, TOKENIZER_BOS) : TOKENIZER_NONE;
+    int32_t bos =
+        text_model_tokenizer(t) ? tokenizer_special(text_model_tokenizer(t), TOKENIZER_BOS) : TOKENIZER_NONE;
     if (p->ids.n > 0 || bos == TOKENIZER_NONE)
         return true;
     int32_t *at = realloc(p->ids.at, sizeof(*at));
@@ -112,12 +114,12 @@ static bool read_prompt(struct prompt *p, const struct text_model *t, const json
 {
     bool kept = true;
     if (json_is_array(value)) {
-        if (!prompt_add_ids(p, decoder_n_vocab(t->decoder), value, param, c))
+        if (!prompt_add_ids(p, text_model_n_vocab(t), value, param, c))
             return false;
         kept = !echo || keep_text_of_ids(p, t);
-    } else if (!t->tokenizer) {
+    } else if (!text_model_tokenizer(t)) {
         return api_error_status(c, 400, "model_not_supported", param,
-            "This model takes token ids alone: %.500s", t->no_tokenizer.text);
+            "This model takes token ids alone: %.500s", text_model_lacks(t, TEXT_TOKENIZER)->text);
     } else {
         struct span text = {(const uint8_t *)json_string_value(value), json_string_length(value)};
         struct tokenizer_text in = {.text = text, .add_special = add_special, .parse_special = true};
@@ -187,7 +189,7 @@ static bool answer(struct server *s, const struct http_request *q, struct reply 
 {
     struct prompts all = {0};
     bool good = requested_model_find(m, s, request, NEEDS_DECODER, c) &&
-                completion_params_for_model(w, decoder_n_vocab(m->text->decoder), c) &&
+                completion_params_for_model(w, text_model_n_vocab(m->text), c) &&
                 read_prompts(&all, m->text, request, w, c) &&
                 completion_start(s, q, r, FOR_COMPLETIONS, w, m, all.at, all.n, c);
     prompts_release(&all);

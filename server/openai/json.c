@@ -117,8 +117,8 @@ static void add_token_members(
     const struct completion *a, struct strbuf *out, struct strbuf *piece, int32_t id, float logprob)
 {
     piece->size = 0;
-    if (a->requested_model.text->tokenizer)
-        tokenizer_piece(a->requested_model.text->tokenizer, id, true, piece);
+    if (text_model_tokenizer(a->requested_model.text))
+        tokenizer_piece(text_model_tokenizer(a->requested_model.text), id, true, piece);
     struct span bytes = {(const uint8_t *)piece->text, piece->size};
     strbuf_text(out, "\"token\":");
     add_token_text(out, bytes);
@@ -148,8 +148,8 @@ static void add_chat_token(
 static struct span piece_of(const struct completion *a, struct strbuf *piece, int32_t id)
 {
     piece->size = 0;
-    if (a->requested_model.text->tokenizer)
-        tokenizer_piece(a->requested_model.text->tokenizer, id, true, piece);
+    if (text_model_tokenizer(a->requested_model.text))
+        tokenizer_piece(text_model_tokenizer(a->requested_model.text), id, true, piece);
     return (struct span){(const uint8_t *)piece->text, piece->size};
 }
 
@@ -172,7 +172,7 @@ static bool told_before(const struct strbuf *texts, const size_t *ends, uint32_t
 static void add_top_object(
     const struct completion *a, struct strbuf *out, struct strbuf *texts, const struct job_token *t)
 {
-    const struct tokenizer *tokenizer = a->requested_model.text->tokenizer;
+    const struct tokenizer *tokenizer = text_model_tokenizer(a->requested_model.text);
     size_t ends[JOB_LOGPROBS_MAX + 1];
     uint32_t n = 0;
     if (!t->top || a->n_top == 0 || isnan(t->logprob)) {
@@ -204,7 +204,7 @@ static void add_top_object(
 static size_t characters_of(const struct completion *a, struct span piece, int32_t id)
 {
     size_t n = 0;
-    const struct tokenizer *t = a->requested_model.text->tokenizer;
+    const struct tokenizer *t = text_model_tokenizer(a->requested_model.text);
     if (!t || tokenizer_is_special(t, id))
         return 0;
     for (size_t i = 0; i < piece.size; i++)

@@ -34,8 +34,10 @@ static const char *list_names(struct server *s, char out[NAMES_TOLD])
 
 static bool has_parts(const struct text_model *t, unsigned needs)
 {
-    return (!(needs & NEEDS_DECODER) || t->decoder) && (!(needs & NEEDS_TOKENIZER) || t->tokenizer) &&
-           (!(needs & NEEDS_CHAT) || t->chat.parsed);
+    for (int part = 0; part < TEXT_PARTS; part++)
+        if ((needs & 1u << part) && text_model_lacks(t, (enum text_part)part))
+            return false;
+    return true;
 }
 
 /* The only model that can do what is asked, or else the only one there is: what it lacks is told then. It is held.
@@ -50,7 +52,7 @@ static struct model *only_model(struct server *s, unsigned needs)
             continue;
         mapped++;
         any = models[i];
-        const struct text_model *t = catalog_text(s->catalog, models[i], &ignored);
+        const struct text_model *t = text_model_of(catalog_serve(s->catalog, models[i], &ignored));
         if (!t || !has_parts(t, needs))
             continue;
         able++;
@@ -102,16 +104,17 @@ static bool check_state(const struct requested_model *m, struct api_error *c)
 
 static bool check_parts(const struct text_model *t, unsigned needs, struct api_error *c)
 {
-    const char *code = "model_not_supported";
-    if ((needs & NEEDS_DECODER) && !t->decoder)
-        return api_error_status(
-            c, 400, code, "model", "This model cannot answer here: %.500s", t->no_decoder.text);
-    if ((needs & NEEDS_TOKENIZER) && !t->tokenizer)
-        return api_error_status(
-            c, 400, code, "model", "This model takes token ids alone: %.500s", t->no_tokenizer.text);
-    if ((needs & NEEDS_CHAT) && !t->chat.parsed)
-        return api_error_status(c, 400, code, "model",
-            "This model cannot chat, but it can complete text, by /v1/completions: %.400s", t->no_chat.text);
+    static const char *const sentences[TEXT_PARTS] = {
+        [TEXT_DECODER] = "This model cannot answer here",
+        [TEXT_TOKENIZER] = "This model takes token ids alone",
+        [TEXT_CHAT] = "This model cannot chat, but it can complete text, by /v1/completions",
+    };
+    for (int part = 0; part < TEXT_PARTS; part++) {
+        const struct error *why = text_model_lacks(t, (enum text_part)part);
+        if ((needs & 1u << part) && why)
+            return api_error_status(
+                c, 400, "model_not_supported", "model", "%s: %.400s", sentences[part], why->text);
+    }
     return true;
 }
 
@@ -126,7 +129,10 @@ bool requested_model_find(
     }
     if (!find(m, s, request, needs, c) || !check_state(m, c))
         return false;
-    m->text = catalog_text(s->catalog, m->model, &why);
+    m->served = catalog_serve(s->catalog, m->model, &why);
+    m->text = text_model_of(m->served);
+    if (m->served && !m->text)
+        error_set(&why, "it is no model of text");
     if (!m->text)
         return api_error_status(
             c, 400, "model_not_supported", "model", "This model cannot answer here: %.500s", why.text);

@@ -34,17 +34,15 @@ static json_t *describe_loaded(const struct model *m, enum model_state state)
 /* What the model can be asked for, and why not; null while nobody has needed to know. */
 static json_t *describe_answers(const struct model *m)
 {
-    const struct text_model *t = model_text(m);
+    const struct served_model *t = model_served(m);
     if (!t)
         return json_pack("{s:n, s:n, s:n, s:n, s:n, s:n}", "generates", "chats", "max_context", "kv_type",
             "kv_bytes_per_token", "lacks");
-    const struct error *lacks = model_lacks(t);
-    const struct kv_cache *kv = t->cache;
-    return json_pack("{s:b, s:b, s:o, s:o, s:o, s:o}", "generates", t->decoder != NULL, "chats",
-        t->decoder && t->tokenizer && t->chat.parsed, "max_context", number_or_null(t->context), "kv_type",
-        text_or_null(kv ? attention_type_name(kv_cache_type(kv)) : NULL), "kv_bytes_per_token",
-        number_or_null(kv ? kv_cache_page_bytes(kv) / ATTENTION_BLOCK : 0), "lacks",
-        text_or_null(lacks ? lacks->text : NULL));
+    struct served_description d = served_model_describe(t);
+    return json_pack("{s:b, s:b, s:o, s:o, s:o, s:o}", "generates", d.kind == SERVED_GENERATE && d.answers,
+        "chats", d.chats, "max_context", number_or_null(d.context), "kv_type", text_or_null(d.kv_type),
+        "kv_bytes_per_token", number_or_null(d.kv_bytes_per_token), "lacks",
+        text_or_null(d.lacks ? d.lacks->text : NULL));
 }
 
 static json_t *describe_aliases(const struct server *s, const struct model *m)

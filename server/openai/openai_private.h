@@ -74,10 +74,15 @@ bool openai_truth(const json_t *request, const char *name, bool otherwise, bool 
 
 struct requested_model {
     struct model *model; /* held; NULL for none */
-    struct text_model *text;
+    struct served_model *served;
+    struct text_model *text; /* the same */
 };
 
-enum model_need { NEEDS_DECODER = 1, NEEDS_TOKENIZER = 2, NEEDS_CHAT = 4 };
+enum model_need {
+    NEEDS_DECODER = 1 << TEXT_DECODER,
+    NEEDS_TOKENIZER = 1 << TEXT_TOKENIZER,
+    NEEDS_CHAT = 1 << TEXT_CHAT
+};
 
 /* Finds and holds the model that the request names, or the only one there is; it has what is needed. Give it
  * back with requested_model_release, which may be called after false, too. */

@@ -58,12 +58,13 @@ static void reply_ids(
     strbuf_init(&out, REPLY_MAX);
     strbuf_text(&out, "{\"model\":");
     strbuf_json(&out, span_of(m->model->id));
-    strbuf_format(&out, ",\"count\":%zu,\"max_model_len\":%zu,\"tokens\":[", ids->n, m->text->context);
+    strbuf_format(
+        &out, ",\"count\":%zu,\"max_model_len\":%zu,\"tokens\":[", ids->n, text_model_context(m->text));
     for (size_t i = 0; i < ids->n; i++)
         strbuf_format(&out, i ? ",%" PRId32 : "%" PRId32, ids->at[i]);
     strbuf_text(&out, "]");
     if (pieces)
-        add_pieces(&out, m->text->tokenizer, ids);
+        add_pieces(&out, text_model_tokenizer(m->text), ids);
     strbuf_text(&out, "}");
     char *text = strbuf_take(&out, &size);
     reply_owned(r, 200, "application/json", text, size);
@@ -97,11 +98,11 @@ static bool detokenize(
         return false;
     if (!json_is_array(tokens))
         return api_error_bad(c, "tokens", "'tokens' must be a list of token ids");
-    if (!prompt_add_ids(&p, tokenizer_size(m->text->tokenizer), tokens, "tokens", c)) {
+    if (!prompt_add_ids(&p, tokenizer_size(text_model_tokenizer(m->text)), tokens, "tokens", c)) {
         prompt_release(&p);
         return false;
     }
-    struct detokenizer d = {.tokenizer = m->text->tokenizer, .special = special, .strip = true};
+    struct detokenizer d = {.tokenizer = text_model_tokenizer(m->text), .special = special, .strip = true};
     strbuf_init(&text, REPLY_MAX / 4);
     for (size_t i = 0; i < p.ids.n; i++)
         detokenizer_add(&d, p.ids.at[i], &text);

@@ -5,6 +5,8 @@
 #ifndef BERTH_TESTS_RIG_H
 #define BERTH_TESTS_RIG_H
 
+#include "engine/scheduler/text_model_private.h"
+
 #include "berth/engine/scheduler/engine.h"
 
 #include "tiny_model.h"
@@ -21,15 +23,15 @@ static inline void rig_start(struct rig *r, const struct engine_options *o)
 {
     struct error err = {0};
     static const char *const archs[2] = {"llama", "gemma2"};
-    const struct text_model_options options = {.no_tokenizer = true};
+    const struct served_model_options options = {.no_tokenizer = true};
     memset(r, 0, sizeof(*r));
     r->e = engine_new(o, &err);
     for (int i = 0; i < 2 && r->e; i++) {
         tiny_make(&r->tiny[i], archs[i], NULL, &err);
         r->loaded[i] = (struct loaded){.loader = &loader_gguf, .parsed = &r->tiny[i].model};
-        r->m[i] = text_model_new(r->e, &r->loaded[i], &options, &err);
+        r->m[i] = text_model_of(served_model_open(r->e, &r->loaded[i], &options, &err));
         if (!r->m[i] || !r->m[i]->decoder)
-            fail_msg("%s%s", err.text, r->m[i] ? r->m[i]->no_decoder.text : "");
+            fail_msg("%s%s", err.text, r->m[i] ? r->m[i]->missing[TEXT_DECODER].text : "");
     }
     if (!r->e)
         fail_msg("%s", err.text);
@@ -39,9 +41,9 @@ static inline void rig_start(struct rig *r, const struct engine_options *o)
 static inline void rig_stop(struct rig *r)
 {
     for (int i = 0; i < 2; i++) {
-        assert_int_equal(atomic_load(&r->m[i]->metrics.running), 0);
-        assert_int_equal(atomic_load(&r->m[i]->metrics.queued), 0);
-        text_model_free(r->m[i]);
+        assert_int_equal(atomic_load(&r->m[i]->served.metrics.running), 0);
+        assert_int_equal(atomic_load(&r->m[i]->served.metrics.queued), 0);
+        served_model_close(&r->m[i]->served);
     }
     assert_int_equal(atomic_load(&engine_budget(r->e)->used), 0);
     engine_stop(r->e);

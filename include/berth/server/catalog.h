@@ -12,9 +12,9 @@
 #ifndef BERTH_CATALOG_H
 #define BERTH_CATALOG_H
 
+#include "berth/engine/scheduler/served_model.h"
 #include "berth/loaders/loader.h"
 #include "berth/server/options.h"
-#include "berth/engine/scheduler/text_model.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -41,9 +41,9 @@ struct model {
     double load_seconds;
     time_t created;
 
-    pthread_mutex_t making; /* of the text model; of no_text, until it is made */
-    struct text_model *_Atomic text; /* NULL until it is made, or when it cannot be */
-    struct error no_text; /* why it cannot be */
+    pthread_mutex_t opening; /* held while `served` and `not_served` are written */
+    struct served_model *_Atomic served; /* NULL until it is opened, or when it cannot be */
+    struct error not_served; /* why it cannot be opened */
 
     atomic_int state; /* enum model_state */
     atomic_size_t holders; /* requests that use it; it must not be unmapped before they are done */
@@ -97,14 +97,11 @@ void catalog_drop(struct catalog *c, struct model *m);
 /* The n-th alias (from 0) of the model with this id, not NUL-terminated; empty when there are no more. */
 struct span catalog_alias(const struct catalog *c, const char *id, size_t n);
 
-/* The text model of a model that is mapped, made now if nobody has. May take some hundred milliseconds. NULL with
- * the reason, fit for a client, when it is no language model. */
-struct text_model *catalog_text(struct catalog *c, struct model *m, struct error *err);
+/* The served model of a model that is mapped, opened now if it is not open yet, which may take some hundred
+ * milliseconds. NULL with the reason, fit for a client, when no kind of model fits the file. */
+struct served_model *catalog_serve(struct catalog *c, struct model *m, struct error *err);
 
-/* The same where it was made already; NULL otherwise. */
-struct text_model *model_text(const struct model *m);
-
-/* Why a text model cannot do all that one can, the gravest first; NULL when it can. */
-const struct error *model_lacks(const struct text_model *t);
+/* The same where it is open already; NULL otherwise. */
+struct served_model *model_served(const struct model *m);
 
 #endif

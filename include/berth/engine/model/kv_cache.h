@@ -15,11 +15,27 @@
 
 #include <stdatomic.h>
 
-/* Bytes that all caches may use together. */
+/* Bytes that all caches may use together. Any thread may read both figures and set the limit; a limit below what is used
+ * only keeps new pages from being taken. */
 struct kv_budget {
-    uint64_t limit;
+    atomic_uint_fast64_t limit;
     atomic_uint_fast64_t used;
 };
+
+static inline uint64_t kv_budget_limit(const struct kv_budget *b)
+{
+    return atomic_load_explicit(&b->limit, memory_order_relaxed);
+}
+
+static inline void kv_budget_set_limit(struct kv_budget *b, uint64_t bytes)
+{
+    atomic_store_explicit(&b->limit, bytes, memory_order_relaxed);
+}
+
+static inline uint64_t kv_budget_used(const struct kv_budget *b)
+{
+    return atomic_load_explicit(&b->used, memory_order_relaxed);
+}
 
 /* What a position keeps of one layer. */
 struct kv_layer {

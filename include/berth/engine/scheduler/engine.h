@@ -10,16 +10,17 @@
 
 #include "berth/engine/scheduler/job.h"
 #include "berth/base/limits.h"
+#include "berth/engine/model/kv_cache.h"
 #include "berth/engine/scheduler/text_model.h"
 
 struct engine_options {
     unsigned threads; /* compute threads to begin with, at least 1 */
     unsigned processors; /* that the process may use then */
-    /* How many there are now, and where that is from; asked between two steps, on the engine's thread, when nobody has
-     * asked for look_seconds. There are as many threads from then on, up to threads_most (0: whatever their number).
-     * NULL: all stays as it was in the beginning. */
-    unsigned (*processors_now)(void *context, char from[LIMITS_FROM]);
-    void *processors_context;
+    /* Returns how many processors there are now, and writes where the number is from: limits_watch_cpus, or a test's
+     * own. Called with `watch` on the engine's thread, between two steps, at most every look_seconds. The engine then
+     * has as many threads, up to threads_most (0: no limit). NULL: the number of threads stays. */
+    unsigned (*processors_now)(struct limits_watch *watch, char from[LIMITS_FROM]);
+    struct limits_watch *watch;
     double look_seconds;
     unsigned threads_most;
     uint64_t kv_memory; /* bytes for all sequences of all models */
@@ -36,8 +37,8 @@ struct engine;
 
 /* Starts the threads. NULL with the reason. isa_select comes before. */
 struct engine *engine_new(const struct engine_options *o, struct error *err);
-/* Ends the threads; jobs that are left fail. Models must be freed after this with text_model_free, which does not
- * touch the engine then. Frees the engine with engine_free when no model is left. */
+/* Ends the threads; jobs that are left fail with RESULT_STOPPING. Models are closed after this, then engine_free frees
+ * the engine. */
 void engine_stop(struct engine *e);
 void engine_free(struct engine *e);
 
@@ -46,10 +47,6 @@ struct kv_budget *engine_budget(struct engine *e);
 /* In force, as last looked at. */
 unsigned engine_threads(const struct engine *e);
 unsigned engine_processors(const struct engine *e);
-
-/* Puts the job into its model's queue. False with the reason and the HTTP status that says so: 429 when the queue
- * is full, 400 when the prompt cannot fit, 503 when the engine is stopping or the model is lost. */
-bool engine_submit(struct engine *e, struct job *j, unsigned *status, struct error *err);
 
 /* Seconds since the scheduler's thread was last seen to turn; 0 while it has nothing to do. For /livez. */
 double engine_heartbeat_age(const struct engine *e);

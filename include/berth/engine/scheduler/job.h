@@ -11,6 +11,7 @@
 #define BERTH_JOB_H
 
 #include "berth/base/error.h"
+#include "berth/engine/scheduler/result.h"
 #include "berth/engine/scheduler/sampler.h"
 #include "berth/base/text.h"
 
@@ -20,7 +21,7 @@
 #define JOB_LOGPROBS_MAX 20
 #define JOB_CHOICES_MAX 128
 
-struct text_model;
+struct served_model;
 
 enum job_kind {
     JOB_GENERATE, /* answers; with echo_logprobs the prompt's too */
@@ -29,7 +30,7 @@ enum job_kind {
 
 struct job_request {
     enum job_kind kind;
-    struct text_model *model;
+    struct served_model *model;
     const int32_t *prompt; /* [n_prompt], at least one */
     size_t n_prompt;
     uint32_t n_choices; /* answers to this prompt; choice i uses seed + i */
@@ -53,7 +54,7 @@ enum job_finish {
     JOB_RUNNING,
     JOB_STOP, /* the model's end, a stop token or a stop string */
     JOB_LENGTH, /* max_tokens or the context */
-    JOB_FAILED, /* see job_error */
+    JOB_FAILED, /* see job_result */
     JOB_CANCELLED,
 };
 
@@ -87,8 +88,9 @@ const struct job_request *job_request_of(const struct job *j);
 /* The pieces so far, oldest first, and whether they are the last ones; NULL when there are none. */
 struct job_piece *job_take(struct job *j, bool *ended);
 
-/* Why it ended with JOB_FAILED, and the HTTP status that says so (400, 500, 503, 504). */
-unsigned job_error(struct job *j, struct error *why);
+/* How it ended; the reason is in `why` when it is neither RESULT_OK nor RESULT_CANCELLED. RESULT_OK as long as it has
+ * not ended. */
+enum result job_result(struct job *j, struct error *why);
 
 struct job_usage {
     size_t prompt_tokens, cached_tokens, generated_tokens; /* generated: over all choices */

@@ -70,7 +70,7 @@ struct said {
 
 struct answers {
     struct said choices[CHOICES_MOST], prompt;
-    unsigned status;
+    enum result result;
     struct job_usage usage;
 };
 
@@ -125,20 +125,20 @@ static bool take(struct job *j, struct answers *a)
 static void settle(struct job *j, struct answers *a)
 {
     struct error why;
-    a->status = job_error(j, &why);
+    a->result = job_result(j, &why);
     a->usage = job_usage_of(j);
     job_release(j);
 }
 
 static struct job *submit(struct rig *r, struct asked *q)
 {
-    unsigned status;
+    enum result result;
     struct error err = {0};
-    q->params.model = r->m[q->model];
+    q->params.model = &r->m[q->model]->served;
     struct job *j = job_new(&q->params, on_wake, NULL);
     assert_non_null(j);
-    if (!engine_submit(r->e, j, &status, &err))
-        fail_msg("%u: %s", status, err.text);
+    if ((result = served_model_submit(j, &err)) != RESULT_OK)
+        fail_msg("%u: %s", result, err.text);
     return j;
 }
 
@@ -202,9 +202,9 @@ struct restless {
 };
 
 /* Another number of processors now and then. */
-static unsigned processors_now(void *context, char from[LIMITS_FROM])
+static unsigned processors_now(struct limits_watch *context, char from[LIMITS_FROM])
 {
-    struct restless *r = context;
+    struct restless *r = (struct restless *)(void *)context;
     snprintf(from, LIMITS_FROM, "the test");
     uint64_t bits = (r->asked++ / 3 + r->seed) * 0x9e3779b97f4a7c15u;
     unsigned n = 1 + (unsigned)(bits >> 61) % 4;
@@ -227,7 +227,7 @@ static struct engine_options draw_options(struct restless *restless)
     *restless = (struct restless){.seed = sample(UINT32_MAX)};
     if (one_in(2)) {
         o.processors_now = processors_now;
-        o.processors_context = restless;
+        o.watch = (struct limits_watch *)(void *)restless;
     }
     return o;
 }
@@ -290,8 +290,8 @@ static void mix(struct rig *r, size_t n)
         }
     }
     for (size_t i = 0; i < n; i++) /* those that were let go of as well, which tell nobody when they end */
-        while (atomic_load(&all[i].params.model->metrics.running) +
-                   atomic_load(&all[i].params.model->metrics.queued) >
+        while (atomic_load(&served_model_metrics(all[i].params.model)->running) +
+                   atomic_load(&served_model_metrics(all[i].params.model)->queued) >
                0)
             usleep(100);
 }
@@ -301,9 +301,9 @@ static void count_coverage(const struct rig *r, size_t n, const struct restless 
     seen.requests += n;
     seen.thread_changes += restless->changes;
     for (int i = 0; i < 2; i++) {
-        seen.preempted += atomic_load(&r->m[i]->metrics.preemptions);
-        seen.cached += atomic_load(&r->m[i]->metrics.cached_tokens);
-        seen.cancelled += atomic_load(&r->m[i]->metrics.jobs_ended[JOB_CANCELLED]);
+        seen.preempted += atomic_load(&r->m[i]->served.metrics.preemptions);
+        seen.cached += atomic_load(&r->m[i]->served.metrics.cached_tokens);
+        seen.cancelled += atomic_load(&r->m[i]->served.metrics.jobs_ended[JOB_CANCELLED]);
     }
 }
 
@@ -355,7 +355,7 @@ static void check(struct asked *q, size_t number, uint64_t seed, enum attention_
     if (!whole)
         return;
     seen.compared++;
-    assert_int_equal(q->mixed.status, q->alone.status);
+    assert_int_equal(q->mixed.result, q->alone.result);
     assert_int_equal(q->mixed.usage.generated_tokens, q->alone.usage.generated_tokens);
     assert_int_equal(q->mixed.usage.prompt_done, q->alone.usage.prompt_done);
 }

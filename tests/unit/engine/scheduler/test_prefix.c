@@ -41,7 +41,7 @@ static const struct engine_options usual = {.threads = 2,
 
 static uint64_t rows(const struct rig *r)
 {
-    return atomic_load(&r->m[0]->metrics.forward_rows);
+    return atomic_load(&r->m[0]->served.metrics.forward_rows);
 }
 
 static uint64_t pages(const struct rig *r, size_t n)
@@ -54,7 +54,7 @@ static uint64_t pages(const struct rig *r, size_t n)
 static struct job_request request(const struct rig *r, const int32_t *ids, size_t n, size_t max_tokens)
 {
     return (struct job_request){.kind = JOB_GENERATE,
-        .model = r->m[0],
+        .model = &r->m[0]->served,
         .prompt = ids,
         .n_prompt = n,
         .n_choices = 1,
@@ -71,7 +71,7 @@ struct asked {
     size_t n[CHOICES];
     enum job_finish finish[CHOICES];
     struct job_usage usage;
-    unsigned status;
+    enum result result;
 };
 
 static void on_wake(void *context)
@@ -82,24 +82,24 @@ static void on_wake(void *context)
         sem_wait(&a->let_go);
 }
 
-static void ask_held(struct rig *r, struct asked *a, const struct job_request *q, bool held)
+static void ask_held(struct asked *a, const struct job_request *q, bool held)
 {
-    unsigned status;
+    enum result result;
     struct error err = {0};
     memset(a, 0, sizeof(*a));
     a->held = held;
     sem_init(&a->woken, 0, 0);
     sem_init(&a->let_go, 0, 0);
     a->j = job_new(q, on_wake, a);
-    if (!engine_submit(r->e, a->j, &status, &err))
-        fail_msg("%u: %s", status, err.text);
+    if ((result = served_model_submit(a->j, &err)) != RESULT_OK)
+        fail_msg("%u: %s", result, err.text);
     if (held)
         sem_wait(&a->woken);
 }
 
-static void ask(struct rig *r, struct asked *a, const struct job_request *q)
+static void ask(struct asked *a, const struct job_request *q)
 {
-    ask_held(r, a, q, false);
+    ask_held(a, q, false);
 }
 
 static void let_go(struct asked *a)
@@ -127,7 +127,7 @@ static void finish(struct asked *a)
     struct error why;
     while (!take(a))
         sem_wait(&a->woken);
-    a->status = job_error(a->j, &why);
+    a->result = job_result(a->j, &why);
     a->usage = job_usage_of(a->j);
     job_release(a->j);
     sem_destroy(&a->woken);
@@ -138,7 +138,7 @@ static void finish(struct asked *a)
 static uint64_t ask_alone(struct rig *r, struct asked *a, const struct job_request *q)
 {
     uint64_t before = rows(r);
-    ask(r, a, q);
+    ask(a, q);
     finish(a);
     return rows(r) - before;
 }
@@ -179,8 +179,8 @@ static void test_a_shared_beginning_is_read_once_to_the_token(void **state)
     assert_int_equal(got[0].usage.cached_tokens, 1000);
     assert_int_equal(got[0].usage.prompt_tokens, 1020);
     assert_int_equal(got[0].usage.prompt_done, 1020);
-    assert_int_equal(atomic_load(&r.m[0]->metrics.cached_tokens), 1000);
-    assert_int_equal(atomic_load(&r.m[0]->metrics.prompt_tokens), 1040 + 20);
+    assert_int_equal(atomic_load(&r.m[0]->served.metrics.cached_tokens), 1000);
+    assert_int_equal(atomic_load(&r.m[0]->served.metrics.prompt_tokens), 1040 + 20);
     ask_without(&r, &wanted[0], q);
     assert_same(&got[0], &wanted[0]);
     rig_stop(&r);
@@ -229,7 +229,7 @@ static void test_the_next_turn_of_a_chat_reads_what_is_new(void **state)
         assert_same(&first, &wanted[0]);
     }
     /* The pages of all of that, and no second copy of any. */
-    while (atomic_load(&r.m[0]->metrics.kv_bytes) != pages(&r, (n + 89 + 63) / 64))
+    while (atomic_load(&r.m[0]->served.metrics.kv_bytes) != pages(&r, (n + 89 + 63) / 64))
         sched_yield();
     rig_stop(&r);
 }
@@ -243,14 +243,14 @@ static void test_a_prompt_that_others_are_reading_is_read_once(void **state)
     rig_start(&r, &o);
     fill(another, 1, 1);
     struct job_request q = request(&r, another, 1, 2);
-    ask_held(&r, &first, &q, true);
+    ask_held(&first, &q, true);
     uint64_t before = rows(&r);
     fill(text, 700, 4);
     for (size_t i = 0; i < 6; i++) { /* then each its own way */
         fill(another, 700, 4);
         fill(another + 640, 60, 50 + (uint32_t)i);
         q = request(&r, another, 700, 3);
-        ask(&r, &got[i], &q);
+        ask(&got[i], &q);
     }
     let_go(&first);
     finish(&first);
@@ -303,10 +303,10 @@ static void test_without_cache_prompt_nothing_is_taken_and_nothing_kept(void **s
     struct engine_options o = usual;
     o.prefix_cache = false;
     rig_start(&r, &o);
-    q.model = r.m[0];
+    q.model = &r.m[0]->served;
     assert_int_equal(ask_alone(&r, &got[0], &q), 220);
     assert_int_equal(ask_alone(&r, &got[0], &q), 220);
-    while (atomic_load(&r.m[0]->metrics.kv_bytes) > 0)
+    while (atomic_load(&r.m[0]->served.metrics.kv_bytes) > 0)
         sched_yield();
     rig_stop(&r);
 }
@@ -339,7 +339,7 @@ static void test_models_do_not_share(void **state)
     fill(text, 220, 8);
     struct job_request q = request(&r, text, 220, 4);
     ask_alone(&r, &got[0], &q);
-    q.model = r.m[1];
+    q.model = &r.m[1]->served;
     ask_alone(&r, &got[0], &q);
     assert_int_equal(got[0].usage.cached_tokens, 0);
     ask_alone(&r, &got[1], &q);
@@ -369,7 +369,7 @@ static void test_the_oldest_is_dropped_first_and_nobody_is_preempted_for_what_is
             fail_msg("step %zu: %zu tokens were cached", i, got[0].usage.cached_tokens);
         assert_true(atomic_load(&engine_budget(r.e)->used) <= pages(&r, 7));
     }
-    assert_int_equal(atomic_load(&r.m[0]->metrics.preemptions), 0);
+    assert_int_equal(atomic_load(&r.m[0]->served.metrics.preemptions), 0);
     /* One that wants all of the memory gets it. */
     fill(text, 384, 40);
     struct job_request q = request(&r, text, 384, 65);
@@ -388,13 +388,13 @@ static void test_one_model_gives_its_pages_to_another(void **state)
     for (uint32_t i = 0; i < 8; i++) {
         fill(text, 200, 60 + i);
         struct job_request q = request(&r, text, 200, 30);
-        q.model = r.m[i % 2];
+        q.model = &r.m[i % 2]->served;
         ask_alone(&r, &got[0], &q);
-        assert_int_equal(got[0].status, 0);
+        assert_int_equal(got[0].result, RESULT_OK);
         assert_int_equal(got[0].n[0], 30);
         assert_true(atomic_load(&engine_budget(r.e)->used) <= limit);
     }
-    assert_int_equal(atomic_load(&r.m[0]->metrics.preemptions), 0);
+    assert_int_equal(atomic_load(&r.m[0]->served.metrics.preemptions), 0);
     rig_stop(&r);
 }
 
@@ -403,17 +403,17 @@ static void test_what_is_kept_and_what_is_in_use_are_told_apart(void **state)
     (void)state;
     struct rig r;
     rig_start(&r, &usual);
-    struct model_metrics *m = &r.m[0]->metrics;
+    struct model_metrics *m = &r.m[0]->served.metrics;
     fill(text, 128, 9);
     struct job_request q = request(&r, text, 128, 1);
     ask_alone(&r, &got[0], &q);
     while (atomic_load(&m->kv_bytes) != pages(&r, 2) || atomic_load(&m->prefix_bytes) != pages(&r, 2))
         sched_yield();
     q = request(&r, text, 129, 300);
-    ask_held(&r, &got[0], &q, true);
+    ask_held(&got[0], &q, true);
     for (size_t i = 1; i < 3; i++)
-        ask(&r, &got[i], &q);
-    ask(&r, &other, &q);
+        ask(&got[i], &q);
+    ask(&other, &q);
     other.held = true; /* before it can be woken: until all have come nobody goes on, and none ends */
     let_go(&got[0]);
     sem_wait(&other.woken);
@@ -435,19 +435,19 @@ static void test_pages_that_are_shared_are_asked_for_once(void **state)
     engine_budget(r.e)->limit = pages(&r, 10); /* eight for both, and one for each */
     fill(text, 516, 90);
     struct job_request q = request(&r, text, 516, 60);
-    ask_held(&r, &other, &q, true);
-    uint64_t before = atomic_load(&r.m[0]->metrics.forward_calls);
+    ask_held(&other, &q, true);
+    uint64_t before = atomic_load(&r.m[0]->served.metrics.forward_calls);
     fill(another, 516, 90);
     fill(another + 512, 20, 91);
     q = request(&r, another, 532, 10);
-    ask(&r, &got[0], &q);
+    ask(&got[0], &q);
     let_go(&other);
     finish(&other);
     finish(&got[0]);
     assert_int_equal(got[0].usage.cached_tokens, 512);
     /* The second had no calls of its own: it need not wait for the first one's end. */
-    assert_int_equal(atomic_load(&r.m[0]->metrics.forward_calls) - before, 59);
-    assert_int_equal(atomic_load(&r.m[0]->metrics.preemptions), 0);
+    assert_int_equal(atomic_load(&r.m[0]->served.metrics.forward_calls) - before, 59);
+    assert_int_equal(atomic_load(&r.m[0]->served.metrics.preemptions), 0);
     rig_stop(&r);
 }
 
@@ -496,15 +496,15 @@ static void run_mix(struct mix m)
         engine_budget(r.e)->limit = m.memory * kv_cache_page_bytes(r.m[m.model]->cache);
     for (size_t i = 0; i < 24; i++) {
         q[i] = request(&r, prompts[i], write_prompt(&m, prompts[i]), 1 + dice(&m, 80));
-        q[i].model = r.m[m.model];
+        q[i].model = &r.m[m.model]->served;
         q[i].n_choices = 1 + (dice(&m, 4) == 0 ? dice(&m, CHOICES) : 0);
         q[i].sampling.seed = i;
         ask_without(&r, &wanted[i], q[i]);
     }
-    uint64_t alone = atomic_load(&r.m[m.model]->metrics.forward_rows);
+    uint64_t alone = atomic_load(&r.m[m.model]->served.metrics.forward_rows);
     for (size_t round = 0; round < 2; round++) {
         for (size_t i = 0; i < 24; i++) {
-            ask(&r, &got[i], &q[i]);
+            ask(&got[i], &q[i]);
             cancelled[i] = m.cancels && dice(&m, 4) == 0;
             if (i >= 8 && cancelled[i - 8])
                 job_cancel(got[i - 8].j);
@@ -517,11 +517,11 @@ static void run_mix(struct mix m)
                 assert_same(&got[i], &wanted[i]);
         }
     }
-    assert_true(atomic_load(&r.m[m.model]->metrics.cached_tokens) > 0);
+    assert_true(atomic_load(&r.m[m.model]->served.metrics.cached_tokens) > 0);
     if (m.memory == 0)
-        assert_true(atomic_load(&r.m[m.model]->metrics.forward_rows) - alone < alone);
+        assert_true(atomic_load(&r.m[m.model]->served.metrics.forward_rows) - alone < alone);
     else
-        assert_true(atomic_load(&r.m[m.model]->metrics.preemptions) > 0);
+        assert_true(atomic_load(&r.m[m.model]->served.metrics.preemptions) > 0);
     rig_stop(&r);
 }
 
@@ -563,26 +563,26 @@ static void test_a_lost_model_gives_back_what_it_kept(void **state)
     assert_int_equal(volume_open(&v, "m.gguf", &err), VOLUME_OPEN);
     struct loaded file;
     assert_true(loaded_open(&file, &v, v.single, &err));
-    struct text_model *m =
-        text_model_new(r.e, &file, &(struct text_model_options){.no_tokenizer = true}, &err);
+    struct served_model *m =
+        served_model_open(r.e, &file, &(struct served_model_options){.no_tokenizer = true}, &err);
     assert_non_null(m);
     fill(text, 128, 70);
     struct job_request q = request(&r, text, 128, 100);
     q.model = m;
     ask_alone(&r, &got[0], &q);
     assert_true(atomic_load(&engine_budget(r.e)->used) > 0);
-    ask_held(&r, &other, &q, true);
+    ask_held(&other, &q, true);
     assert_return_code(
         utimensat(AT_FDCWD, "m.gguf", (struct timespec[2]){{.tv_sec = 1}, {.tv_sec = 1}}, 0), 0);
     let_go(&other);
     finish(&other);
-    assert_int_equal(other.status, 503);
-    q.model = r.m[0]; /* its turn comes when the other's step has ended */
+    assert_int_equal(other.result, RESULT_LOST);
+    q.model = &r.m[0]->served; /* its turn comes when the other's step has ended */
     q.cache_prompt = false;
     ask_alone(&r, &got[1], &q);
     while (atomic_load(&engine_budget(r.e)->used) > 0)
         sched_yield();
-    text_model_free(m);
+    served_model_close(m);
     loaded_close(&file);
     volume_close(&v);
     rig_stop(&r);
@@ -598,11 +598,11 @@ static void test_an_engine_that_stops_leaves_nothing(void **state)
     struct job_request q = request(&r, text, 500, 1);
     ask_alone(&r, &got[0], &q);
     q = request(&r, text, 400, 1500);
-    ask(&r, &got[0], &q);
+    ask(&got[0], &q);
     sem_wait(&got[0].woken);
     engine_stop(r.e);
     finish(&got[0]);
-    assert_int_equal(got[0].status, 503);
+    assert_int_equal(got[0].result, RESULT_STOPPING);
     rig_stop(&r);
 }
 

@@ -43,7 +43,7 @@ static const struct engine_options usual = {.threads = 2,
 
 static uint64_t calls(const struct rig *r, int model)
 {
-    return atomic_load(&r->m[model]->metrics.forward_calls);
+    return atomic_load(&r->m[model]->served.metrics.forward_calls);
 }
 
 static double now(void)
@@ -68,7 +68,7 @@ static struct job_request request(struct rig *r, size_t number, size_t n_prompt,
 {
     fill(prompts[number], n_prompt, (uint32_t)number + 1);
     return (struct job_request){.kind = JOB_GENERATE,
-        .model = r->m[0],
+        .model = &r->m[0]->served,
         .prompt = prompts[number],
         .n_prompt = n_prompt,
         .n_choices = 1,
@@ -95,7 +95,7 @@ struct asked {
     atomic_bool plug;
     uint64_t calls_at_wake; /* of the first model's forward calls, at the last wake */
     struct said said[MOST_CHOICES], prompt;
-    unsigned status;
+    enum result result;
     struct error why;
     struct job_usage usage;
 };
@@ -103,14 +103,14 @@ struct asked {
 static void on_wake(void *context)
 {
     struct asked *a = context;
-    a->calls_at_wake = atomic_load(&job_request_of(a->j)->model->metrics.forward_calls);
+    a->calls_at_wake = atomic_load(&served_model_metrics(job_request_of(a->j)->model)->forward_calls);
     sem_post(&a->woken);
     if (a->plug)
         sem_wait(&a->let_go);
 }
 
-static bool try_ask(struct rig *r, struct asked *a, const struct job_request *q, bool plug, unsigned *status,
-    struct error *err)
+static bool try_ask(
+    struct asked *a, const struct job_request *q, bool plug, enum result *result, struct error *err)
 {
     memset(a, 0, sizeof(*a));
     a->plug = plug;
@@ -118,27 +118,27 @@ static bool try_ask(struct rig *r, struct asked *a, const struct job_request *q,
     sem_init(&a->let_go, 0, 0);
     a->j = job_new(q, on_wake, a);
     assert_non_null(a->j);
-    if (engine_submit(r->e, a->j, status, err))
+    if ((*result = served_model_submit(a->j, err)) == RESULT_OK)
         return true;
     job_release(a->j);
     return false;
 }
 
-static void ask(struct rig *r, struct asked *a, const struct job_request *q)
+static void ask(struct asked *a, const struct job_request *q)
 {
-    unsigned status;
+    enum result result;
     struct error err = {0};
-    if (!try_ask(r, a, q, false, &status, &err))
-        fail_msg("%u: %s", status, err.text);
+    if (!try_ask(a, q, false, &result, &err))
+        fail_msg("%u: %s", result, err.text);
 }
 
 /* Holds the scheduler still as soon as the job has said something. */
-static void plug(struct rig *r, struct asked *a, const struct job_request *q)
+static void plug(struct asked *a, const struct job_request *q)
 {
-    unsigned status;
+    enum result result;
     struct error err = {0};
-    if (!try_ask(r, a, q, true, &status, &err))
-        fail_msg("%u: %s", status, err.text);
+    if (!try_ask(a, q, true, &result, &err))
+        fail_msg("%u: %s", result, err.text);
     sem_wait(&a->woken);
 }
 
@@ -178,16 +178,16 @@ static void finish(struct asked *a)
 {
     while (!take(a))
         sem_wait(&a->woken);
-    a->status = job_error(a->j, &a->why);
+    a->result = job_result(a->j, &a->why);
     a->usage = job_usage_of(a->j);
     job_release(a->j);
     sem_destroy(&a->woken);
     sem_destroy(&a->let_go);
 }
 
-static void ask_alone(struct rig *r, struct asked *a, const struct job_request *q)
+static void ask_alone(struct asked *a, const struct job_request *q)
 {
-    ask(r, a, q);
+    ask(a, q);
     finish(a);
 }
 
@@ -206,7 +206,7 @@ static void warm_up(struct rig *r)
 {
     struct job_request q = request(r, 14, 64, 1);
     for (int i = 0; i < 3; i++)
-        ask_alone(r, &alone[7], &q);
+        ask_alone(&alone[7], &q);
 }
 
 /* ---- batches ---- */
@@ -220,11 +220,11 @@ static void test_eight_requests_together_take_the_calls_of_one(void **state)
     rig_start(&r, &o);
     warm_up(&r);
     struct job_request q = request(&r, 15, 1, 1);
-    plug(&r, &plugged, &q);
+    plug(&plugged, &q);
     uint64_t before = calls(&r, 0);
     for (size_t i = 0; i < 8; i++) {
         q = request(&r, i, 10, 10);
-        ask(&r, &others[i], &q);
+        ask(&others[i], &q);
     }
     unplug(&plugged);
     for (size_t i = 0; i < 8; i++)
@@ -241,13 +241,13 @@ static void test_an_answer_is_the_same_alone_and_among_others(void **state)
     rig_start(&r, &usual);
     for (size_t i = 0; i < 8; i++) {
         struct job_request q = request(&r, i, 5 + 40 * i, 60);
-        ask_alone(&r, &alone[i], &q);
+        ask_alone(&alone[i], &q);
         assert_int_equal(alone[i].said[0].n, 60);
         assert_int_equal(alone[i].said[0].finish, JOB_LENGTH);
     }
     for (size_t i = 0; i < 8; i++) {
         struct job_request q = request(&r, i, 5 + 40 * i, 60);
-        ask(&r, &others[i], &q);
+        ask(&others[i], &q);
     }
     for (size_t i = 0; i < 8; i++) {
         finish(&others[i]);
@@ -270,7 +270,7 @@ static void test_an_answer_does_not_depend_on_chunk_or_threads(void **state)
         rig_start(&r, &o);
         assert_int_equal(kv_cache_type(r.m[0]->cache), o.kv_type);
         struct job_request q = request(&r, 0, 333, 20);
-        ask_alone(&r, &others[i], &q);
+        ask_alone(&others[i], &q);
         assert_same(&others[i].said[0], &others[i / 4 * 4].said[0]);
         rig_stop(&r);
     }
@@ -282,19 +282,19 @@ struct processors {
     atomic_uint n, asked;
 };
 
-static unsigned processors_now(void *context, char from[LIMITS_FROM])
+static unsigned processors_now(struct limits_watch *context, char from[LIMITS_FROM])
 {
-    struct processors *p = context;
+    struct processors *p = (struct processors *)(void *)context;
     snprintf(from, LIMITS_FROM, "the test");
     atomic_fetch_add(&p->asked, 1);
     return atomic_load(&p->n);
 }
 
 /* Another number at every look, and a look at every step. */
-static unsigned processors_in_turn(void *context, char from[LIMITS_FROM])
+static unsigned processors_in_turn(struct limits_watch *context, char from[LIMITS_FROM])
 {
     static const unsigned turns[] = {1, 3, 4, 2, 0, 4};
-    struct processors *p = context;
+    struct processors *p = (struct processors *)(void *)context;
     snprintf(from, LIMITS_FROM, "the test");
     return turns[atomic_fetch_add(&p->asked, 1) % 6];
 }
@@ -309,16 +309,16 @@ static void test_an_answer_is_the_same_while_threads_come_and_go(void **state)
     for (size_t i = 0; i < 4; i++) {
         struct job_request q = request(&r, i, 300 - 70 * i, 80);
         q.logprobs = true;
-        ask_alone(&r, &alone[i], &q);
+        ask_alone(&alone[i], &q);
     }
     rig_stop(&r);
     o.processors_now = processors_in_turn;
-    o.processors_context = &p;
+    o.watch = (struct limits_watch *)(void *)&p;
     rig_start(&r, &o);
     for (size_t i = 0; i < 4; i++) {
         struct job_request q = request(&r, i, 300 - 70 * i, 80);
         q.logprobs = true;
-        ask(&r, &others[i], &q);
+        ask(&others[i], &q);
     }
     for (size_t i = 0; i < 4; i++) {
         finish(&others[i]);
@@ -340,13 +340,13 @@ static void test_threads_follow_the_processors_up_to_the_most_there_may_be(void 
     struct engine_options o = usual;
     o.threads_most = 3;
     o.processors_now = processors_now;
-    o.processors_context = &p;
+    o.watch = (struct limits_watch *)(void *)&p;
     rig_start(&r, &o);
     assert_int_equal(engine_threads(r.e), 2);
     for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
         atomic_store(&p.n, rows[i].processors);
         struct job_request q = request(&r, 0, 5, 3);
-        ask_alone(&r, &others[0], &q);
+        ask_alone(&others[0], &q);
         assert_int_equal(engine_threads(r.e), rows[i].threads);
         assert_int_equal(engine_processors(r.e), rows[i].processors);
         assert_int_equal(others[0].said[0].n, 3);
@@ -361,13 +361,13 @@ static void test_processors_are_not_looked_at_more_often_than_asked_nor_at_rest(
     struct processors p = {.n = 2};
     struct engine_options o = usual;
     o.processors_now = processors_now;
-    o.processors_context = &p;
+    o.watch = (struct limits_watch *)(void *)&p;
     o.look_seconds = 1000;
     rig_start(&r, &o);
     assert_int_equal(p.asked, 0);
     struct job_request q = request(&r, 0, 5, 50);
-    ask_alone(&r, &others[0], &q);
-    ask_alone(&r, &others[0], &q);
+    ask_alone(&others[0], &q);
+    ask_alone(&others[0], &q);
     assert_int_equal(p.asked, 1);
     rig_stop(&r);
 }
@@ -378,15 +378,15 @@ static void test_usage_counts_what_was_read_and_written(void **state)
     struct rig r;
     rig_start(&r, &usual);
     struct job_request q = request(&r, 0, 130, 7);
-    ask_alone(&r, &alone[0], &q);
+    ask_alone(&alone[0], &q);
     assert_int_equal(alone[0].usage.prompt_tokens, 130);
     assert_int_equal(alone[0].usage.prompt_done, 130);
     assert_int_equal(alone[0].usage.generated_tokens, 7);
     assert_true(alone[0].usage.prompt_seconds > 0);
-    assert_int_equal(atomic_load(&r.m[0]->metrics.prompt_tokens), 130);
-    assert_int_equal(atomic_load(&r.m[0]->metrics.generated_tokens), 7);
-    assert_int_equal(atomic_load(&r.m[0]->metrics.forward_rows), 130 + 6);
-    assert_int_equal(atomic_load(&r.m[0]->metrics.jobs_ended[JOB_LENGTH]), 1);
+    assert_int_equal(atomic_load(&r.m[0]->served.metrics.prompt_tokens), 130);
+    assert_int_equal(atomic_load(&r.m[0]->served.metrics.generated_tokens), 7);
+    assert_int_equal(atomic_load(&r.m[0]->served.metrics.forward_rows), 130 + 6);
+    assert_int_equal(atomic_load(&r.m[0]->served.metrics.jobs_ended[JOB_LENGTH]), 1);
     rig_stop(&r);
 }
 
@@ -404,19 +404,19 @@ static void test_an_answer_is_the_same_when_its_pages_were_taken_away(void **sta
     rig_start(&r, &usual);
     for (size_t i = 0; i < 6; i++) {
         struct job_request q = request(&r, i, 40 + i, 120);
-        ask_alone(&r, &alone[i], &q);
+        ask_alone(&alone[i], &q);
     }
     engine_budget(r.e)->limit = pages(&r, 7); /* each needs three in the end */
     uint64_t before = calls(&r, 0);
     for (size_t i = 0; i < 6; i++) {
         struct job_request q = request(&r, i, 40 + i, 120);
-        ask(&r, &others[i], &q);
+        ask(&others[i], &q);
     }
     for (size_t i = 0; i < 6; i++) {
         finish(&others[i]);
         assert_same(&others[i].said[0], &alone[i].said[0]);
     }
-    assert_true(atomic_load(&r.m[0]->metrics.preemptions) > 0);
+    assert_true(atomic_load(&r.m[0]->served.metrics.preemptions) > 0);
     /* The oldest is spared: two calls for its prompt, at the worst, and one for each token. */
     assert_true(others[0].calls_at_wake - before <= 122);
     rig_stop(&r);
@@ -429,12 +429,12 @@ static void test_choices_are_the_same_when_their_pages_were_taken_away(void **st
     rig_start(&r, &usual);
     struct job_request q = request(&r, 0, 100, 100);
     q.n_choices = 6;
-    ask_alone(&r, &alone[0], &q);
+    ask_alone(&alone[0], &q);
     engine_budget(r.e)->limit = pages(&r, 6);
-    ask_alone(&r, &others[0], &q);
+    ask_alone(&others[0], &q);
     for (size_t i = 0; i < 6; i++)
         assert_same(&others[0].said[i], &alone[0].said[i]);
-    assert_true(atomic_load(&r.m[0]->metrics.preemptions) > 0);
+    assert_true(atomic_load(&r.m[0]->served.metrics.preemptions) > 0);
     rig_stop(&r);
 }
 
@@ -445,7 +445,7 @@ static void test_an_answer_that_fills_the_memory_ends_there(void **state)
     rig_start(&r, &usual);
     engine_budget(r.e)->limit = pages(&r, 2);
     struct job_request q = request(&r, 0, 28, 1000);
-    ask_alone(&r, &alone[0], &q);
+    ask_alone(&alone[0], &q);
     assert_int_equal(alone[0].said[0].finish, JOB_LENGTH);
     /* 128 positions: the prompt and 100 tokens are read, and one more was sampled from the last. */
     assert_int_equal(alone[0].said[0].n, 101);
@@ -459,14 +459,14 @@ static void test_two_models_share_the_memory(void **state)
     rig_start(&r, &usual);
     for (size_t i = 0; i < 4; i++) {
         struct job_request q = request(&r, i, 30, 100);
-        q.model = r.m[i % 2];
-        ask_alone(&r, &alone[i], &q);
+        q.model = &r.m[i % 2]->served;
+        ask_alone(&alone[i], &q);
     }
     engine_budget(r.e)->limit = kv_cache_page_bytes(r.m[1]->cache) * 4; /* the larger one */
     for (size_t i = 0; i < 4; i++) {
         struct job_request q = request(&r, i, 30, 100);
-        q.model = r.m[i % 2];
-        ask(&r, &others[i], &q);
+        q.model = &r.m[i % 2]->served;
+        ask(&others[i], &q);
     }
     for (size_t i = 0; i < 4; i++) {
         finish(&others[i]);
@@ -477,13 +477,13 @@ static void test_two_models_share_the_memory(void **state)
 
 /* ---- refusals ---- */
 
-static void assert_refused(struct rig *r, const struct job_request *q, unsigned wanted, const char *reason)
+static void assert_refused(const struct job_request *q, enum result wanted, const char *reason)
 {
-    unsigned status;
+    enum result result;
     struct error err = {0};
-    if (try_ask(r, &others[15], q, false, &status, &err))
+    if (try_ask(&others[15], q, false, &result, &err))
         fail_msg("not refused: %s", reason);
-    assert_int_equal(status, wanted);
+    assert_int_equal(result, wanted);
     if (!strstr(err.text, reason))
         fail_msg("\"%s\" does not say \"%s\"", err.text, reason);
 }
@@ -494,23 +494,23 @@ static void test_what_can_never_be_done_is_refused_at_once(void **state)
     struct rig r;
     rig_start(&r, &usual);
     struct job_request q = request(&r, 0, 0, 1);
-    assert_refused(&r, &q, 400, "the prompt is empty");
+    assert_refused(&q, RESULT_BAD_REQUEST, "the prompt is empty");
     q = request(&r, 0, TINY_CONTEXT, 1);
-    assert_refused(&r, &q, 400, "4096 tokens");
+    assert_refused(&q, RESULT_TOO_LONG, "4096 tokens");
     q = request(&r, 0, 3, 1);
     prompts[0][1] = TINY_VOCABULARY;
-    assert_refused(&r, &q, 400, "token 96 of the prompt");
+    assert_refused(&q, RESULT_BAD_REQUEST, "token 96 of the prompt");
     q = request(&r, 0, 3, 1);
     q.n_choices = 0;
-    assert_refused(&r, &q, 400, "choices");
+    assert_refused(&q, RESULT_BAD_REQUEST, "choices");
     q = request(&r, 0, 3, 1);
     q.text = true;
-    assert_refused(&r, &q, 400, "tokenizer");
+    assert_refused(&q, RESULT_UNSUPPORTED, "tokenizer");
     engine_budget(r.e)->limit = pages(&r, 1);
     q = request(&r, 0, 64, 1);
-    assert_refused(&r, &q, 400, "memory");
+    assert_refused(&q, RESULT_TOO_LONG, "memory");
     q = request(&r, 0, 63, 1);
-    ask_alone(&r, &alone[0], &q);
+    ask_alone(&alone[0], &q);
     assert_int_equal(alone[0].said[0].n, 1);
     rig_stop(&r);
 }
@@ -524,14 +524,14 @@ static void test_a_full_queue_refuses_and_free_slots_are_no_queue(void **state)
     o.queue = 2;
     rig_start(&r, &o);
     struct job_request q = request(&r, 15, 5, 50);
-    plug(&r, &plugged, &q); /* one slot of three */
+    plug(&plugged, &q); /* one slot of three */
     for (size_t i = 0; i < 4; i++) {
         q = request(&r, i, 5, 5);
-        ask(&r, &others[i], &q);
+        ask(&others[i], &q);
     }
-    assert_refused(&r, &q, 429, "queue is full");
-    assert_int_equal(atomic_load(&r.m[0]->metrics.jobs_refused), 1);
-    assert_int_equal(atomic_load(&r.m[0]->metrics.queued), 4);
+    assert_refused(&q, RESULT_BUSY, "queue is full");
+    assert_int_equal(atomic_load(&r.m[0]->served.metrics.jobs_refused), 1);
+    assert_int_equal(atomic_load(&r.m[0]->served.metrics.queued), 4);
     unplug(&plugged);
     for (size_t i = 0; i < 4; i++) {
         finish(&others[i]);
@@ -552,18 +552,18 @@ static void test_a_slot_is_free_when_its_job_is_heard_to_have_ended(void **state
     for (size_t i = 0; i < 100; i++) {
         struct job_request q = request(&r, 0, 5, 1 + i % 3);
         for (size_t k = 0; k < 2; k++)
-            ask(&r, &others[k], &q); /* fails where it is refused */
+            ask(&others[k], &q); /* fails where it is refused */
         if (i % 4 == 0)
             job_cancel(others[1].j);
         finish(&others[0]);
         finish(&others[1]);
     }
-    while (atomic_load(&r.m[0]->metrics.kv_bytes) > 0)
+    while (atomic_load(&r.m[0]->served.metrics.kv_bytes) > 0)
         sched_yield();
     rig_stop(&r);
 }
 
-static void test_who_waits_too_long_for_a_slot_fails_with_503(void **state)
+static void test_who_waits_too_long_for_a_slot_fails_as_a_queue_timeout(void **state)
 {
     (void)state;
     struct rig r;
@@ -572,13 +572,13 @@ static void test_who_waits_too_long_for_a_slot_fails_with_503(void **state)
     o.queue_timeout = 0.02;
     rig_start(&r, &o);
     struct job_request q = request(&r, 15, 5, 50);
-    plug(&r, &plugged, &q);
+    plug(&plugged, &q);
     q = request(&r, 0, 5, 5);
-    ask(&r, &others[0], &q);
+    ask(&others[0], &q);
     wait_until(now() + 0.02);
     unplug(&plugged);
     finish(&others[0]);
-    assert_int_equal(others[0].status, 503);
+    assert_int_equal(others[0].result, RESULT_QUEUE_TIMEOUT);
     assert_int_equal(others[0].said[0].finish, JOB_FAILED);
     assert_non_null(strstr(others[0].why.text, "waited"));
     finish(&plugged);
@@ -586,18 +586,18 @@ static void test_who_waits_too_long_for_a_slot_fails_with_503(void **state)
     rig_stop(&r);
 }
 
-static void test_a_job_that_takes_too_long_fails_with_504(void **state)
+static void test_a_job_that_takes_too_long_fails_as_a_timeout(void **state)
 {
     (void)state;
     struct rig r;
     rig_start(&r, &usual);
     struct job_request q = request(&r, 0, 5, 50);
     q.deadline = 0.05;
-    plug(&r, &plugged, &q);
+    plug(&plugged, &q);
     wait_until(now() + 0.05);
     unplug(&plugged);
     finish(&plugged);
-    assert_int_equal(plugged.status, 504);
+    assert_int_equal(plugged.result, RESULT_TIMEOUT);
     assert_int_equal(plugged.said[0].finish, JOB_FAILED);
     assert_int_equal(plugged.said[0].n, 1);
     rig_stop(&r);
@@ -613,17 +613,17 @@ static void test_a_job_cancelled_in_the_queue_is_never_begun(void **state)
     o.slots = 1;
     rig_start(&r, &o);
     struct job_request q = request(&r, 15, 5, 20);
-    plug(&r, &plugged, &q);
+    plug(&plugged, &q);
     for (size_t i = 0; i < 3; i++) {
         q = request(&r, i, 5, 5);
-        ask(&r, &others[i], &q);
+        ask(&others[i], &q);
     }
     job_cancel(others[1].j);
     unplug(&plugged);
     finish(&others[1]);
     assert_int_equal(others[1].said[0].finish, JOB_CANCELLED);
     assert_int_equal(others[1].usage.prompt_done, 0);
-    assert_int_equal(others[1].status, 0);
+    assert_int_equal(others[1].result, RESULT_CANCELLED);
     finish(&others[0]);
     finish(&others[2]);
     assert_int_equal(others[2].said[0].n, 5);
@@ -639,7 +639,7 @@ static void test_a_job_cancelled_while_its_prompt_is_read_ends_within_a_step(voi
     o.chunk = 8;
     rig_start(&r, &o);
     struct job_request q = request(&r, 0, 3000, 5);
-    ask(&r, &others[0], &q);
+    ask(&others[0], &q);
     while (job_usage_of(others[0].j).prompt_done == 0)
         sched_yield();
     job_cancel(others[0].j);
@@ -659,9 +659,9 @@ static void test_a_job_cancelled_while_it_answers_says_no_more_and_frees_its_slo
     o.slots = 1;
     rig_start(&r, &o);
     struct job_request q = request(&r, 0, 5, 2000);
-    plug(&r, &plugged, &q);
+    plug(&plugged, &q);
     q = request(&r, 1, 5, 5);
-    ask(&r, &others[1], &q);
+    ask(&others[1], &q);
     job_cancel(plugged.j);
     uint64_t at_cancel = calls(&r, 0);
     unplug(&plugged);
@@ -686,7 +686,7 @@ static void test_a_released_job_wakes_nobody(void **state)
         assert_non_null(a);
         struct job_request q = request(&r, i % 8, 3 + i, 1 + i % 30);
         q.n_choices = 1 + (uint32_t)i % 3;
-        ask(&r, a, &q);
+        ask(a, &q);
         bool ended = false;
         for (size_t k = 0; k < i % 7 && !ended; k++) {
             sem_wait(&a->woken);
@@ -696,7 +696,7 @@ static void test_a_released_job_wakes_nobody(void **state)
         memset(a, 0xff, sizeof(*a));
         free(a);
     }
-    while (atomic_load(&r.m[0]->metrics.running) + atomic_load(&r.m[0]->metrics.queued) > 0)
+    while (atomic_load(&r.m[0]->served.metrics.running) + atomic_load(&r.m[0]->served.metrics.queued) > 0)
         sched_yield();
     rig_stop(&r);
 }
@@ -713,19 +713,19 @@ static void test_choices_are_what_separate_requests_with_the_next_seeds_say(void
     for (size_t i = 0; i < 5; i++) {
         struct job_request q = request(&r, 0, 70, 30);
         q.sampling.seed += i;
-        ask_alone(&r, &alone[i], &q);
+        ask_alone(&alone[i], &q);
     }
     assert_memory_not_equal(alone[0].said[0].ids, alone[1].said[0].ids, 30 * sizeof(int32_t));
-    uint64_t prompt = atomic_load(&r.m[0]->metrics.prompt_tokens),
-             rows = atomic_load(&r.m[0]->metrics.forward_rows);
+    uint64_t prompt = atomic_load(&r.m[0]->served.metrics.prompt_tokens),
+             rows = atomic_load(&r.m[0]->served.metrics.forward_rows);
     struct job_request q = request(&r, 0, 70, 30);
     q.n_choices = 5;
-    ask_alone(&r, &others[0], &q);
+    ask_alone(&others[0], &q);
     for (size_t i = 0; i < 5; i++)
         assert_same(&others[0].said[i], &alone[i].said[0]);
-    assert_int_equal(atomic_load(&r.m[0]->metrics.prompt_tokens) - prompt, 70);
+    assert_int_equal(atomic_load(&r.m[0]->served.metrics.prompt_tokens) - prompt, 70);
     /* The prompt once, its last token again for four, and all tokens but the last of each. */
-    assert_int_equal(atomic_load(&r.m[0]->metrics.forward_rows) - rows, 70 + 4 + 5 * 29);
+    assert_int_equal(atomic_load(&r.m[0]->served.metrics.forward_rows) - rows, 70 + 4 + 5 * 29);
     assert_int_equal(others[0].usage.generated_tokens, 150);
     rig_stop(&r);
 }
@@ -739,11 +739,11 @@ static void test_a_request_of_many_choices_lets_others_have_their_turn(void **st
     rig_start(&r, &o);
     struct job_request q = request(&r, 0, 5, 40);
     q.n_choices = 8;
-    plug(&r, &plugged, &q);
+    plug(&plugged, &q);
     q = request(&r, 1, 5, 5);
-    ask(&r, &others[1], &q);
+    ask(&others[1], &q);
     q = request(&r, 2, 5, 5);
-    ask(&r, &others[2], &q);
+    ask(&others[2], &q);
     uint64_t before = calls(&r, 0);
     unplug(&plugged);
     finish(&others[1]);
@@ -767,12 +767,12 @@ static void test_two_models_take_turns(void **state)
     rig_start(&r, &usual);
     for (int looked_at = 0; looked_at < 2; looked_at++) {
         struct job_request q = request(&r, 15, 1, 1);
-        plug(&r, &plugged, &q);
+        plug(&plugged, &q);
         uint64_t before = calls(&r, 1 - looked_at);
         for (size_t i = 0; i < 2; i++) {
             q = request(&r, i, 3, 200);
-            q.model = r.m[i];
-            ask(&r, &others[i], &q);
+            q.model = &r.m[i]->served;
+            ask(&others[i], &q);
         }
         unplug(&plugged);
         finish(&plugged);
@@ -791,9 +791,9 @@ static void test_a_stream_goes_on_in_every_step_beside_a_long_prompt(void **stat
     o.chunk = 16;
     rig_start(&r, &o);
     struct job_request q = request(&r, 0, 4, 3000);
-    plug(&r, &plugged, &q);
+    plug(&plugged, &q);
     q = request(&r, 1, 1600, 1);
-    ask(&r, &others[1], &q);
+    ask(&others[1], &q);
     uint64_t before = calls(&r, 0);
     unplug(&plugged);
     finish(&others[1]);
@@ -815,11 +815,11 @@ static void test_a_short_prompt_does_not_wait_for_a_long_one(void **state)
     rig_start(&r, &o);
     warm_up(&r);
     struct job_request q = request(&r, 15, 1, 1);
-    plug(&r, &plugged, &q);
+    plug(&plugged, &q);
     q = request(&r, 0, 2000, 1);
-    ask(&r, &others[0], &q);
+    ask(&others[0], &q);
     q = request(&r, 1, 32, 1);
-    ask(&r, &others[1], &q);
+    ask(&others[1], &q);
     uint64_t before = calls(&r, 0);
     unplug(&plugged);
     finish(&others[1]);
@@ -843,15 +843,15 @@ static void test_the_score_of_a_prompt_is_what_its_tokens_had_when_they_were_dra
     q.logprobs = true;
     q.n_top = 3;
     q.sampling.temperature = 0;
-    ask_alone(&r, &alone[0], &q);
+    ask_alone(&alone[0], &q);
     const struct said *s = &alone[0].said[0];
     assert_int_equal(s->n, 40);
     for (size_t i = 0; i < 40; i++)
         assert_int_equal(s->best[i], s->ids[i]);
     memcpy(prompts[0] + 50, s->ids, 40 * sizeof(int32_t));
     q = (struct job_request){
-        .kind = JOB_SCORE, .model = r.m[0], .prompt = prompts[0], .n_prompt = 90, .n_choices = 1};
-    ask_alone(&r, &others[0], &q);
+        .kind = JOB_SCORE, .model = &r.m[0]->served, .prompt = prompts[0], .n_prompt = 90, .n_choices = 1};
+    ask_alone(&others[0], &q);
     const struct said *p = &others[0].prompt;
     assert_int_equal(p->n, 90);
     assert_int_equal(others[0].said[0].n, 0);
@@ -871,11 +871,11 @@ static void test_an_echoed_prompt_comes_before_the_answer_and_changes_nothing_of
     rig_start(&r, &usual);
     for (size_t n = 1; n < 200; n += 99) {
         struct job_request q = request(&r, 0, n, 10);
-        ask_alone(&r, &alone[0], &q);
+        ask_alone(&alone[0], &q);
         q.echo_logprobs = true;
         q.n_top = 2;
         q.n_choices = 2;
-        ask_alone(&r, &others[0], &q);
+        ask_alone(&others[0], &q);
         assert_same(&others[0].said[0], &alone[0].said[0]);
         assert_int_equal(others[0].prompt.n, n);
         assert_int_equal(others[0].said[1].n, 10);
@@ -890,7 +890,7 @@ static void test_nothing_to_write_is_an_answer_of_no_tokens(void **state)
     rig_start(&r, &usual);
     struct job_request q = request(&r, 0, 5, 0);
     q.n_choices = 3;
-    ask_alone(&r, &alone[0], &q);
+    ask_alone(&alone[0], &q);
     for (size_t i = 0; i < 3; i++) {
         assert_int_equal(alone[0].said[i].n, 0);
         assert_int_equal(alone[0].said[i].finish, JOB_LENGTH);
@@ -898,10 +898,10 @@ static void test_nothing_to_write_is_an_answer_of_no_tokens(void **state)
     assert_int_equal(calls(&r, 0), 0);
     q.kind = JOB_SCORE;
     q.n_prompt = 1;
-    ask_alone(&r, &alone[0], &q);
+    ask_alone(&alone[0], &q);
     assert_int_equal(alone[0].prompt.n, 1);
     q.n_prompt = 5;
-    ask_alone(&r, &alone[0], &q);
+    ask_alone(&alone[0], &q);
     assert_int_equal(alone[0].prompt.n, 5);
     assert_int_equal(alone[0].said[2].finish, JOB_LENGTH);
     rig_stop(&r);
@@ -914,7 +914,7 @@ static void test_an_answer_ends_at_the_context_s_end(void **state)
     rig_start(&r, &usual);
     r.m[0]->context = 200;
     struct job_request q = request(&r, 0, 195, 1000);
-    ask_alone(&r, &alone[0], &q);
+    ask_alone(&alone[0], &q);
     assert_int_equal(alone[0].said[0].n, 5);
     assert_int_equal(alone[0].said[0].finish, JOB_LENGTH);
     rig_stop(&r);
@@ -931,8 +931,9 @@ static void test_where_no_token_can_be_drawn_the_job_fails(void **state)
     struct job_request q = request(&r, 0, 5, 10);
     q.sampling.bias = bias;
     q.sampling.n_bias = TINY_VOCABULARY;
-    ask_alone(&r, &alone[0], &q);
-    assert_int_equal(alone[0].status, 400); /* whoever asks so is told; it is no fault of the server */
+    ask_alone(&alone[0], &q);
+    assert_int_equal(
+        alone[0].result, RESULT_BAD_REQUEST); /* whoever asks so is told; it is no fault of the server */
     assert_int_equal(alone[0].said[0].finish, JOB_FAILED);
     rig_stop(&r);
 }
@@ -943,14 +944,14 @@ static void test_a_stop_token_ends_an_answer_and_is_not_told(void **state)
     struct rig r;
     rig_start(&r, &usual);
     struct job_request q = request(&r, 0, 5, 30);
-    ask_alone(&r, &alone[0], &q);
+    ask_alone(&alone[0], &q);
     int32_t stop = alone[0].said[0].ids[12];
     size_t first = 0;
     while (alone[0].said[0].ids[first] != stop)
         first++;
     q.stop_tokens = &stop;
     q.n_stop_tokens = 1;
-    ask_alone(&r, &others[0], &q);
+    ask_alone(&others[0], &q);
     assert_int_equal(others[0].said[0].n, first);
     assert_int_equal(others[0].said[0].finish, JOB_STOP);
     assert_memory_equal(others[0].said[0].ids, alone[0].said[0].ids, first * sizeof(int32_t));
@@ -992,7 +993,7 @@ static void test_text_comes_with_its_tokens_and_ends_at_a_stop_string(void **sta
     struct job_request q = request(&r, 0, 5, 20);
     q.text = true;
     q.echo_logprobs = true;
-    ask_alone(&r, &alone[0], &q);
+    ask_alone(&alone[0], &q);
     char wanted[400] = "", stop[40];
     size_t size = 0, cut = 0;
     const struct said *s = &alone[0].said[0];
@@ -1006,7 +1007,7 @@ static void test_text_comes_with_its_tokens_and_ends_at_a_stop_string(void **sta
     snprintf(stop, sizeof(stop), "%d %d %d", s->ids[10], s->ids[11], s->ids[12]);
     q.stops = (struct span[]){span_of("nowhere"), span_of(stop)};
     q.n_stops = 2;
-    ask_alone(&r, &others[0], &q);
+    ask_alone(&others[0], &q);
     assert_int_equal(others[0].said[0].finish, JOB_STOP);
     assert_int_equal(others[0].said[0].n, 10);
     assert_int_equal(others[0].said[0].text_size, cut);
@@ -1025,7 +1026,7 @@ static void test_a_file_that_changes_fails_its_model_and_no_other(void **state)
     struct rig r;
     struct volume v;
     struct error err = {0};
-    unsigned status;
+    enum result result;
     void *scratch;
     scratch_setup(&scratch);
     rig_start(&r, &usual);
@@ -1033,33 +1034,33 @@ static void test_a_file_that_changes_fails_its_model_and_no_other(void **state)
     assert_int_equal(volume_open(&v, "m.gguf", &err), VOLUME_OPEN);
     struct loaded file;
     assert_true(loaded_open(&file, &v, v.single, &err));
-    struct text_model *m =
-        text_model_new(r.e, &file, &(struct text_model_options){.no_tokenizer = true}, &err);
+    struct served_model *m =
+        served_model_open(r.e, &file, &(struct served_model_options){.no_tokenizer = true}, &err);
     assert_non_null(m);
 
     struct job_request q = request(&r, 0, 5, 1000);
     q.model = m;
-    plug(&r, &plugged, &q);
-    ask(&r, &others[1], &q);
+    plug(&plugged, &q);
+    ask(&others[1], &q);
     q = request(&r, 1, 5, 20);
-    ask(&r, &others[0], &q);
+    ask(&others[0], &q);
     assert_return_code(
         utimensat(AT_FDCWD, "m.gguf", (struct timespec[2]){{.tv_sec = 1}, {.tv_sec = 1}}, 0), 0);
     unplug(&plugged);
     finish(&plugged);
     finish(&others[0]);
     finish(&others[1]);
-    assert_int_equal(plugged.status, 503);
+    assert_int_equal(plugged.result, RESULT_LOST);
     assert_int_equal(plugged.said[0].n, 1);
     assert_int_equal(plugged.said[0].finish, JOB_FAILED);
-    assert_int_equal(others[1].status, 503);
+    assert_int_equal(others[1].result, RESULT_LOST);
     assert_non_null(strstr(plugged.why.text, "m.gguf"));
     assert_int_equal(others[0].said[0].n, 20);
     q = request(&r, 1, 5, 20);
     q.model = m;
-    assert_false(try_ask(&r, &others[2], &q, false, &status, &err));
-    assert_int_equal(status, 503);
-    text_model_free(m);
+    assert_false(try_ask(&others[2], &q, false, &result, &err));
+    assert_int_equal(result, RESULT_LOST);
+    served_model_close(m);
     loaded_close(&file);
     volume_close(&v);
     rig_stop(&r);
@@ -1074,16 +1075,16 @@ static void test_an_engine_that_stops_fails_what_is_left(void **state)
     o.slots = 1;
     rig_start(&r, &o);
     struct job_request q = request(&r, 0, 5, 4000);
-    ask(&r, &others[0], &q);
-    ask(&r, &others[1], &q);
+    ask(&others[0], &q);
+    ask(&others[1], &q);
     sem_wait(&others[0].woken);
     engine_stop(r.e);
     for (size_t i = 0; i < 2; i++) {
         finish(&others[i]);
-        assert_int_equal(others[i].status, 503);
+        assert_int_equal(others[i].result, RESULT_STOPPING);
         assert_int_equal(others[i].said[0].finish, JOB_FAILED);
     }
-    assert_refused(&r, &q, 503, "stopping");
+    assert_refused(&q, RESULT_STOPPING, "stopping");
     rig_stop(&r);
 }
 
@@ -1093,7 +1094,7 @@ static void test_an_idle_engine_sleeps_and_a_busy_one_has_a_heartbeat(void **sta
     struct rig r;
     rig_start(&r, &usual);
     struct job_request q = request(&r, 0, 5, 10);
-    plug(&r, &plugged, &q);
+    plug(&plugged, &q);
     wait_until(now() + 0.01);
     assert_true(engine_heartbeat_age(r.e) >= 0.01);
     unplug(&plugged);
@@ -1132,8 +1133,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_what_can_never_be_done_is_refused_at_once),
         cmocka_unit_test(test_a_full_queue_refuses_and_free_slots_are_no_queue),
         cmocka_unit_test(test_a_slot_is_free_when_its_job_is_heard_to_have_ended),
-        cmocka_unit_test(test_who_waits_too_long_for_a_slot_fails_with_503),
-        cmocka_unit_test(test_a_job_that_takes_too_long_fails_with_504),
+        cmocka_unit_test(test_who_waits_too_long_for_a_slot_fails_as_a_queue_timeout),
+        cmocka_unit_test(test_a_job_that_takes_too_long_fails_as_a_timeout),
         cmocka_unit_test(test_a_job_cancelled_in_the_queue_is_never_begun),
         cmocka_unit_test(test_a_job_cancelled_while_its_prompt_is_read_ends_within_a_step),
         cmocka_unit_test(test_a_job_cancelled_while_it_answers_says_no_more_and_frees_its_slot),

@@ -1,0 +1,26 @@
+/* text_model_private.h - a text model's parts, for the scheduler. */
+#ifndef BERTH_TEXT_MODEL_PRIVATE_H
+#define BERTH_TEXT_MODEL_PRIVATE_H
+
+#include "berth/engine/scheduler/model_operations.h"
+#include "berth/engine/scheduler/text_model.h"
+
+#include "berth/engine/model/decoder.h"
+
+struct schedule;
+
+struct text_model {
+    struct served_model served; /* first: the two are cast into each other */
+    struct tokenizer *tokenizer; /* NULL: it is missing */
+    struct chat_template chat; /* parsed == NULL: it is missing */
+    struct decoder *decoder; /* NULL: it is missing */
+    struct error missing[TEXT_PARTS]; /* why, for each part that is */
+    struct kv_cache *cache; /* the scheduler's; NULL without a decoder */
+    size_t context; /* 0 without a decoder */
+    struct schedule *schedule; /* the scheduler's; NULL without a decoder */
+};
+
+/* engine.c: puts a job of this model into its queue. */
+enum result engine_submit(struct engine *e, struct job *j, struct error *err);
+
+#endif
