@@ -240,6 +240,7 @@ define unit_test
 $(TESTS)/$(notdir $(1:.c=)): $(OUT)/$(1:.c=.o)
 endef
 $(foreach source,$(UNIT_SRC),$(eval $(call unit_test,$(source))))
+$(TESTS)/test_weights: $(OUT)/bench/weights.o
 $(UNIT_TESTS): $(SUPPORT) $(PARTS)
 	@mkdir -p $(@D)
 	$(link_test)
