@@ -1,9 +1,9 @@
-/* arch.c - the architectures: one row each, which says how its keys become a shape.
+/* arch.c - the architectures: one row each, which says of which kinds the layers are, and with which fields.
  *
  * A row holds what never varies within a family and a function for what a key or a size decides; everything
  * else (sizes, epsilon, rotation and its stretching) is read in one way for all. Nothing outside this file
  * asks for an architecture by name. Every number is bounded here, before anything is allocated or multiplied
- * with it; whether the tensors agree is bind.c's question.
+ * with it; bind.c checks that the tensors agree.
  */
 #include "decoder_private.h"
 
@@ -22,9 +22,13 @@ struct arch_keys {
     struct error *err;
 };
 
+/* What does not vary within a family: a file's keys fill in the rest. */
 struct arch {
     const char *name;
-    struct decoder_shape shape; /* to start with */
+    struct decoder_shape shape;
+    struct rope_fields rope;
+    struct attention_layer attention; /* of each attention layer */
+    struct dense_layer dense; /* of each dense feed-forward */
     bool (*read)(struct decoder *d, const struct arch_keys *k); /* the family's own keys; may be NULL */
 };
 
@@ -117,17 +121,17 @@ static bool read_layers(struct decoder *d, const struct arch_keys *k, const char
 
 static void set_heads(struct layer *l, uint32_t value)
 {
-    l->n_head = l->n_head_kv = value;
+    l->attention.n_head = l->attention.n_head_kv = value;
 }
 
 static void set_kv_heads(struct layer *l, uint32_t value)
 {
-    l->n_head_kv = value;
+    l->attention.n_head_kv = value;
 }
 
 static void set_ff(struct layer *l, uint32_t value)
 {
-    l->n_ff = value;
+    l->dense.n_ff = value;
 }
 
 /* ---- what all families have ---- */
@@ -142,28 +146,45 @@ static bool refuse_experts(const struct arch_keys *k)
            error_set(k->err, "key %s is %" PRIu64 ": mixtures of experts are not supported", name, experts);
 }
 
+/* A head's size is the same in all layers. */
+static bool read_head_sizes(struct decoder *d, const struct arch_keys *k)
+{
+    const struct decoder_shape *s = &d->shape;
+    struct attention_layer head = {0};
+    uint32_t n_head = d->layers[0].attention.n_head;
+    uint32_t even = s->n_embd % n_head == 0 ? s->n_embd / n_head : 0;
+    if (!read_size(k, "attention.key_length", ATTENTION_HEAD_MAX, even, &head.head_dim_k) ||
+        !read_size(k, "attention.value_length", ATTENTION_HEAD_MAX, even, &head.head_dim_v) ||
+        !read_float(k, "attention.scale", 1 / sqrt(head.head_dim_k), &head.scale))
+        return false;
+    for (uint32_t i = 0; i < s->n_layer; i++) {
+        struct attention_layer *l = &d->layers[i].attention;
+        l->head_dim_k = head.head_dim_k;
+        l->head_dim_v = head.head_dim_v;
+        l->scale = head.scale;
+    }
+    return true;
+}
+
 static bool read_heads(struct decoder *d, const struct arch_keys *k)
 {
-    struct decoder_shape *s = &d->shape;
     if (!read_layers(d, k, "attention.head_count", 0, set_heads))
         return false;
     if (gguf_find(k->file, key_name((char[KEY_ROOM]){0}, k, "attention.head_count_kv")) &&
         !read_layers(d, k, "attention.head_count_kv", 0, set_kv_heads))
         return false;
-    for (uint32_t i = 0; i < s->n_layer; i++)
-        if (d->layers[i].n_head % d->layers[i].n_head_kv != 0 ||
-            d->layers[i].n_head / d->layers[i].n_head_kv > DECODER_GROUP_MAX)
+    for (uint32_t i = 0; i < d->shape.n_layer; i++) {
+        const struct attention_layer *l = &d->layers[i].attention;
+        if (l->n_head % l->n_head_kv != 0 || l->n_head / l->n_head_kv > ATTENTION_GROUP_MAX)
             return error_set(k->err,
                 "keys %s.attention.head_count (%" PRIu32 ") and head_count_kv (%" PRIu32
                 ") contradict each other in layer %" PRIu32,
-                k->architecture, d->layers[i].n_head, d->layers[i].n_head_kv, i);
-    uint32_t even = s->n_embd % d->layers[0].n_head == 0 ? s->n_embd / d->layers[0].n_head : 0;
-    return read_size(k, "attention.key_length", ATTENTION_HEAD_MAX, even, &s->head_dim_k) &&
-           read_size(k, "attention.value_length", ATTENTION_HEAD_MAX, even, &s->head_dim_v) &&
-           read_float(k, "attention.scale", 1 / sqrt(s->head_dim_k), &s->attention_scale);
+                k->architecture, l->n_head, l->n_head_kv, i);
+    }
+    return read_head_sizes(d, k);
 }
 
-static bool read_sizes(struct decoder *d, const struct arch_keys *k)
+static bool read_sizes(struct decoder *d, const struct arch *a, const struct arch_keys *k)
 {
     struct decoder_shape *s = &d->shape;
     if (!read_size(k, "block_count", DECODER_LAYERS_MAX, 0, &s->n_layer) ||
@@ -173,6 +194,9 @@ static bool read_sizes(struct decoder *d, const struct arch_keys *k)
     d->layers = calloc(s->n_layer, sizeof(*d->layers));
     if (!d->layers)
         return error_set(k->err, "no memory for %" PRIu32 " layers", s->n_layer);
+    for (uint32_t i = 0; i < s->n_layer; i++)
+        d->layers[i] = (struct layer){
+            .mixer = &layer_attention, .ffn = &layer_dense, .attention = a->attention, .dense = a->dense};
     return read_layers(d, k, "feed_forward_length", 0, set_ff) && read_heads(d, k) &&
            read_float(k, s->layer_norm ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon",
                0, &s->epsilon) &&
@@ -200,8 +224,7 @@ static bool read_yarn(struct rope_shape *r, const struct arch_keys *k)
 
 static bool read_scaling(struct decoder *d, const struct arch_keys *k)
 {
-    struct decoder_shape *s = &d->shape;
-    struct rope_shape *r = &s->rope;
+    struct rope_shape *r = &d->rope.global;
     struct span type = {NULL, 0};
     char name[KEY_ROOM];
     double factor;
@@ -210,8 +233,8 @@ static bool read_scaling(struct decoder *d, const struct arch_keys *k)
     if (!read_real(k, "rope.scale_linear", 1, &factor) ||
         !read_real(k, "rope.scaling.factor", factor, &factor) ||
         !read_real(k, "rope.scaling.attn_factor", 1, &r->magnitude) ||
-        !read_size(
-            k, "rope.scaling.original_context_length", DECODER_CONTEXT_MAX, s->n_ctx_train, &s->rope_context))
+        !read_size(k, "rope.scaling.original_context_length", DECODER_CONTEXT_MAX, d->shape.n_ctx_train,
+            &d->rope.context))
         return false;
     if (factor <= 0)
         return error_set(k->err, "key %s.rope.scaling.factor is below 0", k->architecture);
@@ -228,19 +251,20 @@ static bool read_scaling(struct decoder *d, const struct arch_keys *k)
 
 static bool read_rope(struct decoder *d, const struct arch_keys *k)
 {
-    struct decoder_shape *s = &d->shape;
-    if (!read_size(k, "rope.dimension_count", ATTENTION_HEAD_MAX, s->head_dim_k, &s->n_rot) ||
-        !read_real(k, "rope.freq_base", 10000, &s->rope.base) || !read_scaling(d, k))
+    struct rope_fields *r = &d->rope;
+    uint32_t head = d->layers[0].attention.head_dim_k;
+    if (!read_size(k, "rope.dimension_count", ATTENTION_HEAD_MAX, head, &r->n_rot) ||
+        !read_real(k, "rope.freq_base", 10000, &r->global.base) || !read_scaling(d, k))
         return false;
-    if (s->n_rot > s->head_dim_k || s->n_rot % 2 != 0)
+    if (r->n_rot > head || r->n_rot % 2 != 0)
         return error_set(k->err,
             "key %s.rope.dimension_count is %" PRIu32 ", which is odd or above the head's %" PRIu32,
-            k->architecture, s->n_rot, s->head_dim_k);
-    if (s->rope.base <= 1)
+            k->architecture, r->n_rot, head);
+    if (r->global.base <= 1)
         return error_set(k->err, "key %s.rope.freq_base is not above 1", k->architecture);
-    for (uint32_t i = 0; i < s->n_layer; i++)
-        d->layers[i].rotates = s->rope_skip == 0 || (i + 1) % s->rope_skip != 0;
-    s->local_rope = s->rope;
+    for (uint32_t i = 0; i < d->shape.n_layer; i++)
+        d->layers[i].attention.rotates = r->skip == 0 || (i + 1) % r->skip != 0;
+    r->local = r->global;
     return true;
 }
 
@@ -248,12 +272,12 @@ static bool read_rope(struct decoder *d, const struct arch_keys *k)
 
 static void set_window(struct decoder *d, uint32_t layer, uint32_t window)
 {
-    d->layers[layer].window = window;
-    d->layers[layer].rope = window != 0;
+    d->layers[layer].attention.window = window;
+    d->layers[layer].attention.rope = window != 0;
 }
 
-/* Layers with a window: as the pattern says, an array of 0 and 1; or but for each `period`-th, counted from
- * 1. */
+/* Layers with a window: those that the pattern, an array of 0 and 1, marks with 1; without an array all but each
+ * `period`-th, counted from 1. */
 static bool set_windows(struct decoder *d, const struct arch_keys *k, uint32_t window, uint32_t period)
 {
     char name[KEY_ROOM];
@@ -290,20 +314,30 @@ static bool read_window(const struct arch_keys *k, uint32_t fallback, uint32_t *
 static bool read_gemma(struct decoder *d, const struct arch_keys *k, uint32_t largest)
 {
     struct decoder_shape *s = &d->shape;
+    const struct attention_layer *first = &d->layers[0].attention;
+    float scale;
     s->embedding_scale = sqrtf((float)s->n_embd);
-    /* The largest of the family scales by the width that a head would have, had it as much as the stream. */
-    double per_head = s->n_layer == largest ? (double)s->n_embd / d->layers[0].n_head : s->head_dim_k;
-    return read_float(k, "attention.scale", 1 / sqrt(per_head), &s->attention_scale);
+    /* The largest of the family scales by its share of the embedding's width instead of by the head's size. */
+    double per_head = s->n_layer == largest ? (double)s->n_embd / first->n_head : first->head_dim_k;
+    if (!read_float(k, "attention.scale", 1 / sqrt(per_head), &scale))
+        return false;
+    for (uint32_t i = 0; i < s->n_layer; i++)
+        d->layers[i].attention.scale = scale;
+    return true;
 }
 
 static bool read_gemma2(struct decoder *d, const struct arch_keys *k)
 {
     struct decoder_shape *s = &d->shape;
     uint32_t window;
-    return read_gemma(d, k, 46) && read_float(k, "attn_logit_softcapping", 50, &s->attention_softcap) &&
-           read_float(k, "final_logit_softcapping", 30, &s->logit_softcap) && read_window(k, 4096, &window) &&
+    float softcap;
+    if (!read_gemma(d, k, 46) || !read_float(k, "attn_logit_softcapping", 50, &softcap))
+        return false;
+    for (uint32_t i = 0; i < s->n_layer; i++)
+        d->layers[i].attention.softcap = softcap;
+    return read_float(k, "final_logit_softcapping", 30, &s->logit_softcap) && read_window(k, 4096, &window) &&
            set_windows(d, k, window, 2) &&
-           read_real(k, "rope.freq_base_swa", s->rope.base, &s->local_rope.base);
+           read_real(k, "rope.freq_base_swa", d->rope.global.base, &d->rope.local.base);
 }
 
 static bool read_gemma3(struct decoder *d, const struct arch_keys *k)
@@ -315,22 +349,21 @@ static bool read_gemma3(struct decoder *d, const struct arch_keys *k)
         return false;
     if (window == 0)
         return true;
-    s->local_rope = (struct rope_shape){.scale = 1, .magnitude = 1};
-    return set_windows(d, k, window, 6) && read_real(k, "rope.freq_base_swa", 10000, &s->local_rope.base);
+    d->rope.local = (struct rope_shape){.scale = 1, .magnitude = 1};
+    return set_windows(d, k, window, 6) && read_real(k, "rope.freq_base_swa", 10000, &d->rope.local.base);
 }
 
-/* Only OLMo 3 has windows; its layers with one turn as if the model had not been stretched. */
+/* Only OLMo 3 has windows; its layers with one rotate as if the model had not been stretched. */
 static bool read_olmo2(struct decoder *d, const struct arch_keys *k)
 {
-    struct decoder_shape *s = &d->shape;
     uint32_t window;
     if (!read_window(k, 0, &window))
         return false;
     if (window == 0)
         return true;
-    s->local_rope = (struct rope_shape){.scale = 1, .magnitude = 1};
+    d->rope.local = (struct rope_shape){.scale = 1, .magnitude = 1};
     return set_windows(d, k, window, 4) &&
-           read_real(k, "rope.freq_base_swa", s->rope.base, &s->local_rope.base);
+           read_real(k, "rope.freq_base_swa", d->rope.global.base, &d->rope.local.base);
 }
 
 static bool read_phi3(struct decoder *d, const struct arch_keys *k)
@@ -339,7 +372,7 @@ static bool read_phi3(struct decoder *d, const struct arch_keys *k)
     if (!read_window(k, 0, &window))
         return false;
     for (uint32_t i = 0; i < d->shape.n_layer; i++)
-        d->layers[i].window = window;
+        d->layers[i].attention.window = window;
     return true;
 }
 
@@ -357,24 +390,25 @@ static bool read_granite(struct decoder *d, const struct arch_keys *k)
 
 /* clang-format off */
 static const struct arch archs[] = {
-    {.name = "llama", .shape = {.gate = VECTOR_SILU}}, /* Llama, Mistral, SmolLM, TinyLlama and many more */
-    {.name = "qwen2", .shape = {.gate = VECTOR_SILU, .rope_halves = true}},
-    {.name = "qwen3", .shape = {.gate = VECTOR_SILU, .rope_halves = true, .qk_norm = QK_HEAD}},
-    {.name = "gemma2", .shape = {.gate = VECTOR_GELU, .rope_halves = true, .post_norms = true},
-     .read = read_gemma2},
-    {.name = "gemma3", .shape = {.gate = VECTOR_GELU, .rope_halves = true, .post_norms = true,
-     .qk_norm = QK_HEAD}, .read = read_gemma3},
-    {.name = "phi3", .shape = {.gate = VECTOR_SILU, .rope_halves = true, .rope_long_factors = true,
-     .fused_gate = true}, .read = read_phi3},
-    {.name = "granite", .shape = {.gate = VECTOR_SILU}, .read = read_granite},
-    {.name = "olmo2", .shape = {.gate = VECTOR_SILU, .rope_halves = true, .no_pre_norms = true,
-     .post_norms = true, .qk_norm = QK_ROW}, .read = read_olmo2},
-    {.name = "smollm3", .shape = {.gate = VECTOR_SILU, .rope_skip = 4}},
-    {.name = "starcoder2", .shape = {.gate = VECTOR_GELU, .rope_halves = true, .layer_norm = true,
-     .ungated = true}},
-    {.name = "stablelm", .shape = {.gate = VECTOR_SILU, .rope_halves = true, .layer_norm = true,
-     .qk_norm = QK_EACH_HEAD, .ffn_norm_optional = true}},
-    {.name = "internlm2", .shape = {.gate = VECTOR_SILU}},
+    {.name = "llama", .dense = {.activation = VECTOR_SILU}}, /* Llama, Mistral, SmolLM, TinyLlama and many more */
+    {.name = "qwen2", .rope = {.halves = true}, .dense = {.activation = VECTOR_SILU}},
+    {.name = "qwen3", .rope = {.halves = true}, .attention = {.qk_norm = QK_HEAD},
+     .dense = {.activation = VECTOR_SILU}},
+    {.name = "gemma2", .shape = {.post_norms = true}, .rope = {.halves = true},
+     .dense = {.activation = VECTOR_GELU}, .read = read_gemma2},
+    {.name = "gemma3", .shape = {.post_norms = true}, .rope = {.halves = true}, .attention = {.qk_norm = QK_HEAD},
+     .dense = {.activation = VECTOR_GELU}, .read = read_gemma3},
+    {.name = "phi3", .rope = {.halves = true, .long_factors = true},
+     .dense = {.activation = VECTOR_SILU, .fused_gate = true}, .read = read_phi3},
+    {.name = "granite", .dense = {.activation = VECTOR_SILU}, .read = read_granite},
+    {.name = "olmo2", .shape = {.no_pre_norms = true, .post_norms = true}, .rope = {.halves = true},
+     .attention = {.qk_norm = QK_ROW}, .dense = {.activation = VECTOR_SILU}, .read = read_olmo2},
+    {.name = "smollm3", .rope = {.skip = 4}, .dense = {.activation = VECTOR_SILU}},
+    {.name = "starcoder2", .shape = {.layer_norm = true}, .rope = {.halves = true},
+     .dense = {.activation = VECTOR_GELU, .ungated = true}},
+    {.name = "stablelm", .shape = {.layer_norm = true, .ffn_norm_optional = true}, .rope = {.halves = true},
+     .attention = {.qk_norm = QK_EACH_HEAD}, .dense = {.activation = VECTOR_SILU}},
+    {.name = "internlm2", .dense = {.activation = VECTOR_SILU}},
 };
 /* clang-format on */
 
@@ -407,7 +441,8 @@ bool arch_read(struct decoder *d, const struct gguf *keys, struct error *err)
     struct decoder_shape *s = &d->shape;
     struct arch_keys k = {.file = keys, .architecture = a->name, .err = err};
     *s = a->shape;
+    d->rope = a->rope;
     snprintf(s->architecture, sizeof(s->architecture), "%s", a->name);
     s->embedding_scale = s->residual_scale = s->logit_scale = 1;
-    return refuse_experts(&k) && read_sizes(d, &k) && read_rope(d, &k) && (!a->read || a->read(d, &k));
+    return refuse_experts(&k) && read_sizes(d, a, &k) && read_rope(d, &k) && (!a->read || a->read(d, &k));
 }

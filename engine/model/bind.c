@@ -7,16 +7,13 @@
  * Matrices are views on the file. So are the small vectors (norms, biases) where they are float32 and
  * aligned; the others are copied.
  */
-#include "decoder_private.h"
+#include "bind_private.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define STEM_ROOM 64 /* of "blk.1023.post_attention_norm" and the like */
-#define NAME_ROOM 96
 
 struct copy {
     struct copy *next;
@@ -30,23 +27,19 @@ struct binder {
     bool *bound; /* [tensors of all files, one after the other]: asked for and there */
 };
 
-/* A tensor's name is a stem, "blk.3.attn_q", and a part, "weight", with a dot between. */
-struct stem {
-    char text[STEM_ROOM];
-};
+struct decoder *binder_decoder(const struct binder *b)
+{
+    return b->d;
+}
 
-struct name {
-    char text[NAME_ROOM];
-};
-
-static struct name name_of(const char *stem, const char *part)
+struct name bind_name(const char *stem, const char *part)
 {
     struct name n;
     snprintf(n.text, sizeof(n.text), "%s.%s", stem, part);
     return n;
 }
 
-static struct stem layer_stem(size_t layer, const char *rest)
+struct stem bind_stem(size_t layer, const char *rest)
 {
     struct stem n;
     snprintf(n.text, sizeof(n.text), "blk.%zu.%s", layer, rest);
@@ -75,9 +68,9 @@ static const struct tensor *find(const struct binder *b, const char *name)
     return find_numbered(b, name, &number);
 }
 
-static bool has(const struct binder *b, const char *stem)
+bool bind_has(const struct binder *b, const char *stem)
 {
-    return find(b, name_of(stem, "weight").text) != NULL;
+    return find(b, bind_name(stem, "weight").text) != NULL;
 }
 
 /* Finds [rows][columns]; a vector is one row. Trailing dimensions of 1 make no difference. */
@@ -124,8 +117,7 @@ void decoder_free_copies(struct decoder *d)
     }
 }
 
-static bool bind_vector(
-    struct binder *b, const char *name, uint64_t rows, uint64_t columns, const float **out)
+bool bind_vector(struct binder *b, const char *name, uint64_t rows, uint64_t columns, const float **out)
 {
     const struct tensor *t = find_shaped(b, name, rows, columns);
     if (!t)
@@ -139,8 +131,7 @@ static bool bind_vector(
     return *out != NULL;
 }
 
-static bool bind_optional(
-    struct binder *b, const char *name, uint64_t rows, uint64_t columns, const float **out)
+bool bind_optional(struct binder *b, const char *name, uint64_t rows, uint64_t columns, const float **out)
 {
     *out = NULL;
     return !find(b, name) || bind_vector(b, name, rows, columns, out);
@@ -166,28 +157,24 @@ static bool bind_companions(struct binder *b, const char *stem, struct linear *l
     const float *ignored;
     size_t rows = l->weight.rows;
     l->bias = l->scale = NULL;
-    return bind_optional(b, name_of(stem, "scale").text, 1, 1, &l->scale) &&
-           bind_optional(b, name_of(stem, "input_scale").text, 1, 1, &ignored) &&
-           bind_optional(b, name_of(stem, "bias").text, 1, rows, &l->bias);
+    return bind_optional(b, bind_name(stem, "scale").text, 1, 1, &l->scale) &&
+           bind_optional(b, bind_name(stem, "input_scale").text, 1, 1, &ignored) &&
+           bind_optional(b, bind_name(stem, "bias").text, 1, rows, &l->bias);
 }
 
-static bool bind_linear(struct binder *b, const char *stem, uint64_t rows, uint64_t columns, struct linear *l)
+static void note_packed(struct decoder *d, const struct matmul_weight *w)
 {
-    bool good = bind_matrix(b, name_of(stem, "weight").text, rows, columns, &l->weight) &&
+    if (matmul_takes_packed(w) && w->columns > d->packed_columns)
+        d->packed_columns = w->columns;
+}
+
+bool bind_linear(struct binder *b, const char *stem, uint64_t rows, uint64_t columns, struct linear *l)
+{
+    bool good = bind_matrix(b, bind_name(stem, "weight").text, rows, columns, &l->weight) &&
                 bind_companions(b, stem, l);
-    b->d->packs |= good && matmul_takes_packed(&l->weight);
+    if (good)
+        note_packed(b->d, &l->weight);
     return good;
-}
-
-/* The rows first ... first + rows - 1 of a weight as a weight of its own. */
-static struct linear linear_rows_of(const struct linear *whole, size_t first, size_t rows)
-{
-    struct linear part = *whole;
-    part.weight.data += first * part.weight.row_bytes;
-    part.weight.rows = rows;
-    if (part.bias)
-        part.bias += first;
-    return part;
 }
 
 /* ---- norms ---- */
@@ -195,89 +182,27 @@ static struct linear linear_rows_of(const struct linear *whole, size_t first, si
 static bool bind_norm(struct binder *b, const char *stem, struct norm *n)
 {
     const struct decoder_shape *s = &b->d->shape;
-    return bind_vector(b, name_of(stem, "weight").text, 1, s->n_embd, &n->weight) &&
-           (!s->layer_norm || bind_optional(b, name_of(stem, "bias").text, 1, s->n_embd, &n->bias));
+    return bind_vector(b, bind_name(stem, "weight").text, 1, s->n_embd, &n->weight) &&
+           (!s->layer_norm || bind_optional(b, bind_name(stem, "bias").text, 1, s->n_embd, &n->bias));
 }
 
 static bool bind_layer_norms(struct binder *b, size_t i, struct layer *l)
 {
     const struct decoder_shape *s = &b->d->shape;
-    struct stem attn = layer_stem(i, "attn_norm"), ffn = layer_stem(i, "ffn_norm");
-    bool ffn_norm = !s->no_pre_norms && (!s->ffn_norm_optional || has(b, ffn.text));
-    return (s->no_pre_norms || bind_norm(b, attn.text, &l->attn_norm)) &&
+    struct stem attn = bind_stem(i, "attn_norm"), ffn = bind_stem(i, "ffn_norm");
+    bool ffn_norm = !s->no_pre_norms && (!s->ffn_norm_optional || bind_has(b, ffn.text));
+    return (s->no_pre_norms || bind_norm(b, attn.text, &l->mixer_norm)) &&
            (!ffn_norm || bind_norm(b, ffn.text, &l->ffn_norm)) &&
-           (!s->post_norms || (bind_norm(b, layer_stem(i, "post_attention_norm").text, &l->attn_post_norm) &&
-                                  bind_norm(b, layer_stem(i, "post_ffw_norm").text, &l->ffn_post_norm)));
-}
-
-static bool bind_qk_norm(struct binder *b, struct stem stem, size_t heads, const float **out)
-{
-    const struct decoder_shape *s = &b->d->shape;
-    struct name weight = name_of(stem.text, "weight");
-    switch (s->qk_norm) {
-    case QK_HEAD:
-        return bind_vector(b, weight.text, 1, s->head_dim_k, out);
-    case QK_EACH_HEAD:
-        return bind_optional(b, weight.text, heads, s->head_dim_k, out);
-    case QK_ROW:
-        return bind_vector(b, weight.text, 1, heads * s->head_dim_k, out);
-    case QK_NONE:
-        break;
-    }
-    return true;
+           (!s->post_norms || (bind_norm(b, bind_stem(i, "post_attention_norm").text, &l->mixer_post_norm) &&
+                                  bind_norm(b, bind_stem(i, "post_ffw_norm").text, &l->ffn_post_norm)));
 }
 
 /* ---- layers ---- */
 
-static bool bind_qkv(struct binder *b, size_t i, struct layer *l)
-{
-    const struct decoder_shape *s = &b->d->shape;
-    size_t q = (size_t)l->n_head * s->head_dim_k, k = (size_t)l->n_head_kv * s->head_dim_k;
-    size_t v = (size_t)l->n_head_kv * s->head_dim_v;
-    struct stem fused = layer_stem(i, "attn_qkv");
-    if (has(b, fused.text)) {
-        struct linear whole = {0};
-        if (!bind_linear(b, fused.text, q + k + v, s->n_embd, &whole))
-            return false;
-        l->q = linear_rows_of(&whole, 0, q);
-        l->k = linear_rows_of(&whole, q, k);
-        l->v = linear_rows_of(&whole, q + k, v);
-        return true;
-    }
-    return bind_linear(b, layer_stem(i, "attn_q").text, q, s->n_embd, &l->q) &&
-           bind_linear(b, layer_stem(i, "attn_k").text, k, s->n_embd, &l->k) &&
-           bind_linear(b, layer_stem(i, "attn_v").text, v, s->n_embd, &l->v);
-}
-
-static bool bind_ffn(struct binder *b, size_t i, struct layer *l)
-{
-    const struct decoder_shape *s = &b->d->shape;
-    struct stem up = layer_stem(i, "ffn_up"), gate = layer_stem(i, "ffn_gate");
-    if (!bind_linear(b, layer_stem(i, "ffn_down").text, s->n_embd, l->n_ff, &l->down))
-        return false;
-    if (s->ungated)
-        return bind_linear(b, up.text, l->n_ff, s->n_embd, &l->up);
-    if (!s->fused_gate)
-        return bind_linear(b, gate.text, l->n_ff, s->n_embd, &l->gate) &&
-               bind_linear(b, up.text, l->n_ff, s->n_embd, &l->up);
-    struct linear whole = {0};
-    if (!bind_linear(b, up.text, 2 * (size_t)l->n_ff, s->n_embd, &whole))
-        return false;
-    l->gate = linear_rows_of(&whole, 0, l->n_ff);
-    l->up = linear_rows_of(&whole, l->n_ff, l->n_ff);
-    return true;
-}
-
 static bool bind_layer(struct binder *b, size_t i)
 {
-    const struct decoder_shape *s = &b->d->shape;
     struct layer *l = &b->d->layers[i];
-    return bind_layer_norms(b, i, l) && bind_qkv(b, i, l) &&
-           bind_qk_norm(b, layer_stem(i, "attn_q_norm"), l->n_head, &l->q_norm) &&
-           bind_qk_norm(b, layer_stem(i, "attn_k_norm"), l->n_head_kv, &l->k_norm) &&
-           bind_linear(
-               b, layer_stem(i, "attn_output").text, s->n_embd, (size_t)l->n_head * s->head_dim_v, &l->out) &&
-           bind_ffn(b, i, l);
+    return bind_layer_norms(b, i, l) && l->mixer->bind(b, i) && l->ffn->bind(b, i);
 }
 
 /* ---- the whole ---- */
@@ -315,21 +240,21 @@ static bool bind_ends(struct binder *b)
     struct decoder *d = b->d;
     const struct decoder_shape *s = &d->shape;
     if (!read_vocabulary(b) || !bind_matrix(b, "token_embd.weight", s->n_vocab, s->n_embd, &d->embedding) ||
-        !bind_norm(b, "output_norm", &d->output_norm))
+        !bind_norm(b, s->output_norm ? s->output_norm : "output_norm", &d->output_norm))
         return false;
-    if (has(b, "output"))
+    if (bind_has(b, "output"))
         return bind_linear(b, "output", s->n_vocab, s->n_embd, &d->output);
     d->output = (struct linear){.weight = d->embedding};
-    d->packs |= matmul_takes_packed(&d->embedding);
+    note_packed(d, &d->embedding);
     return bind_companions(b, "output", &d->output);
 }
 
 static bool bind_rope_factors(struct binder *b)
 {
     struct decoder *d = b->d;
-    size_t pairs = d->shape.n_rot / 2;
+    size_t pairs = d->rope.n_rot / 2;
     return bind_optional(b, "rope_freqs.weight", 1, pairs, &d->rope_factors) &&
-           (!d->shape.rope_long_factors ||
+           (!d->rope.long_factors ||
                (bind_optional(b, "rope_factors_long.weight", 1, pairs, &d->rope_factors_long) &&
                    bind_optional(b, "rope_factors_short.weight", 1, pairs, &d->rope_factors_short)));
 }
@@ -356,26 +281,13 @@ static bool all_bound(struct binder *b)
     return true;
 }
 
-static size_t larger(size_t a, size_t b)
-{
-    return a > b ? a : b;
-}
-
 static bool bind_layers(struct binder *b)
 {
     struct decoder *d = b->d;
-    const struct decoder_shape *s = &d->shape;
-    for (size_t i = 0; i < s->n_layer; i++) {
-        const struct layer *l = &d->layers[i];
+    for (size_t i = 0; i < d->shape.n_layer; i++) {
         if (!bind_layer(b, i))
             return false;
-        d->kv[i] = (struct kv_layer){
-            .n_head_kv = l->n_head_kv, .head_dim_k = s->head_dim_k, .head_dim_v = s->head_dim_v};
-        d->q_width = larger(d->q_width, (size_t)l->n_head * s->head_dim_k);
-        d->k_width = larger(d->k_width, (size_t)l->n_head_kv * s->head_dim_k);
-        d->v_width = larger(d->v_width, (size_t)l->n_head_kv * s->head_dim_v);
-        d->att_width = larger(d->att_width, (size_t)l->n_head * s->head_dim_v);
-        d->ff_width = larger(d->ff_width, l->n_ff);
+        d->kv[i] = d->layers[i].mixer->state(d, i);
     }
     return true;
 }

@@ -1,18 +1,36 @@
-/* decoder.c - a decoder's making and end, and the numbers that others ask of it.
+/* decoder.c - makes and frees a decoder, and answers what others ask about its shape.
  *
  * Reading and binding take milliseconds and touch keys, tables and small vectors alone: the weights stay on
- * disk until a forward call wants them.
+ * disk until a forward call reads them.
  */
 #include "decoder_private.h"
 
 #include <stdlib.h>
 
-static bool has_local_layers(const struct decoder *d)
+/* Ropes that some attention layer uses. */
+static size_t count_ropes(const struct decoder *d)
+{
+    size_t n = 0;
+    for (uint32_t i = 0; i < d->shape.n_layer; i++)
+        if (d->layers[i].mixer == &layer_attention && d->layers[i].attention.rope >= n)
+            n = d->layers[i].attention.rope + 1;
+    return n;
+}
+
+static bool uses_kind(const struct decoder *d, const struct layer_kind *kind)
 {
     for (uint32_t i = 0; i < d->shape.n_layer; i++)
-        if (d->layers[i].rope != 0)
+        if (d->layers[i].mixer == kind || d->layers[i].ffn == kind)
             return true;
     return false;
+}
+
+static void list_kinds(struct decoder *d)
+{
+    size_t n = 0;
+    for (size_t i = 0; layer_kinds[i]; i++)
+        if (uses_kind(d, layer_kinds[i]))
+            d->kinds[n++] = layer_kinds[i];
 }
 
 static bool read(struct decoder *d, const struct gguf_model *m, struct error *err)
@@ -22,7 +40,8 @@ static bool read(struct decoder *d, const struct gguf_model *m, struct error *er
     d->kv = calloc(d->shape.n_layer, sizeof(*d->kv));
     if (!d->kv)
         return error_set(err, "no memory for the layers");
-    d->n_ropes = has_local_layers(d) ? 2 : 1;
+    d->n_ropes = count_ropes(d);
+    list_kinds(d);
     return decoder_bind(d, m, err) && rope_prepare(d, d->shape.n_ctx_train, err);
 }
 

@@ -1,9 +1,9 @@
 /* forward_private.h - one forward call: what its workers share, and what each of them has for itself.
  *
- * The workers of the pool go through the layers side by side, and meet after each step whose results others
- * read. What is done to a row of the stream (norms, residual sums, packing) is divided among them when there
- * are many rows; when there are few, every worker does it all in memory of its own, since that costs less
- * than to meet once more. The numbers are the same either way.
+ * The workers of the pool go through the layers side by side, and wait for each other (a barrier) after each step
+ * whose results others read. What is done to a row of the residual (norms, sums, packing) is divided among them
+ * when there are many rows; when there are few, every worker does all of it in memory of its own, since that costs
+ * less than one more barrier. The numbers are the same either way.
  */
 #ifndef FORWARD_PRIVATE_H
 #define FORWARD_PRIVATE_H
@@ -21,11 +21,6 @@ struct batch_run {
     uint32_t start, end; /* positions: of its first row, and behind its last one */
 };
 
-/* Rows of one run whose queries are answered together. */
-struct query_tile {
-    size_t run, row, n;
-};
-
 struct counter {
     _Alignas(64) atomic_size_t next;
 };
@@ -36,13 +31,10 @@ struct forward {
     const struct kv_cache *cache;
     struct pool *pool;
     const atomic_bool *stop;
-    bool stopping; /* written by one worker, read by all after the next meeting */
-    bool alone; /* each worker has a stream of its own */
-    bool together; /* a tile's keys are stored and its queries answered in one go: no run has two tiles */
-    bool split; /* few tiles, long ranges: splits are divided among the workers */
-    size_t n, n_runs, n_tiles, n_splits, n_out;
+    bool stopping; /* written by one worker, read by all after the next barrier */
+    bool alone; /* each worker has a residual of its own */
+    size_t n, n_runs, n_out;
     struct batch_run *runs;
-    struct query_tile *tiles;
     size_t *wanted; /* [n_out] rows whose results are asked for */
     bool logits; /* some of those ask for logits, */
     bool hidden; /* some for the hidden state */
@@ -50,14 +42,10 @@ struct forward {
     float *x, *normed; /* [n][n_embd], or as many for each worker; so is the packed form */
     uint8_t *packed;
     size_t packed_bytes;
-    float *q, *k, *v; /* [n][n_head * head_dim_k], [n][n_head_kv * head_dim_k], [n][n_head_kv * head_dim_v] */
-    float *att; /* [n][n_head * head_dim_v]; rows that are wanted go to q in the end */
-    float *sum; /* [n][n_embd]: what goes back into the stream */
-    float *up; /* [n][n_ff]; lies over q, k, v and att, which are done with then */
-    float *gates; /* for each worker [n][gate_columns]: of the piece that it is at */
-    size_t gate_columns;
-    float *cos_sin[2]; /* [n][n_rot]: cosines and sines for each of the decoder's ropes */
-    float *parts; /* of splits */
+    float *sum; /* [n][n_embd]: a half layer's result, which is added to the residual */
+    /* Of the layer kinds. */
+    struct attention_memory attention;
+    struct dense_memory dense;
     float *out; /* [n_out][out_stride] */
     size_t out_stride;
     struct counter counters[FORWARD_COUNTERS][FORWARD_STRETCHES];
@@ -69,35 +57,55 @@ struct worker {
     unsigned step;
     size_t n; /* rows that are left, */
     bool kept_wanted; /* and whether they are those whose results are wanted */
-    float *x, *normed; /* [n][n_embd], its own or the shared ones */
-    float *att;
-    float *gate; /* its own */
+    float *x, *normed; /* [n][n_embd], its own or the shared ones: the residual, and its norm */
     struct matmul_input in;
     uint8_t *packed;
 };
 
-/* Rows or other items, from the first to before the end. */
-struct work_range {
-    size_t first, end;
-};
-
-/* The worker's share of n items, when all are done by one worker each. */
+/* The worker's share of n items, each of which is done by one worker. */
 struct work_range forward_work_range(const struct worker *m, size_t n);
-/* The next item of this step that nobody has taken yet. */
+/* The worker's rows of the residual: all of them where it has its own. */
+struct work_range forward_stream_rows(const struct worker *m);
+/* The next item of this step that nobody has taken yet: of one counter, or of one of several. */
 size_t forward_take(struct worker *m);
+size_t forward_take_of(const struct worker *m, size_t counter); /* below forward_counters */
+size_t forward_counters(const struct worker *m);
 /* Waits for all workers: what they wrote in this step can be read. */
 void forward_barrier(struct worker *m);
+/* The same after work on forward_stream_rows, which nobody else reads where each worker has its own. */
+void forward_settle(struct worker *m);
 
 /* Norm as the shape has it, of n values. */
 void forward_norm(const struct decoder_shape *s, float *out, const float *x, struct norm w, size_t n);
 
-/* From the products q, k, v to att: norms of heads, rotation, storing, and the answers of layer `i`. */
-void forward_attention(struct worker *m, size_t i);
+/* For a mixer, once the states are written: `rows` [m->n][columns] is what its result is computed from. In the last
+ * layer the rows whose results nobody wants are left out: the others go to `kept`, their residual is moved, and m->n
+ * becomes smaller. Returns where the rows are then, or NULL when nothing is wanted of the batch. */
+const float *forward_keep_wanted(
+    struct worker *m, size_t layer, const float *rows, size_t columns, float *kept);
 
-/* Memory of a forward call, in f's pointers. False when it is short. */
+/* ---- memory ---- */
+
+struct layout {
+    uint8_t *base; /* NULL while sizes are added up */
+    size_t at;
+};
+
+/* Memory aligned to a cache line; NULL while sizes are added up. */
+void *layout_take(struct layout *l, size_t bytes);
+float *layout_floats(struct layout *l, size_t rows, size_t columns);
+
+static inline size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+/* Lays out the memory of a forward call, in f's pointers. False when it is short. */
 struct decoder_workspace {
     uint8_t *memory;
     size_t size;
+    struct batch_run *runs; /* [runs_room] */
+    size_t runs_room;
 };
 bool forward_prepare(struct forward *f, struct decoder_workspace *w, struct error *err);
 

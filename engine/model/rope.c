@@ -1,10 +1,10 @@
-/* rope.c - how far the pairs of a head turn at a position.
+/* rope.c - the angles by which pairs of a head's elements rotate at a position.
  *
- * Rotary embedding (arXiv 2104.09864): pair i of n turns by position * base^(-i / n) radians. Files stretch
+ * Rotary embedding (arXiv 2104.09864): pair i of n rotates by position * base^(-i / n) radians. Files stretch
  * that in three ways, which may come together: a factor for each pair (Llama 3.1, longrope), one for all
  * positions (linear), or YaRN (arXiv 2309.00071), which blends from the unstretched rate of fast pairs to the
- * stretched one of slow ones. All of it is worked out in double once, at load; the context chooses between
- * two sets of factors there, so that no answer depends on how long its own sequence grows.
+ * stretched one of slow ones. All of it is computed in double once, at load. The context chooses between two sets
+ * of factors there, so that no answer depends on how long its own sequence grows.
  */
 #include "decoder_private.h"
 
@@ -14,42 +14,42 @@
 #define WHOLE_TURN 6.283185307179586
 
 /* The pair, as a real number, that turns `turns` times within the original context. */
-static double pair_turning(const struct decoder_shape *s, const struct rope_shape *r, double turns)
+static double pair_turning(const struct rope_fields *f, const struct rope_shape *r, double turns)
 {
-    return s->n_rot / 2 * log(s->rope_context / (turns * WHOLE_TURN)) / log(r->base);
+    return f->n_rot / 2 * log(f->context / (turns * WHOLE_TURN)) / log(r->base);
 }
 
 /* How much of a pair's unstretched rate stays: 1 below pair `low`, 0 above `high`, a ramp between. */
-static double yarn_share(const struct decoder_shape *s, const struct rope_shape *r, size_t pair)
+static double yarn_share(const struct rope_fields *f, const struct rope_shape *r, size_t pair)
 {
-    double low = fmax(0, floor(pair_turning(s, r, r->yarn_fast)));
-    double high = fmin(s->n_rot - 1, ceil(pair_turning(s, r, r->yarn_slow)));
+    double low = fmax(0, floor(pair_turning(f, r, r->yarn_fast)));
+    double high = fmin(f->n_rot - 1, ceil(pair_turning(f, r, r->yarn_slow)));
     double along = ((double)pair - low) / fmax(0.001, high - low);
     return 1 - fmin(1, fmax(0, along));
 }
 
 static double rate_of(
-    const struct decoder_shape *s, const struct rope_shape *r, size_t pair, const float *factors)
+    const struct rope_fields *f, const struct rope_shape *r, size_t pair, const float *factors)
 {
-    double rate = vector_power(r->base, -2.0 * (double)pair / s->n_rot);
+    double rate = vector_power(r->base, -2.0 * (double)pair / f->n_rot);
     if (factors)
         rate /= factors[pair];
     if (r->yarn == 0)
         return rate * r->scale;
-    double share = r->yarn * yarn_share(s, r, pair);
+    double share = r->yarn * yarn_share(f, r, pair);
     return rate * r->scale * (1 - share) + rate * share;
 }
 
 static bool prepare(struct decoder *d, struct rope *out, const struct rope_shape *r, const float *factors)
 {
-    size_t pairs = d->shape.n_rot / 2;
+    size_t pairs = d->rope.n_rot / 2;
     if (!out->inv_freq)
-        out->inv_freq = malloc(pairs * sizeof(*out->inv_freq));
+        out->inv_freq = malloc((pairs + 1) * sizeof(*out->inv_freq));
     if (!out->inv_freq)
         return false;
     out->magnitude = (float)r->magnitude;
     for (size_t i = 0; i < pairs; i++)
-        out->inv_freq[i] = rate_of(&d->shape, r, i, factors);
+        out->inv_freq[i] = rate_of(&d->rope, r, i, factors);
     return true;
 }
 
@@ -57,13 +57,13 @@ bool rope_prepare(struct decoder *d, size_t context, struct error *err)
 {
     const float *factors = d->rope_factors;
     if (!factors)
-        factors = context > d->shape.rope_context ? d->rope_factors_long : d->rope_factors_short;
-    for (size_t i = 0; factors && i < d->shape.n_rot / 2; i++)
+        factors = context > d->rope.context ? d->rope_factors_long : d->rope_factors_short;
+    for (size_t i = 0; factors && i < d->rope.n_rot / 2; i++)
         if (!isfinite(factors[i]) || factors[i] == 0)
             return error_set(err, "factor %zu of the rotation is 0, or no number", i);
-    return (prepare(d, &d->ropes[0], &d->shape.rope, factors) &&
-               prepare(d, &d->ropes[1], &d->shape.local_rope, NULL)) ||
-           error_set(err, "no memory for the inv_freq of %zu pairs", (size_t)d->shape.n_rot / 2);
+    return (prepare(d, &d->ropes[0], &d->rope.global, factors) &&
+               prepare(d, &d->ropes[1], &d->rope.local, NULL)) ||
+           error_set(err, "no memory for the inv_freq of %zu pairs", (size_t)d->rope.n_rot / 2);
 }
 
 void rope_cos_sin(const struct rope *r, uint32_t position, size_t first, size_t count, float *cos_sin)

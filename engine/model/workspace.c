@@ -1,7 +1,7 @@
-/* workspace.c - looks a batch over, and lays out the memory that its forward call works in.
+/* workspace.c - checks a batch, and lays out the memory that its forward call works in.
  *
- * One block holds everything. It is laid out twice by the same function, first to see how much it takes; it
- * only grows, and what it holds never outlives the call but for the results.
+ * One block holds everything but the list of runs. It is laid out twice by the same function, first to add up its
+ * size. It only grows, and only the results in it are used after the call.
  */
 #include "forward_private.h"
 
@@ -11,9 +11,7 @@
 
 #define ALIGNMENT 64
 #define ALONE_ROWS                                                                                           \
-    4 /* up to so many rows a worker does all of the stream itself rather than wait for others */
-#define SPLIT_ITEMS 4 /* tiles and heads for each worker, from which on splits need not be divided */
-#define TILE_QUERIES 48 /* what attention likes to answer at a time */
+    4 /* up to so many rows each worker has a residual of its own rather than wait for others */
 
 struct decoder_workspace *decoder_workspace_new(void)
 {
@@ -25,6 +23,7 @@ void decoder_workspace_free(struct decoder_workspace *w)
     if (!w)
         return;
     free(w->memory);
+    free(w->runs);
     free(w);
 }
 
@@ -44,7 +43,7 @@ static bool begins_run(const struct decoder_batch *b, size_t i)
     return i == 0 || b->rows[i].sequence != b->rows[i - 1].sequence;
 }
 
-/* Counts runs, tiles and results; checks what would make a forward call write where it must not. */
+/* Counts runs and results; refuses rows that would make a forward call write where it must not. */
 static bool count(struct forward *f, struct error *err)
 {
     const struct decoder_batch *b = f->batch;
@@ -69,146 +68,85 @@ static bool count(struct forward *f, struct error *err)
     return true;
 }
 
-/* Rows of a tile: whole groups of the layer with the largest ones. */
-static size_t tile_rows(const struct decoder *d)
-{
-    size_t group = 1;
-    for (uint32_t i = 0; i < d->shape.n_layer; i++) {
-        size_t g = d->layers[i].n_head / d->layers[i].n_head_kv;
-        group = g > group ? g : group;
-    }
-    return group >= TILE_QUERIES ? 1 : TILE_QUERIES / group;
-}
-
-static size_t count_tiles(const struct forward *f, size_t rows)
-{
-    size_t tiles = 0, in_tile = 0;
-    for (size_t i = 0; i < f->n; i++) {
-        in_tile = begins_run(f->batch, i) || in_tile == rows ? 1 : in_tile + 1;
-        tiles += in_tile == 1;
-    }
-    return tiles;
-}
-
-static void list_runs(struct forward *f, size_t rows)
+static bool list_runs(struct forward *f, struct decoder_workspace *w, struct error *err)
 {
     const struct decoder_batch *b = f->batch;
-    size_t runs = 0, tiles = 0, out = 0;
-    for (size_t i = 0; i < f->n; i++) {
-        bool begins = begins_run(b, i);
-        size_t pages;
-        if (begins)
-            f->runs[runs++] = (struct batch_run){
-                .pages = sequence_pages(b->rows[i].sequence, &pages), .row = i, .start = b->rows[i].position};
-        struct batch_run *r = &f->runs[runs - 1];
-        r->n++;
-        r->end = b->rows[i].position + 1;
-        if (begins || f->tiles[tiles - 1].n == rows)
-            f->tiles[tiles++] = (struct query_tile){.run = runs - 1, .row = i};
-        f->tiles[tiles - 1].n++;
-        if (b->rows[i].output != DECODER_NOTHING)
-            f->wanted[out++] = i;
+    if (f->n_runs > w->runs_room) {
+        struct batch_run *more = realloc(w->runs, f->n_runs * sizeof(*more));
+        if (!more)
+            return error_set(err, "no memory for a batch of %zu sequences", f->n_runs);
+        w->runs = more;
+        w->runs_room = f->n_runs;
     }
+    f->runs = w->runs;
+    struct batch_run *run = f->runs - 1;
+    for (size_t i = 0; i < f->n; i++) {
+        size_t pages;
+        if (begins_run(b, i))
+            *++run = (struct batch_run){
+                .pages = sequence_pages(b->rows[i].sequence, &pages), .row = i, .start = b->rows[i].position};
+        run->n++;
+        run->end = b->rows[i].position + 1;
+    }
+    return true;
 }
 
-static uint32_t longest_end(const struct decoder_batch *b)
+static void list_wanted(struct forward *f)
 {
-    uint32_t end = 0;
-    for (size_t i = 0; i < b->n; i++)
-        end = b->rows[i].position >= end ? b->rows[i].position + 1 : end;
-    return end;
-}
-
-/* How the batch is divided. Nothing of this changes a result. */
-static size_t choose_ways(struct forward *f)
-{
-    unsigned workers = pool_size(f->pool);
-    size_t rows = tile_rows(f->d);
-    uint32_t end = longest_end(f->batch);
-    f->alone = f->n <= ALONE_ROWS;
-    f->split = workers > 1 && end > ATTENTION_SPLIT + ATTENTION_SPLIT / 2 &&
-               f->n * f->d->kv[0].n_head_kv < SPLIT_ITEMS * workers;
-    if (f->split)
-        rows = 1;
-    f->n_tiles = count_tiles(f, rows);
-    f->n_splits = (end + ATTENTION_SPLIT - 1) / ATTENTION_SPLIT;
-    f->together = !f->split && f->n_tiles == f->n_runs;
-    return rows;
+    size_t n = 0;
+    for (size_t i = 0; i < f->n; i++)
+        if (f->batch->rows[i].output != DECODER_NOTHING)
+            f->wanted[n++] = i;
 }
 
 /* ---- the memory ---- */
 
-struct layout {
-    uint8_t *base; /* NULL while sizes are added up */
-    size_t at;
-};
-
-static void *take(struct layout *l, size_t bytes)
+void *layout_take(struct layout *l, size_t bytes)
 {
     void *taken = l->base ? l->base + l->at : NULL;
     l->at += (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     return taken;
 }
 
-static float *take_floats(struct layout *l, size_t rows, size_t columns)
+float *layout_floats(struct layout *l, size_t rows, size_t columns)
 {
-    return take(l, rows * columns * sizeof(float));
-}
-
-static size_t larger(size_t a, size_t b)
-{
-    return a > b ? a : b;
+    return layout_take(l, rows * columns * sizeof(float));
 }
 
 static size_t packed_bytes(const struct forward *f)
 {
-    const struct decoder *d = f->d;
-    size_t columns = larger(d->shape.n_embd, larger(d->att_width, d->ff_width));
-    size_t bytes = d->packs ? matmul_packed_bytes(f->n, (columns + 31) / 32 * 32) : 0;
+    size_t bytes = matmul_packed_bytes(f->n, (f->d->packed_columns + 31) / 32 * 32);
     return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
 }
 
-static size_t part_floats(const struct forward *f)
+/* Half a layer is done with its memory before the next begins: so what the kinds have for that time lies at the same
+ * place. */
+static void lay_out_kinds(struct forward *f, struct layout *l)
 {
-    const struct attention a = {.head_dim_k = f->d->shape.head_dim_k, .head_dim_v = f->d->shape.head_dim_v};
-    return attention_part_floats(&a);
-}
-
-/* The queries, keys and values of a layer, and what attention makes of them, are done with when the wide rows of its
- * feed-forward part are worked out: these lie over those. */
-static void lay_out_halves(struct forward *f, struct layout *l)
-{
-    const struct decoder *d = f->d;
-    struct layout over = *l;
-    f->q = take_floats(l, f->n, larger(d->q_width, d->att_width));
-    f->k = take_floats(l, f->n, d->k_width);
-    f->v = take_floats(l, f->n, d->v_width);
-    f->att = take_floats(l, f->n, d->att_width);
-    f->up = take_floats(&over, f->n, d->ff_width);
-    l->at = larger(l->at, over.at);
+    struct layout none = {.base = NULL}, lasting = *l;
+    for (size_t i = 0; f->d->kinds[i]; i++) /* to learn where the lasting part ends */
+        f->d->kinds[i]->workspace(f, &lasting, &none);
+    size_t start = lasting.at, end = start;
+    for (size_t i = 0; f->d->kinds[i]; i++) {
+        struct layout passing = {.base = l->base, .at = start};
+        f->d->kinds[i]->workspace(f, l, &passing);
+        end = larger(end, passing.at);
+    }
+    l->at = end;
 }
 
 static size_t lay_out(struct forward *f, uint8_t *base)
 {
-    const struct decoder *d = f->d;
     struct layout l = {.base = base};
-    size_t n = f->n, workers = pool_size(f->pool), streams = f->alone ? workers : 1;
-    size_t heads = d->q_width / d->shape.head_dim_k;
-    f->runs = take(&l, f->n_runs * sizeof(*f->runs));
-    f->tiles = take(&l, f->n_tiles * sizeof(*f->tiles));
-    f->wanted = take(&l, f->n_out * sizeof(*f->wanted));
-    f->x = take_floats(&l, streams * n, d->shape.n_embd);
-    f->normed = take_floats(&l, streams * n, d->shape.n_embd);
+    size_t n = f->n, streams = f->alone ? pool_size(f->pool) : 1, n_embd = f->d->shape.n_embd;
+    f->wanted = layout_take(&l, f->n_out * sizeof(*f->wanted));
+    f->x = layout_floats(&l, streams * n, n_embd);
+    f->normed = layout_floats(&l, streams * n, n_embd);
     f->packed_bytes = packed_bytes(f);
-    f->packed = take(&l, streams * f->packed_bytes);
-    lay_out_halves(f, &l);
-    f->sum = take_floats(&l, n, d->shape.n_embd);
-    f->gate_columns = larger(MATMUL_TILE, d->ff_width / (FORWARD_PIECES * workers));
-    f->gates = take_floats(&l, workers * n, f->gate_columns);
-    for (size_t i = 0; i < d->n_ropes; i++)
-        f->cos_sin[i] = take_floats(&l, n, d->shape.n_rot);
-    f->parts = take_floats(&l, f->split ? n * heads * f->n_splits : 0, part_floats(f));
-    f->out = take_floats(&l, f->n_out, f->out_stride);
+    f->packed = layout_take(&l, streams * f->packed_bytes);
+    f->sum = layout_floats(&l, n, n_embd);
+    f->out = layout_floats(&l, f->n_out, f->out_stride);
+    lay_out_kinds(f, &l);
     return l.at;
 }
 
@@ -218,25 +156,28 @@ size_t decoder_row_bytes(const struct decoder *d, struct pool *pool)
     return lay_out(&f, NULL) / f.n;
 }
 
+static bool grow(struct decoder_workspace *w, size_t size, size_t rows, struct error *err)
+{
+    if (size <= w->size)
+        return true;
+    free(w->memory);
+    w->memory = aligned_alloc(ALIGNMENT, size);
+    w->size = w->memory ? size : 0;
+    return w->memory || error_set(err, "no memory for a batch of %zu rows: %zu bytes", rows, size);
+}
+
 bool forward_prepare(struct forward *f, struct decoder_workspace *w, struct error *err)
 {
     const struct decoder_shape *s = &f->d->shape;
-    if (!count(f, err))
+    if (!count(f, err) || !list_runs(f, w, err))
         return false;
-    size_t rows = choose_ways(f);
+    f->alone = f->n <= ALONE_ROWS;
     f->out_stride = f->logits ? s->n_vocab : s->n_embd;
     if (f->logits && f->hidden)
         f->out_stride = larger(s->n_vocab, s->n_embd);
-    size_t size = lay_out(f, NULL);
-    if (size > w->size) {
-        free(w->memory);
-        w->memory = aligned_alloc(ALIGNMENT, size);
-        w->size = w->memory ? size : 0;
-        if (!w->memory)
-            return error_set(err, "no memory for a batch of %zu rows: %zu bytes", f->n, size);
-    }
+    if (!grow(w, lay_out(f, NULL), f->n, err))
+        return false;
     lay_out(f, w->memory);
-    memset(f->runs, 0, f->n_runs * sizeof(*f->runs));
-    list_runs(f, rows);
+    list_wanted(f);
     return true;
 }

@@ -1,0 +1,38 @@
+/* bind_private.h - how layer kinds find their tensors.
+ *
+ * Each function looks a tensor up by name, checks its shape, marks it as asked for and fills in a view on the
+ * mapped file. They return false with the reason, which names the tensor, when it is missing or has another shape.
+ * "Optional" means that a missing tensor is no error: the pointer is NULL then.
+ */
+#ifndef BIND_PRIVATE_H
+#define BIND_PRIVATE_H
+
+#include "decoder_private.h"
+
+#define STEM_ROOM 64 /* of "blk.1023.post_attention_norm" and the like */
+#define NAME_ROOM 96
+
+struct binder;
+
+struct decoder *binder_decoder(const struct binder *b);
+
+/* A tensor's name is a stem, "blk.3.attn_q", and a part, "weight", with a dot between. */
+struct stem {
+    char text[STEM_ROOM];
+};
+struct name {
+    char text[NAME_ROOM];
+};
+struct name bind_name(const char *stem, const char *part);
+struct stem bind_stem(size_t layer, const char *rest); /* "blk.LAYER.REST" */
+
+bool bind_has(const struct binder *b, const char *stem); /* "STEM.weight" is there */
+
+/* float32 [rows][columns]; a vector is one row. */
+bool bind_vector(struct binder *b, const char *name, uint64_t rows, uint64_t columns, const float **out);
+bool bind_optional(struct binder *b, const char *name, uint64_t rows, uint64_t columns, const float **out);
+
+/* "STEM.weight" [rows][columns], with "STEM.bias" [rows] and "STEM.scale" [1], both optional. */
+bool bind_linear(struct binder *b, const char *stem, uint64_t rows, uint64_t columns, struct linear *l);
+
+#endif

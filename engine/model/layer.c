@@ -1,0 +1,5 @@
+/* layer.c - the list of layer kinds. */
+#include "layer_attention_private.h"
+#include "layer_dense_private.h"
+
+const struct layer_kind *const layer_kinds[] = {&layer_attention, &layer_dense, NULL};

@@ -1,0 +1,109 @@
+/* layer_dense.c - the feed-forward "dense". */
+#include "layer_dense_private.h"
+
+#include "bind_private.h"
+#include "forward_private.h"
+
+/* ---- weights ---- */
+
+static bool bind_split(struct binder *b, size_t i, struct dense_layer *l)
+{
+    size_t n_embd = binder_decoder(b)->shape.n_embd;
+    return (l->ungated || bind_linear(b, bind_stem(i, "ffn_gate").text, l->n_ff, n_embd, &l->gate)) &&
+           bind_linear(b, bind_stem(i, "ffn_up").text, l->n_ff, n_embd, &l->up);
+}
+
+static bool bind_fused(struct binder *b, size_t i, struct dense_layer *l)
+{
+    struct linear whole = {0};
+    size_t n_embd = binder_decoder(b)->shape.n_embd;
+    if (!bind_linear(b, bind_stem(i, "ffn_up").text, 2 * (size_t)l->n_ff, n_embd, &whole))
+        return false;
+    l->gate = linear_part(&whole, 0, l->n_ff);
+    l->up = linear_part(&whole, l->n_ff, l->n_ff);
+    return true;
+}
+
+bool dense_packs(const struct dense_layer *l)
+{
+    return linear_packs(&l->up) || (!l->ungated && linear_packs(&l->gate));
+}
+
+static bool bind(struct binder *b, size_t i)
+{
+    struct decoder *d = binder_decoder(b);
+    struct layer *layer = &d->layers[i];
+    struct dense_layer *l = &layer->dense;
+    bool fused = l->fused_gate && !l->ungated;
+    if (!bind_linear(b, bind_stem(i, "ffn_down").text, d->shape.n_embd, l->n_ff, &l->down) ||
+        !(fused ? bind_fused(b, i, l) : bind_split(b, i, l)))
+        return false;
+    layer->ffn_packs = dense_packs(l);
+    return true;
+}
+
+/* ---- memory ---- */
+
+size_t dense_gate_columns(const struct forward *f, size_t n_ff)
+{
+    return larger(MATMUL_TILE, n_ff / (FORWARD_PIECES * pool_size(f->pool)));
+}
+
+void dense_workspace(struct forward *f, struct layout *passing, size_t n_ff)
+{
+    struct dense_memory *w = &f->dense;
+    w->up = layout_floats(passing, f->n, n_ff);
+    w->gate_columns = dense_gate_columns(f, n_ff);
+    w->gates = layout_floats(passing, pool_size(f->pool) * f->n, w->gate_columns);
+}
+
+static void workspace(struct forward *f, struct layout *lasting, struct layout *passing)
+{
+    (void)lasting;
+    size_t n_ff = 0;
+    for (size_t i = 0; i < f->d->shape.n_layer; i++)
+        if (f->d->layers[i].ffn == &layer_dense)
+            n_ff = larger(n_ff, f->d->layers[i].dense.n_ff);
+    dense_workspace(f, passing, n_ff);
+}
+
+/* ---- run ---- */
+
+void dense_gate_rows(const struct dense_layer *l, const struct matmul_input *in, struct work_range rows,
+    float *up, float *gate, size_t gate_columns)
+{
+    size_t count = rows.end - rows.first;
+    linear_rows(&l->up, in, rows.first, count, up, l->n_ff);
+    if (!l->ungated) {
+        struct linear part = linear_part(&l->gate, rows.first, l->n_ff - rows.first);
+        linear_rows(&part, in, 0, count, gate, gate_columns);
+    }
+    for (size_t t = 0; t < in->tokens; t++) {
+        float *row = up + t * l->n_ff + rows.first;
+        if (l->ungated)
+            vector_gate(row, row, NULL, l->activation, count);
+        else
+            vector_gate(row, gate + t * gate_columns, row, l->activation, count);
+    }
+}
+
+/* The same worker computes a row of the gate and the same row of up, so no barrier stands between the two. */
+void dense_run(struct worker *m, const struct dense_layer *l)
+{
+    const struct dense_memory *w = &m->f->dense;
+    float *gate = w->gates + m->index * m->f->n * w->gate_columns;
+    size_t piece = linear_piece_rows(m, l->n_ff);
+    struct weight_walk walk = weight_walk_begin(m, linear_pieces(l->n_ff, piece));
+    for (size_t at; weight_walk_next(&walk, m, &at);)
+        dense_gate_rows(l, &m->in, linear_piece(at, l->n_ff, piece), w->up, gate, w->gate_columns);
+    forward_barrier(m);
+    linear_input(m, w->up, l->n_ff, linear_packs(&l->down));
+    linear_multiply(m, (struct product[]){{&l->down, m->f->sum}}, 1);
+}
+
+static void run(struct worker *m, size_t i)
+{
+    dense_run(m, &m->f->d->layers[i].dense);
+}
+
+const struct layer_kind layer_dense = {.name = "dense", .bind = bind, .workspace = workspace, .run = run};

@@ -1,0 +1,44 @@
+/* layer_dense_private.h - the feed-forward "dense": down(f(gate(x)) * up(x)), or down(f(up(x))) without a gate. */
+#ifndef LAYER_DENSE_PRIVATE_H
+#define LAYER_DENSE_PRIVATE_H
+
+#include "layer_private.h"
+#include "linear_private.h"
+
+#include "berth/kernels/vector.h"
+
+extern const struct layer_kind layer_dense;
+
+/* Fields and weights of one layer. */
+struct dense_layer {
+    uint32_t n_ff;
+    enum vector_gate activation;
+    bool ungated; /* down(f(up(x))) */
+    bool fused_gate; /* the tensor ffn_up holds the rows of the gate, then those of up */
+    struct linear gate, up, down;
+};
+
+struct dense_memory {
+    float *up; /* [n][n_ff] */
+    float *gates; /* for each worker [n][gate_columns]: of the piece that it works on */
+    size_t gate_columns;
+};
+
+/* True when a product by the layer's input reads the packed form. */
+bool dense_packs(const struct dense_layer *l);
+
+/* up[t][rows] = f(gate(in)) * up(in) for a piece of rows. `up` has a stride of n_ff; `gate` is memory of the worker,
+ * [tokens][gate_columns], with at least as many columns as the piece has rows. */
+void dense_gate_rows(const struct dense_layer *l, const struct matmul_input *in, struct work_range rows,
+    float *up, float *gate, size_t gate_columns);
+
+/* Columns of a worker's gate memory, for layers of so many rows. */
+size_t dense_gate_columns(const struct forward *f, size_t n_ff);
+
+/* Lays out f->dense for layers with up to n_ff rows. */
+void dense_workspace(struct forward *f, struct layout *passing, size_t n_ff);
+
+/* Runs one layer of the form above on the worker's input, into f->sum. */
+void dense_run(struct worker *m, const struct dense_layer *l);
+
+#endif
