@@ -169,13 +169,20 @@ bench: ## programs that measure, each against a peer where there is one
 format: ## puts the C files into the house's shape
 	clang-format -i $(sort $(wildcard $(ROOMS:%=include/berth/%/*.h) $(ROOMS:%=%/*.[ch]) $(UNIT_SRC) bench/*.[ch] tests/*/*.[ch]))
 
-install: all ## PREFIX=/usr/local, DESTDIR=: the program, its manual page, its papers
+COMPLETIONS := share/bash-completion/completions/berth share/zsh/site-functions/_berth \
+               share/fish/vendor_completions.d/berth.fish
+
+install: all ## PREFIX=/usr/local, DESTDIR=: the program, its manual page, shell completions, licences
 	install -D -m 755 $(BERTH) '$(DESTDIR)$(PREFIX)/bin/berth'
 	install -D -m 644 docs/berth.1 '$(DESTDIR)$(PREFIX)/share/man/man1/berth.1'
+	$(BERTH) completion bash | install -D -m 644 /dev/stdin '$(DESTDIR)$(PREFIX)/$(word 1,$(COMPLETIONS))'
+	$(BERTH) completion zsh | install -D -m 644 /dev/stdin '$(DESTDIR)$(PREFIX)/$(word 2,$(COMPLETIONS))'
+	$(BERTH) completion fish | install -D -m 644 /dev/stdin '$(DESTDIR)$(PREFIX)/$(word 3,$(COMPLETIONS))'
 	install -D -m 644 -t '$(DESTDIR)$(PREFIX)/share/doc/berth' LICENSE THIRD-PARTY README.md CHANGELOG.md
 
 uninstall: ## takes away what install put there
 	rm -f '$(DESTDIR)$(PREFIX)/bin/berth' '$(DESTDIR)$(PREFIX)/share/man/man1/berth.1'
+	rm -f $(COMPLETIONS:%='$(DESTDIR)$(PREFIX)/%')
 	rm -rf '$(DESTDIR)$(PREFIX)/share/doc/berth'
 
 setup: ## installs what building and testing need (Debian 12 and 13)

@@ -3,6 +3,7 @@
 
 #include "berth/server/http/listener.h"
 #include "berth/base/log.h"
+#include "berth/base/near.h"
 
 #include <stdbool.h>
 #include <stdlib.h>
@@ -273,25 +274,59 @@ static const struct option *find_flag(const char *argument, size_t size)
     return NULL;
 }
 
+static void unknown_option(const char *argument, size_t size, struct error *err)
+{
+    char shown[200];
+    struct span given = {(const uint8_t *)argument, size};
+    struct near near = near_begin(given);
+    for (size_t i = 0; i < N_OPTIONS; i++)
+        near_try(&near, table[i].flag);
+    text_escape(shown, sizeof(shown), given);
+    if (near.name)
+        error_set(err, "unknown option %s; did you mean %s?", shown, near.name);
+    else
+        error_set(err, "unknown option %s; see berth help", shown);
+}
+
+/* An argument that is no flag is the PATH of --models. */
+static bool set_operand(struct options *out, const char *argument, struct error *err)
+{
+    char shown[200];
+    text_escape(shown, sizeof(shown), span_of(argument));
+    if (out->operand)
+        return error_set(err, "one PATH at a time, not also \"%s\"", shown);
+    if (!argument[0])
+        return error_set(err, "a PATH that is not empty is needed");
+    out->operand = out->models = argument;
+    return true;
+}
+
+/* Reads the flag argv[*at] and its value; *at is then the index of the last argument that was read. */
+static bool read_flag(struct options *out, int argc, char *const *argv, int *at, struct error *err)
+{
+    const char *argument = argv[*at], *value = NULL;
+    size_t size = strcspn(argument, "=");
+    const struct option *o = find_flag(argument, size);
+    if (!o) {
+        unknown_option(argument, size, err);
+        return false;
+    }
+    if (argument[size] == '=')
+        value = argument + size + 1;
+    else if (*at + 1 < argc)
+        value = argv[++*at];
+    else
+        return error_set(err, "%s needs a value: %s", o->flag, o->value);
+    return set_option(out, o, o->flag, value, err);
+}
+
 static enum options_result read_flags(struct options *out, int argc, char *const *argv, struct error *err)
 {
     for (int i = 0; i < argc; i++) {
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
             return OPTIONS_HELP;
-        size_t size = strcspn(argv[i], "=");
-        const struct option *o = find_flag(argv[i], size);
-        char shown[200];
-        text_escape(shown, sizeof(shown), (struct span){(const uint8_t *)argv[i], size});
-        if (!o) {
-            error_set(err, "unknown option %s; see berth help", shown);
-            return OPTIONS_BAD;
-        }
-        const char *value = argv[i][size] == '=' ? argv[i] + size + 1 : i + 1 < argc ? argv[++i] : NULL;
-        if (!value) {
-            error_set(err, "%s needs a value: %s", o->flag, o->value);
-            return OPTIONS_BAD;
-        }
-        if (!set_option(out, o, o->flag, value, err))
+        bool flag = argv[i][0] == '-';
+        if (!(flag ? read_flag(out, argc, argv, &i, err) : set_operand(out, argv[i], err)))
             return OPTIONS_BAD;
     }
     return OPTIONS_READ;
@@ -324,6 +359,15 @@ void options_print(FILE *out)
             fprintf(out, " or %s", o->variable_too);
         fputc('\n', out);
     }
+}
+
+bool options_name(size_t i, struct option_name *out)
+{
+    if (i >= N_OPTIONS)
+        return false;
+    const struct option *o = &table[i];
+    *out = (struct option_name){.flag = o->flag, .value = o->value, .help = o->help, .choices = o->choices};
+    return true;
 }
 
 const char *options_cpu(const struct options *o)

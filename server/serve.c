@@ -214,20 +214,42 @@ static int serve(const struct options *o)
     return 0;
 }
 
+/* A path on the command line that leads nowhere is a mistake; in --models it may be a volume that comes later. */
+static bool operand_is_there(const struct options *o)
+{
+    char shown[400];
+    if (!o->operand || o->wait_for_volume || access(o->operand, F_OK) == 0)
+        return true;
+    text_escape(shown, sizeof(shown), span_of(o->operand));
+    fprintf(stderr, "berth: %s: there is no such file or directory\n", shown);
+    return false;
+}
+
 int cmd_serve(int argc, char **argv)
 {
     struct options o;
     struct error err = {0};
     switch (options_read(&o, argc - 1, argv + 1, environ, &err)) {
     case OPTIONS_HELP:
-        puts("berth serve [OPTIONS]: serve the models of a directory.\n");
-        options_print(stdout);
-        return fflush(stdout) == 0 ? 0 : 1;
+        return command_help(&command_serve);
     case OPTIONS_BAD:
         fprintf(stderr, "berth: %s\n", err.text);
         return 2;
     case OPTIONS_READ:
         break;
     }
-    return serve(&o);
+    return operand_is_there(&o) ? serve(&o) : 2;
 }
+
+const struct command command_serve = {
+    .name = "serve",
+    .run = cmd_serve,
+    .usage = "[PATH] [OPTIONS]",
+    .summary = "serve models over HTTP; also without a command",
+    .about = "Serves the models of a directory, or a single model file, until SIGTERM or SIGINT.\n"
+             "PATH is the same as --models PATH.",
+    .notes = "Exit status: 0 when it was told to stop; 1 when it cannot listen; 2 for wrong usage.",
+    .operand = OPERAND_FILE,
+    .server_options = true,
+    .takes_signals = true,
+};

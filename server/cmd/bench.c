@@ -1,17 +1,18 @@
-/* bench.c - how fast a model reads and writes on this machine, through the scheduler as a request would go.
+/* bench.c - measures how fast a model reads and writes on this machine, through the scheduler as a request would go.
  *
- * Three things are measured: reading a prompt, writing one token after the other (for several answers at a time, if
- * that is asked for), and, with several streams, requests that do both. Each is repeated and the median is told. The
- * tokens are made up, which costs the same as real ones; so a file needs no tokenizer.
+ * Three figures are measured: reading a prompt; writing token by token, for --streams answers at a time; and, with
+ * several streams, whole requests that do both. Each is repeated, and the median counts. Token ids are made up, which
+ * costs the same as real ones, so the file needs no tokenizer.
  *
- * With a depth all prompts begin with the same so many tokens. They are read once, before the clock runs: the engine
- * keeps them as it does for requests that begin alike.
+ * With --depth all prompts begin with the same --depth tokens. They are read once before the clock runs; the engine
+ * keeps them in its prefix cache.
  */
+#include "flags_private.h"
 #include "local_private.h"
 
-#include "berth/server/command.h"
 #include "berth/kernels/isa.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,27 +23,13 @@
 #define REPEAT_MAX 100
 #define STREAMS_MAX JOB_CHOICES_MAX
 #define WARM_TOKENS 16
+#define FIT_LEAST 4 /* tokens behind the depth: two to read and two to write */
 
-/* Requests draw their tokens from seeds that are apart, so that with a depth nothing but the depth is kept from one for
- * another. */
+/* The requests of each measurement have their own range of seeds, so that the prefix cache holds nothing for one of them
+ * but the depth. */
 enum { SEED_WARM = 1, SEED_PREFILL = 0x1000, SEED_DECODE = 0x2000, SEED_MIXED = 0x10000 };
 
-static const char help_text[] =
-    "berth bench -m FILE [OPTIONS]\n"
-    "\n"
-    "Measures how many tokens a second the model in the GGUF file FILE reads and writes.\n"
-    "\n"
-    "  --prompt N            tokens of the prompt that is read (default 512)\n"
-    "  --new N               tokens that are written (default 64)\n"
-    "  --depth N             tokens that are there before anything is read or written (default 0)\n"
-    "  --streams N           answers that are written at a time (default 1); with more than one also as many\n"
-    "                        requests together, of --prompt and --new tokens each\n"
-    "  --repeat N            measurements of each, of which the median counts (default 3)\n"
-    "  --chunk N             tokens of prompts that are read in one step (default 256, as a server)\n"
-    "  --json                one JSON object in place of the table\n" LOCAL_USAGE "\n"
-    "Exit status: 0; 1 when the model cannot be run; 2 for wrong usage.";
-
-struct bench {
+struct bench_request {
     struct local_options local;
     uint64_t prompt, new, depth, streams, repeat;
     bool json;
@@ -72,7 +59,7 @@ static bool finish(struct local *l, struct job *j, struct job_usage *usage, stru
             job_piece_free(p);
         }
         if (!ended)
-            local_wait(l, -1);
+            local_wait(l, -1, -1);
     }
     *usage = job_usage_of(j);
     return job_result(j, err) == RESULT_OK;
@@ -80,10 +67,11 @@ static bool finish(struct local *l, struct job *j, struct job_usage *usage, stru
 
 /* One request. */
 struct ask {
-    size_t depth, prompt,
-        new; /* tokens that all requests begin with, then its own, then those to be written */
+    size_t depth; /* tokens that all requests begin with */
+    size_t prompt; /* tokens of its own behind them */
+    size_t new; /* tokens to be written */
     uint32_t choices;
-    uint32_t seed; /* of its own tokens: the same ones in every run */
+    uint32_t seed; /* of its own tokens: the same in every run */
 };
 
 static void make_up(int32_t *ids, size_t n, size_t vocabulary, uint32_t seed)
@@ -128,18 +116,18 @@ static bool run_one(struct local *l, const struct ask *a, struct job_usage *usag
     return good;
 }
 
-/* What nothing is measured by. It reads what all others begin with. */
-static bool warm_up(struct local *l, const struct bench *b, struct error *err)
+/* A request that is not measured. It reads the depth into the prefix cache. */
+static bool warm_up(struct local *l, const struct bench_request *b, struct error *err)
 {
     struct job_usage u;
-    const struct ask a = {
-        .depth = b->depth, .prompt = WARM_TOKENS, .new = 2, .choices = 1, .seed = SEED_WARM};
+    size_t prompt = b->prompt < WARM_TOKENS ? b->prompt : WARM_TOKENS;
+    const struct ask a = {.depth = b->depth, .prompt = prompt, .new = 2, .choices = 1, .seed = SEED_WARM};
     return run_one(l, &a, &u, err);
 }
 
-/* The engine keeps whole pages; what is left of the depth is read and counted with the prompt. */
+/* The prefix cache keeps whole pages; the rest of the depth is read again and counted with the prompt. */
 static bool measure_prefill(
-    struct local *l, const struct bench *b, uint32_t turn, double *out, struct error *err)
+    struct local *l, const struct bench_request *b, uint32_t turn, double *out, struct error *err)
 {
     struct job_usage u;
     const struct ask a = {
@@ -152,9 +140,9 @@ static bool measure_prefill(
     return true;
 }
 
-/* The first token comes with the prompt, and is not counted. An answer needs a token to begin with. */
+/* The first token comes with the prompt and is not counted. Without a depth the prompt is one token. */
 static bool measure_decode(
-    struct local *l, const struct bench *b, uint32_t turn, double *out, struct error *err)
+    struct local *l, const struct bench_request *b, uint32_t turn, double *out, struct error *err)
 {
     struct job_usage u;
     const struct ask a = {.depth = b->depth,
@@ -168,9 +156,9 @@ static bool measure_decode(
     return true;
 }
 
-/* All tokens of all requests, read and written, from the first submission to the last end. */
+/* Counts all tokens of all requests, read and written, from the first submission to the last end. */
 static bool measure_mixed(
-    struct local *l, const struct bench *b, uint32_t turn, double *out, struct error *err)
+    struct local *l, const struct bench_request *b, uint32_t turn, double *out, struct error *err)
 {
     struct job *jobs[STREAMS_MAX] = {NULL};
     struct job_usage u;
@@ -196,7 +184,7 @@ static bool measure_mixed(
 /* ---- all of them ---- */
 
 typedef bool (*measurement)(
-    struct local *l, const struct bench *b, uint32_t turn, double *out, struct error *err);
+    struct local *l, const struct bench_request *b, uint32_t turn, double *out, struct error *err);
 
 static int ascending(const void *a, const void *b)
 {
@@ -205,7 +193,7 @@ static int ascending(const void *a, const void *b)
 }
 
 static bool median(
-    struct local *l, const struct bench *b, measurement measure, double *out, struct error *err)
+    struct local *l, const struct bench_request *b, measurement measure, double *out, struct error *err)
 {
     double values[REPEAT_MAX];
     for (uint32_t i = 0; i < b->repeat; i++)
@@ -216,7 +204,7 @@ static bool median(
     return true;
 }
 
-static bool measure_all(struct local *l, const struct bench *b, struct figures *f, struct error *err)
+static bool measure_all(struct local *l, const struct bench_request *b, struct figures *f, struct error *err)
 {
     if (!warm_up(l, b, err) || !median(l, b, measure_prefill, &f->prefill, err))
         return false;
@@ -225,15 +213,15 @@ static bool measure_all(struct local *l, const struct bench *b, struct figures *
     return b->streams == 1 || median(l, b, measure_mixed, &f->mixed, err);
 }
 
-static void print_table(const struct local *l, const struct bench *b, const struct figures *f)
+static void print_table(const struct local *l, const struct bench_request *b, const struct figures *f)
 {
     const struct model_info *info = &l->loaded.info;
     char parameters[TEXT_NUMBER], size[TEXT_NUMBER];
-    printf("%s  %s %s, %s parameters, %s\n", info->name[0] ? info->name : b->local.path, info->architecture,
+    printf("%s  %s %s, %s parameters, %s\n", info->name[0] ? info->name : l->path, info->architecture,
         info->quantization, text_count(parameters, info->parameters),
         text_bytes(size, loaded_mapped_bytes(&l->loaded)));
     printf("%u thread%s, %s, keys and values in %s\n\n", l->threads, l->threads == 1 ? "" : "s",
-        isa_name(isa_selected()), attention_type_name(b->local.kv_type));
+        isa_name(isa_selected()), b->local.kv_type);
     printf("%-44s %10s\n", "", "tokens/s");
     printf("read  %6llu tokens after %6llu %13s %10.1f\n", (unsigned long long)b->prompt,
         (unsigned long long)b->depth, "", f->prefill);
@@ -244,18 +232,18 @@ static void print_table(const struct local *l, const struct bench *b, const stru
         printf("both, %3llu requests together %20s %10.1f\n", (unsigned long long)b->streams, "", f->mixed);
 }
 
-static bool print_json(const struct local *l, const struct bench *b, const struct figures *f)
+static bool print_json(const struct local *l, const struct bench_request *b, const struct figures *f)
 {
     const struct model_info *info = &l->loaded.info;
     json_t *o = json_pack(
         "{s:s, s:s, s:s, s:s, s:I, s:s, s:i, s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f}",
-        "version", BERTH_VERSION, "model", info->name[0] ? info->name : b->local.path, "architecture",
+        "version", BERTH_VERSION, "model", info->name[0] ? info->name : l->path, "architecture",
         info->architecture, "quantization", info->quantization, "parameters", (json_int_t)info->parameters,
-        "cpu", isa_name(isa_selected()), "threads", (int)l->threads, "kv_type",
-        attention_type_name(b->local.kv_type), "float", b->local.as_float, "prompt", (json_int_t)b->prompt,
-        "new", (json_int_t)b->new, "depth", (json_int_t)b->depth, "streams", (json_int_t)b->streams, "repeat",
-        (json_int_t)b->repeat, "chunk", (json_int_t)b->local.chunk, "load_seconds", f->load_seconds,
-        "prefill_tokens_per_second", f->prefill, "decode_tokens_per_second", f->decode);
+        "cpu", isa_name(isa_selected()), "threads", (int)l->threads, "kv_type", b->local.kv_type, "float",
+        b->local.as_float, "prompt", (json_int_t)b->prompt, "new", (json_int_t)b->new, "depth",
+        (json_int_t)b->depth, "streams", (json_int_t)b->streams, "repeat", (json_int_t)b->repeat, "chunk",
+        (json_int_t)b->local.chunk, "load_seconds", f->load_seconds, "prefill_tokens_per_second", f->prefill,
+        "decode_tokens_per_second", f->decode);
     if (o && f->mixed > 0)
         json_object_set_new(o, "mixed_tokens_per_second", json_real(f->mixed));
     bool good = o && json_dumpf(o, stdout, JSON_REAL_PRECISION(6)) == 0 && putchar('\n') != EOF;
@@ -263,7 +251,26 @@ static bool print_json(const struct local *l, const struct bench *b, const struc
     return good;
 }
 
-static bool run(const struct bench *b, struct error *err)
+/* Makes depth, prompt and answer fit the model's context: the prompt gives way first, then the answer. Says so on
+ * standard error. False with the reason when the depth alone is too long. */
+static bool fit(struct bench_request *b, size_t context, struct error *err)
+{
+    if (b->depth + b->prompt + b->new <= context)
+        return true;
+    if (b->depth + FIT_LEAST > context)
+        return error_set(err, "--depth %llu leaves no room in the context of %zu tokens",
+            (unsigned long long)b->depth, context);
+    uint64_t room = context - b->depth;
+    if (b->new > room / 2)
+        b->new = room / 2;
+    if (b->prompt > room - b->new)
+        b->prompt = room - b->new;
+    fprintf(stderr, "berth: the context is %zu tokens: reading %llu and writing %llu instead\n", context,
+        (unsigned long long)b->prompt, (unsigned long long)b->new);
+    return true;
+}
+
+static bool run(struct bench_request *b, struct error *err)
 {
     struct local l;
     struct figures f = {0};
@@ -271,52 +278,78 @@ static bool run(const struct bench *b, struct error *err)
     if (!local_open(&l, &b->local, err))
         return false;
     f.load_seconds = now() - start;
-    bool good = measure_all(&l, b, &f, err);
+    bool good = fit(b, text_model_context(l.model), err) && measure_all(&l, b, &f, err);
     if (good && b->json)
         good = print_json(&l, b, &f) || error_set(err, "cannot write to standard output");
     else if (good)
         print_table(&l, b, &f);
+    good = good && flush_output(err);
+    if (!good)
+        local_name_file(l.path, err);
     local_close(&l);
     return good;
 }
 
 /* ---- the command ---- */
 
-static bool read_flag(struct bench *b, int argc, char **argv, int *at, struct error *err)
+static bool take_operand(struct bench_request *b, const struct operands *o, struct error *err)
 {
-    const struct {
-        const char *flag;
-        uint64_t *value, least, most;
-    } numbers[] = {{"--prompt", &b->prompt, 1, UINT32_MAX}, {"--new", &b->new, 1, UINT32_MAX},
-        {"--depth", &b->depth, 0, UINT32_MAX}, {"--streams", &b->streams, 1, STREAMS_MAX},
-        {"--repeat", &b->repeat, 1, REPEAT_MAX}, {"--chunk", &b->local.chunk, 1, 65536}};
-    for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++)
-        if (strcmp(argv[*at], numbers[i].flag) == 0)
-            return local_number(argc, argv, at, numbers[i].least, numbers[i].most, numbers[i].value, err);
-    if (strcmp(argv[*at], "--json") == 0)
-        return b->json = true;
-    return error_set(err, "unknown option %s", argv[*at]);
-}
-
-static bool read_arguments(struct bench *b, int argc, char **argv, struct error *err)
-{
-    for (int i = 1; i < argc; i++) {
-        enum local_flag flag = local_flag(&b->local, argc, argv, &i, err);
-        if (flag == LOCAL_WRONG || (flag == LOCAL_OTHER && !read_flag(b, argc, argv, &i, err)))
-            return false;
-    }
-    b->local.slots = b->streams;
-    return b->local.path || error_set(err, "-m FILE is needed");
+    if (o->n > 1 || (o->n == 1 && b->local.path))
+        return error_set(err, "one model at a time, not also %s", o->at[o->n - 1]);
+    if (o->n == 1)
+        b->local.path = o->at[0];
+    return true;
 }
 
 int cmd_bench(int argc, char **argv)
 {
-    struct bench b = {.local = local_defaults, .prompt = 512, .new = 64, .streams = 1, .repeat = 3};
-    b.local.no_tokenizer = true;
+    struct bench_request b = {.local = local_defaults, .prompt = 512, .new = 64, .streams = 1, .repeat = 3};
+    struct operands operands;
     struct error err = {0};
-    if (local_asks_for_help(argc, argv))
-        return puts(help_text) < 0 || fflush(stdout) != 0;
-    if (!read_arguments(&b, argc, argv, &err))
-        return local_wrong("bench", &err);
-    return run(&b, &err) ? 0 : local_failed(b.local.path, &err);
+    b.local.no_tokenizer = true;
+    enum flags_result result = flags_read(&command_bench, argc, argv, &b, &operands, &err);
+    bool good = result == FLAGS_READ && take_operand(&b, &operands, &err);
+    operands_release(&operands);
+    b.local.slots = b.streams;
+    if (result == FLAGS_HELP)
+        return command_help(&command_bench);
+    if (!good)
+        return command_wrong(&command_bench, &err);
+    return run(&b, &err) ? 0 : command_failed(NULL, &err);
 }
+
+/* clang-format off */
+static const struct flag flags[] = {
+    {.name = "--prompt", .value = "N", .kind = FLAG_COUNT, .field = offsetof(struct bench_request, prompt),
+     .least = 1, .most = UINT32_MAX, .help = "tokens of the prompt that is read (default 512)"},
+    {.name = "--new", .value = "N", .kind = FLAG_COUNT, .field = offsetof(struct bench_request, new),
+     .least = 1, .most = UINT32_MAX, .help = "tokens that are written (default 64)"},
+    {.name = "--depth", .value = "N", .kind = FLAG_COUNT, .field = offsetof(struct bench_request, depth),
+     .most = UINT32_MAX, .help = "tokens that were read before anything is measured (default 0)"},
+    {.name = "--streams", .value = "N", .kind = FLAG_COUNT, .field = offsetof(struct bench_request, streams),
+     .least = 1, .most = STREAMS_MAX,
+     .help = "answers that are written at a time (default 1); with more than\n"
+             "one, also as many requests at a time of --prompt and --new tokens"},
+    {.name = "--repeat", .value = "N", .kind = FLAG_COUNT, .field = offsetof(struct bench_request, repeat),
+     .least = 1, .most = REPEAT_MAX, .help = "measurements of each figure, of which the median counts (default 3)"},
+    {.name = "--chunk", .value = "N", .kind = FLAG_COUNT,
+     .field = offsetof(struct bench_request, local) + offsetof(struct local_options, chunk),
+     .least = 1, .most = 65536, .help = "tokens of prompts that are read in one step (default 256)"},
+    {.name = "--json", .kind = FLAG_SWITCH, .field = offsetof(struct bench_request, json),
+     .help = "one JSON object instead of the table"},
+};
+/* clang-format on */
+
+const struct command command_bench = {
+    .name = "bench",
+    .run = cmd_bench,
+    .usage = "[-m FILE] [OPTIONS]",
+    .summary = "measure how fast a model reads and writes",
+    .about =
+        "Measures how many tokens a second the model reads and writes on this machine. Prompt and answer are\n"
+        "shortened where they do not fit the model's context.",
+    .notes = "Exit status: 0; 1 when the model cannot be run; 2 for wrong usage.",
+    .flags = {{flags, sizeof(flags) / sizeof(flags[0]), 0},
+        {local_flags, LOCAL_N_FLAGS, offsetof(struct bench_request, local)}},
+    .operand = OPERAND_FILE,
+};

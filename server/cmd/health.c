@@ -1,8 +1,8 @@
-/* health.c - asks a running server for /health, in an image that has neither shell nor curl.
+/* health.c - asks a running server for /health, in an image that has neither a shell nor curl.
  *
- * It takes the options of serve, by flag and environment, and needs of them where the server listens. A
- * container's probe is started with the container's environment but without the server's flags; so where
- * process 1 is a berth, its command line counts as well, below this one's own flags.
+ * It takes the options of serve, by flag and environment, and uses of them the address that the server listens on.
+ * The probe of a container has the container's environment but not the server's flags; so where process 1 is berth,
+ * the flags of that process count too, below those given here.
  */
 #include "berth/server/command.h"
 #include "berth/server/http/listener.h"
@@ -22,8 +22,7 @@
 
 extern char **environ;
 
-/* The flags that process 1 was started with, when it is `berth` serving; 0 otherwise. They point into
- * `text`. */
+/* The flags of process 1 where it is `berth` serving; returns how many, 0 otherwise. They point into `text`. */
 static int flags_of_first_process(char text[COMMAND_LINE_MAX], char *flags[ARGUMENTS_MAX])
 {
     int fd = open("/proc/1/cmdline", O_RDONLY | O_CLOEXEC), n = 0;
@@ -39,7 +38,7 @@ static int flags_of_first_process(char text[COMMAND_LINE_MAX], char *flags[ARGUM
     if (strcmp(slash ? slash + 1 : flags[0], "berth") != 0)
         return 0;
     int skip = n > 1 && strcmp(flags[1], "serve") == 0 ? 2 : 1;
-    if (n > skip && flags[skip][0] != '-')
+    if (skip == 1 && n > 1 && flags[1][0] != '-')
         return 0;
     memmove(flags, flags + skip, (size_t)(n - skip) * sizeof(char *));
     return n - skip;
@@ -51,7 +50,7 @@ static bool send_request(int fd)
     return send(fd, request, sizeof(request) - 1, MSG_NOSIGNAL) == (ssize_t)(sizeof(request) - 1);
 }
 
-/* The whole answer as text; its length, 0 when none came in time. */
+/* The whole answer as text. Returns its length, 0 when none came in time. */
 static size_t receive(int fd, char *text, size_t room)
 {
     size_t used = 0;
@@ -80,20 +79,34 @@ static bool check(const struct options *o, struct error *err)
     return status == 200 || error_set(err, "the server answers %ld: %s", status, shown);
 }
 
-int cmd_health(int argc, char **argv)
+/* Reads the flags of process 1, then the arguments in argv[1..argc). */
+static enum options_result read_options(struct options *o, int argc, char **argv, struct error *err)
 {
     static char text[COMMAND_LINE_MAX];
     char *flags[2 * ARGUMENTS_MAX];
-    struct options o;
-    struct error err = {0};
     int n = flags_of_first_process(text, flags);
+    /* Alone first: an operand of process 1 is a path to serve, one of this command is a mistake. */
+    enum options_result result = options_read(o, argc - 1, argv + 1, environ, err);
+    if (result == OPTIONS_READ && o->operand) {
+        char shown[200];
+        text_escape(shown, sizeof(shown), span_of(o->operand));
+        error_set(err, "health takes no argument \"%s\"; the server's address is --host and --port", shown);
+        return OPTIONS_BAD;
+    }
+    if (result != OPTIONS_READ || n == 0)
+        return result;
     for (int i = 1; i < argc && n < 2 * ARGUMENTS_MAX; i++)
         flags[n++] = argv[i];
-    switch (options_read(&o, n, flags, environ, &err)) {
+    return options_read(o, n, flags, environ, err);
+}
+
+int cmd_health(int argc, char **argv)
+{
+    struct options o;
+    struct error err = {0};
+    switch (read_options(&o, argc, argv, &err)) {
     case OPTIONS_HELP:
-        puts("berth health [OPTIONS]: exit status 0 when the server answers that it is healthy.\n"
-             "Takes the options of serve, of which --host and --port count.");
-        return 0;
+        return command_help(&command_health);
     case OPTIONS_BAD:
         fprintf(stderr, "berth: %s\n", err.text);
         return 2;
@@ -107,3 +120,15 @@ int cmd_health(int argc, char **argv)
     puts("healthy");
     return 0;
 }
+
+const struct command command_health = {
+    .name = "health",
+    .run = cmd_health,
+    .usage = "[OPTIONS]",
+    .summary = "ask a running server whether it is healthy",
+    .about =
+        "Asks the server on --host and --port for /health, within three seconds, and prints \"healthy\" when it\n"
+        "is. Where process 1 is berth, the options of that process count too.",
+    .notes = "Exit status: 0 when it is healthy; 1 when it is not, or does not answer; 2 for wrong usage.",
+    .server_options = true,
+};

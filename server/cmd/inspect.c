@@ -1,32 +1,23 @@
 /* inspect.c - shows what a model file holds, or each model of a directory.
  *
- * It opens models by the way that the server takes, so what it shows is what would be served, and a file
- * that it refuses would be listed as failed with the same reason. The file may change while it is shown;
- * that is told afterwards, since what was written may be mixed.
+ * It opens models as the server does: what it shows is what would be served, and a file that it refuses would be
+ * listed as failed with the same reason. When the file changed while it was shown, that is reported afterwards, because
+ * what was written may be a mixture.
  */
-#include "berth/server/command.h"
-#include "berth/loaders/scan.h"
+#include "flags_private.h"
 #include "inspect_private.h"
+
+#include "berth/loaders/scan.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stddef.h>
 #include <string.h>
 
 #define FLUSH_BYTES ((size_t)1 << 16)
-#define OUTPUT_MAX                                                                                           \
-    ((size_t)1 << 31) /* of what has gathered between two flushes: the longest text of a file */
+#define OUTPUT_MAX ((size_t)1 << 31) /* held between two flushes: the longest text of a file fits */
 #define PATH_ROOM 4096
-
-static const char usage[] =
-    "berth inspect PATH [--json]\n"
-    "\n"
-    "Shows what the model file PATH holds: what it is, its metadata and its tensors. Of a directory, every\n"
-    "model in it, one after the other.\n"
-    "\n"
-    "  --json   one JSON object a model, each on its line, with everything in it\n"
-    "\n"
-    "Exit status: 0; 1 when a file is no valid model or cannot be read; 2 for wrong usage.";
 
 struct inspect_args {
     const char *path;
@@ -69,8 +60,8 @@ static bool show(struct inspect_args *r, struct loaded *l, const char *path, str
     return good;
 }
 
-/* Says why `full` was not shown. A reason from the loader begins with the file's path below the volume, which
- * is left out then: `full` tells more. */
+/* Says why `full` was not shown. A reason from the loader begins with the file's path below the volume; that is left
+ * out, because `full` has more of it. */
 static void report(const char *full, const char *path, const char *reason)
 {
     char shown[PATH_ROOM], below[PATH_ROOM];
@@ -120,7 +111,7 @@ static bool inspect_all(struct inspect_args *r, const struct volume *v)
     if (!good)
         report(r->path, v->path, err.text);
     else if (s.n_models == 0)
-        report(r->path, "", "no models are in it");
+        report(r->path, "", "there is no model in it");
     good = good && s.n_models > 0;
     bool all = good;
     for (size_t i = 0; good && i < s.n_models; i++)
@@ -146,49 +137,56 @@ static bool inspect(struct inspect_args *r)
     return good;
 }
 
-static bool wrong(const char *what, const char *argument)
+static bool take_operand(struct inspect_args *r, const struct operands *o, struct error *err)
 {
-    char shown[200];
-    text_escape(shown, sizeof(shown), span_of(argument));
-    fprintf(stderr, "berth: inspect: %s%s; see berth inspect --help\n", what, shown);
-    return false;
-}
-
-/* False when the arguments make no sense, which has been said then. */
-static bool read_arguments(struct inspect_args *r, int argc, char **argv)
-{
-    bool options = true;
-    for (int i = 1; i < argc; i++) {
-        if (options && strcmp(argv[i], "--") == 0)
-            options = false;
-        else if (options && strcmp(argv[i], "--json") == 0)
-            r->json = true;
-        else if (options && argv[i][0] == '-' && argv[i][1])
-            return wrong("unknown option ", argv[i]);
-        else if (r->path)
-            return wrong("one PATH at a time, not also ", argv[i]);
-        else
-            r->path = argv[i];
-    }
-    return r->path ? true : wrong("a PATH is needed", "");
-}
-
-static bool asks_for_help(int argc, char **argv)
-{
-    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
-        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
-            return true;
-    return false;
+    if (o->n > 1)
+        return error_set(err, "one PATH at a time, not also %s", o->at[1]);
+    if (o->n == 1 && r->path)
+        return error_set(err, "one PATH at a time, not also %s", o->at[0]);
+    if (o->n == 1)
+        r->path = o->at[0];
+    return r->path || error_set(err, "a PATH is needed");
 }
 
 int cmd_inspect(int argc, char **argv)
 {
     struct inspect_args r = {0};
-    if (asks_for_help(argc, argv))
-        return puts(usage) < 0 || fflush(stdout) != 0;
-    if (!read_arguments(&r, argc, argv))
-        return 2;
-    /* A reader that has seen enough (`| head`) is no failure to speak of. */
+    struct operands operands;
+    struct error err = {0};
+    enum flags_result result = flags_read(&command_inspect, argc, argv, &r, &operands, &err);
+    bool good = result == FLAGS_READ && take_operand(&r, &operands, &err);
+    operands_release(&operands);
+    if (result == FLAGS_HELP)
+        return command_help(&command_inspect);
+    if (!good)
+        return command_wrong(&command_inspect, &err);
+    /* A reader that has seen enough (`| head`) is no failure. */
     signal(SIGPIPE, SIG_DFL);
     return inspect(&r) ? 0 : 1;
 }
+
+static const struct flag flags[] = {
+    {.name = "--json",
+        .kind = FLAG_SWITCH,
+        .field = offsetof(struct inspect_args, json),
+        .help = "one JSON object a model, each on its line, with everything in it"},
+    {.name = "--model",
+        .letter = "-m",
+        .value = "PATH",
+        .kind = FLAG_TEXT,
+        .field = offsetof(struct inspect_args, path),
+        .help = "the same as PATH"},
+};
+
+const struct command command_inspect = {
+    .name = "inspect",
+    .run = cmd_inspect,
+    .usage = "PATH [--json]",
+    .summary = "show what a model file holds",
+    .about =
+        "Shows what the model file PATH holds: what it is, its metadata and its tensors. Of a directory, every\n"
+        "model in it, one after the other.",
+    .notes = "Exit status: 0; 1 when a file is no valid model or cannot be read; 2 for wrong usage.",
+    .flags = {{flags, sizeof(flags) / sizeof(flags[0]), 0}},
+    .operand = OPERAND_FILE,
+};

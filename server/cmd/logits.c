@@ -1,12 +1,13 @@
-/* logits.c - the logits of every position of a list of token ids, as raw numbers.
+/* logits.c - writes the logits of every position of a list of token ids, as raw numbers.
  *
- * It is the forward pass with nothing around it: the file is opened by the way that the server takes, the
- * same decoder runs, and no tokenizer is needed. What the pass gives is compared with other programs by this
- * command, so every choice that must not change it (threads, chunks, instructions) can be made here.
+ * It is the forward pass alone: the file is opened as in the server, the same decoder runs, and no tokenizer is needed.
+ * Logits are compared with those of other programs by this command, so it takes every setting that must not change
+ * them: threads, chunks, instructions.
  */
+#include "find_model_private.h"
+#include "flags_private.h"
 #include "local_private.h"
 
-#include "berth/server/command.h"
 #include "berth/kernels/isa.h"
 #include "berth/engine/model/decoder.h"
 #include "berth/base/limits.h"
@@ -16,33 +17,18 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define IDS_MAX ((size_t)1 << 24)
 
-static const char usage[] =
-    "berth logits FILE ID... | FILE - [OPTIONS] >LOGITS\n"
-    "\n"
-    "Reads the token ids with the model of the GGUF file FILE, and writes the logits of every position to\n"
-    "standard output: float32 of this machine, [ids][vocabulary]. With - the ids come from standard input,\n"
-    "white space between them. The file needs no tokenizer.\n"
-    "\n"
-    "  --kv-type TYPE   f16, f32 or q8_0: what keys and values are kept as (f16)\n"
-    "  --chunk N        ids that are read in one forward call (512)\n"
-    "  --threads N      compute threads (the processors that this process may use)\n"
-    "  --cpu SET        plain, avx2, avxvnni, avx512, neon, dotprod, i8mm or auto: what to use (auto)\n"
-    "  --float          multiply with float32 activations throughout\n"
-    "\n"
-    "Only speed depends on --chunk, --threads and --cpu.\n"
-    "Exit status: 0; 1 when the model cannot be run; 2 for wrong usage.";
-
 struct logits_args {
-    const char *path, *cpu;
-    enum attention_type kv_type;
-    size_t chunk;
-    unsigned threads, processors;
+    const char *path, *cpu, *kv_type;
+    uint64_t chunk, threads;
+    unsigned processors;
     bool as_float, from_input;
     int32_t *ids;
     size_t n, room;
@@ -81,7 +67,7 @@ static bool read_ids(struct logits_args *r, struct error *err)
         char shown[100];
         if (!parse_id(word, &id)) {
             text_escape(shown, sizeof(shown), span_of(word));
-            return error_set(err, "standard input holds %s, which is no token id", shown);
+            return error_set(err, "standard input has %s, which is not a token id", shown);
         }
         if (!add_id(r, id, err))
             return false;
@@ -154,8 +140,10 @@ static bool run_model(const struct gguf_model *m, const struct logits_args *r, s
     if (good) {
         size_t n_layers;
         const struct kv_layer *layers = decoder_kv_layers(p.decoder, &n_layers);
-        p.pool = pool_new(r->threads, r->processors, err);
-        p.cache = kv_cache_new(&budget, r->kv_type, layers, n_layers);
+        enum attention_type kv_type = ATTENTION_F16;
+        attention_type_find(r->kv_type, &kv_type);
+        p.pool = pool_new((unsigned)r->threads, r->processors, err);
+        p.cache = kv_cache_new(&budget, kv_type, layers, n_layers);
         p.sequence = p.cache ? sequence_new(p.cache) : NULL;
         p.workspace = decoder_workspace_new();
         p.rows = calloc(r->chunk < r->n ? r->chunk : r->n + 1, sizeof(*p.rows));
@@ -170,11 +158,9 @@ static bool run_model(const struct gguf_model *m, const struct logits_args *r, s
 static bool run_file(const struct volume *v, const struct logits_args *r, struct error *err)
 {
     struct loaded l;
-    if (!v->single)
-        return error_set(err, "is a directory; name a file in it");
     if (!loaded_open(&l, v, v->single, err))
         return false;
-    bool good = l.loader == &loader_gguf ? run_model(l.parsed, r, err) : error_set(err, "is no GGUF file");
+    bool good = l.loader == &loader_gguf ? run_model(l.parsed, r, err) : error_set(err, "is not a GGUF file");
     good = good && loaded_intact(&l, err);
     loaded_close(&l);
     return good;
@@ -183,120 +169,102 @@ static bool run_file(const struct volume *v, const struct logits_args *r, struct
 static bool run(struct logits_args *r, struct error *err)
 {
     struct volume v;
-    if ((r->from_input && !read_ids(r, err)) || !mapping_guard(err) ||
-        volume_open(&v, r->path, err) != VOLUME_OPEN)
-        return false;
-    bool good = run_file(&v, r, err);
-    volume_close(&v);
+    char *path = NULL;
+    bool good = (!r->from_input || read_ids(r, err)) && mapping_guard(err) &&
+                (path = find_model(r->path, err)) != NULL && volume_open(&v, path, err) == VOLUME_OPEN;
+    if (good) {
+        good = run_file(&v, r, err);
+        volume_close(&v);
+    }
+    free(path);
     return good;
 }
 
 /* ---- arguments ---- */
 
-static int wrong(const char *what, const char *argument)
+static bool read_operands(struct logits_args *r, const struct operands *o, struct error *err)
 {
-    char shown[200];
-    text_escape(shown, sizeof(shown), span_of(argument));
-    fprintf(stderr, "berth: logits: %s%s; see berth logits --help\n", what, shown);
-    return 2;
-}
-
-static int read_number(const char *text, size_t most, size_t *out)
-{
-    int32_t value;
-    char what[80];
-    snprintf(what, sizeof(what), "a whole number from 1 to %zu is wanted, not ", most);
-    if (!parse_id(text, &value) || value == 0 || (size_t)value > most)
-        return wrong(what, text);
-    *out = (size_t)value;
-    return 0;
-}
-
-static int read_option(struct logits_args *r, const char *option, const char *value)
-{
-    struct error err = {0};
-    size_t number;
-    int status = 0;
-    if (strcmp(option, "--cpu") == 0)
-        return isa_select(value, &err) ? 0 : wrong("", err.text);
-    if (strcmp(option, "--kv-type") == 0)
-        return attention_type_find(value, &r->kv_type) ? 0 : wrong("unknown type ", value);
-    if (strcmp(option, "--chunk") == 0)
-        return read_number(value, IDS_MAX, &r->chunk);
-    status = read_number(value, POOL_MAX, &number);
-    if (status == 0)
-        r->threads = (unsigned)number;
-    return status;
-}
-
-static bool takes_value(const char *option)
-{
-    static const char *const options[] = {"--kv-type", "--chunk", "--threads", "--cpu"};
-    for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
-        if (strcmp(option, options[i]) == 0)
-            return true;
-    return false;
-}
-
-static int read_operand(struct logits_args *r, const char *argument)
-{
-    struct error err = {0};
+    size_t first = r->path ? 0 : 1;
     int32_t id;
-    if (!r->path) {
-        r->path = argument;
-        return 0;
+    if (!r->path)
+        r->path = o->n > 0 ? o->at[0] : NULL;
+    for (size_t i = first; i < o->n; i++) {
+        if (strcmp(o->at[i], "-") == 0)
+            r->from_input = true;
+        else if (!parse_id(o->at[i], &id))
+            return error_set(err, "not a token id: %s", o->at[i]);
+        else if (!add_id(r, id, err))
+            return false;
     }
-    if (strcmp(argument, "-") == 0) {
-        r->from_input = true;
-        return 0;
-    }
-    if (!parse_id(argument, &id))
-        return wrong("no token id: ", argument);
-    return add_id(r, id, &err) ? 0 : wrong("", err.text);
+    if (!r->path)
+        return error_set(err, "a FILE is needed");
+    if (r->from_input && r->n > 0)
+        return error_set(err, "ids come from the command line or by -, not both");
+    return r->from_input || r->n > 0 ||
+           error_set(err, "token ids are needed, or - to read them from standard input");
 }
 
-/* 0, or the exit status when the arguments make no sense, which has been said then. */
-static int read_arguments(struct logits_args *r, int argc, char **argv)
+/* Numbers for a program would set a terminal to whatever they happen to spell. */
+static bool output_is_fit(struct error *err)
 {
-    bool options = true;
-    int status = 0;
-    for (int i = 1; i < argc && status == 0; i++) {
-        const char *a = argv[i];
-        if (options && strcmp(a, "--") == 0)
-            options = false;
-        else if (options && strcmp(a, "--float") == 0)
-            r->as_float = true;
-        else if (options && takes_value(a))
-            status = i + 1 < argc ? read_option(r, a, argv[i + 1]) : wrong("a value is needed after ", a),
-            i++;
-        else if (options && a[0] == '-' && a[1])
-            status = wrong("unknown option ", a);
-        else
-            status = read_operand(r, a);
-    }
-    if (status == 0 && !r->path)
-        return wrong("a FILE is needed", "");
-    if (status == 0 && r->from_input == (r->n > 0))
-        return wrong(
-            r->n ? "ids come from the command line or by -, not both" : "token ids are needed, or -", "");
-    return status;
+    return !isatty(STDOUT_FILENO) ||
+           error_set(
+               err, "logits are binary and standard output is a terminal; write them to a file: >LOGITS");
 }
 
 int cmd_logits(int argc, char **argv)
 {
     struct error err = {0};
     struct limits limits;
-    if (local_asks_for_help(argc, argv))
-        return puts(usage) < 0 || fflush(stdout) != 0;
+    struct operands operands;
     limits_read(&limits, "");
     struct logits_args r = {
-        .kv_type = ATTENTION_F16, .chunk = 512, .threads = limits.cpus, .processors = limits.cpus};
-    isa_select("auto", &err);
-    int status = read_arguments(&r, argc, argv);
-    if (status == 0) {
+        .kv_type = "f16", .cpu = "auto", .chunk = 512, .threads = limits.cpus, .processors = limits.cpus};
+    enum flags_result result = flags_read(&command_logits, argc, argv, &r, &operands, &err);
+    bool good = result == FLAGS_READ && read_operands(&r, &operands, &err) && isa_select(r.cpu, &err) &&
+                output_is_fit(&err);
+    operands_release(&operands);
+    int status = 0;
+    if (result == FLAGS_HELP) {
+        status = command_help(&command_logits);
+    } else if (!good) {
+        status = command_wrong(&command_logits, &err);
+    } else {
         signal(SIGPIPE, SIG_DFL);
-        status = run(&r, &err) ? 0 : local_failed(r.path, &err);
+        status = run(&r, &err) ? 0 : command_failed(r.path, &err);
     }
     free(r.ids);
     return status;
 }
+
+/* clang-format off */
+static const struct flag flags[] = {
+    {.name = "--kv-type", .value = "TYPE", .kind = FLAG_WORD, .field = offsetof(struct logits_args, kv_type),
+     .choices = local_kv_types, .help = "of cached keys and values: f16 (default), f32 or q8_0"},
+    {.name = "--chunk", .value = "N", .kind = FLAG_COUNT, .field = offsetof(struct logits_args, chunk),
+     .least = 1, .most = IDS_MAX, .help = "ids that are read in one forward call (default 512)"},
+    {.name = "--threads", .value = "N", .kind = FLAG_COUNT, .field = offsetof(struct logits_args, threads),
+     .least = 1, .most = POOL_MAX, .help = "compute threads (default: the processors that the process may use)"},
+    {.name = "--cpu", .value = "SET", .kind = FLAG_TEXT, .field = offsetof(struct logits_args, cpu),
+     .help = "instructions: plain, avx2, avxvnni, avx512, neon, dotprod,\ni8mm, or auto (default)"},
+    {.name = "--float", .kind = FLAG_SWITCH, .field = offsetof(struct logits_args, as_float),
+     .help = "multiply in float32 also where weights are quantized"},
+    {.name = "--model", .letter = "-m", .value = "FILE", .kind = FLAG_TEXT,
+     .field = offsetof(struct logits_args, path), .help = "the same as FILE"},
+};
+/* clang-format on */
+
+const struct command command_logits = {
+    .name = "logits",
+    .run = cmd_logits,
+    .usage = "FILE ID...|- [OPTIONS] >LOGITS",
+    .summary = "write the logits of every position as float32",
+    .about =
+        "Reads the token ids with the model of the GGUF file FILE and writes the logits of every position to\n"
+        "standard output: float32 in this machine's byte order, [ids][vocabulary]. With - the ids come from\n"
+        "standard input, white space between them. The file needs no tokenizer.",
+    .notes = "--chunk, --threads and --cpu change the speed and no logit.\n"
+             "Exit status: 0; 1 when the model cannot be run; 2 for wrong usage.",
+    .flags = {{flags, sizeof(flags) / sizeof(flags[0]), 0}},
+    .operand = OPERAND_FILE,
+};

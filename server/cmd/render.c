@@ -1,13 +1,16 @@
 /* render.c - prints the prompt that a chat request becomes.
  *
- * The template is the model's own, or a file with nothing else in it: what is sent to the model can be seen
- * before there is a model, and why a template fails, too.
+ * The template is the model's own, or a file that holds only a template: the prompt, or the reason why a template
+ * fails, can be seen before there is a model.
  */
+#include "find_model_private.h"
+#include "flags_private.h"
+
 #include "berth/engine/template/chat_template.h"
-#include "berth/server/command.h"
 #include "berth/server/openai/json_value.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,20 +18,6 @@
 
 #define REQUEST_MAX ((size_t)16 << 20)
 #define MEMORY_MAX ((size_t)512 << 20)
-
-static const char usage[] =
-    "berth render FILE\n"
-    "\n"
-    "Reads a chat request as JSON from standard input and prints the prompt that the template makes of it.\n"
-    "FILE is a GGUF file, whose own template and tokens are taken, or a file that holds a template.\n"
-    "\n"
-    "  {\"messages\": [{\"role\": \"user\", \"content\": \"Hello\"}],\n"
-    "   \"tools\": [], \"documents\": [], \"add_generation_prompt\": true, \"chat_template_kwargs\": {}}\n"
-    "\n"
-    "Only messages must be there. Members of chat_template_kwargs become variables of the template:\n"
-    "bos_token and eos_token for one that comes without a model.\n"
-    "\n"
-    "Exit status: 0; 1 when file, template or request is at fault; 2 for wrong usage.";
 
 /* Reads all of standard input. NULL with the reason; the caller frees the text. */
 static char *read_request(size_t *size, struct error *err)
@@ -81,8 +70,7 @@ static bool print(const struct chat_template *c, const json_t *request, struct e
     if (good) {
         fwrite(prompt.text, 1, prompt.size, stdout);
         template_text_release(&prompt);
-        if (fflush(stdout) != 0 || ferror(stdout))
-            good = error_set(err, "cannot write to standard output: %s", strerror(errno));
+        good = flush_output(err);
     }
     value_arena_free(arena);
     return good;
@@ -102,14 +90,13 @@ static bool render(const char *path, struct error *err)
 {
     struct volume v;
     struct loaded l;
+    struct chat_template c;
     if (!mapping_guard(err) || volume_open(&v, path, err) != VOLUME_OPEN)
         return false;
-    if (!v.single || !loaded_open(&l, &v, v.single, err)) {
-        bool directory = !v.single;
+    if (!loaded_open(&l, &v, v.single, err)) {
         volume_close(&v);
-        return directory ? error_set(err, "a file is needed, and this is a directory") : false;
+        return false;
     }
-    struct chat_template c;
     bool good = read_template(&c, &l, err);
     if (good) {
         json_t *request = parse_request(err);
@@ -122,23 +109,62 @@ static bool render(const char *path, struct error *err)
     return good;
 }
 
+struct render_args {
+    const char *path;
+};
+
+static bool take_operand(struct render_args *r, const struct operands *o, struct error *err)
+{
+    if (o->n + (r->path != NULL) != 1)
+        return error_set(err, "one FILE is needed; the request comes from standard input");
+    if (!r->path)
+        r->path = o->at[0];
+    return true;
+}
+
 int cmd_render(int argc, char **argv)
 {
-    char shown[400];
+    struct render_args r = {0};
+    struct operands operands;
     struct error err = {0};
-    const char *path = argc > 1 ? argv[1] : "";
-    if (argc == 2 && (strcmp(path, "--help") == 0 || strcmp(path, "-h") == 0))
-        return puts(usage) < 0 || fflush(stdout) != 0;
-    if (argc == 3 && strcmp(path, "--") == 0)
-        path = argv[2];
-    else if (argc != 2 || (path[0] == '-' && path[1])) {
-        fprintf(stderr, "berth: render: one FILE is needed; see berth render --help\n");
-        return 2;
-    }
-    if (render(path, &err))
-        return 0;
-    size_t size = text_escape(shown, sizeof(shown), span_of(path));
-    bool named = strncmp(err.text, shown, size) == 0 && strncmp(err.text + size, ": ", 2) == 0;
-    fprintf(stderr, "berth: %s: %s\n", shown, named ? err.text + size + 2 : err.text);
-    return 1;
+    enum flags_result result = flags_read(&command_render, argc, argv, &r, &operands, &err);
+    bool good = result == FLAGS_READ && take_operand(&r, &operands, &err);
+    operands_release(&operands);
+    if (result == FLAGS_HELP)
+        return command_help(&command_render);
+    if (!good)
+        return command_wrong(&command_render, &err);
+    char *path = find_model(r.path, &err);
+    good = path && render(path, &err);
+    int status = good ? 0 : command_failed(r.path, &err);
+    free(path);
+    return status;
 }
+
+static const struct flag flags[] = {
+    {.name = "--model",
+        .letter = "-m",
+        .value = "FILE",
+        .kind = FLAG_TEXT,
+        .field = offsetof(struct render_args, path),
+        .help = "the same as FILE"},
+};
+
+const struct command command_render = {
+    .name = "render",
+    .run = cmd_render,
+    .usage = "FILE <REQUEST",
+    .summary = "print the prompt that a chat request becomes",
+    .about =
+        "Reads a chat request as JSON from standard input and prints the prompt that a chat template makes of it.\n"
+        "FILE is a GGUF file, whose own template and tokens are used, or a file that holds a template.\n"
+        "\n"
+        "  {\"messages\": [{\"role\": \"user\", \"content\": \"Hello\"}],\n"
+        "   \"tools\": [], \"documents\": [], \"add_generation_prompt\": true, \"chat_template_kwargs\": {}}\n"
+        "\n"
+        "Only messages is required. The members of chat_template_kwargs become variables of the template, as\n"
+        "bos_token and eos_token for a template that comes without a model.",
+    .notes = "Exit status: 0; 1 when the file, the template or the request is at fault; 2 for wrong usage.",
+    .flags = {{flags, sizeof(flags) / sizeof(flags[0]), 0}},
+    .operand = OPERAND_FILE,
+};

@@ -1,14 +1,17 @@
-/* tokenize.c - text from standard input to token ids, by a model file's vocabulary.
+/* tokenize.c - prints the token ids of the text on standard input, by a model file's vocabulary.
  *
- * It opens the file by the way that the server takes and asks the tokenizer that the server asks, so the ids
- * are those that the model would see. The tensors are not touched, and need not be there.
+ * The file is opened and its tokenizer made as in the server, so the ids are those that the model would see. The
+ * tensors are not read, and may be missing.
  */
-#include "berth/server/command.h"
+#include "find_model_private.h"
+#include "flags_private.h"
+
 #include "berth/loaders/loader.h"
 #include "berth/engine/tokenizer/tokenizer.h"
 
 #include <errno.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,19 +19,6 @@
 
 #define INPUT_MAX ((size_t)1 << 30)
 #define READ_BYTES ((size_t)1 << 16)
-#define PATH_ROOM 4096
-
-static const char usage[] =
-    "berth tokenize FILE [--special] [--parse] [--nul] <TEXT\n"
-    "\n"
-    "Prints the token ids of the text on standard input, by the vocabulary of the GGUF file FILE: one line,\n"
-    "a space between two ids. The file needs no tensors.\n"
-    "\n"
-    "  --special   add what the model wants around a text (BOS, EOS)\n"
-    "  --parse     recognize special tokens in the text\n"
-    "  --nul       many texts, each ended by a NUL byte; a line of ids each\n"
-    "\n"
-    "Exit status: 0; 1 when the file cannot be read or its tokenizer is not known; 2 for wrong usage.";
 
 struct tokenize_args {
     const char *path;
@@ -54,7 +44,7 @@ static char *read_input(size_t *size, struct error *err)
             break;
     }
     if (b.failed)
-        error_set(err, "standard input holds more than %zu bytes, or memory is short", INPUT_MAX);
+        error_set(err, "standard input has more than %zu bytes, or memory is short", INPUT_MAX);
     return strbuf_take(&b, size);
 }
 
@@ -72,7 +62,7 @@ static bool print_ids(
     return good;
 }
 
-/* The texts of the input, each in its turn. A last one without its NUL counts when it is not empty. */
+/* Prints the ids of each text of the input. A last text without its NUL counts when it is not empty. */
 static bool print_texts(
     const struct tokenizer *t, const struct tokenize_args *r, struct span input, struct error *err)
 {
@@ -94,15 +84,13 @@ static bool tokenize_input(const struct tokenizer *t, const struct tokenize_args
     char *input = read_input(&size, err);
     bool good = input && print_texts(t, r, (struct span){(const uint8_t *)input, size}, err);
     free(input);
-    if (good && (fflush(stdout) != 0 || ferror(stdout)))
-        return error_set(err, "cannot write to standard output: %s", strerror(errno));
-    return good;
+    return good && flush_output(err);
 }
 
 static bool tokenize_loaded(struct loaded *l, const struct tokenize_args *r, struct error *err)
 {
     if (l->loader != &loader_gguf)
-        return error_set(err, "is no GGUF file");
+        return error_set(err, "is not a GGUF file");
     struct tokenizer *t = tokenizer_new(((struct gguf_model *)l->parsed)->files[0], err);
     bool good = t && tokenize_input(t, r, err) && loaded_intact(l, err);
     tokenizer_free(t);
@@ -112,8 +100,6 @@ static bool tokenize_loaded(struct loaded *l, const struct tokenize_args *r, str
 static bool tokenize_file(const struct volume *v, const struct tokenize_args *r, struct error *err)
 {
     struct loaded l;
-    if (!v->single)
-        return error_set(err, "is a directory; name a file in it");
     if (!loaded_open(&l, v, v->single, err))
         return false;
     bool good = tokenize_loaded(&l, r, err);
@@ -121,73 +107,80 @@ static bool tokenize_file(const struct volume *v, const struct tokenize_args *r,
     return good;
 }
 
-static bool run(const struct tokenize_args *r, struct error *err)
+static bool run(const char *path, const struct tokenize_args *r, struct error *err)
 {
     struct volume v;
-    if (!mapping_guard(err) || volume_open(&v, r->path, err) != VOLUME_OPEN)
+    if (!mapping_guard(err) || volume_open(&v, path, err) != VOLUME_OPEN)
         return false;
     bool good = tokenize_file(&v, r, err);
     volume_close(&v);
     return good;
 }
 
-static int wrong(const char *what, const char *argument)
+static bool take_operand(struct tokenize_args *r, const struct operands *o, struct error *err)
 {
-    char shown[200];
-    text_escape(shown, sizeof(shown), span_of(argument));
-    fprintf(stderr, "berth: tokenize: %s%s; see berth tokenize --help\n", what, shown);
-    return 2;
-}
-
-/* 0, or the exit status when the arguments make no sense, which has been said then. */
-static int read_arguments(struct tokenize_args *r, int argc, char **argv)
-{
-    bool options = true;
-    for (int i = 1; i < argc; i++) {
-        if (options && strcmp(argv[i], "--") == 0)
-            options = false;
-        else if (options && strcmp(argv[i], "--special") == 0)
-            r->special = true;
-        else if (options && strcmp(argv[i], "--parse") == 0)
-            r->parse = true;
-        else if (options && strcmp(argv[i], "--nul") == 0)
-            r->nul = true;
-        else if (options && argv[i][0] == '-' && argv[i][1])
-            return wrong("unknown option ", argv[i]);
-        else if (r->path)
-            return wrong("one FILE at a time, not also ", argv[i]);
-        else
-            r->path = argv[i];
-    }
-    return r->path ? 0 : wrong("a FILE is needed", "");
-}
-
-static bool asks_for_help(int argc, char **argv)
-{
-    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
-        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
-            return true;
-    return false;
+    size_t n = o->n + (r->path != NULL);
+    if (n > 1)
+        return error_set(
+            err, "one FILE at a time, not also %s; the text comes from standard input", o->at[o->n - 1]);
+    if (n == 0)
+        return error_set(err, "a FILE is needed");
+    if (!r->path)
+        r->path = o->at[0];
+    return true;
 }
 
 int cmd_tokenize(int argc, char **argv)
 {
     struct tokenize_args r = {0};
+    struct operands operands;
     struct error err = {0};
-    if (asks_for_help(argc, argv))
-        return puts(usage) < 0 || fflush(stdout) != 0;
-    int status = read_arguments(&r, argc, argv);
-    if (status)
-        return status;
+    enum flags_result result = flags_read(&command_tokenize, argc, argv, &r, &operands, &err);
+    bool good = result == FLAGS_READ && take_operand(&r, &operands, &err);
+    operands_release(&operands);
+    if (result == FLAGS_HELP)
+        return command_help(&command_tokenize);
+    if (!good)
+        return command_wrong(&command_tokenize, &err);
     signal(SIGPIPE, SIG_DFL);
-    if (run(&r, &err))
-        return 0;
-    char shown[PATH_ROOM];
-    text_escape(shown, sizeof(shown), span_of(r.path));
-    /* A reason from below begins with the file's name already, or with its path. */
-    const char *name = strrchr(shown, '/');
-    name = name ? name + 1 : shown;
-    bool named = strncmp(err.text, name, strlen(name)) == 0 || strncmp(err.text, shown, strlen(shown)) == 0;
-    fprintf(stderr, "berth: %s%s%s\n", named ? "" : shown, named ? "" : ": ", err.text);
-    return 1;
+    char *path = find_model(r.path, &err);
+    good = path && run(path, &r, &err);
+    int status = good ? 0 : command_failed(r.path, &err);
+    free(path);
+    return status;
 }
+
+static const struct flag flags[] = {
+    {.name = "--special",
+        .kind = FLAG_SWITCH,
+        .field = offsetof(struct tokenize_args, special),
+        .help = "add the tokens that the model wants around a text (BOS, EOS)"},
+    {.name = "--parse",
+        .kind = FLAG_SWITCH,
+        .field = offsetof(struct tokenize_args, parse),
+        .help = "recognize special tokens in the text"},
+    {.name = "--nul",
+        .kind = FLAG_SWITCH,
+        .field = offsetof(struct tokenize_args, nul),
+        .help = "many texts, each ended by a NUL byte; a line of ids each"},
+    {.name = "--model",
+        .letter = "-m",
+        .value = "FILE",
+        .kind = FLAG_TEXT,
+        .field = offsetof(struct tokenize_args, path),
+        .help = "the same as FILE"},
+};
+
+const struct command command_tokenize = {
+    .name = "tokenize",
+    .run = cmd_tokenize,
+    .usage = "FILE [OPTIONS] <TEXT",
+    .summary = "print the token ids of a text",
+    .about =
+        "Prints the token ids of the text on standard input, by the vocabulary of the GGUF file FILE: one line,\n"
+        "a space between two ids. The file needs no tensors.",
+    .notes =
+        "Exit status: 0; 1 when the file cannot be read or its tokenizer is not supported; 2 for wrong usage.",
+    .flags = {{flags, sizeof(flags) / sizeof(flags[0]), 0}},
+    .operand = OPERAND_FILE,
+};

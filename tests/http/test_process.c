@@ -184,8 +184,10 @@ static void test_an_option_that_is_none_is_refused(void **state)
 {
     (void)state;
     assert_refused(&(struct setup){.bare = true, .args = {"--prot", "1"}}, 2,
-        "berth: unknown option --prot; see berth help\n");
+        "berth: unknown option --prot; did you mean --port?\n");
     assert_refused(&(struct setup){.bare = true, .args = {"--prot=1"}}, 2, "unknown option --prot;");
+    assert_refused(&(struct setup){.bare = true, .args = {"--frobnicate=1"}}, 2,
+        "berth: unknown option --frobnicate; see berth help\n");
     assert_refused(&(struct setup){.bare = true, .args = {"-p", "1"}}, 2, "unknown option -p;");
     assert_refused(&(struct setup){.bare = true, .args = {"serve", "stray"}}, 2, "stray");
     assert_refused(&(struct setup){.bare = true, .args = {"--port"}}, 2, "--port");

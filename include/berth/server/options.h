@@ -20,6 +20,7 @@ enum option_kv_type { OPTION_KV_F16, OPTION_KV_F32, OPTION_KV_Q8_0 };
 struct options {
     /* the volume */
     const char *models;
+    const char *operand; /* the argument that is no flag, which `models` then is too; NULL: none */
     unsigned wait_for_volume; /* 1: a volume that is not there yet is waited for */
     const char *require; /* ids, comma between; empty for none */
     unsigned prefault;
@@ -59,6 +60,15 @@ enum options_result { OPTIONS_READ, OPTIONS_HELP, OPTIONS_BAD };
  * value and what is allowed. The strings in `o` are argv's, environ's or constants. */
 enum options_result options_read(
     struct options *o, int argc, char *const *argv, char *const *environment, struct error *err);
+
+/* What the shell completions need of an option. */
+struct option_name {
+    const char *flag, *value, *help;
+    const char *const *choices; /* NULL at the end; NULL: not a choice */
+};
+
+/* The option at index `i` of the table. False behind the last one. */
+bool options_name(size_t i, struct option_name *out);
 
 /* Prints the options as `berth help` shows them. */
 void options_print(FILE *out);

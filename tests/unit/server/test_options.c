@@ -155,8 +155,10 @@ static void test_what_is_wrong_is_named_with_what_is_allowed(void **state)
         {"", "BERTH_PORT=abc", "BERTH_PORT: \"abc\" is not allowed: a whole number from 0 to 65535"},
         {"", "MODEL_INIT_MODE=maybe", "MODEL_INIT_MODE: \"maybe\" is not allowed: one of sync|async"},
         {"--port", "", "--port needs a value: PORT"},
-        {"--prot 1", "", "unknown option --prot; see berth help"},
-        {"model.gguf", "", "unknown option model.gguf; see berth help"},
+        {"--prot 1", "", "unknown option --prot; did you mean --port?"},
+        {"--max_body 1M", "", "unknown option --max_body; did you mean --max-body?"},
+        {"--frobnicate 1", "", "unknown option --frobnicate; see berth help"},
+        {"a b", "", "one PATH at a time, not also \"b\""},
         {"--port\x1b[1m 1", "", "unknown option --port\\x1b[1m; see berth help"},
     };
     (void)state;
@@ -166,6 +168,19 @@ static void test_what_is_wrong_is_named_with_what_is_allowed(void **state)
         assert_int_equal(read_line(&o, cases[i].flags, cases[i].environment, &err), OPTIONS_BAD);
         assert_string_equal(err.text, cases[i].reason);
     }
+}
+
+static void test_an_argument_that_is_no_flag_is_the_path_of_the_models(void **state)
+{
+    struct options o;
+    struct error err;
+    (void)state;
+    assert_int_equal(read_line(&o, "--port 1 some/dir --grace 2", "BERTH_MODELS=/other", &err), OPTIONS_READ);
+    assert_string_equal(o.models, "some/dir");
+    assert_string_equal(o.operand, "some/dir");
+    assert_true(o.port == 1 && o.grace == 2);
+    assert_int_equal(read_line(&o, "--models x", "", &err), OPTIONS_READ);
+    assert_null(o.operand);
 }
 
 static void test_help_is_heard_before_a_variable_that_is_wrong(void **state)
@@ -203,6 +218,7 @@ int main(void)
         cmocka_unit_test(test_an_empty_variable_and_a_service_link_set_nothing),
         cmocka_unit_test(test_bytes_take_units),
         cmocka_unit_test(test_what_is_wrong_is_named_with_what_is_allowed),
+        cmocka_unit_test(test_an_argument_that_is_no_flag_is_the_path_of_the_models),
         cmocka_unit_test(test_help_is_heard_before_a_variable_that_is_wrong),
         cmocka_unit_test(test_help_lists_each_option_with_variable_and_default),
     };

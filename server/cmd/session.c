@@ -1,0 +1,258 @@
+/* session.c - opens the model for `berth generate` and prints its answers.
+ *
+ * The main thread waits for pieces of the answer and for signals at once: signals come as a descriptor that can be
+ * read, so nothing is done in a signal handler.
+ */
+#include "flags_private.h"
+#include "session_private.h"
+
+#include "berth/server/openai/json_value.h"
+
+#include <errno.h>
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#define ARENA_MAX ((size_t)256 << 20)
+#define PROGRESS_SECONDS 0.25 /* between two reports of how much of a prompt was read */
+
+/* ---- signals ---- */
+
+static int open_signals(struct error *err)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGHUP);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (fd < 0)
+        error_set(err, "cannot wait for signals: %s", strerror(errno));
+    return fd;
+}
+
+bool session_interrupted(struct session *s)
+{
+    struct signalfd_siginfo info;
+    bool interrupted = false;
+    while (read(s->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+        if (info.ssi_signo == SIGINT)
+            interrupted = true;
+        else
+            s->ending = true;
+    }
+    return interrupted;
+}
+
+/* ---- opening ---- */
+
+static float given_or(float value, float otherwise)
+{
+    return isnan(value) ? otherwise : value;
+}
+
+/* The flags that were given, else the usual settings. */
+static struct sampler_options choose_sampling(const struct generate_request *r)
+{
+    return (struct sampler_options){
+        .temperature = given_or(r->temperature, 0.8f),
+        .top_k = r->top_k == SESSION_UNSET ? 40 : (uint32_t)r->top_k,
+        .top_p = given_or(r->top_p, 0.95f),
+        .min_p = given_or(r->min_p, 0.05f),
+        .typical_p = 1,
+        .repetition_penalty = given_or(r->repeat_penalty, 1),
+        .seed = r->seed,
+    };
+}
+
+bool session_open(struct session *s, const struct generate_request *r, struct error *err)
+{
+    *s = (struct session){.request = r, .signals = open_signals(err)};
+    if (s->signals < 0)
+        return false;
+    if (!local_open(&s->local, &r->local, err)) {
+        close(s->signals);
+        return false;
+    }
+    s->sampling = choose_sampling(r);
+    return true;
+}
+
+void session_close(struct session *s)
+{
+    local_close(&s->local);
+    close(s->signals);
+}
+
+/* ---- prompts ---- */
+
+size_t session_context(const struct session *s)
+{
+    return text_model_context(s->local.model);
+}
+
+const char *session_no_chat(const struct session *s)
+{
+    const struct error *why = text_model_lacks(s->local.model, TEXT_TOKENIZER);
+    if (!why)
+        why = text_model_lacks(s->local.model, TEXT_CHAT);
+    return why ? why->text : NULL;
+}
+
+bool session_chat_ids(
+    const struct session *s, const json_t *chat, struct tokenizer_ids *ids, struct error *err)
+{
+    struct value vars;
+    struct template_text prompt;
+    const struct chat_template *t = text_model_chat(s->local.model);
+    struct value_arena *arena = value_arena_new(ARENA_MAX);
+    bool good = arena ? json_chat_variables(arena, chat, t->bos, t->eos, &vars, err)
+                      : error_set(err, "memory is short");
+    if (good && !template_render(t->parsed, vars, (int64_t)time(NULL), NULL, &prompt, err)) {
+        good = error_prefix(err, "the chat template");
+    } else if (good) {
+        good = text_model_chat_ids(s->local.model, &prompt, ids, err);
+        template_text_release(&prompt);
+    }
+    value_arena_free(arena);
+    return good;
+}
+
+bool session_text_ids(const struct session *s, struct span text, struct tokenizer_ids *ids, struct error *err)
+{
+    const struct error *why = text_model_lacks(s->local.model, TEXT_TOKENIZER);
+    const struct tokenizer_text in = {.text = text, .add_special = true, .parse_special = true};
+    if (why)
+        return error_set(err, "%s", why->text);
+    return tokenizer_encode(text_model_tokenizer(s->local.model), &in, ids, err);
+}
+
+/* ---- answers ---- */
+
+/* An answer while it is printed. */
+struct printing {
+    struct job *job;
+    struct strbuf *said;
+    bool shows_progress; /* until the first piece, on a terminal */
+    bool progress_shown;
+    enum job_finish finish;
+};
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static void show_progress(struct printing *p)
+{
+    struct job_usage u = job_usage_of(p->job);
+    fprintf(stderr, "\r\033[Kreading the prompt: %zu of %zu tokens", u.prompt_done,
+        job_request_of(p->job)->n_prompt);
+    p->progress_shown = true;
+}
+
+static void end_progress(struct printing *p)
+{
+    if (p->progress_shown)
+        fputs("\r\033[K", stderr);
+    p->shows_progress = p->progress_shown = false;
+}
+
+/* Prints what there is. Sets *ended when nothing more comes. False with the reason when it cannot be written. */
+static bool print_pieces(struct printing *p, bool *ended, struct error *err)
+{
+    for (struct job_piece *piece = job_take(p->job, ended), *next; piece; piece = next) {
+        next = piece->next;
+        if (piece->text_size > 0)
+            end_progress(p);
+        fwrite(piece->text, 1, piece->text_size, stdout);
+        strbuf_add(p->said, (struct span){(const uint8_t *)piece->text, piece->text_size});
+        if (piece->finish != JOB_RUNNING)
+            p->finish = piece->finish;
+        job_piece_free(piece);
+    }
+    return flush_output(err);
+}
+
+static bool print_answer(struct session *s, struct printing *p, struct error *err)
+{
+    bool ended = false;
+    while (!ended) {
+        if (!print_pieces(p, &ended, err))
+            return false;
+        if (ended)
+            break;
+        double start = now(), seconds = p->shows_progress ? PROGRESS_SECONDS : -1;
+        if (local_wait(&s->local, s->signals, seconds) && (session_interrupted(s) || s->ending))
+            job_cancel(p->job);
+        if (p->shows_progress && now() - start >= PROGRESS_SECONDS / 2)
+            show_progress(p);
+    }
+    end_progress(p);
+    enum result result = job_result(p->job, err);
+    return result == RESULT_OK || result == RESULT_CANCELLED;
+}
+
+static void print_speed(const struct job_usage *u)
+{
+    size_t read = u->prompt_tokens - u->cached_tokens; /* the rest was read for an earlier turn */
+    bool terminal = isatty(STDOUT_FILENO);
+    if (terminal && putchar('\n') != EOF)
+        fflush(stdout);
+    fprintf(stderr, "%s[prompt: %zu tokens, %.1f a second; answer: %zu tokens", terminal ? "" : "\n", read,
+        u->prompt_seconds > 0 ? (double)read / u->prompt_seconds : 0, u->generated_tokens);
+    if (u->generated_tokens > 1 && u->generate_seconds > 0)
+        fprintf(stderr, ", %.1f a second", (double)(u->generated_tokens - 1) / u->generate_seconds);
+    fputs("]\n", stderr);
+}
+
+/* What the text alone does not tell of an answer. */
+static void print_notes(const struct session *s, const struct printing *p, const struct job_usage *u)
+{
+    size_t context = session_context(s);
+    if (p->said->size == 0 && p->finish == JOB_STOP)
+        fputs("(the model ended its answer without a text)\n", stderr);
+    if (p->finish == JOB_LENGTH && u->prompt_tokens + u->generated_tokens >= context)
+        fprintf(stderr, "(the context of %zu tokens is full: the answer was cut)\n", context);
+}
+
+bool session_answer(
+    struct session *s, const struct tokenizer_ids *ids, struct strbuf *said, struct error *err)
+{
+    const struct generate_request *g = s->request;
+    struct span stops[FLAG_TEXTS_MAX];
+    for (size_t i = 0; i < g->stops.n; i++)
+        stops[i] = span_of(g->stops.at[i]);
+    const struct job_request r = {.kind = JOB_GENERATE,
+        .model = s->local.served,
+        .prompt = ids->at,
+        .n_prompt = ids->n,
+        .n_choices = 1,
+        .max_tokens = g->max_tokens,
+        .sampling = s->sampling,
+        .text = true,
+        .special_text = g->special,
+        .stops = stops,
+        .n_stops = g->stops.n,
+        .ignore_end = g->ignore_end,
+        .cache_prompt = true};
+    struct printing p = {.said = said, .shows_progress = isatty(STDERR_FILENO), .finish = JOB_RUNNING};
+    p.job = local_submit(&s->local, &r, err);
+    if (!p.job)
+        return false;
+    bool good = print_answer(s, &p, err);
+    struct job_usage usage = job_usage_of(p.job);
+    job_release(p.job);
+    if (good) {
+        print_speed(&usage);
+        print_notes(s, &p, &usage);
+    }
+    return good;
+}
