@@ -69,7 +69,7 @@ static void count_token(struct slot *l, double now)
     struct model_metrics *m = &t->schedule->model->served.metrics;
     if (t->first_token <= 0) {
         t->first_token = now;
-        model_histogram_add(&m->first_token, now - t->submitted);
+        model_histogram_add(&m->first_token, now - t->arrived);
     }
     if (l->n_sampled > 0)
         model_histogram_add(&m->between_tokens, now - l->last_token);

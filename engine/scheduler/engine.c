@@ -378,9 +378,10 @@ static struct request *request_new(const struct engine *e, struct text_model *m,
     t->job = j;
     t->params = job_request_of(j);
     t->schedule = m->schedule;
-    t->submitted = scheduler_now();
+    double now = scheduler_now(), arrived = t->params->arrived;
+    t->arrived = arrived > 0 && arrived < now ? arrived : now;
     double most = t->params->deadline > 0 ? t->params->deadline : e->options.job_timeout;
-    t->deadline = most > 0 ? t->submitted + most : 0;
+    t->deadline = most > 0 ? t->arrived + most : 0;
     return t;
 }
 

@@ -27,6 +27,7 @@ struct output_stops {
 struct untold {
     int32_t id;
     float logprob;
+    bool ends;
     size_t start, end; /* of its text */
 };
 
@@ -189,18 +190,33 @@ static bool make_room(struct output *a)
     return true;
 }
 
-enum output_result output_add(struct output *a, int32_t id, float logprob, const struct sampler_logprob *top)
+/* Appends a token without text to those that are not told yet. NULL without memory. */
+static struct untold *append(
+    struct output *a, int32_t id, float logprob, const struct sampler_logprob *top)
 {
-    if (ends_answer(a, id))
-        return OUTPUT_STOPPED;
     if (!make_room(a))
-        return OUTPUT_NO_MEMORY;
+        return NULL;
+    size_t n_top = a->params->n_top, at = a->text.size + a->detokenizer.n_held;
     struct untold *token = &a->untold[a->n_untold];
-    size_t n_top = a->params->n_top, before = a->text.size;
-    *token = (struct untold){.id = id, .logprob = logprob, .start = before + a->detokenizer.n_held};
+    *token = (struct untold){.id = id, .logprob = logprob, .start = at, .end = at};
     for (size_t i = 0; i < n_top; i++)
         a->tops[a->n_untold * n_top + i] = top ? top[i] : (struct sampler_logprob){SAMPLER_NONE, 0};
     a->n_untold++;
+    return token;
+}
+
+enum output_result output_add(struct output *a, int32_t id, float logprob, const struct sampler_logprob *top)
+{
+    bool ends = ends_answer(a, id);
+    if (ends && !a->params->end_token)
+        return OUTPUT_STOPPED;
+    size_t before = a->text.size;
+    struct untold *token = append(a, id, logprob, top);
+    if (!token)
+        return OUTPUT_NO_MEMORY;
+    token->ends = ends;
+    if (ends)
+        return OUTPUT_STOPPED;
     if (a->params->text)
         detokenizer_add(&a->detokenizer, id, &a->text);
     token->end = a->text.size + a->detokenizer.n_held;
@@ -227,6 +243,7 @@ static void fill_token(const struct output *a, size_t i, struct job_token *out)
     size_t n_top = a->params->n_top;
     out->id = a->untold[i].id;
     out->logprob = a->untold[i].logprob;
+    out->ends = a->untold[i].ends;
     if (out->top && a->tops[i * n_top].token != SAMPLER_NONE)
         memcpy(out->top, a->tops + i * n_top, n_top * sizeof(*out->top));
     else

@@ -26,7 +26,7 @@ void output_free(struct output *a);
 
 enum output_result {
     OUTPUT_GOES_ON,
-    OUTPUT_STOPPED, /* an end token, which is not told, or a stop string: JOB_STOP */
+    OUTPUT_STOPPED, /* an end token, which is told only with `end_token`, or a stop string: JOB_STOP */
     OUTPUT_NO_MEMORY,
 };
 

@@ -211,7 +211,7 @@ bool request_admit(struct engine *e, struct request *t)
     struct text_model *m = t->schedule->model;
     t->number = e->n_admitted++;
     t->admitted = scheduler_now();
-    t->usage.queued_seconds = t->admitted - t->submitted;
+    t->usage.queued_seconds = t->admitted - t->arrived;
     t->usage.prompt_tokens = r->n_prompt;
     struct request **at = &t->schedule->requests;
     while (*at)
@@ -246,7 +246,7 @@ static void close_task(struct request *t, enum job_finish finish, enum result re
     struct model_metrics *m = &t->schedule->model->served.metrics;
     request_tell_usage(t);
     atomic_fetch_add_explicit(&m->jobs_ended[finish], 1, memory_order_relaxed);
-    model_histogram_add(&m->whole, scheduler_now() - t->submitted);
+    model_histogram_add(&m->whole, scheduler_now() - t->arrived);
     job_end(t->job, result, why);
     job_drop(t->job);
     output_stops_free(t->stops);
@@ -294,7 +294,7 @@ void request_refuse(struct request *t, enum job_finish finish, enum result resul
 {
     for (uint32_t i = 0; i < t->params->n_choices; i++)
         push_finish(t, i, finish);
-    t->usage.queued_seconds = scheduler_now() - t->submitted;
+    t->usage.queued_seconds = scheduler_now() - t->arrived;
     t->usage.prompt_tokens = t->params->n_prompt;
     close_task(t, finish, result, why);
 }

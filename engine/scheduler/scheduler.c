@@ -40,9 +40,9 @@ static bool is_over(const struct engine *e, const struct request *t, double now,
         error_set(&v->why, "the model is being unloaded");
     } else if (t->deadline > 0 && now > t->deadline) {
         v->result = RESULT_TIMEOUT;
-        error_set(&v->why, "the request took longer than %.3g seconds", t->deadline - t->submitted);
+        error_set(&v->why, "the request took longer than %.3g seconds", t->deadline - t->arrived);
     } else if (t->admitted <= 0 && e->options.queue_timeout > 0 &&
-               now - t->submitted > e->options.queue_timeout) {
+               now - t->arrived > e->options.queue_timeout) {
         v->result = RESULT_QUEUE_TIMEOUT;
         error_set(
             &v->why, "the request waited longer than %.3g seconds for its turn", e->options.queue_timeout);

@@ -28,7 +28,7 @@ struct request {
     struct schedule *schedule;
     struct job *job;
     const struct job_request *params;
-    double submitted, admitted, first_token; /* by scheduler_now; 0: not yet */
+    double arrived, admitted, first_token; /* by scheduler_now; 0: not yet */
     double deadline; /* of the whole; 0 for none */
     /* From here on: once it is admitted. */
     uint64_t number; /* in the order of admission, over all models */

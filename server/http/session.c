@@ -23,6 +23,11 @@
 
 /* ---- its first line and headers ---- */
 
+static double seconds_of(const struct timespec *t)
+{
+    return (double)t->tv_sec + (double)t->tv_nsec * 1e-9;
+}
+
 bool session_target(struct http_session *s, const char *target)
 {
     size_t size = strlen(target) + 1;
@@ -40,6 +45,7 @@ bool session_target(struct http_session *s, const char *target)
     s->status = 0;
     s->sent = s->body_size = 0;
     clock_gettime(CLOCK_MONOTONIC, &s->start);
+    s->request.arrived = seconds_of(&s->start);
     /* A client that is late already is told at the next step. */
     connection_enter(s->http->connections, &s->connection, PHASE_HEADER);
     return true;
@@ -264,6 +270,9 @@ bool session_collect(struct http_session *s, const char *data, size_t size)
         memcpy(s->body + s->body_size, data, size);
         s->request.body = (struct span){s->body, need};
     }
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    s->request.arrived = seconds_of(&now);
     s->body_size = need;
     s->status = 0;
     return true;

@@ -270,7 +270,10 @@ static struct job_request job_request(
         .stop_tokens = w->stop_tokens,
         .n_stop_tokens = w->n_stop_tokens,
         .ignore_end = w->ignore_end,
+        /* What counts in completion_tokens is in the four lists, by which clients slice. */
+        .end_token = a->route == FOR_COMPLETIONS && w->logprobs,
         .cache_prompt = w->cache_prompt,
+        .arrived = a->arrived,
     };
 }
 
@@ -358,6 +361,7 @@ static struct completion *answer_new(struct server *s, const struct http_request
         .n_top = (uint32_t)w->n_top,
         .max_tokens = w->max_tokens,
         .created = (int64_t)time(NULL),
+        .arrived = q->arrived,
         .prompts = asked,
         .n_prompts = n,
         .n_running = n,

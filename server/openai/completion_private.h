@@ -46,6 +46,7 @@ struct completion {
     int64_t max_tokens;
     char id[ANSWER_ID_MAX];
     int64_t created;
+    double arrived; /* as http_request has it */
     struct completion_prompt *prompts; /* [n_prompts] */
     size_t n_prompts, n_running;
     struct choice *choices; /* [n_prompts][n_choices] */

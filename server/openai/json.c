@@ -175,11 +175,15 @@ static void add_top_object(
     const struct tokenizer *tokenizer = text_model_tokenizer(a->requested_model.text);
     size_t ends[JOB_LOGPROBS_MAX + 1];
     uint32_t n = 0;
-    if (!t->top || a->n_top == 0 || isnan(t->logprob)) {
-        strbuf_text(out, "null");
+    if (isnan(t->logprob)) {
+        strbuf_text(out, "null"); /* the prompt's first token */
         return;
     }
-    while (n < a->n_top && t->top[n].token >= 0)
+    if (a->n_top == 0) {
+        strbuf_text(out, "{}");
+        return;
+    }
+    while (t->top && n < a->n_top && t->top[n].token >= 0)
         n++;
     /* The token itself comes behind the best, where it is none of them. */
     texts->size = 0;
@@ -237,7 +241,7 @@ void delta_add(const struct completion *a, struct choice *c, struct delta *f, co
     struct strbuf piece;
     if (!p->prompt)
         strbuf_add(&f->text, (struct span){(const uint8_t *)p->text, p->text_size});
-    for (size_t i = 0; a->token_ids && !p->prompt && i < p->n_tokens; i++)
+    for (size_t i = 0; a->token_ids && !p->prompt && i < p->n_tokens && !p->tokens[i].ends; i++)
         strbuf_format(&f->ids, f->ids.size ? ",%" PRId32 : "%" PRId32, p->tokens[i].id);
     if (!a->logprobs || p->n_tokens == 0)
         return;

@@ -117,8 +117,37 @@ static void test_probabilities_have_the_four_lists(void **state)
     json_decref(a);
     a = complete("\"prompt\":\"9\",\"max_tokens\":1,\"logprobs\":0");
     assert_int_equal(json_array_size(json_at(a, "choices.0.logprobs.token_logprobs")), 1);
-    assert_true(json_is_null(json_at(a, "choices.0.logprobs.top_logprobs.0")));
+    assert_true(json_is_object(json_at(a, "choices.0.logprobs.top_logprobs.0")));
+    assert_int_equal(json_object_size(json_at(a, "choices.0.logprobs.top_logprobs.0")), 0);
     json_decref(a);
+}
+
+/* Clients slice the lists by the usage: each generated token has its place, the one that ends the answer too. */
+static void assert_an_end_is_listed(unsigned n_top, size_t answer)
+{
+    json_t *a = complete(text_of("\"prompt\":\"%s\",\"max_tokens\":8,\"echo\":true,\"logprobs\":%u,"
+                                 "\"return_token_ids\":true",
+        answer == 1 ? "y." : "yz", n_top));
+    size_t all = 2 + answer, last = all - 1;
+    assert_text(a, "choices.0.finish_reason", "stop");
+    assert_text(a, "choices.0.text", answer == 1 ? "y." : "yz.");
+    assert_int_equal(number_at(a, "usage.completion_tokens"), answer);
+    static const char *const lists[] = {"tokens", "token_logprobs", "top_logprobs", "text_offset"};
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(json_array_size(json_at(a, text_of("choices.0.logprobs.%s", lists[i]))), all);
+    assert_text(a, text_of("choices.0.logprobs.tokens.%zu", last), "<|im_end|>");
+    assert_real(a, text_of("choices.0.logprobs.token_logprobs.%zu", last), -0.01, 0);
+    assert_int_equal(json_object_size(json_at(a, text_of("choices.0.logprobs.top_logprobs.%zu", last))), n_top);
+    assert_int_equal(number_at(a, text_of("choices.0.logprobs.text_offset.%zu", last)), last);
+    json_decref(a);
+}
+
+static void test_the_token_that_ends_an_answer_is_in_all_four_lists(void **state)
+{
+    (void)state;
+    assert_an_end_is_listed(1, 1);
+    assert_an_end_is_listed(0, 1);
+    assert_an_end_is_listed(2, 2);
 }
 
 static void test_a_prompt_is_scored_token_by_token(void **state)
@@ -352,6 +381,7 @@ int main(void)
         cmocka_unit_test(test_special_tokens_in_a_prompt_count),
         cmocka_unit_test(test_an_echo_comes_before_the_answer),
         cmocka_unit_test(test_probabilities_have_the_four_lists),
+        cmocka_unit_test(test_the_token_that_ends_an_answer_is_in_all_four_lists),
         cmocka_unit_test(test_a_prompt_is_scored_token_by_token),
         cmocka_unit_test(test_a_scored_prompt_and_its_answer_are_one_list),
         cmocka_unit_test(test_an_answer_larger_than_may_be_is_refused_and_the_next_is_given),

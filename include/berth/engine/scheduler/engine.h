@@ -29,8 +29,8 @@ struct engine_options {
     size_t chunk; /* rows a step that hold prompts; at least 1 */
     size_t slots; /* sequences of one model that are worked on together */
     size_t queue; /* jobs that may wait, over all models */
-    double queue_timeout; /* seconds that one may wait; 0 for no limit */
-    double job_timeout; /* seconds for a whole job; 0 for no limit */
+    double queue_timeout; /* seconds from a request's arrival to its first step; 0 for no limit */
+    double job_timeout; /* seconds from a request's arrival to its end; 0 for no limit */
 };
 
 struct engine;

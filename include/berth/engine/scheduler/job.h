@@ -46,8 +46,10 @@ struct job_request {
     const int32_t *stop_tokens; /* [n_stop_tokens], beside the model's own ends */
     size_t n_stop_tokens;
     bool ignore_end; /* go on after the model's own end */
+    bool end_token; /* pieces list the token that ends an answer, too: the last one, without text */
     bool cache_prompt; /* read no beginning again that the engine has kept, and keep this one */
-    double deadline; /* seconds from submission, for the whole job; 0 for the engine's default */
+    double arrived; /* when the client's request came: seconds of CLOCK_MONOTONIC; 0: when the job is submitted */
+    double deadline; /* seconds from then, for the whole job; 0 for the engine's default */
 };
 
 enum job_finish {
@@ -61,6 +63,7 @@ enum job_finish {
 struct job_token {
     int32_t id;
     float logprob; /* NAN where there is none */
+    bool ends; /* it ended the answer; only with `end_token` of the request */
     struct sampler_logprob *top; /* [n_top] of the request, or NULL */
 };
 

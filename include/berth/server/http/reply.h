@@ -24,6 +24,7 @@ struct http_request {
     struct span rest; /* the path's last part, where the route's path ends in {name} */
     struct span body;
     const char *id;
+    double arrived; /* when the last of it came: seconds of CLOCK_MONOTONIC */
     struct suspended *suspended; /* on routes that are slow: wakes the connection; see stream.h */
 };
 

@@ -216,6 +216,19 @@ static void test_the_model_s_end_can_be_ignored(void **state)
     assert_string_equal(run(*state, &r, false, WORDS("a", "</s>", "b")).line, "[a 1][</s> 1][b 1][! 0]");
 }
 
+static void test_the_end_token_is_told_last_and_without_text_where_it_is_asked_for(void **state)
+{
+    struct job_request r = {.text = true, .end_token = true, .stops = (struct span[]){span_of("abx")}, .n_stops = 1};
+    struct told t = run(*state, &r, false, WORDS("c", "</s>", "c"));
+    assert_string_equal(t.line, "[c 1][! 1]");
+    assert_int_equal(t.result, OUTPUT_STOPPED);
+    /* Behind text that was held back for a stop string, and behind bytes that are no whole character. */
+    assert_string_equal(run(*state, &r, false, WORDS("c", "a", "</s>")).line, "[c 1][a! 2]");
+    assert_string_equal(run(*state, &r, false, WORDS("<0xC3>", "</s>")).line, "[\xc3! 2]");
+    r.ignore_end = true;
+    assert_string_equal(run(*state, &r, false, WORDS("c", "</s>", "c")).line, "[c 1][ 1][c 1][! 0]");
+}
+
 static void test_stop_tokens_end_an_answer_also_where_the_model_s_end_is_ignored(void **state)
 {
     struct job_request r = {
@@ -353,6 +366,7 @@ int main(void)
         cmocka_unit_test(test_a_character_is_told_whole_with_all_its_tokens),
         cmocka_unit_test(test_the_model_s_end_is_not_told),
         cmocka_unit_test(test_the_model_s_end_can_be_ignored),
+        cmocka_unit_test(test_the_end_token_is_told_last_and_without_text_where_it_is_asked_for),
         cmocka_unit_test(test_stop_tokens_end_an_answer_also_where_the_model_s_end_is_ignored),
         cmocka_unit_test(test_special_tokens_have_text_only_where_that_is_asked_for),
         cmocka_unit_test(test_without_text_tokens_are_told_one_by_one),

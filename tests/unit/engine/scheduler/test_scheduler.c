@@ -603,6 +603,33 @@ static void test_a_job_that_takes_too_long_fails_as_a_timeout(void **state)
     rig_stop(&r);
 }
 
+/* What the server did with a request before it became a job counts, too: a free slot does not help one that is late. */
+static void test_timeouts_count_from_the_request_s_arrival(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct engine_options o = usual;
+    o.queue_timeout = 1;
+    o.job_timeout = 5;
+    rig_start(&r, &o);
+    struct job_request q = request(&r, 0, 5, 3);
+    q.arrived = now() - 1.1;
+    ask_alone(&others[0], &q);
+    assert_int_equal(others[0].result, RESULT_QUEUE_TIMEOUT);
+    assert_true(others[0].usage.queued_seconds >= 1.1);
+    q.arrived = now() - 5.1;
+    ask_alone(&others[0], &q);
+    assert_int_equal(others[0].result, RESULT_TIMEOUT);
+    q.arrived = now() - 0.1;
+    ask_alone(&others[0], &q);
+    assert_int_equal(others[0].result, RESULT_OK);
+    assert_int_equal(others[0].said[0].n, 3);
+    q.arrived = now() + 100; /* of another clock: now */
+    ask_alone(&others[0], &q);
+    assert_int_equal(others[0].result, RESULT_OK);
+    rig_stop(&r);
+}
+
 /* ---- those who leave ---- */
 
 static void test_a_job_cancelled_in_the_queue_is_never_begun(void **state)
@@ -1135,6 +1162,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_a_slot_is_free_when_its_job_is_heard_to_have_ended),
         cmocka_unit_test(test_who_waits_too_long_for_a_slot_fails_as_a_queue_timeout),
         cmocka_unit_test(test_a_job_that_takes_too_long_fails_as_a_timeout),
+        cmocka_unit_test(test_timeouts_count_from_the_request_s_arrival),
         cmocka_unit_test(test_a_job_cancelled_in_the_queue_is_never_begun),
         cmocka_unit_test(test_a_job_cancelled_while_its_prompt_is_read_ends_within_a_step),
         cmocka_unit_test(test_a_job_cancelled_while_it_answers_says_no_more_and_frees_its_slot),
