@@ -6,6 +6,7 @@
 #   static     musl, hardened, what the image ships         -> build/static/berth
 #   arm64      the same, compiled across                    -> build/arm64/berth
 #   sanitize   address and undefined-behaviour sanitizers   -> build/sanitize/berth
+#   tsan       thread sanitizer, the libraries too          -> build/tsan/berth
 # Settings: CC, CFLAGS, LDFLAGS; V=1; WERROR=1; SYSTEM_LIBS=1 (the system's libraries, by pkg-config);
 # DEBIAN_MIRROR=; PREFIX, DESTDIR; for `run` PORT=, HOST=, MODELS=; for `test` FUZZ_FILES=.
 
@@ -39,6 +40,9 @@ CFLAGS  ?= -O2 -g
 else ifeq ($(FLAVOUR),sanitize)
 CFLAGS  ?= -O1 -g -fno-omit-frame-pointer
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined
+else ifeq ($(FLAVOUR),tsan)
+CFLAGS  ?= -O1 -g -fno-omit-frame-pointer
+SANITIZE := -fsanitize=thread
 else ifeq ($(FLAVOUR),static)
 override CC := deps/musl-cc
 CFLAGS  ?= $(SHIPPED_C)
@@ -51,7 +55,7 @@ export MUSL_ROOT := $(CURDIR)/build/deps/arm64-musl
 CFLAGS  ?= $(SHIPPED_C)
 LDFLAGS ?= $(SHIPPED_LD)
 else
-$(error no flavour $(FLAVOUR): dev, static, arm64 or sanitize)
+$(error no flavour $(FLAVOUR): dev, static, arm64, sanitize or tsan)
 endif
 ifeq ($(origin CC),default)
 CC := gcc
@@ -145,7 +149,7 @@ test-all: ## what make test leaves out: other compilers, emulated processors, sa
 
 # Every file compiled and nothing linked, to hear what a compiler says. cmocka is there for glibc alone.
 TEST_OBJ := $(patsubst %.c,$(OUT)/%.o,$(UNIT_SRC) $(sort $(wildcard tests/*/*.c)))
-$(OUT)/objects: $(OBJ) $(if $(filter dev sanitize,$(FLAVOUR)),$(TEST_OBJ))
+$(OUT)/objects: $(OBJ) $(if $(filter dev sanitize tsan,$(FLAVOUR)),$(TEST_OBJ))
 	@touch $@
 
 tests: $(UNIT_TESTS) $(FAULT_TESTS) $(HTTP_TESTS) $(FUZZERS)
