@@ -9,6 +9,7 @@
 #include "berth/engine/scheduler/engine.h"
 #include "berth/base/log.h"
 #include "berth/base/strbuf.h"
+#include "berth/server/kv_memory.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +17,6 @@
 #define WAIT_FOR_VOLUME_SECONDS 0.25
 #define LOOK_AFTER_SECONDS 1.0
 #define MEASURE_EVERY 10 /* looks */
-#define SEQUENCES_LEAST ((uint64_t)64 << 20) /* bytes, however small the limit is */
 
 static const char *const state_names[MODEL_STATES] = {"loading", "mapped", "failed"};
 
@@ -243,12 +243,8 @@ static void set_budget(struct catalog *c)
         return;
     struct kv_budget *budget = engine_budget(c->engine);
     const char *from = "--kv-memory";
-    if (!c->options->kv_memory) {
-        uint64_t bytes = all_mapped_bytes(c), half = bytes < c->memory ? (c->memory - bytes) / 2 : 0;
-        kv_budget_set_limit(budget, half > SEQUENCES_LEAST ? half : SEQUENCES_LEAST);
-        from = half > SEQUENCES_LEAST ? "half of what the models leave of the limit"
-                                      : "the least there is; the models leave less of the limit";
-    }
+    if (!c->options->kv_memory)
+        kv_budget_set_limit(budget, kv_memory_default(c->memory, all_mapped_bytes(c), &from));
     char shown[TEXT_NUMBER];
     log_line(LOG_INFO, "memory for what models have read",
         LOG_FIELDS(log_text("memory", text_bytes(shown, kv_budget_limit(budget))),

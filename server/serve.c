@@ -134,6 +134,7 @@ static void close_server(struct server *s)
         catalog_free(s->catalog);
         engine_free(s->engine);
         limits_watch_free(s->watch);
+        memory_watch_free(s->memory);
     }
     api_keys_free(s->keys);
     api_docs_free(s);
@@ -156,6 +157,9 @@ static struct engine *start_engine(const struct server *s, struct error *err)
         .kv_memory = o->kv_memory,
         .kv_type = kv_types[o->kv_type],
         .prefix_cache = o->prefix_cache,
+        .prefix_age = o->prefix_age,
+        .memory_is_short = s->memory ? memory_watch_is_short : NULL,
+        .memory_watch = s->memory,
         .chunk = (size_t)o->chunk,
         .slots = (size_t)o->slots,
         .queue = (size_t)o->queue,
@@ -169,6 +173,7 @@ static bool open_server(struct server *s, struct error *err)
 {
     limits_read(&s->limits, "");
     s->watch = limits_watch_new("");
+    s->memory = memory_watch_new("", s->limits.memory);
     s->threads = s->limits.cpus;
     if (s->options->threads && s->options->threads < s->threads)
         s->threads = (unsigned)s->options->threads;

@@ -53,14 +53,26 @@ static bool has_work(const struct engine *e)
     return false;
 }
 
+/* Sleeps until somebody calls, or until it is time to look at the prefixes that are kept. With the lock. */
+static void sleep_without_work(struct engine *e)
+{
+    atomic_store_explicit(&e->turned_ns, 0, memory_order_relaxed);
+    if (!prefixes_are_kept(e)) {
+        pthread_cond_wait(&e->work, &e->lock);
+        return;
+    }
+    uint64_t until = now_ns() + (uint64_t)(PREFIX_SWEEP_SECONDS * 1e9);
+    struct timespec t = {.tv_sec = (time_t)(until / 1000000000u), .tv_nsec = (long)(until % 1000000000u)};
+    pthread_cond_timedwait(&e->work, &e->lock, &t);
+    prefixes_sweep(e);
+}
+
 /* Waits until there is something to do. False when the thread is to end. */
 static bool wait_for_work(struct engine *e)
 {
     pthread_mutex_lock(&e->lock);
-    for (bury(e); !atomic_load(&e->stopping) && !has_work(e); bury(e)) {
-        atomic_store_explicit(&e->turned_ns, 0, memory_order_relaxed);
-        pthread_cond_wait(&e->work, &e->lock);
-    }
+    for (bury(e); !atomic_load(&e->stopping) && !has_work(e); bury(e))
+        sleep_without_work(e);
     pthread_mutex_unlock(&e->lock);
     atomic_store_explicit(&e->turned_ns, now_ns(), memory_order_relaxed);
     return !atomic_load(&e->stopping);
@@ -113,6 +125,7 @@ static void *run(void *context)
     struct engine *e = context;
     while (wait_for_work(e)) {
         follow_processors(e);
+        prefixes_sweep(e);
         scheduler_sweep(e);
         scheduler_step(e);
     }
@@ -160,7 +173,11 @@ struct engine *engine_new(const struct engine_options *o, struct error *err)
     e->threads = o->threads;
     e->processors = o->processors;
     pthread_mutex_init(&e->lock, NULL);
-    pthread_cond_init(&e->work, NULL);
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&e->work, &monotonic);
+    pthread_condattr_destroy(&monotonic);
     pthread_cond_init(&e->left, NULL);
     e->pool = pool_new(o->threads, o->processors, err);
     e->workspace = e->pool ? decoder_workspace_new() : NULL;

@@ -125,6 +125,32 @@ bool slot_may_wait(const struct slot *ahead, struct slot *l)
     return sequence_length(l->sequence) < l->common && sequence_length(ahead->sequence) < l->common;
 }
 
+bool prefixes_are_kept(const struct engine *e)
+{
+    for (const struct schedule *s = e->schedules; s; s = s->next)
+        if (prefix_idle_bytes(s->prefixes) > 0)
+            return true;
+    return false;
+}
+
+void prefixes_sweep(struct engine *e)
+{
+    const struct engine_options *o = &e->options;
+    double now = scheduler_now();
+    e->prefix_clock.seconds = now;
+    if (now - e->swept_prefixes < PREFIX_SWEEP_SECONDS)
+        return;
+    e->swept_prefixes = now;
+    if (!prefixes_are_kept(e))
+        return;
+    bool is_short = o->memory_is_short && o->memory_is_short(o->memory_watch);
+    for (struct schedule *s = e->schedules; s; s = s->next)
+        while (is_short || (o->prefix_age > 0 && prefix_idle_seconds(s->prefixes) > o->prefix_age))
+            if (!prefix_give_back(s->prefixes))
+                break;
+    scheduler_count_pages(e);
+}
+
 size_t prefix_pages_in_use(const struct schedule *s, const struct job_request *r)
 {
     struct prefix_cache *p = prefixes_for(s, r);

@@ -22,7 +22,8 @@ struct prefix_node {
     size_t depth;
     size_t users; /* readers that stand on it or below */
     struct prefix_node *older, *newer; /* while it is idle, as `left` */
-    uint64_t left;
+    uint64_t left; /* by the clock: in turns, */
+    double left_seconds; /* and in seconds */
     uint8_t *page; /* held */
     size_t n;
     int32_t ids[ATTENTION_BLOCK]; /* [n] */
@@ -30,13 +31,13 @@ struct prefix_node {
 
 struct prefix_cache {
     struct kv_cache *cache;
-    uint64_t *clock;
+    struct prefix_clock *clock;
     struct prefix_node root; /* never idle */
     struct prefix_node *oldest, *newest;
     size_t n_idle;
 };
 
-struct prefix_cache *prefix_new(struct kv_cache *cache, uint64_t *clock)
+struct prefix_cache *prefix_new(struct kv_cache *cache, struct prefix_clock *clock)
 {
     struct prefix_cache *p = calloc(1, sizeof(*p));
     if (p) {
@@ -69,7 +70,8 @@ bool prefix_in_use(const struct prefix_node *at)
 
 static void list_newest(struct prefix_cache *p, struct prefix_node *x)
 {
-    x->left = *p->clock;
+    x->left = p->clock->turns;
+    x->left_seconds = p->clock->seconds;
     x->older = p->newest;
     x->newer = NULL;
     *(p->newest ? &p->newest->newer : &p->oldest) = x;
@@ -100,7 +102,7 @@ void prefix_enter(struct prefix_cache *p, struct prefix_node *next)
 
 void prefix_leave(struct prefix_cache *p, struct prefix_node *at)
 {
-    ++*p->clock;
+    p->clock->turns++;
     for (; at && at != &p->root; at = at->above)
         if (--at->users == 0)
             list_newest(p, at);
@@ -114,6 +116,11 @@ uint64_t prefix_idle_bytes(const struct prefix_cache *p)
 uint64_t prefix_oldest(const struct prefix_cache *p)
 {
     return p && p->oldest ? p->oldest->left : UINT64_MAX;
+}
+
+double prefix_idle_seconds(const struct prefix_cache *p)
+{
+    return p && p->oldest ? p->clock->seconds - p->oldest->left_seconds : 0;
 }
 
 /* ---- the tree ---- */

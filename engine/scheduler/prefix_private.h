@@ -14,14 +14,20 @@
 
 #include "berth/engine/model/kv_cache.h"
 
+#define PREFIX_SWEEP_SECONDS 1.0 /* between two looks for idle pages that are too old */
 #define PREFIX_LEAST 8 /* tokens of a page: fewer are read as fast as a page is copied */
 
 struct prefix_cache;
 struct prefix_node;
 
-/* `clock` is what the age of idle nodes is told by; the caches whose ages are to be compared have one together. Both
- * must live longer. NULL without memory. */
-struct prefix_cache *prefix_new(struct kv_cache *cache, uint64_t *clock);
+/* What the age of idle nodes is measured by. Caches whose ages are compared share one. */
+struct prefix_clock {
+    uint64_t turns; /* goes on whenever a reader leaves a cache */
+    double seconds; /* set by the owner before it uses a cache */
+};
+
+/* Both must live longer than the cache. NULL without memory. */
+struct prefix_cache *prefix_new(struct kv_cache *cache, struct prefix_clock *clock);
 void prefix_free(struct prefix_cache *p); /* nobody may stand in it; NULL is fine */
 
 /* In what follows `at` is a node with a full page, or NULL for the root. */
@@ -54,7 +60,9 @@ void prefix_leave(
 /* The functions below take NULL for a cache in which there is nothing. */
 
 uint64_t prefix_idle_bytes(const struct prefix_cache *p);
-uint64_t prefix_oldest(const struct prefix_cache *p); /* since when; UINT64_MAX when nothing is idle */
+uint64_t prefix_oldest(const struct prefix_cache *p); /* its turn; UINT64_MAX when nothing is idle */
+double prefix_idle_seconds(
+    const struct prefix_cache *p); /* of the oldest idle page; 0 when nothing is idle */
 bool prefix_give_back(struct prefix_cache *p); /* the oldest idle page; false when there is none */
 
 #endif

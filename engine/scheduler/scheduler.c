@@ -278,12 +278,13 @@ static void run_batch(struct engine *e, struct schedule *s, size_t n)
     deliver_answers(s);
 }
 
-/* The bytes of its pages, for the metrics. */
-static void count_pages(const struct schedule *s)
+void scheduler_count_pages(const struct engine *e)
 {
-    struct model_metrics *m = &s->model->served.metrics;
-    atomic_store_explicit(&m->kv_bytes, kv_cache_bytes(s->model->cache), memory_order_relaxed);
-    atomic_store_explicit(&m->prefix_bytes, prefix_idle_bytes(s->prefixes), memory_order_relaxed);
+    for (const struct schedule *s = e->schedules; s; s = s->next) {
+        struct model_metrics *m = &s->model->served.metrics;
+        atomic_store_explicit(&m->kv_bytes, kv_cache_bytes(s->model->cache), memory_order_relaxed);
+        atomic_store_explicit(&m->prefix_bytes, prefix_idle_bytes(s->prefixes), memory_order_relaxed);
+    }
 }
 
 static void serve(struct engine *e, struct schedule *s)
@@ -308,6 +309,5 @@ void scheduler_step(struct engine *e)
     struct schedule *s = next_turn(e);
     if (s && is_intact(e, s))
         serve(e, s);
-    for (s = e->schedules; s; s = s->next)
-        count_pages(s);
+    scheduler_count_pages(e);
 }

@@ -111,7 +111,8 @@ struct engine {
     /* The thread's. */
     struct schedule *served; /* the last one whose turn it was */
     uint64_t n_admitted;
-    uint64_t prefix_clock; /* goes on when somebody leaves pages to a cache of prefixes */
+    struct prefix_clock prefix_clock; /* of all models' caches of prefixes */
+    double swept_prefixes; /* when idle prefixes were last looked at */
     struct decoder_workspace *workspace;
     struct decoder_row *rows; /* [rows_room] */
     size_t rows_room;
@@ -125,6 +126,8 @@ double scheduler_now(void); /* seconds, monotonic */
 
 /* ---- scheduler.c ---- */
 
+/* The bytes of each model's pages, for the metrics. */
+void scheduler_count_pages(const struct engine *e);
 /* One step of one model. */
 void scheduler_step(struct engine *e);
 /* Ends what was cancelled or is too late, and all of models that are leaving; of every model. */
@@ -201,6 +204,11 @@ bool memory_reserve(struct engine *e, struct slot *l, size_t n, bool *alone);
 size_t memory_slots(const struct engine *e); /* slots of all models */
 
 /* ---- prefix.c ---- */
+
+/* Gives back the pages of prefixes that have been idle for too long, and all idle ones while memory is short. Looks once
+ * a second at most. */
+void prefixes_sweep(struct engine *e);
+bool prefixes_are_kept(const struct engine *e); /* some page is idle: there will be something to sweep */
 
 void slot_take_prefix(struct slot *l); /* what is there of what it has to read, but for the last token */
 void slot_keep_prefix(struct slot *l); /* the pages that it has filled */

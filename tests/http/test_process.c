@@ -52,6 +52,7 @@ static void test_help_lists_every_option_with_its_variable_and_default(void **st
         {"--cpu", "BERTH_CPU", "auto"},
         {"--context", "BERTH_CONTEXT", "0"},
         {"--kv-memory", "BERTH_KV_MEMORY", "0"},
+        {"--prefix-age", "BERTH_PREFIX_AGE", "300"},
         {"--kv-type", "BERTH_KV_TYPE", "f16"},
         {"--prefix-cache", "BERTH_PREFIX_CACHE", "on"},
         {"--slots", "BERTH_SLOTS", "16"},

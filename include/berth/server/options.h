@@ -39,6 +39,7 @@ struct options {
     unsigned kv_type; /* enum option_kv_type */
     uint64_t kv_memory; /* bytes; 0: half of what the models leave */
     unsigned prefix_cache;
+    double prefix_age;
     uint64_t slots, chunk, queue;
     double queue_timeout, job_timeout; /* seconds; 0: none */
     double ping; /* seconds; 0: never */

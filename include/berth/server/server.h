@@ -14,11 +14,13 @@
 struct engine;
 struct http;
 struct api_keys;
+struct memory_watch;
 
 struct server {
     const struct options *options;
     struct limits limits;
     struct limits_watch *watch; /* of the same limits, for the engine; NULL: they stay */
+    struct memory_watch *memory; /* for the engine; NULL: it does not look */
     unsigned threads; /* compute threads at the start; engine.h tells how many there are */
     struct engine *engine;
     struct catalog *catalog;

@@ -10,6 +10,7 @@
 
 #include "berth/engine/scheduler/job.h"
 #include "berth/base/limits.h"
+#include "berth/base/memory_watch.h"
 #include "berth/engine/model/kv_cache.h"
 #include "berth/engine/scheduler/text_model.h"
 
@@ -26,6 +27,11 @@ struct engine_options {
     uint64_t kv_memory; /* bytes for all sequences of all models */
     enum attention_type kv_type;
     bool prefix_cache; /* keep what was read, while memory has room, for prompts that begin in the same way */
+    double prefix_age; /* seconds that it is kept without use; 0 for no limit */
+    /* Whether the process must give memory back: memory_watch_is_short, or a test's own. Called with `memory_watch` on the
+     * engine's thread, at most once a second, while prefixes are kept. NULL: never. */
+    bool (*memory_is_short)(struct memory_watch *watch);
+    struct memory_watch *memory_watch;
     size_t chunk; /* rows a step that hold prompts; at least 1 */
     size_t slots; /* sequences of one model that are worked on together */
     size_t queue; /* jobs that may wait, over all models */

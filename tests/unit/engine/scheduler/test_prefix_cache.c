@@ -21,7 +21,7 @@ struct fixture {
     struct kv_budget budget;
     struct kv_cache *kv;
     struct prefix_cache *p;
-    uint64_t clock;
+    struct prefix_clock clock;
     uint32_t seed;
 };
 
