@@ -262,19 +262,20 @@ INLINE void unpack_iq4_xs(
 
 struct ymm_wide {
     size_t bytes; /* of a block */
-    unsigned period; /* parts that are written out for one token; more than one where that pays */
+    unsigned
+        period; /* parts that a turn for one token takes, so that shifts are constants: as many as make it faster */
     struct kind kind;
 };
 
 static const struct ymm_wide wides[MATMUL_INT8] = {
-    [MATMUL_Q2_K] = {sizeof(struct block_q2_k), 1, {.bits = 2, .has_min = true, .has_halves = true}},
-    [MATMUL_Q3_K] = {sizeof(struct block_q3_k), 1,
+    [MATMUL_Q2_K] = {sizeof(struct block_q2_k), 4, {.bits = 2, .has_min = true, .has_halves = true}},
+    [MATMUL_Q3_K] = {sizeof(struct block_q3_k), 4,
         {.bits = 3, .offset = 2, .has_offset = true, .has_halves = true}},
     [MATMUL_Q4_K] = {sizeof(struct block_q4_k), 2, {.bits = 4, .has_min = true}},
-    [MATMUL_Q5_K] = {sizeof(struct block_q5_k), 1, {.bits = 5, .has_min = true}},
+    [MATMUL_Q5_K] = {sizeof(struct block_q5_k), 2, {.bits = 5, .has_min = true}},
     [MATMUL_Q6_K] = {sizeof(struct block_q6_k), 4,
         {.bits = 6, .offset = 5, .has_offset = true, .has_halves = true}},
-    [MATMUL_IQ4_XS] = {sizeof(struct block_iq4_xs), 1, {SIGNED_BYTES}},
+    [MATMUL_IQ4_XS] = {sizeof(struct block_iq4_xs), 2, {SIGNED_BYTES}},
 };
 
 /* `type` is known where this is inlined: one case of it is left. */

@@ -328,8 +328,9 @@ INLINE void pack_sums(struct matmul_block *const out[MATMUL_PACKED], const __m25
         _mm_storeu_ps(&out[i]->d, rows[i]);
 }
 
-/* Up to four blocks; of fewer the first is packed again in place of the others. */
-static void pack_some(struct matmul_block *out, size_t step, const float *x, size_t n)
+/* Packs n blocks, 1 to 4. Of fewer than four the first is packed again in place of the others. Where n is constant
+ * none of that is asked. */
+INLINE void pack_some(struct matmul_block *out, size_t step, const float *x, size_t n)
 {
     const __m512i size = _mm512_set1_epi32(0x7fffffff);
     struct matmul_block *to[MATMUL_PACKED];
@@ -367,9 +368,11 @@ static void pack_some(struct matmul_block *out, size_t step, const float *x, siz
 
 static void pack(struct matmul_block *out, size_t step, const float *x, size_t blocks)
 {
-    for (size_t b = 0; b < blocks; b += MATMUL_PACKED)
-        pack_some(out + b * step, step, x + b * MATMUL_BLOCK,
-            blocks - b < MATMUL_PACKED ? blocks - b : MATMUL_PACKED);
+    size_t b = 0;
+    for (; b + MATMUL_PACKED <= blocks; b += MATMUL_PACKED)
+        pack_some(out + b * step, step, x + b * MATMUL_BLOCK, MATMUL_PACKED);
+    if (b < blocks)
+        pack_some(out + b * step, step, x + b * MATMUL_BLOCK, blocks - b);
 }
 
 /* ---- the table ---- */

@@ -41,9 +41,42 @@ INLINE void add_floats(const __m256 w[8], const float (*x)[MATMUL_STEP], size_t 
         _mm256_store_ps(sums[t], y[t]);
 }
 
+/* One token. The elements of a row are added in order, so a group of rows is one chain of additions, each of which
+ * waits for the one before. To have four chains side by side, the weights of a step are unpacked for all groups first.
+ * That goes group by group, because lines of more rows would evict each other from L1. */
+INLINE void float_rows(enum matmul_float type, const uint8_t *weights, size_t row_bytes, size_t steps,
+    const float *x, float sums[MATMUL_ROWS])
+{
+    const bool nearest = prefetches_nearest(MATMUL_ROWS, row_bytes);
+    const size_t size = type == MATMUL_F32 ? 4 : 2, bytes = MATMUL_STEP * size;
+    __m256 y[GROUPS], w[GROUPS][MATMUL_STEP];
+#pragma GCC unroll 4
+    for (size_t g = 0; g < GROUPS; g++)
+        y[g] = _mm256_load_ps(sums + LANES * g);
+    for (size_t s = 0; s < steps; s++, x += MATMUL_STEP) {
+        prefetch(weights, row_bytes, MATMUL_ROWS, s * bytes, (s + 1) * bytes, nearest);
+        for (size_t g = 0; g < GROUPS; g++)
+            for (size_t i = 0; i < MATMUL_STEP; i += 8)
+                load_floats(
+                    w[g] + i, weights + LANES * g * row_bytes + s * bytes + i * size, row_bytes, type);
+#pragma GCC unroll 8
+        for (size_t i = 0; i < MATMUL_STEP; i++)
+#pragma GCC unroll 4
+            for (size_t g = 0; g < GROUPS; g++)
+                y[g] = _mm256_fmadd_ps(w[g][i], _mm256_set1_ps(x[i]), y[g]);
+    }
+#pragma GCC unroll 4
+    for (size_t g = 0; g < GROUPS; g++)
+        _mm256_store_ps(sums + LANES * g, y[g]);
+}
+
 INLINE void float_tile(enum matmul_float type, const uint8_t *weights, size_t row_bytes, size_t steps,
     const float *x, size_t tokens, float sums[][MATMUL_ROWS])
 {
+    if (tokens == 1 && type != MATMUL_F32) { /* of F32 memory brings fewer elements than one chain can add */
+        float_rows(type, weights, row_bytes, steps, x, sums[0]);
+        return;
+    }
     const bool nearest = prefetches_nearest(MATMUL_ROWS, row_bytes);
     const size_t bytes = MATMUL_STEP * (type == MATMUL_F32 ? 4 : 2);
     for (size_t s = 0; s < steps; s++, x += tokens * MATMUL_STEP) {

@@ -24,9 +24,12 @@ static inline __attribute__((always_inline)) void prefetch_line(const void *at, 
 static inline __attribute__((always_inline)) void prefetch_bytes(
     const uint8_t *at, size_t bytes, bool nearest)
 {
-#pragma GCC unroll 1
-    for (size_t i = 0; i < bytes; i += 64)
-        prefetch_line(at + i, nearest);
+    if (nearest) /* a loop for each hint: the compiler leaves the choice inside the loop otherwise */
+        for (size_t i = 0; i < bytes; i += 64)
+            prefetch_line(at + i, true);
+    else
+        for (size_t i = 0; i < bytes; i += 64)
+            prefetch_line(at + i, false);
 }
 
 /* Whether so many next rows should go there. Of sixteen rows at a time the next push each other out as thirty-two would
