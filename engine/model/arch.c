@@ -29,6 +29,8 @@ struct arch {
     struct rope_fields rope;
     struct attention_layer attention; /* of each attention layer */
     struct dense_layer dense; /* of each dense feed-forward */
+    bool experts; /* a file of the family may have mixtures of experts in place of these */
+    struct moe_layer moe;
     bool (*read)(struct decoder *d, const struct arch_keys *k); /* the family's own keys; may be NULL */
 };
 
@@ -136,14 +138,61 @@ static void set_ff(struct layer *l, uint32_t value)
 
 /* ---- what all families have ---- */
 
-static bool refuse_experts(const struct arch_keys *k)
+/* What the mixture's keys may say that would change results and is not computed here. */
+static bool check_routing(const struct arch_keys *k)
+{
+    static const struct {
+        const char *key;
+        uint64_t most; /* that makes no difference */
+        const char *what;
+    } keys[] = {{"expert_gating_func", 1, "another function than softmax"},
+        {"expert_group_count", 1, "groups of experts"}};
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        char name[KEY_ROOM];
+        uint64_t value = 0;
+        if (gguf_get_u64(k->file, key_name(name, k, keys[i].key), &value, k->err) == GGUF_WRONG)
+            return false;
+        if (value > keys[i].most)
+            return error_set(
+                k->err, "key %s is %" PRIu64 ": routing by %s is not supported", name, value, keys[i].what);
+    }
+    return true;
+}
+
+static bool read_mixture(
+    struct decoder *d, const struct moe_layer *family, uint64_t experts, const struct arch_keys *k)
+{
+    struct moe_layer l = *family;
+    l.n_expert = (uint32_t)experts;
+    if (!check_routing(k) || !read_size(k, "expert_used_count", l.n_expert, 0, &l.n_used) ||
+        !read_float(k, "expert_weights_scale", 1, &l.weights_scale))
+        return false;
+    for (uint32_t i = 0; i < d->shape.n_layer; i++) {
+        uint32_t n_ff = d->layers[i].dense.n_ff;
+        d->layers[i].ffn = &layer_moe;
+        d->layers[i].moe = l;
+        if (!read_size(
+                k, "expert_feed_forward_length", DECODER_SIZE_MAX, n_ff, &d->layers[i].moe.experts.n_ff))
+            return false;
+    }
+    return true;
+}
+
+/* A file of a family that may have experts has them when it says how many. */
+static bool read_experts(struct decoder *d, const struct arch *a, const struct arch_keys *k)
 {
     char name[KEY_ROOM];
     uint64_t experts = 0;
     if (gguf_get_u64(k->file, key_name(name, k, "expert_count"), &experts, k->err) == GGUF_WRONG)
         return false;
-    return experts == 0 ||
-           error_set(k->err, "key %s is %" PRIu64 ": mixtures of experts are not supported", name, experts);
+    if (experts == 0)
+        return true;
+    if (!a->experts)
+        return error_set(
+            k->err, "key %s is %" PRIu64 ": mixtures of experts are not supported", name, experts);
+    if (experts > MOE_EXPERTS_MAX)
+        return error_set(k->err, "key %s is %" PRIu64 "; %d is the most", name, experts, MOE_EXPERTS_MAX);
+    return read_mixture(d, &a->moe, experts, k);
 }
 
 /* A head's size is the same in all layers. */
@@ -376,7 +425,22 @@ static bool read_phi3(struct decoder *d, const struct arch_keys *k)
     return true;
 }
 
-/* Granite divides logits by its key. */
+/* An expert for all rows, where the file gives its size. */
+static bool read_shared_expert(struct moe_layer *l, const struct arch_keys *k)
+{
+    char name[KEY_ROOM];
+    uint64_t value = 0;
+    if (gguf_get_u64(k->file, key_name(name, k, "expert_shared_feed_forward_length"), &value, k->err) ==
+        GGUF_WRONG)
+        return false;
+    if (value > DECODER_SIZE_MAX)
+        return error_set(k->err, "key %s is %" PRIu64 "; %u is the most", name, value, DECODER_SIZE_MAX);
+    l->shared = l->experts;
+    l->shared.n_ff = (uint32_t)value;
+    return true;
+}
+
+/* Granite divides logits by its key; its mixtures may have a shared expert. */
 static bool read_granite(struct decoder *d, const struct arch_keys *k)
 {
     struct decoder_shape *s = &d->shape;
@@ -385,24 +449,35 @@ static bool read_granite(struct decoder *d, const struct arch_keys *k)
         !read_float(k, "residual_scale", 1, &s->residual_scale) || !read_real(k, "logit_scale", 1, &divisor))
         return false;
     s->logit_scale = (float)(1 / divisor);
+    for (uint32_t i = 0; i < s->n_layer; i++)
+        if (d->layers[i].ffn == &layer_moe && !read_shared_expert(&d->layers[i].moe, k))
+            return false;
     return true;
 }
 
 /* clang-format off */
 static const struct arch archs[] = {
-    {.name = "llama", .dense = {.activation = VECTOR_SILU}}, /* Llama, Mistral, SmolLM, TinyLlama and many more */
+    {.name = "llama", .dense = {.activation = VECTOR_SILU}, /* Llama, Mistral, SmolLM, TinyLlama and many more */
+     .experts = true, .moe = {.normalized = true, .experts = {.activation = VECTOR_SILU}}}, /* Mixtral */
     {.name = "qwen2", .rope = {.halves = true}, .dense = {.activation = VECTOR_SILU}},
     {.name = "qwen3", .rope = {.halves = true}, .attention = {.qk_norm = QK_HEAD},
      .dense = {.activation = VECTOR_SILU}},
+    {.name = "qwen3moe", .rope = {.halves = true}, .attention = {.qk_norm = QK_HEAD},
+     .experts = true, .moe = {.normalized = true, .experts = {.activation = VECTOR_SILU}}},
     {.name = "gemma2", .shape = {.post_norms = true}, .rope = {.halves = true},
      .dense = {.activation = VECTOR_GELU}, .read = read_gemma2},
     {.name = "gemma3", .shape = {.post_norms = true}, .rope = {.halves = true}, .attention = {.qk_norm = QK_HEAD},
      .dense = {.activation = VECTOR_GELU}, .read = read_gemma3},
     {.name = "phi3", .rope = {.halves = true, .long_factors = true},
      .dense = {.activation = VECTOR_SILU, .fused_gate = true}, .read = read_phi3},
-    {.name = "granite", .dense = {.activation = VECTOR_SILU}, .read = read_granite},
+    {.name = "granite", .dense = {.activation = VECTOR_SILU}, .experts = true,
+     .moe = {.normalized = true, .experts = {.activation = VECTOR_SILU}}, .read = read_granite},
+    {.name = "granitemoe", .dense = {.activation = VECTOR_SILU}, .experts = true,
+     .moe = {.normalized = true, .experts = {.activation = VECTOR_SILU}}, .read = read_granite},
     {.name = "olmo2", .shape = {.no_pre_norms = true, .post_norms = true}, .rope = {.halves = true},
      .attention = {.qk_norm = QK_ROW}, .dense = {.activation = VECTOR_SILU}, .read = read_olmo2},
+    {.name = "olmoe", .rope = {.halves = true}, .attention = {.qk_norm = QK_ROW},
+     .experts = true, .moe = {.experts = {.activation = VECTOR_SILU}}},
     {.name = "smollm3", .rope = {.skip = 4}, .dense = {.activation = VECTOR_SILU}},
     {.name = "starcoder2", .shape = {.layer_norm = true}, .rope = {.halves = true},
      .dense = {.activation = VECTOR_GELU, .ungated = true}},
@@ -444,5 +519,5 @@ bool arch_read(struct decoder *d, const struct gguf *keys, struct error *err)
     d->rope = a->rope;
     snprintf(s->architecture, sizeof(s->architecture), "%s", a->name);
     s->embedding_scale = s->residual_scale = s->logit_scale = 1;
-    return refuse_experts(&k) && read_sizes(d, a, &k) && read_rope(d, &k) && (!a->read || a->read(d, &k));
+    return read_sizes(d, a, &k) && read_experts(d, a, &k) && read_rope(d, &k) && (!a->read || a->read(d, &k));
 }

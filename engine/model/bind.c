@@ -73,23 +73,33 @@ bool bind_has(const struct binder *b, const char *stem)
     return find(b, bind_name(stem, "weight").text) != NULL;
 }
 
-/* Finds [rows][columns]; a vector is one row. Trailing dimensions of 1 make no difference. */
-static const struct tensor *find_shaped(struct binder *b, const char *name, uint64_t rows, uint64_t columns)
+/* Finds [depth][rows][columns]; a matrix has a depth of 1, a vector is one row. Trailing dimensions of 1 make no
+ * difference. */
+static const struct tensor *find_deep(
+    struct binder *b, const char *name, uint64_t depth, uint64_t rows, uint64_t columns)
 {
     size_t number;
     const struct tensor *t = find_numbered(b, name, &number);
+    char third[24] = "";
     if (!t) {
         error_set(b->err, "tensor %s is missing", name);
         return NULL;
     }
-    if (t->dim[0] != columns || t->dim[1] != rows || t->dim[2] != 1 || t->dim[3] != 1) {
+    if (t->dim[0] != columns || t->dim[1] != rows || t->dim[2] != depth || t->dim[3] != 1) {
+        if (depth > 1)
+            snprintf(third, sizeof(third), ", %" PRIu64, depth);
         error_set(b->err,
-            "tensor %s is [%" PRIu64 ", %" PRIu64 "%s]; the keys make it [%" PRIu64 ", %" PRIu64 "]", name,
-            t->dim[0], t->dim[1], t->dim[2] == 1 && t->dim[3] == 1 ? "" : ", ...", columns, rows);
+            "tensor %s is [%" PRIu64 ", %" PRIu64 "%s]; the keys make it [%" PRIu64 ", %" PRIu64 "%s]", name,
+            t->dim[0], t->dim[1], t->dim[2] == 1 && t->dim[3] == 1 ? "" : ", ...", columns, rows, third);
         return NULL;
     }
     b->bound[number] = true;
     return t;
+}
+
+static const struct tensor *find_shaped(struct binder *b, const char *name, uint64_t rows, uint64_t columns)
+{
+    return find_deep(b, name, 1, rows, columns);
 }
 
 /* ---- vectors ---- */
@@ -175,6 +185,21 @@ bool bind_linear(struct binder *b, const char *stem, uint64_t rows, uint64_t col
     if (good)
         note_packed(b->d, &l->weight);
     return good;
+}
+
+bool bind_experts(struct binder *b, const char *stem, uint64_t experts, uint64_t rows, uint64_t columns,
+    struct linear *first, const float **scales)
+{
+    const float *ignored;
+    struct name name = bind_name(stem, "weight");
+    const struct tensor *t = find_deep(b, name.text, experts, rows, columns);
+    if (!t)
+        return false;
+    if (!matmul_weight_init(&first->weight, t->type->id, t->data, rows, columns, b->d->as_float))
+        return error_set(b->err, "tensor %s of type %s cannot be multiplied by", name.text, t->type->name);
+    note_packed(b->d, &first->weight);
+    return bind_optional(b, bind_name(stem, "scale").text, 1, experts, scales) &&
+           bind_optional(b, bind_name(stem, "input_scale").text, 1, experts, &ignored);
 }
 
 /* ---- norms ---- */

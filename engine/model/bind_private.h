@@ -35,4 +35,9 @@ bool bind_optional(struct binder *b, const char *name, uint64_t rows, uint64_t c
 /* "STEM.weight" [rows][columns], with "STEM.bias" [rows] and "STEM.scale" [1], both optional. */
 bool bind_linear(struct binder *b, const char *stem, uint64_t rows, uint64_t columns, struct linear *l);
 
+/* "STEM.weight" [experts][rows][columns], of which *first is the first expert's, with one "STEM.scale" for each expert,
+ * which is optional. */
+bool bind_experts(struct binder *b, const char *stem, uint64_t experts, uint64_t rows, uint64_t columns,
+    struct linear *first, const float **scales);
+
 #endif

@@ -11,6 +11,7 @@
 #include "berth/kernels/vector.h"
 #include "layer_attention_private.h"
 #include "layer_dense_private.h"
+#include "layer_moe_private.h"
 
 #define DECODER_LAYERS_MAX 1024
 #define DECODER_SIZE_MAX (1u << 20) /* of widths and numbers of heads: products of two still fit */
@@ -49,6 +50,7 @@ struct layer {
     };
     union {
         struct dense_layer dense;
+        struct moe_layer moe;
     };
 };
 

@@ -46,6 +46,7 @@ struct forward {
     /* Of the layer kinds. */
     struct attention_memory attention;
     struct dense_memory dense;
+    struct moe_memory moe;
     float *out; /* [n_out][out_stride] */
     size_t out_stride;
     struct counter counters[FORWARD_COUNTERS][FORWARD_STRETCHES];

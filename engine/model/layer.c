@@ -1,5 +1,6 @@
 /* layer.c - the list of layer kinds. */
 #include "layer_attention_private.h"
 #include "layer_dense_private.h"
+#include "layer_moe_private.h"
 
-const struct layer_kind *const layer_kinds[] = {&layer_attention, &layer_dense, NULL};
+const struct layer_kind *const layer_kinds[] = {&layer_attention, &layer_dense, &layer_moe, NULL};

@@ -1,8 +1,8 @@
 /* tiny_model.h - small decoder models with random weights, whole or spoilt in one place, in memory.
  *
- * Enough of each architecture for its own ways to matter: several layers, heads in groups, weights of several
- * types with and without an int8 path. An edit leaves out one key or tensor, gives a key another value, a
- * tensor another shape or adds a tensor.
+ * Enough of each architecture for its own choices to matter: several layers, heads in groups, weights of several
+ * types with and without an int8 path, experts, convolutions. An edit leaves out one key or tensor, gives a key
+ * another value, a tensor another shape or adds a tensor.
  */
 #ifndef BERTH_TESTS_TINY_MODEL_H
 #define BERTH_TESTS_TINY_MODEL_H
@@ -21,6 +21,10 @@
 #define TINY_VOCABULARY 96
 #define TINY_CONTEXT 4096
 #define TINY_TENSORS 128
+#define TINY_EXPERTS 6
+#define TINY_EXPERTS_USED 2
+#define TINY_SHARED_FF 32
+#define TINY_TAPS 3
 
 struct tiny_edit {
     const char *without; /* a key, without the architecture's name, or a tensor */
@@ -34,14 +38,34 @@ struct tiny_tensor {
     char name[64];
     uint64_t columns, rows;
     uint32_t type;
+    uint64_t depth; /* experts; 0 for one matrix */
+};
+
+/* What the architectures differ in. */
+struct tiny_family {
+    const char *arch;
+    size_t layers;
+    bool post_norms, window, experts, shared, norm_heads, norm_rows;
+    unsigned convolutions; /* bit i: the mixer of layer i is a short convolution */
+    bool output;
+};
+
+static const struct tiny_family tiny_families[] = {
+    {.arch = "llama", .layers = 2, .output = true},
+    {.arch = "gemma2", .layers = 3, .post_norms = true, .window = true},
+    {.arch = "granitemoe", .layers = 2, .experts = true, .shared = true},
+    {.arch = "olmoe", .layers = 2, .experts = true, .norm_rows = true, .output = true},
+    {.arch = "lfm2", .layers = 4, .norm_heads = true, .convolutions = 1 | 2 | 8},
 };
 
 struct tiny {
     const char *arch;
+    const struct tiny_family *family; /* of other names: llama's */
     const struct tiny_edit *edit;
     struct writer w;
     struct tiny_tensor tensors[TINY_TENSORS];
     size_t n_tensors, n_pairs;
+    bool edited; /* the key of the edit has been written */
     uint64_t random;
     struct gguf *gguf;
     struct gguf *files[1];
@@ -64,8 +88,10 @@ static inline void tiny_key(struct tiny *t, struct writer *w, const char *key, d
     const struct tiny_edit *e = t->edit;
     if (e && e->without && strcmp(e->without, key) == 0)
         return;
-    if (e && e->key && strcmp(e->key, key) == 0)
+    if (e && e->key && strcmp(e->key, key) == 0) {
         value = e->value;
+        t->edited = true;
+    }
     snprintf(name, sizeof(name), "%s.%s", t->arch, key);
     if (real) {
         float single = (float)value;
@@ -77,100 +103,165 @@ static inline void tiny_key(struct tiny *t, struct writer *w, const char *key, d
     t->n_pairs++;
 }
 
-static inline size_t tiny_layers(const struct tiny *t)
+static inline bool tiny_convolves(const struct tiny *t, size_t layer)
 {
-    return strcmp(t->arch, "gemma2") == 0 ? 3 : 2;
+    return t->family->convolutions >> layer & 1;
+}
+
+/* Key-value heads by layer: none where the mixer is a convolution. */
+static inline void tiny_kv_heads(struct tiny *t, struct writer *w)
+{
+    char name[96];
+    if (t->family->convolutions == 0) {
+        tiny_key(t, w, "attention.head_count_kv", TINY_KV_HEADS, false);
+        return;
+    }
+    snprintf(name, sizeof(name), "%s.attention.head_count_kv", t->arch);
+    write_key(w, name, GGUF_ARRAY);
+    write_u32(w, GGUF_I32);
+    write_u64(w, t->family->layers);
+    for (size_t i = 0; i < t->family->layers; i++)
+        write_u32(w, tiny_convolves(t, i) ? 0 : TINY_KV_HEADS);
+    t->n_pairs++;
+}
+
+static inline void tiny_kind_keys(struct tiny *t, struct writer *w)
+{
+    if (t->family->window)
+        tiny_key(t, w, "attention.sliding_window", 32, false);
+    if (t->family->experts) {
+        tiny_key(t, w, "expert_count", TINY_EXPERTS, false);
+        tiny_key(t, w, "expert_used_count", TINY_EXPERTS_USED, false);
+    }
+    if (t->family->shared)
+        tiny_key(t, w, "expert_shared_feed_forward_length", TINY_SHARED_FF, false);
+    if (t->family->convolutions != 0)
+        tiny_key(t, w, "shortconv.l_cache", TINY_TAPS, false);
 }
 
 static inline void tiny_keys(struct tiny *t, struct writer *w)
 {
-    static const char *const usual[] = {"block_count", "embedding_length", "context_length",
-        "feed_forward_length", "attention.head_count", "attention.head_count_kv",
-        "attention.layer_norm_rms_epsilon", "rope.freq_base", "attention.key_length",
-        "attention.value_length", "vocab_size", "attention.sliding_window"};
     const struct tiny_edit *e = t->edit;
     write_pair_text(w, "general.architecture", t->arch);
     t->n_pairs = 1;
-    tiny_key(t, w, "block_count", (double)tiny_layers(t), false);
+    t->edited = false;
+    tiny_key(t, w, "block_count", (double)t->family->layers, false);
     tiny_key(t, w, "embedding_length", TINY_WIDTH, false);
     tiny_key(t, w, "context_length", TINY_CONTEXT, false);
     tiny_key(t, w, "feed_forward_length", TINY_FF, false);
     tiny_key(t, w, "attention.head_count", TINY_HEADS, false);
-    tiny_key(t, w, "attention.head_count_kv", TINY_KV_HEADS, false);
+    tiny_kv_heads(t, w);
     tiny_key(t, w, "attention.key_length", TINY_HEAD, false);
     tiny_key(t, w, "attention.value_length", TINY_HEAD, false);
     tiny_key(t, w, "vocab_size", TINY_VOCABULARY, false);
     tiny_key(t, w, "attention.layer_norm_rms_epsilon", 1e-5, true);
     tiny_key(t, w, "rope.freq_base", 10000, true);
-    if (strcmp(t->arch, "gemma2") == 0)
-        tiny_key(t, w, "attention.sliding_window", 32, false);
-    bool known = !e || !e->key;
-    for (size_t i = 0; i < sizeof(usual) / sizeof(usual[0]) && !known; i++)
-        known = strcmp(e->key, usual[i]) == 0;
-    if (!known)
+    tiny_kind_keys(t, w);
+    if (e && e->key && !t->edited)
         tiny_key(t, w, e->key, e->value, e->value != (double)(uint32_t)e->value);
 }
 
 /* ---- tensors ---- */
 
-static inline void tiny_tensor(
-    struct tiny *t, const char *name, uint64_t columns, uint64_t rows, uint32_t type)
+static inline void tiny_tensor(struct tiny *t, const struct tiny_tensor *x)
 {
     const struct tiny_edit *e = t->edit;
     struct tiny_tensor *new = &t->tensors[t->n_tensors];
-    if (e && e->without && strcmp(e->without, name) == 0)
+    if (e && e->without && strcmp(e->without, x->name) == 0)
         return;
-    snprintf(new->name, sizeof(new->name), "%.63s", name);
-    new->columns = columns;
-    new->rows = rows;
-    new->type = type;
-    if (e && e->tensor && strcmp(e->tensor, name) == 0) {
+    *new = *x;
+    if (e && e->tensor && strcmp(e->tensor, x->name) == 0) {
         new->columns = e->columns;
         new->rows = e->rows;
+        new->depth = 0;
         new->type = TENSOR_F32;
     }
     t->n_tensors++;
 }
 
+/* Those of a layer, up to the one without a name. */
+static inline void tiny_group(struct tiny *t, size_t layer, const struct tiny_tensor *group)
+{
+    for (; group->name[0]; group++) {
+        struct tiny_tensor x = *group;
+        snprintf(x.name, sizeof(x.name), "blk.%zu.%.30s", layer, group->name);
+        tiny_tensor(t, &x);
+    }
+}
+
 static inline void tiny_layer(struct tiny *t, size_t i)
 {
-    static const struct tiny_tensor tensors[] = {{"attn_norm.weight", TINY_WIDTH, 1, TENSOR_F32},
-        {"attn_q.weight", TINY_WIDTH, TINY_HEADS * TINY_HEAD, TENSOR_Q8_0},
-        {"attn_k.weight", TINY_WIDTH, TINY_KV_HEADS * TINY_HEAD, TENSOR_Q8_0},
-        {"attn_v.weight", TINY_WIDTH, TINY_KV_HEADS * TINY_HEAD, TENSOR_F32},
-        {"attn_output.weight", TINY_HEADS * TINY_HEAD, TINY_WIDTH, TENSOR_Q4_0},
-        {"ffn_norm.weight", TINY_WIDTH, 1, TENSOR_F32}, {"ffn_gate.weight", TINY_WIDTH, TINY_FF, TENSOR_Q4_0},
-        {"ffn_up.weight", TINY_WIDTH, TINY_FF, TENSOR_Q4_0},
-        {"ffn_down.weight", TINY_FF, TINY_WIDTH, TENSOR_F16},
-        {"post_attention_norm.weight", TINY_WIDTH, 1, TENSOR_F32},
-        {"post_ffw_norm.weight", TINY_WIDTH, 1, TENSOR_F32}};
-    size_t n = sizeof(tensors) / sizeof(tensors[0]) - (strcmp(t->arch, "gemma2") == 0 ? 0 : 2);
-    for (size_t k = 0; k < n; k++) {
-        char name[96];
-        snprintf(name, sizeof(name), "blk.%zu.%.40s", i, tensors[k].name);
-        tiny_tensor(t, name, tensors[k].columns, tensors[k].rows, tensors[k].type);
-    }
+    enum { W = TINY_WIDTH, Q = TINY_HEADS * TINY_HEAD, KV = TINY_KV_HEADS * TINY_HEAD };
+    static const struct tiny_tensor norms[] = {
+        {"attn_norm.weight", W, 1, TENSOR_F32, 0}, {"ffn_norm.weight", W, 1, TENSOR_F32, 0}, {.name = ""}};
+    static const struct tiny_tensor attention[] = {{"attn_q.weight", W, Q, TENSOR_Q8_0, 0},
+        {"attn_k.weight", W, KV, TENSOR_Q8_0, 0}, {"attn_v.weight", W, KV, TENSOR_F32, 0},
+        {"attn_output.weight", Q, W, TENSOR_Q4_0, 0}, {.name = ""}};
+    static const struct tiny_tensor norms_of_heads[] = {{"attn_q_norm.weight", TINY_HEAD, 1, TENSOR_F32, 0},
+        {"attn_k_norm.weight", TINY_HEAD, 1, TENSOR_F32, 0}, {.name = ""}};
+    static const struct tiny_tensor norms_of_rows[] = {{"attn_q_norm.weight", Q, 1, TENSOR_F32, 0},
+        {"attn_k_norm.weight", KV, 1, TENSOR_F32, 0}, {.name = ""}};
+    static const struct tiny_tensor convolution[] = {{"shortconv.in_proj.weight", W, 3 * W, TENSOR_Q8_0, 0},
+        {"shortconv.conv.weight", TINY_TAPS, W, TENSOR_F32, 0},
+        {"shortconv.out_proj.weight", W, W, TENSOR_Q4_0, 0}, {.name = ""}};
+    static const struct tiny_tensor dense[] = {{"ffn_gate.weight", W, TINY_FF, TENSOR_Q4_0, 0},
+        {"ffn_up.weight", W, TINY_FF, TENSOR_Q4_0, 0}, {"ffn_down.weight", TINY_FF, W, TENSOR_F16, 0},
+        {.name = ""}};
+    static const struct tiny_tensor experts[] = {{"ffn_gate_inp.weight", W, TINY_EXPERTS, TENSOR_F32, 0},
+        {"ffn_gate_exps.weight", W, TINY_FF, TENSOR_Q4_0, TINY_EXPERTS},
+        {"ffn_up_exps.weight", W, TINY_FF, TENSOR_Q8_0, TINY_EXPERTS},
+        {"ffn_down_exps.weight", TINY_FF, W, TENSOR_Q4_0, TINY_EXPERTS},
+        {"ffn_down_exps.scale", TINY_EXPERTS, 1, TENSOR_F32, 0}, {.name = ""}};
+    static const struct tiny_tensor shared[] = {{"ffn_gate_shexp.weight", W, TINY_SHARED_FF, TENSOR_F32, 0},
+        {"ffn_up_shexp.weight", W, TINY_SHARED_FF, TENSOR_Q8_0, 0},
+        {"ffn_down_shexp.weight", TINY_SHARED_FF, W, TENSOR_F16, 0}, {.name = ""}};
+    static const struct tiny_tensor post_norms[] = {{"post_attention_norm.weight", W, 1, TENSOR_F32, 0},
+        {"post_ffw_norm.weight", W, 1, TENSOR_F32, 0}, {.name = ""}};
+    const struct tiny_family *f = t->family;
+    bool convolves = tiny_convolves(t, i);
+    tiny_group(t, i, norms);
+    tiny_group(t, i, convolves ? convolution : attention);
+    if (!convolves && (f->norm_heads || f->norm_rows))
+        tiny_group(t, i, f->norm_heads ? norms_of_heads : norms_of_rows);
+    tiny_group(t, i, f->experts ? experts : dense);
+    if (f->shared)
+        tiny_group(t, i, shared);
+    if (f->post_norms)
+        tiny_group(t, i, post_norms);
 }
 
 static inline void tiny_list(struct tiny *t)
 {
     const struct tiny_edit *e = t->edit;
-    tiny_tensor(t, "token_embd.weight", TINY_WIDTH, TINY_VOCABULARY, TENSOR_F16);
-    tiny_tensor(t, "output_norm.weight", TINY_WIDTH, 1, TENSOR_F32);
-    if (strcmp(t->arch, "llama") == 0)
-        tiny_tensor(t, "output.weight", TINY_WIDTH, TINY_VOCABULARY, TENSOR_Q8_0);
-    for (size_t i = 0; i < tiny_layers(t); i++)
+    struct tiny_tensor embedding = {"token_embd.weight", TINY_WIDTH, TINY_VOCABULARY, TENSOR_F16, 0};
+    struct tiny_tensor norm = {"output_norm.weight", TINY_WIDTH, 1, TENSOR_F32, 0};
+    struct tiny_tensor output = {"output.weight", TINY_WIDTH, TINY_VOCABULARY, TENSOR_Q8_0, 0};
+    if (t->family->convolutions != 0)
+        snprintf(norm.name, sizeof(norm.name), "token_embd_norm.weight");
+    tiny_tensor(t, &embedding);
+    tiny_tensor(t, &norm);
+    if (t->family->output)
+        tiny_tensor(t, &output);
+    for (size_t i = 0; i < t->family->layers; i++)
         tiny_layer(t, i);
     bool known = !e || !e->tensor;
     for (size_t i = 0; i < t->n_tensors && !known; i++)
         known = strcmp(t->tensors[i].name, e->tensor) == 0;
-    if (!known)
-        tiny_tensor(t, e->tensor, e->columns, e->rows, TENSOR_F32);
+    if (!known) {
+        struct tiny_tensor added = {.columns = e->columns, .rows = e->rows, .type = TENSOR_F32};
+        snprintf(added.name, sizeof(added.name), "%.63s", e->tensor);
+        tiny_tensor(t, &added);
+    }
+}
+
+static inline uint64_t tiny_elems(const struct tiny_tensor *x)
+{
+    return x->columns * x->rows * (x->depth ? x->depth : 1);
 }
 
 static inline uint64_t tiny_bytes(const struct tiny_tensor *x)
 {
-    uint64_t elems = x->columns * x->rows;
+    uint64_t elems = tiny_elems(x);
     switch (x->type) {
     case TENSOR_F16:
         return elems * 2;
@@ -186,7 +277,7 @@ static inline uint64_t tiny_bytes(const struct tiny_tensor *x)
 /* Blocks of random bytes with a small scale, or random numbers; of a norm, around 1. */
 static inline void tiny_data(struct tiny *t, struct writer *w, const struct tiny_tensor *x)
 {
-    uint64_t elems = x->columns * x->rows;
+    uint64_t elems = tiny_elems(x);
     if (x->type == TENSOR_F32 || x->type == TENSOR_F16) {
         for (uint64_t i = 0; i < elems; i++) {
             float value = ((float)(tiny_random(t) % 2001) - 1000) / 4000 + (x->rows == 1 ? 1 : 0);
@@ -212,7 +303,10 @@ static inline void tiny_data(struct tiny *t, struct writer *w, const struct tiny
 static inline void tiny_make(
     struct tiny *t, const char *arch, const struct tiny_edit *edit, struct error *err)
 {
-    *t = (struct tiny){.arch = arch, .edit = edit, .random = 88172645463325252u};
+    *t = (struct tiny){.arch = arch, .edit = edit, .random = 88172645463325252u, .family = tiny_families};
+    for (size_t i = 0; i < sizeof(tiny_families) / sizeof(tiny_families[0]); i++)
+        if (strcmp(arch, tiny_families[i].arch) == 0)
+            t->family = &tiny_families[i];
     struct writer counted = {0};
     tiny_keys(t, &counted);
     writer_release(&counted);
@@ -222,8 +316,10 @@ static inline void tiny_make(
     uint64_t offset = 0;
     for (size_t i = 0; i < t->n_tensors; i++) {
         const struct tiny_tensor *x = &t->tensors[i];
-        write_tensor(
-            &t->w, x->name, x->rows == 1 ? DIMS(x->columns) : DIMS(x->columns, x->rows), x->type, offset);
+        const uint64_t *dims = x->depth       ? DIMS(x->columns, x->rows, x->depth)
+                               : x->rows == 1 ? DIMS(x->columns)
+                                              : DIMS(x->columns, x->rows);
+        write_tensor(&t->w, x->name, dims, x->type, offset);
         offset += (tiny_bytes(x) + 31) / 32 * 32;
     }
     for (size_t i = 0; i < t->n_tensors; i++) {

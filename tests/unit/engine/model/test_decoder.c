@@ -7,8 +7,8 @@
 #include "berth/kernels/isa.h"
 #include "berth/engine/model/decoder.h"
 #include "berth/kernels/matmul.h"
+#include "decoder_bench.h"
 #include "every.h"
-#include "tiny_model.h"
 
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,164 +16,15 @@
 
 #include <cmocka.h>
 
-#define ROWS_MAX 2048
-#define OTHERS 7
-
-static const char *const archs[] = {"llama", "gemma2"};
+static const char *const archs[] = {"llama", "gemma2", "granitemoe", "olmoe"};
 
 /* With what tests of sameness are run. */
 static const struct {
     const char *arch;
     enum attention_type type;
-} kinds[] = {{"llama", ATTENTION_F16}, {"gemma2", ATTENTION_F16}, {"gemma2", ATTENTION_Q8_0}};
+} kinds[] = {{"llama", ATTENTION_F16}, {"gemma2", ATTENTION_F16}, {"gemma2", ATTENTION_Q8_0},
+    {"granitemoe", ATTENTION_F16}, {"olmoe", ATTENTION_Q8_0}};
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
-
-/* A model and what it takes to run it. */
-struct bench {
-    struct tiny tiny;
-    struct decoder *decoder;
-    struct kv_budget budget;
-    struct kv_cache *cache;
-    struct decoder_workspace *workspace;
-    struct pool *pool;
-};
-
-static void bench_open(struct bench *b, const char *arch, enum attention_type type)
-{
-    struct error err = {0};
-    *b = (struct bench){0};
-    tiny_make(&b->tiny, arch, NULL, &err);
-    b->decoder = b->tiny.gguf ? decoder_new(&b->tiny.model, false, &err) : NULL;
-    if (!b->decoder)
-        fail_msg("%s", err.text);
-    size_t n;
-    const struct kv_layer *layers = decoder_kv_layers(b->decoder, &n);
-    b->budget.limit = UINT64_MAX;
-    b->cache = kv_cache_new(&b->budget, type, layers, n);
-    b->workspace = decoder_workspace_new();
-    assert_non_null(b->cache);
-    assert_non_null(b->workspace);
-}
-
-static void use_threads(struct bench *b, unsigned threads)
-{
-    struct error err = {0};
-    pool_free(b->pool);
-    b->pool = pool_new(threads, 2, &err);
-    assert_non_null(b->pool);
-}
-
-static void bench_close(struct bench *b)
-{
-    assert_int_equal(atomic_load(&b->budget.used), 0);
-    pool_free(b->pool);
-    decoder_workspace_free(b->workspace);
-    kv_cache_free(b->cache);
-    decoder_free(b->decoder);
-    tiny_release(&b->tiny);
-}
-
-static int32_t token_at(size_t sequence, size_t position)
-{
-    return (int32_t)((position * 37 + position * position * 11 + sequence * 29 + 5) % TINY_VOCABULARY);
-}
-
-static void add_row(struct decoder_row *rows, size_t *n, struct sequence *s, size_t which, size_t position,
-    enum decoder_output output)
-{
-    rows[(*n)++] = (struct decoder_row){
-        .sequence = s, .position = (uint32_t)position, .token = token_at(which, position), .output = output};
-}
-
-static void add_others(
-    struct decoder_row *rows, size_t *n, struct sequence **others, size_t first, size_t end)
-{
-    for (size_t i = first; i < end; i++) {
-        size_t length = sequence_length(others[i]), count = i % 3 + 1;
-        assert_true(sequence_reserve(others[i], length + count));
-        for (size_t k = 0; k < count; k++)
-            add_row(rows, n, others[i], i + 1, length + k, i % 2 ? DECODER_LOGITS : DECODER_NOTHING);
-    }
-}
-
-/* Reads the positions from the sequence's length to before `end`, `chunk` at a time, and writes their logits
- * to out, which belongs to the first of them. */
-static void read_chunks(
-    struct bench *b, struct sequence *s, size_t end, size_t chunk, struct sequence **others, float *out)
-{
-    static struct decoder_row rows[ROWS_MAX];
-    for (size_t at = sequence_length(s); at < end;) {
-        size_t count = end - at < chunk ? end - at : chunk, n = 0, before = 0;
-        float *logits;
-        struct error err = {0};
-        if (others)
-            add_others(rows, &n, others, 0, 3);
-        for (size_t i = 0; i < n; i++)
-            before += rows[i].output != DECODER_NOTHING;
-        assert_true(sequence_reserve(s, at + count));
-        for (size_t i = 0; i < count; i++)
-            add_row(rows, &n, s, 0, at + i, DECODER_LOGITS);
-        if (others)
-            add_others(rows, &n, others, 3, OTHERS);
-        const struct decoder_batch batch = {.rows = rows, .n = n, .causal = true};
-        if (!decoder_forward(b->decoder, b->workspace, b->pool, &batch, NULL, &logits, &err))
-            fail_msg("%s", err.text);
-        at += count;
-        assert_int_equal(sequence_length(s), at);
-        memcpy(out, logits + before * TINY_VOCABULARY, count * TINY_VOCABULARY * sizeof(float));
-        out += count * TINY_VOCABULARY;
-    }
-}
-
-static void read_all(struct bench *b, size_t n, size_t chunk, bool among, float *out)
-{
-    struct sequence *s = sequence_new(b->cache), *others[OTHERS];
-    for (size_t i = 0; i < OTHERS; i++)
-        others[i] = sequence_new(b->cache);
-    read_chunks(b, s, n, chunk, among ? others : NULL, out);
-    for (size_t i = 0; i < OTHERS; i++)
-        sequence_free(others[i]);
-    sequence_free(s);
-}
-
-static void assert_same(const float *a, const float *b, size_t positions, const char *what)
-{
-    for (size_t i = 0; i < positions; i++)
-        if (memcmp(a + i * TINY_VOCABULARY, b + i * TINY_VOCABULARY, TINY_VOCABULARY * sizeof(float)) != 0)
-            fail_msg("%s: position %zu has other bytes", what, i);
-}
-
-static float *logits_for(size_t positions)
-{
-    float *out = malloc(positions * TINY_VOCABULARY * sizeof(float));
-    assert_non_null(out);
-    return out;
-}
-
-/* The reference for n positions. */
-static float *read_plainly(struct bench *b, size_t n, size_t chunk)
-{
-    struct error err = {0};
-    assert_true(isa_select("plain", &err));
-    use_threads(b, 1);
-    float *out = logits_for(n);
-    read_all(b, n, chunk, false, out);
-    return out;
-}
-
-static void assert_lively(const float *logits, size_t positions)
-{
-    size_t n = positions * TINY_VOCABULARY;
-    float least = logits[0], most = logits[0];
-    for (size_t i = 0; i < n; i++) {
-        assert_true(logits[i] == logits[i] && logits[i] - logits[i] == 0); /* a finite number */
-        least = logits[i] < least ? logits[i] : least;
-        most = logits[i] > most ? logits[i] : most;
-    }
-    assert_true(most - least > 1);
-    assert_memory_not_equal(
-        logits, logits + (positions - 1) * TINY_VOCABULARY, TINY_VOCABULARY * sizeof(float));
-}
 
 /* ---- however it is run ---- */
 
@@ -498,7 +349,6 @@ static void test_what_contradicts_itself_is_refused_by_its_name(void **state)
         {{.key = "rope.freq_base", .value = 0.5}, "rope.freq_base"},
         {{.key = "rope.scaling.factor", .value = -2.5}, "rope.scaling.factor"},
         {{.key = "rope.scaling.type", .value = 1}, "rope.scaling.type"},
-        {{.key = "expert_count", .value = 8}, "expert_count"},
         {{.tensor = "token_embd.weight", .columns = 64, .rows = 100}, "token_embd.weight"},
         {{.tensor = "output.weight", .columns = 64, .rows = 95}, "output.weight"},
         {{.tensor = "output_norm.weight", .columns = 63, .rows = 1}, "output_norm.weight"},

@@ -1,0 +1,151 @@
+/* test_layer_kinds.c - what is particular to single kinds of layers: mixtures of experts.
+ *
+ * That chunks, threads, neighbours and instruction sets change no byte is test_decoder's question, for all kinds.
+ */
+#include "decoder_bench.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+static void assert_refused(const char *arch, struct tiny_edit edit, const char *reason)
+{
+    struct tiny t;
+    struct error err = {0};
+    tiny_make(&t, arch, &edit, &err);
+    if (!t.gguf)
+        fail_msg("the test's own file is wrong: %s", err.text);
+    struct decoder *d = decoder_new(&t.model, false, &err);
+    if (d)
+        fail_msg("was taken, not refused with \"%s\"", reason);
+    if (!strstr(err.text, reason))
+        fail_msg("was refused with \"%s\", not with \"%s\"", err.text, reason);
+    tiny_release(&t);
+}
+
+static uint8_t *bytes_of(const struct bench *b, const char *name, size_t *size)
+{
+    const struct tensor *t = gguf_tensor(b->tiny.gguf, name);
+    assert_non_null(t);
+    *size = t->size;
+    return (uint8_t *)(uintptr_t)t->data; /* the file lies in the test's own memory */
+}
+
+/* ---- mixtures of experts ---- */
+
+#define LAYERS 2
+
+/* With a router of zeros all experts are equally probable, and the first ones are chosen. */
+static void choose_first_experts(const struct bench *b)
+{
+    for (size_t layer = 0; layer < LAYERS; layer++) {
+        char name[64];
+        size_t size;
+        snprintf(name, sizeof(name), "blk.%zu.ffn_gate_inp.weight", layer);
+        uint8_t *router = bytes_of(b, name, &size);
+        memset(router, 0, size);
+    }
+}
+
+/* Allows or forbids the pages that hold nothing but weights of experts that are not chosen. Returns their number. */
+static size_t protect_others(const struct bench *b, int protection)
+{
+    static const char *const parts[] = {"gate", "up", "down"};
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    size_t pages = 0;
+    for (size_t i = 0; i < LAYERS * 3; i++) {
+        char name[64];
+        size_t size;
+        snprintf(name, sizeof(name), "blk.%zu.ffn_%s_exps.weight", i / 3, parts[i % 3]);
+        uintptr_t start = (uintptr_t)bytes_of(b, name, &size), end = start + size;
+        uintptr_t first = (start + size / TINY_EXPERTS * TINY_EXPERTS_USED + page - 1) / page * page;
+        uintptr_t last = end / page * page;
+        if (first >= last)
+            continue;
+        assert_int_equal(mprotect((void *)first, last - first, protection), 0);
+        pages += (last - first) / page;
+    }
+    return pages;
+}
+
+static void test_experts_that_no_row_chose_are_not_touched(void **state)
+{
+    (void)state;
+    enum { N = 40 };
+    static const size_t chunks[] = {1, 7, N};
+    struct bench b;
+    bench_open(&b, "olmoe", ATTENTION_F16);
+    choose_first_experts(&b);
+    float *expected = read_plainly(&b, N, N), *out = logits_for(N);
+    assert_true(protect_others(&b, PROT_NONE) >= LAYERS * 3);
+    for (enum isa set = ISA_PLAIN; set < ISA_SETS; set++) {
+        struct error err = {0};
+        if (!isa_has(set))
+            continue;
+        assert_true(isa_select(isa_name(set), &err));
+        for (size_t c = 0; c < 3; c++) {
+            use_threads(&b, (unsigned)c + 1);
+            read_all(&b, N, chunks[c], false, out);
+            assert_same(out, expected, N, "with pages that must not be read");
+        }
+    }
+    protect_others(&b, PROT_READ | PROT_WRITE);
+    free(out);
+    free(expected);
+    bench_close(&b);
+}
+
+/* A router that is no number: the results are none, and nothing is written elsewhere. */
+static void test_a_router_of_no_numbers_harms_nothing(void **state)
+{
+    (void)state;
+    enum { N = 70 };
+    struct bench b;
+    bench_open(&b, "granitemoe", ATTENTION_F16);
+    size_t size;
+    uint8_t *router = bytes_of(&b, "blk.0.ffn_gate_inp.weight", &size);
+    memset(router, 0xff, size);
+    float *out = read_plainly(&b, N, N);
+    for (size_t i = 0; i < N * TINY_VOCABULARY; i++)
+        assert_true(out[i] != out[i]);
+    free(out);
+    bench_close(&b);
+}
+
+static void test_mixtures_that_contradict_themselves_are_refused_by_name(void **state)
+{
+    (void)state;
+    static const struct {
+        struct tiny_edit edit;
+        const char *reason;
+    } cases[] = {
+        {{.without = "expert_used_count"}, "expert_used_count"},
+        {{.key = "expert_used_count", .value = 0}, "expert_used_count"},
+        {{.key = "expert_used_count", .value = 7}, "expert_used_count"},
+        {{.key = "expert_count", .value = 4}, "ffn_gate_inp.weight"},
+        {{.key = "expert_count", .value = 1e6}, "expert_count"},
+        {{.key = "expert_count", .value = 0}, "ffn_down.weight is missing"},
+        {{.key = "expert_feed_forward_length", .value = 64}, "ffn_gate_exps.weight"},
+        {{.key = "expert_shared_feed_forward_length", .value = 64}, "ffn_gate_shexp.weight"},
+        {{.key = "expert_shared_feed_forward_length", .value = 0}, "_shexp.weight is none"},
+        {{.key = "expert_gating_func", .value = 2}, "softmax"},
+        {{.key = "expert_group_count", .value = 2}, "groups of experts"},
+        {{.without = "blk.1.ffn_up_exps.weight"}, "blk.1.ffn_up_exps.weight"},
+        {{.tensor = "blk.0.ffn_up_exps.weight", .columns = 64, .rows = 96}, "blk.0.ffn_up_exps.weight"},
+        {{.tensor = "blk.0.ffn_up_exps.bias", .columns = 96, .rows = 6}, "blk.0.ffn_up_exps.bias"},
+        {{.tensor = "blk.0.ffn_down_exps.scale", .columns = 5, .rows = 1}, "blk.0.ffn_down_exps.scale"},
+        {{.tensor = "blk.0.exp_probs_b.bias", .columns = 6, .rows = 1}, "blk.0.exp_probs_b.bias"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        assert_refused("granitemoe", cases[i].edit, cases[i].reason);
+    assert_refused("gemma2", (struct tiny_edit){.key = "expert_count", .value = 8}, "expert_count");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_experts_that_no_row_chose_are_not_touched),
+        cmocka_unit_test(test_a_router_of_no_numbers_harms_nothing),
+        cmocka_unit_test(test_mixtures_that_contradict_themselves_are_refused_by_name),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
