@@ -140,6 +140,7 @@ struct printing {
     struct strbuf *said;
     bool shows_progress; /* until the first piece, on a terminal */
     bool progress_shown;
+    size_t progress; /* tokens that were read when it was shown last */
     enum job_finish finish;
 };
 
@@ -152,9 +153,11 @@ static double now(void)
 
 static void show_progress(struct printing *p)
 {
-    struct job_usage u = job_usage_of(p->job);
-    fprintf(stderr, "\r\033[Kreading the prompt: %zu of %zu tokens", u.prompt_done,
-        job_request_of(p->job)->n_prompt);
+    size_t done = job_usage_of(p->job).prompt_done;
+    if (p->progress_shown && done == p->progress)
+        return;
+    fprintf(stderr, "\r\033[Kreading the prompt: %zu of %zu tokens", done, job_request_of(p->job)->n_prompt);
+    p->progress = done;
     p->progress_shown = true;
 }
 
