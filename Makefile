@@ -229,9 +229,21 @@ $(patsubst %.c,$(OUT)/%.o,$(wildcard $(COLD:%=%/*.c))): TUNE := -Os
 $(patsubst %.c,$(OUT)/%.o,$(wildcard kernels/*.c kernels/*/*.c)): TUNE := -ftrivial-auto-var-init=uninitialized
 endif
 
-$(OUT)/%.o: %.c $(OUT)/flags $(READY)
-	@mkdir -p $(@D)
-	$(call say,CC,$<)$(CC) $(ALL) $(DEPS_CFLAGS) $(CFLAGS) $(SANITIZE) $(DEFINE) $(ISA) $(TUNE) -c -o $@ $<
+define compile
+@mkdir -p $(@D)
+$(call say,CC,$<)$(CC) $(ALL) $(DEPS_CFLAGS) $(CFLAGS) $(SANITIZE) $(DEFINE) $(ISA) $(TUNE) -c -o $@ $<
+endef
+
+# Only these include the libraries' headers; the rest is compiled while the libraries are. For arm64 all need its musl.
+USERS := server tests bench
+define with_libraries
+$(OUT)/$1/%.o: $1/%.c $(OUT)/flags $(READY)
+	$$(compile)
+endef
+$(foreach room,$(USERS),$(eval $(call with_libraries,$(room))))
+
+$(OUT)/%.o: %.c $(OUT)/flags $(if $(filter arm64,$(FLAVOUR)),$(READY))
+	$(compile)
 
 $(PARTS): $(filter-out $(OUT)/server/main.o,$(OBJ))
 	@rm -f $@
