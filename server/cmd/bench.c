@@ -319,7 +319,7 @@ int cmd_bench(int argc, char **argv)
 }
 
 /* clang-format off */
-static const struct flag flags[] = {
+static const struct command_flag flags[] = {
     {.name = "--prompt", .value = "N", .kind = FLAG_COUNT, .field = offsetof(struct bench_request, prompt),
      .least = 1, .most = UINT32_MAX, .help = "tokens of the prompt that is read (default 512)"},
     {.name = "--new", .value = "N", .kind = FLAG_COUNT, .field = offsetof(struct bench_request, new),

@@ -78,7 +78,7 @@ static void print_entry(const char *name, const char *text)
     }
 }
 
-static void print_flag(const struct flag *f)
+static void print_flag(const struct command_flag *f)
 {
     char name[80];
     snprintf(name, sizeof(name), "%s%s%s%s%s", f->letter ? f->letter : "", f->letter ? ", " : "", f->name,

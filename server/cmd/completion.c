@@ -21,7 +21,7 @@ static bool flag_at(const struct command *c, size_t index, struct shell_flag *ou
     struct option_name o;
     for (size_t s = 0; s < sizeof(c->flags) / sizeof(c->flags[0]); s++) {
         if (index < c->flags[s].n) {
-            const struct flag *f = &c->flags[s].at[index];
+            const struct command_flag *f = &c->flags[s].at[index];
             *out =
                 (struct shell_flag){f->name, f->letter, f->value, f->choices, f->help, f->kind == FLAG_TEXTS};
             return true;

@@ -18,21 +18,21 @@
 #define EXTENSION ".gguf"
 
 /* Models of a directory, as paths that can be opened from here. */
-struct choice {
+struct model_list {
     char **paths;
     size_t n;
     bool failed; /* memory was short */
 };
 
-static void choice_release(struct choice *c)
+static void model_list_release(struct model_list *c)
 {
     for (size_t i = 0; i < c->n; i++)
         free(c->paths[i]);
     free(c->paths);
-    *c = (struct choice){0};
+    *c = (struct model_list){0};
 }
 
-static void choice_add(struct choice *c, const char *dir, const char *name)
+static void model_list_add(struct model_list *c, const char *dir, const char *name)
 {
     char *path = NULL;
     char **more = realloc(c->paths, (c->n + 1) * sizeof(*more));
@@ -69,7 +69,7 @@ static int by_name(const void *a, const void *b)
 }
 
 /* The GGUF files that lie directly in a directory, sorted. */
-static void list_files(struct choice *c, const char *dir)
+static void list_files(struct model_list *c, const char *dir)
 {
     DIR *d = opendir(dir);
     if (!d)
@@ -79,7 +79,7 @@ static void list_files(struct choice *c, const char *dir)
         if (e->d_name[0] == '.' || !is_gguf_name(e->d_name) || is_later_part(e->d_name))
             continue;
         if (fstatat(dirfd(d), e->d_name, &there, 0) == 0 && S_ISREG(there.st_mode))
-            choice_add(c, dir, e->d_name);
+            model_list_add(c, dir, e->d_name);
     }
     closedir(d);
     if (c->n)
@@ -87,7 +87,7 @@ static void list_files(struct choice *c, const char *dir)
 }
 
 /* The GGUF models of a directory of models, as a server lists them. False with the reason when it cannot be read. */
-static bool list_models(struct choice *c, const char *dir, struct error *err)
+static bool list_models(struct model_list *c, const char *dir, struct error *err)
 {
     struct volume v;
     struct scan s = {0};
@@ -96,13 +96,13 @@ static bool list_models(struct choice *c, const char *dir, struct error *err)
     bool good = scan_volume(&s, &v, err);
     for (size_t i = 0; good && i < s.n_models; i++)
         if (!s.models[i].reason && s.models[i].path && is_gguf_name(s.models[i].path))
-            choice_add(c, dir, s.models[i].path);
+            model_list_add(c, dir, s.models[i].path);
     scan_release(&s);
     volume_close(&v);
     return good;
 }
 
-static void add_names(struct strbuf *out, const struct choice *c)
+static void add_names(struct strbuf *out, const struct model_list *c)
 {
     char shown[300];
     for (size_t i = 0; i < c->n && i < SHOWN; i++) {
@@ -114,7 +114,7 @@ static void add_names(struct strbuf *out, const struct choice *c)
 }
 
 /* Takes the one model of the list out of it. NULL with the reason when there is not exactly one. */
-static char *take_one(struct choice *c, const char *where, struct error *err)
+static char *take_one(struct model_list *c, const char *where, struct error *err)
 {
     struct strbuf text;
     char *path = NULL;
@@ -136,15 +136,15 @@ static char *take_one(struct choice *c, const char *where, struct error *err)
 
 static char *find_in_directory(const char *dir, struct error *err)
 {
-    struct choice c = {0};
+    struct model_list c = {0};
     char *path = list_models(&c, dir, err) ? take_one(&c, "the directory", err) : NULL;
-    choice_release(&c);
+    model_list_release(&c);
     return path;
 }
 
 static char *find_anywhere(struct error *err)
 {
-    struct choice c = {0};
+    struct model_list c = {0};
     struct error ignored = {0};
     const char *volume = getenv("BERTH_MODELS"), *where = "the current directory";
     char shown[400];
@@ -155,7 +155,7 @@ static char *find_anywhere(struct error *err)
             where = "the current directory";
     }
     char *path = take_one(&c, where, err);
-    choice_release(&c);
+    model_list_release(&c);
     if (path) {
         text_escape(shown, sizeof(shown), span_of(path));
         fprintf(stderr, "berth: no model is named; using %s\n", shown);
@@ -169,7 +169,7 @@ static char *find_anywhere(struct error *err)
 static void not_there(const char *given, struct error *err)
 {
     char dir[4096], shown[400];
-    struct choice c = {0};
+    struct model_list c = {0};
     const char *slash = strrchr(given, '/'), *name = slash ? slash + 1 : given;
     snprintf(
         dir, sizeof(dir), "%.*s", slash ? (int)(slash - given + (slash == given)) : 1, slash ? given : ".");
@@ -184,7 +184,7 @@ static void not_there(const char *given, struct error *err)
         error_set(err, "there is no such file; did you mean %s?", shown);
     else
         error_set(err, "there is no such file");
-    choice_release(&c);
+    model_list_release(&c);
 }
 
 char *find_model(const char *given, struct error *err)

@@ -12,12 +12,13 @@
 
 #define LIST_BYTES 300
 
-static const struct flag *find_flag(const struct command *c, const char *name, size_t size, size_t *base)
+static const struct command_flag *find_flag(
+    const struct command *c, const char *name, size_t size, size_t *base)
 {
     for (size_t s = 0; s < sizeof(c->flags) / sizeof(c->flags[0]); s++) {
         *base = c->flags[s].base;
         for (size_t i = 0; i < c->flags[s].n; i++) {
-            const struct flag *f = &c->flags[s].at[i];
+            const struct command_flag *f = &c->flags[s].at[i];
             if (strlen(f->name) == size && memcmp(f->name, name, size) == 0)
                 return f;
             if (f->letter && strlen(f->letter) == size && memcmp(f->letter, name, size) == 0)
@@ -43,7 +44,7 @@ static bool unknown_flag(const struct command *c, const char *name, size_t size,
 
 /* ---- values ---- */
 
-static bool read_count(const struct flag *f, const char *text, uint64_t *out, struct error *err)
+static bool read_count(const struct command_flag *f, const char *text, uint64_t *out, struct error *err)
 {
     char *end;
     errno = 0;
@@ -57,7 +58,7 @@ static bool read_count(const struct flag *f, const char *text, uint64_t *out, st
     return error_set(err, "%s takes a whole number from %.0f to %.0f", f->name, f->least, f->most);
 }
 
-static bool read_real(const struct flag *f, const char *text, float *out, struct error *err)
+static bool read_real(const struct command_flag *f, const char *text, float *out, struct error *err)
 {
     char *end;
     double value = strtod(text, &end);
@@ -67,7 +68,7 @@ static bool read_real(const struct flag *f, const char *text, float *out, struct
     return error_set(err, "%s takes a number from %g to %g", f->name, f->least, f->most);
 }
 
-static bool read_word(const struct flag *f, const char *text, const char **out, struct error *err)
+static bool read_word(const struct command_flag *f, const char *text, const char **out, struct error *err)
 {
     char list[LIST_BYTES] = "";
     for (size_t i = 0; f->choices[i]; i++) {
@@ -82,7 +83,8 @@ static bool read_word(const struct flag *f, const char *text, const char **out, 
     return error_set(err, "%s takes %s, not \"%.100s\"", f->name, list, text);
 }
 
-static bool add_text(const struct flag *f, const char *text, struct flag_texts *out, struct error *err)
+static bool add_text(
+    const struct command_flag *f, const char *text, struct flag_texts *out, struct error *err)
 {
     if (!text[0] || out->n == FLAG_TEXTS_MAX)
         return error_set(err, "%s takes a text that is not empty, at most %d times", f->name, FLAG_TEXTS_MAX);
@@ -90,7 +92,7 @@ static bool add_text(const struct flag *f, const char *text, struct flag_texts *
     return true;
 }
 
-static bool set_flag(const struct flag *f, const char *value, void *field, struct error *err)
+static bool set_flag(const struct command_flag *f, const char *value, void *field, struct error *err)
 {
     switch (f->kind) {
     case FLAG_SWITCH:
@@ -118,7 +120,7 @@ static bool read_flag(const struct command *c, int argc, char **argv, int *at, v
 {
     const char *name = argv[*at], *value = NULL;
     size_t base, size = strncmp(name, "--", 2) == 0 ? strcspn(name, "=") : strlen(name);
-    const struct flag *f = find_flag(c, name, size, &base);
+    const struct command_flag *f = find_flag(c, name, size, &base);
     if (!f)
         return unknown_flag(c, name, size, err);
     if (name[size] == '=' && f->kind == FLAG_SWITCH)

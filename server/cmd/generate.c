@@ -117,7 +117,7 @@ int cmd_generate(int argc, char **argv)
 }
 
 /* clang-format off */
-static const struct flag flags[] = {
+static const struct command_flag flags[] = {
     {.name = "--chat", .kind = FLAG_SWITCH, .field = offsetof(struct generate_request, chat),
      .help = "hold a conversation; PROMPT is its first message"},
     {.name = "--raw", .kind = FLAG_SWITCH, .field = offsetof(struct generate_request, raw),

@@ -165,7 +165,7 @@ int cmd_inspect(int argc, char **argv)
     return inspect(&r) ? 0 : 1;
 }
 
-static const struct flag flags[] = {
+static const struct command_flag flags[] = {
     {.name = "--json",
         .kind = FLAG_SWITCH,
         .field = offsetof(struct inspect_args, json),

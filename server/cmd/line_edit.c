@@ -228,7 +228,7 @@ static void key_paste(struct line_edit *e)
     e->pasting = true;
 }
 
-static const struct binding {
+static const struct key_binding {
     const char *bytes;
     void (*act)(struct line_edit *e);
 } bindings[] = {{"\r", key_enter}, {"\n", key_enter}, {"\033\r", key_new_line}, {"\033\n", key_new_line},

@@ -15,7 +15,7 @@
 #define COLUMNS_LEAST 4
 
 /* One walk over prompt and text. */
-struct layout {
+struct line_layout {
     struct strbuf *out; /* NULL: nothing is drawn */
     size_t columns;
     size_t first, last; /* rows that are drawn */
@@ -23,7 +23,7 @@ struct layout {
     size_t cursor_row, cursor_column;
 };
 
-static void next_row(struct layout *l)
+static void next_row(struct line_layout *l)
 {
     l->row++;
     l->column = 0;
@@ -31,7 +31,7 @@ static void next_row(struct layout *l)
         strbuf_text(l->out, "\r\n");
 }
 
-static void put(struct layout *l, struct span bytes, size_t width)
+static void put(struct line_layout *l, struct span bytes, size_t width)
 {
     if (l->column + width > l->columns)
         next_row(l);
@@ -40,20 +40,20 @@ static void put(struct layout *l, struct span bytes, size_t width)
     l->column += width;
 }
 
-static void put_text(struct layout *l, const char *text)
+static void put_text(struct line_layout *l, const char *text)
 {
     for (; *text; text++)
         put(l, (struct span){(const uint8_t *)text, 1}, 1);
 }
 
 /* A control character that a paste may bring is shown as ^X, which takes two columns. */
-static void put_control(struct layout *l, uint8_t code)
+static void put_control(struct line_layout *l, uint8_t code)
 {
     const uint8_t shown[2] = {'^', code ^ 0x40};
     put(l, (struct span){shown, 2}, 2);
 }
 
-static void put_character(struct layout *l, const struct line_view *v, size_t *at)
+static void put_character(struct line_layout *l, const struct line_view *v, size_t *at)
 {
     size_t start = *at;
     uint32_t code = unicode_read(v->text, at);
@@ -73,14 +73,14 @@ static void put_character(struct layout *l, const struct line_view *v, size_t *a
     }
 }
 
-static void mark_cursor(struct layout *l)
+static void mark_cursor(struct line_layout *l)
 {
     bool wraps = l->column >= l->columns;
     l->cursor_row = l->row + wraps;
     l->cursor_column = wraps ? 0 : l->column;
 }
 
-static void walk(struct layout *l, const struct line_view *v)
+static void walk(struct line_layout *l, const struct line_view *v)
 {
     put_text(l, v->prompt);
     for (size_t at = 0; at < v->text.size;) {
@@ -98,11 +98,11 @@ static void walk(struct layout *l, const struct line_view *v)
 void line_view_draw(struct line_view *v, struct strbuf *out)
 {
     size_t columns = v->columns > COLUMNS_LEAST ? v->columns : COLUMNS_LEAST;
-    struct layout measured = {.columns = columns};
+    struct line_layout measured = {.columns = columns};
     walk(&measured, v);
     size_t first = v->rows && measured.cursor_row >= v->rows ? measured.cursor_row - v->rows + 1 : 0;
     size_t last = v->rows ? first + v->rows - 1 : measured.row;
-    struct layout drawn = {.out = out, .columns = columns, .first = first, .last = last};
+    struct line_layout drawn = {.out = out, .columns = columns, .first = first, .last = last};
     if (v->cursor_row > 0)
         strbuf_format(out, "\033[%zuA", v->cursor_row);
     strbuf_text(out, "\r\033[J");

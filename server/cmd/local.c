@@ -20,7 +20,7 @@ const struct local_options local_defaults = {.cpu = "auto", .kv_type = "f16", .s
 const char *const local_kv_types[] = {"f16", "f32", "q8_0", NULL};
 
 /* clang-format off */
-const struct flag local_flags[LOCAL_N_FLAGS] = {
+const struct command_flag local_flags[LOCAL_N_FLAGS] = {
     {.name = "--model", .letter = "-m", .value = "FILE", .kind = FLAG_TEXT,
      .field = offsetof(struct local_options, path),
      .help = "the model: a GGUF file, or a directory with one in it\n(default: the only one in the current directory)"},

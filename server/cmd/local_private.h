@@ -23,7 +23,7 @@ extern const char *const local_kv_types[];
 
 /* The flags that are read into a struct local_options. */
 #define LOCAL_N_FLAGS 6
-extern const struct flag local_flags[LOCAL_N_FLAGS];
+extern const struct command_flag local_flags[LOCAL_N_FLAGS];
 
 struct local {
     char *path; /* of the model file */

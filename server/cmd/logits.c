@@ -238,7 +238,7 @@ int cmd_logits(int argc, char **argv)
 }
 
 /* clang-format off */
-static const struct flag flags[] = {
+static const struct command_flag flags[] = {
     {.name = "--kv-type", .value = "TYPE", .kind = FLAG_WORD, .field = offsetof(struct logits_args, kv_type),
      .choices = local_kv_types, .help = "of cached keys and values: f16 (default), f32 or q8_0"},
     {.name = "--chunk", .value = "N", .kind = FLAG_COUNT, .field = offsetof(struct logits_args, chunk),

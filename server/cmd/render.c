@@ -141,7 +141,7 @@ int cmd_render(int argc, char **argv)
     return status;
 }
 
-static const struct flag flags[] = {
+static const struct command_flag flags[] = {
     {.name = "--model",
         .letter = "-m",
         .value = "FILE",

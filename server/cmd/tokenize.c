@@ -150,7 +150,7 @@ int cmd_tokenize(int argc, char **argv)
     return status;
 }
 
-static const struct flag flags[] = {
+static const struct command_flag flags[] = {
     {.name = "--special",
         .kind = FLAG_SWITCH,
         .field = offsetof(struct tokenize_args, special),

@@ -27,7 +27,7 @@ struct flag_texts {
 };
 
 /* One flag of a command. */
-struct flag {
+struct command_flag {
     const char *name, *letter; /* "--model"; "-m" or NULL */
     const char *value; /* what help shows for the value; NULL for a switch */
     enum flag_kind kind;
@@ -39,7 +39,7 @@ struct flag {
 
 /* Flags that lie at `base` of the command's struct. */
 struct flag_set {
-    const struct flag *at;
+    const struct command_flag *at;
     size_t n, base;
 };
 

@@ -118,7 +118,7 @@ static void show(struct screen *s, const char *text, size_t size)
 
 /* ---- a terminal ---- */
 
-struct fixture {
+struct pseudo_terminal {
     int master, slave, silent[2]; /* silent: a descriptor that never can be read */
     struct line_edit *editor;
     struct strbuf line;
@@ -127,7 +127,7 @@ struct fixture {
 
 static int setup(void **state)
 {
-    struct fixture *f = calloc(1, sizeof(*f));
+    struct pseudo_terminal *f = calloc(1, sizeof(*f));
     struct winsize size = {.ws_row = ROWS, .ws_col = COLUMNS};
     assert_non_null(f);
     setenv("TERM", "xterm", 1);
@@ -142,7 +142,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-    struct fixture *f = *state;
+    struct pseudo_terminal *f = *state;
     line_edit_close(f->editor);
     strbuf_release(&f->line);
     close(f->master);
@@ -154,7 +154,7 @@ static int teardown(void **state)
 }
 
 /* All that was drawn: a bell marks its end, since output comes through a pseudo-terminal with some delay. */
-static void take_output(struct fixture *f)
+static void take_output(struct pseudo_terminal *f)
 {
     static char text[1 << 18];
     size_t size = 0;
@@ -168,7 +168,7 @@ static void take_output(struct fixture *f)
 }
 
 /* Reads a line after these keys were typed. */
-static enum line_result read_keys(struct fixture *f, const char *keys)
+static enum line_result read_keys(struct pseudo_terminal *f, const char *keys)
 {
     assert_int_equal(write(f->master, keys, strlen(keys)), strlen(keys));
     enum line_result result = line_edit_read(f->editor, "> ", f->silent[0], &f->line);
@@ -176,19 +176,19 @@ static enum line_result read_keys(struct fixture *f, const char *keys)
     return result;
 }
 
-static void assert_reads(struct fixture *f, const char *keys, const char *wanted)
+static void assert_reads(struct pseudo_terminal *f, const char *keys, const char *wanted)
 {
     assert_int_equal(read_keys(f, keys), LINE_READ);
     assert_string_equal(f->line.text, wanted);
     line_edit_remember(f->editor, (struct span){(const uint8_t *)f->line.text, f->line.size});
 }
 
-static void draws(struct fixture *f, const char *keys)
+static void draws(struct pseudo_terminal *f, const char *keys)
 {
     assert_int_equal(read_keys(f, keys), LINE_READ);
 }
 
-static void assert_row(const struct fixture *f, size_t row, const char *wanted)
+static void assert_row(const struct pseudo_terminal *f, size_t row, const char *wanted)
 {
     char text[COLUMNS * CELL + 1] = "";
     size_t blanks = 0;
@@ -247,7 +247,7 @@ static void test_keys_edit_the_text(void **state)
 
 static void test_characters_are_edited_whole(void **state)
 {
-    struct fixture *f = *state;
+    struct pseudo_terminal *f = *state;
     assert_reads(f, "日本語\x7f!\r", "日本!");
     assert_reads(f, "é\x7f\xc3\xa9\033[D\033[Dx\r", "xé");
     assert_reads(f, "ae\xcc\x81\x7f!\r", "a!"); /* e with a combining accent */
@@ -257,7 +257,7 @@ static void test_characters_are_edited_whole(void **state)
 
 static void test_what_is_pasted_is_one_text(void **state)
 {
-    struct fixture *f = *state;
+    struct pseudo_terminal *f = *state;
     assert_reads(f, "\033[200~one\ntwo\r\nthree\rfour\tfive\033[201~\r", "one\ntwo\nthree\nfour\tfive");
     assert_reads(f, "say: \033[200~\x03\x04\033[A日\n\033[201~!\r", "say: 日\n!");
     assert_reads(f, "a\\\rb\r", "a\nb");
@@ -270,7 +270,7 @@ static void test_what_is_pasted_is_one_text(void **state)
 
 static void test_a_paste_of_many_bytes_arrives_whole(void **state)
 {
-    struct fixture *f = *state;
+    struct pseudo_terminal *f = *state;
     static char keys[3000], wanted[3000];
     strcpy(keys, "\033[200~");
     for (size_t i = 0; i < 250; i++) {
@@ -284,7 +284,7 @@ static void test_a_paste_of_many_bytes_arrives_whole(void **state)
 
 static void test_lines_of_before_come_back(void **state)
 {
-    struct fixture *f = *state;
+    struct pseudo_terminal *f = *state;
     assert_reads(f, "first\r", "first");
     assert_reads(f, "second\r", "second");
     assert_reads(f, "\033[A\r", "second");
@@ -297,7 +297,7 @@ static void test_lines_of_before_come_back(void **state)
 
 static void test_the_ends_of_input_are_told_apart(void **state)
 {
-    struct fixture *f = *state;
+    struct pseudo_terminal *f = *state;
     char byte = 0;
     assert_int_equal(read_keys(f, "\x04"), LINE_END);
     assert_int_equal(read_keys(f, "\x03"), LINE_INTERRUPTED);
@@ -311,7 +311,7 @@ static void test_the_ends_of_input_are_told_apart(void **state)
 
 static void test_rows_are_drawn_as_they_are(void **state)
 {
-    struct fixture *f = *state;
+    struct pseudo_terminal *f = *state;
     draws(f, "short\r");
     assert_row(f, 0, "> short");
     assert_int_equal(f->screen.row, 1);
@@ -334,7 +334,7 @@ static void test_rows_are_drawn_as_they_are(void **state)
 /* Changes in the middle leave nothing behind of what was drawn before. */
 static void test_a_text_is_redrawn_where_it_was(void **state)
 {
-    struct fixture *f = *state;
+    struct pseudo_terminal *f = *state;
     assert_int_equal(write(f->master, "abcdefghijklmnopqrstuvwxyz", 26), 26);
     char byte = 0;
     assert_int_equal(write(f->silent[1], &byte, 1), 1);
@@ -353,7 +353,7 @@ static void test_a_text_is_redrawn_where_it_was(void **state)
 /* Of a text that is longer than the screen the rows around the cursor are shown. */
 static void test_a_text_may_be_longer_than_the_screen(void **state)
 {
-    struct fixture *f = *state;
+    struct pseudo_terminal *f = *state;
     draws(f, "\033[200~1\n2\n3\n4\n5\n6\n7\n8\n9\033[201~\x7f!\r");
     assert_string_equal(f->line.text, "1\n2\n3\n4\n5\n6\n7\n8\n!");
     assert_row(f, 0, "  5");
@@ -363,7 +363,7 @@ static void test_a_text_may_be_longer_than_the_screen(void **state)
 
 static void test_the_terminal_is_set_back(void **state)
 {
-    struct fixture *f = *state;
+    struct pseudo_terminal *f = *state;
     struct termios during, after;
     assert_int_equal(tcgetattr(f->slave, &during), 0);
     assert_true((during.c_lflag & (ICANON | ECHO)) == 0 && (during.c_lflag & ISIG));
