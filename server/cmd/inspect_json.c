@@ -1,8 +1,7 @@
-/* inspect_json.c - a model as one JSON object, on one line.
+/* inspect_json.c - shows a model as one JSON object, on one line.
  *
- * Everything is in it, whole vocabularies too. Keys and tensors are lists rather than members: a file may
- * hold names that are not UTF-8, which would become the same name here. Numbers that JSON has no word for
- * are null.
+ * Everything is in it, also whole vocabularies. Keys and tensors are lists and not members: names in a file need not be
+ * UTF-8, and two of them could become the same member. NaN and infinities are null.
  */
 #include "inspect_private.h"
 
@@ -105,6 +104,20 @@ static void add_files(struct strbuf *out, const struct loaded *l)
     strbuf_text(out, "]");
 }
 
+static void add_sampling(struct strbuf *out, const struct gguf *g)
+{
+    struct sampling_setting settings[INSPECT_SAMPLING];
+    size_t n = inspect_sampling(g, settings);
+    strbuf_text(out, ",\"sampling\":{");
+    for (size_t i = 0; i < n; i++) {
+        strbuf_text(out, i ? "," : "");
+        strbuf_json(out, settings[i].name);
+        strbuf_text(out, ":");
+        add_value(out, settings[i].pair);
+    }
+    strbuf_text(out, "}");
+}
+
 static void add_tables(struct strbuf *out, const struct gguf_model *m)
 {
     const char *comma = "";
@@ -141,6 +154,7 @@ static void add_totals(struct strbuf *out, const struct gguf_model *m)
 
 void inspect_json(struct strbuf *out, const struct loaded *l, const char *path)
 {
+    const char *why;
     strbuf_text(out, "{\"path\":");
     strbuf_json(out, span_of(path));
     add_member(out, "format", l->info.format);
@@ -151,8 +165,10 @@ void inspect_json(struct strbuf *out, const struct loaded *l, const char *path)
     add_number_or_null(out, "parameters", l->info.parameters);
     add_number_or_null(out, "context", l->info.context);
     add_number(out, "bytes", loaded_mapped_bytes(l));
+    strbuf_format(out, ",\"supported\":%s", inspect_supported(l, &why) ? "true" : "false");
     add_files(out, l);
     if (l->parsed) {
+        add_sampling(out, ((const struct gguf_model *)l->parsed)->files[0]);
         add_tables(out, l->parsed);
         add_totals(out, l->parsed);
     }

@@ -1,4 +1,4 @@
-/* inspect_private.h - what the two ways of showing a model, as a table and as JSON, share. */
+/* inspect_private.h - what the two forms of berth inspect, the table and JSON, share. */
 #ifndef BERTH_INSPECT_PRIVATE_H
 #define BERTH_INSPECT_PRIVATE_H
 
@@ -10,22 +10,35 @@
 void inspect_table(struct strbuf *out, const struct loaded *l, const char *path);
 void inspect_json(struct strbuf *out, const struct loaded *l, const char *path);
 
-/* Writes out what has gathered, once it is enough to be worth it. A failure shows in ferror(stdout). */
+/* Writes out what is in the buffer once there is enough of it. A failure shows in ferror(stdout). */
 void inspect_flush(struct strbuf *out);
 
-/* Adds the next number or bool of this type. `odd` stands for what is no finite number; NULL: "nan",
- * "inf". */
+/* Adds the next number or bool of this type. `odd` is written for what is not a finite number; NULL: "nan" or "inf". */
 void inspect_scalar(struct strbuf *out, struct cursor *c, enum gguf_type type, const char *odd);
 
-/* What the tensors of one type amount to. */
+/* Sums over the tensors of one type. */
 struct type_total {
     const struct tensor_type *type;
     uint64_t tensors, elems, bytes;
 };
 
+/* Whether berth runs the model; *why is a word on it for a person. */
+bool inspect_supported(const struct loaded *l, const char **why);
+
+/* One of the sampling settings that a file recommends. */
+struct sampling_setting {
+    struct span name; /* "temp": the key without "general.sampling." */
+    const struct gguf_pair *pair; /* a number or bool */
+};
+
+#define INSPECT_SAMPLING 16
+
+/* The file's settings, in its order. Returns how many. */
+size_t inspect_sampling(const struct gguf *g, struct sampling_setting found[INSPECT_SAMPLING]);
+
 #define INSPECT_TYPES 64
 
-/* One total for each type that occurs, the heaviest first. Returns how many. */
+/* The sums for each type that occurs, the one with most bytes first. Returns how many. */
 size_t inspect_totals(const struct gguf_model *m, struct type_total totals[INSPECT_TYPES]);
 
 #endif

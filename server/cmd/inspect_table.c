@@ -1,11 +1,10 @@
-/* inspect_table.c - a model as a person wants to read it: what it is, its keys, its tensors, what they
- * amount to.
+/* inspect_table.c - shows a model to a person: what it is, its keys, its tensors, and sums by type.
  *
- * Columns are as wide as what stands in them, up to a limit; a name beyond it pushes its own row aside and
- * no other. Text from the file passes text_escape on its way, so it can neither steer a terminal nor break
- * a row.
+ * A column is as wide as its widest cell, up to a limit; a longer name shifts only its own row. Text from the file goes
+ * through text_escape, so it can neither control the terminal nor break a row.
  */
 #include "inspect_private.h"
+#include "width_private.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -14,15 +13,11 @@
 #define VALUE_WIDTH 100
 #define ITEM_ROOM 48
 #define NAME_ROOM 80
-#define NAME_WIDTH 64 /* the widest column of names */
+#define NAME_WIDTH 64 /* of the column of names, at most */
 
-/* Columns that printable UTF-8 takes, give or take wide characters. */
 static size_t width_of(const char *text)
 {
-    size_t width = 0;
-    for (; *text; text++)
-        width += ((unsigned char)*text & 0xc0) != 0x80;
-    return width;
+    return text_width(span_of(text));
 }
 
 static void add_spaces(struct strbuf *out, size_t n)
@@ -109,17 +104,36 @@ static void add_parts(struct strbuf *out, const struct loaded *l)
     }
 }
 
+static void add_sampling(struct strbuf *out, const struct gguf *g)
+{
+    struct strbuf text;
+    struct sampling_setting settings[INSPECT_SAMPLING];
+    size_t n = inspect_sampling(g, settings);
+    strbuf_init(&text, 1024);
+    for (size_t i = 0; i < n; i++) {
+        char name[40];
+        struct error ignored;
+        struct cursor c = {.bytes = settings[i].pair->bytes, .err = &ignored};
+        text_escape(name, sizeof(name), settings[i].name);
+        strbuf_format(&text, "%s%s ", i ? ", " : "", name);
+        inspect_scalar(&text, &c, settings[i].pair->type, NULL);
+    }
+    add_fact(out, "sampling", text.text);
+    strbuf_release(&text);
+}
+
 static void add_facts(struct strbuf *out, const struct loaded *l, const char *path)
 {
     const struct gguf_model *m = l->parsed;
     char text[512];
+    const char *why;
     text_escape(text, sizeof(text), span_of(path));
     add_fact(out, "file", text);
     add_fact_bytes(out, "size", loaded_mapped_bytes(l));
     if (m)
         snprintf(text, sizeof(text), "%s, version %" PRIu32, l->info.format, m->files[0]->version);
     else
-        snprintf(text, sizeof(text), "%s: mapped as it is, since no loader knows it", l->info.format);
+        snprintf(text, sizeof(text), "%s: not a format that berth knows", l->info.format);
     add_fact(out, "format", text);
     add_fact(out, "architecture", l->info.architecture);
     add_fact(out, "name", l->info.name);
@@ -129,6 +143,10 @@ static void add_facts(struct strbuf *out, const struct loaded *l, const char *pa
     add_fact_count(out, "context", l->info.context, " tokens");
     if (m)
         add_fact(out, "alignment", decimal(text, m->files[0]->alignment));
+    inspect_supported(l, &why);
+    add_fact(out, "supported", why);
+    if (m)
+        add_sampling(out, m->files[0]);
     add_parts(out, l);
 }
 
@@ -207,7 +225,7 @@ enum { NAME, TYPE, SHAPE, ELEMENTS, BYTES, OFFSET, TENSOR_COLUMNS };
 static const char *const tensor_head[TENSOR_COLUMNS] = {
     "name", "type", "shape", "elements", "bytes", "offset"};
 
-struct tensor_row {
+struct inspect_row {
     char text[TENSOR_COLUMNS][128];
 };
 
@@ -219,7 +237,7 @@ static void shape_of(char *out, size_t size, const struct tensor *t)
     snprintf(out + used, size - used, "]");
 }
 
-static void tensor_row_fill(struct tensor_row *row, const struct tensor *t)
+static void tensor_row_fill(struct inspect_row *row, const struct tensor *t)
 {
     text_escape(row->text[NAME], NAME_ROOM, t->name);
     snprintf(row->text[TYPE], sizeof(row->text[TYPE]), "%s", t->type->name);
@@ -243,7 +261,7 @@ static void add_tensor_row(struct strbuf *out, const char *const text[], const s
 
 static void measure_tensors(const struct gguf *g, size_t widths[])
 {
-    struct tensor_row row;
+    struct inspect_row row;
     for (size_t i = 0; i < g->n_tensors; i++) {
         tensor_row_fill(&row, &g->tensors[i]);
         for (int column = 0; column < TENSOR_COLUMNS; column++)
@@ -253,7 +271,7 @@ static void measure_tensors(const struct gguf *g, size_t widths[])
 
 static void add_tensor_rows(struct strbuf *out, const struct gguf *g, const size_t widths[])
 {
-    struct tensor_row row;
+    struct inspect_row row;
     const char *text[TENSOR_COLUMNS];
     for (size_t i = 0; i < g->n_tensors; i++) {
         tensor_row_fill(&row, &g->tensors[i]);

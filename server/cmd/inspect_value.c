@@ -1,5 +1,4 @@
-/* inspect_value.c - numbers as they lie in a file, in the fewest digits that tell them from their
- * neighbours. */
+/* inspect_value.c - prints the numbers of a file, in the fewest digits that read back as the same number. */
 #include "inspect_private.h"
 
 #include <inttypes.h>
@@ -8,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The shortest decimal that reads back as `value`: from `digits` on, which is tried one by one. */
+/* The shortest decimal that reads back as `value`. */
 static void add_float(struct strbuf *out, double value, bool narrow, const char *odd)
 {
     if (!isfinite(value) && odd) {

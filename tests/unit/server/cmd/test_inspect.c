@@ -288,6 +288,39 @@ static void test_a_split_model_shows_all_parts(void **state)
     assert_says(err_text, "is part 2 of 2; open the first part");
 }
 
+static void write_with_sampling(const char *path, const char *architecture)
+{
+    struct writer w = {0};
+    write_header(&w, 3, 0, 5);
+    write_pair_text(&w, "general.architecture", architecture);
+    write_pair_integer(&w, "general.sampling.temp", GGUF_F32, 0x3f19999a);
+    write_pair_u32(&w, "general.sampling.top_k", 20);
+    write_pair_text(&w, "general.sampling.sequence", "tk;tp");
+    write_pair_u32(&w, "general.other", 7);
+    write_padding(&w, 32);
+    write_file(path, &w);
+}
+
+static void test_support_and_sampling_are_told(void **state)
+{
+    (void)state;
+    write_with_sampling("s.gguf", "qwen2");
+    assert_int_equal(RUN("s.gguf"), 0);
+    assert_says(out_text, "supported     yes\nsampling      temp 0.6, top_k 20\n");
+    assert_int_equal(RUN("s.gguf", "--json"), 0);
+    assert_says(out_text, "\"supported\":true");
+    assert_says(out_text, "\"sampling\":{\"temp\":0.6,\"top_k\":20}");
+    write_with_sampling("o.gguf", "oddity");
+    assert_int_equal(RUN("o.gguf"), 0);
+    assert_says(out_text, "supported     no: this architecture cannot be run\n");
+    assert_int_equal(RUN("o.gguf", "--json"), 0);
+    assert_says(out_text, "\"supported\":false");
+    scratch_bytes("w.bin", (const uint8_t *)"weights", 7);
+    assert_int_equal(RUN("w.bin"), 0);
+    assert_says(out_text, "format        raw: not a format that berth knows\n");
+    assert_says(out_text, "supported     no: only GGUF models are run\n");
+}
+
 static void test_wrong_usage_has_status_2_and_help_status_0(void **state)
 {
     (void)state;
@@ -325,6 +358,7 @@ int main(void)
         ON_FILES(test_a_directory_without_models_is_told),
         ON_FILES(test_a_file_may_be_a_link_that_leads_anywhere),
         ON_FILES(test_a_split_model_shows_all_parts),
+        ON_FILES(test_support_and_sampling_are_told),
         ON_FILES(test_wrong_usage_has_status_2_and_help_status_0),
         ON_FILES(test_output_that_cannot_be_written_is_a_failure),
     };

@@ -1,0 +1,31 @@
+/* inspect_summary.c - what berth makes of a model: whether it can be run, and which sampling settings it brings. */
+#include "inspect_private.h"
+
+#include "berth/engine/model/decoder.h"
+
+#include <string.h>
+
+#define SAMPLING "general.sampling."
+
+bool inspect_supported(const struct loaded *l, const char **why)
+{
+    if (!l->parsed) {
+        *why = "no: only GGUF models are run";
+        return false;
+    }
+    bool supported = decoder_supports(span_of(l->info.architecture));
+    *why = supported ? "yes" : "no: this architecture cannot be run";
+    return supported;
+}
+
+size_t inspect_sampling(const struct gguf *g, struct sampling_setting found[INSPECT_SAMPLING])
+{
+    size_t n = 0, size = sizeof(SAMPLING) - 1;
+    for (size_t i = 0; i < g->n_pairs && n < INSPECT_SAMPLING; i++) {
+        const struct gguf_pair *p = &g->pairs[i];
+        bool number = p->type != GGUF_STRING && p->type != GGUF_ARRAY;
+        if (number && p->key.size > size && memcmp(p->key.at, SAMPLING, size) == 0)
+            found[n++] = (struct sampling_setting){.name = {p->key.at + size, p->key.size - size}, .pair = p};
+    }
+    return n;
+}
