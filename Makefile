@@ -221,12 +221,18 @@ $(OUT)/kernels/%_avx512.o: ISA := -mavx512f -mavx512bw -mavx512dq -mavx512vl -ma
 $(OUT)/kernels/%_dotprod.o: ISA := -march=armv8.2-a+dotprod
 $(OUT)/kernels/%_i8mm.o: ISA := -march=armv8.2-a+dotprod+i8mm
 
+KERNEL_OBJ := $(patsubst %.c,$(OUT)/%.o,$(wildcard kernels/*.c kernels/*/*.c))
+# Full debugging information doubles the time that kernels take to compile; lines and names are enough there.
+ifeq ($(FLAVOUR),dev)
+$(KERNEL_OBJ): TUNE := -g1
+endif
+
 # What ships is compiled for speed but for the rooms that no request waits for.
 COLD := server/cmd server/fastapi loaders
 ifneq ($(filter static arm64,$(FLAVOUR)),)
 $(patsubst %.c,$(OUT)/%.o,$(wildcard $(COLD:%=%/*.c))): TUNE := -Os
 # Kernels fill arrays of vectors whole, over and over: to clear them before takes up to half of their speed.
-$(patsubst %.c,$(OUT)/%.o,$(wildcard kernels/*.c kernels/*/*.c)): TUNE := -ftrivial-auto-var-init=uninitialized
+$(KERNEL_OBJ): TUNE := -ftrivial-auto-var-init=uninitialized
 endif
 
 define compile
