@@ -1,7 +1,7 @@
 /* test_line_edit.c - the line editor on a pseudo-terminal: what keys make of a text, and what the screen shows.
  *
- * The keys are written into the terminal before the editor reads, and what it draws goes through a small screen of
- * this file's own, so a test sees rows and the place of the cursor as a person would.
+ * A thread types the keys. What the editor draws goes through a small screen of this file's own, so a test sees rows and
+ * the place of the cursor as a person would.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,6 +11,7 @@
 #include "server/cmd/line_edit_private.h"
 #include "server/cmd/width_private.h"
 
+#include <pthread.h>
 #include <pty.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -123,6 +124,10 @@ struct pseudo_terminal {
     struct line_edit *editor;
     struct strbuf line;
     struct screen screen;
+    const char *keys;
+    bool typed;
+    char drawn[1 << 18]; /* since the last read began */
+    size_t n_drawn;
 };
 
 static int setup(void **state)
@@ -153,26 +158,43 @@ static int teardown(void **state)
     return 0;
 }
 
-/* All that was drawn: a bell marks its end, since output comes through a pseudo-terminal with some delay. */
-static void take_output(struct pseudo_terminal *f)
+/* Reads what is drawn, until `mark` was in it. */
+static void read_until(struct pseudo_terminal *f, const char *mark)
 {
-    static char text[1 << 18];
-    size_t size = 0;
-    assert_int_equal(write(f->slave, "\a", 1), 1);
-    while (size == 0 || text[size - 1] != '\a') {
-        ssize_t n = read(f->master, text + size, sizeof(text) - size);
-        assert_true(n > 0);
-        size += (size_t)n;
-    }
-    show(&f->screen, text, size - 1);
+    do {
+        ssize_t n = read(f->master, f->drawn + f->n_drawn, sizeof(f->drawn) - 1 - f->n_drawn);
+        if (n <= 0)
+            return;
+        f->n_drawn += (size_t)n;
+        f->drawn[f->n_drawn] = '\0';
+    } while (!strstr(f->drawn, mark));
 }
 
-/* Reads a line after these keys were typed. */
+/* The person: types once the editor has the terminal. What is typed before is seen by the terminal in its other mode,
+ * where Ctrl-C is a signal. */
+static void *type_keys(void *context)
+{
+    struct pseudo_terminal *f = context;
+    read_until(f, "\033[?2004h");
+    f->typed = write(f->master, f->keys, strlen(f->keys)) == (ssize_t)strlen(f->keys);
+    return NULL;
+}
+
+/* Reads a line while these keys are typed, and shows on the screen all that was drawn. A bell marks its end, since
+ * output comes through a pseudo-terminal with some delay. */
 static enum line_result read_keys(struct pseudo_terminal *f, const char *keys)
 {
-    assert_int_equal(write(f->master, keys, strlen(keys)), strlen(keys));
+    pthread_t person;
+    f->keys = keys;
+    f->n_drawn = 0;
+    f->drawn[0] = '\0';
+    assert_int_equal(pthread_create(&person, NULL, type_keys, f), 0);
     enum line_result result = line_edit_read(f->editor, "> ", f->silent[0], &f->line);
-    take_output(f);
+    pthread_join(person, NULL);
+    assert_true(f->typed);
+    assert_int_equal(write(f->slave, "\a", 1), 1);
+    read_until(f, "\a");
+    show(&f->screen, f->drawn, f->n_drawn - 1);
     return result;
 }
 
@@ -303,8 +325,7 @@ static void test_the_ends_of_input_are_told_apart(void **state)
     assert_int_equal(read_keys(f, "\x03"), LINE_INTERRUPTED);
     assert_int_equal(read_keys(f, "text\x03\x03"), LINE_INTERRUPTED);
     assert_int_equal(write(f->silent[1], &byte, 1), 1);
-    assert_int_equal(write(f->master, "ha", 2), 2);
-    assert_int_equal(line_edit_read(f->editor, "> ", f->silent[0], &f->line), LINE_SIGNALLED);
+    assert_int_equal(read_keys(f, "ha"), LINE_SIGNALLED);
     assert_int_equal(read(f->silent[0], &byte, 1), 1);
     assert_reads(f, "lf\r", "half");
 }
@@ -335,11 +356,9 @@ static void test_rows_are_drawn_as_they_are(void **state)
 static void test_a_text_is_redrawn_where_it_was(void **state)
 {
     struct pseudo_terminal *f = *state;
-    assert_int_equal(write(f->master, "abcdefghijklmnopqrstuvwxyz", 26), 26);
     char byte = 0;
     assert_int_equal(write(f->silent[1], &byte, 1), 1);
-    assert_int_equal(line_edit_read(f->editor, "> ", f->silent[0], &f->line), LINE_SIGNALLED);
-    take_output(f);
+    assert_int_equal(read_keys(f, "abcdefghijklmnopqrstuvwxyz"), LINE_SIGNALLED);
     assert_row(f, 0, "");
     assert_int_equal(read(f->silent[0], &byte, 1), 1);
     draws(f, "\x15日本\x01x\x05y\r");
