@@ -102,10 +102,10 @@ struct value value_float(double d)
     return (struct value){.kind = VALUE_FLOAT, .real = d};
 }
 
-struct value value_borrow(struct span s, enum value_origin origin)
+struct value value_borrow(struct span s, unsigned origin)
 {
     return (struct value){
-        .kind = VALUE_STRING, .text = {.at = (const char *)s.at, .size = s.size, .origin = origin}};
+        .kind = VALUE_STRING, .text = {.at = (const char *)s.at, .size = s.size, .origin = (uint16_t)origin}};
 }
 
 struct value value_literal(const char *text)
@@ -113,7 +113,7 @@ struct value value_literal(const char *text)
     return value_borrow(span_of(text), VALUE_FROM_TEMPLATE);
 }
 
-struct value value_string(struct value_arena *a, struct span s, enum value_origin origin)
+struct value value_string(struct value_arena *a, struct span s, unsigned origin)
 {
     uint8_t *copy = value_alloc(a, s.size);
     if (!copy)
@@ -217,9 +217,9 @@ bool value_is(struct value v, const char *text)
     return v.kind == VALUE_STRING && span_is(value_span(v), text);
 }
 
-enum value_origin value_origin_at(const struct value_text *t, size_t byte)
+unsigned value_origin_at(const struct value_text *t, size_t byte)
 {
-    return t->marks ? (enum value_origin)t->marks[byte] : t->origin;
+    return t->marks ? t->marks[byte] : t->origin;
 }
 
 const struct value *value_find(struct value map, struct span key)

@@ -44,10 +44,7 @@ static void read_template(struct text_model *m, const struct gguf *g, const stru
     /* The tokens that the file names are needed whatever becomes of its own template. */
     struct error ignored = {0};
     chat_template_read(&m->chat, g, &ignored);
-    template_free(m->chat.parsed);
-    m->chat.parsed = template_parse(o->chat_template, missing);
-    if (!m->chat.parsed)
-        error_prefix(missing, "the chat template");
+    chat_template_replace(&m->chat, o->chat_template, missing);
 }
 
 /* False when memory is short. */

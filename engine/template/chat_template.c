@@ -1,6 +1,10 @@
 /* chat_template.c - takes template and special tokens out of a GGUF file's keys. */
 #include "berth/engine/template/chat_template.h"
 
+#include "chat_private.h"
+
+#include <stdlib.h>
+
 /* The text of the token whose id the key holds; undefined when there is none such. A vocabulary keeps
  * special tokens as they are written, in any kind of tokenizer. */
 static struct value token_text(const struct gguf *g, const char *key)
@@ -33,12 +37,32 @@ bool chat_template_read(struct chat_template *c, const struct gguf *g, struct er
         return error_set(err, "the file has no chat template (no key tokenizer.chat_template)");
     if (got != GGUF_GOT)
         return false;
-    c->parsed = template_parse(source, err);
-    return c->parsed != NULL || error_prefix(err, "the chat template");
+    return chat_template_replace(c, source, err);
+}
+
+bool chat_template_replace(struct chat_template *c, struct span source, struct error *err)
+{
+    chat_template_release(c);
+    struct template *parsed = template_parse(source, err);
+    if (!parsed)
+        return error_prefix(err, "the chat template");
+    c->kept = malloc(sizeof(*c->kept));
+    if (!c->kept) {
+        template_free(parsed);
+        return error_set(err, "no memory for the chat template");
+    }
+    atomic_init(&c->kept->traits, NULL);
+    atomic_flag_clear(&c->kept->moved);
+    c->parsed = parsed;
+    return true;
 }
 
 void chat_template_release(struct chat_template *c)
 {
     template_free(c->parsed);
+    if (c->kept)
+        chat_traits_free(atomic_load(&c->kept->traits));
+    free(c->kept);
     c->parsed = NULL;
+    c->kept = NULL;
 }

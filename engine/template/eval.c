@@ -181,7 +181,7 @@ static bool eval_builtin(struct template_run *r, const struct node *n, struct va
     if (!eval(r, n->a, &args.at[0]))
         return false;
     args.n = 1;
-    return eval_arguments(r, n->b, &args) && builtin_call(r, n->builtin, &args, out);
+    return eval_arguments(r, n->b, &args) && builtin_call_node(r, n, &args, out);
 }
 
 static bool eval_node(struct template_run *r, const struct node *n, struct value *out)
@@ -276,6 +276,17 @@ bool builtin_call(
     if (given != args->n + args->n_named)
         return run_fail(r, "'%s' is given arguments that it does not take here", b->name);
     return b->run(r, at, out);
+}
+
+bool builtin_call_node(
+    struct template_run *r, const struct node *n, const struct arguments *args, struct value *out)
+{
+    if (n->builtin)
+        return builtin_call(r, n->builtin, args, out);
+    struct span name = value_span(n->value);
+    r->line = n->line;
+    return run_fail(r, "the %s '%.*s' is not known", n->kind == NODE_TEST ? "test" : "filter",
+        (int)(name.size < 60 ? name.size : 60), (const char *)name.at);
 }
 
 static bool call_method(

@@ -71,7 +71,7 @@ static bool exec_filters(struct template_run *r, const struct node *filter, stru
     if (filter->a && !exec_filters(r, filter->a, v))
         return false;
     args.at[args.n++] = *v;
-    return eval_arguments(r, filter->b, &args) && builtin_call(r, filter->builtin, &args, v);
+    return eval_arguments(r, filter->b, &args) && builtin_call_node(r, filter, &args, v);
 }
 
 static enum flow flow_of(bool good)

@@ -473,12 +473,8 @@ static struct node *parse_filter(struct parser *p, struct node *input)
     struct node *n = parse_node(p, NODE_FILTER);
     if (!n || p->at->kind != TOKEN_NAME)
         return parse_fail(p, "expected the name of a filter");
-    struct span name = p->at->text;
-    n->builtin = filter_find(name);
-    if (!n->builtin)
-        return parse_fail(
-            p, "the filter '%.*s' is not known", (int)(name.size < 60 ? name.size : 60), name.at);
-    p->at++;
+    n->value = value_borrow(p->at->text, VALUE_FROM_TEMPLATE);
+    n->builtin = filter_find(p->at++->text);
     n->a = input;
     return !skip_operator(p, "(") || parse_arguments(p, &n->b) ? n : NULL;
 }
@@ -524,11 +520,8 @@ static struct node *parse_test(struct parser *p, struct node *input)
     struct node *n = parse_node(p, NODE_TEST), *inverse = negative ? parse_node(p, NODE_NOT) : NULL;
     if (!n || p->at->kind != TOKEN_NAME)
         return parse_fail(p, "expected the name of a test");
-    struct span name = p->at->text;
-    n->builtin = test_find(name);
-    if (!n->builtin)
-        return parse_fail(p, "the test '%.*s' is not known", (int)(name.size < 60 ? name.size : 60), name.at);
-    p->at++;
+    n->value = value_borrow(p->at->text, VALUE_FROM_TEMPLATE);
+    n->builtin = test_find(p->at++->text);
     n->a = input;
     if (!parse_test_argument(p, &n->b))
         return NULL;

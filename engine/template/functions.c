@@ -25,7 +25,7 @@ static bool function_strftime(struct template_run *r, const struct value *at, st
     if (!localtime_r(&seconds, &now))
         return run_fail(r, "the clock shows no date");
     size_t size = strftime(text, sizeof(text), format, &now);
-    enum value_origin origin = at[0].text.marks ? VALUE_FROM_MESSAGE : at[0].text.origin;
+    unsigned origin = at[0].text.marks ? VALUE_FROM_MESSAGE : at[0].text.origin;
     *out = value_string(r->arena, (struct span){(const uint8_t *)text, size}, origin);
     return run_step(r, 1);
 }

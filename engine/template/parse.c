@@ -402,6 +402,7 @@ struct template *template_parse(struct span source, struct error *err)
         return NULL;
     }
     struct parser p = {.arena = t->arena, .err = err};
+    t->source = value_span(value_string(t->arena, source, VALUE_FROM_TEMPLATE));
     p.at = template_lex(t->arena, source, err);
     if (p.at && parse_body(&p, no_end, &t->body))
         return t;

@@ -191,7 +191,7 @@ struct json {
 
 static bool print_json_at(struct json *j, struct value v, unsigned depth);
 
-static bool json_escape(struct template_run *r, uint32_t c, enum value_origin origin)
+static bool json_escape(struct template_run *r, uint32_t c, unsigned origin)
 {
     char text[16];
     static const char from[] = "\"\\\b\f\n\r\t", to[] = "\"\\bfnrt";
@@ -328,6 +328,17 @@ static bool print_json_at(struct json *j, struct value v, unsigned depth)
     return run_fail(j->r, "a '%s' cannot be written as JSON", kind_name(v));
 }
 
+/* Where a client wrote any byte of the text from `start` on, the template's bytes in it count as a client's. */
+static void distrust(struct template_run *r, size_t start)
+{
+    bool trusted = true;
+    for (size_t i = start; i < r->size && trusted; i++)
+        trusted = r->marks[i] == VALUE_FROM_TEMPLATE;
+    for (size_t i = start; i < r->size && !trusted; i++)
+        if (r->marks[i] == VALUE_FROM_TEMPLATE)
+            r->marks[i] = VALUE_FROM_MESSAGE;
+}
+
 bool print_json(struct template_run *r, struct value v, const struct json_style *style)
 {
     bool indents = style->indent.kind == VALUE_STRING || style->indent.kind == VALUE_INTEGER;
@@ -342,8 +353,6 @@ bool print_json(struct template_run *r, struct value v, const struct json_style 
     }
     if (!print_json_at(&j, v, 0))
         return false;
-    size_t size = r->size - start;
-    if (size > 0 && memchr(r->marks + start, VALUE_FROM_MESSAGE, size))
-        memset(r->marks + start, VALUE_FROM_MESSAGE, size);
+    distrust(r, start);
     return true;
 }

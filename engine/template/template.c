@@ -49,7 +49,7 @@ static bool make_room(struct template_run *r, size_t size)
         room *= 2;
     char *text = realloc(r->text, room);
     r->text = text ? text : r->text;
-    uint8_t *marks = text ? realloc(r->marks, room) : NULL;
+    uint16_t *marks = text ? realloc(r->marks, room * sizeof(*marks)) : NULL;
     r->marks = marks ? marks : r->marks;
     if (!marks)
         return run_fail(r, "no memory for the text");
@@ -57,14 +57,15 @@ static bool make_room(struct template_run *r, size_t size)
     return true;
 }
 
-bool run_add(struct template_run *r, struct span s, enum value_origin origin)
+bool run_add(struct template_run *r, struct span s, unsigned origin)
 {
     if (s.size == 0)
         return true;
     if (!run_step(r, s.size / BYTES_PER_STEP) || !make_room(r, s.size))
         return false;
     memcpy(r->text + r->size, s.at, s.size);
-    memset(r->marks + r->size, (int)origin, s.size);
+    for (size_t i = 0; i < s.size; i++)
+        r->marks[r->size + i] = (uint16_t)origin;
     r->size += s.size;
     return true;
 }
@@ -75,7 +76,7 @@ bool run_add_text(struct template_run *r, struct value s)
     if (!run_add(r, value_span(s), s.text.origin))
         return false;
     if (s.text.marks)
-        memcpy(r->marks + start, s.text.marks, s.text.size);
+        memcpy(r->marks + start, s.text.marks, s.text.size * sizeof(*r->marks));
     return true;
 }
 
@@ -87,13 +88,15 @@ bool run_take(struct template_run *r, size_t start, struct value *out)
         *out = value_literal("");
         return true;
     }
-    const uint8_t *marks = r->marks + start;
-    *out = value_string(
-        r->arena, (struct span){(const uint8_t *)r->text + start, size}, (enum value_origin)marks[0]);
-    if (memchr(marks, marks[0] == VALUE_FROM_MESSAGE, size)) {
-        uint8_t *copy = value_alloc(r->arena, size);
+    const uint16_t *marks = r->marks + start;
+    size_t same = 1;
+    while (same < size && marks[same] == marks[0])
+        same++;
+    *out = value_string(r->arena, (struct span){(const uint8_t *)r->text + start, size}, marks[0]);
+    if (same < size) {
+        uint16_t *copy = value_alloc(r->arena, size * sizeof(*copy));
         if (copy)
-            memcpy(copy, marks, size);
+            memcpy(copy, marks, size * sizeof(*copy));
         out->text.marks = copy;
     }
     return run_step(r, 1 + size / BYTES_PER_STEP);
@@ -142,6 +145,26 @@ bool scope_open(struct template_run *r)
 
 /* ---- the whole ---- */
 
+/* Gives the text away with a mark of one byte for each of its bytes, and a bit for each part that it shows. */
+static bool finish(struct template_run *r, struct template_text *out)
+{
+    uint8_t *marks = malloc(r->size + 1), *shown = calloc(VALUE_NUMBERS / 8 + 1, 1);
+    if (!marks || !shown) {
+        free(marks);
+        free(shown);
+        return run_fail(r, "no memory for the text");
+    }
+    for (size_t i = 0; i < r->size; i++) {
+        unsigned origin = r->marks[i];
+        marks[i] = (uint8_t)(origin < VALUE_FROM_NUMBERED ? origin : VALUE_FROM_MESSAGE);
+        if (origin >= VALUE_FROM_NUMBERED)
+            shown[(origin - VALUE_FROM_NUMBERED) / 8] |= (uint8_t)(1u << (origin - VALUE_FROM_NUMBERED) % 8);
+    }
+    r->text[r->size] = '\0';
+    *out = (struct template_text){.text = r->text, .marks = marks, .shown = shown, .size = r->size};
+    return true;
+}
+
 bool template_render(const struct template *t, struct value vars, int64_t now,
     const struct template_limits *limits, struct template_text *out, struct error *err)
 {
@@ -160,19 +183,27 @@ bool template_render(const struct template *t, struct value vars, int64_t now,
         return error_set(err, "no memory for a prompt");
     bool good = make_room(&r, 0) && scope_open(&r) && exec_body(&r, t->body) == FLOW_ON && run_step(&r, 0);
     value_arena_free(r.arena);
-    if (!good) {
+    good = good && finish(&r, out);
+    free(r.marks);
+    if (!good)
         free(r.text);
-        free(r.marks);
-        return false;
-    }
-    r.text[r.size] = '\0';
-    *out = (struct template_text){.text = r.text, .marks = r.marks, .size = r.size};
-    return true;
+    return good;
+}
+
+bool template_text_shows(const struct template_text *t, size_t number)
+{
+    return number < VALUE_NUMBERS && (t->shown[number / 8] >> number % 8 & 1) != 0;
+}
+
+bool template_names(const struct template *t, const char *word)
+{
+    return find_bytes(t->source, span_of(word), 0) != SIZE_MAX;
 }
 
 void template_text_release(struct template_text *t)
 {
     free(t->text);
     free(t->marks);
+    free(t->shown);
     *t = (struct template_text){0};
 }

@@ -66,8 +66,8 @@ enum node_kind {
     NODE_SLICE, /* a:b:c, each may be NULL */
     NODE_CALL, /* a(b…) */
     NODE_KEYWORD, /* value=a, among a call's arguments */
-    NODE_FILTER, /* a|builtin(b…); a is NULL where a block is filtered */
-    NODE_TEST, /* a is builtin(b…) */
+    NODE_FILTER, /* a|builtin(b…), named `value`; a is NULL where a block is filtered */
+    NODE_TEST, /* a is builtin(b…), named `value` */
     /* statements */
     NODE_TEXT, /* value */
     NODE_PRINT, /* a */
@@ -111,7 +111,7 @@ struct node {
     unsigned line;
     struct node *next; /* in the list that this node is part of */
     struct node *a, *b, *c, *d, *e;
-    const struct builtin *builtin;
+    const struct builtin *builtin; /* NULL: no filter or test of this name is known */
     struct value value;
 };
 
@@ -142,6 +142,7 @@ struct node *parse_filters(struct parser *p, struct node *input, bool begun); /*
 struct template
 {
     struct value_arena *arena;
+    struct span source; /* a copy in the arena */
     struct node *body;
 };
 
@@ -168,7 +169,7 @@ struct template_run {
     int64_t now;
     /* Text on its way out. A value that is being made stands at the end, and is taken away when done. */
     char *text;
-    uint8_t *marks;
+    uint16_t *marks; /* of each byte, enum value_origin */
     size_t size, room, limit;
 };
 
@@ -176,7 +177,7 @@ struct template_run {
 bool run_fail(struct template_run *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
 bool run_step(struct template_run *r, uint64_t steps); /* false, with the reason, when a limit is met */
 
-bool run_add(struct template_run *r, struct span s, enum value_origin origin);
+bool run_add(struct template_run *r, struct span s, unsigned origin);
 bool run_add_text(struct template_run *r, struct value s); /* with the origin of each byte */
 bool run_take(
     struct template_run *r, size_t start, struct value *out); /* what was added since r->size was start */
@@ -219,6 +220,9 @@ const struct builtin *function_find(struct span name);
 const struct builtin *method_find(enum value_kind kind, struct span name, bool *known);
 bool builtin_call(
     struct template_run *r, const struct builtin *b, const struct arguments *args, struct value *out);
+/* Calls the filter or test of the node. One that is not known fails here, where it is reached. */
+bool builtin_call_node(
+    struct template_run *r, const struct node *n, const struct arguments *args, struct value *out);
 
 /* Of template_choose.c, with rows in the table of filters. */
 bool filter_select(struct template_run *r, const struct arguments *args, struct value *out);

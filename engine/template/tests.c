@@ -213,6 +213,19 @@ static bool test_upper(struct template_run *r, const struct value *at, struct va
     return has_case(r, at[0], CASE_UPPER, out);
 }
 
+/* Whether a filter or a test of this name is known: templates ask before they use one that may be missing. */
+static bool test_filter(struct template_run *r, const struct value *at, struct value *out)
+{
+    (void)r;
+    return answer(out, at[0].kind == VALUE_STRING && filter_find(value_span(at[0])) != NULL);
+}
+
+static bool test_test(struct template_run *r, const struct value *at, struct value *out)
+{
+    (void)r;
+    return answer(out, at[0].kind == VALUE_STRING && test_find(value_span(at[0])) != NULL);
+}
+
 /* clang-format off */
 static const struct builtin tests[] = {
     {.name = "boolean", .parameters = {"value"}, .needed = 1, .run = test_boolean},
@@ -224,6 +237,7 @@ static const struct builtin tests[] = {
     {.name = "==", .parameters = {"a", "b"}, .needed = 2, .run = test_eq},
     {.name = "even", .parameters = {"value"}, .needed = 1, .run = test_even},
     {.name = "false", .parameters = {"value"}, .needed = 1, .run = test_false},
+    {.name = "filter", .parameters = {"value"}, .needed = 1, .run = test_filter},
     {.name = "float", .parameters = {"value"}, .needed = 1, .run = test_float},
     {.name = "ge", .parameters = {"a", "b"}, .needed = 2, .run = test_ge},
     {.name = ">=", .parameters = {"a", "b"}, .needed = 2, .run = test_ge},
@@ -248,6 +262,7 @@ static const struct builtin tests[] = {
     {.name = "sameas", .parameters = {"value", "other"}, .needed = 2, .run = test_sameas},
     {.name = "sequence", .parameters = {"value"}, .needed = 1, .run = test_sequence},
     {.name = "string", .parameters = {"value"}, .needed = 1, .run = test_string},
+    {.name = "test", .parameters = {"value"}, .needed = 1, .run = test_test},
     {.name = "true", .parameters = {"value"}, .needed = 1, .run = test_true},
     {.name = "undefined", .parameters = {"value"}, .needed = 1, .run = test_undefined},
     {.name = "upper", .parameters = {"value"}, .needed = 1, .run = test_upper},

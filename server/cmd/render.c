@@ -6,7 +6,7 @@
 #include "find_model_private.h"
 #include "flags_private.h"
 
-#include "berth/engine/template/chat_template.h"
+#include "berth/engine/template/chat.h"
 #include "berth/server/openai/json_value.h"
 
 #include <errno.h>
@@ -51,7 +51,7 @@ static json_t *parse_request(struct error *err)
     char *text = read_request(&size, err);
     if (!text)
         return NULL;
-    json_t *request = json_loadb(text, size, JSON_REJECT_DUPLICATES, &wrong);
+    json_t *request = json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &wrong);
     if (!request)
         error_set(err, "standard input, line %d, column %d: %s", wrong.line, wrong.column, wrong.text);
     free(text);
@@ -61,15 +61,15 @@ static json_t *parse_request(struct error *err)
 static bool print(const struct chat_template *c, const json_t *request, struct error *err)
 {
     struct value vars;
-    struct template_text prompt;
+    struct chat_prompt prompt;
     struct value_arena *arena = value_arena_new(MEMORY_MAX);
     bool good = arena ? json_chat_variables(arena, request, c->bos, c->eos, &vars, err)
                       : error_set(err, "no memory for the request");
-    if (good && !template_render(c->parsed, vars, (int64_t)time(NULL), NULL, &prompt, err))
-        good = error_prefix(err, "the chat template");
+    if (good && !chat_render(c, arena, vars, (int64_t)time(NULL), &prompt, err))
+        good = prompt.refused == CHAT_NO_MESSAGE ? error_prefix(err, "the chat template") : false;
     if (good) {
-        fwrite(prompt.text, 1, prompt.size, stdout);
-        template_text_release(&prompt);
+        fwrite(prompt.text.text, 1, prompt.text.size, stdout);
+        template_text_release(&prompt.text);
         good = flush_output(err);
     }
     value_arena_free(arena);
@@ -82,8 +82,7 @@ static bool read_template(struct chat_template *c, const struct loaded *l, struc
     if (l->loader == &loader_gguf)
         return chat_template_read(c, ((const struct gguf_model *)l->parsed)->files[0], err);
     *c = (struct chat_template){.bos = value_undefined, .eos = value_undefined};
-    c->parsed = template_parse(mapping_bytes(l->maps[0]), err);
-    return c->parsed != NULL || error_prefix(err, "the chat template");
+    return chat_template_replace(c, mapping_bytes(l->maps[0]), err);
 }
 
 static bool render(const char *path, struct error *err)

@@ -6,6 +6,7 @@
 #include "flags_private.h"
 #include "session_private.h"
 
+#include "berth/engine/template/chat.h"
 #include "berth/server/openai/json_value.h"
 
 #include <errno.h>
@@ -108,16 +109,16 @@ bool session_chat_ids(
     const struct session *s, const json_t *chat, struct tokenizer_ids *ids, struct error *err)
 {
     struct value vars;
-    struct template_text prompt;
+    struct chat_prompt prompt;
     const struct chat_template *t = text_model_chat(s->local.model);
     struct value_arena *arena = value_arena_new(ARENA_MAX);
     bool good = arena ? json_chat_variables(arena, chat, t->bos, t->eos, &vars, err)
                       : error_set(err, "memory is short");
-    if (good && !template_render(t->parsed, vars, (int64_t)time(NULL), NULL, &prompt, err)) {
+    if (good && !chat_render(t, arena, vars, (int64_t)time(NULL), &prompt, err)) {
         good = error_prefix(err, "the chat template");
     } else if (good) {
-        good = text_model_chat_ids(s->local.model, &prompt, ids, err);
-        template_text_release(&prompt);
+        good = text_model_chat_ids(s->local.model, &prompt.text, ids, err);
+        template_text_release(&prompt.text);
     }
     value_arena_free(arena);
     return good;

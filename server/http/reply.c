@@ -6,8 +6,6 @@
 
 #define REAL_DIGITS 10 /* small replies hold measured times; large arrays of numbers are not written here */
 
-#define TREE_MAX ((size_t)96 << 20) /* bytes that a body may become */
-
 static const char json_media[] = "application/json";
 
 void reply_constant(struct reply *r, unsigned status, const char *content_type, const char *text)
@@ -89,9 +87,7 @@ void reply_release(struct reply *r)
     r->location = NULL;
 }
 
-/* What a body takes as a tree: what malloc gives jansson for each text, list, object and other value, or somewhat
- * more. Four megabytes of "{}," would be four hundred. */
-static size_t tree_bytes(struct span body)
+size_t http_json_bytes(struct span body)
 {
     static const uint16_t bytes_of[256] = {['"'] = 32, [','] = 48, ['['] = 144, ['{'] = 304};
     size_t bytes = 0;
@@ -115,11 +111,12 @@ json_t *http_request_json(const struct http_request *q, struct error *err)
         error_set(err, "the body is empty; a JSON object is expected");
         return NULL;
     }
-    if (tree_bytes(q->body) > TREE_MAX) {
+    if (http_json_bytes(q->body) > HTTP_JSON_MAX) {
         error_set(err, "the body has more values in it than a request may have");
         return NULL;
     }
-    json_t *value = json_loadb((const char *)q->body.at, q->body.size, JSON_REJECT_DUPLICATES, &why);
+    json_t *value =
+        json_loadb((const char *)q->body.at, q->body.size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &why);
     if (!value) {
         char text[320];
         text_escape(text, sizeof(text), span_of(why.text));

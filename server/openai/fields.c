@@ -83,12 +83,12 @@ static const struct field fields[] = {
     {"audio", FOR_CHAT, REFUSED, ELSEWHERE, 0, 0, 0, NULL, NULL},
     {"best_of", FOR_COMPLETIONS, REFUSED, ELSEWHERE, 0, 0, 0, read_best_of, NULL},
     {"function_call", FOR_CHAT, REFUSED, ELSEWHERE, 0, 0, 0, NULL, is_no_choice},
-    {"functions", FOR_CHAT, REFUSED, ELSEWHERE, 0, 0, 0, NULL, is_empty},
+    {"functions", FOR_CHAT, HONOURED, ELSEWHERE, 0, 0, 0, NULL, NULL},
     {"modalities", FOR_CHAT, REFUSED, ELSEWHERE, 0, 0, 0, NULL, is_text_alone},
     {"response_format", BOTH, REFUSED, ELSEWHERE, 0, 0, 0, NULL, is_text_format},
     {"suffix", FOR_COMPLETIONS, REFUSED, ELSEWHERE, 0, 0, 0, NULL, is_empty},
     {"tool_choice", FOR_CHAT, REFUSED, ELSEWHERE, 0, 0, 0, NULL, is_no_choice},
-    {"tools", FOR_CHAT, REFUSED, ELSEWHERE, 0, 0, 0, NULL, is_empty},
+    {"tools", FOR_CHAT, HONOURED, ELSEWHERE, 0, 0, 0, NULL, NULL},
     {"verbosity", FOR_CHAT, REFUSED, ELSEWHERE, 0, 0, 0, NULL, is_medium},
     {"web_search_options", FOR_CHAT, REFUSED, ELSEWHERE, 0, 0, 0, NULL, NULL},
 
@@ -145,7 +145,8 @@ static bool is_empty(const json_t *value)
 
 static bool is_word(const json_t *value, const char *word)
 {
-    return json_is_string(value) && strcmp(json_string_value(value), word) == 0;
+    return json_is_string(value) && json_string_length(value) == strlen(word) &&
+           strcmp(json_string_value(value), word) == 0;
 }
 
 static bool is_no_choice(const json_t *value)

@@ -1,5 +1,8 @@
-/* json_value.c - copies a JSON tree into values, to a bounded depth. */
+/* json_value.c - copies a JSON tree into values, to a bounded depth, and brings messages into the form that templates
+ * are written for. */
 #include "berth/server/openai/json_value.h"
+
+#include "berth/server/http/reply.h"
 
 #include <string.h>
 
@@ -91,6 +94,61 @@ static void trust_role(struct value message)
             role->text.origin = VALUE_FROM_TEMPLATE;
 }
 
+/* ---- calls in a message ---- */
+
+/* A member that may be changed: the messages were made here, and no one has seen them yet. NULL for none. */
+static struct value *member(struct value map, const char *name)
+{
+    return (struct value *)(uintptr_t)value_find(map, span_of(name));
+}
+
+static void leave_out(struct value_map *m, const char *name)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < m->n; i++)
+        if (!value_is(m->pairs[i].key, name))
+            m->pairs[kept++] = m->pairs[i];
+    m->n = kept;
+}
+
+/* Clients send the arguments of a call as JSON in a string, and templates go through them as a map. What is no JSON, or
+ * nested too deep, stays a string. */
+static void parse_arguments(struct value_arena *a, struct value call)
+{
+    struct error ignored = {0};
+    struct value parsed, *arguments = member(call, "arguments");
+    if (!arguments || arguments->kind != VALUE_STRING ||
+        http_json_bytes(value_span(*arguments)) > HTTP_JSON_MAX)
+        return;
+    json_t *json =
+        json_loadb(arguments->text.at, arguments->text.size, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+    if (json && convert(a, json, 0, &parsed, &ignored))
+        *arguments = parsed;
+    json_decref(json);
+}
+
+/* The calls of a message as templates take them; beside calls a content that is null or missing is an empty text. */
+static void settle_calls(struct value_arena *a, struct value message)
+{
+    struct value *calls = member(message, "tool_calls"), *call = member(message, "function_call");
+    if (calls && (calls->kind == VALUE_NULL || (calls->kind == VALUE_LIST && calls->list->n == 0)))
+        leave_out(message.map, "tool_calls");
+    if (call && call->kind == VALUE_NULL)
+        leave_out(message.map, "function_call");
+    calls = member(message, "tool_calls");
+    call = member(message, "function_call");
+    for (size_t i = 0; calls && calls->kind == VALUE_LIST && i < calls->list->n; i++) {
+        struct value *function = member(calls->list->items[i], "function");
+        parse_arguments(a, function ? *function : value_undefined);
+    }
+    parse_arguments(a, call ? *call : value_undefined);
+    const struct value *content = member(message, "content");
+    if ((calls || call) && (!content || content->kind == VALUE_NULL))
+        value_set(a, message, value_literal("content"), value_literal(""));
+}
+
+/* ---- the variables ---- */
+
 static bool set(struct value_arena *a, struct value vars, const char *name, struct value v)
 {
     return value_set(a, vars, value_literal(name), v);
@@ -130,6 +188,7 @@ static bool take_messages(struct value_arena *a, const json_t *request, struct v
         if (messages->list->items[i].kind != VALUE_MAP)
             return error_set(err, "'messages[%zu]' must be an object", i);
         trust_role(messages->list->items[i]);
+        settle_calls(a, messages->list->items[i]);
     }
     return true;
 }

@@ -109,7 +109,7 @@ bool prompt_add_ids(
     struct prompt *p, size_t vocabulary, const json_t *list, const char *param, struct api_error *c);
 
 /* chat.c: the ids of the messages of a chat request, by the model's template. */
-bool prompt_of_chat(struct prompt *p, const struct text_model *t, json_t *request, struct api_error *c);
+bool prompt_of_chat(struct prompt *p, const struct requested_model *m, json_t *request, struct api_error *c);
 
 /* ---- the answer: completion.c ---- */
 

@@ -28,11 +28,11 @@ static bool ids_of_text(struct prompt *p, const struct text_model *t, const json
 }
 
 /* The one of the three that says what to take apart. */
-static bool read_text(struct prompt *p, const struct text_model *t, json_t *request, struct api_error *c)
+static bool read_text(struct prompt *p, const struct requested_model *m, json_t *request, struct api_error *c)
 {
     if (json_object_get(request, "messages"))
-        return prompt_of_chat(p, t, request, c);
-    return ids_of_text(p, t, request, json_object_get(request, "prompt") ? "prompt" : "text", c);
+        return prompt_of_chat(p, m, request, c);
+    return ids_of_text(p, m->text, request, json_object_get(request, "prompt") ? "prompt" : "text", c);
 }
 
 static void add_pieces(struct strbuf *out, const struct tokenizer *t, const struct tokenizer_ids *ids)
@@ -77,7 +77,7 @@ static bool tokenize(
     struct prompt p = {0};
     unsigned needs = json_object_get(request, "messages") ? NEEDS_TOKENIZER | NEEDS_CHAT : NEEDS_TOKENIZER;
     bool good = requested_model_find(m, s, request, needs, c) &&
-                openai_truth(request, "with_pieces", false, &pieces, c) && read_text(&p, m->text, request, c);
+                openai_truth(request, "with_pieces", false, &pieces, c) && read_text(&p, m, request, c);
     if (good)
         reply_ids(r, m, &p.ids, pieces);
     prompt_release(&p);

@@ -100,7 +100,7 @@ static bool sound(const struct template_text *t)
 {
     for (size_t at = 0, size; at < t->size; at += size) {
         size = text_character((struct span){(const uint8_t *)t->text + at, t->size - at});
-        if (size == 0 || t->marks[at] > VALUE_FROM_TEMPLATE)
+        if (size == 0 || t->marks[at] > VALUE_FROM_MODEL)
             return false;
     }
     return t->text[t->size] == '\0';

@@ -19,7 +19,7 @@
 #define ALIGNMENT 32
 #define TENSORS_MAX 256
 
-static const char template[] =
+static const char chat_template[] =
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
 
@@ -45,7 +45,7 @@ static void byte_text(unsigned byte, char out[4])
     out[size] = '\0';
 }
 
-static void write_vocabulary(struct writer *w)
+static void write_vocabulary(struct writer *w, const struct tiny_model *m)
 {
     write_pair_text(w, "tokenizer.ggml.model", "gpt2");
     write_pair_text(w, "tokenizer.ggml.pre", "gpt-2");
@@ -59,7 +59,7 @@ static void write_vocabulary(struct writer *w)
     write_text(w, "<|im_end|>");
     write_pair_array(w, "tokenizer.ggml.token_type", GGUF_I32, TINY_VOCABULARY);
     for (unsigned i = 0; i < TINY_VOCABULARY; i++)
-        write_u32(w, i < 256 ? 1 : 3);
+        write_u32(w, i < 256 ? 1 : m->mark_kind ? (uint32_t)m->mark_kind : 3);
     write_pair_array(w, "tokenizer.ggml.merges", GGUF_STRING, 0);
     write_pair_u32(w, "tokenizer.ggml.eos_token_id", TINY_END);
 }
@@ -177,9 +177,9 @@ static void write_keys(struct writer *w, const struct tiny_model *m, const char 
     write_key(w, text_of("%s.attention.layer_norm_rms_epsilon", architecture), GGUF_F32);
     write_bytes(w, &epsilon, sizeof(epsilon));
     if (!m->no_tokenizer)
-        write_vocabulary(w);
+        write_vocabulary(w, m);
     if (!m->no_template)
-        write_pair_text(w, "tokenizer.chat_template", template);
+        write_pair_text(w, "tokenizer.chat_template", m->template ? m->template : chat_template);
 }
 
 static void write_data(const char *path, const struct table *t, size_t start)

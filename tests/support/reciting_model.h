@@ -26,6 +26,8 @@ struct tiny_model {
     uint32_t width;
     uint32_t layers; /* 0: 1 */
     const char *architecture; /* NULL: llama */
+    const char *template; /* NULL: the one above */
+    int32_t mark_kind; /* token type of its two marks; 0: 3, control */
     bool no_template, no_tokenizer;
 };
 

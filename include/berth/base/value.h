@@ -27,17 +27,22 @@ enum value_kind {
     VALUE_OBJECT /* of whoever made it: what a template can call or set */
 };
 
-/* Where bytes come from. */
+/* Where bytes come from. Every origin but VALUE_FROM_TEMPLATE is a client's text, which never becomes a control
+ * token. */
 enum value_origin {
-    VALUE_FROM_MESSAGE, /* sent by a client: never a special token */
-    VALUE_FROM_TEMPLATE /* written by the template's author, or the model's own: bos_token */
+    VALUE_FROM_MESSAGE, /* sent by a client */
+    VALUE_FROM_TEMPLATE, /* written by the template's author, or the model's own: bos_token */
+    VALUE_FROM_MODEL, /* sent by a client as an earlier answer of the model */
+    VALUE_FROM_NUMBERED /* sent by a client in part number n: the origin is VALUE_FROM_NUMBERED + n */
 };
+
+#define VALUE_NUMBERS ((size_t)UINT16_MAX + 1 - VALUE_FROM_NUMBERED) /* parts that can be told apart */
 
 struct value_text {
     const char *at; /* UTF-8, not NUL-terminated */
-    const uint8_t *marks; /* [size] of enum value_origin, or NULL: every byte is of `origin` */
+    const uint16_t *marks; /* [size] of enum value_origin, or NULL: every byte is of `origin` */
     size_t size;
-    enum value_origin origin;
+    uint16_t origin; /* enum value_origin */
 };
 
 struct value {
@@ -92,9 +97,9 @@ struct value value_integer(int64_t i);
 struct value value_float(double d);
 
 /* A string that borrows `s`, which must be UTF-8 and outlive the value. */
-struct value value_borrow(struct span s, enum value_origin origin);
+struct value value_borrow(struct span s, unsigned origin);
 struct value value_literal(const char *text); /* the same of a constant, VALUE_FROM_TEMPLATE */
-struct value value_string(struct value_arena *a, struct span s, enum value_origin origin); /* copies */
+struct value value_string(struct value_arena *a, struct span s, unsigned origin); /* copies */
 
 /* The bytes from `start` to `end` of a string, without a copy. */
 struct value value_part(struct value s, size_t start, size_t end);
@@ -113,7 +118,7 @@ bool value_set_new(struct value_arena *a, struct value map, struct value key, st
 
 struct span value_span(struct value s); /* a string's bytes */
 bool value_is(struct value v, const char *text); /* a string equal to this one */
-enum value_origin value_origin_at(const struct value_text *t, size_t byte);
+unsigned value_origin_at(const struct value_text *t, size_t byte);
 
 /* The value of a string key, or NULL; also when `map` is none. */
 const struct value *value_find(struct value map, struct span key);

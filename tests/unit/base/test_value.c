@@ -63,7 +63,7 @@ static void test_lists_and_maps_grow_and_keep_their_order(void **state)
 static void test_a_part_of_a_string_keeps_the_origin_of_its_bytes(void **state)
 {
     (void)state;
-    static const uint8_t marks[] = {1, 1, 0, 0};
+    static const uint16_t marks[] = {1, 1, 0, 0};
     struct value s = value_literal("abcd");
     s.text.marks = marks;
     struct value part = value_part(s, 1, 3);

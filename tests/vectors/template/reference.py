@@ -37,9 +37,31 @@ def environment():
     return made
 
 
+def arguments(call):
+    """A call whose arguments are values where they are JSON, not text."""
+    try:
+        return {**call, "arguments": json.loads(call["arguments"])}
+    except (KeyError, TypeError, ValueError):
+        return call
+
+
+def message(given):
+    """A message as berth gives it to a template: the text beside calls is never null, arguments are parsed, and calls
+    that are null or none at all are left out."""
+    made = {k: v for k, v in given.items() if k not in ("tool_calls", "function_call") or v}
+    if "tool_calls" in made:
+        made["tool_calls"] = [{**c, "function": arguments(c["function"])} if isinstance(c.get("function"), dict) else c
+                              for c in made["tool_calls"]]
+    if "function_call" in made:
+        made["function_call"] = arguments(made["function_call"])
+    if made.get("content") is None and ("tool_calls" in made or "function_call" in made):
+        made["content"] = ""
+    return made
+
+
 def variables(request, bos="<s>", eos="</s>"):
     """What transformers passes for a chat request."""
-    given = {"messages": request["messages"], "tools": request.get("tools"),
+    given = {"messages": [message(m) for m in request["messages"]], "tools": request.get("tools"),
         "documents": request.get("documents"),
              "add_generation_prompt": request.get("add_generation_prompt", True), "bos_token": bos,
              "eos_token": eos}

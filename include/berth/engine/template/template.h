@@ -3,7 +3,8 @@
  * Text comes out byte for byte as jinja2 3.1 makes it in the environment that Hugging Face's transformers
  * sets up: trim_blocks, lstrip_blocks, break and continue, the immutable sandbox, a `tojson` that does not
  * escape for HTML, raise_exception(), strftime_now() and the tag `generation`. What is not known here is
- * refused by its name and line, most of it when the template is parsed; nothing is passed over in silence.
+ * refused by its name and line: tags when the template is parsed, filters, tests and functions where they are
+ * reached. Nothing is passed over in silence.
  *
  * A template comes with a model, so from a stranger: parsing takes linear time and bounded depth, and a
  * rendering has limits of steps, memory, output and depth.
@@ -37,7 +38,8 @@ struct template_limits {
  * VALUE_FROM_TEMPLATE only. */
 struct template_text {
     char *text; /* [size], UTF-8, and a NUL after it */
-    uint8_t *marks; /* [size] of enum value_origin */
+    uint8_t *marks; /* [size] of enum value_origin; numbered parts are VALUE_FROM_MESSAGE */
+    uint8_t *shown; /* a bit for each number; see template_text_shows */
     size_t size;
 };
 
@@ -47,5 +49,11 @@ struct template_text {
 bool template_render(const struct template *t, struct value vars, int64_t now,
     const struct template_limits *limits, struct template_text *out, struct error *err);
 void template_text_release(struct template_text *t);
+
+/* True when any byte of the text is of the part with this number (VALUE_FROM_NUMBERED). */
+bool template_text_shows(const struct template_text *t, size_t number);
+
+/* True when the word occurs in the template's source. */
+bool template_names(const struct template *t, const char *word);
 
 #endif

@@ -59,8 +59,14 @@ void reply_error(struct reply *r, enum dialect dialect, unsigned status, const c
 
 void reply_release(struct reply *r);
 
-/* The body as JSON: an object or array at most 64 deep, without duplicate keys, of as many values as fit some hundred
- * megabytes. NULL with the reason. */
+#define HTTP_JSON_MAX ((size_t)96 << 20) /* bytes that a JSON text may become */
+
+/* The bytes that a JSON text takes as a tree of jansson, or somewhat more: malloc's share of each string, list, object
+ * and other value. Four megabytes of "{}," become four hundred. */
+size_t http_json_bytes(struct span body);
+
+/* The body as JSON: an object or array at most 64 deep, without duplicate keys, of at most HTTP_JSON_MAX bytes. Strings
+ * may hold U+0000, keys may not. NULL with the reason. */
 json_t *http_request_json(const struct http_request *q, struct error *err);
 
 #endif
