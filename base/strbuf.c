@@ -73,6 +73,20 @@ void strbuf_format(struct strbuf *b, const char *format, ...)
     va_end(args);
 }
 
+void strbuf_integer(struct strbuf *b, int64_t n)
+{
+    char digits[20];
+    size_t at = sizeof(digits);
+    uint64_t rest = n < 0 ? 0 - (uint64_t)n : (uint64_t)n;
+    do {
+        digits[--at] = (char)('0' + rest % 10);
+        rest /= 10;
+    } while (rest > 0);
+    if (n < 0)
+        digits[--at] = '-';
+    strbuf_add(b, (struct span){(const uint8_t *)digits + at, sizeof(digits) - at});
+}
+
 static const char *json_short_escape(uint8_t byte)
 {
     switch (byte) {

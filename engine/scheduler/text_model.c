@@ -1,6 +1,8 @@
 /* text_model.c - opens a language model: reads each of its parts, and keeps the reason for each that is missing. */
 #include "scheduler_private.h"
 
+#include "berth/engine/template/chat.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -73,6 +75,7 @@ static void close_text(struct served_model *served)
     kv_cache_free(m->cache);
     decoder_free(m->decoder);
     chat_template_release(&m->chat);
+    tokenizer_guard_free(atomic_load(&m->guard));
     tokenizer_free(m->tokenizer);
     free(m);
 }
@@ -167,15 +170,51 @@ const struct model_operations text_generation = {
 
 /* ---- prompts ---- */
 
-bool text_model_chat_ids(const struct text_model *m, const struct template_text *prompt,
-    struct tokenizer_ids *ids, struct error *err)
+_Static_assert((int)VALUE_FROM_MESSAGE == TOKENIZER_BY_OTHERS &&
+                   (int)VALUE_FROM_TEMPLATE == TOKENIZER_BY_TEMPLATE &&
+                   (int)VALUE_FROM_MODEL == TOKENIZER_BY_MODEL,
+    "the tokenizer reads a template's marks as they are");
+
+/* The marks that the template writes around plain messages. NULL with the reason when memory is short. */
+static struct tokenizer_guard *make_guard(const struct text_model *m, struct error *err)
+{
+    size_t n;
+    struct tokenizer_guard *g = tokenizer_guard_new();
+    const struct template_text *written = chat_written(&m->chat, &n);
+    bool good = (g && written) || error_set(err, "memory is short");
+    for (size_t i = 0; good && i < n; i++) {
+        struct span text = {(const uint8_t *)written[i].text, written[i].size};
+        good = tokenizer_guard_add(g, m->tokenizer, text, written[i].marks, err);
+    }
+    if (good)
+        return g;
+    tokenizer_guard_free(g);
+    return NULL;
+}
+
+/* The guard of the model, which is made by the first thread that asks. */
+static const struct tokenizer_guard *guard_of(struct text_model *m, struct error *err)
+{
+    struct tokenizer_guard *known = atomic_load_explicit(&m->guard, memory_order_acquire);
+    struct tokenizer_guard *made = known ? NULL : make_guard(m, err);
+    if (!made)
+        return known;
+    if (atomic_compare_exchange_strong(&m->guard, &known, made))
+        return made;
+    tokenizer_guard_free(made);
+    return known;
+}
+
+bool text_model_chat_ids(
+    struct text_model *m, const struct template_text *prompt, struct tokenizer_ids *ids, struct error *err)
 {
     /* Many templates write the token that begins a text themselves; then it must not come twice. add_special would
      * also add the tokens that end a text, which must not follow an open turn. */
     struct span text = {(const uint8_t *)prompt->text, prompt->size};
     struct tokenizer_text in = {.text = text, .parse_special = true, .trusted = prompt->marks};
     int32_t bos = tokenizer_special(m->tokenizer, TOKENIZER_BOS);
-    if (!tokenizer_encode(m->tokenizer, &in, ids, err))
+    in.guard = guard_of(m, err);
+    if (!in.guard || !tokenizer_encode(m->tokenizer, &in, ids, err))
         return false;
     if (!tokenizer_adds_bos(m->tokenizer) || bos == TOKENIZER_NONE || (ids->n > 0 && ids->at[0] == bos))
         return true;

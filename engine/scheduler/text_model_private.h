@@ -13,6 +13,7 @@ struct text_model {
     struct served_model served; /* first: the two are cast into each other */
     struct tokenizer *tokenizer; /* NULL: it is missing */
     struct chat_template chat; /* parsed == NULL: it is missing */
+    _Atomic(struct tokenizer_guard *) guard; /* of the template's marks; NULL until the first chat */
     struct decoder *decoder; /* NULL: it is missing */
     struct error missing[TEXT_PARTS]; /* why, for each part that is */
     struct kv_cache *cache; /* the scheduler's; NULL without a decoder */

@@ -41,6 +41,7 @@ static int byte_of_code(uint32_t code)
 /* --- Reading --- */
 
 #define MERGES_AT_A_TIME 32
+#define CODES_KEPT ((size_t)1 << 16) /* code points whose memory the next fragment uses again */
 
 static uint32_t hash_of_pair(int32_t left, int32_t right)
 {
@@ -67,7 +68,7 @@ static bool is_both(struct span text, struct span left, struct span right)
            memcmp(text.at + left.size, right.at, right.size) == 0;
 }
 
-/* A function of its own, for the room that it takes is cleared each time. */
+/* Not inlined: its array would be cleared at each call of the caller. */
 static __attribute__((noinline)) int32_t find_joined(
     const struct vocabulary *v, struct span left, struct span right)
 {
@@ -107,7 +108,7 @@ static bool split_merge(struct span text, size_t rank, struct span sides[2], str
     return true;
 }
 
-/* Of a merge whose sides are these tokens, finds the token that they make. */
+/* Finds the token that a merge of these two sides gives. */
 static bool find_merge(struct tokenizer *t, struct span text, const struct span sides[2],
     const int32_t ids[2], size_t rank, struct error *err)
 {
@@ -129,11 +130,11 @@ static bool insert_merge(struct merges *m, size_t rank, struct error *err)
     if (slot == NO_SLOT)
         return error_set(err, "too many of the vocabulary's merges collide");
     if (m->slots[slot] == NO_SLOT)
-        m->slots[slot] = (uint32_t)rank; /* of a pair that is there twice, the first counts */
+        m->slots[slot] = (uint32_t)rank; /* the first of two merges of the same pair counts */
     return true;
 }
 
-/* The merges from `first` on, some at a time: what one of them waits for, it does not wait for alone. */
+/* Reads n merges from `first` on. Memory is requested for all of them before any is used. */
 static bool add_merges(struct tokenizer *t, const struct gguf_pair *array, size_t *pos, size_t first,
     size_t n, struct error *err)
 {
@@ -215,14 +216,17 @@ void tokenizer_bpe_release(struct tokenizer *t)
 
 /* --- Text to ids --- */
 
-static void bpe_rank(const struct tokenizer_session *s, struct symbol *left, const struct symbol *right)
+static void bpe_rank(const struct tokenizer_session *s, const struct merge_window *w, struct symbol *left,
+    const struct symbol *right)
 {
+    (void)w;
     const struct merges *m = &s->t->merges;
     size_t slot = left->id < 0 || right->id < 0 ? NO_SLOT : slot_of(m, left->id, right->id);
     if (slot == NO_SLOT || m->slots[slot] == NO_SLOT)
         return;
     int32_t merged = m->at[m->slots[slot]].merged;
-    if (vocabulary_is_mark(&s->t->vocabulary, merged))
+    if (vocabulary_is_mark(&s->t->vocabulary, merged) ||
+        ((left->by_others || right->by_others) && tokenizer_is_guarded(s->t, s->guard, merged)))
         return;
     left->rank = m->slots[slot];
     left->merged = merged;
@@ -241,31 +245,58 @@ static int32_t whole_word(const struct tokenizer *t, struct span word)
     return vocabulary_find_word(&t->vocabulary, (struct span){text, size});
 }
 
-static bool encode_word(struct tokenizer_session *s, struct span word)
+/* A symbol for each byte. */
+static bool bpe_link(
+    struct tokenizer_session *s, const struct merge_text *m, struct merge_window *w, size_t end, size_t *n)
 {
-    if (word.size == 0)
-        return true;
-    int32_t whole = pretokenizer_ignores_merges(s->t->pre) ? whole_word(s->t, word) : TOKENIZER_NONE;
-    if (whole != TOKENIZER_NONE)
-        return session_add(s, whole);
-    if (!session_room(s, &s->symbols, &s->symbols_room, word.size, sizeof(*s->symbols)))
+    const size_t from = w->from.place;
+    *n = end - from;
+    if (!session_room(s, &w->symbols, &w->symbols_room, *n, sizeof(*w->symbols)))
         return false;
-    for (size_t i = 0; i < word.size; i++)
-        s->symbols[i] = (struct symbol){
-            .id = s->t->byte_ids[word.at[i]],
-            .next = i + 1 < word.size ? (uint32_t)i + 1 : NO_SYMBOL,
+    for (size_t i = 0; i < *n; i++)
+        w->symbols[i] = (struct symbol){
+            .place = (uint32_t)(from + i),
+            .id = s->t->byte_ids[m->text.at[from + i]],
+            .next = i + 1 < *n ? (uint32_t)i + 1 : NO_SYMBOL,
             .previous = (uint32_t)i - 1, /* of the first that is NO_SYMBOL */
+            .by_others = m->trusted && m->trusted[from + i] != TOKENIZER_BY_TEMPLATE,
         };
-    if (word.size > 1 && !merge_symbols(s, word.size, bpe_rank))
-        return false;
-    /* A byte that is no token is left out, as in the reference. */
-    for (uint32_t i = 0; i != NO_SYMBOL; i = s->symbols[i].next)
-        if (s->symbols[i].id >= 0 && !session_add(s, s->symbols[i].id))
-            return false;
     return true;
 }
 
-/* Decodes the fragment: code points and their classes. False when there is no memory. */
+/* A byte that is no token is left out, as in the reference. */
+static bool bpe_emit(struct tokenizer_session *s, const struct merge_window *w, const struct symbol *symbol)
+{
+    (void)w;
+    return symbol->id < 0 || session_add(s, symbol->id);
+}
+
+static bool is_by_others(const uint8_t *trusted, size_t size)
+{
+    for (size_t i = 0; trusted && i < size; i++)
+        if (trusted[i] != TOKENIZER_BY_TEMPLATE)
+            return true;
+    return false;
+}
+
+static bool encode_word(struct tokenizer_session *s, struct span word, const uint8_t *trusted)
+{
+    int32_t whole = pretokenizer_ignores_merges(s->t->pre) ? whole_word(s->t, word) : TOKENIZER_NONE;
+    if (whole != TOKENIZER_NONE && is_by_others(trusted, word.size) &&
+        tokenizer_is_guarded(s->t, s->guard, whole))
+        whole = TOKENIZER_NONE;
+    if (whole != TOKENIZER_NONE)
+        return session_add(s, whole);
+    const struct merge_text m = {.text = word,
+        .trusted = trusted,
+        .places = word.size,
+        .link = bpe_link,
+        .rank = bpe_rank,
+        .emit = bpe_emit};
+    return merge_text(s, &m);
+}
+
+/* Decodes the fragment: code points and their classes. False when memory is short. */
 static bool decode(struct tokenizer_session *s, struct span text, size_t *n)
 {
     if (!session_room(s, &s->codes, &s->codes_room, text.size, sizeof(*s->codes)) ||
@@ -279,31 +310,73 @@ static bool decode(struct tokenizer_session *s, struct span text, size_t *n)
     return true;
 }
 
-/* A word goes to its merges as the bytes of its code points, which differ from the text's where that is no
- * UTF-8. */
-static bool bpe_encode(struct tokenizer_session *s, struct span text)
+/* Cuts the fragment into words and encodes each. */
+static bool encode_words(struct tokenizer_session *s, struct span text, const uint8_t *trusted)
 {
-    size_t n;
+    size_t n, from = 0, to = 0;
     if (!decode(s, text, &n))
         return false;
     pretokenize(s->t->pre, s->codes, s->classes, n);
-    for (size_t from = 0, to; from < n; from = to) {
-        for (to = from + 1; to < n && !(s->classes[to] & WORD_STARTS);)
-            to++;
-        if (!session_room(s, &s->bytes, &s->bytes_room, (to - from) * UNICODE_BYTES, 1))
-            return false;
-        size_t size = 0;
-        for (size_t i = from; i < to; i++)
-            size += unicode_write(s->bytes + size, s->codes[i]);
-        if (!encode_word(s, (struct span){s->bytes, size}))
+    if (s->codes_room > CODES_KEPT) { /* the ids need the memory now */
+        free(s->codes);
+        s->codes = NULL;
+        s->codes_room = 0;
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (i > 0 && s->classes[i] & WORD_STARTS) {
+            if (!encode_word(s, (struct span){text.at + from, to - from}, trusted ? trusted + from : NULL))
+                return false;
+            from = to;
+        }
+        unicode_read(text, &to);
+    }
+    return encode_word(s, (struct span){text.at + from, to - from}, trusted ? trusted + from : NULL);
+}
+
+/* The text with U+FFFD in place of each byte that is no UTF-8, which is what the reference merges. The caller frees it.
+ * *trusted becomes that of the copy and is freed with it. NULL when memory is short. */
+static uint8_t *repair(struct span text, const uint8_t **trusted, size_t *size)
+{
+    size_t room = text.size * UNICODE_BYTES;
+    uint8_t *copy = malloc(2 * room), *marks = copy ? copy + room : NULL;
+    *size = 0;
+    for (size_t pos = 0; copy && pos < text.size;) {
+        size_t at = pos, written = unicode_write(copy + *size, unicode_read(text, &pos));
+        if (*trusted)
+            memset(marks + *size, (*trusted)[at], written);
+        *size += written;
+    }
+    *trusted = *trusted ? marks : NULL;
+    return copy;
+}
+
+/* Whether decoding and encoding the text again gives the same bytes. */
+static bool is_whole(struct span text)
+{
+    for (size_t pos = 0; pos < text.size;) {
+        size_t at = pos;
+        if (unicode_read(text, &pos) == UNICODE_REPLACEMENT && pos - at == 1)
             return false;
     }
     return true;
 }
 
+static bool bpe_encode(struct tokenizer_session *s, struct span text, const uint8_t *trusted)
+{
+    size_t size;
+    if (is_whole(text))
+        return encode_words(s, text, trusted);
+    uint8_t *copy = repair(text, &trusted, &size);
+    if (!copy)
+        return error_set(s->err, "no memory for a text of this length");
+    bool good = encode_words(s, (struct span){copy, size}, trusted);
+    free(copy);
+    return good;
+}
+
 /* --- Ids to text --- */
 
-/* A character that stands for no byte is itself; only vocabularies put together by hand have such. */
+/* A character that stands for no byte stays itself. Only vocabularies made by hand have such characters. */
 static void bpe_piece(const struct tokenizer *t, int32_t id, struct strbuf *out)
 {
     struct span text = vocabulary_text(&t->vocabulary, (size_t)id);

@@ -1,13 +1,22 @@
-/* merge.c - merges symbols pair by pair, the best pair of all first.
+/* merge.c - merges symbols pair by pair, the best pair of all first, in memory that a long text does not set.
  *
- * Pairs wait in a heap by (rank, place). A pair changes when one of its two symbols merges with another; its
- * old entry stays in the heap and is known as stale when it comes up, since the symbol's rank is another by
- * then. Each merge takes one symbol away and adds two pairs at most, so n symbols take n log n steps,
- * whatever they are.
+ * Pairs wait in a heap by (rank, place). A pair changes when one of its two symbols merges with another; its old entry
+ * stays in the heap and is recognized as stale when it comes up, since the symbol's rank has changed. Each merge removes
+ * one symbol and adds at most two pairs, so n symbols take n log n steps.
+ *
+ * A long text is merged in windows that overlap. Merges go by rank and then from the left, so the symbols of a text are
+ * the only sequence in which no two neighbours, taken alone, would merge across their border: the first merge across any
+ * border would happen in the pair alone, too. Where two windows have a symbol in common, each pair of neighbours up to it
+ * stands in the first window and each pair behind it in the second, so both together are the symbols of the whole. Where
+ * two windows have none in common, all is done again with larger ones, in the end with one.
  */
 #include "tokenizer_private.h"
 
 #include <stdlib.h>
+
+#define WINDOW ((size_t)8192) /* places of the first windows */
+
+/* ---- one window ---- */
 
 static void swap(uint64_t *a, uint64_t *b)
 {
@@ -36,20 +45,22 @@ static void rise(uint64_t *heap, size_t at)
 }
 
 /* Ranks the pair that begins at symbol `at`. True with its entry for the heap when it can merge. */
-static bool rank_pair(const struct tokenizer_session *s, uint32_t at, merge_rank rank, uint64_t *entry)
+static bool rank_pair(
+    const struct tokenizer_session *s, struct merge_window *w, uint32_t at, merge_rank rank, uint64_t *entry)
 {
-    struct symbol *left = &s->symbols[at];
+    struct symbol *left = &w->symbols[at];
     left->rank = RANK_NONE;
     if (left->next != NO_SYMBOL)
-        rank(s, left, &s->symbols[left->next]);
+        rank(s, w, left, &w->symbols[left->next]);
     *entry = (uint64_t)left->rank << 32 | at;
     return left->rank != RANK_NONE;
 }
 
-static void push_pair(struct tokenizer_session *s, size_t *n, uint32_t at, merge_rank rank)
+static void push_pair(
+    struct tokenizer_session *s, struct merge_window *w, size_t *n, uint32_t at, merge_rank rank)
 {
     uint64_t entry;
-    if (at == NO_SYMBOL || !rank_pair(s, at, rank, &entry))
+    if (at == NO_SYMBOL || !rank_pair(s, w, at, rank, &entry))
         return;
     s->heap[*n] = entry;
     rise(s->heap, (*n)++);
@@ -63,37 +74,139 @@ static uint64_t pop(uint64_t *heap, size_t *n)
     return best;
 }
 
-/* The left symbol takes the right one in, which nobody reaches any more. */
-static void join(struct tokenizer_session *s, struct symbol *left)
+/* The left symbol takes the right one in, which is not reached any more. */
+static void join(struct merge_window *w, struct symbol *left)
 {
-    struct symbol *right = &s->symbols[left->next];
+    struct symbol *right = &w->symbols[left->next];
     left->id = left->merged;
     left->size += right->size;
+    left->by_others = left->by_others || right->by_others;
     left->next = right->next;
     right->rank = RANK_NONE;
     if (left->next != NO_SYMBOL)
-        s->symbols[left->next].previous = (uint32_t)(left - s->symbols);
+        w->symbols[left->next].previous = (uint32_t)(left - w->symbols);
 }
 
-bool merge_symbols(struct tokenizer_session *s, size_t n_symbols, merge_rank rank)
+/* Merges the first n symbols of the window, linked in order, until none merges any more. The first stays the first. */
+static bool merge_window(
+    struct tokenizer_session *s, struct merge_window *w, size_t n_symbols, merge_rank rank)
 {
     /* First each pair once, later two for each merge, of which one takes a place that was freed. */
     if (!session_room(s, &s->heap, &s->heap_room, 2 * n_symbols, sizeof(*s->heap)))
         return false;
     size_t n = 0;
     for (size_t i = 0; i < n_symbols; i++)
-        if (rank_pair(s, (uint32_t)i, rank, &s->heap[n]))
+        if (rank_pair(s, w, (uint32_t)i, rank, &s->heap[n]))
             n++;
     for (size_t i = n / 2; i > 0; i--)
         sink(s->heap, n, i - 1);
     while (n > 0) {
         uint64_t best = pop(s->heap, &n);
-        struct symbol *left = &s->symbols[(uint32_t)best];
+        struct symbol *left = &w->symbols[(uint32_t)best];
         if (left->rank != best >> 32)
             continue;
-        join(s, left);
-        push_pair(s, &n, (uint32_t)best, rank);
-        push_pair(s, &n, left->previous, rank);
+        join(w, left);
+        push_pair(s, w, &n, (uint32_t)best, rank);
+        push_pair(s, w, &n, left->previous, rank);
     }
     return true;
+}
+
+/* ---- windows ---- */
+
+static struct symbol *next_of(const struct merge_window *w, const struct symbol *symbol)
+{
+    return symbol->next == NO_SYMBOL ? NULL : &w->symbols[symbol->next];
+}
+
+/* Merges the text from the symbol `from` on, at most `places` of it. */
+static bool fill_window(struct tokenizer_session *s, const struct merge_text *m, struct merge_window *w,
+    const struct symbol *from, size_t places)
+{
+    size_t n, end = m->places - from->place < places ? m->places : from->place + places;
+    w->from = *from;
+    return m->link(s, m, w, end, &n) && merge_window(s, w, n, m->rank);
+}
+
+/* Emits the symbols from `first` up to `last`, or all when that is NULL. */
+static bool emit(struct tokenizer_session *s, const struct merge_text *m, const struct merge_window *w,
+    const struct symbol *first, const struct symbol *last)
+{
+    for (const struct symbol *at = first; at; at = next_of(w, at)) {
+        if (!m->emit(s, w, at))
+            return false;
+        if (at == last)
+            break;
+    }
+    return true;
+}
+
+/* The first symbol of the window that begins at this place or behind it; NULL for none. */
+static const struct symbol *symbol_at(const struct merge_window *w, size_t place)
+{
+    const struct symbol *at = w->symbols;
+    while (at && at->place < place)
+        at = next_of(w, at);
+    return at;
+}
+
+/* A symbol that both windows have, at or behind `a` and `b`. The last symbol of a window may have been cut. */
+static bool find_common(const struct merge_window *wa, const struct symbol **a, const struct merge_window *wb,
+    const struct symbol **b)
+{
+    while (*a && *b) {
+        const struct symbol *next_a = next_of(wa, *a), *next_b = next_of(wb, *b);
+        if (!next_a || !next_b)
+            return false;
+        if ((*a)->place == (*b)->place && next_a->place == next_b->place)
+            return true;
+        if ((*a)->place <= (*b)->place)
+            *a = next_a;
+        else
+            *b = next_b;
+    }
+    return false;
+}
+
+enum windows_result { WINDOWS_DONE, WINDOWS_TOO_SMALL, WINDOWS_NO_MEMORY };
+
+/* Emits the whole text by windows of `places`, of which a quarter overlaps. */
+static enum windows_result merge_windows(
+    struct tokenizer_session *s, const struct merge_text *m, size_t places)
+{
+    static const struct symbol beginning = {0};
+    struct merge_window *w = &s->windows[0], *next = &s->windows[1];
+    if (!fill_window(s, m, w, &beginning, places))
+        return WINDOWS_NO_MEMORY;
+    const struct symbol *first = w->symbols;
+    while (w->from.place + places < m->places) {
+        const struct symbol *a = symbol_at(w, w->from.place + places - places / 4), *b;
+        if (a && a->place < first->place)
+            a = first;
+        if (!a)
+            return WINDOWS_TOO_SMALL;
+        if (!fill_window(s, m, next, a, places))
+            return WINDOWS_NO_MEMORY;
+        b = next->symbols;
+        if (!find_common(w, &a, next, &b) || !next_of(next, b))
+            return WINDOWS_TOO_SMALL;
+        if (!emit(s, m, w, first, a))
+            return WINDOWS_NO_MEMORY;
+        first = next_of(next, b);
+        struct merge_window *done = w;
+        w = next;
+        next = done;
+    }
+    return emit(s, m, w, first, NULL) ? WINDOWS_DONE : WINDOWS_NO_MEMORY;
+}
+
+bool merge_text(struct tokenizer_session *s, const struct merge_text *m)
+{
+    const size_t before = s->ids->n;
+    for (size_t places = WINDOW;; places *= 2) {
+        s->ids->n = before;
+        enum windows_result result = merge_windows(s, m, places);
+        if (result != WINDOWS_TOO_SMALL)
+            return result == WINDOWS_DONE;
+    }
 }

@@ -1,7 +1,7 @@
 /* roles.c - which tokens end a text or a turn, mark a gap, or are marks at all.
  *
- * Files name a few of these by keys and leave out others, or type a mark as an ordinary word, so that they
- * have to be known by their texts. A model whose every end is not known would talk on after it.
+ * Files name a few of these by keys, leave out others, or type a mark as an ordinary word. So they are recognized by
+ * their texts, too: a model writes on behind an end that is not recognized.
  *
  * Source of the texts: the vocabularies of the families, as llama.cpp lists them.
  */
@@ -76,7 +76,7 @@ static const struct role roles[] = {
     {.text = "<|file_sep|>",      .special = TOKENIZER_FIM_FILE},
 };
 
-/* Keys of ids; those below others of the same token are what older files call it. */
+/* Keys of ids. Where a token has several keys, the later ones are those of older files. */
 static const struct {
     const char *key;
     enum tokenizer_special special;
@@ -167,9 +167,8 @@ static void find_ends(struct tokenizer *t)
         set_end(t, t->special[ends[i]], true);
 }
 
-/* Families in which a text of the table means something else. The marks that part an answer are words that
- * may stand anywhere to the reference; here they stay marks, which a message cannot forge, and are only
- * shown. */
+/* Families in which a text of the table means something else. The reference takes the marks that part an answer for
+ * words of any text; here they stay marks, which a message cannot forge, and are shown. */
 static void mend_ends(struct tokenizer *t)
 {
     static const char *const shown[] = {"<|channel|>", "<|message|>", "<|start|>", "<|constrain|>"};
@@ -189,28 +188,14 @@ static void mend_ends(struct tokenizer *t)
     }
 }
 
-/* The letters of `text`, in any case, somewhere in `s`. */
-static bool holds(struct span s, const char *text)
-{
-    size_t size = strlen(text);
-    for (size_t i = 0; i + size <= s.size; i++) {
-        size_t n = 0;
-        while (n < size && (s.at[i + n] == text[n] || (s.at[i + n] | 0x20) == text[n]))
-            n++;
-        if (n == size)
-            return true;
-    }
-    return false;
-}
-
-/* Phi-3's marks take the white space after them along; files do not say so, so it is told by the name. */
+/* The white space behind a mark of Phi-3 belongs to the mark. No key says so, so the model's name decides. */
 static void find_strips(struct tokenizer *t, const struct gguf *g)
 {
     struct span name = {NULL, 0};
     struct error ignored = {0};
     if (gguf_get_text(g, "general.name", &name, &ignored) != GGUF_GOT)
         return;
-    if (!holds(name, "phi-3") && !holds(name, "phi3"))
+    if (!text_holds(name, "phi-3") && !text_holds(name, "phi3"))
         return;
     for (size_t i = 0; i < t->vocabulary.n; i++) {
         struct vocab_token *token = &t->vocabulary.tokens[i];

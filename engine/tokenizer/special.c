@@ -1,8 +1,8 @@
 /* special.c - finds the special tokens inside a text.
  *
- * The longest special token is looked for first, in all of the text, then the next shorter one in what is
- * left, as the reference does it. So the text is walked once for each length that special tokens have, with
- * a hash that rolls along: a few dozen walks for the vocabularies there are, 256 at the most.
+ * The longest special token is looked for first, in all of the text, then the next shorter one in what is left, as the
+ * reference does it. So the text is walked once for each length that special tokens have, with a rolling hash: a few
+ * dozen walks for most vocabularies, 256 at most. What is found is kept as one byte for each byte of the text.
  */
 #include "tokenizer_private.h"
 
@@ -10,6 +10,12 @@
 #include <string.h>
 
 #define BASE 0x100000001b3u
+
+enum taken { /* of a byte; 0: free */
+    TAKEN_FIRST = 1, /* it begins what belongs to a token */
+    TAKEN_SPACE = 2, /* white space at the token's side */
+    TAKEN_TOKEN = 4, /* the token's own text */
+};
 
 /* --- The table --- */
 
@@ -117,33 +123,41 @@ void specials_release(struct specials *x)
 /* --- The search --- */
 
 struct special_search {
+    const struct tokenizer *t;
     const struct specials *x;
-    const struct vocabulary *v;
     const struct tokenizer_text *in;
-    uint8_t *taken; /* [text.size]: this byte belongs to a token that was found */
-    struct special_found *found;
-    size_t n, room;
+    uint8_t *taken; /* [text.size] of enum taken */
 };
 
-/* The special token whose text is here, or TOKENIZER_NONE. */
-static int32_t token_at(const struct special_search *s, size_t at, size_t size, uint64_t hash)
+/* The special token whose text this is, or TOKENIZER_NONE. */
+static int32_t find(const struct tokenizer *t, struct span text, uint64_t hash)
 {
-    for (size_t i = home_of(s->x, hash); s->x->slots[i].id != TOKENIZER_NONE; i = (i + 1) & s->x->mask) {
-        if (s->x->slots[i].hash != hash)
+    const struct specials *x = &t->specials;
+    for (size_t i = home_of(x, hash); x->slots[i].id != TOKENIZER_NONE; i = (i + 1) & x->mask) {
+        if (x->slots[i].hash != hash)
             continue;
-        struct span text = vocabulary_text(s->v, (size_t)s->x->slots[i].id);
-        if (text.size == size && memcmp(text.at, s->in->text.at + at, size) == 0)
-            return s->x->slots[i].id;
+        struct span own = vocabulary_text(&t->vocabulary, (size_t)x->slots[i].id);
+        if (own.size == text.size && memcmp(own.at, text.at, text.size) == 0)
+            return x->slots[i].id;
     }
     return TOKENIZER_NONE;
 }
 
-/* Words that the model's author added stand wherever they stand; marks only in text that may hold them. */
+/* User-defined tokens stand for their text anywhere, but for those that the guard keeps from messages; marks stand for
+ * it where special tokens are parsed, in the template's text. */
 static bool is_allowed(const struct special_search *s, int32_t id, size_t at, size_t size)
 {
-    if (s->v->tokens[id].kind == TOKEN_USER_DEFINED)
+    bool user = s->t->vocabulary.tokens[id].kind == TOKEN_USER_DEFINED, templates = true, answers = true;
+    for (size_t i = at; s->in->trusted && i < at + size; i++) {
+        templates = templates && s->in->trusted[i] == TOKENIZER_BY_TEMPLATE;
+        answers = answers && s->in->trusted[i] != TOKENIZER_BY_OTHERS;
+    }
+    if (!user)
+        return s->in->parse_special && templates;
+    if (templates)
         return true;
-    return s->in->parse_special && (!s->in->trusted || !memchr(s->in->trusted + at, 0, size));
+    return answers ? !tokenizer_is_guarded_in_answer(s->t, s->in->guard, id)
+                   : !tokenizer_is_guarded(s->t, s->in->guard, id);
 }
 
 /* White space as C has it. */
@@ -152,30 +166,21 @@ static bool is_space(uint8_t byte)
     return byte == ' ' || (byte >= '\t' && byte <= '\r');
 }
 
-static bool take(struct special_search *s, int32_t id, size_t from, size_t to)
+static void take(struct special_search *s, int32_t id, size_t from, size_t to)
 {
-    const struct vocab_token *t = &s->v->tokens[id];
+    const struct vocab_token *t = &s->t->vocabulary.tokens[id];
     const uint8_t *text = s->in->text.at;
+    memset(s->taken + from, TAKEN_TOKEN, to - from);
     while (t->strip_left && from > 0 && is_space(text[from - 1]) && !s->taken[from - 1])
-        from--;
+        s->taken[--from] = TAKEN_SPACE;
     while (t->strip_right && to < s->in->text.size && is_space(text[to]) && !s->taken[to])
-        to++;
-    if (s->n == s->room) {
-        size_t room = 2 * s->room + 16;
-        struct special_found *found = realloc(s->found, room * sizeof(*found));
-        if (!found)
-            return false;
-        s->found = found;
-        s->room = room;
-    }
-    memset(s->taken + from, 1, to - from);
-    s->found[s->n++] = (struct special_found){from, to, id};
-    return true;
+        s->taken[to++] = TAKEN_SPACE;
+    s->taken[from] |= TAKEN_FIRST;
 }
 
-/* One walk, for the tokens of this length. What was taken before is as long at least, so a token overlaps it
- * only when one of its own ends does. False when there is no memory. */
-static bool walk(struct special_search *s, size_t size)
+/* One walk, for the tokens of this length. What was taken before is at least as long, so a token overlaps it only when
+ * one of its own ends does. */
+static void walk(struct special_search *s, size_t size)
 {
     const uint8_t *text = s->in->text.at;
     uint64_t leaving = 1, hash = 0; /* what a byte counts when it leaves the window */
@@ -190,20 +195,13 @@ static bool walk(struct special_search *s, size_t size)
         size_t at = end + 1 - size;
         if (!s->x->first[text[at]] || s->taken[at] || s->taken[end])
             continue;
-        int32_t id = token_at(s, at, size, hash);
-        if (id != TOKENIZER_NONE && is_allowed(s, id, at, size) && !take(s, id, at, at + size))
-            return false;
+        int32_t id = find(s->t, (struct span){text + at, size}, hash);
+        if (id != TOKENIZER_NONE && is_allowed(s, id, at, size))
+            take(s, id, at, at + size);
     }
-    return true;
 }
 
-static int compare_found(const void *a, const void *b)
-{
-    const struct special_found *x = a, *y = b;
-    return x->from < y->from ? -1 : x->from > y->from;
-}
-
-/* Whether any special token could begin in this text: most texts end the search here. */
+/* Whether any special token can begin in this text. In most texts none can. */
 static bool may_hold(const struct specials *x, struct span text)
 {
     for (size_t i = 0; i < text.size; i++)
@@ -212,30 +210,43 @@ static bool may_hold(const struct specials *x, struct span text)
     return false;
 }
 
-bool specials_find(const struct specials *x, const struct vocabulary *v, const struct tokenizer_text *in,
-    struct special_found **found, size_t *n, struct error *err)
+bool specials_find(
+    const struct tokenizer *t, const struct tokenizer_text *in, uint8_t **taken, struct error *err)
 {
-    *found = NULL;
-    *n = 0;
+    const struct specials *x = &t->specials;
+    *taken = NULL;
     if (!may_hold(x, in->text))
         return true;
-    struct special_search s = {.x = x, .v = v, .in = in, .taken = calloc(in->text.size, 1)};
-    bool good = s.taken != NULL;
+    struct special_search s = {.t = t, .x = x, .in = in, .taken = calloc(in->text.size, 1)};
+    if (!s.taken)
+        return error_set(err, "no memory to look for special tokens");
     size_t last = 0;
-    for (size_t i = 0; good && i < x->n; i++) {
-        size_t size = v->tokens[x->ids[i]].size;
+    for (size_t i = 0; i < x->n; i++) {
+        size_t size = t->vocabulary.tokens[x->ids[i]].size;
         if (size != last && size <= in->text.size)
-            good = walk(&s, size);
+            walk(&s, size);
         last = size;
     }
-    free(s.taken);
-    if (!good) {
-        free(s.found);
-        return error_set(err, "no memory to look for special tokens");
-    }
-    if (s.n)
-        qsort(s.found, s.n, sizeof(*s.found), compare_found);
-    *found = s.found;
-    *n = s.n;
+    *taken = s.taken;
+    return true;
+}
+
+bool specials_next(const struct tokenizer *t, const struct tokenizer_text *in, const uint8_t *taken,
+    size_t *at, struct special_found *found)
+{
+    size_t i = *at, size = in->text.size;
+    while (taken && i < size && !taken[i])
+        i++;
+    if (!taken || i == size)
+        return false;
+    found->from = i;
+    struct span own = {in->text.at + i, 0};
+    do {
+        if (own.size == 0)
+            own.at = in->text.at + i;
+        own.size += (taken[i++] & TAKEN_TOKEN) != 0;
+    } while (i < size && taken[i] && !(taken[i] & TAKEN_FIRST));
+    found->to = *at = i;
+    found->id = find(t, own, hash_of(own.at, own.size));
     return true;
 }

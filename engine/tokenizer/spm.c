@@ -6,6 +6,8 @@
  */
 #include "tokenizer_private.h"
 
+#include "berth/engine/tokenizer/unicode.h"
+
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -72,42 +74,20 @@ static uint32_t rank_of(float score)
     return bits >> 31 ? bits : ~bits & 0x7fffffffu;
 }
 
-static void spm_rank(const struct tokenizer_session *s, struct symbol *left, const struct symbol *right)
+static bool may_be(const struct tokenizer_session *s, int32_t id, bool by_others)
 {
-    struct span both = {s->bytes + left->at, left->size + right->size};
+    return id != TOKENIZER_NONE && !(by_others && tokenizer_is_guarded(s->t, s->guard, id));
+}
+
+static void spm_rank(const struct tokenizer_session *s, const struct merge_window *w, struct symbol *left,
+    const struct symbol *right)
+{
+    struct span both = {w->bytes + left->at, left->size + right->size};
     int32_t id = vocabulary_find_word(&s->t->vocabulary, both);
-    if (id == TOKENIZER_NONE)
+    if (!may_be(s, id, left->by_others || right->by_others))
         return;
     left->rank = rank_of(score_of(s->t, id));
     left->merged = id;
-}
-
-static size_t write_space(struct tokenizer_session *s, size_t size)
-{
-    memcpy(s->bytes + size, space_mark, SPACE_BYTES);
-    return SPACE_BYTES;
-}
-
-/* The fragment with its spaces marked, in s->bytes. It stands where the text begins or behind a special
- * token, so it gets a space in front. */
-static bool mark_spaces(struct tokenizer_session *s, struct span text, size_t *size)
-{
-    bool prefix = s->t->space_prefix;
-    size_t spaces = prefix;
-    for (size_t i = 0; i < text.size; i++)
-        spaces += text.at[i] == ' ';
-    *size = 0;
-    if (!session_room(s, &s->bytes, &s->bytes_room, text.size + SPACE_BYTES * spaces, 1))
-        return false;
-    if (prefix)
-        *size += write_space(s, 0);
-    for (size_t i = 0; i < text.size; i++) {
-        if (text.at[i] == ' ')
-            *size += write_space(s, *size);
-        else
-            s->bytes[(*size)++] = text.at[i];
-    }
-    return true;
 }
 
 /* How many bytes the first one promises, right or wrong: what is no UTF-8 is cut as the reference cuts it. */
@@ -116,30 +96,80 @@ static size_t promised(uint8_t first)
     return first < 0xc0 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
 }
 
-/* Makes the characters of s->bytes symbols, and tells how many there are. */
-static size_t link_symbols(struct tokenizer_session *s, size_t size)
+/* A byte of the text as it is merged: with a space in front, where the vocabulary wants one, and three bytes for each
+ * space. */
+struct spm_cursor {
+    size_t source; /* index in the text, behind the space in front */
+    unsigned within; /* byte of the space there */
+};
+
+static size_t front_spaces(const struct tokenizer_session *s)
 {
-    size_t n = 0;
-    for (size_t at = 0, length; at < size; at += length, n++) {
-        length = promised(s->bytes[at]);
-        length = length < size - at ? length : size - at;
-        struct span text = {s->bytes + at, length};
-        s->symbols[n] = (struct symbol){
-            .at = (uint32_t)at,
-            .size = (uint32_t)length,
-            .id = vocabulary_find_word(&s->t->vocabulary, text),
-            .next = at + length < size ? (uint32_t)n + 1 : NO_SYMBOL,
-            .previous = (uint32_t)n - 1, /* of the first that is NO_SYMBOL */
-        };
-    }
-    return n;
+    return s->t->space_prefix;
 }
 
-/* A symbol that is no token, as its bytes; a byte without a token is the unknown token. */
-static bool add_bytes(struct tokenizer_session *s, const struct symbol *symbol)
+static bool is_space(const struct merge_text *m, size_t front, size_t source)
 {
+    return source < front || m->text.at[source - front] == ' ';
+}
+
+static uint8_t byte_at(const struct merge_text *m, size_t front, struct spm_cursor c)
+{
+    return is_space(m, front, c.source) ? space_mark[c.within] : m->text.at[c.source - front];
+}
+
+static struct spm_cursor step(const struct merge_text *m, size_t front, struct spm_cursor c)
+{
+    if (is_space(m, front, c.source) && c.within + 1 < SPACE_BYTES)
+        return (struct spm_cursor){c.source, c.within + 1};
+    return (struct spm_cursor){c.source + 1, 0};
+}
+
+/* Copies the character at *c behind `at` of the window's bytes, as a symbol without neighbours. */
+static struct symbol read_symbol(struct tokenizer_session *s, const struct merge_text *m,
+    struct merge_window *w, size_t at, struct spm_cursor *c)
+{
+    size_t front = front_spaces(s), size = 0, length = promised(byte_at(m, front, *c));
+    struct symbol made = {.at = (uint32_t)at, .source = (uint32_t)c->source, .within = (uint8_t)c->within};
+    for (; size < length && c->source < front + m->text.size; size++, *c = step(m, front, *c)) {
+        w->bytes[at + size] = byte_at(m, front, *c);
+        if (m->trusted && c->source >= front && m->trusted[c->source - front] != TOKENIZER_BY_TEMPLATE)
+            made.by_others = true;
+    }
+    int32_t id = vocabulary_find_word(&s->t->vocabulary, (struct span){w->bytes + at, size});
+    made.id = may_be(s, id, made.by_others) ? id : TOKENIZER_NONE;
+    made.size = (uint32_t)size;
+    return made;
+}
+
+/* A symbol for each character. */
+static bool spm_link(
+    struct tokenizer_session *s, const struct merge_text *m, struct merge_window *w, size_t end, size_t *n)
+{
+    struct spm_cursor c = {w->from.source, w->from.within};
+    size_t most = end - w->from.place, at = 0;
+    if (!session_room(s, &w->symbols, &w->symbols_room, most, sizeof(*w->symbols)) ||
+        !session_room(s, &w->bytes, &w->bytes_room, most + UNICODE_BYTES, 1))
+        return false;
+    for (*n = 0; at < most; (*n)++) {
+        struct symbol made = read_symbol(s, m, w, at, &c);
+        made.place = w->from.place + (uint32_t)at;
+        made.previous = (uint32_t)*n - 1; /* of the first that is NO_SYMBOL */
+        made.next = (uint32_t)*n + 1;
+        w->symbols[*n] = made;
+        at += made.size;
+    }
+    w->symbols[*n - 1].next = NO_SYMBOL;
+    return true;
+}
+
+/* A symbol that is no token is its bytes; a byte without a token is the unknown token. */
+static bool spm_emit(struct tokenizer_session *s, const struct merge_window *w, const struct symbol *symbol)
+{
+    if (symbol->id >= 0)
+        return session_add(s, symbol->id);
     for (size_t i = symbol->at; i < symbol->at + symbol->size; i++) {
-        int32_t id = s->t->byte_ids[s->bytes[i]];
+        int32_t id = s->t->byte_ids[w->bytes[i]];
         if (id == TOKENIZER_NONE)
             id = s->t->special[TOKENIZER_UNKNOWN];
         if (id != TOKENIZER_NONE && !session_add(s, id))
@@ -148,19 +178,18 @@ static bool add_bytes(struct tokenizer_session *s, const struct symbol *symbol)
     return true;
 }
 
-static bool spm_encode(struct tokenizer_session *s, struct span text)
+static bool spm_encode(struct tokenizer_session *s, struct span text, const uint8_t *trusted)
 {
-    size_t size;
-    if (!mark_spaces(s, text, &size) ||
-        !session_room(s, &s->symbols, &s->symbols_room, size, sizeof(*s->symbols)) ||
-        !merge_symbols(s, link_symbols(s, size), spm_rank))
-        return false;
-    for (uint32_t i = 0; i != NO_SYMBOL; i = s->symbols[i].next) {
-        const struct symbol *symbol = &s->symbols[i];
-        if (!(symbol->id >= 0 ? session_add(s, symbol->id) : add_bytes(s, symbol)))
-            return false;
-    }
-    return true;
+    size_t spaces = front_spaces(s);
+    for (size_t i = 0; i < text.size; i++)
+        spaces += text.at[i] == ' ';
+    const struct merge_text m = {.text = text,
+        .trusted = trusted,
+        .places = text.size + front_spaces(s) + (SPACE_BYTES - 1) * spaces,
+        .link = spm_link,
+        .rank = spm_rank,
+        .emit = spm_emit};
+    return merge_text(s, &m);
 }
 
 /* --- Ids to text --- */

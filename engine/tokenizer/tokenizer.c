@@ -1,7 +1,7 @@
 /* tokenizer.c - the table of kinds, and the call that takes a text through one.
  *
- * A text is cut at its special tokens; what lies between goes to the kind. Everything that a call needs lives
- * in its session, so that calls of many threads share nothing but the vocabulary.
+ * A text is cut at its special tokens; what lies between goes to the kind. Everything that a call needs lives in its
+ * session, so calls of several threads share the vocabulary alone.
  */
 #include "tokenizer_private.h"
 
@@ -84,7 +84,7 @@ bool session_room(struct tokenizer_session *s, void *memory, size_t *room, size_
     void *grown, *old;
     if (n <= *room)
         return true;
-    size_t more = n + n / 2;
+    size_t more = *room ? n + n / 2 : n;
     memcpy(&old, memory, sizeof(old));
     grown = realloc(old, more * item);
     if (!grown)
@@ -106,8 +106,10 @@ static void session_release(struct tokenizer_session *s)
 {
     free(s->codes);
     free(s->classes);
-    free(s->bytes);
-    free(s->symbols);
+    for (size_t i = 0; i < 2; i++) {
+        free(s->windows[i].symbols);
+        free(s->windows[i].bytes);
+    }
     free(s->heap);
 }
 
@@ -119,22 +121,24 @@ static bool add_if(struct tokenizer_session *s, bool wanted, enum tokenizer_spec
 
 static bool add_fragment(struct tokenizer_session *s, const struct tokenizer_text *in, size_t from, size_t to)
 {
-    return from == to || s->t->kind->encode(s, (struct span){in->text.at + from, to - from});
+    const uint8_t *trusted = in->trusted ? in->trusted + from : NULL;
+    return from == to || s->t->kind->encode(s, (struct span){in->text.at + from, to - from}, trusted);
 }
 
 static bool encode_all(struct tokenizer_session *s, const struct tokenizer_text *in)
 {
-    struct special_found *found = NULL;
-    size_t n = 0, at = 0;
-    bool good = add_if(s, in->add_special && s->t->add_bos, TOKENIZER_BOS) &&
-                specials_find(&s->t->specials, &s->t->vocabulary, in, &found, &n, s->err);
-    for (size_t i = 0; good && i < n; i++) {
-        good = add_fragment(s, in, at, found[i].from) && session_add(s, found[i].id);
-        at = found[i].to;
+    uint8_t *taken = NULL;
+    size_t at = 0, done = 0;
+    struct special_found found;
+    bool good =
+        add_if(s, in->add_special && s->t->add_bos, TOKENIZER_BOS) && specials_find(s->t, in, &taken, s->err);
+    while (good && specials_next(s->t, in, taken, &at, &found)) {
+        good = add_fragment(s, in, done, found.from) && session_add(s, found.id);
+        done = at;
     }
-    good = good && add_fragment(s, in, at, in->text.size) &&
+    good = good && add_fragment(s, in, done, in->text.size) &&
            add_if(s, in->add_special && s->t->add_eos, TOKENIZER_EOS);
-    free(found);
+    free(taken);
     return good;
 }
 
@@ -143,7 +147,7 @@ bool tokenizer_encode(
 {
     if (in->text.size > TOKENIZER_TEXT_MAX)
         return error_set(err, "the text has %zu bytes; %zu is the most", in->text.size, TOKENIZER_TEXT_MAX);
-    struct tokenizer_session s = {.t = t, .ids = ids, .err = err};
+    struct tokenizer_session s = {.t = t, .guard = in->guard, .ids = ids, .err = err};
     bool good = encode_all(&s, in);
     session_release(&s);
     return good;

@@ -1,11 +1,12 @@
 /* tokenizer_private.h - what the files of the tokenizer share: the vocabulary, and what one call works with.
  *
- *   tokenizer.c    the table of kinds, the special tokens, the call
+ *   tokenizer.c    the table of kinds, the call
  *   vocabulary.c   token texts and the hash that finds them
- *   tok_roles.c    which tokens end a text, mark a gap, are marks at all
- *   tok_special.c  special tokens inside a text
+ *   roles.c        which tokens end a text, mark a gap, are marks at all
+ *   special.c      special tokens inside a text
+ *   guard.c        tokens that the text of a message never becomes
  *   pretokenize.c  words, for byte-level BPE
- *   tok_bpe.c, tok_spm.c   the two kinds; both merge by tok_merge.c
+ *   bpe.c, spm.c   the two kinds; both merge by merge.c
  */
 #ifndef BERTH_TOKENIZER_PRIVATE_H
 #define BERTH_TOKENIZER_PRIVATE_H
@@ -53,38 +54,51 @@ bool vocabulary_read(struct vocabulary *v, const struct gguf *g, struct error *e
 void vocabulary_release(struct vocabulary *v);
 struct span vocabulary_text(const struct vocabulary *v, size_t id);
 int32_t vocabulary_find(const struct vocabulary *v, struct span text);
-/* The same for text of anybody's: never a mark, so that no words add up to one. */
+/* The same, but never a mark: no words add up to one. */
 int32_t vocabulary_find_word(const struct vocabulary *v, struct span text);
-/* The same for many texts: memory is waited for once for several of them rather than for one behind the other. */
+/* The same for many texts: the memory of several of them is requested before the first is read. */
 void vocabulary_find_all(const struct vocabulary *v, const struct span *texts, size_t n, int32_t *ids);
 bool vocabulary_is_mark(const struct vocabulary *v, int32_t id); /* a control token, or the unknown one */
+bool text_holds(struct span text, const char *lower); /* the letters of `lower`, in any case, somewhere */
 /* The smallest power of two with room for `n` and half as many free. */
 size_t vocabulary_slots(size_t n);
 
 /* --- One call --- */
 
-/* A piece of text that may grow together with its right neighbour. */
+/* A piece of text that may merge with its right neighbour. */
 struct symbol {
-    uint32_t at, size; /* its bytes, for kinds that merge by text */
+    uint32_t place; /* where it begins in the merge_text */
+    uint32_t source; /* the same for the kind, which knows what it counts */
+    uint32_t at, size; /* its bytes in the window, for kinds that merge by text */
     int32_t id; /* its token, or TOKENIZER_NONE */
     uint32_t next, previous; /* NO_SYMBOL at the ends */
     uint32_t rank; /* of merging it with the next one, the lower the sooner; RANK_NONE: never */
     int32_t merged; /* the token that gives */
+    uint8_t within; /* with `source` */
+    bool by_others; /* any of its bytes is not the template's */
 };
 #define NO_SYMBOL UINT32_MAX
 #define RANK_NONE UINT32_MAX
 
+/* The symbols of a part of a text. */
+struct merge_window {
+    struct symbol *symbols;
+    uint8_t *bytes; /* for kinds that merge by text */
+    size_t symbols_room, bytes_room;
+    struct symbol from; /* what the window begins at: its place, source and within */
+};
+
 /* All that one call to tokenizer_encode works with; grows as needed, freed at its end. */
 struct tokenizer_session {
     const struct tokenizer *t;
+    const struct tokenizer_guard *guard; /* NULL for none */
     struct tokenizer_ids *ids;
     struct error *err;
     uint32_t *codes; /* code points of a fragment */
     uint8_t *classes; /* of each: enum unicode_class, and WORD_STARTS */
-    uint8_t *bytes; /* a word, or a fragment with its spaces replaced */
-    struct symbol *symbols;
+    struct merge_window windows[2];
     uint64_t *heap; /* rank and symbol of pairs that may merge */
-    size_t codes_room, classes_room, bytes_room, symbols_room, heap_room;
+    size_t codes_room, classes_room, heap_room;
 };
 
 /* Makes *memory at least n items of `item` bytes large, what was in it stays. */
@@ -92,11 +106,29 @@ bool session_room(struct tokenizer_session *s, void *memory, size_t *room, size_
 bool session_add(struct tokenizer_session *s, int32_t id);
 
 /* Sets rank and merged of the symbol `left` with its next one, which exists. */
-typedef void (*merge_rank)(
-    const struct tokenizer_session *s, struct symbol *left, const struct symbol *right);
-/* Merges the first n symbols of the session, linked in order, by rank and then from the left, until nothing
- * merges any more. The first symbol stays the first. */
-bool merge_symbols(struct tokenizer_session *s, size_t n, merge_rank rank);
+typedef void merge_rank(const struct tokenizer_session *s, const struct merge_window *w, struct symbol *left,
+    const struct symbol *right);
+
+/* A text whose symbols merge, and how a kind does that. Places are numbered through from 0; each symbol begins at one. */
+struct merge_text {
+    struct span text;
+    const uint8_t *trusted; /* [text.size], enum tokenizer_source, or NULL: the guard does not apply */
+    size_t places;
+    /* Makes the *n symbols of the places from w->from.place to `end`, linked in order. A symbol begins at the first one;
+     * one that begins before `end` is made whole. False when memory is short. */
+    bool (*link)(struct tokenizer_session *s, const struct merge_text *m, struct merge_window *w, size_t end,
+        size_t *n);
+    merge_rank *rank;
+    /* Adds the ids of a symbol that merges no more. */
+    bool (*emit)(struct tokenizer_session *s, const struct merge_window *w, const struct symbol *symbol);
+};
+
+/* Merges the symbols of the text by rank and then from the left, until none merges any more, and emits them in order. */
+bool merge_text(struct tokenizer_session *s, const struct merge_text *m);
+
+/* Whether the guard keeps this token from standing for the text of a message, or of an earlier answer. */
+bool tokenizer_is_guarded(const struct tokenizer *t, const struct tokenizer_guard *g, int32_t id);
+bool tokenizer_is_guarded_in_answer(const struct tokenizer *t, const struct tokenizer_guard *g, int32_t id);
 
 /* --- Words --- */
 
@@ -130,9 +162,13 @@ struct special_found {
 
 bool specials_init(struct specials *x, const struct vocabulary *v, struct error *err);
 void specials_release(struct specials *x);
-/* The special tokens in a text, in its order: *found has *n of them and is the caller's to free. */
-bool specials_find(const struct specials *x, const struct vocabulary *v, const struct tokenizer_text *in,
-    struct special_found **found, size_t *n, struct error *err);
+/* Looks for the special tokens in a text. *taken says of each byte whether it belongs to one; it is the caller's to free,
+ * and NULL when there is none. False when memory is short. */
+bool specials_find(
+    const struct tokenizer *t, const struct tokenizer_text *in, uint8_t **taken, struct error *err);
+/* The first special token at *at or behind it, and *at moves past it. False when there is none. */
+bool specials_next(const struct tokenizer *t, const struct tokenizer_text *in, const uint8_t *taken,
+    size_t *at, struct special_found *found);
 
 /* --- Kinds --- */
 
@@ -150,7 +186,8 @@ struct tokenizer_kind {
     bool adds_bos; /* where neither the file nor its pre-tokenizer says */
     int32_t bos, eos, unknown; /* where the file does not say; TOKENIZER_NONE: none then */
     bool (*read)(struct tokenizer *t, const struct gguf *g, struct error *err);
-    bool (*encode)(struct tokenizer_session *s, struct span text); /* between two special tokens; not empty */
+    /* Adds the ids of what lies between two special tokens, which is not empty. `trusted` is NULL or [text.size]. */
+    bool (*encode)(struct tokenizer_session *s, struct span text, const uint8_t *trusted);
     void (*piece)(const struct tokenizer *t, int32_t id, struct strbuf *out);
 };
 

@@ -1,8 +1,8 @@
 /* vocabulary.c - the texts of the tokens, where the file has them, and a hash table that finds one.
  *
- * A token takes eight bytes here and its two or three slots of the table eight each; its text stays in the
- * mapping. The table is open, half full at most. A stranger who chose the texts could make all of them
- * collide, so a search that takes thousands of steps refuses the vocabulary instead.
+ * A token takes eight bytes and two or three slots of the table, of eight bytes each; its text stays in the mapping. The
+ * table is open and at most half full. Whoever chose the texts may have made them collide, so a vocabulary in which a
+ * search takes thousands of steps is refused.
  */
 #include "tokenizer_private.h"
 
@@ -11,7 +11,7 @@
 #include <string.h>
 
 #define FOUND_AT_A_TIME 32
-#define AHEAD 8 /* tokens whose slots are asked for before they are needed */
+#define AHEAD 8 /* tokens whose slots are prefetched */
 
 static uint64_t load_4(const uint8_t *at)
 {
@@ -28,7 +28,7 @@ static uint64_t load_few(const uint8_t *at, size_t size)
     return at[0] | (uint64_t)at[size / 2] << 8 | (uint64_t)at[size - 1] << 16;
 }
 
-/* Eight bytes a step. The values never leave the process, so the byte order does not matter. */
+/* Eight bytes a step. The values never leave the process, so byte order is no matter. */
 static uint32_t hash_of(struct span text)
 {
     const uint64_t odd = 0x9e3779b97f4a7c15u;
@@ -42,7 +42,7 @@ static uint32_t hash_of(struct span text)
         h = (h ^ load_few(text.at + i, text.size - i)) * odd;
         h ^= h >> 29;
     }
-    /* What the last bytes changed is in the upper bits alone; slots are told by the lower ones. */
+    /* The last bytes changed the upper bits alone, and the lower ones choose the slot. */
     h = (h ^ h >> 32) * odd;
     return (uint32_t)(h >> 32);
 }
@@ -88,7 +88,7 @@ int32_t vocabulary_find(const struct vocabulary *v, struct span text)
     return find_hashed(v, text, hash_of(text));
 }
 
-/* What is read for each of them is asked for before any is looked at. */
+/* Requests the memory of all of them before it reads any. */
 static void find_some(const struct vocabulary *v, const struct span *texts, size_t n, int32_t *ids)
 {
     uint32_t hash[FOUND_AT_A_TIME], id[FOUND_AT_A_TIME];
@@ -112,6 +112,19 @@ void vocabulary_find_all(const struct vocabulary *v, const struct span *texts, s
 {
     for (size_t i = 0; i < n; i += FOUND_AT_A_TIME)
         find_some(v, texts + i, n - i < FOUND_AT_A_TIME ? n - i : FOUND_AT_A_TIME, ids + i);
+}
+
+bool text_holds(struct span text, const char *lower)
+{
+    size_t size = strlen(lower);
+    for (size_t i = 0; i + size <= text.size; i++) {
+        size_t n = 0;
+        while (n < size && (text.at[i + n] == lower[n] || (text.at[i + n] | 0x20) == lower[n]))
+            n++;
+        if (n == size)
+            return true;
+    }
+    return false;
 }
 
 bool vocabulary_is_mark(const struct vocabulary *v, int32_t id)

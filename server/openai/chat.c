@@ -187,7 +187,7 @@ static bool settle_effort(json_t *request, struct api_error *c)
 /* ---- the prompt ---- */
 
 static bool add_rendered(
-    struct prompt *p, const struct text_model *t, const struct template_text *text, struct api_error *c)
+    struct prompt *p, struct text_model *t, const struct template_text *text, struct api_error *c)
 {
     struct error err = {0};
     return prompt_check_size(t, text->size, "messages", c) &&

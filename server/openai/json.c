@@ -308,8 +308,11 @@ static void add_prompt_ids(const struct completion *a, size_t prompt, struct str
 {
     const struct tokenizer_ids *ids = &a->prompts[prompt].prompt.ids;
     strbuf_text(out, ",\"prompt_token_ids\":[");
-    for (size_t i = 0; i < ids->n; i++)
-        strbuf_format(out, i ? ",%" PRId32 : "%" PRId32, ids->at[i]);
+    for (size_t i = 0; i < ids->n; i++) {
+        if (i > 0)
+            strbuf_add(out, (struct span){(const uint8_t *)",", 1});
+        strbuf_integer(out, ids->at[i]);
+    }
     strbuf_text(out, "]");
 }
 

@@ -7,7 +7,6 @@
 
 #include "openai_private.h"
 
-#include <inttypes.h>
 #include <string.h>
 
 #define REPLY_MAX ((size_t)256 << 20)
@@ -50,6 +49,15 @@ static void add_pieces(struct strbuf *out, const struct tokenizer *t, const stru
     strbuf_release(&piece);
 }
 
+static void add_ids(struct strbuf *out, const struct tokenizer_ids *ids)
+{
+    for (size_t i = 0; i < ids->n; i++) {
+        if (i > 0)
+            strbuf_add(out, (struct span){(const uint8_t *)",", 1});
+        strbuf_integer(out, ids->at[i]);
+    }
+}
+
 static void reply_ids(
     struct reply *r, const struct requested_model *m, const struct tokenizer_ids *ids, bool pieces)
 {
@@ -60,8 +68,7 @@ static void reply_ids(
     strbuf_json(&out, span_of(m->model->id));
     strbuf_format(
         &out, ",\"count\":%zu,\"max_model_len\":%zu,\"tokens\":[", ids->n, text_model_context(m->text));
-    for (size_t i = 0; i < ids->n; i++)
-        strbuf_format(&out, i ? ",%" PRId32 : "%" PRId32, ids->at[i]);
+    add_ids(&out, ids);
     strbuf_text(&out, "]");
     if (pieces)
         add_pieces(&out, text_model_tokenizer(m->text), ids);

@@ -22,6 +22,7 @@ void strbuf_release(struct strbuf *b);
 void strbuf_add(struct strbuf *b, struct span s);
 void strbuf_text(struct strbuf *b, const char *text);
 void strbuf_format(struct strbuf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void strbuf_integer(struct strbuf *b, int64_t n); /* in decimal; quicker than strbuf_format */
 
 /* Adds `s` as a JSON string with its quotes; bytes that are not UTF-8 become U+FFFD. */
 void strbuf_json(struct strbuf *b, struct span s);

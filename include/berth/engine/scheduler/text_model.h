@@ -2,7 +2,7 @@
  *
  * Each part may be missing, with a reason fit for a client: a model without a tokenizer still takes prompts of token
  * ids, one without a chat template still completes text, and one whose architecture is not supported answers nothing.
- * A text model is a served model and never changes once it is open; all functions may be called from any thread.
+ * A text model is a served model and never changes for its users once it is open; all functions may be called from any thread.
  */
 #ifndef BERTH_TEXT_MODEL_H
 #define BERTH_TEXT_MODEL_H
@@ -36,8 +36,8 @@ size_t text_model_n_vocab(const struct text_model *m); /* token ids are below th
 
 /* Puts the ids of a prompt that the model's chat template made into `ids`: special tokens where the template wrote
  * them, and in front the token that begins a text, once, where the file asks for one. Needs a tokenizer. False with
- * the reason. */
-bool text_model_chat_ids(const struct text_model *m, const struct template_text *prompt,
+ * the reason. No text of a message becomes a token that ends an answer or that the template writes around messages. */
+bool text_model_chat_ids(struct text_model *m, const struct template_text *prompt,
     struct tokenizer_ids *ids, struct error *err);
 
 #endif

@@ -7,9 +7,11 @@
  * Two kinds are known: "gpt2", byte-level BPE behind one of several pre-tokenizers, and "llama", the BPE of
  * SentencePiece. Ids are those of the reference implementation (llama.cpp), for any bytes whatever.
  *
- * Special tokens (those that mark turns, documents, ends) are recognized in text only where the caller allows
- * it: what a stranger wrote must not be able to forge a turn, and no words of theirs add up to a mark either.
- * Tokens that a model's author added as ordinary words ("user-defined") are always recognized.
+ * Special tokens (those that mark turns, documents, ends) are recognized in text only where the caller allows it, and
+ * no words merge into one: a message cannot forge a turn. Tokens that a model's author added as words ("user-defined")
+ * are recognized in any text, but for those that a guard keeps from messages.
+ *
+ * A call takes at most 16 bytes for each byte of its text, the ids included, and a fixed amount.
  */
 #ifndef BERTH_TOKENIZER_H
 #define BERTH_TOKENIZER_H
@@ -33,15 +35,35 @@ struct tokenizer_ids {
 };
 void tokenizer_ids_release(struct tokenizer_ids *ids);
 
+/* Who wrote a byte of a text. */
+enum tokenizer_source {
+    TOKENIZER_BY_OTHERS,
+    TOKENIZER_BY_TEMPLATE, /* special tokens are recognized here alone */
+    TOKENIZER_BY_MODEL, /* an earlier answer, as others have sent it */
+};
+
+/* Tokens that no text of others becomes: the user-defined ones that a chat template writes around messages. White space
+ * is never among them. Tokens that end an answer are guarded without being in it. */
+struct tokenizer_guard;
+
+struct tokenizer_guard *tokenizer_guard_new(void); /* empty; NULL when memory is short */
+void tokenizer_guard_free(struct tokenizer_guard *g); /* NULL is fine */
+
+/* Adds the tokens that the template wrote in a text whose bytes are by `trusted` (enum tokenizer_source). False with the
+ * reason when memory is short. */
+bool tokenizer_guard_add(struct tokenizer_guard *g, const struct tokenizer *t, struct span text,
+    const uint8_t *trusted, struct error *err);
+
 struct tokenizer_text {
     struct span text;
     bool add_special; /* add what the file wants around a text: BOS, EOS */
     bool parse_special; /* recognize special tokens */
-    const uint8_t *trusted; /* [text.size], or NULL; with parse_special, only where all bytes are non-zero */
+    const uint8_t *trusted; /* [text.size] of enum tokenizer_source, or NULL: all of it is by the template */
+    const struct tokenizer_guard *guard; /* with `trusted`; NULL for none */
 };
 
-/* Appends the ids of the text to `ids`, in time that grows with the text alone. False with the reason when
- * there is no memory or the text is too long; `ids` then holds what it held, and perhaps more. */
+/* Appends the ids of the text to `ids`, in time n log n of its size. False with the reason when memory is short or the
+ * text is too long; `ids` then holds what it held, and perhaps more. */
 bool tokenizer_encode(
     const struct tokenizer *t, const struct tokenizer_text *in, struct tokenizer_ids *ids, struct error *err);
 
@@ -71,7 +93,7 @@ int32_t tokenizer_special(const struct tokenizer *t, enum tokenizer_special whic
 bool tokenizer_adds_bos(const struct tokenizer *t);
 bool tokenizer_adds_eos(const struct tokenizer *t);
 
-/* True for every token after which a model has said all: EOS, EOT and their like. */
+/* True for every token that ends an answer: EOS, EOT and their like. */
 bool tokenizer_is_end(const struct tokenizer *t, int32_t id);
 
 /* True for tokens that are marks rather than text: control tokens and the unknown token. */
