@@ -68,13 +68,13 @@ static bool apply(struct template_run *r, const struct builtin *b, struct value 
     return builtin_call(r, b, &inner, out);
 }
 
-/* What is empty, zero or none is gone through as if it were a list without items. */
+/* A value that is empty, zero or none counts as a list without items. */
 static bool iterate_truthy(struct template_run *r, struct value over, struct value *list)
 {
     return iterate(r, truth(over) ? over : value_undefined, list);
 }
 
-/* select, reject, selectattr, rejectattr: the items that stand a test, or do not. */
+/* select, reject, selectattr, rejectattr: the items that pass a test, or do not. */
 static bool choose(
     struct template_run *r, const struct arguments *args, bool attribute, bool wanted, struct value *out)
 {
@@ -162,7 +162,7 @@ bool filter_map(struct template_run *r, const struct arguments *args, struct val
     return run_step(r, 1);
 }
 
-/* What an item is ordered by: its attribute, in lower case unless case counts. */
+/* The key by which an item is sorted: its attribute, in lower case unless case counts. */
 static bool sort_key(
     struct template_run *r, struct value item, struct value path, bool case_counts, struct value *key)
 {
@@ -172,7 +172,7 @@ static bool sort_key(
     return case_counts || key->kind != VALUE_STRING || change_case(r, *key, CASE_LOWER, key);
 }
 
-/* Equal keys need no order: those that are not there are equal, and have none. */
+/* Equal keys are not ordered: two undefined keys are equal and have no order. */
 static bool order_keys(struct template_run *r, struct value a, struct value b, int *order)
 {
     bool equal;

@@ -1,7 +1,7 @@
 /* eval.c - evaluates expressions.
  *
- * eval is the only function that calls itself by way of others; it counts a step and a level each time, so
- * neither a deep tree nor a macro that calls itself gets far.
+ * All recursion goes through eval, which counts a step and a level each time. So a deep tree and a macro that calls
+ * itself meet a limit.
  */
 #include "template_private.h"
 
@@ -119,7 +119,7 @@ static bool eval_binary(struct template_run *r, const struct node *n, struct val
     return eval(r, n->a, &a) && eval(r, n->b, &b) && operate(r, n->op, a, b, out);
 }
 
-/* The parts are evaluated first: a macro among them writes to the output, too. */
+/* All parts are evaluated before any is printed, for a macro among them writes to the output, too. */
 static bool eval_concat(struct template_run *r, const struct node *n, struct value *out)
 {
     struct value parts;

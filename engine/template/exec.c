@@ -1,7 +1,7 @@
 /* exec.c - runs statements.
  *
- * A loop's round, a macro's call, a `with` and the like each have a scope of their own, so what is set in
- * one is gone after it; an `if` has none. A macro sees the scope that it was defined in, as it is when the
+ * Each round of a loop, each call of a macro and each `with` has a scope of its own, and what is set in it ends with it.
+ * An `if` has none. A macro sees the scope that it was defined in, as that is when the
  * macro is called.
  */
 #include "template_private.h"
@@ -64,7 +64,7 @@ static enum flow exec_captured(struct template_run *r, const struct node *body, 
     return flow;
 }
 
-/* Sends a value through the filters of a block, whose innermost has no input. */
+/* Applies the filters of a block to a value. The innermost one has no input of its own. */
 static bool exec_filters(struct template_run *r, const struct node *filter, struct value *v)
 {
     struct arguments args = {0};
@@ -120,7 +120,7 @@ static enum flow exec_round(struct template_run *r, const struct node *n, struct
     return flow;
 }
 
-/* `else` runs when no round came to its end: of nothing, or of rounds that all broke off or continued. */
+/* `else` runs when no round reached its end: there was no item, or each round ended by break or continue. */
 static enum flow exec_for(struct template_run *r, const struct node *n)
 {
     struct value over, all;
@@ -284,7 +284,7 @@ static const struct value *named_argument(const struct arguments *args, struct s
     return NULL;
 }
 
-/* Sets the parameters, in order: what was given, the default, or nothing. */
+/* Sets the parameters in order: to the argument, else to the default, else to undefined. */
 static bool set_parameters(struct template_run *r, const struct node *first, const struct arguments *args)
 {
     size_t at = 0, used = 0;

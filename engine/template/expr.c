@@ -1,7 +1,7 @@
 /* expr.c - parses expressions, from `if` and `or` down to names and brackets.
  *
- * One function a level of precedence, each calling the next tighter one, as Jinja's grammar has it. Depth is
- * counted where a level can contain itself; a chain of operators of one level is a loop and costs none.
+ * There is one function for each level of precedence, which calls that of the next tighter level, as in Jinja's grammar.
+ * Depth is counted where a level can contain itself. A chain of operators of one level is a loop and adds no depth.
  */
 #include "template_private.h"
 
@@ -197,7 +197,7 @@ struct node *parse_expression(struct parser *p)
     return n;
 }
 
-/* ---- what stands between operators ---- */
+/* ---- operands ---- */
 
 /* Items with commas between, up to the closing bracket, which may follow a comma. False when it fails. */
 static bool parse_items(struct parser *p, const char *close, struct node **first)
@@ -302,7 +302,7 @@ static struct node *parse_name(struct parser *p)
     return n;
 }
 
-/* Strings one behind the other are one. */
+/* Adjacent strings are one string. */
 static struct node *parse_string(struct parser *p)
 {
     struct node *n = constant(p, value_borrow(p->at->text, VALUE_FROM_TEMPLATE));
@@ -360,7 +360,7 @@ struct node *parse_primary(struct parser *p)
     return parse_bracket(p);
 }
 
-/* ---- what stands behind: attributes, subscripts, calls, filters, tests ---- */
+/* ---- suffixes: attributes, subscripts, calls, filters, tests ---- */
 
 static struct node *parse_attribute(struct parser *p, struct node *of)
 {
@@ -492,7 +492,7 @@ struct node *parse_filters(struct parser *p, struct node *input, bool begun)
     return n;
 }
 
-/* A test takes one argument without parentheses, when something that can be one follows. */
+/* A test takes one argument without parentheses where an expression follows. */
 static bool parse_test_argument(struct parser *p, struct node **argument)
 {
     if (skip_operator(p, "("))

@@ -1,7 +1,7 @@
 /* filters.c - the filters, a row each: name, parameters, function.
  *
- * A filter that is no row is refused when a template is parsed. Those that Jinja makes lazy return lists
- * here, which print alike.
+ * A filter without a row fails where a template reaches it. Filters that are lazy in Jinja return lists here, which print
+ * alike.
  */
 #include "template_private.h"
 

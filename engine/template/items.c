@@ -1,7 +1,7 @@
-/* items.c - what is in a value: attributes, subscripts, slices, and what can be gone through.
+/* items.c - attributes, subscripts, slices, and iteration.
  *
- * A name behind a dot is an attribute of Python's first and an item after that; in brackets it is the other
- * way round. Indices count characters, not bytes.
+ * A name behind a dot is looked for among Python's attributes first and among the items then; in brackets in the other
+ * order. Indices count characters, not bytes.
  */
 #include "template_private.h"
 
@@ -27,7 +27,7 @@ static bool bound_method(
     return true;
 }
 
-/* A name that is a method in Python, whether or not we have it. Sets *found. */
+/* Looks for a name that is a method in Python, supported here or not. Sets *found. */
 static bool find_method(
     struct template_run *r, struct value of, struct value name, bool *found, struct value *out)
 {
@@ -58,7 +58,7 @@ static bool object_attribute(struct template_run *r, struct value of, struct val
     return true;
 }
 
-/* of.name: an attribute of Python's, else an item. */
+/* of.name: an attribute as Python has it, else an item. */
 bool get_attribute(struct template_run *r, struct value of, struct value name, struct value *out)
 {
     bool found;
@@ -96,7 +96,7 @@ static bool get_character_of(struct template_run *r, struct value of, int64_t in
     return true;
 }
 
-/* of[key]: an item, else an attribute of Python's. */
+/* of[key]: an item, else an attribute as Python has it. */
 bool get_item(struct template_run *r, struct value of, struct value key, struct value *out)
 {
     size_t at;
@@ -197,7 +197,7 @@ bool get_slice(struct template_run *r, struct value of, const struct value bound
     return true;
 }
 
-/* ---- going through ---- */
+/* ---- iteration ---- */
 
 static bool each_character(struct template_run *r, struct value s, struct value list)
 {

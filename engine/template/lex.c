@@ -1,7 +1,7 @@
 /* lex.c - cuts a template into text, tags and what stands in tags.
  *
- * Most of it is about white space, which ends up in the prompt: "-" beside a delimiter strips all on that
- * side, a block tag or comment swallows the line break after it (trim_blocks) and the blanks between the
+ * Most of it is about white space, which becomes part of the prompt: "-" beside a delimiter strips all on that side. A
+ * block tag or comment removes the line break after it (trim_blocks) and the blanks between the
  * start of its line and itself (lstrip_blocks), unless "+" stands there. One pass, no going back but over
  * the text before a tag.
  */
@@ -84,7 +84,7 @@ static void skip_space(struct lexer *x)
         advance(x, size);
 }
 
-/* Goes past the end of a tag if it is here: `close`, "-" or "+" before it. `trims` is for blocks and
+/* Moves past the end of a tag if it is here: `close`, with or without "-" or "+" before it. `trims` is for blocks and
  * comments. */
 static bool skip_close(struct lexer *x, const char *close, bool trims)
 {
@@ -107,7 +107,7 @@ static bool skip_close(struct lexer *x, const char *close, bool trims)
     return true;
 }
 
-/* The text before a tag without the white space that the tag takes away. */
+/* The text before a tag, without the white space that the tag removes. */
 static struct span before_tag(const struct lexer *x, struct span text, char sign, bool block)
 {
     if (sign == '-') {
@@ -286,8 +286,8 @@ static int64_t hex_escape(struct span s, size_t digits)
     return code > 0x10ffff || (code >= 0xd800 && code < 0xe000) ? -1 : code;
 }
 
-/* Writes what the escape after a backslash stands for; returns how many bytes of `s` it took, 0 when it is
- * none that we read. An unknown one stays as it is, backslash and all. */
+/* Writes the character of the escape after a backslash, and returns how many bytes of `s` it took. 0 for an escape that is
+ * not known, which stays as it is with its backslash. */
 static size_t escape_at(struct span s, char *out, size_t *n)
 {
     static const char from[] = "abfnrtv\\'\"", to[] = "\a\b\f\n\r\t\v\\'\"";

@@ -1,7 +1,7 @@
 /* methods.c - the methods of Python's strings, lists and dicts that templates call, a row each.
  *
- * A name that Python has and this table does not is refused where it is used: taken for an item that is not
- * there it would quietly change the prompt. Methods that would change a list or dict are among those, as in
+ * A method that Python has and this table has not is refused where it is used: taken for a missing item it would change
+ * the prompt in silence. Methods that would change a list or dict are refused, too, as in
  * the sandbox.
  */
 #include "template_private.h"
@@ -412,7 +412,7 @@ static const struct builtin list_methods[] = {
     {.name = NULL},
 };
 
-/* What else Python's kinds have. */
+/* Methods of Python's types that are not supported here. */
 static const char *const str_others[] = {"casefold", "center", "encode", "expandtabs", "format", "format_map",
     "index", "isascii", "isdecimal", "isidentifier", "islower", "isnumeric", "isprintable",
     "istitle", "isupper",

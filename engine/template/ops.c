@@ -1,7 +1,7 @@
 /* ops.c - operators, with Python's rules for them.
  *
- * What Python refuses is refused. Integers have 64 bits and say so when they run over; comparing follows
- * lists in lists to VALUE_DEPTH and counts a step an item.
+ * What Python refuses is refused. Integers have 64 bits, and an overflow is an error. Comparing follows lists in lists to
+ * VALUE_DEPTH and counts a step for each item.
  */
 #include "template_private.h"
 
@@ -116,7 +116,7 @@ static bool equal_texts(struct template_run *r, struct value a, struct value b, 
     return run_step(r, a.text.size / 64);
 }
 
-/* An integer and a float are equal when they are the same number, which a double cannot always tell. */
+/* An integer equals a float when they are the same number. As doubles, two different numbers may look equal. */
 static int order_numbers(struct value a, struct value b)
 {
     if (a.kind != VALUE_FLOAT && b.kind != VALUE_FLOAT) {

@@ -1,7 +1,7 @@
 /* parse.c - parses tags into a tree of statements.
  *
- * A tag is a row of a table; one that has no row is refused by its name. Bodies end at the tags that their
- * opener waits for, so an `endif` too many is seen where it stands.
+ * A tag is a row of a table; a tag without a row is refused by its name. A body ends at the tags that its opening tag
+ * names, so an `endif` too many is reported at its own line.
  */
 #include "template_private.h"
 
@@ -128,7 +128,7 @@ static bool parse_block(struct parser *p, const char *end, struct node **body)
     return true;
 }
 
-/* ---- the tags; each begins behind its name and stops before its end ---- */
+/* ---- the tags; each function begins behind the tag's name and stops before its end ---- */
 
 static struct node *parse_target_part(struct parser *p, bool namespaces)
 {
@@ -287,7 +287,7 @@ static bool parse_parameters(struct parser *p, struct node **first)
     return true;
 }
 
-/* A macro's body may be run from anywhere: a loop around its definition is none around it. */
+/* A macro may be called from anywhere, so a loop around its definition does not count as a loop around its body. */
 static bool parse_macro_body(struct parser *p, const char *end, struct node **body)
 {
     unsigned loops = p->loops;
@@ -346,7 +346,7 @@ static struct node *parse_filter_tag(struct parser *p)
     return parse_block(p, "endfilter", &n->d) ? n : NULL;
 }
 
-/* {% generation %} marks what a model said, for training; here its text is text. */
+/* {% generation %} marks the model's own text for training; here it is plain text. */
 static struct node *parse_generation(struct parser *p)
 {
     struct node *n = parse_node(p, NODE_SCOPE);

@@ -1,8 +1,8 @@
 /* print.c - values as text: str() and repr() of Python, and JSON as json.dumps writes it.
  *
- * Text from a message keeps its origin inside quotes, too; the quotes and brackets around it are the
- * template's in repr(). All of JSON counts as a message's unless every string in it is the template's own:
- * tools and their names come from the client.
+ * Text from a message keeps its origin inside quotes, too. The quotes and brackets around it are the template's in
+ * repr(). In JSON they are the message's unless every string in it is the template's: tools and their names come from the
+ * client.
  */
 #include "template_private.h"
 
@@ -17,7 +17,7 @@ static bool add(struct template_run *r, const char *text)
     return run_add(r, span_of(text), VALUE_FROM_TEMPLATE);
 }
 
-/* The fewest digits that read back as `d`, with an exponent below 1e-4 and from 1e16 on, as Python has it. */
+/* Writes the fewest digits that read back as `d`; with an exponent below 1e-4 and from 1e16 on, as Python does. */
 static void format_real(double d, char out[64])
 {
     char text[40], digits[24];
@@ -254,7 +254,7 @@ static bool print_json_list(struct json *j, const struct value_list *l, unsigned
     return json_break(j, depth) && add(j->r, "]");
 }
 
-/* Keys that are no strings become some, as far as Python does that. */
+/* Keys that are no strings become strings where Python does that. */
 static bool print_json_key(struct json *j, struct value key)
 {
     if (key.kind == VALUE_STRING)

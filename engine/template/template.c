@@ -1,8 +1,8 @@
 /* template.c - a rendering: its limits, its output, its scopes.
  *
- * Everything that a template can spend is counted in one place each: steps in run_step, values in the arena,
- * text in run_add, depth in eval and exec_body. Text that becomes a value (of a block, a macro, a filter) is
- * written at the end of the output and taken away from there, so that one buffer does for all.
+ * Each thing that a template can spend is counted in one place: steps in run_step, values in the arena, text in run_add,
+ * depth in eval and exec_body. Text that becomes a value (of a block, a macro, a filter) is written at the end of the
+ * output and removed from there, so one buffer is enough.
  */
 #include "template_private.h"
 

@@ -1,8 +1,8 @@
 /* template_private.h - what the parts of the template engine share: tokens, the tree, a running template.
  *
- * lex -> tokens -> parse (template_parse.c statements, template_expr.c expressions) -> tree -> exec
- * (statements) and eval (expressions), with operators, printing and the tables of filters, tests, methods and
- * functions beside them. The tree is constant once it is parsed; all that changes hangs off `struct template_run`.
+ * lex -> tokens -> parse (parse.c statements, expr.c expressions) -> tree -> exec (statements) and eval (expressions),
+ * with operators, printing and the tables of filters, tests, methods and functions beside them. The tree is constant
+ * once it is parsed; a rendering changes its `struct template_run` alone.
  */
 #ifndef BERTH_TEMPLATE_PRIVATE_H
 #define BERTH_TEMPLATE_PRIVATE_H
@@ -167,7 +167,7 @@ struct template_run {
     uint64_t steps; /* left */
     unsigned depth, line;
     int64_t now;
-    /* Text on its way out. A value that is being made stands at the end, and is taken away when done. */
+    /* The output. A value that is being made stands at its end, and is removed when it is done. */
     char *text;
     uint16_t *marks; /* of each byte, enum value_origin */
     size_t size, room, limit;
@@ -203,8 +203,8 @@ bool eval_arguments(struct template_run *r, const struct node *first, struct arg
 bool call_value(struct template_run *r, struct value callee, const struct arguments *args, struct value *out);
 bool call_macro(struct template_run *r, struct value macro, const struct arguments *args, struct value *out);
 
-/* A filter, test, function or method. `parameters` names what it takes, the value or self first; what was
- * not given is VALUE_UNDEFINED. A row without them gets the arguments as they come. */
+/* A filter, test, function or method. `parameters` names its arguments, the value or self first; one that is not given
+ * is VALUE_UNDEFINED. `run_any` gets the arguments as they are written. */
 struct builtin {
     const char *name;
     size_t needed; /* parameters that must be given */
@@ -224,7 +224,7 @@ bool builtin_call(
 bool builtin_call_node(
     struct template_run *r, const struct node *n, const struct arguments *args, struct value *out);
 
-/* Of template_choose.c, with rows in the table of filters. */
+/* Of choose.c, with rows in the table of filters. */
 bool filter_select(struct template_run *r, const struct arguments *args, struct value *out);
 bool filter_reject(struct template_run *r, const struct arguments *args, struct value *out);
 bool filter_selectattr(struct template_run *r, const struct arguments *args, struct value *out);

@@ -1,6 +1,6 @@
 /* text.c - what is done to strings: by characters, not bytes, and with their origin kept.
  *
- * Strings are UTF-8 here: the template was checked, and whoever makes values checks what a client sent.
+ * Strings are valid UTF-8: the template was checked, and whoever makes values of a client's text checks that.
  */
 #include "template_private.h"
 
@@ -25,7 +25,7 @@ uint32_t get_character(struct span s, size_t *size)
 {
     static const uint8_t masks[] = {0, 0x7f, 0x1f, 0x0f, 0x07};
     *size = text_character(s);
-    if (*size == 0) { /* not UTF-8, which was promised not to be: stay inside and go on */
+    if (*size == 0) { /* not UTF-8, against the contract: stay inside the string */
         *size = 1;
         return 0xfffd;
     }
@@ -119,8 +119,8 @@ struct value strip(struct value s, const struct value *characters, bool left, bo
     return s;
 }
 
-/* Whether a letter after `before` begins a word: for str.title() any that is no letter ends one, for the
- * filter these do. */
+/* Whether a letter after `before` begins a word. For str.title() any character that is no letter ends a word, for the
+ * filter only these do. */
 static bool begins_word(char before, bool filter)
 {
     if (filter)

@@ -1,7 +1,7 @@
 /* detokenize.c - from token ids to text, without ever cutting a character.
  *
- * A token of byte-level BPE may end inside a character, and the next one go on with it. What is appended to
- * the output therefore ends where a character does; up to three bytes wait for the next token.
+ * A token of byte-level BPE may end inside a character that the next one completes. So the output always ends where a
+ * character does, and up to three bytes wait for the next token.
  */
 #include "tokenizer_private.h"
 
@@ -31,7 +31,7 @@ void tokenizer_piece(const struct tokenizer *t, int32_t id, bool special, struct
     }
 }
 
-/* Leaves out the space that encoding put in front of the text. */
+/* Removes the space that encoding put in front of the text. */
 static void strip(struct detokenizer *d, struct strbuf *out, size_t from)
 {
     if (out->size == from || !d->strip)

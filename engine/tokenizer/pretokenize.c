@@ -1,12 +1,11 @@
-/* pretokenize.c - cuts text into the words that byte-level BPE merges inside of.
+/* pretokenize.c - cuts text into the words within which byte-level BPE merges.
  *
- * Every model family was trained behind one regular expression, or several in a row, each of which cuts what
- * the ones before left whole. What those expressions match is written here as functions, which look at each
- * character a bounded number of times: no expression is interpreted, and none can run away. A row of the
- * table of names is a family's choice of them.
+ * Each model family was trained with one regular expression or with several in a row, each of which cuts what the ones
+ * before left whole. The functions here match what those expressions match, and look at each character a bounded number
+ * of times. A row of the table of names is a family's choice of them.
  *
- * Source of the expressions: the families' tokenizer.json files, in the form that llama.cpp gives them, since
- * its ids are the reference. So letters outside ASCII have no case: they count as both.
+ * Source of the expressions: the families' tokenizer.json files, in the form that llama.cpp gives them, since its ids are
+ * the reference. So letters outside ASCII have no case: they count as both.
  */
 #include "tokenizer_private.h"
 
@@ -16,7 +15,7 @@ enum line_tail { TAIL_NONE, TAIL_LINES, TAIL_LINES_AND_SLASHES };
 
 struct stage;
 
-/* A fragment between two borders of earlier stages: what lies outside cannot be seen. */
+/* A fragment between two borders of earlier stages. A match does not look beyond it. */
 struct piece {
     const uint32_t *codes;
     const uint8_t *classes;
@@ -353,7 +352,7 @@ bool pretokenizer_adds_bos(const struct pretokenizer *p)
     return p->adds_bos;
 }
 
-/* Cuts one piece. What does not match stays whole between two matches. */
+/* Cuts one piece. Text between two matches stays whole. */
 static void cut(const struct piece *p, uint8_t *classes, size_t from)
 {
     for (size_t at = from; at < p->end;) {

@@ -1,7 +1,6 @@
 /* unicode.c - decodes and encodes UTF-8, and finds the class of a code point.
  *
- * The table of classes holds a row for each run of equal classes, so it is small, and is searched by halves;
- * that is some twelve steps for a character of any script.
+ * The table of classes has a row for each run of equal classes, and a binary search takes about twelve steps.
  */
 #include "unicode_private.h"
 

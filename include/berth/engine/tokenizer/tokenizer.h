@@ -1,8 +1,8 @@
 /* tokenizer.h - from text to token ids and back, as the file's vocabulary says.
  *
- * A tokenizer is read from the keys tokenizer.ggml.* of a GGUF file and needs none of its tensors. It is
- * read-only once made, so any number of threads may use it. It borrows the file's bytes: token texts, scores
- * and merges stay in the mapping.
+ * A tokenizer is read from the keys tokenizer.ggml.* of a file and needs none of its tensors. It never changes once it is
+ * made, so any number of threads may use it. It borrows the file's bytes: token texts, scores and merges stay in the
+ * mapping.
  *
  * Two kinds are known: "gpt2", byte-level BPE behind one of several pre-tokenizers, and "llama", the BPE of
  * SentencePiece. Ids are those of the reference implementation (llama.cpp), for any bytes whatever.
@@ -110,8 +110,7 @@ int32_t tokenizer_find(const struct tokenizer *t, struct span text);
  * Nothing for an id out of range. */
 void tokenizer_piece(const struct tokenizer *t, int32_t id, bool special, struct strbuf *out);
 
-/* Tokens to text, one by one, so that what was appended never ends inside a character: bytes of a character
- * that is not complete are held back until it is. */
+/* Tokens to text, one by one. The text never ends inside a character: bytes of an incomplete character are held back. */
 struct detokenizer {
     const struct tokenizer *tokenizer;
     bool special; /* special tokens as their text; otherwise they are left out */
@@ -121,7 +120,7 @@ struct detokenizer {
 };
 
 void detokenizer_add(struct detokenizer *d, int32_t id, struct strbuf *out);
-/* Appends what is held still; that is no whole character. */
+/* Appends what is still held, which is no whole character. */
 void detokenizer_end(struct detokenizer *d, struct strbuf *out);
 
 #endif

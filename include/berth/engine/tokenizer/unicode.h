@@ -1,4 +1,4 @@
-/* unicode.h - what a tokenizer asks of Unicode: code points out of bytes, and the class of each.
+/* unicode.h - code points from bytes, and the class of each, for tokenizers.
  *
  * Source of the classes: the Unicode Character Database 15.0.0, general categories and the property
  * White_Space.
@@ -24,15 +24,13 @@ enum unicode_class {
 enum unicode_class unicode_class(uint32_t code);
 
 /* The code point at *pos, which moves past it; *pos must lie before the end. A byte that begins no valid
- * character is U+FFFD and counts alone. A surrogate is taken for what its bits spell, as the reference of the
- * tokenizers takes it. */
+ * character is U+FFFD and counts alone. A surrogate has the value of its bits, as in the reference of the tokenizers. */
 uint32_t unicode_read(struct span s, size_t *pos);
 
 /* Writes the code point as UTF-8, and returns how many bytes that took. */
 size_t unicode_write(uint8_t out[UNICODE_BYTES], uint32_t code);
 
-/* How many bytes at the end of `s` (0 to 3) begin a character whose rest is missing: what a stream of text
- * holds back until more comes. */
+/* How many bytes at the end of `s` (0 to 3) begin a character whose rest is missing. A stream of text holds them back. */
 size_t unicode_unfinished(struct span s);
 
 #endif
