@@ -172,6 +172,8 @@ static struct engine *start_engine(const struct server *s, struct error *err)
 static bool open_server(struct server *s, struct error *err)
 {
     limits_read(&s->limits, "");
+    s->request_memory.limit = s->options->request_memory ? (size_t)s->options->request_memory
+                                                         : request_memory_default(s->limits.memory);
     s->watch = limits_watch_new("");
     s->memory = memory_watch_new("", s->limits.memory);
     s->threads = s->limits.cpus;

@@ -40,6 +40,26 @@ void api_error_reply(const struct api_error *c, struct reply *r)
     r->retry_after = c->retry_after;
 }
 
+bool request_memory_refuse(struct api_error *c)
+{
+    c->retry_after = 1;
+    return api_error_status(c, 503, NULL, NULL, "requests under way leave too little memory for this one");
+}
+
+void openai_run(struct server *s, const struct http_request *q, struct reply *r,
+    void (*run)(struct server *s, const struct http_request *q, struct reply *r))
+{
+    struct api_error c = {0};
+    size_t bytes = request_memory_of_body(q->body);
+    if (!byte_budget_take(&s->request_memory, bytes)) {
+        request_memory_refuse(&c);
+        api_error_reply(&c, r);
+        return;
+    }
+    run(s, q, r);
+    byte_budget_give(&s->request_memory, bytes);
+}
+
 json_t *openai_request(const struct http_request *q, struct api_error *c)
 {
     struct error err = {0};

@@ -15,7 +15,7 @@
 #include <time.h>
 
 #define RETRY_SECONDS 1
-#define ANSWERS_MAX ((size_t)256 << 20) /* bytes of all requests' answers together */
+#define ANSWER_COPIES 2 /* what is gathered, and the reply that is written of it */
 
 static struct completion *answer_of(struct async_reply *l)
 {
@@ -34,15 +34,17 @@ static void fail(struct completion *a, unsigned status, const char *why)
 /* Puts what has come into the choice's own delta, within what the request and all of them may take. */
 static void gather(struct completion *a, struct choice *c)
 {
-    size_t more = delta_bytes(&a->scratch), all = atomic_fetch_add(&a->server->answer_bytes, more) + more;
-    a->held += more;
-    if (a->held > ANSWER_MAX)
+    size_t more = delta_bytes(&a->scratch), taken = ANSWER_COPIES * more;
+    a->gathered += more;
+    if (a->gathered > ANSWER_MAX)
         fail(a, 400,
             "The answer is too large: ask for fewer choices, prompts or log probabilities, or a stream");
-    else if (all > ANSWERS_MAX)
+    else if (!byte_budget_take(&a->server->request_memory, taken))
         fail(a, 503, "There is no room for the answer now");
-    else
+    else {
+        a->held += taken;
         delta_join(&c->delta, &a->scratch);
+    }
     if (delta_failed(&c->delta))
         fail(a, 503, "There is no memory for the answer");
 }
@@ -207,7 +209,7 @@ static void release(struct async_reply *l)
     }
     for (size_t i = 0; a->choices && !a->stream && i < a->n_prompts * a->n_choices; i++)
         delta_release(&a->choices[i].delta);
-    atomic_fetch_sub(&a->server->answer_bytes, a->held);
+    byte_budget_give(&a->server->request_memory, a->held);
     delta_release(&a->scratch);
     strbuf_release(&a->first_events);
     requested_model_release(&a->requested_model, a->server);
@@ -385,6 +387,18 @@ static struct completion *answer_new(struct server *s, const struct http_request
     return a;
 }
 
+/* The memory of the prompts stays taken while the jobs run. */
+static bool hold_prompts(struct completion *a, struct api_error *c)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < a->n_prompts; i++)
+        bytes += a->prompts[i].prompt.ids.n * sizeof(int32_t) + a->prompts[i].prompt.text_size;
+    if (!byte_budget_take(&a->server->request_memory, bytes))
+        return request_memory_refuse(c);
+    a->held += bytes;
+    return true;
+}
+
 bool completion_start(struct server *s, const struct http_request *q, struct reply *r,
     enum fields_route route, struct completion_params *w, struct requested_model *m, struct prompt *prompts,
     size_t n_prompts, struct api_error *c)
@@ -394,7 +408,7 @@ bool completion_start(struct server *s, const struct http_request *q, struct rep
     struct completion *a = answer_new(s, q, route, w, m, prompts, n_prompts);
     if (!a)
         return api_error_status(c, 500, NULL, NULL, "no memory for the request");
-    bool good = check_number(a, c) && check_length(a, w, c);
+    bool good = check_number(a, c) && check_length(a, w, c) && hold_prompts(a, c);
     for (size_t i = 0; good && i < n_prompts; i++)
         good = submit(a, w, i, c);
     if (good)

@@ -52,7 +52,8 @@ struct completion {
     struct choice *choices; /* [n_prompts][n_choices] */
     size_t n_choices;
     struct delta scratch; /* what comes of one piece */
-    size_t held; /* bytes of all choices' deltas; they are part of the server's answer_bytes */
+    size_t gathered; /* bytes of all choices' deltas */
+    size_t held; /* bytes taken of the server's request_memory, for prompts and deltas */
     struct strbuf first_events; /* with which a stream begins */
     bool told_all; /* its end is written */
     unsigned status; /* of what went wrong; 0 for nothing */

@@ -196,7 +196,7 @@ static bool answer(struct server *s, const struct http_request *q, struct reply 
     return good;
 }
 
-void api_completions(struct server *s, const struct http_request *q, struct reply *r)
+static void run(struct server *s, const struct http_request *q, struct reply *r)
 {
     struct api_error c = {0};
     struct completion_params w = {0};
@@ -208,4 +208,9 @@ void api_completions(struct server *s, const struct http_request *q, struct repl
     completion_params_release(&w);
     requested_model_release(&m, s);
     json_decref(request);
+}
+
+void api_completions(struct server *s, const struct http_request *q, struct reply *r)
+{
+    openai_run(s, q, r, run);
 }

@@ -31,6 +31,13 @@ bool api_error_status(struct api_error *c, unsigned status, const char *code, co
     const char *format, ...) __attribute__((format(printf, 5, 6)));
 void api_error_reply(const struct api_error *c, struct reply *r);
 
+/* Runs a handler with what its body needs of the server's request_memory, which is given back then. Answers 503 when
+ * requests under way leave too little. */
+void openai_run(struct server *s, const struct http_request *q, struct reply *r,
+    void (*run)(struct server *s, const struct http_request *q, struct reply *r));
+/* Fills in the error of a request for which too little memory is left, and returns false. */
+bool request_memory_refuse(struct api_error *c);
+
 /* The body as an object, or NULL with the error. */
 json_t *openai_request(const struct http_request *q, struct api_error *c);
 

@@ -11,6 +11,9 @@
 
 #define REPLY_MAX ((size_t)256 << 20)
 #define PIECE_MAX 65536
+#define REPLY_BYTES_ID 8 /* that a token id takes in a reply, on the whole */
+#define REPLY_BYTES_PIECES 24 /* the same with its text */
+#define TEXT_SHARE 4 /* of the requests' memory, for a text made of ids */
 
 /* ---- tokenize ---- */
 
@@ -85,20 +88,39 @@ static bool tokenize(
     unsigned needs = json_object_get(request, "messages") ? NEEDS_TOKENIZER | NEEDS_CHAT : NEEDS_TOKENIZER;
     bool good = requested_model_find(m, s, request, needs, c) &&
                 openai_truth(request, "with_pieces", false, &pieces, c) && read_text(&p, m, request, c);
-    if (good)
+    size_t bytes = p.ids.n * (pieces ? REPLY_BYTES_PIECES : REPLY_BYTES_ID);
+    if (good && byte_budget_take(&s->request_memory, bytes)) {
         reply_ids(r, m, &p.ids, pieces);
+        byte_budget_give(&s->request_memory, bytes);
+    } else if (good) {
+        good = request_memory_refuse(c);
+    }
     prompt_release(&p);
     return good;
 }
 
 /* ---- detokenize ---- */
 
+static void reply_text(struct reply *r, const struct requested_model *m, const struct strbuf *text)
+{
+    struct strbuf out;
+    size_t size;
+    strbuf_init(&out, REPLY_MAX);
+    strbuf_text(&out, "{\"model\":");
+    strbuf_json(&out, span_of(m->model->id));
+    strbuf_text(&out, ",\"text\":");
+    strbuf_json(&out, (struct span){(const uint8_t *)text->text, text->size});
+    strbuf_text(&out, "}");
+    char *body = strbuf_take(&out, &size);
+    reply_owned(r, 200, "application/json", body, size);
+}
+
 static bool detokenize(
     struct server *s, struct reply *r, json_t *request, struct requested_model *m, struct api_error *c)
 {
     bool special;
     struct prompt p = {0};
-    struct strbuf text, out;
+    struct strbuf text;
     const json_t *tokens = json_object_get(request, "tokens");
     if (!requested_model_find(m, s, request, NEEDS_TOKENIZER, c) ||
         !openai_truth(request, "special", true, &special, c))
@@ -110,23 +132,19 @@ static bool detokenize(
         return false;
     }
     struct detokenizer d = {.tokenizer = text_model_tokenizer(m->text), .special = special, .strip = true};
-    strbuf_init(&text, REPLY_MAX / 4);
+    size_t most = s->request_memory.limit / TEXT_SHARE;
+    strbuf_init(&text, most < REPLY_MAX / 4 ? most : REPLY_MAX / 4);
     for (size_t i = 0; i < p.ids.n; i++)
         detokenizer_add(&d, p.ids.at[i], &text);
     detokenizer_end(&d, &text);
-    strbuf_init(&out, REPLY_MAX);
-    strbuf_text(&out, "{\"model\":");
-    strbuf_json(&out, span_of(m->model->id));
-    strbuf_text(&out, ",\"text\":");
-    strbuf_json(&out, (struct span){(const uint8_t *)text.text, text.size});
-    strbuf_text(&out, "}");
-    out.failed = out.failed || text.failed;
-    size_t size;
-    char *body = strbuf_take(&out, &size);
-    reply_owned(r, 200, "application/json", body, size);
+    bool fits = !text.failed && byte_budget_take(&s->request_memory, 2 * text.size);
+    if (fits) {
+        reply_text(r, m, &text);
+        byte_budget_give(&s->request_memory, 2 * text.size);
+    }
     strbuf_release(&text);
     prompt_release(&p);
-    return true;
+    return fits || request_memory_refuse(c);
 }
 
 /* ---- the routes ---- */
@@ -145,12 +163,22 @@ static void answer(struct server *s, const struct http_request *q, struct reply 
     json_decref(request);
 }
 
-void api_tokenize(struct server *s, const struct http_request *q, struct reply *r)
+static void run_tokenize(struct server *s, const struct http_request *q, struct reply *r)
 {
     answer(s, q, r, tokenize);
 }
 
-void api_detokenize(struct server *s, const struct http_request *q, struct reply *r)
+static void run_detokenize(struct server *s, const struct http_request *q, struct reply *r)
 {
     answer(s, q, r, detokenize);
+}
+
+void api_tokenize(struct server *s, const struct http_request *q, struct reply *r)
+{
+    openai_run(s, q, r, run_tokenize);
+}
+
+void api_detokenize(struct server *s, const struct http_request *q, struct reply *r)
+{
+    openai_run(s, q, r, run_detokenize);
 }

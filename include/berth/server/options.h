@@ -38,6 +38,7 @@ struct options {
     uint64_t context; /* tokens; 0: each model's own */
     unsigned kv_type; /* enum option_kv_type */
     uint64_t kv_memory; /* bytes; 0: half of what the models leave */
+    uint64_t request_memory; /* bytes; 0: a share of the limit */
     unsigned prefix_cache;
     double prefix_age;
     uint64_t slots, chunk, queue;

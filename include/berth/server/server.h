@@ -8,6 +8,7 @@
 #include "berth/base/limits.h"
 #include "berth/server/metrics.h"
 #include "berth/server/options.h"
+#include "berth/server/request_memory.h"
 
 #include <pthread.h>
 
@@ -29,7 +30,7 @@ struct server {
     double started; /* Unix time, seconds */
     atomic_bool draining; /* not ready any more; set once, at the first signal */
     struct http *http;
-    atomic_size_t answer_bytes; /* held for replies that are not whole yet */
+    struct byte_budget request_memory; /* of requests under way, see request_memory.h */
 
     pthread_mutex_t docs_lock; /* of the two below, which are made when first asked for and constant then */
     char *openapi; /* the document */

@@ -1,0 +1,23 @@
+/* request_memory.h - memory that requests take while they are understood, run and answered.
+ *
+ * All requests share one budget (struct server). A request takes what understanding its body may need before the body is
+ * parsed, keeps its prompts' share while it runs, and takes more as its answer is formed. Beyond the budget it is
+ * answered 503.
+ */
+#ifndef BERTH_REQUEST_MEMORY_H
+#define BERTH_REQUEST_MEMORY_H
+
+#include "berth/base/budget.h"
+#include "berth/base/text.h"
+
+#include <stdint.h>
+
+/* The budget where --request-memory does not say it: three eighths of what the process may use, at most 1 GiB. `memory`
+ * is in bytes, 0 for an unknown limit. */
+size_t request_memory_default(uint64_t memory);
+
+/* Bytes that a body of JSON takes at most until its prompts are token ids: its tree, the copies of its texts on the way
+ * to a prompt, and the tokenizer's share. */
+size_t request_memory_of_body(struct span body);
+
+#endif
