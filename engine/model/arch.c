@@ -28,6 +28,8 @@ struct arch {
     struct decoder_shape shape;
     struct rope_fields rope;
     struct attention_layer attention; /* of each attention layer */
+    const struct layer_kind
+        *headless; /* the mixer of layers without key-value heads; NULL: all layers have heads */
     struct dense_layer dense; /* of each dense feed-forward */
     bool experts; /* a file of the family may have mixtures of experts in place of these */
     struct moe_layer moe;
@@ -93,8 +95,8 @@ static uint64_t array_item(const struct gguf_pair *a, size_t i)
     return value;
 }
 
-/* A number for each layer: one for all, or an array. `each` puts it into the layer. */
-static bool read_layers(struct decoder *d, const struct arch_keys *k, const char *rest, uint32_t fallback,
+/* A number for each layer: one for all, or an array, whose items are `least` or more. `each` puts it into the layer. */
+static bool read_layers(struct decoder *d, const struct arch_keys *k, const char *rest, uint32_t least,
     void (*each)(struct layer *l, uint32_t value))
 {
     char name[KEY_ROOM];
@@ -106,15 +108,16 @@ static bool read_layers(struct decoder *d, const struct arch_keys *k, const char
                 k->err, "key %s has %" PRIu64 " items for %" PRIu32 " layers", name, pair->count, n);
         for (uint32_t i = 0; i < n; i++) {
             uint64_t value = array_item(pair, i);
-            if (value == 0 || value > DECODER_SIZE_MAX)
-                return error_set(k->err, "item %" PRIu32 " of key %s is no whole number from 1 to %u", i,
-                    name, DECODER_SIZE_MAX);
+            if (value < least || value > DECODER_SIZE_MAX)
+                return error_set(k->err,
+                    "item %" PRIu32 " of key %s is no whole number from %" PRIu32 " to %u", i, name, least,
+                    DECODER_SIZE_MAX);
             each(&d->layers[i], (uint32_t)value);
         }
         return true;
     }
     uint32_t value;
-    if (!read_size(k, rest, DECODER_SIZE_MAX, fallback, &value))
+    if (!read_size(k, rest, DECODER_SIZE_MAX, 0, &value))
         return false;
     for (uint32_t i = 0; i < n; i++)
         each(&d->layers[i], value);
@@ -195,40 +198,70 @@ static bool read_experts(struct decoder *d, const struct arch *a, const struct a
     return read_mixture(d, &a->moe, experts, k);
 }
 
+/* The fields of layer i where it is an attention layer, else NULL. */
+static struct attention_layer *attention_of(struct decoder *d, uint32_t i)
+{
+    return d->layers[i].mixer == &layer_attention ? &d->layers[i].attention : NULL;
+}
+
+/* Of the first attention layer, or NULL when there is none. */
+static struct attention_layer *first_attention(struct decoder *d)
+{
+    for (uint32_t i = 0; i < d->shape.n_layer; i++)
+        if (attention_of(d, i))
+            return attention_of(d, i);
+    return NULL;
+}
+
+static void set_scale(struct decoder *d, float scale)
+{
+    for (uint32_t i = 0; i < d->shape.n_layer; i++)
+        if (attention_of(d, i))
+            attention_of(d, i)->scale = scale;
+}
+
 /* A head's size is the same in all layers. */
 static bool read_head_sizes(struct decoder *d, const struct arch_keys *k)
 {
     const struct decoder_shape *s = &d->shape;
+    const struct attention_layer *first = first_attention(d);
     struct attention_layer head = {0};
-    uint32_t n_head = d->layers[0].attention.n_head;
-    uint32_t even = s->n_embd % n_head == 0 ? s->n_embd / n_head : 0;
+    if (!first)
+        return true;
+    uint32_t even = s->n_embd % first->n_head == 0 ? s->n_embd / first->n_head : 0;
     if (!read_size(k, "attention.key_length", ATTENTION_HEAD_MAX, even, &head.head_dim_k) ||
         !read_size(k, "attention.value_length", ATTENTION_HEAD_MAX, even, &head.head_dim_v) ||
         !read_float(k, "attention.scale", 1 / sqrt(head.head_dim_k), &head.scale))
         return false;
     for (uint32_t i = 0; i < s->n_layer; i++) {
-        struct attention_layer *l = &d->layers[i].attention;
+        struct attention_layer *l = attention_of(d, i);
+        if (!l)
+            continue;
         l->head_dim_k = head.head_dim_k;
         l->head_dim_v = head.head_dim_v;
-        l->scale = head.scale;
     }
+    set_scale(d, head.scale);
     return true;
 }
 
-static bool read_heads(struct decoder *d, const struct arch_keys *k)
+static bool read_heads(struct decoder *d, const struct arch *a, const struct arch_keys *k)
 {
-    if (!read_layers(d, k, "attention.head_count", 0, set_heads))
+    uint32_t least = a->headless ? 0 : 1;
+    if (!read_layers(d, k, "attention.head_count", least, set_heads))
         return false;
     if (gguf_find(k->file, key_name((char[KEY_ROOM]){0}, k, "attention.head_count_kv")) &&
-        !read_layers(d, k, "attention.head_count_kv", 0, set_kv_heads))
+        !read_layers(d, k, "attention.head_count_kv", least, set_kv_heads))
         return false;
     for (uint32_t i = 0; i < d->shape.n_layer; i++) {
-        const struct attention_layer *l = &d->layers[i].attention;
-        if (l->n_head % l->n_head_kv != 0 || l->n_head / l->n_head_kv > ATTENTION_GROUP_MAX)
+        struct layer *l = &d->layers[i];
+        uint32_t n_head = l->attention.n_head, n_head_kv = l->attention.n_head_kv;
+        if (n_head_kv == 0)
+            *l = (struct layer){.mixer = a->headless, .ffn = l->ffn, .dense = l->dense};
+        else if (n_head == 0 || n_head % n_head_kv != 0 || n_head / n_head_kv > ATTENTION_GROUP_MAX)
             return error_set(k->err,
                 "keys %s.attention.head_count (%" PRIu32 ") and head_count_kv (%" PRIu32
                 ") contradict each other in layer %" PRIu32,
-                k->architecture, l->n_head, l->n_head_kv, i);
+                k->architecture, n_head, n_head_kv, i);
     }
     return read_head_sizes(d, k);
 }
@@ -246,7 +279,7 @@ static bool read_sizes(struct decoder *d, const struct arch *a, const struct arc
     for (uint32_t i = 0; i < s->n_layer; i++)
         d->layers[i] = (struct layer){
             .mixer = &layer_attention, .ffn = &layer_dense, .attention = a->attention, .dense = a->dense};
-    return read_layers(d, k, "feed_forward_length", 0, set_ff) && read_heads(d, k) &&
+    return read_layers(d, k, "feed_forward_length", 1, set_ff) && read_heads(d, a, k) &&
            read_float(k, s->layer_norm ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon",
                0, &s->epsilon) &&
            (s->epsilon > 0 ||
@@ -301,7 +334,10 @@ static bool read_scaling(struct decoder *d, const struct arch_keys *k)
 static bool read_rope(struct decoder *d, const struct arch_keys *k)
 {
     struct rope_fields *r = &d->rope;
-    uint32_t head = d->layers[0].attention.head_dim_k;
+    const struct attention_layer *first = first_attention(d);
+    if (!first)
+        return true;
+    uint32_t head = first->head_dim_k;
     if (!read_size(k, "rope.dimension_count", ATTENTION_HEAD_MAX, head, &r->n_rot) ||
         !read_real(k, "rope.freq_base", 10000, &r->global.base) || !read_scaling(d, k))
         return false;
@@ -312,7 +348,8 @@ static bool read_rope(struct decoder *d, const struct arch_keys *k)
     if (r->global.base <= 1)
         return error_set(k->err, "key %s.rope.freq_base is not above 1", k->architecture);
     for (uint32_t i = 0; i < d->shape.n_layer; i++)
-        d->layers[i].attention.rotates = r->skip == 0 || (i + 1) % r->skip != 0;
+        if (attention_of(d, i))
+            attention_of(d, i)->rotates = r->skip == 0 || (i + 1) % r->skip != 0;
     r->local = r->global;
     return true;
 }
@@ -363,15 +400,14 @@ static bool read_window(const struct arch_keys *k, uint32_t fallback, uint32_t *
 static bool read_gemma(struct decoder *d, const struct arch_keys *k, uint32_t largest)
 {
     struct decoder_shape *s = &d->shape;
-    const struct attention_layer *first = &d->layers[0].attention;
+    const struct attention_layer *first = first_attention(d);
     float scale;
     s->embedding_scale = sqrtf((float)s->n_embd);
     /* The largest of the family scales by its share of the embedding's width instead of by the head's size. */
     double per_head = s->n_layer == largest ? (double)s->n_embd / first->n_head : first->head_dim_k;
     if (!read_float(k, "attention.scale", 1 / sqrt(per_head), &scale))
         return false;
-    for (uint32_t i = 0; i < s->n_layer; i++)
-        d->layers[i].attention.scale = scale;
+    set_scale(d, scale);
     return true;
 }
 
@@ -422,6 +458,20 @@ static bool read_phi3(struct decoder *d, const struct arch_keys *k)
         return false;
     for (uint32_t i = 0; i < d->shape.n_layer; i++)
         d->layers[i].attention.window = window;
+    return true;
+}
+
+/* Where there is a window, all attention layers have it. */
+static bool read_lfm2(struct decoder *d, const struct arch_keys *k)
+{
+    uint32_t n_taps, window;
+    if (!read_size(k, "shortconv.l_cache", SHORTCONV_TAPS_MAX, 0, &n_taps) || !read_window(k, 0, &window))
+        return false;
+    for (uint32_t i = 0; i < d->shape.n_layer; i++)
+        if (d->layers[i].mixer == &layer_shortconv)
+            d->layers[i].shortconv.n_taps = n_taps;
+        else
+            d->layers[i].attention.window = window;
     return true;
 }
 
@@ -483,6 +533,9 @@ static const struct arch archs[] = {
      .dense = {.activation = VECTOR_GELU, .ungated = true}},
     {.name = "stablelm", .shape = {.layer_norm = true, .ffn_norm_optional = true}, .rope = {.halves = true},
      .attention = {.qk_norm = QK_EACH_HEAD}, .dense = {.activation = VECTOR_SILU}},
+    {.name = "lfm2", .shape = {.output_norm = "token_embd_norm"}, .rope = {.halves = true},
+     .attention = {.qk_norm = QK_HEAD}, .headless = &layer_shortconv, .dense = {.activation = VECTOR_SILU},
+     .read = read_lfm2},
     {.name = "internlm2", .dense = {.activation = VECTOR_SILU}},
 };
 /* clang-format on */

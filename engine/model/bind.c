@@ -104,17 +104,30 @@ static const struct tensor *find_shaped(struct binder *b, const char *name, uint
 
 /* ---- vectors ---- */
 
+/* Memory that lives as long as the decoder. */
+static struct copy *copy_new(struct binder *b, size_t elems, const char *name)
+{
+    struct copy *c = malloc(sizeof(*c) + elems * sizeof(float));
+    if (!c) {
+        error_set(b->err, "no memory for tensor %s", name);
+        return NULL;
+    }
+    c->next = b->d->copies;
+    b->d->copies = c;
+    return c;
+}
+
 static const float *copy_vector(struct binder *b, const struct tensor *t, const char *name)
 {
     const struct quant *q = quant_find(t->type->id);
-    struct copy *c = q ? malloc(sizeof(*c) + t->elems * sizeof(float)) : NULL;
-    if (!c) {
-        error_set(b->err, "tensor %s cannot be read: its type is not known, or memory is short", name);
+    if (!q) {
+        error_set(b->err, "tensor %s cannot be read: its type is not known", name);
         return NULL;
     }
+    struct copy *c = copy_new(b, t->elems, name);
+    if (!c)
+        return NULL;
     quant_to_floats(q, c->values, t->data, t->elems / q->block_elems);
-    c->next = b->d->copies;
-    b->d->copies = c;
     return c->values;
 }
 
@@ -145,6 +158,20 @@ bool bind_optional(struct binder *b, const char *name, uint64_t rows, uint64_t c
 {
     *out = NULL;
     return !find(b, name) || bind_vector(b, name, rows, columns, out);
+}
+
+bool bind_transposed(struct binder *b, const char *name, uint64_t rows, uint64_t columns, const float **out)
+{
+    const struct tensor *t = find_shaped(b, name, rows, columns);
+    const float *whole = t ? copy_vector(b, t, name) : NULL;
+    struct copy *c = whole ? copy_new(b, t->elems, name) : NULL;
+    if (!c)
+        return false;
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = 0; j < columns; j++)
+            c->values[j * rows + i] = whole[i * columns + j];
+    *out = c->values;
+    return true;
 }
 
 /* ---- matrices ---- */

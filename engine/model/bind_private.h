@@ -30,6 +30,8 @@ bool bind_has(const struct binder *b, const char *stem); /* "STEM.weight" is the
 
 /* float32 [rows][columns]; a vector is one row. */
 bool bind_vector(struct binder *b, const char *name, uint64_t rows, uint64_t columns, const float **out);
+/* The same with rows and columns exchanged: *out is [columns][rows]. */
+bool bind_transposed(struct binder *b, const char *name, uint64_t rows, uint64_t columns, const float **out);
 bool bind_optional(struct binder *b, const char *name, uint64_t rows, uint64_t columns, const float **out);
 
 /* "STEM.weight" [rows][columns], with "STEM.bias" [rows] and "STEM.scale" [1], both optional. */

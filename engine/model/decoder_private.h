@@ -12,6 +12,7 @@
 #include "layer_attention_private.h"
 #include "layer_dense_private.h"
 #include "layer_moe_private.h"
+#include "layer_shortconv_private.h"
 
 #define DECODER_LAYERS_MAX 1024
 #define DECODER_SIZE_MAX (1u << 20) /* of widths and numbers of heads: products of two still fit */
@@ -47,6 +48,7 @@ struct layer {
     bool mixer_packs, ffn_packs; /* a product by the normed input reads the packed form */
     union {
         struct attention_layer attention;
+        struct shortconv_layer shortconv;
     };
     union {
         struct dense_layer dense;

@@ -16,6 +16,7 @@
 
 /* Rows of one sequence. */
 struct batch_run {
+    struct sequence *sequence;
     uint8_t *const *pages;
     size_t row, n; /* which rows of the batch */
     uint32_t start, end; /* positions: of its first row, and behind its last one */
@@ -45,6 +46,7 @@ struct forward {
     float *sum; /* [n][n_embd]: a half layer's result, which is added to the residual */
     /* Of the layer kinds. */
     struct attention_memory attention;
+    struct shortconv_memory shortconv;
     struct dense_memory dense;
     struct moe_memory moe;
     float *out; /* [n_out][out_stride] */

@@ -2,5 +2,7 @@
 #include "layer_attention_private.h"
 #include "layer_dense_private.h"
 #include "layer_moe_private.h"
+#include "layer_shortconv_private.h"
 
-const struct layer_kind *const layer_kinds[] = {&layer_attention, &layer_dense, &layer_moe, NULL};
+const struct layer_kind *const layer_kinds[] = {
+    &layer_attention, &layer_shortconv, &layer_dense, &layer_moe, NULL};

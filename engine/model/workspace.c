@@ -51,11 +51,9 @@ static bool count(struct forward *f, struct error *err)
         const struct decoder_row *r = &b->rows[i];
         bool begins = begins_run(b, i);
         size_t expected = begins ? sequence_length(r->sequence) : (size_t)b->rows[i - 1].position + 1;
-        size_t pages;
-        sequence_pages(r->sequence, &pages);
         if (!check_row(f, i, err))
             return false;
-        if (r->position != expected || r->position / ATTENTION_BLOCK >= pages)
+        if (r->position != expected || !sequence_is_reserved(r->sequence, r->position))
             return error_set(err,
                 "row %zu of the batch is at position %" PRIu32 " instead of %zu, or unreserved", i,
                 r->position, expected);
@@ -83,8 +81,10 @@ static bool list_runs(struct forward *f, struct decoder_workspace *w, struct err
     for (size_t i = 0; i < f->n; i++) {
         size_t pages;
         if (begins_run(b, i))
-            *++run = (struct batch_run){
-                .pages = sequence_pages(b->rows[i].sequence, &pages), .row = i, .start = b->rows[i].position};
+            *++run = (struct batch_run){.sequence = b->rows[i].sequence,
+                .pages = sequence_pages(b->rows[i].sequence, &pages),
+                .row = i,
+                .start = b->rows[i].position};
         run->n++;
         run->end = b->rows[i].position + 1;
     }

@@ -8,14 +8,9 @@
  */
 #include "scheduler_private.h"
 
-static size_t pages_for(size_t positions)
-{
-    return (positions + ATTENTION_BLOCK - 1) / ATTENTION_BLOCK;
-}
-
 uint64_t memory_of(const struct text_model *m, size_t positions)
 {
-    return (uint64_t)pages_for(positions) * kv_cache_page_bytes(m->cache);
+    return kv_cache_least_bytes_for(m->cache, positions);
 }
 
 size_t memory_slots(const struct engine *e)
@@ -32,10 +27,10 @@ static uint64_t promised(const struct engine *e)
     uint64_t bytes = 0;
     for (const struct schedule *s = e->schedules; s; s = s->next)
         for (size_t i = 0; i < s->n_slots; i++) {
-            size_t held, needed = pages_for(s->slots[i]->known + 1);
-            sequence_pages(s->slots[i]->sequence, &held);
+            uint64_t held = sequence_bytes(s->slots[i]->sequence);
+            uint64_t needed = kv_cache_bytes_for(s->model->cache, s->slots[i]->known + 1);
             if (needed > held)
-                bytes += (uint64_t)(needed - held) * kv_cache_page_bytes(s->model->cache);
+                bytes += needed - held;
         }
     return bytes;
 }
@@ -52,7 +47,7 @@ static uint64_t idle(const struct engine *e)
 bool memory_allows(const struct engine *e, const struct text_model *m, size_t positions, size_t pages_in_use)
 {
     uint64_t held = atomic_load_explicit(&e->budget.used, memory_order_relaxed) - idle(e) + promised(e);
-    uint64_t needed = memory_of(m, positions) - pages_in_use * kv_cache_page_bytes(m->cache);
+    uint64_t needed = kv_cache_bytes_for(m->cache, positions) - pages_in_use * kv_cache_page_bytes(m->cache);
     uint64_t limit = kv_budget_limit(&e->budget);
     return held <= limit && needed <= limit - held;
 }
@@ -77,6 +72,15 @@ static bool drop_prompts(struct engine *e)
             sequence_free(t->prompt);
             t->prompt = NULL;
         }
+    return dropped;
+}
+
+/* Drops the states that are kept of prefixes in use, too. */
+static bool drop_states(struct engine *e)
+{
+    bool dropped = false;
+    for (struct schedule *s = e->schedules; s; s = s->next)
+        dropped = prefix_drop_states(s->prefixes) || dropped;
     return dropped;
 }
 
@@ -112,6 +116,10 @@ bool memory_reserve(struct engine *e, struct slot *l, size_t n, bool *alone)
     *alone = false;
     while (!sequence_reserve(l->sequence, n)) {
         if (drop_prefix(e) || drop_prompts(e))
+            continue;
+        if (sequence_reserve_least(l->sequence, n))
+            return true;
+        if (drop_states(e))
             continue;
         if (memory_slots(e) == 1) {
             *alone = true;

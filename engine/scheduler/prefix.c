@@ -56,7 +56,7 @@ static bool take_page(struct prefix_cache *p, struct slot *l)
     if (!found || start + same <= length || (!all && start + same < length + PREFIX_LEAST) ||
         !sequence_share_page(l->sequence, page, prefix_take(p, found)))
         return false;
-    sequence_advance(l->sequence, start + same);
+    sequence_resume(l->sequence, start + same, NULL);
     if (all) {
         prefix_enter(p, found);
         l->path = found;
@@ -64,13 +64,69 @@ static bool take_page(struct prefix_cache *p, struct slot *l)
     return all;
 }
 
+/* The node behind which a slot of a recurrent model can go on, and where its tokens end. */
+struct resumption {
+    struct prefix_node *node;
+    size_t end;
+};
+
+/* The last node on the way of the slot's tokens that holds a state. Its node is NULL when there is none that would
+ * spare reading. */
+static struct resumption find_state(const struct prefix_cache *p, const struct slot *l)
+{
+    int32_t ids[ATTENTION_BLOCK];
+    struct prefix_node *at = l->path;
+    struct resumption best = {.node = NULL};
+    size_t length = sequence_length(l->sequence), end = l->known - 1,
+           start = prefix_depth(at) * ATTENTION_BLOCK;
+    if (length / ATTENTION_BLOCK != prefix_depth(at))
+        return best;
+    for (size_t same = ATTENTION_BLOCK; same == ATTENTION_BLOCK && start < end; start += ATTENTION_BLOCK) {
+        size_t n = end - start < ATTENTION_BLOCK ? end - start : ATTENTION_BLOCK;
+        copy_ids(l, start, n, ids);
+        at = prefix_find(p, at, ids, n, &same);
+        if (at && same == prefix_tokens(at) && prefix_state(at) && start + same >= length + PREFIX_LEAST)
+            best = (struct resumption){.node = at, .end = start + same};
+    }
+    return best;
+}
+
+/* Takes the pages down to the node and its state, or nothing without memory. */
+static void resume(struct prefix_cache *p, struct slot *l, struct resumption to)
+{
+    int32_t ids[ATTENTION_BLOCK];
+    size_t length = sequence_length(l->sequence), end = l->known - 1;
+    for (struct prefix_node *at = l->path; at != to.node;) {
+        size_t page = prefix_depth(at), start = page * ATTENTION_BLOCK, same;
+        size_t n =
+            end - start < ATTENTION_BLOCK ? end - start : ATTENTION_BLOCK; /* the look-up of find_state */
+        copy_ids(l, start, n, ids);
+        at = prefix_find(p, at, ids, n, &same);
+        if (!sequence_share_page(l->sequence, page, prefix_take(p, at))) {
+            sequence_cut(l->sequence, length);
+            return;
+        }
+        if (prefix_tokens(at) == ATTENTION_BLOCK) {
+            prefix_enter(p, at);
+            l->path = at;
+        }
+    }
+    sequence_resume(l->sequence, to.end, prefix_state(to.node));
+}
+
 void slot_take_prefix(struct slot *l)
 {
     struct prefix_cache *p = prefixes_of(l);
     if (!p)
         return;
-    while (take_page(p, l))
-        continue;
+    if (kv_cache_state_bytes(sequence_cache(l->sequence)) > 0) {
+        struct resumption to = find_state(p, l);
+        if (to.node)
+            resume(p, l, to);
+    } else {
+        while (take_page(p, l))
+            continue;
+    }
     count_cached(l);
 }
 
@@ -104,14 +160,16 @@ void slot_leave_prefix(struct slot *l)
     l->path = NULL;
 }
 
-/* In whole pages, the beginning of the slot's prompt that `ahead` has in its prompt, too. */
+/* The beginning of the slot's prompt that `ahead` has in its prompt, too: in whole pages, or to where a recurrent model
+ * has a checkpoint. */
 static size_t common(const struct slot *ahead, const struct slot *l)
 {
     const struct job_request *a = ahead->request->params, *b = l->request->params;
+    size_t every = kv_cache_checkpoint_every(sequence_cache(l->sequence));
     size_t most = a->n_prompt < b->n_prompt ? a->n_prompt : b->n_prompt - 1, i = 0;
     while (i < most && a->prompt[i] == b->prompt[i])
         i++;
-    return i - i % ATTENTION_BLOCK;
+    return i - i % (every > 0 ? every : ATTENTION_BLOCK);
 }
 
 bool slot_may_wait(const struct slot *ahead, struct slot *l)
@@ -155,11 +213,15 @@ size_t prefix_pages_in_use(const struct schedule *s, const struct job_request *r
 {
     struct prefix_cache *p = prefixes_for(s, r);
     struct prefix_node *at = NULL;
-    size_t same, n = 0;
-    for (; p && (n + 1) * ATTENTION_BLOCK < r->n_prompt; n++) {
+    bool recurrent = kv_cache_state_bytes(s->model->cache) > 0;
+    size_t same, n = 0, shared = 0;
+    while (p && (n + 1) * ATTENTION_BLOCK < r->n_prompt) {
         at = prefix_find(p, at, r->prompt + n * ATTENTION_BLOCK, ATTENTION_BLOCK, &same);
         if (!at || same < ATTENTION_BLOCK || !prefix_in_use(at))
             break;
+        n++;
+        if (!recurrent || prefix_state(at))
+            shared = n;
     }
-    return n;
+    return shared;
 }

@@ -25,6 +25,7 @@ struct prefix_node {
     uint64_t left; /* by the clock: in turns, */
     double left_seconds; /* and in seconds */
     uint8_t *page; /* held */
+    struct kv_state *state; /* held; after the node's last token, or NULL */
     size_t n;
     int32_t ids[ATTENTION_BLOCK]; /* [n] */
 };
@@ -34,7 +35,7 @@ struct prefix_cache {
     struct prefix_clock *clock;
     struct prefix_node root; /* never idle */
     struct prefix_node *oldest, *newest;
-    size_t n_idle;
+    size_t n_idle, n_idle_states;
 };
 
 struct prefix_cache *prefix_new(struct kv_cache *cache, struct prefix_clock *clock)
@@ -66,6 +67,16 @@ bool prefix_in_use(const struct prefix_node *at)
     return at->users > 0;
 }
 
+size_t prefix_tokens(const struct prefix_node *at)
+{
+    return at->n;
+}
+
+struct kv_state *prefix_state(const struct prefix_node *at)
+{
+    return at->state;
+}
+
 /* ---- what is idle ---- */
 
 static void list_newest(struct prefix_cache *p, struct prefix_node *x)
@@ -77,6 +88,7 @@ static void list_newest(struct prefix_cache *p, struct prefix_node *x)
     *(p->newest ? &p->newest->newer : &p->oldest) = x;
     p->newest = x;
     p->n_idle++;
+    p->n_idle_states += x->state != NULL;
 }
 
 static void unlist(struct prefix_cache *p, struct prefix_node *x)
@@ -84,6 +96,7 @@ static void unlist(struct prefix_cache *p, struct prefix_node *x)
     *(x->older ? &x->older->newer : &p->oldest) = x->newer;
     *(x->newer ? &x->newer->older : &p->newest) = x->older;
     p->n_idle--;
+    p->n_idle_states -= x->state != NULL;
 }
 
 static void touch(struct prefix_cache *p, struct prefix_node *x)
@@ -110,7 +123,10 @@ void prefix_leave(struct prefix_cache *p, struct prefix_node *at)
 
 uint64_t prefix_idle_bytes(const struct prefix_cache *p)
 {
-    return p ? (uint64_t)p->n_idle * kv_cache_page_bytes(p->cache) : 0;
+    if (!p)
+        return 0;
+    return (uint64_t)p->n_idle * kv_cache_page_bytes(p->cache) +
+           (uint64_t)p->n_idle_states * kv_cache_state_bytes(p->cache);
 }
 
 uint64_t prefix_oldest(const struct prefix_cache *p)
@@ -186,6 +202,7 @@ static void drop(struct prefix_cache *p, struct prefix_node *x)
     above->n_below--;
     unlist(p, x);
     kv_cache_drop_page(p->cache, x->page);
+    kv_cache_drop_state(p->cache, x->state);
     free(x->below);
     free(x);
 }
@@ -196,6 +213,24 @@ bool prefix_give_back(struct prefix_cache *p)
         return false;
     drop(p, p->oldest);
     return true;
+}
+
+/* Of the nodes at and below x. The way down is as long as the longest text that is kept, in pages. */
+static bool drop_states(struct prefix_cache *p, struct prefix_node *x)
+{
+    bool dropped = x->state != NULL;
+    if (dropped && x->users == 0)
+        p->n_idle_states--;
+    kv_cache_drop_state(p->cache, x->state);
+    x->state = NULL;
+    for (size_t i = 0; i < x->n_below; i++)
+        dropped = drop_states(p, x->below[i]) || dropped;
+    return dropped;
+}
+
+bool prefix_drop_states(struct prefix_cache *p)
+{
+    return p && drop_states(p, &p->root);
 }
 
 static bool make_room(struct prefix_node *above)
@@ -227,6 +262,7 @@ static struct prefix_node *add(struct prefix_cache *p, struct prefix_node *above
     *x = (struct prefix_node){.above = above, .depth = above->depth + 1, .n = n};
     memcpy(x->ids, ids, n * sizeof(*ids));
     x->page = sequence_hold_page(s, i);
+    x->state = sequence_hold_state(s, i * ATTENTION_BLOCK + n);
     memmove(above->below + place + 1, above->below + place,
         (above->n_below - place) * sizeof(struct prefix_node *));
     above->below[place] = x;
@@ -244,8 +280,11 @@ struct prefix_node *prefix_keep(
         x = add(p, at ? at : &p->root, ids, ATTENTION_BLOCK, s, i);
     else
         sequence_share_page(s, i, x->page); /* its own, the same bits, would cost memory until it ends */
-    if (x)
-        prefix_enter(p, x);
+    if (!x)
+        return NULL;
+    prefix_enter(p, x);
+    if (!x->state)
+        x->state = sequence_hold_state(s, (i + 1) * ATTENTION_BLOCK);
     return x;
 }
 

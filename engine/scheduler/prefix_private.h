@@ -6,6 +6,9 @@
  * page when it writes on (kv_cache.h). Keys and values depend on the tokens up to them alone, and so does their every
  * bit: who takes pages from here gets what it would have computed.
  *
+ * Where layers of the model are recurrent, a node also holds the state after its last token, if somebody had a checkpoint
+ * there. Readers of such a model can go on only behind a node with a state: its pages alone are not enough.
+ *
  * A reader stands on the last node of its way, and all of its way is in use then. What nobody stands on or below is idle,
  * and is given back oldest first. All of it belongs to the scheduler's thread.
  */
@@ -34,6 +37,8 @@ void prefix_free(struct prefix_cache *p); /* nobody may stand in it; NULL is fin
 
 size_t prefix_depth(const struct prefix_node *at); /* pages from the root, with its own */
 bool prefix_in_use(const struct prefix_node *at);
+size_t prefix_tokens(const struct prefix_node *at); /* that stand in its page */
+struct kv_state *prefix_state(const struct prefix_node *at); /* after the last of them; NULL: none */
 
 /* The node below `at` that begins most like ids[0..n), and how many tokens they share; NULL when there is none. */
 struct prefix_node *prefix_find(
@@ -64,5 +69,7 @@ uint64_t prefix_oldest(const struct prefix_cache *p); /* its turn; UINT64_MAX wh
 double prefix_idle_seconds(
     const struct prefix_cache *p); /* of the oldest idle page; 0 when nothing is idle */
 bool prefix_give_back(struct prefix_cache *p); /* the oldest idle page; false when there is none */
+bool prefix_drop_states(
+    struct prefix_cache *p); /* of all nodes, those in use, too; false when there is none */
 
 #endif

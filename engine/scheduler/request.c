@@ -106,6 +106,8 @@ static struct slot *slot_new(struct request *t, uint32_t choice)
         return NULL;
     }
     sampler_see_prompt(l->sampler, r->prompt, r->n_prompt);
+    if (choice == 0 && r->n_choices > 1)
+        sequence_mark(l->sequence, r->n_prompt - 1); /* where the other choices will begin */
     return l;
 }
 

@@ -194,7 +194,7 @@ void schedule_remove(struct schedule *s, struct slot *l); /* from slots or from 
 
 /* ---- memory.c ---- */
 
-uint64_t memory_of(const struct text_model *m, size_t positions); /* bytes of pages for a sequence */
+uint64_t memory_of(const struct text_model *m, size_t positions); /* the least bytes for a sequence */
 /* True when a sequence of so many positions, of which others hold so many pages, fits beside all that is in use and has
  * been promised. */
 bool memory_allows(const struct engine *e, const struct text_model *m, size_t positions, size_t pages_in_use);

@@ -1,4 +1,4 @@
-/* rig.h - an engine with two tiny models of different families, for tests of whoever works with them.
+/* rig.h - an engine with tiny models of different families, for tests of the code that works with them.
  *
  * Include it behind cmocka.h.
  */
@@ -11,22 +11,24 @@
 
 #include "tiny_model.h"
 
+#define RIG_MODELS 4
+
 struct rig {
     struct engine *e;
-    struct tiny tiny[2];
-    struct loaded loaded[2];
-    struct text_model *m[2];
+    struct tiny tiny[RIG_MODELS];
+    struct loaded loaded[RIG_MODELS];
+    struct text_model *m[RIG_MODELS];
 };
 
-/* The second model has windows of 32 tokens. */
+/* The second model has windows of 32 tokens, the third layers with a recurrent state, the fourth experts. */
 static inline void rig_start(struct rig *r, const struct engine_options *o)
 {
     struct error err = {0};
-    static const char *const archs[2] = {"llama", "gemma2"};
+    static const char *const archs[RIG_MODELS] = {"llama", "gemma2", "lfm2", "granitemoe"};
     const struct served_model_options options = {.no_tokenizer = true};
     memset(r, 0, sizeof(*r));
     r->e = engine_new(o, &err);
-    for (int i = 0; i < 2 && r->e; i++) {
+    for (int i = 0; i < RIG_MODELS && r->e; i++) {
         tiny_make(&r->tiny[i], archs[i], NULL, &err);
         r->loaded[i] = (struct loaded){.loader = &loader_gguf, .parsed = &r->tiny[i].model};
         r->m[i] = text_model_of(served_model_open(r->e, &r->loaded[i], &options, &err));
@@ -40,7 +42,7 @@ static inline void rig_start(struct rig *r, const struct engine_options *o)
 /* Models are let go of while the engine runs, which waits for the scheduler; nothing may be left then. */
 static inline void rig_stop(struct rig *r)
 {
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < RIG_MODELS; i++) {
         assert_int_equal(atomic_load(&r->m[i]->served.metrics.running), 0);
         assert_int_equal(atomic_load(&r->m[i]->served.metrics.queued), 0);
         served_model_close(&r->m[i]->served);
@@ -48,8 +50,8 @@ static inline void rig_stop(struct rig *r)
     assert_int_equal(atomic_load(&engine_budget(r->e)->used), 0);
     engine_stop(r->e);
     engine_free(r->e);
-    tiny_release(&r->tiny[0]);
-    tiny_release(&r->tiny[1]);
+    for (int i = 0; i < RIG_MODELS; i++)
+        tiny_release(&r->tiny[i]);
 }
 
 /* Tokens that look like text: different ones for every seed. */

@@ -1,11 +1,17 @@
-/* kv_cache.h - the state of sequences: pages of keys and values, within one budget for all models.
+/* kv_cache.h - the state of sequences, within one budget for all models.
  *
- * A sequence is what a model has read so far. Its keys and values lie in pages of ATTENTION_BLOCK positions,
- * all layers of a position in one page, taken from the budget as the sequence grows and given back when it
- * ends: a sequence costs what it holds. Pages are counted, so that sequences with a common beginning share
- * them; a page that is shared is copied before it is written to. All of a model's pages have one size.
+ * A sequence is what a model has read so far. It has a part for each kind of layer:
  *
- * A cache and its sequences belong to one thread, the scheduler's; the budget's figures may be read by any.
+ *  - Keys and values lie in pages of ATTENTION_BLOCK positions, all layers of a position in one page, taken from the
+ *    budget as the sequence grows and given back when it ends. Pages are counted, so that sequences with a common
+ *    beginning share them; a page that is shared is copied before it is written to.
+ *  - A recurrent state has a fixed size and stands for all positions up to the sequence's length. It cannot be cut, so
+ *    the sequence keeps checkpoints: copies of the state at absolute positions, at each multiple of
+ *    kv_cache_checkpoint_every and where sequence_mark asks for one. States are counted and shared like pages, and are
+ *    never written to once a forward call has ended.
+ *
+ * All of a model's pages have one size, and all of its states. A cache and its sequences belong to one thread, the
+ * scheduler's; the budget's figures may be read by any.
  */
 #ifndef BERTH_KV_CACHE_H
 #define BERTH_KV_CACHE_H
@@ -16,7 +22,7 @@
 #include <stdatomic.h>
 
 /* Bytes that all caches may use together. Any thread may read both figures and set the limit; a limit below what is used
- * only keeps new pages from being taken. */
+ * only keeps new pages and states from being taken. */
 struct kv_budget {
     atomic_uint_fast64_t limit;
     atomic_uint_fast64_t used;
@@ -37,9 +43,10 @@ static inline uint64_t kv_budget_used(const struct kv_budget *b)
     return atomic_load_explicit(&b->used, memory_order_relaxed);
 }
 
-/* What a position keeps of one layer. */
+/* What a sequence keeps of one layer. */
 struct kv_layer {
-    uint32_t n_head_kv, head_dim_k, head_dim_v;
+    uint32_t n_head_kv, head_dim_k, head_dim_v; /* keys and values of each position; 0 heads: none */
+    size_t state_floats; /* recurrent state; 0: none */
 };
 
 struct kv_cache;
@@ -47,14 +54,23 @@ struct kv_cache;
 /* `layers` is copied. NULL without memory. The budget must live longer. */
 struct kv_cache *kv_cache_new(
     struct kv_budget *budget, enum attention_type type, const struct kv_layer *layers, size_t n_layers);
-void kv_cache_free(struct kv_cache *c); /* no sequence may be left */
+void kv_cache_free(struct kv_cache *c); /* no sequence, page or state may be left */
 
 size_t kv_cache_page_bytes(const struct kv_cache *c);
 enum attention_type kv_cache_type(const struct kv_cache *c);
-uint64_t kv_cache_bytes(const struct kv_cache *c); /* of all pages that are held, each counted once */
+uint64_t kv_cache_bytes(const struct kv_cache *c); /* of all pages and states that are held, each counted once */
+/* Bytes that a sequence of so many positions takes by itself, and the least that it can do with: without checkpoints. */
+uint64_t kv_cache_bytes_for(const struct kv_cache *c, size_t positions);
+uint64_t kv_cache_least_bytes_for(const struct kv_cache *c, size_t positions);
 /* Byte offset in every page of a head's keys and values. */
 size_t kv_cache_k_at(const struct kv_cache *c, size_t layer, size_t head);
 size_t kv_cache_v_at(const struct kv_cache *c, size_t layer, size_t head);
+
+size_t kv_cache_state_bytes(const struct kv_cache *c); /* 0: no layer is recurrent */
+size_t kv_cache_state_at(const struct kv_cache *c, size_t layer); /* index of a layer's first float in every state */
+/* Positions from one checkpoint to the next, a multiple of ATTENTION_BLOCK: so many that the checkpoints of a long
+ * sequence take about a quarter of the memory of its pages. 0: no layer is recurrent. */
+size_t kv_cache_checkpoint_every(const struct kv_cache *c);
 
 struct sequence;
 
@@ -63,26 +79,57 @@ void sequence_free(struct sequence *s); /* NULL is fine */
 
 const struct kv_cache *sequence_cache(const struct sequence *s);
 size_t sequence_length(const struct sequence *s); /* positions that are filled */
+uint64_t sequence_bytes(const struct sequence *s); /* of its pages and states, those that it shares, too */
 
-/* Makes positions up to `n` writable: takes pages, copies the last one where it is shared. The length stays.
- * False, and nothing has changed, when the budget does not allow it or memory is short. */
+/* Makes positions up to `n` writable: takes pages and states, copies the last page where it is shared. The length
+ * stays. False, and nothing has changed, when the budget does not allow it or memory is short. */
 bool sequence_reserve(struct sequence *s, size_t n);
-void sequence_advance(struct sequence *s, size_t n); /* the length becomes n, at most what was reserved */
-void sequence_cut(struct sequence *s, size_t n); /* back to the first n positions; n <= length */
+/* The same with the least memory: drops the sequence's checkpoints, and takes none. */
+bool sequence_reserve_least(struct sequence *s, size_t n);
+bool sequence_is_reserved(const struct sequence *s, size_t position);
+void sequence_advance(struct sequence *s, size_t n); /* the length becomes n, at most what was reserved and written */
 
-/* A new sequence with the first n positions of `s`, sharing its pages. A fork that is kept aside is a
- * snapshot: whatever becomes of `s`, it stays. NULL without memory. */
+/* Asks for a checkpoint at this position, when a forward call passes it. The last call counts. */
+void sequence_mark(struct sequence *s, size_t position);
+
+/* Cuts the sequence to its first n positions, or, where it has a recurrent state, to the last checkpoint among them.
+ * n <= length. Returns the new length. */
+size_t sequence_cut(struct sequence *s, size_t n);
+
+/* A new sequence with the first n positions of `s`, or fewer as with sequence_cut, that shares its pages and states. A
+ * fork that is kept is a snapshot: it does not change with `s`. NULL without memory. */
 struct sequence *sequence_fork(const struct sequence *s, size_t n);
+
+/* ---- for a forward call ---- */
 
 /* [pages], for attention.h; valid until the sequence is changed. */
 uint8_t *const *sequence_pages(const struct sequence *s, size_t *n);
 
-/* Holds page i of the sequence for somebody who is none, until kv_cache_drop_page: what is filled of it by now
- * stays as it is. */
+/* The state after the sequence's positions; NULL stands for zeros, before the first one. */
+const float *sequence_state(const struct sequence *s);
+/* Where the forward call writes the state after its last row. */
+float *sequence_next_state(const struct sequence *s);
+/* Checkpoint i among those that were reserved: where the state after *position positions is to be written, if the call
+ * comes that far. NULL: there is no further one. */
+float *sequence_next_checkpoint(const struct sequence *s, size_t i, size_t *position);
+
+/* ---- pages and states by themselves ---- */
+
+/* Holds page i of the sequence independently of it, until kv_cache_drop_page: what is filled of it by now stays as it
+ * is. */
 uint8_t *sequence_hold_page(const struct sequence *s, size_t i);
 void kv_cache_drop_page(struct kv_cache *c, uint8_t *page);
 /* Puts a page of the same cache in the place of page i, or behind the last one; both hold it then. The length
- * stays. False without memory, which only one behind the last can want. */
+ * stays. False without memory, which only one behind the last can need. */
 bool sequence_share_page(struct sequence *s, size_t i, uint8_t *page);
+
+struct kv_state;
+
+/* Holds the state after the first n positions, until kv_cache_drop_state. NULL when the sequence has none there. */
+struct kv_state *sequence_hold_state(const struct sequence *s, size_t n);
+void kv_cache_drop_state(struct kv_cache *c, struct kv_state *state); /* NULL is fine */
+/* The length becomes n, above what it was: the pages up to there have been shared, and `state` is the state after n
+ * positions, which both hold then; NULL where no layer is recurrent. */
+void sequence_resume(struct sequence *s, size_t n, struct kv_state *state);
 
 #endif

@@ -1,4 +1,4 @@
-/* test_layer_kinds.c - what is particular to single kinds of layers: mixtures of experts.
+/* test_layer_kinds.c - what is particular to single kinds of layers: mixtures of experts, short convolutions.
  *
  * That chunks, threads, neighbours and instruction sets change no byte is test_decoder's question, for all kinds.
  */
@@ -140,12 +140,69 @@ static void test_mixtures_that_contradict_themselves_are_refused_by_name(void **
     assert_refused("gemma2", (struct tiny_edit){.key = "expert_count", .value = 8}, "expert_count");
 }
 
+/* ---- short convolutions ---- */
+
+static void test_convolutions_that_contradict_themselves_are_refused_by_name(void **state)
+{
+    (void)state;
+    static const struct {
+        struct tiny_edit edit;
+        const char *reason;
+    } cases[] = {
+        {{.without = "shortconv.l_cache"}, "shortconv.l_cache"},
+        {{.key = "shortconv.l_cache", .value = 4}, "blk.0.shortconv.conv.weight"},
+        {{.key = "shortconv.l_cache", .value = 1000}, "shortconv.l_cache"},
+        {{.without = "blk.1.shortconv.in_proj.weight"}, "blk.1.shortconv.in_proj.weight"},
+        {{.without = "blk.3.shortconv.out_proj.weight"}, "blk.3.shortconv.out_proj.weight"},
+        {{.without = "blk.2.attn_q_norm.weight"}, "blk.2.attn_q_norm.weight"},
+        {{.without = "token_embd_norm.weight"}, "token_embd_norm.weight"},
+        {{.tensor = "blk.0.shortconv.conv.weight", .columns = 64, .rows = 3}, "blk.0.shortconv.conv.weight"},
+        {{.tensor = "blk.0.attn_q.weight", .columns = 64, .rows = 64}, "blk.0.attn_q.weight"},
+        {{.tensor = "blk.0.shortconv.conv.bias", .columns = 64, .rows = 1}, "blk.0.shortconv.conv.bias"},
+        {{.key = "attention.head_count", .value = 3}, "head_count"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        assert_refused("lfm2", cases[i].edit, cases[i].reason);
+}
+
+/* A checkpoint that a call passes in the middle of its rows is the state that a call up to there leaves. */
+static void test_checkpoints_inside_a_chunk_are_exact(void **state)
+{
+    (void)state;
+    enum { N = 150, MARK = 101 };
+    struct bench b;
+    bench_open(&b, "lfm2", ATTENTION_F16);
+    float *expected = read_plainly(&b, N, N), *out = logits_for(N);
+    use_threads(&b, 3);
+    for (size_t chunk = 1; chunk <= N; chunk += 37) {
+        struct sequence *s = sequence_new(b.cache);
+        sequence_mark(s, MARK);
+        read_chunks(&b, s, N, chunk, NULL, out);
+        assert_same(out, expected, N, "whole");
+        struct sequence *fork = sequence_fork(s, 140);
+        assert_int_equal(sequence_length(fork), 128);
+        read_chunks(&b, fork, N, 5, NULL, out + 128 * TINY_VOCABULARY);
+        assert_int_equal(sequence_cut(s, MARK), MARK);
+        read_chunks(&b, s, N, 7, NULL, out + MARK * TINY_VOCABULARY);
+        assert_int_equal(sequence_cut(s, 63), 0);
+        read_chunks(&b, s, N, N, NULL, out);
+        assert_same(out, expected, N, "after cuts");
+        sequence_free(fork);
+        sequence_free(s);
+    }
+    free(out);
+    free(expected);
+    bench_close(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_experts_that_no_row_chose_are_not_touched),
         cmocka_unit_test(test_a_router_of_no_numbers_harms_nothing),
         cmocka_unit_test(test_mixtures_that_contradict_themselves_are_refused_by_name),
+        cmocka_unit_test(test_convolutions_that_contradict_themselves_are_refused_by_name),
+        cmocka_unit_test(test_checkpoints_inside_a_chunk_are_exact),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -176,7 +176,7 @@ static size_t draw_prompt(int32_t *out)
 static void draw_request(struct asked *q)
 {
     memset(q, 0, sizeof(*q));
-    q->model = one_in(3);
+    q->model = one_in(3) ? 1 : (int)sample(RIG_MODELS);
     q->stop = (int32_t)sample(TINY_VOCABULARY);
     q->params = (struct job_request){.kind = one_in(8) ? JOB_SCORE : JOB_GENERATE,
         .prompt = q->prompt,
@@ -238,8 +238,8 @@ static uint64_t short_memory(const struct rig *r, size_t n)
     uint64_t most = 0;
     for (size_t i = 0; i < n; i++) {
         size_t positions = all[i].params.n_prompt + all[i].params.max_tokens + 1;
-        uint64_t page = kv_cache_page_bytes(r->m[all[i].model]->cache);
-        uint64_t bytes = (positions / ATTENTION_BLOCK + 1) * page;
+        uint64_t bytes = kv_cache_bytes_for(
+            r->m[all[i].model]->cache, (positions / ATTENTION_BLOCK + 1) * ATTENTION_BLOCK);
         most = bytes > most ? bytes : most;
     }
     return most + sample(3) * kv_cache_page_bytes(r->m[1]->cache);
@@ -300,7 +300,7 @@ static void count_coverage(const struct rig *r, size_t n, const struct restless 
 {
     seen.requests += n;
     seen.thread_changes += restless->changes;
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < RIG_MODELS; i++) {
         seen.preempted += atomic_load(&r->m[i]->served.metrics.preemptions);
         seen.cached += atomic_load(&r->m[i]->served.metrics.cached_tokens);
         seen.cancelled += atomic_load(&r->m[i]->served.metrics.jobs_ended[JOB_CANCELLED]);

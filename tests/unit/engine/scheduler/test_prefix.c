@@ -285,6 +285,63 @@ static void test_choices_share_what_is_kept(void **state)
     rig_stop(&r);
 }
 
+/* ---- recurrent states ---- */
+
+/* A model with a recurrent state goes on only where there is a state: behind what others have read to the end, or at a
+ * checkpoint. */
+static void test_a_recurrent_model_goes_on_where_a_state_is_kept(void **state)
+{
+    (void)state;
+    struct rig r;
+    rig_start(&r, &usual);
+    size_t every = kv_cache_checkpoint_every(r.m[2]->cache);
+    assert_int_equal(every, ATTENTION_BLOCK);
+    static const struct {
+        size_t same, n, cached;
+    } steps[] = {
+        {300, 350, 300}, {280, 330, 256}, {256, 257, 256}, {256, 256, 192}, {63, 200, 0}, {64, 200, 64}};
+    for (size_t i = 0; i < sizeof(steps) / sizeof(*steps); i++) {
+        fill(text, 300, 100 + (uint32_t)i);
+        struct job_request q = request(&r, text, 300, 1);
+        q.model = &r.m[2]->served;
+        ask_alone(&r, &first, &q);
+        assert_int_equal(first.usage.cached_tokens, 0);
+        fill(text + steps[i].same, 350 - steps[i].same, 200 + (uint32_t)i);
+        q = request(&r, text, steps[i].n, 30);
+        q.model = &r.m[2]->served;
+        ask_alone(&r, &got[0], &q);
+        if (got[0].usage.cached_tokens != steps[i].cached)
+            fail_msg("step %zu: %zu tokens were cached", i, got[0].usage.cached_tokens);
+        ask_without(&r, &wanted[0], q);
+        assert_same(&got[0], &wanted[0]);
+    }
+    rig_stop(&r);
+}
+
+static void test_choices_of_a_recurrent_model_begin_behind_the_prompt(void **state)
+{
+    (void)state;
+    struct rig r;
+    rig_start(&r, &usual);
+    atomic_uint_fast64_t *counted = &r.m[2]->served.metrics.forward_rows;
+    fill(text, 300, 5);
+    struct job_request q = request(&r, text, 300, 20);
+    q.model = &r.m[2]->served;
+    q.n_choices = CHOICES;
+    uint64_t before = atomic_load(counted);
+    ask_without(&r, &wanted[0], q);
+    assert_int_equal(atomic_load(counted) - before, 300 + 3 + 4 * 19);
+    ask_alone(&r, &got[0], &q);
+    assert_same(&got[0], &wanted[0]);
+    q.n_choices = 1;
+    for (size_t i = 0; i < CHOICES; i++, q.sampling.seed++) { /* each is what a request of its own says */
+        ask_without(&r, &first, q);
+        assert_int_equal(first.n[0], wanted[0].n[i]);
+        assert_memory_equal(first.said[0], wanted[0].said[i], first.n[0] * sizeof(int32_t));
+    }
+    rig_stop(&r);
+}
+
 /* ---- who does without ---- */
 
 static void test_without_cache_prompt_nothing_is_taken_and_nothing_kept(void **state)
@@ -455,7 +512,7 @@ static void test_pages_that_are_shared_are_asked_for_once(void **state)
 
 struct mix {
     uint32_t seed;
-    uint64_t memory; /* in pages; 0: all there is */
+    uint64_t memory; /* in pages, and two states; 0: all there is */
     bool cancels;
     int model;
     enum attention_type type;
@@ -493,7 +550,7 @@ static void run_mix(struct mix m)
     o.kv_type = m.type;
     rig_start(&r, &o);
     if (m.memory > 0) /* some end when they fill it, and always at the same token */
-        engine_budget(r.e)->limit = m.memory * kv_cache_page_bytes(r.m[m.model]->cache);
+        engine_budget(r.e)->limit = kv_cache_least_bytes_for(r.m[m.model]->cache, m.memory * ATTENTION_BLOCK);
     for (size_t i = 0; i < 24; i++) {
         q[i] = request(&r, prompts[i], write_prompt(&m, prompts[i]), 1 + dice(&m, 80));
         q[i].model = &r.m[m.model]->served;
@@ -531,6 +588,8 @@ static void test_answers_are_the_same_bytes_with_the_cache(void **state)
     run_mix((struct mix){.seed = 1});
     run_mix((struct mix){.seed = 2, .model = 1});
     run_mix((struct mix){.seed = 1, .type = ATTENTION_Q8_0});
+    run_mix((struct mix){.seed = 3, .model = 2});
+    run_mix((struct mix){.seed = 4, .model = 3});
 }
 
 static void test_answers_are_the_same_bytes_where_memory_is_short(void **state)
@@ -539,13 +598,16 @@ static void test_answers_are_the_same_bytes_where_memory_is_short(void **state)
     for (uint32_t i = 0; i < 4; i++)
         run_mix((struct mix){.seed = 3 + i, .memory = 10 + 2 * i, .model = (int)i % 2});
     run_mix((struct mix){.seed = 7, .memory = 12, .type = ATTENTION_Q8_0});
+    for (uint32_t i = 0; i < 4; i++)
+        run_mix((struct mix){.seed = 30 + i, .memory = 10 + 2 * i, .model = 2});
 }
 
 static void test_answers_are_the_same_bytes_while_others_leave(void **state)
 {
     (void)state;
     for (uint32_t i = 0; i < 4; i++)
-        run_mix((struct mix){.seed = 20 + i, .memory = i % 2 ? 12 : 0, .cancels = true});
+        run_mix(
+            (struct mix){.seed = 20 + i, .memory = i % 2 ? 12 : 0, .cancels = true, .model = i < 2 ? 0 : 2});
 }
 
 /* ---- a model that is lost ---- */
@@ -618,6 +680,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_the_next_turn_of_a_chat_reads_what_is_new),
         cmocka_unit_test(test_a_prompt_that_others_are_reading_is_read_once),
         cmocka_unit_test(test_choices_share_what_is_kept),
+        cmocka_unit_test(test_a_recurrent_model_goes_on_where_a_state_is_kept),
+        cmocka_unit_test(test_choices_of_a_recurrent_model_begin_behind_the_prompt),
         cmocka_unit_test(test_without_cache_prompt_nothing_is_taken_and_nothing_kept),
         cmocka_unit_test(test_a_prompt_that_is_scored_is_read_whole),
         cmocka_unit_test(test_models_do_not_share),

@@ -1,0 +1,132 @@
+/* pages.c - pages of keys and values that sequences share, each counted.
+ *
+ * A page lies behind a header of one cache line that holds its count; sequences keep pointers to the page
+ * itself, in the form that attention reads. A page is written only while one sequence holds it, from that
+ * sequence's length on: so a fork, which sees no more of it than what was there, needs no copy until one of them
+ * writes. Counts are plain numbers, since one thread changes them; only the budget is shared between caches.
+ */
+#include "sequence_private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static unsigned *count_of(uint8_t *page)
+{
+    return (unsigned *)(void *)(page - KV_HEADER);
+}
+
+static uint8_t *page_new(struct kv_cache *c)
+{
+    uint8_t *memory = kv_cache_take(c, c->page_bytes);
+    if (!memory)
+        return NULL;
+    uint8_t *page = memory + KV_HEADER;
+    *count_of(page) = 1;
+    c->n_pages++;
+    return page;
+}
+
+void kv_cache_drop_page(struct kv_cache *c, uint8_t *page)
+{
+    if (--*count_of(page) > 0)
+        return;
+    kv_cache_give_back(c, page - KV_HEADER, c->page_bytes);
+    c->n_pages--;
+}
+
+size_t pages_for(size_t positions)
+{
+    return positions / ATTENTION_BLOCK + (positions % ATTENTION_BLOCK != 0);
+}
+
+bool pages_init(struct page_part *p, struct kv_cache *c, size_t room)
+{
+    *p = (struct page_part){.cache = c, .pages = malloc(room * sizeof(*p->pages)), .room = room};
+    return p->pages != NULL;
+}
+
+void pages_release(struct page_part *p)
+{
+    pages_cut(p, 0);
+    free(p->pages);
+}
+
+void pages_cut(struct page_part *p, size_t pages)
+{
+    while (p->n > pages)
+        kv_cache_drop_page(p->cache, p->pages[--p->n]);
+}
+
+static bool make_room(struct page_part *p, size_t pages)
+{
+    if (pages <= p->room)
+        return true;
+    size_t room = pages > 2 * p->room ? pages : 2 * p->room;
+    uint8_t **grown = realloc(p->pages, room * sizeof(*grown));
+    if (!grown)
+        return false;
+    p->pages = grown;
+    p->room = room;
+    return true;
+}
+
+/* True when the page that the next position lies in is there and others hold it, too. */
+static bool writes_to_shared(const struct page_part *p, size_t length, size_t n)
+{
+    size_t page = length / ATTENTION_BLOCK;
+    return n > length && page<p->n && * count_of(p->pages[page])> 1;
+}
+
+bool pages_reserve(struct page_part *p, size_t length, size_t n)
+{
+    size_t before = p->n, wanted = pages_for(n);
+    if (!make_room(p, wanted))
+        return false;
+    while (p->n < wanted) {
+        uint8_t *page = page_new(p->cache);
+        if (!page) {
+            pages_cut(p, before);
+            return false;
+        }
+        p->pages[p->n++] = page;
+    }
+    if (!writes_to_shared(p, length, n))
+        return true;
+    uint8_t *copy = page_new(p->cache);
+    if (!copy) {
+        pages_cut(p, before);
+        return false;
+    }
+    uint8_t **shared = &p->pages[length / ATTENTION_BLOCK];
+    memcpy(copy, *shared, p->cache->page_bytes - KV_HEADER);
+    kv_cache_drop_page(p->cache, *shared);
+    *shared = copy;
+    return true;
+}
+
+void pages_fork(struct page_part *to, const struct page_part *from, size_t pages)
+{
+    for (to->n = 0; to->n < pages; to->n++) {
+        to->pages[to->n] = from->pages[to->n];
+        ++*count_of(to->pages[to->n]);
+    }
+}
+
+bool pages_share(struct page_part *p, size_t i, uint8_t *page)
+{
+    if (!make_room(p, i + 1))
+        return false;
+    ++*count_of(page);
+    if (i < p->n)
+        kv_cache_drop_page(p->cache, p->pages[i]);
+    else
+        p->n++;
+    p->pages[i] = page;
+    return true;
+}
+
+uint8_t *page_hold(uint8_t *page)
+{
+    ++*count_of(page);
+    return page;
+}

@@ -1,0 +1,190 @@
+/* states.c - the recurrent state of a sequence, and its checkpoints.
+ *
+ * A forward call reads the state `now` and writes `next`, and the two change places when it has succeeded: so a call
+ * that stops halfway leaves the sequence as it was. What has been written is never written again while others hold it,
+ * so a checkpoint or a fork is one count more. Memory for the checkpoints that a call may pass is taken before it.
+ */
+#include "sequence_private.h"
+
+#include <stdlib.h>
+
+struct kv_state {
+    unsigned count;
+    _Alignas(KV_HEADER) float values[];
+};
+
+static struct kv_state *state_new(struct kv_cache *c)
+{
+    struct kv_state *state = kv_cache_take(c, c->state_bytes);
+    if (!state)
+        return NULL;
+    state->count = 1;
+    c->n_states++;
+    return state;
+}
+
+static struct kv_state *hold(struct kv_state *state)
+{
+    if (state)
+        state->count++;
+    return state;
+}
+
+void kv_cache_drop_state(struct kv_cache *c, struct kv_state *state)
+{
+    if (!state || --state->count > 0)
+        return;
+    kv_cache_give_back(c, state, c->state_bytes);
+    c->n_states--;
+}
+
+/* Drops the checkpoints behind the first `keep`. */
+static void drop_checkpoints(struct state_part *p, size_t keep)
+{
+    while (p->n > keep)
+        kv_cache_drop_state(p->cache, p->checkpoints[--p->n].state);
+}
+
+void states_drop_checkpoints(struct state_part *p)
+{
+    drop_checkpoints(p, 0);
+}
+
+void states_release(struct state_part *p)
+{
+    drop_checkpoints(p, 0);
+    kv_cache_drop_state(p->cache, p->now);
+    kv_cache_drop_state(p->cache, p->next);
+    free(p->checkpoints);
+}
+
+/* Checkpoints at or before n. */
+static size_t checkpoints_to(const struct state_part *p, size_t n)
+{
+    size_t i = p->n;
+    while (i > 0 && p->checkpoints[i - 1].position > n)
+        i--;
+    return i;
+}
+
+/* The first position above `after` that wants a checkpoint. */
+static size_t next_wanted(const struct state_part *p, size_t after)
+{
+    size_t every = p->cache->checkpoint_every, regular = (after / every + 1) * every;
+    return p->marked > after && p->marked < regular ? p->marked : regular;
+}
+
+static bool add_checkpoint(struct state_part *p, size_t position, struct kv_state *state)
+{
+    if (p->n == p->room) {
+        size_t room = p->room ? 2 * p->room : 8;
+        struct checkpoint_state *more = realloc(p->checkpoints, room * sizeof(*more));
+        if (!more)
+            return false;
+        p->checkpoints = more;
+        p->room = room;
+    }
+    p->checkpoints[p->n++] = (struct checkpoint_state){.position = position, .state = state};
+    return true;
+}
+
+/* What an earlier reservation took beyond the length is taken anew: the mark may have moved. */
+bool states_reserve(struct state_part *p, size_t length, size_t n, bool checkpoints)
+{
+    if (p->cache->state_bytes == 0 || n <= length)
+        return true;
+    bool had_next = p->next != NULL;
+    size_t before = checkpoints_to(p, length);
+    drop_checkpoints(p, before);
+    bool good = had_next || (p->next = state_new(p->cache)) != NULL;
+    for (size_t at = length; good && checkpoints && (at = next_wanted(p, at)) <= n;) {
+        struct kv_state *state = state_new(p->cache);
+        good = state && add_checkpoint(p, at, state);
+        if (!good)
+            kv_cache_drop_state(p->cache, state);
+    }
+    if (good)
+        return true;
+    drop_checkpoints(p, before);
+    if (!had_next) {
+        kv_cache_drop_state(p->cache, p->next);
+        p->next = NULL;
+    }
+    return false;
+}
+
+void states_advance(struct state_part *p, size_t n)
+{
+    struct kv_state *old = p->now;
+    if (!p->next)
+        return;
+    p->now = p->next;
+    p->next = NULL;
+    drop_checkpoints(p, checkpoints_to(p, n));
+    if (old && old->count == 1)
+        p->next = old; /* which spares taking it anew for the next token */
+    else
+        kv_cache_drop_state(p->cache, old);
+}
+
+size_t states_cut(struct state_part *p, size_t length, size_t n)
+{
+    if (p->cache->state_bytes == 0 || n == length)
+        return n;
+    size_t keep = checkpoints_to(p, n);
+    struct kv_state *state = keep > 0 ? hold(p->checkpoints[keep - 1].state) : NULL;
+    drop_checkpoints(p, keep);
+    kv_cache_drop_state(p->cache, p->now);
+    p->now = state;
+    return keep > 0 ? p->checkpoints[keep - 1].position : 0;
+}
+
+bool states_fork(struct state_part *to, const struct state_part *from, size_t length, size_t n, size_t *cut)
+{
+    *to = (struct state_part){.cache = from->cache};
+    *cut = n;
+    if (from->cache->state_bytes == 0)
+        return true;
+    size_t keep = checkpoints_to(from, n < length ? n : length);
+    for (size_t i = 0; i < keep; i++) {
+        if (!add_checkpoint(to, from->checkpoints[i].position, from->checkpoints[i].state)) {
+            states_release(to);
+            return false;
+        }
+        hold(from->checkpoints[i].state);
+    }
+    if (n < length)
+        *cut = keep > 0 ? from->checkpoints[keep - 1].position : 0;
+    to->now = hold(states_at(from, length, *cut));
+    return true;
+}
+
+struct kv_state *states_at(const struct state_part *p, size_t length, size_t n)
+{
+    if (n == length)
+        return p->now;
+    size_t i = n < length ? checkpoints_to(p, n) : 0;
+    return i > 0 && p->checkpoints[i - 1].position == n ? p->checkpoints[i - 1].state : NULL;
+}
+
+/* The state becomes a checkpoint as well, where there is memory for its entry in the list. */
+void states_resume(struct state_part *p, size_t length, size_t n, struct kv_state *state)
+{
+    drop_checkpoints(p, checkpoints_to(p, length));
+    kv_cache_drop_state(p->cache, p->now);
+    p->now = hold(state);
+    if (state && add_checkpoint(p, n, state))
+        hold(state);
+}
+
+/* ---- what others see of it ---- */
+
+float *state_values(struct kv_state *state)
+{
+    return state ? state->values : NULL;
+}
+
+struct kv_state *state_hold(struct kv_state *state)
+{
+    return hold(state);
+}
