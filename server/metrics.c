@@ -1,10 +1,10 @@
-/* metrics.c - counts requests, and writes what /metrics shows, family by family. */
+/* metrics.c - writes what /metrics shows, family by family. */
 #include "berth/server/metrics.h"
 
-#include "berth/engine/scheduler/engine.h"
-#include "berth/server/http/route.h"
-#include "berth/server/server.h"
 #include "berth/base/strbuf.h"
+#include "berth/engine/scheduler/engine.h"
+#include "berth/server/http/http.h"
+#include "berth/server/server.h"
 
 #include <dirent.h>
 #include <inttypes.h>
@@ -14,34 +14,6 @@
 #include <unistd.h>
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
-
-/* Statuses that berth answers with; the last stands for any other. */
-static const unsigned codes[] = {
-    200, 307, 400, 401, 404, 405, 408, 413, 414, 417, 422, 429, 431, 499, 500, 501, 503, 504, 0};
-_Static_assert(COUNT_OF(codes) <= METRICS_CODES_MAX, "room for every status");
-
-/* Seconds. Health and metadata are answered in well under a millisecond, generation takes seconds. */
-static const double bounds[] = {
-    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60};
-_Static_assert(COUNT_OF(bounds) == METRICS_BOUNDS, "a counter for every bound");
-
-static size_t code_index(unsigned status)
-{
-    size_t i = 0;
-    while (codes[i] && codes[i] != status)
-        i++;
-    return i;
-}
-
-void metrics_request(struct metrics *m, const struct route *route, unsigned status, double seconds)
-{
-    size_t row = route ? (size_t)(route - routes) : n_routes, bucket = 0;
-    while (bucket < METRICS_BOUNDS && seconds > bounds[bucket])
-        bucket++;
-    atomic_fetch_add_explicit(&m->requests[row][code_index(status)], 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&m->durations[row][bucket], 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&m->duration_ns[row], (uint64_t)(seconds * 1e9), memory_order_relaxed);
-}
 
 /* ---- samples ---- */
 
@@ -60,74 +32,87 @@ static void add_label(struct strbuf *out, const char *name, const char *value)
     strbuf_text(out, "\"");
 }
 
-static void add_route_labels(struct strbuf *out, size_t row)
+/* The last row counts requests that no route matched. */
+static void add_route_labels(struct strbuf *out, const struct router *routes, size_t row)
 {
-    add_label(out, "method", row < n_routes ? routes[row].method : "other");
+    const struct route *route = row < router_size(routes) ? router_row(routes, row) : NULL;
+    add_label(out, "method", route ? route->method : "other");
     strbuf_text(out, ",");
-    add_label(out, "route", row < n_routes ? routes[row].path : "other");
+    add_label(out, "route", route ? route->path : "other");
 }
 
 static void write_requests(struct server *s, struct strbuf *out, const char *name)
 {
-    for (size_t row = 0; row <= n_routes; row++) {
-        for (size_t i = 0; i < COUNT_OF(codes); i++) {
-            uint64_t n = atomic_load_explicit(&s->metrics.requests[row][i], memory_order_relaxed);
+    const struct http_counters *counters = http_counters_of(s->http);
+    for (size_t row = 0; row <= counters->n_routes; row++)
+        for (size_t i = 0; i == 0 || http_codes[i - 1]; i++) {
+            uint64_t n = atomic_load_explicit(&counters->routes[row].requests[i], memory_order_relaxed);
             if (n == 0)
                 continue;
             strbuf_format(out, "%s{", name);
-            add_route_labels(out, row);
-            if (codes[i])
-                strbuf_format(out, ",code=\"%u\"} %" PRIu64 "\n", codes[i], n);
+            add_route_labels(out, http_router(s->http), row);
+            if (http_codes[i])
+                strbuf_format(out, ",code=\"%u\"} %" PRIu64 "\n", http_codes[i], n);
             else
                 strbuf_format(out, ",code=\"other\"} %" PRIu64 "\n", n);
         }
+}
+
+static void write_route_durations(
+    struct server *s, struct strbuf *out, const char *name, const struct http_route_counters *c, size_t row)
+{
+    const struct router *routes = http_router(s->http);
+    uint64_t counts[HTTP_BOUNDS + 1], all = 0, below = 0;
+    for (size_t i = 0; i <= HTTP_BOUNDS; i++)
+        all += counts[i] = atomic_load_explicit(&c->durations[i], memory_order_relaxed);
+    if (!all)
+        return;
+    for (size_t i = 0; i <= HTTP_BOUNDS; i++) {
+        below += counts[i];
+        strbuf_format(out, "%s_bucket{", name);
+        add_route_labels(out, routes, row);
+        if (i < HTTP_BOUNDS)
+            strbuf_format(out, ",le=\"%g\"} %" PRIu64 "\n", http_bounds[i], below);
+        else
+            strbuf_format(out, ",le=\"+Inf\"} %" PRIu64 "\n", below);
     }
+    uint64_t ns = atomic_load_explicit(&c->duration_ns, memory_order_relaxed);
+    strbuf_format(out, "%s_sum{", name);
+    add_route_labels(out, routes, row);
+    strbuf_format(out, "} %.9f\n%s_count{", (double)ns * 1e-9, name);
+    add_route_labels(out, routes, row);
+    strbuf_format(out, "} %" PRIu64 "\n", all);
 }
 
 static void write_durations(struct server *s, struct strbuf *out, const char *name)
 {
-    for (size_t row = 0; row <= n_routes; row++) {
-        uint64_t counts[METRICS_BOUNDS + 1], all = 0, below = 0;
-        for (size_t i = 0; i <= METRICS_BOUNDS; i++)
-            all += counts[i] = atomic_load_explicit(&s->metrics.durations[row][i], memory_order_relaxed);
-        for (size_t i = 0; all && i <= METRICS_BOUNDS; i++) {
-            below += counts[i];
-            strbuf_format(out, "%s_bucket{", name);
-            add_route_labels(out, row);
-            if (i < METRICS_BOUNDS)
-                strbuf_format(out, ",le=\"%g\"} %" PRIu64 "\n", bounds[i], below);
-            else
-                strbuf_format(out, ",le=\"+Inf\"} %" PRIu64 "\n", below);
-        }
-        if (!all)
-            continue;
-        uint64_t ns = atomic_load_explicit(&s->metrics.duration_ns[row], memory_order_relaxed);
-        strbuf_format(out, "%s_sum{", name);
-        add_route_labels(out, row);
-        strbuf_format(out, "} %.9f\n%s_count{", (double)ns * 1e-9, name);
-        add_route_labels(out, row);
-        strbuf_format(out, "} %" PRIu64 "\n", all);
-    }
+    const struct http_counters *counters = http_counters_of(s->http);
+    for (size_t row = 0; row <= counters->n_routes; row++)
+        write_route_durations(s, out, name, &counters->routes[row], row);
 }
 
 static void write_running(struct server *s, struct strbuf *out, const char *name)
 {
-    strbuf_format(out, "%s %" PRIu64 "\n", name, (uint64_t)atomic_load(&s->metrics.requests_running));
+    strbuf_format(
+        out, "%s %" PRIu64 "\n", name, (uint64_t)atomic_load(&http_counters_of(s->http)->requests_running));
 }
 
 static void write_unread(struct server *s, struct strbuf *out, const char *name)
 {
-    strbuf_format(out, "%s %" PRIu64 "\n", name, (uint64_t)atomic_load(&s->metrics.requests_unread));
+    strbuf_format(
+        out, "%s %" PRIu64 "\n", name, (uint64_t)atomic_load(&http_counters_of(s->http)->requests_unread));
 }
 
 static void write_open(struct server *s, struct strbuf *out, const char *name)
 {
-    strbuf_format(out, "%s %" PRIu64 "\n", name, (uint64_t)atomic_load(&s->metrics.connections_open));
+    strbuf_format(
+        out, "%s %" PRIu64 "\n", name, (uint64_t)atomic_load(&http_counters_of(s->http)->connections_open));
 }
 
 static void write_accepted(struct server *s, struct strbuf *out, const char *name)
 {
-    strbuf_format(out, "%s %" PRIu64 "\n", name, (uint64_t)atomic_load(&s->metrics.connections_accepted));
+    strbuf_format(out, "%s %" PRIu64 "\n", name,
+        (uint64_t)atomic_load(&http_counters_of(s->http)->connections_accepted));
 }
 
 static void write_ended(struct server *s, struct strbuf *out, const char *name)
@@ -141,7 +126,7 @@ static void write_ended(struct server *s, struct strbuf *out, const char *name)
     };
     for (size_t i = 0; i < CONNECTION_ENDS; i++)
         strbuf_format(out, "%s{reason=\"%s\"} %" PRIu64 "\n", name, reasons[i],
-            (uint64_t)atomic_load(&s->metrics.connections_ended[i]));
+            (uint64_t)atomic_load(&http_counters_of(s->http)->connections_ended[i]));
 }
 
 static void write_models(struct server *s, struct strbuf *out, const char *name)

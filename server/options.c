@@ -1,9 +1,10 @@
 /* options.c - the table of options, and the one parser that reads flags and environment by it. */
 #include "berth/server/options.h"
 
-#include "berth/server/http/listener.h"
 #include "berth/base/log.h"
 #include "berth/base/near.h"
+#include "berth/server/http/listener.h"
+#include "berth/server/http/origins.h"
 
 #include <stdbool.h>
 #include <stdlib.h>
@@ -13,7 +14,16 @@
 #define MIB (1024 * 1024)
 #define GIB (1024.0 * MIB)
 
-enum option_kind { OPTION_TEXT, OPTION_COUNT, OPTION_BYTES, OPTION_SECONDS, OPTION_CHOICE, OPTION_ADDRESS };
+enum option_kind {
+    OPTION_TEXT,
+    OPTION_COUNT,
+    OPTION_BYTES,
+    OPTION_SECONDS,
+    OPTION_CHOICE,
+    OPTION_ADDRESS,
+    OPTION_ORIGINS,
+    OPTION_HOSTS,
+};
 
 struct option {
     const char *flag, *variable, *variable_too;
@@ -61,12 +71,19 @@ static const struct option table[] = {
     {.flag = "--api-key-file", .variable = "BERTH_API_KEY_FILE", .value = "FILE", .kind = OPTION_TEXT,
      .field = FIELD(api_key_file), .initial = "",
      .help = "keys, one a line, of which clients must show one under /v1"},
+    {.flag = "--cors-origin", .variable = "BERTH_CORS_ORIGIN", .value = "ORIGIN|*", .kind = OPTION_ORIGINS,
+     .field = FIELD(cors_origin), .initial = "",
+     .help = "web pages of this origin may use the server; may be given several times; *: all pages"},
+    {.flag = "--allowed-host", .variable = "BERTH_ALLOWED_HOST", .value = "NAME|*", .kind = OPTION_HOSTS,
+     .field = FIELD(allowed_host), .initial = "",
+     .help = "a name that clients reach the server by, needed without API keys where it has a dot and is not "
+             "under .svc, .local, .localhost or .internal; may be given several times; *: any name"},
     {.flag = "--threads", .variable = "BERTH_THREADS", .value = "N", .kind = OPTION_COUNT,
      .field = FIELD(threads), .initial = "0", .most = 1024,
      .help = "compute threads; 0: as many as affinity and cgroup quota allow"},
     {.flag = "--http-threads", .variable = "BERTH_HTTP_THREADS", .value = "N", .kind = OPTION_COUNT,
      .field = FIELD(http_threads), .initial = "0", .most = 16,
-     .help = "threads that speak HTTP; 0: one or two"},
+     .help = "threads that speak HTTP; 0: one to four, by the number of processors"},
     {.flag = "--cpu", .variable = "BERTH_CPU", .value = "auto|plain|avx2|avxvnni|avx512|neon|dotprod|i8mm", .kind = OPTION_CHOICE,
      .field = FIELD(cpu), .initial = "auto", .choices = cpus,
      .help = "instructions to compute with; all give the same answers"},
@@ -115,7 +132,7 @@ static const struct option table[] = {
      .field = FIELD(drain_delay), .initial = "0", .most = 3600,
      .help = "after SIGTERM, go on accepting this long while not ready"},
     {.flag = "--grace", .variable = "BERTH_GRACE", .value = "SECONDS", .kind = OPTION_SECONDS,
-     .field = FIELD(grace), .initial = "25", .most = 3600,
+     .field = FIELD(grace), .initial = "8", .most = 3600,
      .help = "then let running requests finish this long"},
     {.flag = "--max-connections", .variable = "BERTH_MAX_CONNECTIONS", .value = "N", .kind = OPTION_COUNT,
      .field = FIELD(max_connections), .initial = "1024", .least = 1, .most = 65536,
@@ -161,6 +178,12 @@ static bool bad_value(const struct option *o, const char *name, const char *valu
     if (o->kind == OPTION_ADDRESS)
         return error_set(
             err, "%s: \"%s\" is not allowed: a numeric IPv4 or IPv6 address, or localhost", name, shown);
+    if (o->kind == OPTION_ORIGINS)
+        return error_set(err,
+            "%s: \"%s\" is not allowed: an origin (https://app.example, with a port if it has one), null, or *",
+            name, shown);
+    if (o->kind == OPTION_HOSTS)
+        return error_set(err, "%s: \"%s\" is not allowed: a host name without port, or *", name, shown);
     const char *what = o->kind == OPTION_COUNT   ? "a whole number"
                        : o->kind == OPTION_BYTES ? "a number of bytes (also 64K, 32M, 1G)"
                                                  : "a number of seconds";
@@ -208,6 +231,23 @@ static bool read_choice(const struct option *o, const char *value, unsigned *out
     return false;
 }
 
+/* Adds the values of a list with commas. */
+static bool add_to_list(
+    const struct option *o, struct option_list *list, const char *name, const char *value, struct error *err)
+{
+    while (*value) {
+        size_t size = strcspn(value, ",");
+        struct span one = {(const uint8_t *)value, size};
+        if (!(o->kind == OPTION_ORIGINS ? origin_is_valid(one) : origin_host_is_valid(one)))
+            return bad_value(o, name, value, err);
+        if (list->n == OPTION_LIST_MAX)
+            return error_set(err, "%s: there may be %d values", name, OPTION_LIST_MAX);
+        list->at[list->n++] = one;
+        value += size + (value[size] == ',');
+    }
+    return true;
+}
+
 static bool set_option(
     struct options *out, const struct option *o, const char *name, const char *value, struct error *err)
 {
@@ -222,6 +262,11 @@ static bool set_option(
     case OPTION_ADDRESS:
         *(const char **)(void *)field = value;
         return listener_takes(value) || bad_value(o, name, value, err);
+    case OPTION_ORIGINS:
+    case OPTION_HOSTS:
+        return value[0] || o->initial == value
+                   ? add_to_list(o, (struct option_list *)(void *)field, name, value, err)
+                   : bad_value(o, name, value, err);
     case OPTION_CHOICE:
         return read_choice(o, value, (unsigned *)(void *)field) || bad_value(o, name, value, err);
     case OPTION_COUNT:
@@ -237,6 +282,12 @@ static bool set_option(
         return true;
     }
     return true;
+}
+
+static void clear_list(struct options *out, const struct option *o)
+{
+    if (o->kind == OPTION_ORIGINS || o->kind == OPTION_HOSTS)
+        *(struct option_list *)(void *)((char *)out + o->field) = (struct option_list){0};
 }
 
 /* The value of `name` in the environment, or NULL. */
@@ -308,7 +359,8 @@ static bool set_operand(struct options *out, const char *argument, struct error 
 }
 
 /* Reads the flag argv[*at] and its value; *at is then the index of the last argument that was read. */
-static bool read_flag(struct options *out, int argc, char *const *argv, int *at, struct error *err)
+static bool read_flag(
+    struct options *out, int argc, char *const *argv, int *at, bool given[N_OPTIONS], struct error *err)
 {
     const char *argument = argv[*at], *value = NULL;
     size_t size = strcspn(argument, "=");
@@ -323,16 +375,21 @@ static bool read_flag(struct options *out, int argc, char *const *argv, int *at,
         value = argv[++*at];
     else
         return error_set(err, "%s needs a value: %s", o->flag, o->value);
+    /* The first flag of a list replaces what the environment says; the others add to it. */
+    if (!given[o - table])
+        clear_list(out, o);
+    given[o - table] = true;
     return set_option(out, o, o->flag, value, err);
 }
 
 static enum options_result read_flags(struct options *out, int argc, char *const *argv, struct error *err)
 {
+    bool given[N_OPTIONS] = {false};
     for (int i = 0; i < argc; i++) {
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
             return OPTIONS_HELP;
         bool flag = argv[i][0] == '-';
-        if (!(flag ? read_flag(out, argc, argv, &i, err) : set_operand(out, argv[i], err)))
+        if (!(flag ? read_flag(out, argc, argv, &i, given, err) : set_operand(out, argv[i], err)))
             return OPTIONS_BAD;
     }
     return OPTIONS_READ;

@@ -1,7 +1,7 @@
 /* request_memory.c - what requests may take together, and what one takes for its body. */
 #include "berth/server/request_memory.h"
 
-#include "berth/server/http/reply.h"
+#include "berth/server/json/body.h"
 
 #define MOST ((uint64_t)1 << 30)
 #define BYTES_A_BYTE 10 /* of a text: its copies as JSON, value and prompt, its marks, code points and ids */

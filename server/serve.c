@@ -1,21 +1,21 @@
 /* serve.c - the life of the server: options, socket, threads, load, and the way down.
  *
- * The order at boot matters. What can be wrong with the command line is told first, the port is bound
- * next, and only then are models touched: a probe can connect from the first millisecond. The main thread
- * then does nothing but wait for signals and cut late connections. On SIGTERM or SIGINT the server turns
- * not ready, goes on for the drain delay (whoever routes requests here needs time to notice), closes its
- * socket, lets running requests finish within the grace period, and exits 0. A second signal ends it at
- * once.
+ * The order at boot matters. Faults of the command line are told first, the port is bound next, and only then are
+ * models touched: a probe can connect from the first millisecond. The main thread then waits for signals and cuts
+ * late connections. On SIGTERM or SIGINT the server turns not ready, goes on for the drain delay (load balancers need
+ * time to notice), closes its socket, lets running requests finish within the grace period, and exits 0. A second
+ * signal ends it at once.
  */
-#include "berth/server/api.h"
-#include "berth/server/command.h"
-#include "berth/kernels/isa.h"
-#include "berth/engine/scheduler/engine.h"
-#include "berth/server/http/http.h"
-#include "berth/server/http/api_keys.h"
 #include "berth/base/log.h"
-#include "berth/loaders/mapping.h"
 #include "berth/base/pool.h"
+#include "berth/engine/scheduler/engine.h"
+#include "berth/kernels/isa.h"
+#include "berth/loaders/mapping.h"
+#include "berth/server/command.h"
+#include "berth/server/http/api_keys.h"
+#include "berth/server/http/http.h"
+#include "berth/server/routes.h"
+#include "berth/server/server.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -25,13 +25,16 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LOOK_SECONDS 1.0 /* between two looks at how many processors there are, while there is work */
-#define TICK_SECONDS 0.25 /* how often late connections are looked for, */
-#define BUSY_TICK_SECONDS 0.05 /* and clients that leave while they wait for an answer */
+#include <jansson.h>
+
+#define LOOK_SECONDS 1.0 /* between two counts of the processors, while there is work */
+#define TICK_SECONDS 0.25 /* between two looks for late connections, */
+#define BUSY_TICK_SECONDS 0.05 /* and, while requests wait for replies, for clients that left */
 #define DRAIN_TICK_SECONDS 0.01
-#define LAST_WORDS_SECONDS 2.0 /* for replies to requests that the engine's stop has ended */
+#define LAST_REPLIES_SECONDS 1.5 /* for the replies to requests that the engine's stop has ended */
 #define STOP_SECONDS 5 /* after the grace; a thread that hangs on its disk does not keep the process longer */
-#define STOP_LOADING_SECONDS 0.5 /* a load that hangs on its disk is left behind after this */
+#define STOP_LOADING_SECONDS 0.5 /* a load that hangs on its disk is given up after this */
+#define WORKERS_MOST 8
 
 extern char **environ;
 
@@ -48,8 +51,7 @@ static void setup_log(const struct options *o)
     log_setup((enum log_level)o->log_level, text ? LOG_FORMAT_TEXT : LOG_FORMAT_JSON);
 }
 
-/* Every connection and every model file is a descriptor; the soft limit is there for programs that use
- * select. */
+/* Every connection and every model file takes a descriptor. The soft limit is low for programs that use select. */
 static void raise_file_limit(void)
 {
     struct rlimit files;
@@ -70,7 +72,7 @@ static void log_start(const struct server *s)
             log_count("memory_bytes", s->limits.memory), log_text("memory_from", s->limits.memory_from)));
 }
 
-/* Waits up to `seconds` for a stop signal, then cuts late connections. *busy: somebody waits for an answer. */
+/* Waits up to `seconds` for a stop signal, then cuts late connections. *busy: a request waits for its reply. */
 static bool wait_for_stop(struct server *s, double seconds, bool *busy)
 {
     sigset_t stops;
@@ -86,14 +88,14 @@ static bool wait_for_stop(struct server *s, double seconds, bool *busy)
 
 enum drain { DRAIN_DELAY, DRAIN_REQUESTS, DRAIN_ANSWERS };
 
-/* Waits for `seconds`, or less when no request, or none that waits for its answer, is left; a second signal ends
- * the process here. */
+/* Waits for `seconds`, or less when no request is left, or none that waits for its reply. A second signal ends the
+ * process here. */
 static void drain_for(struct server *s, double seconds, enum drain what)
 {
     double end = now_seconds(CLOCK_MONOTONIC) + seconds;
     bool busy = true;
     while (now_seconds(CLOCK_MONOTONIC) < end) {
-        if (what == DRAIN_REQUESTS && atomic_load(&s->metrics.requests_running) == 0)
+        if (what == DRAIN_REQUESTS && atomic_load(&http_counters_of(s->http)->requests_running) == 0)
             return;
         if (what == DRAIN_ANSWERS && !busy)
             return;
@@ -114,17 +116,19 @@ static void drain(struct server *s)
 {
     const struct options *o = s->options;
     atomic_store(&s->draining, true);
+    http_drain(s->http);
     log_line(LOG_INFO, "draining",
         LOG_FIELDS(log_seconds("delay", o->drain_delay), log_seconds("grace", o->grace),
-            log_count("running", atomic_load(&s->metrics.requests_running))));
+            log_count("running", atomic_load(&http_counters_of(s->http)->requests_running))));
     drain_for(s, o->drain_delay, DRAIN_DELAY);
     http_stop_listening(s->http);
     drain_for(s, o->grace, DRAIN_REQUESTS);
     signal(SIGALRM, end_at_once);
     alarm(STOP_SECONDS);
-    /* What is left fails now, and its clients are told. */
+    /* What is left fails now, and its clients are told: streams by an error event, the others by 503. */
+    http_stop_work(s->http);
     engine_stop(s->engine);
-    drain_for(s, LAST_WORDS_SECONDS, DRAIN_ANSWERS);
+    drain_for(s, LAST_REPLIES_SECONDS, DRAIN_ANSWERS);
 }
 
 static void close_server(struct server *s)
@@ -137,7 +141,6 @@ static void close_server(struct server *s)
         memory_watch_free(s->memory);
     }
     api_keys_free(s->keys);
-    api_docs_free(s);
     log_line(
         LOG_INFO, "stopped", LOG_FIELDS(log_seconds("seconds", now_seconds(CLOCK_REALTIME) - s->started)));
 }
@@ -169,6 +172,56 @@ static struct engine *start_engine(const struct server *s, struct error *err)
     return engine_new(&e, err);
 }
 
+/* Enough that one long call delays only some connections. */
+static unsigned http_threads(const struct server *s)
+{
+    unsigned cpus = s->limits.cpus;
+    if (s->options->http_threads)
+        return (unsigned)s->options->http_threads;
+    return cpus >= 8 ? 4 : cpus >= 2 ? 2 : 1;
+}
+
+static unsigned request_workers(const struct server *s)
+{
+    unsigned workers = 2 + s->limits.cpus / 4;
+    return workers < WORKERS_MOST ? workers : WORKERS_MOST;
+}
+
+static struct http *open_http(struct server *s, struct error *err)
+{
+    const struct options *o = s->options;
+    struct http_config config = {
+        .host = o->host,
+        .port = (unsigned)o->port,
+        .threads = http_threads(s),
+        .workers = request_workers(s),
+        .connections =
+            {
+                .most = o->max_connections,
+                .most_per_address = o->max_connections_per_address,
+                .header_timeout = o->header_timeout,
+                .body_timeout = o->body_timeout,
+                .write_timeout = o->write_timeout,
+                .keep_alive = o->keep_alive,
+            },
+        .max_body = o->max_body,
+        .max_header = o->max_header,
+        .max_uri = o->max_uri,
+        .ping = o->ping,
+        .keys = s->keys,
+        .origins =
+            {
+                .allowed = o->cors_origin.at,
+                .n_allowed = o->cors_origin.n,
+                .hosts = o->allowed_host.at,
+                .n_hosts = o->allowed_host.n,
+            },
+        .tables = route_tables,
+        .n_tables = n_route_tables,
+    };
+    return http_open(&config, s, err);
+}
+
 static bool open_server(struct server *s, struct error *err)
 {
     limits_read(&s->limits, "");
@@ -195,7 +248,7 @@ static bool open_server(struct server *s, struct error *err)
     s->engine = s->catalog ? start_engine(s, err) : NULL;
     if (!s->engine || !catalog_use_engine(s->catalog, s->engine, err))
         return false;
-    s->http = http_open(s, err);
+    s->http = open_http(s, err);
     /* Clients can connect from here on. The load begins first: an empty volume is done before HTTP is. */
     return s->http && catalog_start(s->catalog, err) && http_start(s->http, err);
 }
@@ -204,7 +257,6 @@ static int serve(const struct options *o)
 {
     static struct server s; /* large, and one in a process */
     struct error err = {0};
-    pthread_mutex_init(&s.docs_lock, NULL);
     s.options = o;
     s.started = now_seconds(CLOCK_REALTIME);
     setup_log(o);

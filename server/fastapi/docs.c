@@ -1,12 +1,15 @@
-/* docs.c - /openapi.json and the page /docs, both written from the route table when first asked for. */
-#include "berth/server/api.h"
+/* docs.c - /openapi.json and the page /docs, both made from the tables of routes. */
+#include "fastapi_private.h"
 
 #include "berth/base/strbuf.h"
+#include "berth/server/http/http.h"
+#include "berth/server/json/body.h"
+#include "berth/server/server.h"
 
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
-/* Components of the document, as JSON. A route's row names the ones it answers with. */
+/* Components of the document, as JSON. A route's row names those of its answers. */
 struct schema {
     const char *name, *json;
 };
@@ -93,6 +96,17 @@ static json_t *operation_id(const struct route *route)
     return json_stringn(id, used);
 }
 
+/* The names in the pattern. */
+static json_t *describe_parameters(const char *pattern)
+{
+    json_t *all = json_array();
+    for (const char *at = strchr(pattern, '{'); at; at = strchr(at + 1, '{'))
+        json_array_append_new(
+            all, json_pack("{s:s%, s:s, s:b, s:{s:s}}", "name", at + 1, strcspn(at + 1, "}"), "in", "path",
+                     "required", 1, "schema", "type", "string"));
+    return all;
+}
+
 static json_t *describe_route(const struct route *route)
 {
     json_t *responses = json_object();
@@ -108,47 +122,54 @@ static json_t *describe_route(const struct route *route)
         json_object_set_new(operation, "requestBody",
             json_pack("{s:b, s:{s:{s:{s:s}}}}", "required", 1, "content", "application/json", "schema",
                 "$ref", "#/components/schemas/Any"));
-    const char *brace = strchr(route->path, '{');
-    if (brace)
-        json_object_set_new(operation, "parameters",
-            json_pack("[{s:s%, s:s, s:b, s:{s:s}}]", "name", brace + 1, strlen(brace) - 2, "in", "path",
-                "required", 1, "schema", "type", "string"));
+    json_t *parameters = describe_parameters(route->path);
+    if (json_array_size(parameters) > 0)
+        json_object_set(operation, "parameters", parameters);
+    json_decref(parameters);
     return operation;
 }
 
-static json_t *describe_paths(void)
+static json_t *describe_paths(const struct router *r)
 {
     json_t *paths = json_object();
-    for (size_t i = 0; i < n_routes; i++) {
-        json_t *path = json_object_get(paths, routes[i].path);
+    for (size_t i = 0; i < router_size(r); i++) {
+        const struct route *route = router_row(r, i);
+        json_t *path = json_object_get(paths, route->path);
         if (!path) {
             path = json_object();
-            json_object_set_new(paths, routes[i].path, path);
+            json_object_set_new(paths, route->path, path);
         }
         char method[16] = {0};
-        for (size_t k = 0; routes[i].method[k] && k + 1 < sizeof(method); k++)
-            method[k] = (char)(routes[i].method[k] + 32);
-        json_object_set_new(path, method, describe_route(&routes[i]));
+        for (size_t k = 0; route->method[k] && k + 1 < sizeof(method); k++)
+            method[k] = (char)(route->method[k] + 32);
+        json_object_set_new(path, method, describe_route(route));
     }
     return paths;
 }
 
-static char *make_openapi(void)
+static json_t *make_openapi(const struct router *r)
 {
     json_t *components = json_object();
     for (size_t i = 0; i < COUNT_OF(schemas); i++)
         json_object_set_new(components, schemas[i].name, json_loads(schemas[i].json, 0, NULL));
-    json_t *document = json_pack("{s:s, s:{s:s, s:s, s:s, s:{s:s, s:s}}, s:o, s:{s:o}}", "openapi", "3.1.0",
-        "info", "title", "berth", "version", BERTH_VERSION, "description",
+    return json_pack("{s:s, s:{s:s, s:s, s:s, s:{s:s, s:s}}, s:o, s:{s:o}}", "openapi", "3.1.0", "info",
+        "title", "berth", "version", BERTH_VERSION, "description",
         "A model server: mounted models over HTTP.", "license", "name", "Apache-2.0", "identifier",
-        "Apache-2.0", "paths", describe_paths(), "components", "schemas", components);
-    char *text = document ? json_dumps(document, JSON_COMPACT) : NULL;
-    json_decref(document);
-    return text;
+        "Apache-2.0", "paths", describe_paths(r), "components", "schemas", components);
 }
 
-/* The table's texts are constants of ours; they hold no character that HTML would take for its own. */
-static char *make_docs(void)
+static void add_route(struct strbuf *b, const struct route *route)
+{
+    strbuf_format(b, "<h2><code>%s %s</code></h2>\n<p><b>%s.</b> %s</p>\n<table>\n", route->method,
+        route->path, route->summary, route->description);
+    for (size_t k = 0; k < ROUTE_ANSWERS_MAX && route->answers[k].status; k++)
+        strbuf_format(b, "<tr><th>%u</th><td>%s</td><td><code>%s</code></td></tr>\n",
+            route->answers[k].status, route->answers[k].what, route->answers[k].media);
+    strbuf_text(b, "</table>\n");
+}
+
+/* The texts in the tables are constants of the program; they need no escapes in HTML. */
+static char *make_docs(const struct router *r, size_t *size)
 {
     struct strbuf b;
     strbuf_init(&b, 1024 * 1024);
@@ -163,52 +184,22 @@ static char *make_docs(void)
         "<h1>berth %s</h1>\n<p>The routes of this server. For programs: "
         "<a href=\"openapi.json\">openapi.json</a></p>\n",
         BERTH_VERSION);
-    for (size_t i = 0; i < n_routes; i++) {
-        const struct route *route = &routes[i];
-        strbuf_format(&b, "<h2><code>%s %s</code></h2>\n<p><b>%s.</b> %s</p>\n<table>\n", route->method,
-            route->path, route->summary, route->description);
-        for (size_t k = 0; k < ROUTE_ANSWERS_MAX && route->answers[k].status; k++)
-            strbuf_format(&b, "<tr><th>%u</th><td>%s</td><td><code>%s</code></td></tr>\n",
-                route->answers[k].status, route->answers[k].what, route->answers[k].media);
-        strbuf_text(&b, "</table>\n");
-    }
+    for (size_t i = 0; i < router_size(r); i++)
+        add_route(&b, router_row(r, i));
     strbuf_text(&b, "</body>\n</html>\n");
-    return strbuf_take(&b, NULL);
+    return strbuf_take(&b, size);
 }
 
-/* The text at *kept, made at the first call: a start does not wait for a page that few ever read. */
-static const char *made_once(struct server *s, char **kept, char *(*make)(void))
-{
-    pthread_mutex_lock(&s->docs_lock);
-    if (!*kept)
-        *kept = make();
-    const char *text = *kept;
-    pthread_mutex_unlock(&s->docs_lock);
-    return text;
-}
-
-static void answer(struct reply *r, const char *content_type, const char *text)
-{
-    if (text)
-        reply_constant(r, 200, content_type, text);
-    else
-        reply_error(r, DIALECT_FASTAPI, 500, "Internal Server Error", NULL, NULL);
-}
-
-void api_openapi(struct server *s, const struct http_request *q, struct reply *r)
+void fastapi_openapi(struct server *s, const struct http_request *q, struct reply *r)
 {
     (void)q;
-    answer(r, "application/json", made_once(s, &s->openapi, make_openapi));
+    reply_json(r, 200, make_openapi(http_router(s->http)));
 }
 
-void api_docs(struct server *s, const struct http_request *q, struct reply *r)
+void fastapi_docs(struct server *s, const struct http_request *q, struct reply *r)
 {
     (void)q;
-    answer(r, "text/html; charset=utf-8", made_once(s, &s->docs, make_docs));
-}
-
-void api_docs_free(struct server *s)
-{
-    free(s->openapi);
-    free(s->docs);
+    size_t size = 0;
+    char *text = make_docs(http_router(s->http), &size);
+    reply_owned(r, 200, "text/html; charset=utf-8", text, size);
 }

@@ -1,13 +1,12 @@
 /* connection.c - the list of connections and their deadlines.
  *
- * The list is under a lock, taken when a client connects or leaves and when deadlines are looked through. A
- * request moves its connection from phase to phase with one atomic exchange instead. The lock also keeps a
- * socket's number from being used again while it is being cut: a connection leaves the list before its socket
- * is closed.
+ * A lock guards the list. It is taken when a client connects or leaves and when the deadlines are compared with the
+ * clock. A request moves its connection from phase to phase without the lock, by one atomic exchange. A connection
+ * leaves the list before its socket is closed, so while the lock is held no socket's number is reused.
  */
 #include "berth/server/http/connection.h"
 
-#include <netinet/in.h>
+#include <arpa/inet.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -19,14 +18,16 @@
 #define PHASE_BITS 3
 #define NO_DEADLINE (UINT64_MAX >> PHASE_BITS)
 #define LOOKED_AT_ONCE 128
-#define REFUSED_HEADER_SECONDS 1.0 /* a spare place is not for waiting in */
+#define REFUSED_HEADER_SECONDS 1.0 /* for a connection over the limit, which must not hold its place */
+#define HURRY_SECONDS 2.0
 
 struct connections {
     pthread_mutex_t lock;
     struct connection *first; /* under lock */
     size_t n_open; /* under lock */
-    const struct options *options;
-    struct metrics *metrics;
+    const struct connection_limits *limits;
+    struct http_counters *counters;
+    atomic_bool hurry;
 };
 
 static uint64_t now_ms(void)
@@ -46,12 +47,24 @@ static enum phase phase_of(uint64_t deadline)
     return (enum phase)(deadline & ((1 << PHASE_BITS) - 1));
 }
 
-static uint64_t deadline_of(const struct options *o, const struct connection *c, enum phase phase)
+static double seconds_of(const struct connections *all, enum phase phase)
 {
-    double seconds = phase == PHASE_HEADER  ? o->header_timeout
-                     : phase == PHASE_BODY  ? o->body_timeout
-                     : phase == PHASE_WRITE ? o->write_timeout
-                                            : o->keep_alive;
+    const struct connection_limits *l = all->limits;
+    switch (phase) {
+    case PHASE_HEADER:
+        return l->header_timeout;
+    case PHASE_BODY:
+        return atomic_load(&all->hurry) && l->body_timeout > HURRY_SECONDS ? HURRY_SECONDS : l->body_timeout;
+    case PHASE_WRITE:
+        return l->write_timeout;
+    default:
+        return l->keep_alive;
+    }
+}
+
+static uint64_t deadline_of(const struct connections *all, const struct connection *c, enum phase phase)
+{
+    double seconds = seconds_of(all, phase);
     if (phase == PHASE_WORK)
         return NO_DEADLINE;
     if (c->refuse && seconds > REFUSED_HEADER_SECONDS)
@@ -59,14 +72,14 @@ static uint64_t deadline_of(const struct options *o, const struct connection *c,
     return now_ms() + (uint64_t)(seconds * 1000);
 }
 
-struct connections *connections_new(const struct options *o, struct metrics *m)
+struct connections *connections_new(const struct connection_limits *limits, struct http_counters *counters)
 {
     struct connections *all = calloc(1, sizeof(*all));
     if (!all)
         return NULL;
     pthread_mutex_init(&all->lock, NULL);
-    all->options = o;
-    all->metrics = m;
+    all->limits = limits;
+    all->counters = counters;
     return all;
 }
 
@@ -94,10 +107,17 @@ static void copy_address(unsigned char out[16], const struct sockaddr *address)
     }
 }
 
+static void write_peer(struct connection *c)
+{
+    static const unsigned char mapped[12] = {[10] = 0xff, [11] = 0xff};
+    bool v4 = memcmp(c->address, mapped, sizeof(mapped)) == 0;
+    inet_ntop(v4 ? AF_INET : AF_INET6, v4 ? c->address + 12 : c->address, c->peer, sizeof(c->peer));
+}
+
 /* Caller holds the lock. */
 static bool over_address_limit(const struct connections *all, const struct connection *added)
 {
-    uint64_t most = all->options->max_connections_per_address, same = 0;
+    uint64_t most = all->limits->most_per_address, same = 0;
     for (const struct connection *c = all->first; most && c; c = c->next)
         same += memcmp(c->address, added->address, sizeof(c->address)) == 0;
     return most && same >= most;
@@ -105,7 +125,7 @@ static bool over_address_limit(const struct connections *all, const struct conne
 
 static void count(struct connections *all, enum connection_end end)
 {
-    atomic_fetch_add_explicit(&all->metrics->connections_ended[end], 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&all->counters->connections_ended[end], 1, memory_order_relaxed);
 }
 
 void connections_add(
@@ -113,23 +133,24 @@ void connections_add(
 {
     *c = (struct connection){.socket = socket};
     copy_address(c->address, address);
+    write_peer(c);
     pthread_mutex_lock(&all->lock);
-    if (all->n_open >= all->options->max_connections) {
+    if (all->n_open >= all->limits->most) {
         c->refuse = 503;
         count(all, CONNECTION_OVER_LIMIT);
     } else if (over_address_limit(all, c)) {
         c->refuse = 429;
         count(all, CONNECTION_OVER_ADDRESS_LIMIT);
     }
-    atomic_store(&c->deadline, pack(PHASE_HEADER, deadline_of(all->options, c, PHASE_HEADER)));
+    atomic_store(&c->deadline, pack(PHASE_HEADER, deadline_of(all, c, PHASE_HEADER)));
     c->next = all->first;
     if (c->next)
         c->next->previous = c;
     all->first = c;
     all->n_open++;
     pthread_mutex_unlock(&all->lock);
-    atomic_fetch_add_explicit(&all->metrics->connections_accepted, 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&all->metrics->connections_open, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&all->counters->connections_accepted, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&all->counters->connections_open, 1, memory_order_relaxed);
 }
 
 void connections_remove(struct connections *all, struct connection *c)
@@ -143,12 +164,12 @@ void connections_remove(struct connections *all, struct connection *c)
         all->first = c->next;
     all->n_open--;
     pthread_mutex_unlock(&all->lock);
-    atomic_fetch_sub_explicit(&all->metrics->connections_open, 1, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&all->counters->connections_open, 1, memory_order_relaxed);
 }
 
 bool connection_enter(struct connections *all, struct connection *c, enum phase phase)
 {
-    uint64_t old = atomic_load(&c->deadline), entered = pack(phase, deadline_of(all->options, c, phase));
+    uint64_t old = atomic_load(&c->deadline), entered = pack(phase, deadline_of(all, c, phase));
     do {
         if (phase_of(old) == PHASE_EXPIRED)
             return false;
@@ -164,11 +185,11 @@ void connection_say(const struct connection *c, const char *status, const char *
         "Content-Length: %zu\r\n\r\n{\"detail\":\"%s\"}",
         status, strlen(detail) + strlen("{\"detail\":\"\"}"), detail);
     if (send(c->socket, text, (size_t)size, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
-        /* Best effort: the connection is cut in any case. */
+        /* The connection is cut in any case. */
     }
 }
 
-/* Caller holds the lock, so the socket is still this connection's. */
+/* Tells the client why, where it can still be told. Caller holds the lock, so the socket is this connection's. */
 static void cut(struct connections *all, struct connection *c, enum phase phase)
 {
     switch (phase) {
@@ -177,7 +198,10 @@ static void cut(struct connections *all, struct connection *c, enum phase phase)
         count(all, CONNECTION_HEADER_LATE);
         break;
     case PHASE_BODY:
-        connection_say(c, "408 Request Timeout", "The request's body did not arrive in time");
+        if (atomic_load(&all->hurry))
+            connection_say(c, "503 Service Unavailable", "The server is shutting down");
+        else
+            connection_say(c, "408 Request Timeout", "The request's body did not arrive in time");
         count(all, CONNECTION_BODY_LATE);
         break;
     case PHASE_WRITE:
@@ -191,7 +215,7 @@ static void cut(struct connections *all, struct connection *c, enum phase phase)
     shutdown(c->socket, SHUT_RDWR);
 }
 
-/* Fails when a request has moved on in this moment: then the connection was not late. */
+/* False when the connection has just entered another phase: then it is not late. */
 static bool expire(struct connection *c, uint64_t old)
 {
     return atomic_compare_exchange_strong(&c->deadline, &old, pack(PHASE_EXPIRED, 0));
@@ -213,7 +237,7 @@ static bool waits_for_client(const struct connection *c)
     return phase == PHASE_HEADER || phase == PHASE_BODY || phase == PHASE_IDLE;
 }
 
-/* Has shut its side down, and everything that it sent was read. */
+/* True when the client has shut down its sending side, and everything that it sent was read. */
 static bool has_left(const struct pollfd *p)
 {
     int unread = 0;
@@ -230,7 +254,7 @@ static void cut_those_who_left(struct connection *const *batch, struct pollfd *p
         uint64_t now = atomic_load(&c->deadline);
         if (!waits_for_client(c) || !has_left(&polls[i]))
             continue;
-        /* Its last request may have been read in this moment and be about to be answered. */
+        /* Its last request may just have been read, and be about to be answered: cut at the second look. */
         if (c->left_at != now)
             c->left_at = now;
         else if (expire(c, now))
@@ -238,8 +262,8 @@ static void cut_those_who_left(struct connection *const *batch, struct pollfd *p
     }
 }
 
-/* A client that leaves in the same moment as its last bytes arrive goes unnoticed by libmicrohttpd, which
- * waits for a change that has been. Caller holds the lock. */
+/* libmicrohttpd misses a client that leaves at the moment when its last bytes arrive: it waits for an event that it
+ * has had. Caller holds the lock. */
 static void cut_left(struct connections *all)
 {
     struct connection *batch[LOOKED_AT_ONCE];
@@ -263,5 +287,18 @@ void connections_expire(struct connections *all)
     pthread_mutex_lock(&all->lock);
     cut_late(all, now_ms());
     cut_left(all);
+    pthread_mutex_unlock(&all->lock);
+}
+
+void connections_hurry(struct connections *all)
+{
+    pthread_mutex_lock(&all->lock);
+    atomic_store(&all->hurry, true);
+    for (struct connection *c = all->first; c; c = c->next) {
+        uint64_t old = atomic_load(&c->deadline), sooner = pack(PHASE_BODY, deadline_of(all, c, PHASE_BODY));
+        /* Fails when the body has just ended: then there is nothing to hurry. */
+        if (phase_of(old) == PHASE_BODY && sooner < old)
+            atomic_compare_exchange_strong(&c->deadline, &old, sooner);
+    }
     pthread_mutex_unlock(&all->lock);
 }

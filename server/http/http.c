@@ -1,8 +1,8 @@
-/* http.c - libmicrohttpd's daemon: how it is set up, and what it calls.
+/* http.c - libmicrohttpd's daemon: its set-up, its callbacks, and the way down.
  *
- * It calls on_target when a request's first line is there, on_request when its headers are, again for each
- * piece of its body and once more at its end, and on_completed when the reply was sent or the client left.
- * What is done then is in session.c and respond.c; answers that take their time are in stream.c and request_workers.c.
+ * It calls on_target when a request's first line has come, on_request when its headers have, again for each piece of
+ * its body and once more at its end, and on_completed when the reply was sent or the client left. The work is in
+ * session.c, decide.c and respond.c; replies that come later are in stream.c and request_workers.c.
  */
 #include "http_private.h"
 
@@ -10,8 +10,8 @@
 #include <sys/random.h>
 #include <time.h>
 
-#define STACK_BYTES (1024 * 1024) /* jansson's parser recurses; musl's default of 128 KiB is too small */
-#define POOL_SPARE 2048 /* of a connection's memory, for libmicrohttpd's own use and the reply's headers */
+#define STACK_BYTES (1024 * 1024) /* handlers parse and write JSON by recursion; musl's 128 KiB are too few */
+#define POOL_SPARE 2048 /* bytes of a connection's memory for libmicrohttpd and the reply's headers */
 
 /* ---- what libmicrohttpd calls ---- */
 
@@ -33,18 +33,19 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *c, const
 {
     struct http_session *s = *request_context;
     (void)context;
+    (void)path; /* decide.c decodes the target itself: here an encoded slash is one like any other */
     (void)version;
     if (!s)
         return MHD_NO;
     if (!s->begun)
-        return session_begin(s, c, path, method);
+        return session_begin(s, c, method);
     if (*size == 0)
         return respond(s, c);
     if (!session_collect(s, data, *size)) {
         if (s->status == 413)
             connection_say(&s->connection, "413 Request Entity Too Large", "Request Entity Too Large");
         else
-            connection_say(&s->connection, "503 Service Unavailable", "There is no room for the body now");
+            connection_say(&s->connection, "503 Service Unavailable", "There is no memory for the body now");
         return MHD_NO;
     }
     *size = 0;
@@ -79,7 +80,7 @@ static void on_connection(
         return;
     s->http = h;
     pthread_mutex_init(&s->suspended.lock, NULL);
-    /* One union per connection: the second question overwrites the answer to the first. */
+    /* A connection has one union for all such answers: the second call overwrites the first. */
     int fd = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
     const union MHD_ConnectionInfo *address = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
     connections_add(h->connections, &s->connection, fd, address->client_addr);
@@ -87,7 +88,19 @@ static void on_connection(
 
 /* ---- the daemon ---- */
 
-struct http *http_open(struct server *server, struct error *err)
+static bool open_parts(struct http *h, struct error *err)
+{
+    const struct http_config *o = &h->config;
+    h->router = router_new(o->tables, o->n_tables);
+    if (!h->router || !http_counters_init(&h->counters, router_size(h->router)))
+        return error_set(err, "no memory for the routes");
+    h->connections = connections_new(&o->connections, &h->counters);
+    if (!h->connections)
+        return error_set(err, "no memory for the list of connections");
+    return listener_open(&h->listener, o->host, o->port, err);
+}
+
+struct http *http_open(const struct http_config *config, struct server *context, struct error *err)
 {
     struct http *h = calloc(1, sizeof(*h));
     if (!h) {
@@ -95,14 +108,11 @@ struct http *http_open(struct server *server, struct error *err)
         return NULL;
     }
     uint64_t seed = 0;
-    h->server = server;
+    h->config = *config;
+    h->context = context;
     h->listener.socket = -1;
-    streams_open(&h->streams, server->options->ping);
-    h->connections = connections_new(server->options, &server->metrics);
-    if (!h->connections)
-        error_set(err, "no memory for the list of connections");
-    if (!h->connections ||
-        !listener_open(&h->listener, server->options->host, (unsigned)server->options->port, err)) {
+    streams_open(&h->streams, config->ping);
+    if (!open_parts(h, err)) {
         http_close(h);
         return NULL;
     }
@@ -113,31 +123,24 @@ struct http *http_open(struct server *server, struct error *err)
     return h;
 }
 
-static unsigned thread_count(const struct server *s)
-{
-    if (s->options->http_threads)
-        return (unsigned)s->options->http_threads;
-    return s->limits.cpus >= 4 ? 2 : 1;
-}
-
 bool http_start(struct http *h, struct error *err)
 {
-    const struct options *o = h->server->options;
-    unsigned threads = thread_count(h->server);
-    h->workers = request_workers_open(h->server, err);
+    const struct http_config *o = &h->config;
+    h->workers = request_workers_open(h, o->workers, err);
     if (!h->workers)
         return false;
     struct MHD_OptionItem pool[] = {
-        {threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END, (intptr_t)threads, NULL},
+        {o->threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END, (intptr_t)o->threads, NULL},
         {MHD_OPTION_END, 0, NULL},
     };
+    /* The limit is split among the threads; each needs its spare places. */
+    unsigned most = (unsigned)o->connections.most + CONNECTIONS_SPARE * o->threads;
     h->daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL,
         on_request, h, MHD_OPTION_LISTEN_SOCKET, h->listener.socket, MHD_OPTION_URI_LOG_CALLBACK, on_target,
         h, MHD_OPTION_NOTIFY_COMPLETED, on_completed, h, MHD_OPTION_NOTIFY_CONNECTION, on_connection, h,
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned)o->max_connections + CONNECTIONS_SPARE,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)o->max_header + POOL_SPARE, MHD_OPTION_CONNECTION_TIMEOUT,
-        0u, MHD_OPTION_THREAD_STACK_SIZE, (size_t)STACK_BYTES, MHD_OPTION_CLIENT_DISCIPLINE_LVL, 1,
-        MHD_OPTION_ARRAY, pool, MHD_OPTION_END);
+        MHD_OPTION_CONNECTION_LIMIT, most, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)o->max_header + POOL_SPARE, MHD_OPTION_CONNECTION_TIMEOUT, 0u, MHD_OPTION_THREAD_STACK_SIZE,
+        (size_t)STACK_BYTES, MHD_OPTION_CLIENT_DISCIPLINE_LVL, 1, MHD_OPTION_ARRAY, pool, MHD_OPTION_END);
     if (!h->daemon)
         return error_set(err, "cannot start the HTTP server on %s", h->listener.address);
     return true;
@@ -164,23 +167,49 @@ bool http_tick(struct http *h)
     return streams_tick(&h->streams);
 }
 
+struct http_counters *http_counters_of(struct http *h)
+{
+    return &h->counters;
+}
+
+const struct router *http_router(const struct http *h)
+{
+    return h->router;
+}
+
+/* ---- the end ---- */
+
+void http_drain(struct http *h)
+{
+    atomic_store(&h->draining, true);
+}
+
 void http_stop_listening(struct http *h)
 {
     if (!h->listening)
         return;
     h->listening = false;
     MHD_quiesce_daemon(h->daemon);
-    /* Without this, clients would still connect into the kernel's queue and hang there. */
+    /* Otherwise clients would still connect into the kernel's queue, and hang there. */
     shutdown(h->listener.socket, SHUT_RDWR);
+    connections_hurry(h->connections);
+}
+
+void http_stop_work(struct http *h)
+{
+    atomic_store(&h->stopping, true);
+    request_workers_stop(h->workers);
 }
 
 void http_close(struct http *h)
 {
     if (!h)
         return;
-    /* In this order: a thread of the desk may have a session, which must not end before. */
-    request_workers_close(h->workers);
+    /* Tells the clients of handlers that run, before it waits for these. A request worker may have a session, which
+     * must not end before the worker; and no connection may be suspended when the daemon stops. */
+    atomic_store(&h->stopping, true);
     streams_close(&h->streams);
+    request_workers_close(h->workers);
     if (h->daemon) {
         http_stop_listening(h);
         MHD_stop_daemon(h->daemon);
@@ -188,5 +217,7 @@ void http_close(struct http *h)
     listener_close(&h->listener);
     pthread_mutex_destroy(&h->streams.lock);
     connections_free(h->connections);
+    http_counters_release(&h->counters);
+    router_free(h->router);
     free(h);
 }

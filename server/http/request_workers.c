@@ -1,109 +1,175 @@
 /* request_workers.c - the threads that run the handlers of slow routes.
  *
- * To read a long prompt takes a template, a tokenizer and up to some hundred milliseconds. On an HTTP thread
- * health probes would wait behind it; here they do not. A session that is at the desk sleeps, so libmicrohttpd
- * leaves it alone, and stream.c does not let it end: until its handler has returned it belongs to this thread.
- * The queue is bounded by the number of connections.
+ * To read a long prompt takes a template, a tokenizer and up to some hundred milliseconds. On an HTTP thread, health
+ * probes would wait for it; here they do not. A session that a worker has is suspended, so libmicrohttpd leaves it
+ * alone, and stream.c does not let it end: until its handler has returned it belongs to the worker.
+ *
+ * There are two queues, for short and for long bodies. All threads but one prefer long ones, and one never takes
+ * them: so a short request waits for short ones only, and long ones go on under any number of short ones. Requests
+ * whose clients have left are not run. The number of connections bounds the queues.
  */
 #include "http_private.h"
 
 #include <stdlib.h>
-#include <string.h>
 
-#define DESKS 2 /* so that one request that takes long does not hold up all others */
-#define DESK_STACK_BYTES (1024 * 1024) /* jansson's parser recurses, and so do templates */
+#define LONG_BYTES 65536 /* of a body; one of as many bytes is read in some milliseconds */
+#define WORKER_STACK_BYTES (1024 * 1024) /* JSON parsers and templates recurse */
 
-struct request_workers {
-    struct server *server;
-    pthread_mutex_t lock; /* of the four below */
-    pthread_cond_t wake;
+struct request_queue {
     struct http_session *first, *last;
-    bool closing;
-    pthread_t threads[DESKS];
-    size_t n_threads;
 };
 
-/* The next session, or NULL when there will be none. */
-static struct http_session *next(struct request_workers *d)
+struct request_workers {
+    struct http *http;
+    pthread_mutex_t lock; /* of what follows, down to the blank line */
+    pthread_cond_t wake;
+    struct request_queue shorts, longs;
+    size_t n_long; /* threads that run long requests */
+    bool stopped;
+
+    size_t n_threads;
+    pthread_t threads[]; /* [n_threads] */
+};
+
+static bool is_long(const struct http_session *s)
 {
-    pthread_mutex_lock(&d->lock);
-    while (!d->first && !d->closing)
-        pthread_cond_wait(&d->wake, &d->lock);
-    struct http_session *s = d->first;
+    return s->body_size > LONG_BYTES;
+}
+
+static void add(struct request_queue *q, struct http_session *s)
+{
+    s->next_for_workers = NULL;
+    if (q->first)
+        q->last->next_for_workers = s;
+    else
+        q->first = s;
+    q->last = s;
+}
+
+static struct http_session *take(struct request_queue *q)
+{
+    struct http_session *s = q->first;
     if (s)
-        d->first = s->next_for_workers;
-    pthread_mutex_unlock(&d->lock);
+        q->first = s->next_for_workers;
     return s;
+}
+
+/* The request to run next, or NULL when a thread has to wait. Caller holds the lock. */
+static struct http_session *choose(struct request_workers *w)
+{
+    if (w->longs.first && w->n_long + 1 < w->n_threads) {
+        w->n_long++;
+        return take(&w->longs);
+    }
+    return take(&w->shorts);
+}
+
+/* NULL when there will be no more. */
+static struct http_session *next(struct request_workers *w)
+{
+    struct http_session *s = NULL;
+    pthread_mutex_lock(&w->lock);
+    while (!w->stopped && !(s = choose(w)))
+        pthread_cond_wait(&w->wake, &w->lock);
+    pthread_mutex_unlock(&w->lock);
+    return s;
+}
+
+static void long_has_ended(struct request_workers *w)
+{
+    pthread_mutex_lock(&w->lock);
+    w->n_long--;
+    pthread_cond_signal(&w->wake);
+    pthread_mutex_unlock(&w->lock);
+}
+
+static void refuse(struct http_session *s)
+{
+    decide_refuse(s, 503, "The server is shutting down");
+    s->reply.close = true;
+    suspended_answer(&s->suspended, NULL);
 }
 
 static void *request_workers_run(void *context)
 {
-    struct request_workers *d = context;
-    for (struct http_session *s = next(d); s; s = next(d)) {
-        s->route->run(d->server, &s->request, &s->reply);
-        suspended_answer(&s->suspended, s->reply.async);
+    struct request_workers *w = context;
+    for (struct http_session *s = next(w); s; s = next(w)) {
+        bool was_long = is_long(s);
+        if (!suspended_left(&s->suspended))
+            s->request.route->run(w->http->context, &s->request, &s->reply);
+        if (!s->reply.status && !s->reply.async)
+            refuse(s);
+        else
+            suspended_answer(&s->suspended, s->reply.async);
+        if (was_long)
+            long_has_ended(w);
     }
     return NULL;
 }
 
-static bool start_thread(struct request_workers *d)
+static bool start_thread(struct request_workers *w)
 {
     pthread_attr_t attributes;
     pthread_attr_init(&attributes);
-    pthread_attr_setstacksize(&attributes, DESK_STACK_BYTES);
-    int failed = pthread_create(&d->threads[d->n_threads], &attributes, request_workers_run, d);
+    pthread_attr_setstacksize(&attributes, WORKER_STACK_BYTES);
+    int failed = pthread_create(&w->threads[w->n_threads], &attributes, request_workers_run, w);
     pthread_attr_destroy(&attributes);
-    d->n_threads += failed == 0;
+    pthread_mutex_lock(&w->lock);
+    w->n_threads += failed == 0;
+    pthread_mutex_unlock(&w->lock);
     return failed == 0;
 }
 
-struct request_workers *request_workers_open(struct server *server, struct error *err)
+struct request_workers *request_workers_open(struct http *h, unsigned threads, struct error *err)
 {
-    struct request_workers *d = calloc(1, sizeof(*d));
-    if (!d) {
-        error_set(err, "no memory for the threads that read requests");
+    struct request_workers *w = calloc(1, sizeof(*w) + threads * sizeof(w->threads[0]));
+    if (!w) {
+        error_set(err, "no memory for the request workers");
         return NULL;
     }
-    d->server = server;
-    pthread_mutex_init(&d->lock, NULL);
-    pthread_cond_init(&d->wake, NULL);
-    while (d->n_threads < DESKS)
-        if (!start_thread(d)) {
-            request_workers_close(d);
-            error_set(err, "cannot start the threads that read requests");
+    w->http = h;
+    pthread_mutex_init(&w->lock, NULL);
+    pthread_cond_init(&w->wake, NULL);
+    for (unsigned i = 0; i < threads; i++)
+        if (!start_thread(w)) {
+            request_workers_close(w);
+            error_set(err, "cannot start the request workers");
             return NULL;
         }
-    return d;
+    return w;
 }
 
-bool request_workers_put(struct request_workers *d, struct http_session *s)
+bool request_workers_put(struct request_workers *w, struct http_session *s)
 {
-    s->next_for_workers = NULL;
-    pthread_mutex_lock(&d->lock);
-    bool open = !d->closing;
+    pthread_mutex_lock(&w->lock);
+    bool open = !w->stopped;
     if (open) {
-        if (d->first)
-            d->last->next_for_workers = s;
-        else
-            d->first = s;
-        d->last = s;
-        pthread_cond_signal(&d->wake);
+        add(is_long(s) ? &w->longs : &w->shorts, s);
+        pthread_cond_signal(&w->wake);
     }
-    pthread_mutex_unlock(&d->lock);
+    pthread_mutex_unlock(&w->lock);
     return open;
 }
 
-void request_workers_close(struct request_workers *d)
+void request_workers_stop(struct request_workers *w)
 {
-    if (!d)
+    pthread_mutex_lock(&w->lock);
+    w->stopped = true;
+    pthread_cond_broadcast(&w->wake);
+    pthread_mutex_unlock(&w->lock);
+    /* Nobody adds or takes any more. */
+    for (struct http_session *s; (s = take(&w->shorts)) || (s = take(&w->longs));)
+        refuse(s);
+}
+
+void request_workers_close(struct request_workers *w)
+{
+    if (!w)
         return;
-    pthread_mutex_lock(&d->lock);
-    d->closing = true;
-    pthread_cond_broadcast(&d->wake);
-    pthread_mutex_unlock(&d->lock);
-    for (size_t i = 0; i < d->n_threads; i++)
-        pthread_join(d->threads[i], NULL);
-    pthread_cond_destroy(&d->wake);
-    pthread_mutex_destroy(&d->lock);
-    free(d);
+    request_workers_stop(w);
+    for (size_t i = 0; i < w->n_threads; i++)
+        pthread_join(w->threads[i], NULL);
+    pthread_cond_destroy(&w->wake);
+    pthread_mutex_destroy(&w->lock);
+    free(w);
 }

@@ -1,13 +1,13 @@
-/* stream.c - connections that sleep until their answer comes, and answers that come in pieces.
+/* stream.c - connections that are suspended until their reply comes, and replies that come in pieces.
  *
- * libmicrohttpd lets a connection be suspended from within its callbacks and resumed from any thread. Three of
- * its habits shape this file. Resuming one that is not suspended confuses it, so both happen under the
- * suspended connection's lock, and a wake that comes before the sleep is remembered. It does not notice that a suspended
- * client leaves, so streams_tick looks at the sockets, here and nowhere else. And it must not be stopped with
- * a connection suspended, so streams_close wakes all and lets none sleep again.
+ * libmicrohttpd lets a callback suspend its connection, and any thread resume it. Three of its rules shape this file.
+ * A connection that is not suspended must not be resumed: so both happen under the suspended connection's lock, and a
+ * wake that comes before the suspension is remembered. It does not notice that a suspended client leaves: so
+ * streams_tick polls the sockets, here and nowhere else. It must not be stopped while a connection is suspended: so
+ * streams_close resumes all and lets none be suspended again.
  *
- * A client that shuts down its sending side counts as one that has left, as with most servers: the two cannot
- * be told apart.
+ * A client that shuts down its sending side counts as one that has left, as with most servers: the two cannot be told
+ * apart.
  */
 #include "http_private.h"
 
@@ -19,7 +19,7 @@
 #define BLOCK_BYTES 4096
 #define OUT_MAX ((size_t)256 << 20)
 #define LOOKED_AT_ONCE 128
-#define STATUS_LEFT 499 /* for log and metrics alone: the client closed the connection */
+#define STATUS_LEFT 499 /* for log and metrics only: the client closed the connection */
 
 static const char ping[] = ": ping\n\n";
 
@@ -30,8 +30,8 @@ static uint64_t now_ms(void)
     return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-/* Caller holds the suspended connection's lock. A connection that is resumed may be closed by libmicrohttpd without a word to
- * us, so one whose session is at the desk stays asleep. */
+/* Caller holds the suspended connection's lock. libmicrohttpd may close a connection that was resumed without telling
+ * us, so one whose session a request worker has stays suspended. */
 static void wake_locked(struct suspended *z)
 {
     z->woken = true;
@@ -48,7 +48,7 @@ void suspended_wake(struct suspended *z)
     pthread_mutex_unlock(&z->lock);
 }
 
-/* Once the lock is let go the request may end, and the suspended connection with it. */
+/* Once the lock is released the request may end, and the suspended connection with it. */
 void suspended_answer(struct suspended *z, struct async_reply *async)
 {
     pthread_mutex_lock(&z->lock);
@@ -58,18 +58,43 @@ void suspended_answer(struct suspended *z, struct async_reply *async)
     pthread_mutex_unlock(&z->lock);
 }
 
-/* Only from a callback of libmicrohttpd. False when it was woken since the last call: look again. */
-static bool sleep_now(struct suspended *z)
+/* Only from a callback of libmicrohttpd. False after a wake since the last call: look again. */
+static bool suspend(struct suspended *z)
 {
     pthread_mutex_lock(&z->lock);
-    bool sleeps = !z->woken && !(z->left && z->answered);
+    bool suspends = !z->woken && !(z->left && z->answered);
     z->woken = false;
-    if (sleeps) {
+    if (suspends) {
         z->suspended = true;
         MHD_suspend_connection(z->connection);
     }
     pthread_mutex_unlock(&z->lock);
-    return sleeps;
+    return suspends;
+}
+
+/* Lets the thread serve its other connections before it calls again for this one. Only from a callback. */
+static void yield_thread(struct suspended *z)
+{
+    MHD_suspend_connection(z->connection);
+    MHD_resume_connection(z->connection);
+}
+
+static bool has_left(int socket)
+{
+    struct pollfd p = {.fd = socket, .events = POLLRDHUP};
+    return poll(&p, 1, 0) == 1 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR));
+}
+
+bool suspended_left(struct suspended *z)
+{
+    if (atomic_load_explicit(z->stopping, memory_order_relaxed))
+        return true;
+    bool gone = has_left(z->wire->socket);
+    pthread_mutex_lock(&z->lock);
+    z->left |= gone;
+    gone = z->left;
+    pthread_mutex_unlock(&z->lock);
+    return gone;
 }
 
 /* ---- before the answer ---- */
@@ -77,7 +102,8 @@ static bool sleep_now(struct suspended *z)
 static bool join(struct streams *all, struct http_session *s, struct MHD_Connection *c)
 {
     struct suspended *z = &s->suspended;
-    z->socket = s->connection.socket;
+    z->wire = &s->connection;
+    z->stopping = &s->http->stopping;
     z->suspended = z->woken = z->answered = z->left = z->quiet = z->ended = false;
     z->async = NULL;
     z->connection = c;
@@ -110,7 +136,7 @@ static void leave(struct streams *all, struct suspended *z)
     z->begun = false;
 }
 
-/* What a look from the HTTP thread needs to know, at one moment. */
+/* What an HTTP thread needs to know for a look, read together. */
 struct stream_look {
     bool answered, left, quiet;
 };
@@ -123,7 +149,7 @@ static struct stream_look see(struct suspended *z)
     return seen;
 }
 
-/* The client is about to hear something. */
+/* The client is about to receive something. */
 static void heard(struct suspended *z)
 {
     pthread_mutex_lock(&z->lock);
@@ -132,18 +158,26 @@ static void heard(struct suspended *z)
     pthread_mutex_unlock(&z->lock);
 }
 
+/* Gives the session to the request workers. False when nothing is to come: s->reply says why, or nobody is there. */
+static bool start(struct http_session *s, struct MHD_Connection *c)
+{
+    struct suspended *z = &s->suspended;
+    s->request.suspended = z;
+    if (!join(&s->http->streams, s, c))
+        return false;
+    if (request_workers_put(s->http->workers, s))
+        return true;
+    leave(&s->http->streams, z);
+    decide_refuse(s, 503, "The server is shutting down");
+    s->reply.close = true;
+    return false;
+}
+
 enum stream_answer stream_answer(struct http_session *s, struct MHD_Connection *c)
 {
     struct suspended *z = &s->suspended;
-    if (!z->begun) {
-        s->request.suspended = z;
-        if (!join(&s->http->streams, s, c))
-            return STREAM_GONE;
-        if (!request_workers_put(s->http->workers, s)) {
-            leave(&s->http->streams, z);
-            return STREAM_GONE;
-        }
-    }
+    if (!z->begun && !start(s, c))
+        return s->reply.status ? STREAM_THERE : STREAM_GONE;
     do {
         struct stream_look seen = see(z);
         if (!seen.answered)
@@ -153,9 +187,16 @@ enum stream_answer stream_answer(struct http_session *s, struct MHD_Connection *
             s->status = STATUS_LEFT;
             return STREAM_GONE;
         }
-        if (s->reply.status || z->async->kind->look(z->async, seen.quiet, &s->reply) != ASYNC_NOT_YET)
+        if (s->reply.status)
             return STREAM_THERE;
-    } while (!sleep_now(z));
+        enum async_reply_state state = z->async->kind->look(z->async, seen.quiet, &s->reply);
+        if (state == ASYNC_WHOLE || state == ASYNC_STREAM)
+            return STREAM_THERE;
+        if (state == ASYNC_AGAIN) {
+            yield_thread(z);
+            return STREAM_SUSPENDED;
+        }
+    } while (!suspend(z));
     return STREAM_SUSPENDED;
 }
 
@@ -163,8 +204,8 @@ enum stream_answer stream_answer(struct http_session *s, struct MHD_Connection *
 
 enum filled { FILLED, EMPTY, ENDED, BROKEN };
 
-/* Gets the next bytes into z->out, which are to be taken within the deadline for writing. EMPTY: the
- * connection was put to sleep. */
+/* Gets the next bytes into z->out, which the client is to take within the deadline for writing. EMPTY: the connection
+ * was suspended. */
 static enum filled fill(struct http_session *s)
 {
     struct suspended *z = &s->suspended;
@@ -175,7 +216,8 @@ static enum filled fill(struct http_session *s)
             return BROKEN;
         if (z->ended)
             return ENDED;
-        z->ended = !z->async->kind->more(z->async, &z->out);
+        enum async_reply_more more = z->async->kind->more(z->async, &z->out);
+        z->ended = more == ASYNC_END;
         if (z->out.size == 0 && seen.quiet && !z->ended)
             strbuf_text(&z->out, ping);
         if (z->out.failed)
@@ -187,7 +229,11 @@ static enum filled fill(struct http_session *s)
             heard(z);
             return FILLED;
         }
-    } while (z->ended || !sleep_now(z));
+        if (more == ASYNC_MORE_NOW) {
+            yield_thread(z);
+            return EMPTY;
+        }
+    } while (z->ended || !suspend(z));
     return EMPTY;
 }
 
@@ -226,7 +272,7 @@ struct MHD_Response *stream_response(struct http_session *s)
     return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_BYTES, read_stream, s, NULL);
 }
 
-/* A session at the desk cannot be here: its connection sleeps. Who woke it may still hold the lock. */
+/* No request worker has the session: its connection would be suspended. Whoever woke it may still hold the lock. */
 void stream_end(struct http_session *s)
 {
     struct suspended *z = &s->suspended;
@@ -249,7 +295,7 @@ void streams_open(struct streams *all, double seconds)
     all->ping = seconds;
 }
 
-/* Wakes it, to be dropped. Caller holds the list's lock, so it does not end meanwhile. */
+/* Wakes it, to be dropped. Caller holds the list's lock, so that it does not end meanwhile. */
 static void give_up(struct suspended *z)
 {
     pthread_mutex_lock(&z->lock);
@@ -290,7 +336,7 @@ bool streams_tick(struct streams *all)
     for (struct suspended *z = all->first; z; z = z->next) {
         look_for_quiet(all, z, now);
         batch[n] = z;
-        polls[n++] = (struct pollfd){.fd = z->socket, .events = POLLRDHUP};
+        polls[n++] = (struct pollfd){.fd = z->wire->socket, .events = POLLRDHUP};
         if (n == LOOKED_AT_ONCE) {
             give_up_those_who_left(batch, polls, n);
             n = 0;
@@ -301,11 +347,23 @@ bool streams_tick(struct streams *all)
     return any;
 }
 
+/* The reply of a request whose handler still runs has not begun, so it can be told past libmicrohttpd. Caller holds
+ * the list's lock. */
+static void refuse_running(struct suspended *z)
+{
+    pthread_mutex_lock(&z->lock);
+    if (!z->answered && !z->left)
+        connection_say(z->wire, "503 Service Unavailable", "The server is shutting down");
+    pthread_mutex_unlock(&z->lock);
+}
+
 void streams_close(struct streams *all)
 {
     pthread_mutex_lock(&all->lock);
     all->closing = true;
-    for (struct suspended *z = all->first; z; z = z->next)
+    for (struct suspended *z = all->first; z; z = z->next) {
+        refuse_running(z);
         give_up(z);
+    }
     pthread_mutex_unlock(&all->lock);
 }

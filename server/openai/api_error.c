@@ -36,8 +36,8 @@ bool api_error_status(
 
 void api_error_reply(const struct api_error *c, struct reply *r)
 {
-    reply_error(r, DIALECT_OPENAI, c->status, c->message.text, c->param[0] ? c->param : NULL, c->code);
-    r->retry_after = c->retry_after;
+    reply_error(r, &openai_dialect, c->status, c->message.text, c->param[0] ? c->param : NULL, c->code);
+    reply_retry_after(r, c->retry_after);
 }
 
 bool request_memory_refuse(struct api_error *c)

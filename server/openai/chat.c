@@ -2,8 +2,6 @@
  *
  * Text that the template writes may become special tokens, text of clients may not: a message cannot forge a turn.
  */
-#include "berth/server/api.h"
-
 #include "berth/base/log.h"
 #include "berth/engine/template/chat.h"
 #include "berth/server/openai/json_value.h"
@@ -257,7 +255,7 @@ static void run(struct server *s, const struct http_request *q, struct reply *r)
     json_decref(request);
 }
 
-void api_chat(struct server *s, const struct http_request *q, struct reply *r)
+void openai_chat(struct server *s, const struct http_request *q, struct reply *r)
 {
     openai_run(s, q, r, run);
 }

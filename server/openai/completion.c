@@ -16,6 +16,7 @@
 
 #define RETRY_SECONDS 1
 #define ANSWER_COPIES 2 /* what is gathered, and the reply that is written of it */
+#define TOKENS_AT_ONCE 512
 
 static struct completion *answer_of(struct async_reply *l)
 {
@@ -95,7 +96,7 @@ static void end_job(struct completion *a, struct completion_prompt *asked)
     struct error why = {0};
     enum result result = job_result(asked->job, &why);
     if (result != RESULT_OK && !a->status) {
-        struct result_reply reply = result_reply(result, DIALECT_OPENAI);
+        struct result_reply reply = result_reply(result);
         a->status = reply.status;
         a->code = reply.code;
         a->retry_after = reply.retry_after;
@@ -103,22 +104,33 @@ static void end_job(struct completion *a, struct completion_prompt *asked)
     }
 }
 
-/* Takes what the jobs have, into the choices or, for a stream, into `out`. */
-static void take_pieces(struct completion *a, struct strbuf *out)
+/* Takes pieces of one job until *budget is used up. */
+static void take_of_job(struct completion *a, size_t index, struct strbuf *out, size_t *budget)
 {
-    for (size_t i = 0; i < a->n_prompts; i++) {
-        struct completion_prompt *asked = &a->prompts[i];
-        bool ended = false;
-        struct job_piece *next, *p = asked->ended ? NULL : job_take(asked->job, &ended);
-        for (; p; p = next) {
-            next = p->next;
-            if (!a->status)
-                use_piece(a, i, p, out);
-            job_piece_free(p);
-        }
-        if (ended)
-            end_job(a, asked);
+    struct completion_prompt *asked = &a->prompts[index];
+    if (!asked->rest && !asked->last)
+        asked->rest = job_take(asked->job, &asked->last);
+    while (asked->rest && *budget > 0) {
+        struct job_piece *p = asked->rest;
+        asked->rest = p->next;
+        *budget -= p->n_tokens + 1 < *budget ? p->n_tokens + 1 : *budget;
+        if (!a->status)
+            use_piece(a, index, p, out);
+        job_piece_free(p);
     }
+    if (!asked->rest && asked->last && !asked->ended)
+        end_job(a, asked);
+}
+
+/* Takes what the jobs have, into the choices or, for a stream, into `out`. Other connections wait for this thread, so
+ * one call takes some hundred tokens at most. False when there is more. */
+static bool take_pieces(struct completion *a, struct strbuf *out)
+{
+    size_t budget = TOKENS_AT_ONCE;
+    for (size_t i = 0; i < a->n_prompts && budget > 0; i++)
+        if (!a->prompts[i].ended)
+            take_of_job(a, i, out, &budget);
+    return budget > 0;
 }
 
 static void cancel(struct completion *a)
@@ -132,8 +144,8 @@ static void cancel(struct completion *a)
 
 static void reply_failure(struct completion *a, struct reply *r)
 {
-    reply_error(r, DIALECT_OPENAI, a->status, a->why.text, NULL, a->code);
-    r->retry_after = a->retry_after;
+    reply_error(r, &openai_dialect, a->status, a->why.text, NULL, a->code);
+    reply_retry_after(r, a->retry_after);
     cancel(a);
 }
 
@@ -149,9 +161,9 @@ static void reply_whole(struct completion *a, struct reply *r)
 
 static enum async_reply_state look_whole(struct completion *a, struct reply *r)
 {
-    take_pieces(a, NULL);
+    bool all = take_pieces(a, NULL);
     if (!a->status && a->n_running > 0)
-        return ASYNC_NOT_YET;
+        return all ? ASYNC_NOT_YET : ASYNC_AGAIN;
     if (a->status)
         reply_failure(a, r);
     else
@@ -159,35 +171,35 @@ static enum async_reply_state look_whole(struct completion *a, struct reply *r)
     return ASYNC_WHOLE;
 }
 
-/* A stream begins when there is something to tell, so that what fails before has a status of its own. */
+/* A stream begins when there is something to send, so that what fails before has a status of its own. */
 static enum async_reply_state look(struct async_reply *l, bool begin, struct reply *r)
 {
     struct completion *a = answer_of(l);
     if (!a->stream)
         return look_whole(a, r);
-    take_pieces(a, &a->first_events);
+    bool all = take_pieces(a, &a->first_events);
     if (a->first_events.size == 0 && a->status) {
         reply_failure(a, r);
         return ASYNC_WHOLE;
     }
     if (a->first_events.size == 0 && !begin)
-        return ASYNC_NOT_YET;
+        return all ? ASYNC_NOT_YET : ASYNC_AGAIN;
     r->status = 200;
     r->content_type = "text/event-stream; charset=utf-8";
     r->events = true;
     return ASYNC_STREAM;
 }
 
-static bool more(struct async_reply *l, struct strbuf *out)
+static enum async_reply_more more(struct async_reply *l, struct strbuf *out)
 {
     struct completion *a = answer_of(l);
     if (a->told_all)
-        return false;
+        return ASYNC_END;
     strbuf_add(out, (struct span){(const uint8_t *)a->first_events.text, a->first_events.size});
     a->first_events.size = 0;
-    take_pieces(a, out);
+    bool all = take_pieces(a, out);
     if (!a->status && a->n_running > 0)
-        return true;
+        return all ? ASYNC_MORE : ASYNC_MORE_NOW;
     if (a->status) {
         openai_write_error(a->status, a->why.text, out);
         cancel(a);
@@ -196,13 +208,17 @@ static bool more(struct async_reply *l, struct strbuf *out)
     }
     openai_write_done(out);
     a->told_all = true;
-    return false;
+    return ASYNC_END;
 }
 
 static void release(struct async_reply *l)
 {
     struct completion *a = answer_of(l);
     for (size_t i = 0; i < a->n_prompts; i++) {
+        for (struct job_piece *next, *p = a->prompts[i].rest; p; p = next) {
+            next = p->next;
+            job_piece_free(p);
+        }
         if (a->prompts[i].job)
             job_release(a->prompts[i].job);
         prompt_release(&a->prompts[i].prompt);
@@ -290,7 +306,7 @@ static bool submit(struct completion *a, const struct completion_params *w, size
     enum result result = served_model_submit(j, &err);
     if (result == RESULT_OK)
         return true;
-    struct result_reply reply = result_reply(result, DIALECT_OPENAI);
+    struct result_reply reply = result_reply(result);
     c->retry_after = reply.retry_after;
     return api_error_status(c, reply.status, reply.code, NULL, "%s", err.text);
 }

@@ -31,6 +31,8 @@ struct choice {
 struct completion_prompt {
     struct prompt prompt;
     struct job *job;
+    struct job_piece *rest; /* pieces that were taken from the job and not yet used */
+    bool last; /* nothing comes after them */
     bool ended;
     struct job_usage usage; /* once ended */
 };

@@ -3,8 +3,6 @@
  * Here the client is the author of the whole prompt, so special tokens in its text count, as with other
  * servers.
  */
-#include "berth/server/api.h"
-
 #include "openai_private.h"
 
 #include <stdio.h>
@@ -210,7 +208,7 @@ static void run(struct server *s, const struct http_request *q, struct reply *r)
     json_decref(request);
 }
 
-void api_completions(struct server *s, const struct http_request *q, struct reply *r)
+void openai_completions(struct server *s, const struct http_request *q, struct reply *r)
 {
     openai_run(s, q, r, run);
 }

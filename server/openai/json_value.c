@@ -2,7 +2,7 @@
  * are written for. */
 #include "berth/server/openai/json_value.h"
 
-#include "berth/server/http/reply.h"
+#include "berth/server/json/body.h"
 
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* models.c - the models of the volume, in OpenAI's shape with what berth knows beside it. */
-#include "berth/server/api.h"
+#include "openai_private.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -75,7 +75,7 @@ static json_t *describe(const struct server *s, const struct model *m)
         (json_int_t)m->created, "owned_by", "berth", "berth", berth);
 }
 
-void api_models(struct server *s, const struct http_request *q, struct reply *r)
+void openai_models(struct server *s, const struct http_request *q, struct reply *r)
 {
     size_t n;
     (void)q;
@@ -87,16 +87,17 @@ void api_models(struct server *s, const struct http_request *q, struct reply *r)
     reply_json(r, 200, json_pack("{s:s, s:o}", "object", "list", "data", data));
 }
 
-void api_model(struct server *s, const struct http_request *q, struct reply *r)
+void openai_model(struct server *s, const struct http_request *q, struct reply *r)
 {
-    struct model *m = catalog_hold(s->catalog, q->rest);
+    struct span asked = http_request_param(q, "id");
+    struct model *m = catalog_hold(s->catalog, asked);
     if (m) {
         reply_json(r, 200, describe(s, m));
         catalog_drop(s->catalog, m);
         return;
     }
     char id[200], message[300];
-    text_escape(id, sizeof(id), q->rest);
+    text_escape(id, sizeof(id), asked);
     snprintf(message, sizeof(message), "The model '%s' does not exist; /v1/models lists those that do", id);
-    reply_error(r, DIALECT_OPENAI, 404, message, "model", "model_not_found");
+    reply_error(r, &openai_dialect, 404, message, "model", "model_not_found");
 }

@@ -8,9 +8,20 @@
 #define BERTH_OPENAI_PRIVATE_H
 
 #include "berth/engine/scheduler/engine.h"
-#include "berth/server/http/reply.h"
-#include "berth/server/server.h"
 #include "berth/server/http/stream.h"
+#include "berth/server/json/body.h"
+#include "berth/server/server.h"
+
+extern const struct dialect openai_dialect; /* {"error": {message, type, param, code}} */
+
+/* ---- the handlers of the routes ---- */
+
+void openai_models(struct server *s, const struct http_request *q, struct reply *r); /* models.c */
+void openai_model(struct server *s, const struct http_request *q, struct reply *r);
+void openai_chat(struct server *s, const struct http_request *q, struct reply *r); /* chat.c */
+void openai_completions(struct server *s, const struct http_request *q, struct reply *r); /* completions.c */
+void openai_tokenize(struct server *s, const struct http_request *q, struct reply *r); /* tokenize.c */
+void openai_detokenize(struct server *s, const struct http_request *q, struct reply *r);
 
 /* ---- errors: api_error.c ---- */
 

@@ -3,8 +3,6 @@
  * The text is that of a completion's prompt, or the messages of a chat: exactly what would be sent to the
  * model. Neither needs the model to be one that can answer.
  */
-#include "berth/server/api.h"
-
 #include "openai_private.h"
 
 #include <string.h>
@@ -173,12 +171,12 @@ static void run_detokenize(struct server *s, const struct http_request *q, struc
     answer(s, q, r, detokenize);
 }
 
-void api_tokenize(struct server *s, const struct http_request *q, struct reply *r)
+void openai_tokenize(struct server *s, const struct http_request *q, struct reply *r)
 {
     openai_run(s, q, r, run_tokenize);
 }
 
-void api_detokenize(struct server *s, const struct http_request *q, struct reply *r)
+void openai_detokenize(struct server *s, const struct http_request *q, struct reply *r)
 {
     openai_run(s, q, r, run_detokenize);
 }

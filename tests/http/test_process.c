@@ -13,7 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define HOST "Host: berth.test\r\n"
+#define HOST "Host: berth\r\n"
 #define AT_ONCE 1000 /* milliseconds; a stop that waits for something takes longer */
 
 /* ---- help, version, commands ---- */
@@ -47,6 +47,8 @@ static void test_help_lists_every_option_with_its_variable_and_default(void **st
         {"--host", "BERTH_HOST", "0.0.0.0"},
         {"--port", "BERTH_PORT", "8000"},
         {"--api-key-file", "BERTH_API_KEY_FILE", "none"},
+        {"--cors-origin", "BERTH_CORS_ORIGIN", "none"},
+        {"--allowed-host", "BERTH_ALLOWED_HOST", "none"},
         {"--threads", "BERTH_THREADS", "0"},
         {"--http-threads", "BERTH_HTTP_THREADS", "0"},
         {"--cpu", "BERTH_CPU", "auto"},
@@ -64,7 +66,7 @@ static void test_help_lists_every_option_with_its_variable_and_default(void **st
         {"--log", "BERTH_LOG", "auto"},
         {"--log-level", "BERTH_LOG_LEVEL", "info"},
         {"--drain-delay", "BERTH_DRAIN_DELAY", "0"},
-        {"--grace", "BERTH_GRACE", "25"},
+        {"--grace", "BERTH_GRACE", "8"},
         {"--max-connections", "BERTH_MAX_CONNECTIONS", "1024"},
         {"--max-connections-per-address", "BERTH_MAX_CONNECTIONS_PER_ADDRESS", "512"},
         {"--max-body", "BERTH_MAX_BODY", "32M"},

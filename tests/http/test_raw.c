@@ -12,8 +12,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#define HOST "Host: berth.test\r\n"
-#define SMUGGLED "GET /smuggled HTTP/1.1\r\nHost: berth.test\r\n\r\n"
+#define HOST "Host: berth-test\r\n"
+#define SMUGGLED "GET /smuggled HTTP/1.1\r\nHost: berth-test\r\n\r\n"
 #define GET_HEALTH "GET /health HTTP/1.1\r\n" HOST
 #define POST_NOPE "POST /nope HTTP/1.1\r\n" HOST
 #define CHUNKED "Transfer-Encoding: chunked\r\n"
@@ -134,14 +134,14 @@ static const struct attempt attempts[] = {
     /* Lines and what stands in them. */
     {.name = "a request line that ends in LF", BYTES("GET /health HTTP/1.1\n" HOST "\r\n"),
      .statuses = {400}},
-    {.name = "headers that end in LF", BYTES("GET /health HTTP/1.1\r\nHost: berth.test\n\n"),
+    {.name = "headers that end in LF", BYTES("GET /health HTTP/1.1\r\nHost: berth-test\n\n"),
      .statuses = {400}},
     {.name = "a bare CR in a header", BYTES(GET_HEALTH "X: a\rb\r\n\r\n"), .statuses = {400}},
     {.name = "a folded header", BYTES(GET_HEALTH "X: a\r\n b\r\n\r\n"), .statuses = {400}},
     {.name = "a folded length", BYTES(POST_NOPE "Content-Length:\r\n 44\r\n\r\n" SMUGGLED),
      .statuses = {400}},
     {.name = "a first header that begins with a space",
-     BYTES("GET /health HTTP/1.1\r\n Host: berth.test\r\n\r\n"), .statuses = {400}},
+     BYTES("GET /health HTTP/1.1\r\n Host: berth-test\r\n\r\n"), .statuses = {400}},
     {.name = "NUL in a value", BYTES(GET_HEALTH "X: a\0b\r\n\r\n"), .statuses = {400}},
     {.name = "NUL in a name", BYTES(GET_HEALTH "X\0Y: a\r\n\r\n"), .statuses = {400}},
     {.name = "NUL in the path", BYTES("GET /hea\0lth HTTP/1.1\r\n" HOST "\r\n"), .statuses = {400},
@@ -175,7 +175,7 @@ static const struct attempt attempts[] = {
     {.name = "a method of 5000 bytes", BYTES(""), .statuses = {400, 414, 431, 501}, .after = EITHER,
      .filler = "A", .times = 5000, .end = " /health HTTP/1.1\r\n" HOST "\r\n"},
     {.name = "TRACE", BYTES("TRACE /health HTTP/1.1\r\n" HOST "\r\n"), .statuses = {405}, .after = KEEPS},
-    {.name = "CONNECT", BYTES("CONNECT berth.test:80 HTTP/1.1\r\n" HOST "\r\n"), .statuses = {400, 404, 405},
+    {.name = "CONNECT", BYTES("CONNECT berth-test:80 HTTP/1.1\r\n" HOST "\r\n"), .statuses = {400, 404, 405},
      .after = EITHER},
     {.name = "HTTP/1.2", BYTES("GET /health HTTP/1.2\r\n" HOST "\r\n"), .statuses = {200, 505},
      .after = EITHER},
@@ -211,9 +211,9 @@ static const struct attempt attempts[] = {
      .statuses = {400, 404}, .after = EITHER},
     {.name = "an asterisk", BYTES("OPTIONS * HTTP/1.1\r\n" HOST "\r\n"), .statuses = {200, 400, 404, 405},
      .after = EITHER},
-    {.name = "an absolute target", BYTES("GET http://berth.test/health HTTP/1.1\r\n" HOST "\r\n"),
+    {.name = "an absolute target", BYTES("GET http://berth-test/health HTTP/1.1\r\n" HOST "\r\n"),
      .statuses = {200}, .after = KEEPS},
-    {.name = "an absolute target without a path", BYTES("GET HTTP://berth.test HTTP/1.1\r\n" HOST "\r\n"),
+    {.name = "an absolute target without a path", BYTES("GET HTTP://berth-test HTTP/1.1\r\n" HOST "\r\n"),
      .statuses = {200}, .after = KEEPS},
     {.name = "a target without a slash", BYTES("GET health HTTP/1.1\r\n" HOST "\r\n"), .statuses = {400, 404},
      .after = EITHER},

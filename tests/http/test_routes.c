@@ -14,7 +14,7 @@
 #define JSON_TYPE "application/json"
 #define NOT_FOUND "{\"detail\":\"Not Found\"}"
 #define NOT_ALLOWED "{\"detail\":\"Method Not Allowed\"}"
-#define LOCATION(path) "http://berth.test" path
+#define LOCATION(path) path
 
 static struct server *server;
 
@@ -140,11 +140,11 @@ static void test_a_wrong_method_is_refused_and_told_what_is_allowed(void **state
         {.method = "HEAD", .target = "/", .status = 405, .body = "", .allow = "GET"},
         {.method = "HEAD", .target = "/health", .status = 405, .body = "", .allow = "GET"},
         {.method = "OPTIONS", .target = "/", .status = 405, .body = NOT_ALLOWED, .allow = "GET"},
-        {.method = "POST", .target = "/livez", .status = 405, .body = NOT_ALLOWED, .allow = "GET"},
-        {.method = "POST", .target = "/metrics", .status = 405, .body = NOT_ALLOWED, .allow = "GET"},
-        {.method = "POST", .target = "/v1/models", .status = 405, .allow = "GET"},
-        {.method = "DELETE", .target = "/v1/models/tiny", .status = 405, .allow = "GET"},
-        {.method = "POST", .target = "/v2/health/live", .status = 405, .allow = "GET"},
+        {.method = "POST", .target = "/livez", .status = 405, .body = NOT_ALLOWED, .allow = "GET, HEAD"},
+        {.method = "POST", .target = "/metrics", .status = 405, .body = NOT_ALLOWED, .allow = "GET, HEAD"},
+        {.method = "POST", .target = "/v1/models", .status = 405, .allow = "GET, HEAD"},
+        {.method = "DELETE", .target = "/v1/models/tiny", .status = 405, .allow = "GET, HEAD"},
+        {.method = "POST", .target = "/v2/health/live", .status = 405, .allow = "GET, HEAD"},
     };
     /* clang-format on */
     (void)state;
@@ -258,7 +258,7 @@ static void test_errors_under_v2_are_one_sentence(void **state)
     /* clang-format off */
     static const struct exchange rows[] = {
         {.method = "GET", .target = "/v2/nope", .status = 404},
-        {.method = "POST", .target = "/v2/health/ready", .status = 405, .allow = "GET"},
+        {.method = "POST", .target = "/v2/health/ready", .status = 405, .allow = "GET, HEAD"},
         {.method = "GET", .target = "/v2/", .status = 404},
     };
     /* clang-format on */

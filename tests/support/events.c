@@ -8,7 +8,7 @@
 
 static const char *request_of(const char *target, const char *headers, const char *body)
 {
-    return text_of("POST %s HTTP/1.1\r\nHost: berth.test\r\nContent-Type: application/json\r\n"
+    return text_of("POST %s HTTP/1.1\r\nHost: berth\r\nContent-Type: application/json\r\n"
                    "Content-Length: %zu\r\n%s\r\n%s",
         target, strlen(body), headers ? headers : "", body);
 }

@@ -1,19 +1,29 @@
 /* options.h - what a person may set, by flag or by environment.
  *
- * Each option is a row of one table: its flag, its variable, what values it takes, its default and a line of
- * help. The flags, the environment, `berth help`, `berth health` (which must find the server that another
- * command line started) and the manual all come from it. A flag beats the environment.
+ * Each option is a row of one table: its flag, its variable, the values it takes, its default and a line of help. The
+ * parser of flags, the parser of the environment, `berth help`, `berth health` and the manual read that table. A flag
+ * beats the environment. An option that takes a list may be given several times, and each value may be a list with
+ * commas.
  */
 #ifndef BERTH_OPTIONS_H
 #define BERTH_OPTIONS_H
 
 #include "berth/base/error.h"
+#include "berth/base/text.h"
 
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 
 enum option_log { OPTION_LOG_AUTO, OPTION_LOG_TEXT, OPTION_LOG_JSON };
+
+#define OPTION_LIST_MAX 32
+
+/* The values of an option that may be given several times. */
+struct option_list {
+    struct span at[OPTION_LIST_MAX]; /* [n] */
+    size_t n;
+};
 
 enum option_kv_type { OPTION_KV_F16, OPTION_KV_F32, OPTION_KV_Q8_0 };
 
@@ -30,9 +40,11 @@ struct options {
     const char *host;
     uint64_t port;
     const char *api_key_file; /* empty: no keys */
+    struct option_list cors_origin; /* origins of web pages that may use the server */
+    struct option_list allowed_host; /* host names that Host may have beside the usual ones */
     /* the machine */
     uint64_t threads; /* 0: as many as the limits allow */
-    uint64_t http_threads; /* 0: one, two from four processors on */
+    uint64_t http_threads; /* 0: by the number of processors */
     unsigned cpu; /* place among the names that --cpu takes */
     /* answering */
     uint64_t context; /* tokens; 0: each model's own */

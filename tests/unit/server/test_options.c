@@ -55,7 +55,7 @@ static void test_defaults_are_those_of_the_documentation(void **state)
     assert_int_equal(o.log_level, LOG_INFO);
     assert_int_equal(o.max_body, 32 << 20);
     assert_int_equal(o.max_header, 16 << 10);
-    assert_true(o.grace == 25 && o.drain_delay == 0);
+    assert_true(o.grace == 8 && o.drain_delay == 0);
 }
 
 static void test_a_flag_beats_the_environment_which_beats_the_default(void **state)

@@ -1,72 +1,92 @@
-/* reply.h - a request as a handler sees it, and the answer it fills in.
+/* reply.h - the reply that a handler fills in: a status, headers, and a body.
  *
- * A handler never sees a socket: http.c reads the request and sends the reply. Errors are built here, in the
- * dialect of the path, so that no handler spells one out.
+ * A body is bytes, constant or handed over; a writer, which gives it piece by piece; or, from a slow route, a
+ * stream of events (stream.h). A constant reply with constant headers costs no allocation.
  */
 #ifndef BERTH_REPLY_H
 #define BERTH_REPLY_H
 
 #include "berth/base/error.h"
-#include "berth/server/http/route.h"
-
-#include <jansson.h>
-
-#define REQUEST_ID_MAX 128
+#include "berth/base/strbuf.h"
+#include "berth/server/http/request.h"
 
 struct async_reply;
-struct suspended;
 
-struct http_request {
-    const char *method;
-    const char *path; /* decoded, without query; NUL-terminated */
-    const char *target; /* as it came, with query */
-    const char *host; /* the Host header, or NULL */
-    struct span rest; /* the path's last part, where the route's path ends in {name} */
-    struct span body;
-    const char *id;
-    double arrived; /* when the last of it came: seconds of CLOCK_MONOTONIC */
-    struct suspended *suspended; /* on routes that are slow: wakes the connection; see stream.h */
+/* Gives a body whose size is not known before it is written. Embedded in the object that has the rest. */
+struct reply_writer {
+    const struct reply_writer_kind *kind;
+};
+
+/* Called on an HTTP thread, one at a time. None may wait, and no call should take more than a millisecond. */
+struct reply_writer_kind {
+    /* Appends the next piece. False when it was the last. */
+    bool (*more)(struct reply_writer *w, struct strbuf *out);
+    /* The body was sent, or the client has left. */
+    void (*release)(struct reply_writer *w);
+};
+
+#define REPLY_HEADERS_MAX 8
+
+struct reply_header {
+    const char *name; /* a constant, in lower case */
+    const char *value;
+    bool owned; /* the reply frees the value; otherwise it is a constant */
 };
 
 struct reply {
-    unsigned status;
+    unsigned status; /* 0 until something is decided */
     const char *content_type; /* a constant; NULL for none */
-    const void *body;
+    const void *body; /* [size] */
     size_t size;
-    bool owned; /* free() the body when it is sent; otherwise it is constant */
-    const char *allow; /* headers that few replies have; NULL or 0 for none */
-    char *location; /* malloc'ed */
-    unsigned retry_after; /* seconds */
-    bool close; /* the connection, after this reply */
-    bool authenticate; /* says which way a key is to be sent */
-    struct async_reply
-        *async; /* with status 0, from a handler of a slow route: the answer is to come; see stream.h */
-    bool events; /* a stream of events, not to be kept back on its way by caches and proxies */
+    bool owned; /* the body is freed when it was sent; otherwise it is a constant */
+    struct reply_writer *writer; /* in place of body and size */
+    struct reply_header headers[REPLY_HEADERS_MAX]; /* [n_headers] */
+    size_t n_headers;
+    bool close; /* the connection is closed after this reply */
+    struct async_reply *async; /* with status 0, from a slow route: the reply comes later, see stream.h */
+    bool events; /* the body is a stream of events, which proxies and caches must not hold back */
 };
 
-/* A constant text as the body. */
-void reply_constant(struct reply *r, unsigned status, const char *content_type, const char *text);
+/* ---- errors ---- */
 
-/* Takes a malloc'ed body over; NULL is answered as 500. */
-void reply_owned(struct reply *r, unsigned status, const char *content_type, char *text, size_t size);
+/* How an API words its errors. */
+struct dialect {
+    /* The paths of the API: "/v1" for /v1 and all below it. Under a prefix several slashes count as one. NULL: the
+     * dialect of the paths that no prefix claims. */
+    const char *prefix;
+    bool needs_key; /* where the server has API keys, requests must show one */
+    /* Fills the reply's body. `param` and `code` may be NULL. */
+    void (*write)(struct reply *r, unsigned status, const char *message, const char *param, const char *code);
+};
 
-/* Compact JSON; takes the reference over. NULL is answered as 500. */
-void reply_json(struct reply *r, unsigned status, json_t *body);
-
-/* An error in the path's dialect. `param` and `code` are OpenAI's, may be NULL and are left out elsewhere. */
-void reply_error(struct reply *r, enum dialect dialect, unsigned status, const char *message,
+/* An error in a dialect. `message` is UTF-8, but may be cut in the middle of a character. `param` names the field at
+ * fault, `code` is a machine's word for the error; dialects that do not have them leave them out. */
+void reply_error(struct reply *r, const struct dialect *dialect, unsigned status, const char *message,
     const char *param, const char *code);
 
+/* ---- bodies; each replaces what the reply had, headers too ---- */
+
+/* A constant text. */
+void reply_constant(struct reply *r, unsigned status, const char *content_type, const char *text);
+
+/* Takes over text[size], from malloc. NULL is answered as 500. */
+void reply_owned(struct reply *r, unsigned status, const char *content_type, char *text, size_t size);
+
+/* Takes over a writer. NULL is answered as 500. */
+void reply_written(struct reply *r, unsigned status, const char *content_type, struct reply_writer *writer);
+
+/* ---- headers; add them after the body ---- */
+
+/* A constant value. More than REPLY_HEADERS_MAX headers are a mistake of the program: the last are left out. */
+void reply_header(struct reply *r, const char *name, const char *value);
+
+/* Takes over a value from malloc. NULL is left out. It must have no line break in it. */
+void reply_header_owned(struct reply *r, const char *name, char *value);
+
+/* retry-after; 0 seconds add nothing. */
+void reply_retry_after(struct reply *r, unsigned seconds);
+
+/* Frees what the reply owns, and leaves it without body and headers. */
 void reply_release(struct reply *r);
-
-#define HTTP_JSON_MAX ((size_t)96 << 20) /* bytes that a JSON text may become */
-
-/* The bytes that a JSON text takes as a tree of jansson, or somewhat more: malloc's share of each string, list, object
- * and other value. Four megabytes of "{}," become four hundred. */
-size_t http_json_bytes(struct span body);
-
-/* The body as JSON: an object or array at most 64 deep, without duplicate keys, of at most HTTP_JSON_MAX bytes. Strings
- * may hold U+0000, keys may not. NULL with the reason. */
-json_t *http_request_json(const struct http_request *q, struct error *err);
 
 #endif

@@ -15,11 +15,11 @@
 
 #include <cmocka.h>
 
-static struct options options_of(uint64_t all, uint64_t per_address)
+static struct connection_limits limits_of(uint64_t all, uint64_t per_address)
 {
-    return (struct options){
-        .max_connections = all,
-        .max_connections_per_address = per_address,
+    return (struct connection_limits){
+        .most = all,
+        .most_per_address = per_address,
         .header_timeout = 0.05,
         .body_timeout = 0.05,
         .write_timeout = 0.05,
@@ -52,8 +52,8 @@ static ssize_t client_reads(int fd, char *text, size_t room)
 }
 
 struct fixture {
-    struct options options;
-    struct metrics metrics;
+    struct connection_limits limits;
+    struct http_counters counters;
     struct connections *all;
     int pair[2]; /* the server's end, the client's */
     struct connection c;
@@ -62,9 +62,9 @@ struct fixture {
 static void open_one(struct fixture *f)
 {
     struct sockaddr_in a = address_of("127.0.0.1");
-    f->options = options_of(10, 0);
-    memset(&f->metrics, 0, sizeof(f->metrics));
-    f->all = connections_new(&f->options, &f->metrics);
+    f->limits = limits_of(10, 0);
+    memset(&f->counters, 0, sizeof(f->counters));
+    f->all = connections_new(&f->limits, &f->counters);
     assert_non_null(f->all);
     assert_return_code(socketpair(AF_UNIX, SOCK_STREAM, 0, f->pair), 0);
     connections_add(f->all, &f->c, f->pair[0], (const struct sockaddr *)&a);
@@ -75,7 +75,7 @@ static void close_one(struct fixture *f)
     connections_remove(f->all, &f->c);
     close(f->pair[0]);
     close(f->pair[1]);
-    assert_int_equal(atomic_load(&f->metrics.connections_open), 0);
+    assert_int_equal(atomic_load(&f->counters.connections_open), 0);
     connections_free(f->all);
 }
 
@@ -97,7 +97,7 @@ static void expect_cut(enum phase phase, const char *answer, enum connection_end
     assert_int_equal(client_reads(f.pair[1], text, sizeof(text)), 0);
     assert_false(connection_enter(f.all, &f.c, PHASE_WORK));
     if (end != CONNECTION_ENDS)
-        assert_int_equal(atomic_load(&f.metrics.connections_ended[end]), 1);
+        assert_int_equal(atomic_load(&f.counters.connections_ended[end]), 1);
     close_one(&f);
 }
 
@@ -133,7 +133,7 @@ static void test_a_client_that_left_is_noticed_when_all_it_sent_was_read(void **
     char text[8];
     (void)state;
     open_one(&f);
-    f.options.header_timeout = 60;
+    f.limits.header_timeout = 60;
     assert_true(connection_enter(f.all, &f.c, PHASE_HEADER));
     assert_int_equal(send(f.pair[1], "GET", 3, 0), 3);
     shutdown(f.pair[1], SHUT_WR);
@@ -168,8 +168,8 @@ static void test_each_phase_begins_a_time_of_its_own(void **state)
 
 static void test_connections_over_the_limits_are_marked_with_the_right_status(void **state)
 {
-    struct options o = options_of(4, 2);
-    struct metrics m;
+    struct connection_limits o = limits_of(4, 2);
+    struct http_counters m;
     struct connection c[6];
     static const char *const from[] = {
         "10.0.0.1", "10.0.0.1", "10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4"};
@@ -196,8 +196,8 @@ static void test_connections_over_the_limits_are_marked_with_the_right_status(vo
 
 static void test_one_client_is_one_address_on_both_kinds_of_socket(void **state)
 {
-    struct options o = options_of(10, 1);
-    struct metrics m;
+    struct connection_limits o = limits_of(10, 1);
+    struct http_counters m;
     struct connection four, six;
     struct sockaddr_in a = address_of("10.0.0.1");
     struct sockaddr_in6 b = {.sin6_family = AF_INET6};

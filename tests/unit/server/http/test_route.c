@@ -1,4 +1,4 @@
-/* test_route.c - paths and methods against the table, and replies in the three dialects. */
+/* test_route.c - paths and methods against patterns, and what a reply holds. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -7,59 +7,142 @@
 #include "berth/server/http/reply.h"
 #include "berth/server/http/route.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
-static void test_each_row_is_found_by_its_own_method_and_path(void **state)
+static const struct dialect plain, under_v9 = {.prefix = "/v9"}, under_v9_x = {.prefix = "/v9/x"};
+
+static const struct route plain_rows[] = {
+    {.method = "GET", .path = "/", .no_head = true},
+    {.method = "GET", .path = "/health"},
+    {.method = "POST", .path = "/health"},
+    {.method = "GET", .path = "/files/{name}"},
+};
+
+static const struct route v9_rows[] = {
+    {.method = "GET", .path = "/v9/models/{id}"},
+    {.method = "POST", .path = "/v9/models/{name}/infer"},
+    {.method = "POST", .path = "/v9/models/{name}/versions/{version}/infer"},
+    {.method = "GET", .path = "/v9/models/special"},
+    {.method = "POST", .path = "/v9/{model}:generate"},
+    {.method = "GET", .path = "/v9/a{one}b{two}c{three}d{four}"},
+};
+
+static const struct route x_rows[] = {{.method = "GET", .path = "/v9/x/y"}};
+
+static const struct route_table tables[] = {
+    {&plain, plain_rows, 4}, {&under_v9, v9_rows, 6}, {&under_v9_x, x_rows, 1}};
+static const struct route_table *const joined[] = {&tables[0], &tables[1], &tables[2]};
+
+static struct router *router;
+
+static int begin(void **state)
 {
     (void)state;
-    assert_true(n_routes > 0);
-    for (size_t i = 0; i < n_routes; i++) {
-        char path[256];
-        const char *brace = strchr(routes[i].path, '{');
-        size_t size = brace ? (size_t)(brace - routes[i].path) : strlen(routes[i].path);
-        snprintf(path, sizeof(path), "%.*s%s", (int)size, routes[i].path, brace ? "a/b" : "");
-        struct route_match match = route_find(routes[i].method, path);
-        assert_ptr_equal(match.route, &routes[i]);
-        assert_true(span_is(match.rest, brace ? "a/b" : ""));
-    }
+    router = router_new(joined, 3);
+    return router == NULL;
 }
 
-static void test_each_row_is_documented(void **state)
+static int end(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < n_routes; i++) {
-        assert_non_null(routes[i].run);
-        assert_true(routes[i].summary && routes[i].description && routes[i].tag);
-        assert_int_equal(routes[i].answers[0].status, 200);
-        assert_int_equal(routes[i].dialect, route_dialect(routes[i].path));
+    router_free(router);
+    return 0;
+}
+
+/* `pattern` NULL: no row. `params` are decoded, each behind the one before and a "|". */
+static void expect(const char *method, const char *path, const char *pattern, const char *params)
+{
+    struct route_match m = router_find(router, method, path);
+    char text[512];
+    size_t used = 0;
+    if ((m.route != NULL) != (pattern != NULL) || (pattern && strcmp(m.route->path, pattern) != 0))
+        fail_msg("%s %s leads to %s", method, path, m.route ? m.route->path : "nothing");
+    for (size_t i = 0; i < ROUTE_PARAMS_MAX && m.params[i].size > 0; i++) {
+        if (i > 0)
+            text[used++] = '|';
+        used += route_decode(m.params[i], text + used);
     }
+    text[used] = '\0';
+    assert_string_equal(text, params ? params : "");
+}
+
+static void test_names_stand_anywhere_and_the_last_takes_the_rest(void **state)
+{
+    (void)state;
+    expect("GET", "/v9/models/a", "/v9/models/{id}", "a");
+    expect("GET", "/v9/models/a/b/c", "/v9/models/{id}", "a/b/c");
+    expect("GET", "/v9/models/a%2Fb%2fc", "/v9/models/{id}", "a/b/c");
+    expect("GET", "/v9/models/a%252Fb", "/v9/models/{id}", "a%2Fb");
+    expect("POST", "/v9/models/a/infer", "/v9/models/{name}/infer", "a");
+    expect("POST", "/v9/models/a%2Fb/infer", "/v9/models/{name}/infer", "a/b");
+    expect("POST", "/v9/models/a/b/infer", NULL, NULL);
+    expect("POST", "/v9/models/a/versions/2/infer", "/v9/models/{name}/versions/{version}/infer", "a|2");
+    expect("POST", "/v9/models/versions/versions/versions/infer",
+        "/v9/models/{name}/versions/{version}/infer", "versions|versions");
+    expect("POST", "/v9/m:generate", "/v9/{model}:generate", "m");
+    expect("POST", "/v9/a:b:generate", "/v9/{model}:generate", "a:b");
+    expect("POST", "/v9/:generate", NULL, NULL);
+    expect("GET", "/v9/a1b2c3d4/5", "/v9/a{one}b{two}c{three}d{four}", "1|2|3|4/5");
+    expect("GET", "/v9/models/", NULL, NULL);
+    expect("GET", "/files/x", "/files/{name}", "x");
+}
+
+static void test_the_most_literal_pattern_wins(void **state)
+{
+    (void)state;
+    expect("GET", "/v9/models/special", "/v9/models/special", "");
+    expect("GET", "/v9/models/special2", "/v9/models/{id}", "special2");
+    expect("GET", "/v9/models/a/infer", "/v9/models/{id}", "a/infer"); /* infer takes POST only */
+}
+
+static void test_an_encoded_character_is_the_character(void **state)
+{
+    (void)state;
+    expect("GET", "/%68ealth", "/health", "");
+    expect("GET", "/heal%74H", NULL, NULL);
+    expect("GET", "%2Fhealth", "/health", "");
+    expect("GET", "/health%2", NULL, NULL);
+    expect("GET", "/files/%zz%", "/files/{name}", "%zz%");
+}
+
+static void test_under_a_prefix_several_slashes_are_one(void **state)
+{
+    (void)state;
+    expect("GET", "//v9/models/a", "/v9/models/{id}", "a");
+    expect("GET", "///v9//models///a//b", "/v9/models/{id}", "a//b");
+    expect("POST", "/v9//models//a//infer", "/v9/models/{name}/infer", "a");
+    expect("GET", "//health", NULL, NULL);
+    expect("GET", "//", NULL, NULL);
+}
+
+static void test_head_is_answered_where_get_is(void **state)
+{
+    (void)state;
+    expect("HEAD", "/health", "/health", "");
+    expect("HEAD", "/v9/models/a", "/v9/models/{id}", "a");
+    expect("HEAD", "/", NULL, NULL);
+    assert_string_equal(router_find(router, "HEAD", "/").allow, "GET");
 }
 
 static void test_a_known_path_with_another_method_tells_what_is_allowed(void **state)
 {
     (void)state;
-    struct route_match match = route_find("POST", "/health");
-    assert_null(match.route);
-    assert_string_equal(match.allow, "GET");
-    match = route_find("HEAD", "/v1/models/x");
-    assert_null(match.route);
-    assert_string_equal(match.allow, "GET");
+    assert_string_equal(router_find(router, "PUT", "/health").allow, "GET, HEAD, POST");
+    assert_string_equal(router_find(router, "POST", "/v9/models/a").allow, "GET, HEAD");
+    assert_ptr_equal(router_find(router, "POST", "/v9/models/a").dialect, &under_v9);
+    assert_string_equal(router_find(router, "PUT", "/nope").allow, "");
 }
 
-static void test_an_unknown_path_is_not_found(void **state)
+static void test_the_longest_prefix_gives_the_dialect(void **state)
 {
-    static const char *const paths[] = {
-        "/nope", "//", "", "/HEALTH", "/health/", "/v1/models/", "/v1", "/healthy", "*"};
     (void)state;
-    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
-        struct route_match match = route_find("GET", paths[i]);
-        assert_null(match.route);
-        assert_string_equal(match.allow, "");
-    }
+    assert_ptr_equal(router_find(router, "GET", "/v9/x").dialect, &under_v9_x);
+    assert_ptr_equal(router_find(router, "GET", "/v9/x/z").dialect, &under_v9_x);
+    assert_ptr_equal(router_find(router, "GET", "/v9/xz").dialect, &under_v9);
+    assert_ptr_equal(router_find(router, "GET", "/nope").dialect, &plain);
 }
 
 static void test_methods_are_a_list(void **state)
@@ -69,135 +152,37 @@ static void test_methods_are_a_list(void **state)
     assert_false(route_knows_method("get") || route_knows_method("BREW") || route_knows_method(""));
 }
 
-static void expect_error(
-    enum dialect dialect, unsigned status, const char *param, const char *code, const char *body)
-{
-    struct reply r = {0};
-    reply_error(&r, dialect, status, "no \"x\"", param, code);
-    assert_int_equal(r.status, status);
-    assert_string_equal(r.content_type, "application/json");
-    assert_int_equal(r.size, strlen(body));
-    assert_memory_equal(r.body, body, r.size);
-    reply_release(&r);
-}
-
-static void test_an_error_speaks_the_dialect_of_its_path(void **state)
-{
-    (void)state;
-    expect_error(DIALECT_FASTAPI, 404, "p", "c", "{\"detail\":\"no \\\"x\\\"\"}");
-    expect_error(DIALECT_OIP, 400, "p", "c", "{\"error\":\"no \\\"x\\\"\"}");
-    expect_error(DIALECT_OPENAI, 404, "model", "model_not_found",
-        "{\"error\":{\"message\":\"no \\\"x\\\"\",\"type\":\"invalid_request_error\",\"param\":\"model\","
-        "\"code\":\"model_not_found\"}}");
-    expect_error(DIALECT_OPENAI, 503, NULL, NULL,
-        "{\"error\":{\"message\":\"no \\\"x\\\"\",\"type\":\"server_error\",\"param\":null,\"code\":null}}");
-    assert_int_equal(route_dialect("/v1/x"), DIALECT_OPENAI);
-    assert_int_equal(route_dialect("/v10"), DIALECT_FASTAPI);
-    assert_int_equal(route_dialect("/v2"), DIALECT_OIP);
-    assert_int_equal(route_dialect("/"), DIALECT_FASTAPI);
-}
-
-static void test_a_second_answer_replaces_the_first(void **state)
+static void test_a_second_answer_replaces_the_first_with_its_headers(void **state)
 {
     struct reply r = {0};
     (void)state;
-    reply_error(&r, DIALECT_FASTAPI, 404, "first", NULL, NULL);
+    reply_owned(&r, 404, "text/plain", strdup("first"), 5);
+    reply_retry_after(&r, 17);
+    assert_int_equal(r.n_headers, 1);
+    assert_string_equal(r.headers[0].value, "17");
     reply_constant(&r, 200, "text/plain", "second");
     assert_int_equal(r.status, 200);
+    assert_int_equal(r.n_headers, 0);
     assert_false(r.owned);
     assert_string_equal(r.body, "second");
+    for (size_t i = 0; i < REPLY_HEADERS_MAX + 2; i++)
+        reply_header_owned(&r, "x-a", strdup("b"));
+    assert_int_equal(r.n_headers, REPLY_HEADERS_MAX);
     reply_release(&r);
-}
-
-static json_t *parse(const char *text, size_t size, struct error *err)
-{
-    struct http_request q = {.body = {(const uint8_t *)text, size}};
-    *err = (struct error){0};
-    return http_request_json(&q, err);
-}
-
-static void test_json_nests_sixty_four_deep_and_no_deeper(void **state)
-{
-    (void)state;
-    for (size_t depth = 63; depth <= 66; depth++) {
-        char text[200];
-        struct error err;
-        memset(text, '[', depth);
-        memset(text + depth, ']', depth);
-        json_t *value = parse(text, 2 * depth, &err);
-        assert_int_equal(value != NULL, depth <= 64);
-        assert_int_equal(err.text[0] == '\0', depth <= 64);
-        json_decref(value);
-    }
-}
-
-static void test_half_a_million_brackets_are_refused_not_a_crash(void **state)
-{
-    size_t size = 1 << 19;
-    char *text = malloc(size);
-    struct error err;
-    (void)state;
-    assert_non_null(text);
-    memset(text, '[', size);
-    assert_null(parse(text, size, &err));
-    assert_non_null(strstr(err.text, "not valid JSON"));
-    free(text);
-}
-
-/* Each row 600,000 times. As a tree some would take a hundred times the bytes that came. */
-static void test_many_values_are_refused_and_a_long_text_is_taken(void **state)
-{
-    static const struct {
-        const char *row;
-        bool good;
-    } rows[] = {{"{},", false}, {"[],", false}, {"\"\",{},", false}, {"1,", true}, {"\"\\\"[{\",", true}};
-    (void)state;
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        size_t size = strlen(rows[i].row), n = 600000;
-        char *text = malloc(n * size + 3);
-        struct error err;
-        assert_non_null(text);
-        text[0] = '[';
-        for (size_t k = 0; k < n; k++)
-            memcpy(text + 1 + k * size, rows[i].row, size);
-        memcpy(text + 1 + n * size, "1]", 2);
-        json_t *value = parse(text, n * size + 3, &err);
-        if ((value != NULL) != rows[i].good)
-            fail_msg("%s: %s", rows[i].row, value ? "taken" : err.text);
-        if (!value)
-            assert_non_null(strstr(err.text, "more values"));
-        json_decref(value);
-        free(text);
-    }
-}
-
-static void test_json_that_is_not_valid_is_refused_with_line_and_column(void **state)
-{
-    static const char *const bodies[] = {"", "{", "{} x", "{\"a\":1,\"a\":2}", "[NaN]", "[1e999]",
-        "\xef\xbb\xbf{}", "[\"\xff\"]", "[\"\\ud800\"]", "{\"\\u0000\":1}", "null", "7",
-        "[99999999999999999999]", "{'a':1}"};
-    (void)state;
-    for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
-        struct error err;
-        assert_null(parse(bodies[i], strlen(bodies[i]), &err));
-        assert_non_null(strstr(err.text, bodies[i][0] ? "line 1" : "the body is empty"));
-    }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_each_row_is_found_by_its_own_method_and_path),
-        cmocka_unit_test(test_each_row_is_documented),
+        cmocka_unit_test(test_names_stand_anywhere_and_the_last_takes_the_rest),
+        cmocka_unit_test(test_the_most_literal_pattern_wins),
+        cmocka_unit_test(test_an_encoded_character_is_the_character),
+        cmocka_unit_test(test_under_a_prefix_several_slashes_are_one),
+        cmocka_unit_test(test_head_is_answered_where_get_is),
         cmocka_unit_test(test_a_known_path_with_another_method_tells_what_is_allowed),
-        cmocka_unit_test(test_an_unknown_path_is_not_found),
+        cmocka_unit_test(test_the_longest_prefix_gives_the_dialect),
         cmocka_unit_test(test_methods_are_a_list),
-        cmocka_unit_test(test_an_error_speaks_the_dialect_of_its_path),
-        cmocka_unit_test(test_a_second_answer_replaces_the_first),
-        cmocka_unit_test(test_json_nests_sixty_four_deep_and_no_deeper),
-        cmocka_unit_test(test_half_a_million_brackets_are_refused_not_a_crash),
-        cmocka_unit_test(test_many_values_are_refused_and_a_long_text_is_taken),
-        cmocka_unit_test(test_json_that_is_not_valid_is_refused_with_line_and_column),
+        cmocka_unit_test(test_a_second_answer_replaces_the_first_with_its_headers),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, begin, end);
 }

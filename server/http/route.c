@@ -1,0 +1,217 @@
+/* route.c - joins the tables of routes, and matches a method and a path against them.
+ *
+ * Patterns are matched against the encoded path, character by decoded character, so that %2F in a name does not
+ * end it and "/%68ealth" is "/health".
+ */
+#include "berth/server/http/route.h"
+
+#include "berth/server/http/reply.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct router_row {
+    const struct route *route;
+    const struct dialect *dialect;
+    size_t literals; /* characters of the pattern that stand for themselves */
+};
+
+struct router {
+    const struct dialect *fallback;
+    size_t n;
+    struct router_row rows[]; /* [n] */
+};
+
+/* ---- the tables ---- */
+
+static size_t count_literals(const char *pattern)
+{
+    size_t n = 0;
+    for (bool name = false; *pattern; pattern++) {
+        name = name || *pattern == '{';
+        n += !name;
+        name = name && *pattern != '}';
+    }
+    return n;
+}
+
+struct router *router_new(const struct route_table *const *tables, size_t n)
+{
+    size_t rows = 0;
+    for (size_t i = 0; i < n; i++)
+        rows += tables[i]->n;
+    struct router *r = calloc(1, sizeof(*r) + rows * sizeof(r->rows[0]));
+    if (!r)
+        return NULL;
+    r->fallback = tables[0]->dialect;
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < tables[i]->n; k++) {
+            const struct route *route = &tables[i]->rows[k];
+            r->rows[r->n++] = (struct router_row){route, tables[i]->dialect, count_literals(route->path)};
+        }
+    return r;
+}
+
+void router_free(struct router *r)
+{
+    free(r);
+}
+
+size_t router_size(const struct router *r)
+{
+    return r->n;
+}
+
+const struct route *router_row(const struct router *r, size_t number)
+{
+    return r->rows[number].route;
+}
+
+/* ---- characters of a path ---- */
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* The character at the start of at[size] and, in *taken, how many bytes it is written with. */
+static char decoded(const char *at, size_t size, size_t *taken)
+{
+    int high = size >= 3 && at[0] == '%' ? hex_digit(at[1]) : -1;
+    int low = high >= 0 ? hex_digit(at[2]) : -1;
+    *taken = low >= 0 ? 3 : 1;
+    return low >= 0 ? (char)(high * 16 + low) : at[0];
+}
+
+size_t route_decode(struct span text, char *out)
+{
+    size_t n = 0;
+    for (size_t at = 0, taken; at < text.size; at += taken)
+        out[n++] = decoded((const char *)text.at + at, text.size - at, &taken);
+    return n;
+}
+
+/* ---- the match ---- */
+
+struct matching {
+    bool lenient; /* several slashes count as one */
+    struct span *params;
+};
+
+static bool match_from(const struct matching *m, const char *pattern, const char *path, size_t n_params);
+
+/* `pattern` is behind a name that begins at `path`. Tries the ends that the name may have, the nearest first. */
+static bool match_name(const struct matching *m, const char *pattern, const char *path, size_t n_params)
+{
+    size_t size = strlen(path), taken;
+    if (size == 0 || n_params == ROUTE_PARAMS_MAX)
+        return false;
+    m->params[n_params] = (struct span){(const uint8_t *)path, size};
+    if (!*pattern)
+        return true;
+    for (size_t end = 0; end < size && path[end] != '/';) {
+        decoded(path + end, size - end, &taken);
+        end += taken;
+        m->params[n_params].size = end;
+        if (match_from(m, pattern, path + end, n_params + 1))
+            return true;
+    }
+    return false;
+}
+
+/* Matches a pattern's rest against a path's rest. Recurs once for each name. */
+static bool match_from(const struct matching *m, const char *pattern, const char *path, size_t n_params)
+{
+    for (; *pattern && *pattern != '{'; pattern++) {
+        size_t taken;
+        if (!*path || decoded(path, strnlen(path, 3), &taken) != *pattern)
+            return false;
+        path += taken;
+        while (m->lenient && *pattern == '/' && *path == '/')
+            path++;
+    }
+    if (!*pattern)
+        return !*path;
+    const char *end = strchr(pattern, '}');
+    return end && match_name(m, end + 1, path, n_params);
+}
+
+static bool answers(const struct route *route, const char *method)
+{
+    return strcmp(route->method, method) == 0 ||
+           (strcmp(method, "HEAD") == 0 && strcmp(route->method, "GET") == 0 && !route->no_head);
+}
+
+static void add_method(char allow[ROUTE_ALLOW_MAX], const char *method)
+{
+    const char *there = strstr(allow, method);
+    size_t used = strlen(allow);
+    if (!there)
+        snprintf(allow + used, ROUTE_ALLOW_MAX - used, "%s%s", used ? ", " : "", method);
+}
+
+/* Whether the path begins with the prefix, as a whole segment. */
+static bool is_under(const struct dialect *d, const char *path)
+{
+    size_t size = d->prefix ? strlen(d->prefix) : 0;
+    while (path[0] == '/' && path[1] == '/')
+        path++;
+    return size > 0 && strncmp(path, d->prefix, size) == 0 && (path[size] == '/' || !path[size]);
+}
+
+/* The dialect with the longest prefix that the path has. */
+static const struct dialect *dialect_of(const struct router *r, const char *path)
+{
+    const struct dialect *best = r->fallback;
+    size_t longest = 0;
+    for (size_t i = 0; i < r->n; i++) {
+        const struct dialect *d = r->rows[i].dialect;
+        if (is_under(d, path) && strlen(d->prefix) > longest) {
+            best = d;
+            longest = strlen(d->prefix);
+        }
+    }
+    return best;
+}
+
+struct route_match router_find(const struct router *r, const char *method, const char *path)
+{
+    struct route_match match = {.number = r->n, .dialect = dialect_of(r, path)};
+    size_t literals = 0;
+    for (size_t i = 0; i < r->n; i++) {
+        const struct router_row *row = &r->rows[i];
+        struct span params[ROUTE_PARAMS_MAX] = {{0}};
+        struct matching m = {.lenient = row->dialect->prefix != NULL, .params = params};
+        if (!match_from(&m, row->route->path, path, 0))
+            continue;
+        if (!answers(row->route, method)) {
+            match.dialect = match.route ? match.dialect : row->dialect;
+            add_method(match.allow, row->route->method);
+            if (answers(row->route, "HEAD"))
+                add_method(match.allow, "HEAD");
+        } else if (!match.route || row->literals > literals) {
+            literals = row->literals;
+            match.route = row->route;
+            match.number = i;
+            match.dialect = row->dialect;
+            memcpy(match.params, params, sizeof(params));
+        }
+    }
+    return match;
+}
+
+static const char *const methods[] = {
+    "GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT"};
+
+bool route_knows_method(const char *method)
+{
+    for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)
+        if (strcmp(methods[i], method) == 0)
+            return true;
+    return false;
+}

@@ -1,0 +1,73 @@
+/* routes.c - the table of OpenAI's API, and how its errors are written. */
+#include "berth/server/routes.h"
+
+#include "openai_private.h"
+
+/* Bytes, and never more than --max-body. What a body is read into can be twenty times as large. */
+#define OPENAI_BODY_MAX ((size_t)8 << 20)
+
+static const char json[] = "application/json";
+
+/* clang-format off */
+static const struct route rows[] = {
+    {.method = "GET", .path = "/v1/models", .run = openai_models,
+     .tag = "models", .summary = "The models on the volume",
+     .description = "OpenAI's list, each model with what berth knows of it; failed ones too, with the "
+                    "reason, last.",
+     .answers = {{200, "All models", json, "ModelList"}}},
+    {.method = "GET", .path = "/v1/models/{id}", .run = openai_model,
+     .tag = "models", .summary = "One model",
+     .description = "The id may contain slashes, as they are or as %2F.",
+     .answers = {{200, "The model", json, "Model"},
+                 {404, "No model has this id", json, "OpenAIError"}}},
+    {.method = "POST", .path = "/v1/chat/completions", .run = openai_chat,
+     .slow = true, .body_max = OPENAI_BODY_MAX,
+     .tag = "answers", .summary = "Goes on with a chat",
+     .description = "As OpenAI's, whole or as a stream of events; docs/openai.md tells of every field.",
+     .answers = {{200, "The answer, or events with its chunks", json, "ChatCompletion"},
+                 {400, "Something in the request cannot be honoured", json, "OpenAIError"},
+                 {404, "No model has this id", json, "OpenAIError"}}},
+    {.method = "POST", .path = "/v1/completions", .run = openai_completions,
+     .slow = true, .body_max = OPENAI_BODY_MAX,
+     .tag = "answers", .summary = "Goes on with a text",
+     .description = "As OpenAI's, whole or as a stream of events; docs/openai.md tells of every field.",
+     .answers = {{200, "The answers, or events with their chunks", json, "Completion"},
+                 {400, "Something in the request cannot be honoured", json, "OpenAIError"},
+                 {404, "No model has this id", json, "OpenAIError"}}},
+    {.method = "POST", .path = "/v1/tokenize", .run = openai_tokenize,
+     .slow = true, .body_max = OPENAI_BODY_MAX,
+     .tag = "tokens", .summary = "The token ids of a text or a chat",
+     .description = "Takes text, prompt or messages, add_special, parse_special and with_pieces.",
+     .answers = {{200, "The ids", json, "Tokens"},
+                 {400, "Something in the request cannot be honoured", json, "OpenAIError"},
+                 {404, "No model has this id", json, "OpenAIError"}}},
+    {.method = "POST", .path = "/v1/detokenize", .run = openai_detokenize,
+     .slow = true, .body_max = OPENAI_BODY_MAX,
+     .tag = "tokens", .summary = "The text of token ids",
+     .description = "Takes tokens, and special: whether special tokens are shown.",
+     .answers = {{200, "The text", json, "Text"},
+                 {400, "Something in the request cannot be honoured", json, "OpenAIError"},
+                 {404, "No model has this id", json, "OpenAIError"}}},
+};
+/* clang-format on */
+
+static const char *type_of(unsigned status)
+{
+    return status == 429 ? "rate_limit_error" : status >= 500 ? "server_error" : "invalid_request_error";
+}
+
+static void write_error(
+    struct reply *r, unsigned status, const char *message, const char *param, const char *code)
+{
+    char room[1024];
+    /* By this code, clients know an error after which they may try again. */
+    if (status == 429 && !code)
+        code = "rate_limit_exceeded";
+    reply_json(r, status,
+        json_pack("{s:{s:s, s:s, s:s?, s:s?}}", "error", "message", json_message(message, room, sizeof(room)),
+            "type", type_of(status), "param", param, "code", code));
+}
+
+const struct dialect openai_dialect = {.prefix = "/v1", .needs_key = true, .write = write_error};
+
+const struct route_table openai_routes = {&openai_dialect, rows, sizeof(rows) / sizeof(rows[0])};

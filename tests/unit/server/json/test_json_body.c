@@ -1,0 +1,107 @@
+/* test_json_body.c - JSON bodies of requests: how deep, how large, and what is wrong with them. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+
+#include "berth/server/json/body.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static json_t *parse(const char *text, size_t size, struct error *err)
+{
+    struct http_request q = {.body = {(const uint8_t *)text, size}};
+    *err = (struct error){0};
+    return http_request_json(&q, err);
+}
+
+static void test_json_nests_sixty_four_deep_and_no_deeper(void **state)
+{
+    (void)state;
+    for (size_t depth = 63; depth <= 66; depth++) {
+        char text[200];
+        struct error err;
+        memset(text, '[', depth);
+        memset(text + depth, ']', depth);
+        json_t *value = parse(text, 2 * depth, &err);
+        assert_int_equal(value != NULL, depth <= 64);
+        assert_int_equal(err.text[0] == '\0', depth <= 64);
+        json_decref(value);
+    }
+}
+
+static void test_half_a_million_brackets_are_refused_not_a_crash(void **state)
+{
+    size_t size = 1 << 19;
+    char *text = malloc(size);
+    struct error err;
+    (void)state;
+    assert_non_null(text);
+    memset(text, '[', size);
+    assert_null(parse(text, size, &err));
+    assert_non_null(strstr(err.text, "not valid JSON"));
+    free(text);
+}
+
+/* Each row 600,000 times. As a tree some would take a hundred times the bytes that came. */
+static void test_many_values_are_refused_and_a_long_text_is_taken(void **state)
+{
+    static const struct {
+        const char *row;
+        bool good;
+    } rows[] = {{"{},", false}, {"[],", false}, {"\"\",{},", false}, {"1,", true}, {"\"\\\"[{\",", true}};
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        size_t size = strlen(rows[i].row), n = 600000;
+        char *text = malloc(n * size + 3);
+        struct error err;
+        assert_non_null(text);
+        text[0] = '[';
+        for (size_t k = 0; k < n; k++)
+            memcpy(text + 1 + k * size, rows[i].row, size);
+        memcpy(text + 1 + n * size, "1]", 2);
+        json_t *value = parse(text, n * size + 3, &err);
+        if ((value != NULL) != rows[i].good)
+            fail_msg("%s: %s", rows[i].row, value ? "taken" : err.text);
+        if (!value)
+            assert_non_null(strstr(err.text, "more values"));
+        json_decref(value);
+        free(text);
+    }
+}
+
+static void test_json_that_is_not_valid_is_refused_with_line_and_column(void **state)
+{
+    static const char *const bodies[] = {"", "{", "{} x", "{\"a\":1,\"a\":2}", "[NaN]", "[1e999]",
+        "\xef\xbb\xbf{}", "[\"\xff\"]", "[\"\\ud800\"]", "{\"\\u0000\":1}", "null", "7",
+        "[99999999999999999999]", "{'a':1}"};
+    (void)state;
+    for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
+        struct error err;
+        assert_null(parse(bodies[i], strlen(bodies[i]), &err));
+        assert_non_null(strstr(err.text, bodies[i][0] ? "line 1" : "the body is empty"));
+    }
+}
+
+static void test_a_message_cut_in_a_character_becomes_a_string(void **state)
+{
+    char room[64];
+    (void)state;
+    assert_string_equal(json_message("na\xc3\xafve", room, sizeof(room)), "na\xc3\xafve");
+    assert_string_equal(json_message("na\xc3", room, sizeof(room)), "na\\xc3");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_json_nests_sixty_four_deep_and_no_deeper),
+        cmocka_unit_test(test_half_a_million_brackets_are_refused_not_a_crash),
+        cmocka_unit_test(test_many_values_are_refused_and_a_long_text_is_taken),
+        cmocka_unit_test(test_json_that_is_not_valid_is_refused_with_line_and_column),
+        cmocka_unit_test(test_a_message_cut_in_a_character_becomes_a_string),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
