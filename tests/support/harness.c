@@ -113,6 +113,13 @@ void write_gguf(const char *dir, const char *name)
     write_file(dir, name, file, sizeof(file) - 1);
 }
 
+const char *volume_with_a_model(void)
+{
+    const char *dir = temp_dir();
+    write_gguf(dir, "tiny.gguf");
+    return dir;
+}
+
 char *read_whole(const char *path)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);

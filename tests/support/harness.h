@@ -163,6 +163,9 @@ void server_wait_status(const struct server *s, const char *target, int status);
 /* Fails the test unless /health answers 200 on a new connection. */
 void server_assert_healthy(const struct server *s);
 
+/* Fails the test unless / answers with this message. */
+void server_assert_root(const struct server *s, const char *message);
+
 /* A new empty directory, removed when the program ends. The string lives as long as the program. */
 const char *temp_dir(void);
 
@@ -171,6 +174,9 @@ void write_file(const char *dir, const char *name, const void *bytes, size_t siz
 
 /* The smallest valid GGUF file: version 3, no tensors, an architecture. */
 void write_gguf(const char *dir, const char *name);
+
+/* A new directory with such a file, tiny.gguf. */
+const char *volume_with_a_model(void);
 
 /* "dir/name" in a string that lives as long as the program. */
 const char *path_in(const char *dir, const char *name);

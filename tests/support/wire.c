@@ -342,3 +342,10 @@ void server_assert_healthy(const struct server *s)
     assert_string_equal(a.body, "{\"status\":\"healthy\"}");
     answer_release(&a);
 }
+
+void server_assert_root(const struct server *s, const char *message)
+{
+    struct answer a = server_get(s, "/");
+    assert_string_equal(a.body, text_of("{\"message\":\"%s\"}", message));
+    answer_release(&a);
+}
