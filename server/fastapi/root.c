@@ -11,7 +11,7 @@
 #include "berth/server/readiness.h"
 #include "berth/server/server.h"
 
-#include <string.h>
+#define METRICS_MAX ((size_t)16 << 20)
 
 static const char json[] = "application/json";
 
@@ -60,13 +60,19 @@ void fastapi_readyz(struct server *s, const struct http_request *q, struct reply
 
 void fastapi_metrics(struct server *s, const struct http_request *q, struct reply *r)
 {
-    const char *accept = http_request_header(q, "accept");
-    (void)s;
-    (void)accept;
-    struct strbuf out;
+    struct strbuf out, open;
     size_t size;
-    strbuf_init(&out, 16 * 1024 * 1024);
+    bool wants_open = metrics_wants_openmetrics(http_request_header(q, "accept"));
+    strbuf_init(&out, METRICS_MAX);
     metrics_write(s, &out);
+    if (wants_open) {
+        strbuf_init(&open, METRICS_MAX);
+        metrics_add_openmetrics(out.text, &open);
+        strbuf_text(&open, METRICS_OPENMETRICS_END);
+        open.failed = open.failed || out.failed;
+        strbuf_release(&out);
+        out = open;
+    }
     char *text = strbuf_take(&out, &size);
-    reply_owned(r, 200, "text/plain; version=0.0.4; charset=utf-8", text, size);
+    reply_owned(r, 200, wants_open ? METRICS_OPENMETRICS : METRICS_TEXT, text, size);
 }

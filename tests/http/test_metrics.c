@@ -70,10 +70,9 @@ static bool is_kind(const char *kind)
     return strcmp(kind, "counter") == 0 || strcmp(kind, "gauge") == 0 || strcmp(kind, "histogram") == 0;
 }
 
-/* Reads /metrics into `samples` and checks the format on the way. */
-static void read_metrics(void)
+/* Reads an exposition into `samples` and checks the format on the way. */
+static void read_exposition(struct answer a)
 {
-    struct answer a = server_get(server, "/metrics");
     char family[128] = "", kind[16] = "", *rest = a.body;
     assert_true(a.body_size > 0 && a.body[a.body_size - 1] == '\n');
     n_samples = 0;
@@ -91,6 +90,11 @@ static void read_metrics(void)
         }
     }
     answer_release(&a);
+}
+
+static void read_metrics(void)
+{
+    read_exposition(server_get(server, "/metrics"));
 }
 
 /* The sum of all counters whose series has both words in quotes. */
@@ -191,6 +195,61 @@ static void test_histograms_add_up(void **state)
     assert_true(wholes > 0);
 }
 
+static struct answer get_accepting(const char *accept)
+{
+    return server_request(server, "GET", "/metrics", text_of("Accept: %s\r\n", accept));
+}
+
+static void test_openmetrics_comes_where_it_is_preferred(void **state)
+{
+    static const struct {
+        const char *accept;
+        bool open;
+    } rows[] = {
+        {"application/openmetrics-text", true},
+        {"application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"
+         "application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=0.0.4;q=0.4,*/*;q=0.3",
+            true},
+        {"application/openmetrics-text;q=0.2, text/plain;q=0.9", false},
+        {"application/openmetrics-text;q=0", false},
+        {"application/openmetrics-textual", false},
+        {"text/plain", false},
+        {"*/*", false},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct answer a = get_accepting(rows[i].accept);
+        const char *type = answer_header(&a, "content-type");
+        assert_string_equal(type, rows[i].open ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
+                                               : "text/plain; version=0.0.4; charset=utf-8");
+        assert_int_equal(strstr(a.body, "# EOF\n") != NULL, rows[i].open);
+        answer_release(&a);
+    }
+}
+
+/* The same samples, with the differences that the format asks for. */
+static void test_openmetrics_has_the_samples_of_the_text_format(void **state)
+{
+    (void)state;
+    read_metrics();
+    size_t n = n_samples;
+    struct answer a = get_accepting("application/openmetrics-text");
+    const char *end = "# EOF\n";
+    assert_string_equal(a.body + a.body_size - strlen(end), end);
+    assert_non_null(strstr(a.body, "# TYPE process_cpu_seconds counter\n"));
+    assert_non_null(strstr(a.body, "\nprocess_cpu_seconds_total "));
+    assert_non_null(strstr(a.body, "le=\"1.0\""));
+    assert_null(strstr(a.body, "le=\"1\""));
+    assert_non_null(strstr(a.body, "le=\"0.25\""));
+    for (const char *at = strstr(a.body, "# TYPE "); at; at = strstr(at + 1, "# TYPE ")) {
+        size_t size = strcspn(at + 7, " ");
+        assert_int_not_equal(strncmp(at + 7 + size - 6, "_total", 6), 0);
+    }
+    a.body[a.body_size -= strlen(end)] = '\0';
+    read_exposition(a);
+    assert_int_equal(n_samples, n);
+}
+
 static int begin(void **state)
 {
     (void)state;
@@ -211,6 +270,8 @@ int main(void)
         cmocka_unit_test(test_requests_are_counted_by_route_and_code),
         cmocka_unit_test(test_paths_of_strangers_make_no_new_series),
         cmocka_unit_test(test_histograms_add_up),
+        cmocka_unit_test(test_openmetrics_comes_where_it_is_preferred),
+        cmocka_unit_test(test_openmetrics_has_the_samples_of_the_text_format),
     };
     return cmocka_run_group_tests(tests, begin, end);
 }

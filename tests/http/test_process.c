@@ -241,6 +241,45 @@ static void test_a_request_that_does_not_end_is_cut_after_the_grace(void **state
     wire_close(&w);
 }
 
+static void test_half_a_body_does_not_hold_the_whole_grace(void **state)
+{
+    struct wire w;
+    struct answer a;
+    (void)state;
+    struct server *s = server_start(&(struct setup){.args = {"--grace", "30"}});
+    wire_open(&w, s);
+    wire_say(&w, "POST /v1/completions HTTP/1.1\r\n" HOST "Content-Length: 100\r\n\r\n{\"half\":");
+    pause_ms(300); /* until it is read: nothing tells when */
+    int64_t told = now_ms();
+    kill(s->pid, SIGTERM);
+    assert_true(wire_answer(&w, &a, false, WAIT_MS));
+    assert_int_equal(a.status, 503);
+    assert_non_null(strstr(a.body, "shutting down"));
+    answer_release(&a);
+    wire_close(&w);
+    server_expect_end(s);
+    assert_true(now_ms() - told < 5000);
+}
+
+/* The rest of a body that comes within two seconds is in time. */
+static void test_a_body_that_ends_in_time_is_answered_on_the_way_down(void **state)
+{
+    struct wire w;
+    struct answer a;
+    (void)state;
+    struct server *s = server_start(&(struct setup){.args = {"--grace", "30"}});
+    wire_open(&w, s);
+    wire_say(&w, "POST /v1/completions HTTP/1.1\r\n" HOST "Content-Length: 10\r\n\r\n{\"half\"");
+    kill(s->pid, SIGTERM);
+    free(server_wait_log(s, "draining"));
+    wire_say(&w, ":1}");
+    assert_true(wire_answer(&w, &a, false, WAIT_MS));
+    assert_int_equal(a.status, 400);
+    answer_release(&a);
+    wire_close(&w);
+    server_expect_end(s);
+}
+
 static void test_a_second_signal_ends_at_once(void **state)
 {
     (void)state;
@@ -323,6 +362,8 @@ int main(void)
         cmocka_unit_test(test_a_signal_during_the_start_ends_it_with_0),
         cmocka_unit_test(test_a_request_in_flight_is_answered_before_the_end),
         cmocka_unit_test(test_a_request_that_does_not_end_is_cut_after_the_grace),
+        cmocka_unit_test(test_half_a_body_does_not_hold_the_whole_grace),
+        cmocka_unit_test(test_a_body_that_ends_in_time_is_answered_on_the_way_down),
         cmocka_unit_test(test_a_second_signal_ends_at_once),
         cmocka_unit_test(test_a_second_signal_cuts_a_request_in_flight),
         cmocka_unit_test(test_while_draining_it_serves_but_is_not_ready),

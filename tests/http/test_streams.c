@@ -144,6 +144,7 @@ static void test_a_full_queue_is_told_with_429(void **state)
     assert_non_null(answer_header(&a, "retry-after"));
     json_t *body = answer_json(&a);
     assert_string_equal(text_at(body, "error.type"), "rate_limit_error");
+    assert_string_equal(text_at(body, "error.code"), "rate_limit_exceeded");
     json_decref(body);
     answer_release(&a);
     metric_wait(s, "berth_jobs_refused_total{model=\"slow\"}", 1);

@@ -210,6 +210,21 @@ static void test_a_long_error_is_cut_not_overrun(void **state)
     assert_int_equal(strlen(err.text), sizeof(err.text) - 1);
 }
 
+static void test_a_number_is_written_as_printf_writes_it(void **state)
+{
+    static const int64_t numbers[] = {0, 1, -1, 9, 10, 99, 100, 1234567890, INT64_MAX, INT64_MIN};
+    (void)state;
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+        char expected[32];
+        struct strbuf b;
+        snprintf(expected, sizeof(expected), "%lld", (long long)numbers[i]);
+        strbuf_init(&b, 100);
+        strbuf_number(&b, numbers[i]);
+        assert_string_equal(b.text, expected);
+        strbuf_release(&b);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -223,6 +238,7 @@ int main(void)
         cmocka_unit_test(test_a_json_string_is_valid_whatever_the_bytes),
         cmocka_unit_test(test_an_error_keeps_its_first_reason_behind_the_context),
         cmocka_unit_test(test_a_long_error_is_cut_not_overrun),
+        cmocka_unit_test(test_a_number_is_written_as_printf_writes_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
