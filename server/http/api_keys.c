@@ -1,7 +1,7 @@
-/* api_keys.c - reads a file of keys, and compares what a client shows with each of them.
+/* api_keys.c - reads a file of keys, and compares what a client sends with each of them.
  *
- * Every key is compared, to the end of what the client sent, whatever was found before: how long it takes
- * tells nothing but the length of the client's own text.
+ * Every key is compared with all of what the client sent, also after one that differs or matches. So the time depends
+ * on the length of the client's own text only.
  */
 #include "berth/server/http/api_keys.h"
 
@@ -22,7 +22,7 @@ struct api_keys {
     size_t n;
 };
 
-/* A key must survive in a header: printable ASCII without spaces. */
+/* A header can hold the key: printable ASCII without spaces. */
 static bool is_good(const char *key)
 {
     for (const char *c = key; *c; c++)

@@ -1,4 +1,4 @@
-/* listener.c - one socket, bound to a numeric address; names are not resolved, so nothing here can wait. */
+/* listener.c - one socket, bound to a numeric address. Names are not resolved, so only listener_connect can wait. */
 #include "berth/server/http/listener.h"
 
 #include <arpa/inet.h>

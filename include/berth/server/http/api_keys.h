@@ -1,22 +1,21 @@
-/* api_keys.h - the API keys that clients must show, where the operator wants any.
+/* api_keys.h - the API keys, one of which clients must send where the operator sets any.
  *
- * A file has one key a line; empty lines and those that begin with # are none. Keys are not logged and not
- * told, and comparing takes the same time wherever two differ.
+ * A file has one key a line; empty lines and lines that begin with # are no keys. Keys appear in no log line and in no
+ * message. A comparison takes the same time wherever the two texts differ.
  */
-#ifndef BERTH_KEYS_H
-#define BERTH_KEYS_H
+#ifndef BERTH_API_KEYS_H
+#define BERTH_API_KEYS_H
 
 #include "berth/base/error.h"
 
 struct api_keys;
 
-/* NULL with the reason, which names the file and the line: it cannot be read, has no key, or one that no header
- * can carry. */
+/* Reads a file. NULL with the reason, which names the file and the line: it cannot be read, it has no key, or a key
+ * that a header cannot hold. */
 struct api_keys *api_keys_read(const char *path, struct error *err);
 void api_keys_free(struct api_keys *k); /* NULL is fine */
 
-/* Whether a header Authorization ("Bearer KEY"; NULL where there is none) shows one of them. Without keys (NULL)
- * everybody may. */
+/* Whether an Authorization header ("Bearer KEY"; NULL: there is none) has one of the keys. True where `k` is NULL. */
 bool api_keys_allow(const struct api_keys *k, const char *authorization);
 
 #endif

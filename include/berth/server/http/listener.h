@@ -1,7 +1,7 @@
 /* listener.h - the socket that clients connect to.
  *
- * It is bound before anything slow begins, so that a port in use is told at once and early clients wait in
- * the kernel's queue instead of being refused.
+ * It is bound before anything slow begins: a port in use is reported at once, and early clients wait in the kernel's
+ * queue and are not refused.
  */
 #ifndef BERTH_LISTENER_H
 #define BERTH_LISTENER_H
@@ -12,21 +12,21 @@
 
 struct listener {
     int socket;
-    unsigned port; /* the real one, where 0 was asked for */
+    unsigned port; /* in use; where 0 was asked for, the one that the kernel chose */
     char address[LISTENER_ADDRESS]; /* "0.0.0.0:8000", "[::1]:8000" */
 };
 
-/* Whether `host` is something to listen on: a numeric IPv4 or IPv6 address, or localhost. Names are not
- * resolved: a server must not wait for a resolver to listen. */
+/* Whether `host` can be listened on: a numeric IPv4 or IPv6 address, or localhost. Names are not resolved: a server
+ * must not wait for a resolver. */
 bool listener_takes(const char *host);
 
-/* Binds and listens on `host` (a numeric IPv4 or IPv6 address, or localhost; "::" takes IPv4 as well).
- * False with the reason, which names address and port. */
+/* Binds and listens on `host` (a numeric IPv4 or IPv6 address, or localhost; "::" accepts IPv4 as well). False with
+ * the reason, which names address and port. */
 bool listener_open(struct listener *l, const char *host, unsigned port, struct error *err);
 void listener_close(struct listener *l);
 
-/* Where a client on this machine reaches a server that listens on `host`: "0.0.0.0" becomes "127.0.0.1".
- * Connects within `seconds` and returns the socket, or -1 with the reason. */
+/* Connects to a server that listens on `host` on this machine; "0.0.0.0" and "::" are reached by the loopback address.
+ * Returns the socket, which the caller closes, or -1 with the reason after `seconds` at most. */
 int listener_connect(const char *host, unsigned port, double seconds, struct error *err);
 
 #endif
