@@ -1,9 +1,8 @@
 /* cursor.c - bounded, little-endian reading.
  *
- * Every read goes through cursor_take, the one place that compares a length with what is left; it does so by
- * subtraction, which cannot wrap, and in 64 bits, so that a length is never cut before it is looked at.
- * Integers are put together byte by byte: the bytes may lie at any address, and the machine may be of any
- * endianness.
+ * Every read goes through cursor_take, the only place that compares a length with the bytes that are left. It
+ * subtracts, which cannot wrap around, and compares in 64 bits, so that no length is truncated first. Integers are
+ * composed byte by byte, for any address and any byte order of the machine.
  */
 #include "berth/base/cursor.h"
 

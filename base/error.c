@@ -1,4 +1,4 @@
-/* error.c - formats the one sentence that an error is. */
+/* error.c - formats the sentence of an error. */
 #include "berth/base/error.h"
 
 #include <stdarg.h>

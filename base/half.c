@@ -1,8 +1,8 @@
-/* half.c - 16-bit floats, with integers alone.
+/* half.c - converts 16-bit floats with integer operations only.
  *
- * Whatever instructions the CPU has and whatever mode its floating-point unit is in, the bits are the same:
- * nothing here is added or multiplied as a float. Sign, exponent and fraction are moved to their places; the
- * only arithmetic is the rounding, and there a carry out of the fraction raises the exponent as it should.
+ * So the bits do not depend on the CPU's instructions or on the mode of its floating-point unit. Sign, exponent and
+ * fraction are shifted to their places. The only arithmetic is the rounding, where a carry out of the fraction
+ * correctly raises the exponent.
  */
 #include "berth/base/half.h"
 
@@ -38,7 +38,7 @@ static uint32_t shift_rounded(uint32_t bits, unsigned n)
     return (bits + half - 1 + odd) >> n;
 }
 
-/* A subnormal half is fraction * 2^-24: a normal float, once its first set bit has become the implied one. */
+/* A subnormal half is fraction * 2^-24. As a float it is normal: its highest set bit becomes the implied one. */
 static uint32_t widen_subnormal(uint32_t fraction)
 {
     uint32_t exponent = BIAS_BETWEEN + 1;
@@ -64,7 +64,7 @@ static uint32_t half_widen(uint16_t bits)
     return sign | FLOAT_INFINITY | FLOAT_QUIET | (size & 0x3ff) << 13;
 }
 
-/* The size (no sign) of a float below 2^-14, in steps of 2^-24, which are a subnormal half's. */
+/* `size` is a float below 2^-14 without its sign. Returns it in steps of 2^-24, those of a subnormal half. */
 static uint32_t narrow_subnormal(uint32_t size)
 {
     uint32_t exponent = size >> 23;

@@ -1,8 +1,8 @@
-/* log.c - builds a line in a buffer of its own and writes it with one call.
+/* log.c - builds a line in a buffer and writes it with one call.
  *
- * The settings are global: a log line may come from anywhere. A line never blocks the thread that writes
- * it: it is no longer than what a pipe takes at once (PIPE_BUF), and where the reader has fallen behind it
- * is dropped, counted, and the next line that goes out says how many were.
+ * The settings are global, because any code may log. Writing never blocks. A line is at most as long as what a pipe
+ * takes at once (PIPE_BUF). When the reader is behind, the line is dropped and counted, and the next line that is
+ * written tells how many were dropped.
  */
 #include "berth/base/log.h"
 
@@ -56,7 +56,7 @@ struct log_field log_seconds(const char *key, double seconds)
     return (struct log_field){.key = key, .kind = LOG_KIND_SECONDS, .value.seconds = seconds};
 }
 
-/* Text values are bare words where that leaves no doubt, and quoted otherwise. */
+/* Writes a text value without quotes when it is unambiguous, else with quotes. */
 static bool is_bare_word(struct span text)
 {
     bool bare = text.size > 0;

@@ -1,13 +1,13 @@
-/* pool.c - workers meet at gates.
+/* pool.c - workers that wait for each other at gates.
  *
- * A gate is a count that only rises, and a way to wait until it has moved on from a number seen before. There
- * are two: `start` opens when there is something to run (or the pool is to end), `meet` opens when the last
- * worker has arrived at a barrier. The end of a run is a barrier like those inside it.
+ * A gate is a counter that only rises, and a way to wait until it differs from a value that was read before. There are
+ * two gates: `start` opens when there is something to run or the pool ends, `meet` opens when the last worker has
+ * arrived at a barrier. The end of a run is such a barrier, too.
  *
- * Nobody is left asleep: whoever wants to sleep first counts itself among the sleepers and then looks at the
- * gate once more; whoever opens the gate first moves the count and then looks for sleepers. All four are
- * sequentially consistent, so that one of the two sees the other. The lock closes the gap between that last
- * look and the sleep itself.
+ * No worker stays asleep by mistake. A worker that is about to sleep first adds itself to the sleepers and then reads
+ * the counter again. The thread that opens the gate first raises the counter and then reads the sleepers. All four are
+ * sequentially consistent, so at least one of them sees the other. The lock covers the time between the last read and
+ * the sleep itself.
  */
 #include "berth/base/pool.h"
 
@@ -92,7 +92,7 @@ static void gate_open(struct gate *g)
     pthread_mutex_unlock(&g->lock);
 }
 
-/* True when the gate has opened before the patience was at its end. */
+/* Spins for a limited time. Returns true when the gate has opened meanwhile. */
 static bool gate_spin(struct gate *g, unsigned seen)
 {
     uint64_t end = now() + SPIN_NANOSECONDS;
@@ -121,7 +121,7 @@ static void gate_wait(struct gate *g, unsigned seen, bool spins)
 
 /* ---- runs ---- */
 
-/* The number is read before arriving: until this worker has arrived, the gate cannot open. */
+/* The counter is read before the arrival: the gate cannot open until this worker has arrived. */
 static void meet(struct pool *p)
 {
     unsigned seen = atomic_load_explicit(&p->meet.count, memory_order_relaxed);
@@ -177,7 +177,7 @@ unsigned pool_size(const struct pool *p)
 
 /* ---- threads ---- */
 
-/* Signals for the process are other threads' business; what a thread does to itself it must take. */
+/* Other threads handle the signals of the process. A signal that a thread raises in itself must reach it. */
 static void thread_signals(sigset_t *set)
 {
     static const int own[] = {SIGBUS, SIGSEGV, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT};
@@ -186,8 +186,8 @@ static void thread_signals(sigset_t *set)
         sigdelset(set, own[i]);
 }
 
-/* Starts the threads of workers 1 and up, and returns how many workers there are then: fewer than p->n with
- * the reason in *failed. */
+/* Starts the threads of workers 1 and up. Returns how many workers there are then; when they are fewer than p->n, the
+ * reason is in *failed. */
 static unsigned start_threads(struct pool *p, int *failed)
 {
     pthread_attr_t attributes;
@@ -197,7 +197,7 @@ static unsigned start_threads(struct pool *p, int *failed)
     *failed = pthread_attr_setstacksize(&attributes, STACK_BYTES);
     sigset_t wanted, before;
     thread_signals(&wanted);
-    pthread_sigmask(SIG_SETMASK, &wanted, &before); /* a thread begins with its maker's mask */
+    pthread_sigmask(SIG_SETMASK, &wanted, &before); /* a thread inherits the mask of its creator */
     unsigned n = 1;
     while (n < p->n && *failed == 0) {
         struct pool_worker *m = &p->workers[n];
@@ -209,7 +209,7 @@ static unsigned start_threads(struct pool *p, int *failed)
     return n;
 }
 
-/* Ends the threads of the first n workers, none of which runs anything, and frees the pool. */
+/* Ends the threads of the first n workers, which must be idle, and frees the pool. */
 static void end(struct pool *p, unsigned n)
 {
     p->ending = true;

@@ -131,7 +131,7 @@ void strbuf_json(struct strbuf *b, struct span s)
             strbuf_text(b, "\xef\xbf\xbd");
         else if (rest.at[0] < 0x20 || rest.at[0] == 0x7f)
             strbuf_format(b, "\\u%04x", rest.at[0]);
-        else if (rest.at[0] == 0xc2 && rest.at[1] < 0xa0) /* C1 controls steer terminals, too */
+        else if (rest.at[0] == 0xc2 && rest.at[1] < 0xa0) /* C1 controls, which terminals obey, too */
             strbuf_format(b, "\\u%04x", rest.at[1]);
         else
             strbuf_add(b, (struct span){rest.at, size});

@@ -1,4 +1,4 @@
-/* text.c - UTF-8 checked byte by byte, hostile names made printable, numbers made short. */
+/* text.c - checks UTF-8, makes names printable, shortens numbers. */
 #include "berth/base/text.h"
 
 #include <stdio.h>
@@ -41,7 +41,7 @@ size_t text_character(struct span s)
     for (size_t i = 1; i < size; i++)
         if ((s.at[i] & 0xc0) != 0x80)
             return 0;
-    /* The second byte alone tells overlong forms, surrogates and what lies beyond U+10FFFF. */
+    /* The second byte decides about overlong forms, surrogates and characters beyond U+10FFFF. */
     bool bad = (lead == 0xe0 && s.at[1] < 0xa0) || (lead == 0xed && s.at[1] > 0x9f) ||
                (lead == 0xf0 && s.at[1] < 0x90) || (lead == 0xf4 && s.at[1] > 0x8f);
     return bad ? 0 : size;

@@ -1,8 +1,8 @@
-/* value.c - the tree of values and the arena it lives in.
+/* value.c - the tree of values and its arena.
  *
- * The arena hands out memory from a chain of blocks and takes none back before its end, so that no value has
- * an owner to be found. Lists and maps double their room when they grow; what they leave behind counts
- * against the limit, which bounds everything that a request can make us build.
+ * The arena allocates from a chain of blocks and frees all of them together, so no value has an owner. Lists and maps
+ * double their room when they grow; the old room still counts toward the limit, which bounds everything that a request
+ * can make the server build.
  */
 #include "berth/base/value.h"
 
@@ -76,7 +76,7 @@ void *value_alloc(struct value_arena *a, size_t size)
     if (size > a->room - a->used && !add_block(a, size))
         return NULL;
     void *at = a->last ? a->last->bytes + a->used : NULL;
-    if (!at) /* nothing was asked of an empty arena; what it gets must still be an address */
+    if (!at) /* a request for 0 bytes of an empty arena: the result must still be an address */
         return add_block(a, align) ? a->last->bytes : NULL;
     a->used += size;
     return at;

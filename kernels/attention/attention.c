@@ -12,7 +12,7 @@
 #include <string.h>
 
 #define TILE 48 /* queries that share the reading of a page */
-#define TILE_FLOATS 16384 /* for the parts of a tile, of which there are two sets: 128 KiB together */
+#define TILE_FLOATS 16384 /* for the parts of a tile; there are two such arrays, together 128 KiB */
 
 /* clang-format off */
 static const struct attention_set *const sets[ISA_SETS] = {
@@ -120,7 +120,7 @@ static void merge(const struct attention *a, float *running, const float *part)
         selected()->merge(a, running, part);
 }
 
-/* A query that sees no key gets zeros rather than what lay on the stack. */
+/* A query without keys gets zeros: its part was never written. */
 static void finish(const struct attention *a, const float *running, float *out)
 {
     if (running[ATTENTION_PART_S] == 0) {

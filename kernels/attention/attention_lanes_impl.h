@@ -1,16 +1,18 @@
-/* attention_lanes_impl.h - attention.h over sixteen lanes, for the sets that have them.
+/* attention_lanes_impl.h - attention over sixteen lanes, a template for each instruction set.
  *
- * Included by one file a set, which says how large a tile fits its registers and names the table at its end.
+ * One file of each set includes it, after it has defined the size of a tile that fits the set's registers, and ends
+ * with the set's table.
  *
- * Both halves of the work are one product: rows of numbers (a key's element for 64 positions; a position's
- * value) are multiplied by a number each and added up, in order, for several queries at once:
+ * Scores and weighted values are the same product. Rows of numbers are each multiplied by one number and added up in
+ * order, for several queries at once:
  *     out[x] += left[y] * rows[y][x]
- * with left = q, out = scores for the keys, and left = p, out = weighted values for the values. So one tile,
- * product_tile, does nearly everything: a few queries wide and a few registers long.
+ * For scores a row is one element of the keys of 64 positions, left is q and out the scores. For values a row is the
+ * value of one position, left is p and out the weighted values. product_tile does it for a few queries and a few
+ * registers of columns.
  *
- * Rows of float16 or bytes are converted where they are used when few queries share a page, which is when a token
- * is generated and memory sets the pace. When many share it they are converted once, 64 by 64 numbers at a time,
- * into a slab that stays in the first-level cache. The scales of bytes become float32 once a page.
+ * When few queries share a page, as when a token is generated, memory is the limit, and rows of float16 or bytes are
+ * converted where they are used. When many queries share it, they are converted once, 64 by 64 numbers at a time, into
+ * a panel that stays in L1. The scales of bytes are converted to float32 once for each page.
  */
 #ifndef BERTH_ATTENTION_LANES_IMPL_H
 #define BERTH_ATTENTION_LANES_IMPL_H
@@ -27,16 +29,16 @@
 #define BLOCK ATTENTION_BLOCK
 #define BLOCK_LANES (BLOCK / LANES)
 #define GROUP 48 /* queries that go through a page together; their scores take 12 KiB */
-#define FEW (2 * TILE_QUERIES) /* up to so many queries convert rows on the way */
+#define FEW (2 * TILE_QUERIES) /* up to so many queries convert rows where they use them */
 #define GROUPS_MAX (ATTENTION_HEAD_MAX / ATTENTION_GROUP)
 
-/* In bytes a scale belongs to 32 rows of one column, or to 32 columns of one row. */
+/* Form of the numbers. A scale of bytes belongs to 32 rows of one column, or to 32 columns of one row. */
 enum form { FLOATS, HALVES, BYTES_SCALED_DOWN, BYTES_SCALED_ALONG };
 
-/* Rows as they lie in a page, or in a slab. */
+/* Rows in a page or in a panel. */
 struct kv_rows {
     const uint8_t *at;
-    size_t stride; /* numbers from one row to the next */
+    size_t stride; /* from one row to the next, in numbers */
     enum form form;
     const float *scales; /* of bytes: [rows / 32][stride], or [rows][scale_stride] */
     size_t scale_stride;
@@ -55,13 +57,13 @@ struct group {
     struct visible_keys seen[GROUP];
     size_t n;
     _Alignas(64) float scores[GROUP][BLOCK];
-    _Alignas(64) float slab[BLOCK * BLOCK];
+    _Alignas(64) float panel[BLOCK * BLOCK];
     _Alignas(64) float scales[BLOCK * GROUPS_MAX]; /* of the keys, then of the values */
 };
 
 /* ---- the product -------------------------------------------------------------------------------------- */
 
-/* Sixteen numbers from number i on, without their scales. */
+/* Loads sixteen numbers from number i on, without their scales. */
 LANES_INLINE struct lanes load_numbers(enum form form, const uint8_t *at, size_t i)
 {
     if (form == FLOATS)
@@ -71,7 +73,7 @@ LANES_INLINE struct lanes load_numbers(enum form form, const uint8_t *at, size_t
     return lanes_load_int8((const int8_t *)at + i);
 }
 
-/* The same with the scales of row y and the columns from x on. */
+/* Multiplies numbers by their scales: those of row y and the columns from x on. */
 LANES_INLINE struct lanes scaled(
     struct lanes numbers, struct kv_rows rows, enum form form, size_t y, size_t x)
 {
@@ -82,14 +84,14 @@ LANES_INLINE struct lanes scaled(
     return numbers;
 }
 
-/* Sixteen numbers of row y, from column x on, which is a multiple of sixteen. */
+/* Loads sixteen numbers of row y from column x on, a multiple of sixteen. */
 LANES_INLINE struct lanes load_row(struct kv_rows rows, enum form form, size_t y, size_t x)
 {
     return scaled(load_numbers(form, rows.at, y * rows.stride + x), rows, form, y, x);
 }
 
-/* Adds left[q][y] * rows[y], for y = first ... end - 1 in order, to out[q], for 16 lanes columns from `column` on.
- * With constant `queries` and `lanes` the sums stay in registers. */
+/* Adds left[q][y] * rows[y] to out[q], for y = first ... end - 1 in order, in 16 * `lanes` columns from `column` on.
+ * When `queries` and `lanes` are constant the sums stay in registers. */
 LANES_INLINE void product_tile(struct kv_rows rows, enum form form, size_t first, size_t end, size_t column,
     const float *const *left, float *const *out, size_t queries, size_t lanes)
 {
@@ -158,7 +160,7 @@ LANES_INLINE void product_of_form(struct kv_rows rows, enum form form, size_t fi
         product_columns(rows, form, first, end, x, left, out, queries, 1);
 }
 
-/* For 1 to TILE_QUERIES queries and `width` numbers, a multiple of sixteen. */
+/* For 1 to TILE_QUERIES queries and `width` columns, a multiple of sixteen. */
 static __attribute__((noinline)) void product(struct kv_rows rows, size_t first, size_t end,
     const float *const *left, float *const *out, size_t queries, size_t width)
 {
@@ -178,7 +180,7 @@ static __attribute__((noinline)) void product(struct kv_rows rows, size_t first,
     }
 }
 
-/* The keys or values of a page; `bytes` is the form that they have where they are bytes. */
+/* The keys or values of a page. `bytes` is their form when they are bytes. */
 static struct kv_rows rows_of_page(struct group *g, size_t at, size_t size, size_t stride, enum form bytes)
 {
     static const enum form forms[ATTENTION_TYPES] = {[ATTENTION_F32] = FLOATS, [ATTENTION_F16] = HALVES};
@@ -194,9 +196,9 @@ static struct kv_rows rows_of_page(struct group *g, size_t at, size_t size, size
     return rows;
 }
 
-/* ---- slabs -------------------------------------------------------------------------------------------- */
+/* ---- panels ------------------------------------------------------------------------------------------- */
 
-/* The first n < 16 numbers that load_row would read, and no byte behind them; zeros follow. */
+/* Loads n < 16 numbers as load_row does, followed by zeros, and reads no byte after them. */
 static struct lanes load_row_end(struct kv_rows rows, size_t y, size_t x, size_t n)
 {
     size_t size = rows.form == FLOATS ? sizeof(float) : rows.form == HALVES ? sizeof(uint16_t) : 1;
@@ -205,18 +207,18 @@ static struct lanes load_row_end(struct kv_rows rows, size_t y, size_t x, size_t
     return scaled(load_numbers(rows.form, whole, 0), rows, rows.form, y, x);
 }
 
-/* Columns x ... x + width - 1 of the rows first ... end - 1 as float32, padded with zeros to whole lanes. */
-static struct kv_rows fill_slab(
-    float *slab, struct kv_rows from, size_t first, size_t end, size_t x, size_t width)
+/* Converts columns x ... x + width - 1 of the rows first ... end - 1 to float32, padded with zeros to whole vectors. */
+static struct kv_rows fill_panel(
+    float *panel, struct kv_rows from, size_t first, size_t end, size_t x, size_t width)
 {
     for (size_t y = first; y < end; y++)
         for (size_t i = 0; i < width; i += LANES) {
             size_t left = width - i;
             struct lanes row =
                 left < LANES ? load_row_end(from, y, x + i, left) : load_row(from, from.form, y, x + i);
-            lanes_store(slab + (y - first) * BLOCK + i, row);
+            lanes_store(panel + (y - first) * BLOCK + i, row);
         }
-    return (struct kv_rows){.at = (const uint8_t *)slab, .stride = BLOCK, .form = FLOATS};
+    return (struct kv_rows){.at = (const uint8_t *)panel, .stride = BLOCK, .form = FLOATS};
 }
 
 /* ---- keys --------------------------------------------------------------------------------------------- */
@@ -252,13 +254,14 @@ static void score(struct group *g)
     }
     for (size_t d = 0; d < a->head_dim_k; d += BLOCK) {
         size_t count = a->head_dim_k - d < BLOCK ? a->head_dim_k - d : BLOCK;
-        add_scores(g, fill_slab(g->slab, keys, d, d + count, 0, width), d, count, width);
+        add_scores(g, fill_panel(g->panel, keys, d, d + count, 0, width), d, count, width);
     }
 }
 
 /* ---- softmax ------------------------------------------------------------------------------------------ */
 
-/* Lanes of keys first ... end - 1 keep x, the others become `outside`. Vector `i` begins at key 16 i. */
+/* Keeps x in the lanes of the keys that the query sees, and sets `outside` in the others. Vector `i` begins at key
+ * 16 i. */
 LANES_INLINE struct lanes only_seen(struct lanes x, float outside, size_t i, const struct visible_keys *s)
 {
     size_t begin = i * LANES;
@@ -269,7 +272,7 @@ LANES_INLINE struct lanes only_seen(struct lanes x, float outside, size_t i, con
     return x;
 }
 
-/* Turns one query's scores into weights p, and brings its part up to the new maximum. */
+/* Turns one query's scores into weights p, and scales its part to the new maximum. */
 static void weigh(const struct attention *a, const struct visible_keys *s, float *scores)
 {
     struct lanes p[BLOCK_LANES], most = lanes_set(-INFINITY), sum = lanes_set(0.0f);
@@ -293,7 +296,7 @@ static void weigh(const struct attention *a, const struct visible_keys *s, float
         c = lanes_lowest(lanes_exp(lanes_set(before - m)));
     part[ATTENTION_PART_M] = m;
     part[ATTENTION_PART_S] = __builtin_fmaf(part[ATTENTION_PART_S], c, lanes_sum(sum));
-    if (c == 1.0f) /* most often: the maximum stayed */
+    if (c == 1.0f) /* usual: the maximum did not change */
         return;
     for (size_t d = ATTENTION_PART_VALUES; d < ATTENTION_PART_VALUES + a->head_dim_v; d += LANES)
         lanes_store(part + d, lanes_mul(lanes_load(part + d), lanes_set(c)));
@@ -317,8 +320,8 @@ static void add_range(struct group *g, struct kv_rows values, size_t from, size_
     product(values, first, end, left, out, queries, width);
 }
 
-/* Queries may see different keys of a page: those that all see are done together, what is before and behind
- * them for each by itself. */
+/* Queries may see different keys of a page. The keys that all queries see are added for all of them together; the keys
+ * before and after these are added for each query alone. */
 static void add_values(struct group *g, struct kv_rows values, size_t x, size_t width)
 {
     for (size_t i = 0; i < g->n; i += TILE_QUERIES) {
@@ -354,9 +357,9 @@ static void sum_values(struct group *g)
     }
     for (size_t x = 0; x < a->head_dim_v; x += BLOCK) {
         size_t width = a->head_dim_v - x < BLOCK ? a->head_dim_v - x : BLOCK;
-        struct kv_rows slab = fill_slab(g->slab + first * BLOCK, values, first, end, x, width);
-        slab.at = (const uint8_t *)g->slab; /* row 0 is key 0, here too */
-        add_values(g, slab, x, (width + LANES - 1) / LANES * LANES);
+        struct kv_rows panel = fill_panel(g->panel + first * BLOCK, values, first, end, x, width);
+        panel.at = (const uint8_t *)g->panel; /* so that row 0 of the panel is key 0, too */
+        add_values(g, panel, x, (width + LANES - 1) / LANES * LANES);
     }
 }
 
@@ -438,7 +441,7 @@ static void narrow(uint16_t *out, const float *x, size_t n)
     }
 }
 
-/* One group of n numbers, as attention.h says. */
+/* Quantizes one group of n numbers, as attention.h says. */
 static void quantize_group(int8_t *out, uint16_t *scale, const float *x, size_t n)
 {
     const struct lanes infinite = lanes_set(INFINITY), least = lanes_set(-127.0f), most = lanes_set(127.0f);
@@ -448,7 +451,8 @@ static void quantize_group(int8_t *out, uint16_t *scale, const float *x, size_t 
     for (size_t i = 0; i < ATTENTION_GROUP / LANES; i++) {
         part[i] = n > i * LANES ? lanes_load_part(x + i * LANES, n - i * LANES) : lanes_set(0.0f);
         struct lanes size = lanes_without_sign(part[i]);
-        largest = lanes_max(lanes_less(size, infinite, size, infinite), largest); /* a NaN is infinite */
+        largest =
+            lanes_max(lanes_less(size, infinite, size, infinite), largest); /* a NaN counts as infinite */
     }
     *scale = attention_scale(lanes_most(largest), &step);
     for (size_t i = 0; step > 0 && i < ATTENTION_GROUP / LANES; i++) {

@@ -1,7 +1,7 @@
-/* attention_plain.c - attention.h in plain C: the reference.
+/* attention_plain.c - attention in plain C: the reference.
  *
- * One query after another and one key after another, each step rounded as attention.h says. The fast sets are
- * held to these bits.
+ * It takes one query after another and one key after another, and rounds each step as attention.h says. All other sets
+ * give these bits.
  */
 #include "attention_private.h"
 

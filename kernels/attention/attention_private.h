@@ -1,9 +1,8 @@
-/* attention_private.h - what each instruction set brings to attention.c, and the form of a part.
+/* attention_private.h - the interface between attention.c and the functions of each instruction set.
  *
- * A part is what a split leaves for one query: the running maximum m, the sum s, and from
- * ATTENTION_PART_VALUES on the weighted values a[head_dim_v], padded with numbers of no meaning to a multiple of
- * sixteen, so that whole vectors can be read and written. A part with s = 0 is empty: a split with any key has
- * s >= 1, or NaN.
+ * A part is the result of a split for one query: the running maximum m, the sum s, and from ATTENTION_PART_VALUES on
+ * the weighted values a[head_dim_v]. These are padded to a multiple of sixteen, so that whole vectors can be read and
+ * written; the padding has no meaning. A part with s = 0 is empty: a split with a key has s >= 1 or NaN.
  */
 #ifndef BERTH_ATTENTION_PRIVATE_H
 #define BERTH_ATTENTION_PRIVATE_H
@@ -16,7 +15,7 @@
 #define ATTENTION_PART_VALUES 16
 #define ATTENTION_PART_MAX (ATTENTION_PART_VALUES + ATTENTION_HEAD_MAX)
 
-/* What is written before it is read needs no clearing, though the compiler is told to clear all else. */
+/* For arrays that are written before they are read. The flags of the shipped program clear all other local arrays. */
 #if defined(__has_attribute)
 #if __has_attribute(uninitialized)
 #define ATTENTION_UNINITIALIZED __attribute__((uninitialized))
@@ -30,7 +29,7 @@ struct attention_set {
     /* As attention_split. */
     void (*split)(const struct attention *a, const struct attention_query *queries, size_t n, uint32_t split,
         float *parts);
-    /* Merges a part that is not empty into a running one that is not empty, as step 3 says. */
+    /* Merges `part` into `running`, as step 3 says. Neither is empty. */
     void (*merge)(const struct attention *a, float *running, const float *part);
     /* float32 to float16, n numbers. */
     void (*narrow)(uint16_t *out, const float *x, size_t n);
@@ -47,14 +46,14 @@ static inline size_t attention_groups(size_t size)
     return (size + ATTENTION_GROUP - 1) / ATTENTION_GROUP;
 }
 
-/* Where the scales of a page's keys or values begin: behind 64 times `size` bytes. */
+/* Offset of the scales of a page's keys or values: they follow 64 times `size` bytes. */
 static inline size_t attention_scales_at(size_t size)
 {
     return size * ATTENTION_BLOCK;
 }
 
-/* The scale of a group whose largest magnitude is `most`, infinite for what is no number; in *scale its value,
- * or 0 where all bytes of the group are 0. */
+/* Returns the scale of a group whose largest |x| is `most`, which is infinite for NaN and infinity. Writes the scale's
+ * value to *scale, or 0 when all bytes of the group are 0. */
 static inline uint16_t attention_scale(float most, float *scale)
 {
     uint16_t bits = half_from_float(most / 127.0f);
@@ -63,7 +62,7 @@ static inline uint16_t attention_scale(float most, float *scale)
     return finite ? bits : 0x7e00;
 }
 
-/* The positions that a query sees of the range first ... end - 1. Empty when *end <= *first. */
+/* Limits the range *first ... *end - 1 to the positions that the query sees. It is empty when *end <= *first. */
 static inline void attention_clip(const struct attention_query *query, uint32_t *first, uint32_t *end)
 {
     *first = query->first > *first ? query->first : *first;

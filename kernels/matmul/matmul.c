@@ -1,11 +1,12 @@
-/* matmul.c - cuts products into tiles and gives them to the kernels of the CPU.
+/* matmul.c - divides products into tiles and passes them to the kernels of the selected instruction set.
  *
- * Tokens are taken by chunks, and for each all tiles of rows, so that a chunk's activations stay in L2 while the
- * weights stream past in the order of the file. A tile always has MATMUL_ROWS rows: the last one of a matrix
- * begins early enough to be whole, and what other tiles have is computed again and dropped. Rows that are too
- * few for one tile are copied, a piece of k at a time, to where there is room behind them.
+ * Tokens are taken in chunks. All tiles of rows are computed for one chunk before the next one, so that the chunk's
+ * activations stay in L2 while the weights are read in the order of the file. A tile always has MATMUL_ROWS rows. The
+ * last tile of a matrix starts early enough to be whole; the rows that it shares with the tile before are computed
+ * twice and stored once. A matrix with fewer rows than a tile is copied, a piece of k at a time, into a buffer of a
+ * whole tile.
  *
- * Types without kernels of their own become floats a piece at a time, by quant.h, and go the way of F32.
+ * Weights of types without kernels are converted to floats by quant.h, a piece at a time, and multiplied as F32.
  */
 #include "berth/kernels/matmul.h"
 
@@ -16,17 +17,20 @@
 
 #include <string.h>
 
-#define PIECE 256 /* elements of k that are copied or made floats at a time: the largest block */
-#define PIECE_FLOATS (PIECE + 16) /* rows of a piece; no power of two, so that they share no cache set */
-#define PIECE_BYTES 320 /* the same in blocks: 256 elements of Q8_0 have 272 */
+#define PIECE 256 /* elements of k that are copied or converted at a time: the largest block */
+#define PIECE_FLOATS                                                                                         \
+    (PIECE + 16) /* stride of a piece's rows; no power of two, so that rows do not share cache sets */
+#define PIECE_BYTES 320 /* the same for a piece of blocks: 256 elements of Q8_0 have 272 bytes */
 
 #define FLOAT_CHUNK 64 /* tokens at most, where activations are floats */
-#define GATHERED (FLOAT_CHUNK * PIECE) /* activations that are gathered at a time */
-#define TILES 8 /* that use them: with their sums all fits L2 */
+#define GATHERED                                                                                             \
+    (FLOAT_CHUNK *                                                                                           \
+        PIECE) /* activations that are gathered at a time: with the sums of TILES tiles they fit L2 */
+#define TILES 8 /* that use one gathering */
 
-/* ---- what the types have ---- */
+/* ---- which kernels a type has ---- */
 
-/* A type that has kernels, and where: in which table of struct matmul_kernels, and at which place. */
+/* A type that has kernels, and its place in struct matmul_kernels: an index of `int8` or of `floats`. */
 struct form {
     uint32_t id; /* enum tensor_type_id, tensor.h */
     bool is_int8;
@@ -52,7 +56,7 @@ static const struct form forms[] = {
     {.id = TENSOR_MXFP4, .is_int8 = true, .index = MATMUL_MXFP4},
 };
 
-/* The type's place among the kernels of one kind, or -1. */
+/* Returns the type's index in `int8` or `floats`, or -1. */
 static int kernel_of(const struct quant *q, bool is_int8)
 {
     for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++)
@@ -118,7 +122,7 @@ size_t matmul_pack_units(size_t tokens)
     return tokens;
 }
 
-/* A few blocks of one token after the other, for then what is written lies together. */
+/* Takes MATMUL_PACKED blocks of one token after the other, so that neighbouring writes lie together. */
 void matmul_pack(const struct matmul_input *in, size_t first, size_t count)
 {
     size_t blocks = in->columns / MATMUL_BLOCK, end = first + count;
@@ -137,12 +141,12 @@ void matmul_pack(const struct matmul_input *in, size_t first, size_t count)
 struct matmul_tile {
     const struct matmul_kernels *k;
     const struct matmul_weight *w;
-    size_t row, rows; /* where it begins; how many rows of it there are */
+    size_t row, rows; /* the first row, and how many rows the matrix has for it */
     size_t tokens;
     float (*sums)[MATMUL_ROWS];
 };
 
-/* The tile that has row `row` of the matrix. */
+/* Returns the tile that has row `row` of the matrix. */
 static struct matmul_tile tile_at(
     const struct matmul_weight *w, size_t row, size_t tokens, float (*sums)[MATMUL_ROWS])
 {
@@ -155,11 +159,11 @@ static struct matmul_tile tile_at(
         .sums = sums};
 }
 
-/* The rows `row` to `end` of it, or as many as it has, go where they belong. */
+/* Stores the sums of the rows `row` to `end` - 1, or as many of them as the tile has. */
 static void tile_store(const struct matmul_tile *t, size_t row, size_t end, float *out, size_t stride)
 {
     size_t stop = at_most(t->row + t->rows, end);
-    if (stop - row == MATMUL_ROWS) { /* most often: then the size is known and no function is called */
+    if (stop - row == MATMUL_ROWS) { /* the usual case: the size is constant, so memcpy is inlined */
         for (size_t i = 0; i < t->tokens; i++)
             memcpy(out + i * stride + row, t->sums[i], sizeof(t->sums[i]));
         return;
@@ -178,7 +182,7 @@ static void int8_tile(const struct matmul_tile *t, const struct matmul_block *a)
 {
     const struct quant *q = t->w->type;
     const int type = kernel_of(q, true);
-    /* Whether a type is multiplied in integers must not depend on the CPU, for answers do not. */
+    /* Whether a type is multiplied in integers must not depend on the CPU, because the bits of answers do not. */
     matmul_int8_tile *run = t->k->int8[type] ? t->k->int8[type] : matmul_plain.int8[type];
     if (t->rows == MATMUL_ROWS) {
         run(tile_data(t, 0, 0), t->w->row_bytes, t->w->columns / MATMUL_BLOCK, a, t->tokens, t->sums);
@@ -194,7 +198,7 @@ static void int8_tile(const struct matmul_tile *t, const struct matmul_block *a)
     }
 }
 
-/* Adds the columns from `at` on, n of them. x is as kernels want it, with zeros up to a whole step. */
+/* Adds the products of n columns from `at` on. x is [steps][tokens][MATMUL_STEP], with zeros up to a whole step. */
 static void float_tile(const struct matmul_tile *t, const float *x, size_t at, size_t n)
 {
     const struct quant *q = t->w->type;
@@ -234,7 +238,7 @@ static void int8_rows(const struct matmul_weight *w, const struct matmul_block *
     }
 }
 
-/* n floats of each token, by steps, with zeros up to a whole one. */
+/* Copies n floats of each token to [steps][tokens][MATMUL_STEP], with zeros up to a whole step. */
 static void gather(float *out, const float *x, size_t stride, size_t tokens, size_t n)
 {
     size_t whole = n / MATMUL_STEP, rest = n % MATMUL_STEP;
@@ -249,8 +253,8 @@ static void gather(float *out, const float *x, size_t stride, size_t tokens, siz
     }
 }
 
-/* The activations of some columns are gathered once for several tiles, whose sums wait meanwhile. For few tokens
- * all columns fit, and weights are read in the order of the file. */
+/* Gathers the activations of some columns once for several tiles, and keeps the sums of these tiles meanwhile. With few
+ * tokens all columns fit, and the weights are read in the order of the file. */
 static void float_rows(const struct matmul_weight *w, const float *x, size_t x_stride, size_t tokens,
     size_t first, size_t end, float *out, size_t stride)
 {

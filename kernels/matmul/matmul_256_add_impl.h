@@ -1,6 +1,6 @@
 /* matmul_256_add_impl.h - adds a block of 32 elements of all rows to the sums of many tokens.
  *
- * A function for each way to compute it, which types share. Offsets are told when it is called.
+ * There is one function for each way to compute it. Types share them, and pass their offset.
  */
 #ifndef BERTH_MATMUL_256_ADD_IMPL_H
 #define BERTH_MATMUL_256_ADD_IMPL_H

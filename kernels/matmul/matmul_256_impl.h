@@ -1,16 +1,17 @@
-/* matmul_256_impl.h - what all tiles of 256-bit registers share: eight rows in eight lanes.
+/* matmul_256_impl.h - what the kernels with 256-bit registers share: eight rows in eight lanes.
  *
- * matmul_avx512.c with half the width. A type is a function that unpacks 32 elements of k of one group of rows into a
- * panel. Few tokens then take the weights from registers, one token and group at a time (add_few). For many, the panels
- * of all groups wait in L1, and tiles of two groups by four tokens share what they load (add_many).
+ * The form is that of matmul_avx512_impl.h with half the width. For each type a function unpacks 32 elements of k of
+ * one group of eight rows into a panel. For few tokens the panel stays in registers and is multiplied by one token at
+ * a time (add_few). For many tokens the panels of all groups are stored in L1, and register tiles of two groups by
+ * four tokens share what they load (add_tile).
  *
- * Without vpdpbusd, vpmaddubsw multiplies unsigned weights by signed activations and adds pairs in 16 bits, and these
- * are added up before vpmaddwd widens them. Of 127 * 2 * (the largest weight), 32767 has room for 8 with weights of
- * four bits, 4 with five and 1 with eight. Weights that are too large by an offset have room for twice as many: sums
- * begin with what the offset comes to, wrap around on the way, and fit at the end. So all integers are exact.
+ * Without vpdpbusd, vpmaddubsw multiplies unsigned weights by signed activations and adds pairs in 16 bits. These are
+ * added up in 16 bits before vpmaddwd widens them. A pair is at most 127 * 2 * (the largest weight), so 16 bits hold 8
+ * pairs of weights of four bits, 4 of five bits and 1 of eight bits. Weights with an offset allow twice as many: the
+ * sum starts with minus the offset's products, may wrap around on the way, and fits at the end. So all sums are exact.
  *
- * The files whose names begin so are compiled twice: for AVX2 alone, and with vpdpbusd for 256-bit registers
- * (AVX-VNNI), which wants all weights unsigned.
+ * The matmul_256_*_impl.h files are compiled twice: for AVX2, and for AVX-VNNI, whose vpdpbusd needs all weights
+ * unsigned.
  */
 #ifndef BERTH_MATMUL_256_IMPL_H
 #define BERTH_MATMUL_256_IMPL_H
@@ -33,12 +34,12 @@
 #define SIGNED_BYTES .bits = 8
 #endif
 
-/* 32 elements of k of one group of rows. For many tokens w[i] has elements 4i to 4i + 3 of row r in lane r; for few,
- * w[j] has the first 16 elements of the rows j and 4 + j, w[4 + j] the last. Where halves differ, it has for few tokens
- * all 32 of row j: the sums of its two lanes are those of the halves. */
+/* 32 elements of k of one group of rows. For many tokens w[i] has elements 4i to 4i + 3 of row r in lane r. For few
+ * tokens w[j] has the first 16 elements of the rows j and 4 + j, and w[4 + j] their last 16. In types with halves, for
+ * few tokens, w[j] has all 32 elements of row j, so that each 128 bits give the sum of one half. */
 struct ymm_panel {
     __m256i w[8];
-    __m256 scale[2], min[2]; /* of each half, where halves differ; otherwise the first is everybody's */
+    __m256 scale[2], min[2]; /* of each half, in types with halves; otherwise the first is that of all */
 };
 
 /* Loads 16 bytes of each of 8 rows; v[j] has those of the rows j and 4 + j. */
@@ -52,7 +53,7 @@ INLINE void load_rows(__m256i v[4], const uint8_t *at, size_t row_bytes)
     }
 }
 
-/* The same transposed: v[j] has bytes 4j to 4j + 3 of row r in lane r. */
+/* Loads and transposes them: v[j] has bytes 4j to 4j + 3 of row r in lane r. */
 INLINE void load_lanes(__m256i v[4], const uint8_t *at, size_t row_bytes)
 {
     load_rows(v, at, row_bytes);
@@ -64,7 +65,7 @@ INLINE void load_lanes(__m256i v[4], const uint8_t *at, size_t row_bytes)
     v[3] = _mm256_unpackhi_epi64(b, d);
 }
 
-/* Weights, which stay rows for few tokens. */
+/* Loads weights: as rows for few tokens, transposed for many. */
 INLINE void load_weights(__m256i v[4], const uint8_t *at, size_t row_bytes, bool few)
 {
     if (few)
@@ -73,7 +74,7 @@ INLINE void load_weights(__m256i v[4], const uint8_t *at, size_t row_bytes, bool
         load_lanes(v, at, row_bytes);
 }
 
-/* Each lane is two float16: out[0] gets the low ones, out[1] the high ones. */
+/* Each lane holds two float16: out[0] gets the low ones, out[1] the high ones. */
 INLINE void both_halves(__m256 out[2], __m256i v)
 {
     const __m256i order = _mm256_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15, 0, 1, 4, 5,
@@ -95,7 +96,7 @@ INLINE __m256i bits_of(__m256i v, unsigned from, int mask)
     return _mm256_and_si256(_mm256_srl_epi32(v, _mm_cvtsi32_si128((int)from)), _mm256_set1_epi8((char)mask));
 }
 
-/* The levels that nibbles stand for, and more by `offset`. */
+/* Looks up the levels of nibbles and adds `offset` to them. */
 INLINE __m256i levels_of(__m256i nibbles, const int8_t level[16], int offset)
 {
     __m256i levels = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)level));
@@ -108,15 +109,15 @@ INLINE float (*group(float sums[][MATMUL_ROWS], size_t g))[MATMUL_ROWS]
     return (float(*)[MATMUL_ROWS])(sums[0] + LANES * g);
 }
 
-/* What is known of a type's weights where its kernel is compiled. */
+/* What is constant of a type's weights when its kernel is compiled. */
 struct kind {
-    unsigned bits; /* of a weight, unsigned below eight; eight are what signed_bytes makes of a signed byte */
-    unsigned offset; /* where has_offset: it is too large by 2^offset */
+    unsigned bits; /* of a weight: below eight it is unsigned, with eight it is as signed_bytes returns it */
+    unsigned offset; /* with has_offset, weights are too large by 2^offset */
     bool has_offset;
     bool has_min, has_halves; /* a scale and a minimum for each half */
 };
 
-/* Weights that are signed bytes, as products want them. */
+/* Turns signed bytes into the form that the products take: unsigned with an offset for vpdpbusd. */
 INLINE __m256i signed_bytes(__m256i w)
 {
     const struct kind kind = {SIGNED_BYTES};
@@ -130,7 +131,7 @@ INLINE __m256i half_of_block(const struct matmul_block *a, size_t half)
     return _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(a->q + 16 * half)));
 }
 
-/* Minus the sum of a block's part, of which the offset of weights takes a multiple. */
+/* Minus the sum of a part of the block. Times the weights' offset, it corrects their products. */
 INLINE __m256i minus_sum(const struct matmul_block *a, enum matmul_part part)
 {
     if (part == MATMUL_FIRST)
@@ -140,7 +141,7 @@ INLINE __m256i minus_sum(const struct matmul_block *a, enum matmul_part part)
     return _mm256_sub_epi32(broadcast(&a->minus_sum), broadcast(&a->minus_half));
 }
 
-/* Sums of the words of each row, which lies in four of them. */
+/* Each 128 bits of v[j] hold four words. Word j of the same 128 bits of the result is their sum. */
 INLINE __m256i add_words(const __m256i v[4], __m256i (*add)(__m256i, __m256i))
 {
     __m256i a = add(_mm256_unpacklo_epi32(v[0], v[1]), _mm256_unpackhi_epi32(v[0], v[1]));
@@ -153,7 +154,7 @@ INLINE __m256i add_32(__m256i a, __m256i b)
     return _mm256_add_epi32(a, b);
 }
 
-/* Sums of both halves of four rows each become those of one half of all eight. */
+/* From the sums of both halves of four rows each to the first halves, and the last halves, of all eight rows. */
 INLINE void part_halves(__m256i out[2], const __m256i of_rows[2])
 {
     out[0] = _mm256_permute2x128_si256(of_rows[0], of_rows[1], 0x20);
@@ -205,19 +206,20 @@ INLINE __m256i widen(__m256i pairs)
     return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
 }
 
-/* Products with signed bytes, in pairs: sizes go one way, signs the other, for -128 has no opposite. */
+/* Pairs of products of signed bytes: |w| times q with the sign of w. The activations q are never -128, whose opposite
+ * does not fit a byte. */
 INLINE __m256i byte_pairs(__m256i w, __m256i q)
 {
     return _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(q, w));
 }
 
-/* By how much sums of pairs begin too small, so that they fit. */
+/* The exponent of the offset that sums of pairs start with, so that they fit 16 bits. */
 INLINE unsigned shift_of(const struct kind kind)
 {
     return kind.has_offset ? kind.offset : kind.bits == 5 ? 4 : 0;
 }
 
-/* Takes that back where it is none of the weights' business. */
+/* Undoes that offset for weights that have none of their own. */
 INLINE __m256i true_sums(
     const struct kind kind, __m256i sums, const struct matmul_block *a, enum matmul_part part)
 {
@@ -272,8 +274,8 @@ INLINE void half_products(
 
 typedef __m256i tile_sums[TILE_TOKENS][TILE_GROUPS];
 
-/* Weights from a panel. They must not be taken out of the loop over tokens, to where there are no registers for them;
- * the compiler would. */
+/* Loads weights of a panel. The assembly keeps the compiler from moving the load out of the loop over tokens, where
+ * there are no registers left for it. */
 INLINE __m256i weights_at(const struct ymm_panel *p, size_t i)
 {
     __m256i w;
@@ -314,8 +316,8 @@ INLINE void tile_products(tile_sums out, const struct kind kind, const struct ym
     }
 }
 #else
-/* Adds the four elements at `q` by those of both groups of rows to their sums of pairs. In assembly, for the compiler
- * would make trees of chains and spill them. */
+/* Multiplies the four elements at `q` by those of both groups of rows and adds the products to the sums of pairs. In
+ * assembly, because the compiler would reorder the additions into trees and spill registers. */
 INLINE void add_pairs(__m256i pairs[TILE_GROUPS], const __m256i w[TILE_GROUPS], const int8_t *q)
 {
     __m256i product, last;
@@ -379,8 +381,8 @@ INLINE void tile_products(tile_sums out, const struct kind kind, const struct ym
 
 /* ---- the float step ---- */
 
-/* Adds a block to eight rows' sums y of a token. `first` has the products of all of it or, with halves, of the first,
- * `last` those of the last. */
+/* Adds a block to the sums y of eight rows and one token. `first` has the products of the whole block or, in types with
+ * halves, of the first half, and `last` those of the last half. */
 INLINE __m256 add_to(const struct kind kind, __m256 y, const struct ymm_panel *p,
     const struct matmul_block *a, __m256i first, __m256i last)
 {

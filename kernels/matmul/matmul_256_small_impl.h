@@ -1,4 +1,4 @@
-/* matmul_256_small_impl.h - products by types in blocks of 32 elements. matmul_256_impl.h tells how. */
+/* matmul_256_small_impl.h - 256-bit kernels of types in blocks of 32 elements. matmul_256_impl.h describes the form. */
 #ifndef BERTH_MATMUL_256_SMALL_IMPL_H
 #define BERTH_MATMUL_256_SMALL_IMPL_H
 
@@ -35,7 +35,8 @@ INLINE __m256 half_powers(__m256i v)
     return _mm256_castsi256_ps(_mm256_blendv_epi8(normal, small, _mm256_cmpgt_epi32(two, e)));
 }
 
-/* Of rows whose 32 fifth bits are in a lane each: those that belong to weights i of a panel, each as bit 4 of a byte. */
+/* Lane r of `fifths` has the 32 fifth bits of row r. Returns those that belong to w[i] of a panel, each in bit 4 of its
+ * byte. */
 INLINE __m256i fifth_bits(__m256i fifths, size_t i, bool few)
 {
     __m256i from, bit; /* which byte of its row has a weight's, and where */
@@ -52,13 +53,13 @@ INLINE __m256i fifth_bits(__m256i fifths, size_t i, bool few)
     return _mm256_and_si256(hit, _mm256_set1_epi8(16));
 }
 
-/* The blocks of 32 that begin at `at`. All begin with d and, where they have one, m; or with an exponent. */
+/* Unpacks the blocks of 32 that begin at `at`. They begin with d and, in some types, m; in MXFP4 with an exponent. */
 INLINE void unpack_small(
     struct ymm_panel *p, const uint8_t *at, size_t row_bytes, enum matmul_int8 type, bool few)
 {
     const uint8_t *payload = at + smalls[type].payload;
     __m256i head[4], raw[4];
-    load_lanes(head, at, row_bytes); /* for the first words: quicker than a gather */
+    load_lanes(head, at, row_bytes); /* only the first words are used; this is faster than a gather */
     if (type == MATMUL_MXFP4) {
         p->scale[0] = half_powers(head[0]);
     } else {
@@ -94,16 +95,16 @@ INLINE void unpack_small(
             p->w[j] = levels_of(p->w[j], quant_levels_fp4, 16);
 }
 
-/* For few tokens, which wait for memory, one group of rows after the other: eight places to read at, not 32. */
+/* Few tokens wait for memory, so one group of rows follows the other: eight streams to read, not 32. */
 INLINE void small_few(enum matmul_int8 type, const uint8_t *weights, size_t row_bytes, size_t blocks,
     const struct matmul_block *a, size_t tokens, float sums[][MATMUL_ROWS])
 {
     const struct small s = smalls[type];
-    const bool nearest = prefetches_nearest(LANES, row_bytes);
+    const bool to_l1 = prefetches_to_l1(LANES, row_bytes);
     for (size_t g = 0; g < GROUPS; g++, weights += LANES * row_bytes)
         for (size_t b = 0; b < blocks; b++) {
             struct ymm_panel p;
-            prefetch(weights, row_bytes, LANES, b * s.bytes, (b + 1) * s.bytes, nearest);
+            prefetch(weights, row_bytes, LANES, b * s.bytes, (b + 1) * s.bytes, to_l1);
             unpack_small(&p, weights + b * s.bytes, row_bytes, type, true);
             for (size_t t = 0; t < tokens; t++) {
                 float *at = group(sums + t, g)[0];
@@ -120,10 +121,10 @@ INLINE void small_tile(enum matmul_int8 type, const uint8_t *weights, size_t row
         small_few(type, weights, row_bytes, blocks, a, tokens, sums);
         return;
     }
-    const bool nearest = prefetches_nearest(MATMUL_ROWS, row_bytes);
+    const bool to_l1 = prefetches_to_l1(MATMUL_ROWS, row_bytes);
     for (size_t b = 0; b < blocks; b++) {
         struct ymm_panel p[GROUPS];
-        prefetch(weights, row_bytes, MATMUL_ROWS, b * s.bytes, (b + 1) * s.bytes, nearest);
+        prefetch(weights, row_bytes, MATMUL_ROWS, b * s.bytes, (b + 1) * s.bytes, to_l1);
         for (size_t g = 0; g < GROUPS; g++)
             unpack_small(&p[g], weights + LANES * g * row_bytes + b * s.bytes, row_bytes, type, false);
         many_of(s.kind)(s.kind.offset, p, a + b * tokens, tokens, sums);

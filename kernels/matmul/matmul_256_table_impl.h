@@ -1,4 +1,4 @@
-/* matmul_256_table_impl.h - the table of a set whose registers have 256 bits: a row for each type. */
+/* matmul_256_table_impl.h - the table of a set with 256-bit registers: one row for each type. */
 #ifndef BERTH_MATMUL_256_TABLE_IMPL_H
 #define BERTH_MATMUL_256_TABLE_IMPL_H
 

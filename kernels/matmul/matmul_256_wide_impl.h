@@ -1,21 +1,22 @@
-/* matmul_256_wide_impl.h - products by types in blocks of 256 elements, which have scales for 16 or 32 of them.
+/* matmul_256_wide_impl.h - 256-bit kernels of types in blocks of 256 elements with scales for each 16 or 32.
  *
- * matmul_256_impl.h tells how. Each of a block's eight parts of 32 is unpacked when its turn comes. What serves
- * several of them is read at the first of these, or for few tokens again where that is cheaper than to keep it.
+ * matmul_256_impl.h describes the form. A block has eight parts of 32 elements, which are unpacked one after the other.
+ * Bytes that hold bits of several parts are read at the first of these and kept; for few tokens they are read again
+ * where that is cheaper.
  */
 #ifndef BERTH_MATMUL_256_WIDE_IMPL_H
 #define BERTH_MATMUL_256_WIDE_IMPL_H
 
 #include "matmul_256_add_impl.h"
 
-/* What is kept of a block of one group of rows. */
+/* What is kept of a block of one group of rows, for several parts. */
 struct ymm_kept {
     __m256 d, minus_dmin;
     __m256i scale[4], min[2]; /* in bytes: those of each 32 or 16 elements, four to a lane */
     __m256i low[16], high[8]; /* bytes that hold the lower and the upper bits of several parts */
 };
 
-/* d times byte i of each lane, which is signed. */
+/* d times byte i of each lane, a signed byte. */
 INLINE __m256 times_byte(__m256 d, const __m256i *bytes, unsigned i)
 {
     const __m256i top = _mm256_sll_epi32(bytes[i / 4], _mm_cvtsi32_si128((int)(24 - i % 4 * 8)));
@@ -27,7 +28,7 @@ INLINE __m256 negative(__m256 v)
     return _mm256_xor_ps(v, _mm256_set1_ps(-0.0f));
 }
 
-/* The words that begin in the middle of `low` and end in that of `high`, which follows. */
+/* Words that lie across two: the upper half of `low`, then the lower half of `high`. */
 INLINE __m256i across(__m256i low, __m256i high)
 {
     return _mm256_or_si256(_mm256_srli_epi32(low, 16), _mm256_slli_epi32(high, 16));
@@ -39,7 +40,7 @@ INLINE void load_32(__m256i out[8], const uint8_t *at, size_t row_bytes, bool fe
     load_weights(out + 4, at + 16, row_bytes, few);
 }
 
-/* The same where halves differ: for few tokens 32 bytes of each row are a vector. */
+/* The same for types with halves: for few tokens a vector has 32 bytes of one row. */
 INLINE void load_32_halves(__m256i out[8], const uint8_t *at, size_t row_bytes, bool few)
 {
     if (!few) {
@@ -51,8 +52,8 @@ INLINE void load_32_halves(__m256i out[8], const uint8_t *at, size_t row_bytes, 
         out[i] = _mm256_loadu_si256((const __m256i *)(at + i * row_bytes));
 }
 
-/* The same for a part that shares them with others; the first of these is `first`. For few tokens they are read again,
- * which is cheaper than to keep them; for many they were transposed and kept. */
+/* The same for bytes that several parts share, where `first` marks the first of these parts. For few tokens they are
+ * read again for each part, which is cheaper than keeping them. For many tokens they are transposed once and kept. */
 INLINE void take_32(
     __m256i out[8], __m256i kept[8], const uint8_t *at, size_t row_bytes, bool first, bool few)
 {
@@ -67,7 +68,7 @@ INLINE void take_32(
         out[i] = kept[i];
 }
 
-/* Of bytes that have a bit for each part, keeps those of the four parts that begin with `part`. */
+/* From bytes with a bit for each part, keeps the bits of the four parts that begin with `part`. */
 INLINE void keep_nibbles(__m256i v[8], unsigned part)
 {
 #pragma GCC unroll 8
@@ -75,7 +76,8 @@ INLINE void keep_nibbles(__m256i v[8], unsigned part)
         v[i] = bits_of(v[i], part, 15);
 }
 
-/* Of each byte `bits` of `low`, from bit `from` up, and above them the bit of `nibbles` that belongs to the part. */
+/* Each byte gets `bits` bits of `low`, from bit `from` up, and above them the bit of `nibbles` that belongs to the
+ * part: a byte shuffle looks up that bit of each nibble, in its place. */
 INLINE void join_bit(struct ymm_panel *p, const __m256i low[8], unsigned from, unsigned bits,
     const __m256i nibbles[8], unsigned part)
 {
@@ -92,7 +94,7 @@ INLINE void join_bit(struct ymm_panel *p, const __m256i low[8], unsigned from, u
 
 /* ---- a function a type: part `part` of the blocks that begin at `at` ---- */
 
-/* The scales of a part, where halves differ. */
+/* The scales of a part of a type with halves. */
 INLINE void both_scales(struct ymm_panel *p, const struct ymm_kept *k, unsigned part)
 {
 #pragma GCC unroll 2
@@ -197,7 +199,7 @@ INLINE void unpack_q5_k(
     join_bit(p, k->low, part % 2 * 4, 4, k->high, part);
 }
 
-/* Two bits of each byte, from bit `from` up, to where they begin at bit 4: one shift where the compiler knows which. */
+/* Moves two bits of each byte, from bit `from` up, to bits 4 and 5. It is one shift when `from` is constant. */
 INLINE __m256i upper_two(__m256i v, unsigned from)
 {
     if (!__builtin_constant_p(from))
@@ -296,21 +298,22 @@ INLINE void unpack(enum matmul_int8 type, struct ymm_panel *p, struct ymm_kept *
         unpack_iq4_xs(p, k, at, row_bytes, part, few);
 }
 
-/* For few tokens, which wait for memory: one group of rows, eight places to read at, not 32. Each turn takes `period`
- * parts, so that the compiler knows where in a byte the bits of each are. */
+/* Few tokens wait for memory: one group of rows, so eight streams to read, not 32. A turn takes `period` parts, so that
+ * the compiler knows the position of each part's bits in a byte. */
 INLINE void wide_few(enum matmul_int8 type, unsigned period, const uint8_t *weights, size_t row_bytes,
     size_t blocks, const struct matmul_block *a, size_t tokens, float (*sums)[MATMUL_ROWS])
 {
     const struct ymm_wide w = wides[type];
     const size_t bytes = period * w.bytes; /* a turn's, of eight rows */
-    const bool nearest = prefetches_nearest(LANES, row_bytes);
+    const bool to_l1 = prefetches_to_l1(LANES, row_bytes);
     struct ymm_kept kept;
-    kept.d = kept.minus_dmin = _mm256_setzero_ps(); /* as the compiler does not see that part 0 comes first */
+    kept.d = kept.minus_dmin =
+        _mm256_setzero_ps(); /* the compiler does not see that part 0 sets them first */
     __m256 y[TILE_TOKENS - 1];
     for (size_t t = 0; t < tokens; t++)
         y[t] = _mm256_load_ps(sums[t]);
     for (size_t b = 0; b < blocks; b += period) {
-        prefetch_bytes(weights + LANES * row_bytes + b * w.bytes, bytes, nearest);
+        prefetch_bytes(weights + LANES * row_bytes + b * w.bytes, bytes, to_l1);
 #pragma GCC unroll 4
         for (unsigned i = 0; i < period; i++) {
             const unsigned part = (unsigned)b % 8 / period * period + i;
@@ -337,11 +340,11 @@ INLINE void wide_tile(enum matmul_int8 type, const uint8_t *weights, size_t row_
                 wide_few(type, 1, weights, row_bytes, blocks, a, tokens, group(sums, g));
         return;
     }
-    const bool nearest = prefetches_nearest(MATMUL_ROWS, row_bytes);
+    const bool to_l1 = prefetches_to_l1(MATMUL_ROWS, row_bytes);
     for (size_t b = 0; b < blocks; b++) {
         const uint8_t *at = weights + b / 8 * w.bytes;
         struct ymm_panel p[GROUPS];
-        prefetch(weights, row_bytes, MATMUL_ROWS, b * w.bytes / 8, (b + 1) * w.bytes / 8, nearest);
+        prefetch(weights, row_bytes, MATMUL_ROWS, b * w.bytes / 8, (b + 1) * w.bytes / 8, to_l1);
         for (size_t g = 0; g < GROUPS; g++)
             unpack(type, &p[g], &kept[g], at + LANES * g * row_bytes, row_bytes, b % 8, false);
         many_of(w.kind)(w.kind.offset, p, a + b * tokens, tokens, sums);

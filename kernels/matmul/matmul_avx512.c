@@ -30,7 +30,7 @@ INLINE bool has_fifth(enum matmul_int8 type)
     return type == MATMUL_Q5_0 || type == MATMUL_Q5_1;
 }
 
-/* The power of two that an mxfp4's first byte names, in the lowest byte of each lane: 2^(e - 128). */
+/* 2^(e - 128), where e is the lowest byte of each lane: the scale of an mxfp4. */
 INLINE __m512 power_of(__m512i words)
 {
     const __m512i e = _mm512_and_si512(words, _mm512_set1_epi32(255)), one = _mm512_set1_epi32(1);
@@ -39,8 +39,8 @@ INLINE __m512 power_of(__m512i words)
     return _mm512_castsi512_ps(_mm512_mask_blend_epi32(_mm512_cmple_epi32_mask(e, one), normal, subnormal));
 }
 
-/* The rows of blocks that begin with their scale, of which some have a minimum behind it and fifth bits behind
- * that: four vectors of bytes, in q8_0 eight. */
+/* Loads the blocks of sixteen rows: the scale, then in some types a minimum, then in some the fifth bits, then four
+ * vectors of weights, eight in q8_0. */
 INLINE void load_small(struct zmm_panel *p, const uint8_t *at, size_t row_bytes, enum matmul_int8 type)
 {
     const size_t head = type == MATMUL_MXFP4 ? 1 : has_min(type) ? 4 : 2;
@@ -57,8 +57,9 @@ INLINE void load_small(struct zmm_panel *p, const uint8_t *at, size_t row_bytes,
         load_rows(p->w + 4, &r, head + 16);
 }
 
-/* Adds the fifth bits to w[j]. Each byte of it gets the byte that its own bit is in, and is asked for the bit.
- * Lane r of `fifth` has the bits of row r; w[j] has four of them, or sixteen of each of four rows. */
+/* Adds the fifth bits to w[j]. Lane r of `fifth` has the bits of row r. w[j] has four elements of each row or, with
+ * `rows`, sixteen elements of each of four rows. A shuffle moves to each byte the byte that holds its bit, and a test
+ * finds the bit. */
 INLINE __m512i with_fifth(__m512i w, __m512i fifth, unsigned j, bool rows)
 {
     const __m512i from = rows ? _mm512_set4_epi32(0x01010101, 0x01010101, 0, 0)
@@ -71,7 +72,7 @@ INLINE __m512i with_fifth(__m512i w, __m512i fifth, unsigned j, bool rows)
     return _mm512_mask_add_epi8(w, _mm512_test_epi8_mask(bytes, bits), w, _mm512_set1_epi8(16));
 }
 
-/* Makes eight vectors of unsigned weights of those bytes, be they rows or transposed. */
+/* Turns the loaded bytes, rows or transposed, into eight vectors of unsigned weights. */
 INLINE void unpack_small(struct zmm_panel *p, enum matmul_int8 type, bool rows)
 {
 #pragma GCC unroll 4
@@ -93,12 +94,13 @@ INLINE void unpack_small(struct zmm_panel *p, enum matmul_int8 type, bool rows)
             p->w[j] = _mm512_shuffle_epi8(levels_of(quant_levels_fp4, offset_of(type)), p->w[j]);
 }
 
-/* Few tokens, one group of rows after the other. A block is loaded before the one before it is used: left to itself the
- * processor does not look as far ahead; and at last the first once more, for behind the weights nothing is read. */
+/* Few tokens, one group of rows after the other. A block is loaded before the previous one is multiplied, because the
+ * processor does not look that far ahead by itself. After the last block the first one is loaded again, since no byte
+ * after the weights may be read. */
 INLINE void small_rows(enum matmul_int8 type, size_t bytes, const uint8_t *weights, size_t row_bytes,
     size_t blocks, const struct matmul_block *a, size_t tokens, float sums[][MATMUL_ROWS])
 {
-    const bool nearest = prefetches_nearest(MATMUL_ROWS, row_bytes);
+    const bool to_l1 = prefetches_to_l1(MATMUL_ROWS, row_bytes);
     for (size_t g = 0; g < GROUPS; g++, weights += 16 * row_bytes) {
         struct zmm_panel next = {0};
         __m512 y[FEW_TOKENS];
@@ -106,7 +108,7 @@ INLINE void small_rows(enum matmul_int8 type, size_t bytes, const uint8_t *weigh
         load_small(&next, weights, row_bytes, type);
         for (size_t b = 0; b < blocks; b++) {
             struct zmm_panel p = next;
-            prefetch(weights, row_bytes, 16, b * bytes, (b + 1) * bytes, nearest);
+            prefetch(weights, row_bytes, 16, b * bytes, (b + 1) * bytes, to_l1);
             load_small(&next, weights + (b + 1 < blocks ? b + 1 : 0) * bytes, row_bytes, type);
             unpack_small(&p, type, true);
 #pragma GCC unroll 2
@@ -132,8 +134,8 @@ INLINE void load_bytes(__m512i w[4], __m256 *scale, const uint8_t *at, size_t ro
             two_rows(at + j * row_bytes + 2, at + (4 + j) * row_bytes + 2), _mm512_set1_epi8(-128));
 }
 
-/* Adds their products to a token's sums y. When words are added up, each 128 bits have the sums of four rows' first
- * or last half, by turns: both are added, and the fours joined. */
+/* Adds their products to a token's sums y. add_words leaves in each 128 bits the sums of four rows, first and last
+ * halves alternating. Both are added, and the results of four rows each are joined. */
 INLINE __m256 add_bytes(const __m512i w[4], __m256 scale, const struct matmul_block *a, __m256 y)
 {
     const __m512i fours = _mm512_set_epi64(0, 0, 0, 0, 5, 4, 1, 0);
@@ -149,18 +151,18 @@ INLINE __m256 add_bytes(const __m512i w[4], __m256 scale, const struct matmul_bl
     return _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot), _mm256_mul_ps(scale, _mm256_set1_ps(a->d)), y);
 }
 
-/* q8_0, one token, eight rows at a time: of sixteen the next ones would not stay in L1. */
+/* q8_0, one token, eight rows at a time: the next sixteen rows would not stay in L1. */
 static void bytes_rows(const uint8_t *weights, size_t row_bytes, size_t blocks, const struct matmul_block *a,
     float sums[MATMUL_ROWS])
 {
     const size_t bytes = sizeof(struct block_q8_0);
-    const bool nearest = prefetches_nearest(8, row_bytes);
+    const bool to_l1 = prefetches_to_l1(8, row_bytes);
     for (size_t g = 0; g < MATMUL_ROWS; g += 8, weights += 8 * row_bytes) {
         __m256 y = _mm256_load_ps(sums + g);
         for (size_t b = 0; b < blocks; b++) {
             __m512i w[4];
             __m256 scale;
-            prefetch(weights, row_bytes, 8, b * bytes, (b + 1) * bytes, nearest);
+            prefetch(weights, row_bytes, 8, b * bytes, (b + 1) * bytes, to_l1);
             load_bytes(w, &scale, weights + b * bytes, row_bytes);
             y = add_bytes(w, scale, a + b, y);
         }
@@ -179,10 +181,10 @@ INLINE void small_tile(enum matmul_int8 type, size_t bytes, const uint8_t *weigh
         small_rows(type, bytes, weights, row_bytes, blocks, a, tokens, sums);
         return;
     }
-    const bool nearest = prefetches_nearest(MATMUL_ROWS, row_bytes);
+    const bool to_l1 = prefetches_to_l1(MATMUL_ROWS, row_bytes);
     for (size_t b = 0; b < blocks; b++) {
         struct zmm_panel p[GROUPS];
-        prefetch(weights, row_bytes, MATMUL_ROWS, b * bytes, (b + 1) * bytes, nearest);
+        prefetch(weights, row_bytes, MATMUL_ROWS, b * bytes, (b + 1) * bytes, to_l1);
 #pragma GCC unroll 2
         for (size_t g = 0; g < GROUPS; g++) {
             load_small(&p[g], weights + 16 * g * row_bytes + b * bytes, row_bytes, type);
@@ -197,17 +199,16 @@ INLINE void small_tile(enum matmul_int8 type, size_t bytes, const uint8_t *weigh
 
 /* ---- weights in floats ---- */
 
-/* Loads 64 bytes of each of 16 rows; out[j] has bytes 4j to 4j + 3 of row r in lane r. Rows of floats tend to
- * lie a power of two apart, where they compete for few places in L1: so a line is loaded once and whole. Asks for
- * 16 lines at `next`, of the next tile, one at a time: of many at once some would be dropped. */
-INLINE void load_lines(
-    __m512i out[16], const uint8_t *at, size_t row_bytes, const uint8_t *next, bool nearest)
+/* Loads 64 bytes of each of 16 rows; out[j] has bytes 4j to 4j + 3 of row r in lane r. Rows of floats often lie a power
+ * of two apart and share few sets of L1, so each line is loaded whole, once. Also prefetches 16 lines of the next tile
+ * at `next`, one with each row: the processor drops some of many prefetches at once. */
+INLINE void load_lines(__m512i out[16], const uint8_t *at, size_t row_bytes, const uint8_t *next, bool to_l1)
 {
     __m512i v[16], quads[16];
 #pragma GCC unroll 16
     for (size_t r = 0; r < 16; r++) {
         v[r] = _mm512_loadu_si512(at + r * row_bytes);
-        prefetch_line(next + 64 * r, nearest);
+        prefetch_line(next + 64 * r, to_l1);
     }
     /* quads[r + j]: lane L of 128 bits has word 4L + j of the rows r to r + 3. */
 #pragma GCC unroll 4
@@ -232,7 +233,7 @@ INLINE void load_lines(
     }
 }
 
-/* 16 elements of 16 rows, from 16 words or 8. */
+/* Converts 16 elements of 16 rows, which are 16 words of each row in F32 and 8 in the others. */
 INLINE void widen(__m512 w[16], const __m512i *raw, enum matmul_float type)
 {
     const __m512i upper = _mm512_set1_epi32((int)0xffff0000);
@@ -249,7 +250,7 @@ INLINE void widen(__m512 w[16], const __m512i *raw, enum matmul_float type)
         }
 }
 
-/* Adds 16 elements to the sums of n tokens, n constant: as many chains as hide an addition's latency. */
+/* Adds 16 elements to the sums of n tokens, n constant. Eight chains of additions hide their latency. */
 INLINE void add_floats(
     const __m512 w[16], const float (*x)[MATMUL_STEP], size_t n, float (*sums)[MATMUL_ROWS])
 {
@@ -270,8 +271,8 @@ INLINE void add_floats(
 INLINE void float_tile(enum matmul_float type, const uint8_t *weights, size_t row_bytes, size_t steps,
     const float *x, size_t tokens, float sums[][MATMUL_ROWS])
 {
-    /* Many tokens need the nearest cache for themselves. */
-    const bool nearest = tokens < 8 && prefetches_nearest(MATMUL_ROWS, row_bytes);
+    /* The activations of many tokens need L1. */
+    const bool to_l1 = tokens < 8 && prefetches_to_l1(MATMUL_ROWS, row_bytes);
     const size_t lines = type == MATMUL_F32 ? 2 : 1, bytes = 64 * lines;
     for (size_t s = 0; s < steps; s++, x += tokens * MATMUL_STEP) {
         const uint8_t *next = weights + MATMUL_ROWS * (row_bytes + s * bytes);
@@ -284,7 +285,7 @@ INLINE void float_tile(enum matmul_float type, const uint8_t *weights, size_t ro
                 size_t t = 0;
                 if (half < lines)
                     load_lines(raw, weights + 16 * g * row_bytes + s * bytes + half * 64, row_bytes,
-                        next + 1024 * (lines * g + half), nearest);
+                        next + 1024 * (lines * g + half), to_l1);
                 widen(w, raw + (type == MATMUL_F32 ? 0 : 8 * half), type);
                 for (; t + 8 <= tokens; t += 8)
                     add_floats(w, from + t, 8, to + t);
@@ -310,7 +311,7 @@ INLINE __m128i largest(const __m512i v[MATMUL_PACKED])
 _Static_assert(
     offsetof(struct matmul_block, minus_half) == offsetof(struct matmul_block, d) + 12, "four in a row");
 
-/* What stands behind each block's bytes: d, d times the sum, minus the sum and minus that of the first half. */
+/* Stores the four fields that follow each block's bytes: d, d_sum, minus_sum and minus_half. */
 INLINE void pack_sums(struct matmul_block *const out[MATMUL_PACKED], const __m256i q[MATMUL_PACKED], __m128 d)
 {
     __m256i s[MATMUL_PACKED];
@@ -328,8 +329,7 @@ INLINE void pack_sums(struct matmul_block *const out[MATMUL_PACKED], const __m25
         _mm_storeu_ps(&out[i]->d, rows[i]);
 }
 
-/* Packs n blocks, 1 to 4. Of fewer than four the first is packed again in place of the others. Where n is constant
- * none of that is asked. */
+/* Packs n blocks, 1 to 4. When n is below 4, the first block is packed again in place of the missing ones. */
 INLINE void pack_some(struct matmul_block *out, size_t step, const float *x, size_t n)
 {
     const __m512i size = _mm512_set1_epi32(0x7fffffff);

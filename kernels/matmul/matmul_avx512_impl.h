@@ -1,15 +1,14 @@
-/* matmul_avx512_impl.h - what the products with AVX-512 share: how rows become lanes, and the float steps.
+/* matmul_avx512_impl.h - what the AVX-512 kernels share: loading rows into lanes, and the float steps.
  *
- * Every kernel here is the same two steps. Sixteen bytes of each of sixteen rows are loaded and transposed, so
- * that lane r of a vector holds four successive bytes of row r; shifts and masks make of them eight vectors of
- * unsigned bytes that cover 32 elements of k. Then each token broadcasts its bytes, four at a time, to vpdpbusd,
+ * A kernel for many tokens has two steps. First, sixteen bytes of each of sixteen rows are loaded and transposed, so
+ * that lane r of a vector holds four successive bytes of row r. Shifts and masks turn them into a panel: eight vectors
+ * of unsigned bytes that cover 32 elements of k. Second, for each token, four bytes at a time are broadcast to vpdpbusd
  * for both groups of rows, and one float step adds the block to the token's sums.
  *
- * For one or two tokens the weights stream from memory, and a prefetcher does not follow 32 places to read
- * at: so one group of rows comes after the other, and the next is asked for in the order of the file, as far
- * as this one has come in its own. Nor is anything gained by transposing what is used once: the weights stay
- * rows, four to a vector or, where 32 bytes of each are read, two, and it is the products that are transposed,
- * while they are added up. Integers do not mind; the float step is the same.
+ * For one or two tokens the weights come from memory, and the hardware prefetcher does not follow 32 streams. So one
+ * group of rows follows the other, and the next group is prefetched in the order of the file. The weights are used
+ * once, so they are not transposed: a vector holds four rows or, where 32 bytes of each are read, two. The sums are
+ * transposed instead, while they are added up. Integer sums are exact in any order, and the float step is the same.
  */
 #ifndef BERTH_MATMUL_AVX512_IMPL_H
 #define BERTH_MATMUL_AVX512_IMPL_H
@@ -22,19 +21,18 @@
 
 #define INLINE static inline __attribute__((always_inline))
 #define GROUPS 2 /* of sixteen rows: MATMUL_ROWS */
-#define FEW_TOKENS                                                                                           \
-    2 /* so many or fewer take the weights as rows; where halves differ and of q8_0, one does */
+#define FEW_TOKENS 2 /* so many or fewer take the weights as rows; one for types with halves, and for q8_0 */
 
 /* 32 elements of k of one group of rows. */
 struct zmm_panel {
     __m512i w[8];
-    __m512i fifth; /* of blocks of 32: bit i of lane r belongs to element i of row r */
-    __m512 scale[2], min[2]; /* of each half, where halves differ; otherwise the first is everybody's */
+    __m512i fifth; /* fifth bits of blocks of 32: bit i of lane r belongs to element i of row r */
+    __m512 scale[2], min[2]; /* of each half, in types with halves; otherwise the first is that of all */
 };
 
-/* Sixteen rows at one place of each. Of the compiler's own accord their addresses are sixteen sums worked out
- * before the loop and kept on the stack; a row in four and the distances fit registers and the addresses of
- * loads. The empty assembly is what makes it forget where they come from. */
+/* The addresses of sixteen rows: of every fourth row, and the distances to the next and to the third next. These fit
+ * registers and the addressing modes of loads. The compiler would compute all sixteen addresses before the loop and
+ * keep them on the stack; the empty assembly hides from it how they were computed. */
 struct zmm_rows {
     const uint8_t *quad[4];
     size_t one, three;
@@ -70,7 +68,7 @@ INLINE void load_rows(__m512i v[4], const struct zmm_rows *r, size_t byte)
     }
 }
 
-/* Of such rows: v[j] gets bytes 4j to 4j + 3 of row r in lane r. */
+/* Transposes what load_rows loaded: v[j] gets bytes 4j to 4j + 3 of row r in lane r. */
 INLINE void transpose(__m512i v[4])
 {
     __m512i a = _mm512_unpacklo_epi32(v[0], v[1]), b = _mm512_unpackhi_epi32(v[0], v[1]);
@@ -87,7 +85,7 @@ INLINE void load_lanes(__m512i v[4], const struct zmm_rows *r, size_t byte)
     transpose(v);
 }
 
-/* Weights, which stay rows for few tokens. */
+/* Loads weights: as rows for few tokens, transposed for many. */
 INLINE void load_weights(__m512i v[4], const struct zmm_rows *r, size_t byte, bool few)
 {
     load_rows(v, r, byte);
@@ -102,7 +100,7 @@ INLINE int word_at(const uint8_t *at)
     return word;
 }
 
-/* Four bytes of each of 16 rows. Quicker than a gather, or than lanes of which most is not needed. */
+/* Four bytes of each of 16 rows. Faster than a gather, and than load_lanes, most of which would not be used. */
 INLINE __m512i load_words(const struct zmm_rows *r, size_t byte)
 {
     __m256i low = _mm256_setzero_si256(), high = low;
@@ -114,7 +112,7 @@ INLINE __m512i load_words(const struct zmm_rows *r, size_t byte)
     return _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
 }
 
-/* Each lane is two float16: out[0] gets the low ones, out[1] the high ones. */
+/* Each lane holds two float16: out[0] gets the low ones, out[1] the high ones. */
 INLINE void both_halves(__m512 out[2], __m512i v)
 {
     const __m512i order = _mm512_set_epi16(31, 29, 27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1, 30, 28,
@@ -140,9 +138,9 @@ INLINE __m512i bits_of(__m512i v, unsigned from, int mask)
     return _mm512_and_si512(_mm512_srl_epi32(v, _mm_cvtsi32_si128((int)from)), _mm512_set1_epi8((char)mask));
 }
 
-/* ---- one block of 32, all tokens ---- */
+/* ---- one block of 32, many tokens ---- */
 
-/* `offset`, a power of two given by its exponent, is what the unsigned weights are too large by; 0 for none. */
+/* The unsigned weights are too large by 2^offset, or by nothing when `offset` is 0. */
 INLINE void add_block(const struct zmm_panel p[GROUPS], const struct matmul_block *a, size_t tokens,
     float sums[][MATMUL_ROWS], unsigned offset, bool has_min)
 {
@@ -167,9 +165,9 @@ INLINE void add_block(const struct zmm_panel p[GROUPS], const struct matmul_bloc
     }
 }
 
-/* ---- the same for one token and one group, of which the weights are rows ---- */
+/* ---- one block, one token and one group of rows; the weights are rows ---- */
 
-/* Sixteen elements of each of four rows by one token's are four words of each; adds them up, a row to a lane. */
+/* Each of v[0..3] has four words, partial sums, of each of four rows. Returns the sum of each row in its lane. */
 INLINE __m512i add_words(const __m512i v[4])
 {
     __m512i low = _mm512_add_epi32(_mm512_unpacklo_epi32(v[0], v[1]), _mm512_unpackhi_epi32(v[0], v[1]));
@@ -182,7 +180,7 @@ INLINE __m512i half_of_block(const struct matmul_block *a, size_t half)
     return _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(a->q + 16 * half)));
 }
 
-/* The sums of few tokens stay in registers: to wait for one that was just stored takes longer than to add to it. */
+/* The sums of few tokens stay in registers: loading a sum that was just stored takes longer than the addition. */
 INLINE void load_sums(__m512 y[FEW_TOKENS], float sums[][MATMUL_ROWS], size_t row, size_t tokens)
 {
 #pragma GCC unroll 2
@@ -198,8 +196,8 @@ INLINE void store_sums(const __m512 y[FEW_TOKENS], float sums[][MATMUL_ROWS], si
             _mm512_store_ps(sums[t] + row, y[t]);
 }
 
-/* Vector j of the first four of p->w has the first 16 elements of the rows j, 4 + j, 8 + j and 12 + j, and of the
- * other four the last. Returns y and the block's sums. */
+/* p->w[j] has the first 16 elements of the rows j, 4 + j, 8 + j and 12 + j, and p->w[4 + j] their last 16. Returns y
+ * plus the products of the block. */
 INLINE __m512 add_rows(
     const struct zmm_panel *p, const struct matmul_block *a, __m512 y, unsigned offset, bool has_min)
 {
@@ -223,7 +221,7 @@ INLINE void minus_halves(__m512i out[2], const struct matmul_block *a)
     out[1] = _mm512_sub_epi32(broadcast(&a->minus_sum), out[0]);
 }
 
-/* y and what the products of both halves come to. */
+/* Returns y plus the products of both halves. */
 INLINE __m512 join_halves(const struct zmm_panel *p, const struct matmul_block *a, __m512i first,
     __m512i last, __m512 y, bool has_min)
 {
@@ -238,7 +236,7 @@ INLINE __m512 join_halves(const struct zmm_panel *p, const struct matmul_block *
     return _mm512_fmadd_ps(joined, _mm512_set1_ps(a->d), y);
 }
 
-/* 32 bytes of one row, and behind them 32 of another. */
+/* 32 bytes of one row, followed by 32 of another. */
 INLINE __m512i two_rows(const uint8_t *low, const uint8_t *high)
 {
     __m512i v = _mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)low));
@@ -255,8 +253,8 @@ INLINE void load_pairs(__m512i v[8], const struct zmm_rows *r, size_t byte)
     }
 }
 
-/* add_rows with a scale for each half and, where `has_min`, a minimum. The weights are pairs of rows: when their
- * words are added up, each 128 bits have the sums of four rows' first or last half, by turns. */
+/* As add_rows, with a scale and, with `has_min`, a minimum for each half. The weights are pairs of rows, so add_words
+ * leaves in each 128 bits the sums of four rows: first halves and last halves alternate. */
 INLINE __m512 add_row_halves(
     const struct zmm_panel *p, const struct matmul_block *a, __m512 y, unsigned offset, bool has_min)
 {
@@ -277,7 +275,7 @@ INLINE __m512 add_row_halves(
     return join_halves(p, a, dot[0], dot[1], y, has_min);
 }
 
-/* ---- all tokens, with a scale for each half ---- */
+/* ---- one block, many tokens, with a scale for each half ---- */
 
 INLINE void add_halves(const struct zmm_panel p[GROUPS], const struct matmul_block *a, size_t tokens,
     float sums[][MATMUL_ROWS], unsigned offset, bool has_min)
@@ -306,7 +304,7 @@ INLINE void add_halves(const struct zmm_panel p[GROUPS], const struct matmul_blo
 
 /* ---- levels ---- */
 
-/* Sixteen signed levels, as much larger as the offset says, four times over: for a shuffle within 128 bits. */
+/* The sixteen signed levels plus 2^offset, in each 128 bits, which is what a byte shuffle looks them up in. */
 INLINE __m512i levels_of(const int8_t levels[16], unsigned offset)
 {
     __m512i four = _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)levels));

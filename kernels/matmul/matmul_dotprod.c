@@ -1,5 +1,5 @@
-/* matmul_dotprod.c - products for arm64 processors with SDOT, which multiplies and adds sixteen bytes at once:
- * matmul_neon_int8_impl.h says how. Floats and activations are matmul_neon.c's.
+/* matmul_dotprod.c - the table of SDOT, which multiplies and adds sixteen bytes at once. matmul_neon_int8_impl.h has
+ * the kernels. Floats and packing are those of matmul_neon.c.
  */
 #include "matmul_neon_int8_impl.h"
 

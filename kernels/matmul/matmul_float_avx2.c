@@ -1,4 +1,4 @@
-/* matmul_float_avx2.c - products with AVX2 by weights in floats, and the packing of activations. */
+/* matmul_float_avx2.c - AVX2 kernels of float weights, and the packing of activations. */
 #include "matmul_256_impl.h"
 
 /* ---- weights in floats ---- */
@@ -24,7 +24,8 @@ INLINE void load_floats(__m256 w[8], const uint8_t *at, size_t row_bytes, enum m
         }
 }
 
-/* Adds 8 elements to the sums of n tokens, n constant: as many chains as there are registers for. */
+/* Adds 8 elements to the sums of n tokens, n constant. Four tokens are four chains of additions: more need too many
+ * registers. */
 INLINE void add_floats(const __m256 w[8], const float (*x)[MATMUL_STEP], size_t n, float (*sums)[MATMUL_ROWS])
 {
     __m256 y[4];
@@ -47,14 +48,14 @@ INLINE void add_floats(const __m256 w[8], const float (*x)[MATMUL_STEP], size_t 
 INLINE void float_rows(enum matmul_float type, const uint8_t *weights, size_t row_bytes, size_t steps,
     const float *x, float sums[MATMUL_ROWS])
 {
-    const bool nearest = prefetches_nearest(MATMUL_ROWS, row_bytes);
+    const bool to_l1 = prefetches_to_l1(MATMUL_ROWS, row_bytes);
     const size_t size = type == MATMUL_F32 ? 4 : 2, bytes = MATMUL_STEP * size;
     __m256 y[GROUPS], w[GROUPS][MATMUL_STEP];
 #pragma GCC unroll 4
     for (size_t g = 0; g < GROUPS; g++)
         y[g] = _mm256_load_ps(sums + LANES * g);
     for (size_t s = 0; s < steps; s++, x += MATMUL_STEP) {
-        prefetch(weights, row_bytes, MATMUL_ROWS, s * bytes, (s + 1) * bytes, nearest);
+        prefetch(weights, row_bytes, MATMUL_ROWS, s * bytes, (s + 1) * bytes, to_l1);
         for (size_t g = 0; g < GROUPS; g++)
             for (size_t i = 0; i < MATMUL_STEP; i += 8)
                 load_floats(
@@ -73,14 +74,14 @@ INLINE void float_rows(enum matmul_float type, const uint8_t *weights, size_t ro
 INLINE void float_tile(enum matmul_float type, const uint8_t *weights, size_t row_bytes, size_t steps,
     const float *x, size_t tokens, float sums[][MATMUL_ROWS])
 {
-    if (tokens == 1 && type != MATMUL_F32) { /* of F32 memory brings fewer elements than one chain can add */
+    if (tokens == 1 && type != MATMUL_F32) { /* F32 is limited by memory */
         float_rows(type, weights, row_bytes, steps, x, sums[0]);
         return;
     }
-    const bool nearest = prefetches_nearest(MATMUL_ROWS, row_bytes);
+    const bool to_l1 = prefetches_to_l1(MATMUL_ROWS, row_bytes);
     const size_t bytes = MATMUL_STEP * (type == MATMUL_F32 ? 4 : 2);
     for (size_t s = 0; s < steps; s++, x += tokens * MATMUL_STEP) {
-        prefetch(weights, row_bytes, MATMUL_ROWS, s * bytes, (s + 1) * bytes, nearest);
+        prefetch(weights, row_bytes, MATMUL_ROWS, s * bytes, (s + 1) * bytes, to_l1);
         for (size_t g = 0; g < GROUPS; g++)
             for (size_t i = 0; i < MATMUL_STEP; i += 8) {
                 const float(*from)[MATMUL_STEP] = (const float(*)[MATMUL_STEP])(x + i);
@@ -99,7 +100,7 @@ INLINE void float_tile(enum matmul_float type, const uint8_t *weights, size_t ro
 
 /* ---- activations ---- */
 
-/* The largest or the sum of eight integers. */
+/* The largest of eight integers. */
 INLINE int32_t largest(__m256i v)
 {
     __m128i x = _mm_max_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));

@@ -1,6 +1,6 @@
-/* matmul_i8mm.c - products for arm64 processors with SMMLA, which multiplies two rows by two tokens, eight bytes of
- * each, at once: matmul_neon_int8_impl.h says how. One token is matmul_dotprod.c's, floats and activations are
- * matmul_neon.c's.
+/* matmul_i8mm.c - the table of SMMLA, which multiplies eight bytes of two rows by those of two tokens at once.
+ * matmul_neon_int8_impl.h has the kernels. One token is computed by matmul_dotprod.c; floats and packing are those of
+ * matmul_neon.c.
  */
 #include "matmul_neon_int8_impl.h"
 

@@ -1,17 +1,17 @@
 /* matmul_k_avx512.c - products with AVX-512 and VNNI: blocks of 256.
  *
- * Each of a block's eight parts of 32 elements is unpacked when its turn comes. What serves several of them, scales and
- * bytes that hold bits of many, is read at the first of these and kept on the stack.
+ * A block has eight parts of 32 elements, which are unpacked one after the other. Scales, and bytes that hold bits of
+ * several parts, are read at the first of these parts and kept on the stack.
  */
 #include "matmul_avx512_impl.h"
 
-/* What is kept of a block of one group of rows. */
+/* What is kept of a block of one group of rows, for several parts. */
 struct zmm_kept {
     __m512 scale[16], min[16]; /* of each 32 or 16 elements */
     __m512i low[16], high[8]; /* bytes that hold the lower and the upper bits of several parts */
 };
 
-/* Where it is: of a place that the compiler knows it would make variables, which it then copies about the stack. */
+/* Hides from the compiler which object `k` is. Else it would split it into variables and copy them on the stack. */
 INLINE struct zmm_kept *kept_at(struct zmm_kept *k)
 {
     __asm__("" : "+r"(k) : : "memory");
@@ -24,7 +24,7 @@ INLINE void load_32(__m512i out[8], const struct zmm_rows *r, size_t byte, bool 
     load_weights(out + 4, r, byte + 16, few);
 }
 
-/* The same where halves differ. */
+/* The same for types with halves. */
 INLINE void load_32_halves(__m512i out[8], const struct zmm_rows *r, size_t byte, bool few)
 {
     if (few)
@@ -46,8 +46,9 @@ INLINE __m512 negative(__m512 v)
     return _mm512_xor_ps(v, _mm512_set1_ps(-0.0f));
 }
 
-/* Of each byte `low_bits` of `low`, from bit `low_from` up, and above them `high_bits` of `high`. These are rotated to
- * their place: what comes from another byte has none. */
+/* Each byte of the result has `low_bits` bits of `low`, from bit `low_from` up, and above them `high_bits` bits of
+ * `high`, from bit `high_from` up. The upper bits are rotated into place within 32 bits; the mask then drops what
+ * comes from another byte. */
 INLINE void join(struct zmm_panel *p, const __m512i low[8], unsigned low_from, unsigned low_bits,
     const __m512i high[8], unsigned high_from, unsigned high_bits)
 {
@@ -62,7 +63,7 @@ INLINE void join(struct zmm_panel *p, const __m512i low[8], unsigned low_from, u
     }
 }
 
-/* Scales, and minima where a type has them, of the part's halves. */
+/* Sets the scales and, with `has_min`, the minima of the part's halves. */
 INLINE void scales_of_halves(struct zmm_panel *p, const struct zmm_kept *k, unsigned part, bool has_min)
 {
 #pragma GCC unroll 2
@@ -256,14 +257,14 @@ INLINE void wide_rows(enum matmul_int8 type, const uint8_t *weights, size_t row_
 {
     const struct zmm_wide w = wides[type];
     const size_t few = w.has_halves ? 1 : FEW_TOKENS;
-    const bool nearest = prefetches_nearest(MATMUL_ROWS, row_bytes);
+    const bool to_l1 = prefetches_to_l1(MATMUL_ROWS, row_bytes);
     struct zmm_kept space, *kept = kept_at(&space);
     for (size_t g = 0; g < GROUPS; g++, weights += 16 * row_bytes) {
         __m512 y[FEW_TOKENS];
         load_sums(y, sums, 16 * g, tokens);
         for (size_t b = 0; b < blocks; b += w.parts) {
             const struct zmm_rows r = rows_at(weights + b / 8 * w.bytes, row_bytes);
-            prefetch(weights, row_bytes, 16, b * w.bytes / 8, (b + w.parts) * w.bytes / 8, nearest);
+            prefetch(weights, row_bytes, 16, b * w.bytes / 8, (b + w.parts) * w.bytes / 8, to_l1);
 #pragma GCC unroll 4
             for (unsigned i = 0; i < w.parts; i++) {
                 const unsigned part =
@@ -285,12 +286,12 @@ INLINE void wide_lanes(enum matmul_int8 type, const uint8_t *weights, size_t row
     const struct matmul_block *a, size_t tokens, float sums[][MATMUL_ROWS])
 {
     const struct zmm_wide w = wides[type];
-    const bool nearest = prefetches_nearest(MATMUL_ROWS, row_bytes);
+    const bool to_l1 = prefetches_to_l1(MATMUL_ROWS, row_bytes);
     struct zmm_kept space[GROUPS], *kept = kept_at(space);
     for (size_t b = 0; b < blocks; b++) {
         const uint8_t *at = weights + b / 8 * w.bytes;
         struct zmm_panel p[GROUPS];
-        prefetch(weights, row_bytes, MATMUL_ROWS, b * w.bytes / 8, (b + 1) * w.bytes / 8, nearest);
+        prefetch(weights, row_bytes, MATMUL_ROWS, b * w.bytes / 8, (b + 1) * w.bytes / 8, to_l1);
 #pragma GCC unroll 2
         for (size_t g = 0; g < GROUPS; g++) {
             const struct zmm_rows r = rows_at(at + 16 * g * row_bytes, row_bytes);
@@ -303,7 +304,7 @@ INLINE void wide_lanes(enum matmul_int8 type, const uint8_t *weights, size_t row
     }
 }
 
-/* Two functions for each type, for in one the compiler would run out of registers in both. */
+/* Two functions for each type: in one function the compiler would spill registers in both loops. */
 #define WIDE_TILE(name, type)                                                                                \
     static __attribute__((noinline)) void rows_##name(const uint8_t *weights, size_t row_bytes,              \
         size_t blocks, const struct matmul_block *a, size_t tokens, float sums[][MATMUL_ROWS])               \

@@ -1,9 +1,9 @@
-/* matmul_neon.c - products for any arm64 processor: by quantized weights as matmul_neon_int8_impl.h says, by
- * weights in floats, and the packing of activations.
+/* matmul_neon.c - the kernels of base NEON: quantized weights by matmul_neon_int8_impl.h, float weights, and the
+ * packing of activations.
  *
- * Rows of floats tend to lie a power of two apart, where they compete for few places in L1. So a line of 64 bytes
- * is loaded once and whole: four rows by sixteen elements, in half of the registers, past which the tokens go by
- * eight, with a register of sums each.
+ * Rows of floats often lie a power of two apart and share few sets of L1. So a line of 64 bytes is loaded whole, once:
+ * four rows by sixteen elements fill half of the registers. They are multiplied by eight tokens at a time, which have
+ * one register of sums each.
  */
 #include "matmul_neon_int8_impl.h"
 
@@ -37,7 +37,7 @@ INLINE void load_floats(float32x4_t w[STEP], const uint8_t *at, size_t row_bytes
     }
 }
 
-/* Adds STEP elements to the sums of n tokens, n constant: as many chains as hide an addition's latency. */
+/* Adds STEP elements to the sums of n tokens, n constant. Eight chains of additions hide their latency. */
 INLINE void add_floats(
     const float32x4_t w[STEP], const float (*x)[MATMUL_STEP], size_t n, float (*sums)[MATMUL_ROWS])
 {
@@ -96,7 +96,7 @@ FLOAT_TILE(bf16, MATMUL_BF16)
 void matmul_neon_pack(struct matmul_block *out, size_t step, const float *x, size_t blocks)
 {
     for (; blocks-- > 0; out += step, x += MATMUL_BLOCK) {
-        float32x4_t size = vdupq_n_f32(0.0f); /* NaN where one is: vmaxq keeps it */
+        float32x4_t size = vdupq_n_f32(0.0f); /* becomes NaN when an element is: vmaxq keeps it */
         int32x4_t half[2] = {vdupq_n_s32(0), vdupq_n_s32(0)};
         for (size_t i = 0; i < MATMUL_BLOCK; i += 4)
             size = vmaxq_f32(size, vabsq_f32(vld1q_f32(x + i)));

@@ -1,15 +1,15 @@
-/* matmul_neon_dot_impl.h - products of a block of 32 for four rows at a time: the part that the arm64 sets differ
- * in.
+/* matmul_neon_dot_impl.h - multiplies a block of 32 of four rows: the part in which the arm64 sets differ.
  *
- * How the bytes of four rows lie in vectors depends on what multiplies them, and load_payload and bit_of are all
- * that knows of it:
- *  - SDOT, and the widening products that stand in for it, want four successive bytes of a row in each lane. Each
- *    token's bytes, four at a time, are multiplied from a lane of the two registers that hold them.
- *  - SMMLA wants eight successive bytes of two rows, and the same of two tokens: one instruction makes four sums
- *    of eight products. With one token half of it would be idle, so that is left to SDOT.
+ * The multiplying instruction decides how the bytes of four rows lie in vectors. Only load_payload and bit_of depend on
+ * it:
+ *  - SDOT, and the widening products that replace it in base NEON, take four successive bytes of a row in each lane. A
+ *    token's bytes lie in two registers and are multiplied from there, four at a time.
+ *  - SMMLA takes eight successive bytes of two rows and of two tokens, and adds eight products to each of four sums.
+ * With
+ *    one token half of them would be unused, so one token is computed by SDOT.
  *
- * Offsets are taken off before, for both sides are signed. The sums are exact; the one or more float steps that add
- * a block to a token's sums, matmul_plain.c's formulas, are the same for all.
+ * Both operands are signed, so offsets are subtracted from the weights first. The integer sums are exact. The float
+ * steps that add a block to a token's sums are the same for all sets, by the formulas of matmul_plain.c.
  */
 #ifndef BERTH_MATMUL_NEON_DOT_IMPL_H
 #define BERTH_MATMUL_NEON_DOT_IMPL_H
@@ -19,10 +19,10 @@
 /* 32 elements of k of four rows. */
 struct quad {
     int8x16_t w[8]; /* the first 16 elements in four, the others in four */
-    float32x4_t scale[2], min[2]; /* of each half, where halves differ; otherwise the first is everybody's */
+    float32x4_t scale[2], min[2]; /* of each half, in types with halves; otherwise the first is that of all */
 };
 
-/* Whether a block has a minimum, and whether its halves have scales and minima of their own. */
+/* Whether a block has a minimum, and whether each half has its own scale and minimum. */
 enum step { ONE_SCALE, WITH_MIN, HALVES, HALVES_WITH_MIN };
 
 INLINE bool has_halves(enum step step)
@@ -30,7 +30,7 @@ INLINE bool has_halves(enum step step)
     return step == HALVES || step == HALVES_WITH_MIN;
 }
 
-/* Adds the block's sums S, or those of its halves where they differ, to four outputs. */
+/* Adds the block's sums, s0 or in types with halves s0 and s1, to four outputs. */
 INLINE void add_sums(float out[4], const struct quad *p, int32x4_t s0, int32x4_t s1,
     const struct matmul_block *a, enum step step)
 {
@@ -69,7 +69,7 @@ INLINE void load_payload(uint8x16_t out[4], const uint8_t *at, size_t row_bytes)
     }
 }
 
-/* Lane r of `words` has a bit for each element of row r. Ones where that of an element of w[j] is set. */
+/* Lane r of `words` has a bit for each element of row r. Returns 255 in the bytes of w[j] whose bit is set. */
 INLINE uint8x16_t bit_of(uint32x4_t words, size_t j)
 {
     static const uint8_t from[16] = {0, 0, 0, 0, 0, 0, 0, 0, 4, 4, 4, 4, 4, 4, 4, 4};
@@ -78,8 +78,8 @@ INLINE uint8x16_t bit_of(uint32x4_t words, size_t j)
     return vtstq_u8(vqtbl1q_u8(vreinterpretq_u8_u32(words), at), vld1q_u8(mask));
 }
 
-/* Adds the products of 16 elements, of which q[0] has the first eight of two tokens: both tokens' with rows 0 and
- * 1, and with rows 2 and 3. */
+/* Adds the products of 16 elements. q[0] has the first eight of two tokens, q[1] the last. sums[0] is for rows 0 and 1
+ * with both tokens, sums[1] for rows 2 and 3. */
 INLINE void dot_pair(int32x4_t sums[2], const int8x16_t w[4], const int8x16_t q[2])
 {
 #pragma GCC unroll 2
@@ -89,7 +89,7 @@ INLINE void dot_pair(int32x4_t sums[2], const int8x16_t w[4], const int8x16_t q[
     }
 }
 
-/* From two rows of both tokens to four rows of one. */
+/* Regroups the sums: from two rows with both tokens to four rows with one token. */
 INLINE void by_token(int32x4_t sums[2])
 {
     int64x2_t low = vreinterpretq_s64_s32(sums[0]), high = vreinterpretq_s64_s32(sums[1]);
@@ -108,15 +108,16 @@ INLINE void load_pair(int8x16_t q[4], const struct matmul_block *a, const struct
     }
 }
 
-/* One block of 32, all tokens. The last of an odd number is its own companion, whose sums nobody reads. */
+/* One block of 32, all tokens, in pairs. The last of an odd number is paired with itself, and the second sums are
+ * dropped. */
 INLINE void add_block(const struct quad p[QUADS], const struct matmul_block *a, size_t tokens,
     float (*sums)[MATMUL_ROWS], enum step step)
 {
-    float nobody[4 * QUADS] = {0};
+    float dropped[4 * QUADS] = {0};
     for (size_t t = 0; t < tokens; t += 2) {
         const bool both = t + 1 < tokens;
         const struct matmul_block *other = both ? &a[t + 1] : &a[t];
-        float *to = both ? sums[t + 1] : nobody;
+        float *to = both ? sums[t + 1] : dropped;
         int8x16_t q[4];
         load_pair(q, &a[t], other);
 #pragma GCC unroll 2
@@ -145,7 +146,7 @@ INLINE void load_payload(uint8x16_t out[4], const uint8_t *at, size_t row_bytes)
     load_lanes(out, at, row_bytes);
 }
 
-/* Lane r of `words` has a bit for each element of row r. Ones where that of an element of w[j] is set. */
+/* Lane r of `words` has a bit for each element of row r. Returns 255 in the bytes of w[j] whose bit is set. */
 INLINE uint8x16_t bit_of(uint32x4_t words, size_t j)
 {
     static const uint8_t from[16] = {0, 0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12};
@@ -158,7 +159,7 @@ INLINE uint8x16_t bit_of(uint32x4_t words, size_t j)
 #if defined(__ARM_FEATURE_DOTPROD)
 #define DOT_LANE(sum, w, q, lane) vdotq_laneq_s32(sum, w, q, lane)
 #else
-/* Products fit 16 bits, and so do two of them: 2 * 127 * 128. */
+/* The sum of two products fits 16 bits: 2 * 127 * 128. */
 INLINE int32x4_t dot_bytes(int32x4_t sum, int8x16_t w, int8x16_t q)
 {
     int16x8_t low = vmull_s8(vget_low_s8(w), vget_low_s8(q)), high = vmull_high_s8(w, q);

@@ -1,5 +1,5 @@
-/* matmul_neon_impl.h - what the files of NEON products share: how rows become lanes, and the functions that
- * need nothing but NEON, which are compiled once.
+/* matmul_neon_impl.h - what the NEON files share: loading rows into lanes, and the declarations of the functions that
+ * need only base NEON and are compiled once.
  */
 #ifndef BERTH_MATMUL_NEON_IMPL_H
 #define BERTH_MATMUL_NEON_IMPL_H
@@ -11,10 +11,10 @@
 
 #define INLINE static inline __attribute__((always_inline))
 #define TILE_QUADS (MATMUL_ROWS / 4) /* a quad is four rows, in the four lanes of a register */
-#define QUADS 2 /* that go through the tokens together: their weights take half of the registers */
+#define QUADS 2 /* that are multiplied by the tokens together: their weights take half of the registers */
 #define PREFETCH_TOKENS 16
 
-/* In matmul_neon.c, and in both tables. */
+/* In matmul_neon.c, for the tables of all NEON sets. */
 void matmul_neon_pack(struct matmul_block *out, size_t step, const float *x, size_t blocks);
 matmul_float_tile matmul_neon_f32, matmul_neon_f16, matmul_neon_bf16;
 
@@ -51,15 +51,15 @@ INLINE uint32x4_t load_words(const uint8_t *at, size_t row_bytes)
     return vsetq_lane_u32(word_at(at + 3 * row_bytes), v, 3);
 }
 
-/* Each lane is two float16: out[0] gets the low ones, out[1] the high ones. */
+/* Each lane holds two float16: out[0] gets the low ones, out[1] the high ones. */
 INLINE void both_halves(float32x4_t out[2], uint32x4_t v)
 {
     out[0] = vcvt_f32_f16(vreinterpret_f16_u16(vmovn_u32(v)));
     out[1] = vcvt_f32_f16(vreinterpret_f16_u16(vshrn_n_u32(v, 16)));
 }
 
-/* Asks for the part of the next tile that is as long, and as far from its beginning, as the bytes from `from`
- * to `to` of all rows of this one. With many tokens the weights are not what is waited for. */
+/* Prefetches a part of the next tile while the bytes `from` to `to` of all rows of this tile are multiplied. The part
+ * is as long as these bytes together. With many tokens the kernel does not wait for weights. */
 INLINE void prefetch(const uint8_t *weights, size_t row_bytes, size_t from, size_t to, size_t tokens)
 {
     const uint8_t *next = weights + MATMUL_ROWS * row_bytes;

@@ -1,10 +1,10 @@
-/* matmul_neon_int8_impl.h - products by quantized weights, four rows in four lanes, two such groups at a time.
+/* matmul_neon_int8_impl.h - kernels of quantized weights: four rows in four lanes, two such quads at a time.
  *
- * Compiled three times: by matmul_neon.c for what every arm64 processor has, by matmul_dotprod.c for those with
- * SDOT and by matmul_i8mm.c for those with SMMLA; matmul_neon_dot_impl.h has all that differs, and each names
- * its table at its end. Shifts and masks make of sixteen or more bytes of each of four rows eight vectors of signed
- * bytes that cover 32 elements of k. They do not ask where in a vector a row is. Scales lie as rows do in sums, one
- * in each lane. What a type is stands in unpack_small, or in load_super and of_super, once for all sets.
+ * Compiled three times: by matmul_neon.c for base NEON, by matmul_dotprod.c for SDOT and by matmul_i8mm.c for SMMLA.
+ * matmul_neon_dot_impl.h has everything that differs. Shifts and masks turn sixteen or more bytes of each of four rows
+ * into eight vectors of signed bytes that cover 32 elements of k; they do not depend on where in a vector a row lies.
+ * Scales have one row in each lane, as sums have. The types are described once for all sets: in unpack_small, and in
+ * load_super and of_super.
  */
 #ifndef BERTH_MATMUL_NEON_INT8_IMPL_H
 #define BERTH_MATMUL_NEON_INT8_IMPL_H
@@ -16,13 +16,13 @@ INLINE uint8x16_t bits_of(uint8x16_t v, unsigned from, uint8_t mask)
     return vandq_u8(vshlq_u8(v, vdupq_n_s8((int8_t)(-(int)from))), vdupq_n_u8(mask));
 }
 
-/* Bytes as numbers, without the offset that they are too large by. */
+/* Bytes minus the offset that they are too large by. */
 INLINE int8x16_t less(uint8x16_t v, int8_t offset)
 {
     return vsubq_s8(vreinterpretq_s8_u8(v), vdupq_n_s8(offset));
 }
 
-/* The same for an offset that is taken off where `bit` is not ones: the number has as many bits as are below it. */
+/* The same, but the offset is subtracted only where `bit` is 0. The bytes are smaller than the offset. */
 INLINE int8x16_t less_unless(uint8x16_t v, uint8x16_t bit, uint8_t offset)
 {
     return vreinterpretq_s8_u8(vorrq_u8(v, vbicq_u8(vdupq_n_u8((uint8_t)-offset), bit)));
@@ -48,7 +48,7 @@ INLINE enum step step_of(enum matmul_int8 type)
 
 /* ---- blocks of 32 ---- */
 
-/* 2^(e - 128) of the byte e that each lane begins with, also where that is a subnormal float32. */
+/* 2^(e - 128), where e is the lowest byte of each lane. Subnormal results are exact, too. */
 INLINE float32x4_t half_power(uint32x4_t lanes)
 {
     uint32x4_t e = vandq_u32(lanes, vdupq_n_u32(255)), small = vdupq_n_u32(0x200000);
@@ -57,7 +57,7 @@ INLINE float32x4_t half_power(uint32x4_t lanes)
     return vreinterpretq_f32_u32(vbslq_u32(vcltq_u32(e, vdupq_n_u32(2)), small, normal));
 }
 
-/* Where nibbles or bytes begin, behind d, m and fifth bits. */
+/* Offset of the nibbles or bytes, which follow d, m and the fifth bits. */
 INLINE size_t head_of(enum matmul_int8 type)
 {
     return type == MATMUL_MXFP4  ? 1
@@ -67,7 +67,7 @@ INLINE size_t head_of(enum matmul_int8 type)
                                  : 2;
 }
 
-/* Element i of a vector of nibbles, as the type means it; `high` has the fifth bits of Q5. */
+/* Turns the nibbles of w[j] into the weights of the type; `high` has the fifth bits of Q5_0 and Q5_1. */
 INLINE int8x16_t of_nibble(uint8x16_t nibble, uint32x4_t high, size_t j, enum matmul_int8 type)
 {
     switch (type) {
@@ -89,7 +89,7 @@ INLINE int8x16_t of_nibble(uint8x16_t nibble, uint32x4_t high, size_t j, enum ma
     return vreinterpretq_s8_u8(nibble);
 }
 
-/* Sixteen bytes of a row: halves of nibbles. */
+/* Sixteen bytes of each row: halves of nibbles. */
 INLINE void unpack_nibbles(struct quad *p, const uint8x16_t raw[4], uint32x4_t high, enum matmul_int8 type)
 {
 #pragma GCC unroll 4
@@ -139,8 +139,8 @@ INLINE void small_tile(enum matmul_int8 type, size_t bytes, const uint8_t *weigh
 
 /* ---- blocks of 256: their scales ---- */
 
-/* What is kept of a quad's block while its eight parts of 32 are multiplied: all scales, and so much of the payload
- * as more than one part reads. */
+/* What is kept of a quad's block while its eight parts of 32 are multiplied: all scales, and the bytes that several
+ * parts read. */
 struct super {
     float32x4_t scale[16], min[16];
     uint8x16_t low[16], high[8];
@@ -191,7 +191,7 @@ INLINE void q2_scales(struct super *s, const uint8_t *at, size_t row_bytes)
     }
 }
 
-/* d is the last of a q3_k or q6_k. */
+/* Returns d, the last field of a q3_k or q6_k. */
 INLINE float32x4_t last_half(const uint8_t *end, size_t row_bytes)
 {
     float32x4_t halves[2];
@@ -241,7 +241,7 @@ INLINE void load_payloads(uint8x16_t *out, const uint8_t *at, size_t row_bytes, 
         load_payload(out + 4 * i, at + 16 * i, row_bytes);
 }
 
-/* Before a part is unpacked: what it is the first to need. */
+/* Loads what this part is the first to need. */
 INLINE void load_super(
     struct super *s, const uint8_t *at, size_t row_bytes, unsigned part, enum matmul_int8 type)
 {
@@ -284,7 +284,7 @@ INLINE void load_super(
     }
 }
 
-/* Elements j of a part. */
+/* Returns w[j] of a part. */
 INLINE int8x16_t of_super(const struct super *s, size_t j, unsigned part, enum matmul_int8 type)
 {
     uint8x16_t w;

@@ -4,11 +4,11 @@
  *     amax = the largest |x|
  *     d    = amax / 127
  *     q    = x * (127 / amax), rounded to the nearest, ties to even
- * Where amax is below 2^-119, q and d are 0: smaller ones would overflow 127 / amax. Where an x is infinite or
- * NaN, q is 0 and d NaN, so that all outputs of the token become NaN and nothing else happens.
+ * When amax is below 2^-119, q and d are 0, because 127 / amax would overflow. When an x is infinite or NaN, q is 0 and
+ * d is NaN, so that all outputs of the token become NaN.
  *
- * Weights, by 32 of one row: small integers w with a float scale, and in some types a minimum. With
- * S = the sum of w * q, exact in integers, a block adds to the row's output y, in the order of k:
+ * Weights, 32 of one row at a time: small integers w with a float scale and, in some types, a minimum. S is the sum of
+ * w * q, exact in integers. A block changes the row's output y, in the order of k:
  *     Q4_0, Q5_0, Q8_0  y = fma(S, d_w * d, y)                      w = nibble - 8; 5 bits - 16; the byte
  *     IQ4_NL, MXFP4     the same, w = level[nibble]                 as quant.h has levels and d_w
  *     IQ4_XS            the same, with (d_w * (scale - 32)) for d_w
@@ -22,9 +22,8 @@
  *                                                                   of each half
  * Every product and sum is rounded to float32; S, s become floats exactly (they have less than 24 bits).
  *
- * All other types, and floats: y = fma(w, x, y) in the order of k, w as quant.h says, and then with zeros up to a
- * multiple of 32 (which may turn -0 into 0).
- * The payload of a NaN is not promised.
+ * All other types, and floats: y = fma(w, x, y) in the order of k, with w as quant.h has it. Zeros follow up to a
+ * multiple of 32, which may turn -0 into 0. NaNs may have any payload.
  */
 #include "matmul_private.h"
 
@@ -53,7 +52,7 @@ static const float rounder = 0x1.8p23f; /* numbers of this size have no fraction
 
 static void pack_block(struct matmul_block *out, const float *x)
 {
-    /* As integers the sizes of floats have the order of the floats, with NaN on top. */
+    /* Without the sign, floats compared as integers have the order of the floats, and NaN is the largest. */
     uint32_t size = 0;
     for (size_t i = 0; i < MATMUL_BLOCK; i++)
         if ((bits_of(x[i]) & 0x7fffffff) > size)
@@ -90,7 +89,7 @@ static void pack(struct matmul_block *out, size_t step, const float *x, size_t b
 /* 32 weights of a row. */
 struct unpacked_block {
     int w[MATMUL_BLOCK];
-    float scale[2], min[2]; /* of each half, where `halves`; otherwise the first is everybody's */
+    float scale[2], min[2]; /* of each half when `halves` is set; otherwise the first is that of all */
     bool has_min, halves;
 };
 
@@ -101,7 +100,7 @@ static float half_at(const uint8_t *at)
     return half_to_float(bits);
 }
 
-/* Halves of nibbles: 16 bytes. */
+/* 16 bytes, halves of nibbles. */
 static void nibbles(struct unpacked_block *out, const uint8_t *qs, int offset)
 {
     for (size_t i = 0; i < 16; i++) {
@@ -165,7 +164,8 @@ static struct unpacked_block iq4_nl(const uint8_t *block, size_t part)
     return b;
 }
 
-/* The scale is 2^(e - 128) for every byte e, subnormal for the first two: the levels are doubled. */
+/* The scale is 2^(e - 128), half of what e stands for, because the levels are doubled. It is subnormal for e of 0 and
+ * 1. */
 static struct unpacked_block mxfp4(const uint8_t *block, size_t part)
 {
     (void)part;
@@ -184,7 +184,7 @@ static struct unpacked_block q8_0(const uint8_t *block, size_t part)
     return b;
 }
 
-/* Group `g` of a q4_k or q5_k: its scale and minimum, from the 16 bytes that both begin with. */
+/* Scale and minimum of group `g` of a q4_k or q5_k, from the 16 bytes that both begin with. */
 static struct unpacked_block k_scales(const uint8_t *block, size_t g)
 {
     const uint8_t *s = block + 4;
@@ -290,7 +290,7 @@ static float add_block(const struct unpacked_block *b, const struct matmul_block
     return b->has_min ? __builtin_fmaf(b->min[0], a->d_sum, y) : y;
 }
 
-/* `parts` blocks of 32 to one of the type's own, which has `bytes` bytes. */
+/* One block of the type has `bytes` bytes and `parts` parts of 32 elements. */
 static void int8_tile(struct unpacked_block (*unpack)(const uint8_t *, size_t), size_t bytes, size_t parts,
     const uint8_t *weights, size_t row_bytes, size_t blocks, const struct matmul_block *a, size_t tokens,
     float sums[][MATMUL_ROWS])

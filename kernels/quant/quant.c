@@ -1,8 +1,8 @@
-/* quant.c - the table of types, and a row read by it.
+/* quant.c - the table of types, and the conversion of rows to floats.
  *
- * Blocks begin wherever the last one ended, so a block is first copied to an aligned place of its own:
- * exactly its bytes, for the next page may not be there. What is done with it is a function in
- * quant_small.c, quant_k.c or quant_iq.c. This is the checkable way, not the fast one.
+ * A block may begin at any address, so it is first copied to an aligned buffer: exactly its bytes, because the page
+ * after it may not be mapped. A function of quant_small.c, quant_k.c or quant_iq.c then converts it. This is the
+ * reference, not the fast way.
  */
 #include "berth/kernels/quant.h"
 
@@ -59,7 +59,7 @@ static void i64(float *out, const void *at, size_t n)
     }
 }
 
-/* The struct gives a block's size, so that a function never sees another's. */
+/* The block's size comes from the struct that the function reads. */
 #define BLOCK(type) .block_bytes = sizeof(struct block_##type), .block = quant_##type
 
 /* clang-format off */

@@ -1,6 +1,6 @@
 /* quant_iq.c - blocks of 256 elements that name entries of a codebook.
  *
- * The order of the float operations is part of what is promised; berth/quant.h has the formulas. An entry is
+ * The order of the float operations is that of the formulas in quant.h. An entry is
  * eight elements, or four; a sign is a multiplication by 1 or -1, so it is exact wherever it stands.
  */
 #include "quant_private.h"
@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-/* The element that entry `packed` has at k, for books of eight and of four elements. */
+/* Element k of a codebook entry, for codebooks with entries of eight and of four elements. */
 static int of_iq2(uint16_t packed, unsigned k)
 {
     static const uint8_t worth[4] = {8, 25, 43, 0};

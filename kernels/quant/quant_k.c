@@ -1,6 +1,6 @@
 /* quant_k.c - blocks of 256 elements whose groups have scales of their own, and the ternary ones.
  *
- * The order of the float operations is part of what is promised; berth/quant.h has the formulas. A group's
+ * The order of the float operations is that of the formulas in quant.h. A group's
  * scale is multiplied by the block's first, once, and then by each element.
  */
 #include "quant_private.h"

@@ -1,6 +1,6 @@
-/* quant_private.h - one function a block type, gathered in quant.c's table.
+/* quant_private.h - one function for each type of block, for the table in quant.c.
  *
- * Each writes the values of one block, which lies aligned in memory of its own.
+ * Each function writes the values of one block, which is aligned as its struct is.
  */
 #ifndef BERTH_QUANT_PRIVATE_H
 #define BERTH_QUANT_PRIVATE_H

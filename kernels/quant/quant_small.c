@@ -1,6 +1,6 @@
 /* quant_small.c - blocks of 32 to 128 elements, with one kind of scale.
  *
- * The order of the float operations is part of what is promised; berth/quant.h has the formulas.
+ * The order of the float operations is that of the formulas in quant.h.
  */
 #include "quant_private.h"
 
@@ -84,7 +84,7 @@ void quant_iq4_nl(float *out, const void *block)
     }
 }
 
-/* 2^(e - 128), also where that is a subnormal float32. */
+/* 2^(e - 128). Subnormal results are exact, too. */
 static float half_power(uint8_t e)
 {
     uint32_t bits = e < 2 ? UINT32_C(0x200000) << e : (uint32_t)(e - 1) << 23;

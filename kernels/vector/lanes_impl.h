@@ -1,10 +1,8 @@
-/* lanes_impl.h - sixteen floats that are worked on at once: one register of AVX-512, two of AVX2, or four of
- * NEON.
+/* lanes_impl.h - operations on sixteen floats at once: one register of AVX-512, two of AVX2 or four of NEON.
  *
- * The files that are compiled for one of these sets include it, and what they share is written once, over
- * lanes. So the sets differ in nothing but this page, and the code stays small. Every operation rounds each
- * lane as C would. `n` counts lanes from the first; more than 16 stands for all. What an operation does is said
- * once, with AVX-512.
+ * The templates of vector and attention are written with these operations and compiled for each set, so the sets only
+ * differ here. Every operation rounds each lane as C does. `n` is a number of lanes from the first; above 16 it means
+ * all. The comments on the operations stand with AVX-512.
  */
 #ifndef BERTH_LANES_IMPL_H
 #define BERTH_LANES_IMPL_H
@@ -106,7 +104,7 @@ LANES_INLINE struct lanes lanes_fma(struct lanes a, struct lanes b, struct lanes
     return (struct lanes){_mm512_fmadd_ps(a.v, b.v, c.v)};
 }
 
-/* a > b ? a : b; so a NaN in `a` is passed over. */
+/* a > b ? a : b, so a NaN in `a` is ignored. */
 LANES_INLINE struct lanes lanes_max(struct lanes a, struct lanes b)
 {
     return (struct lanes){_mm512_max_ps(a.v, b.v)};
@@ -124,7 +122,7 @@ LANES_INLINE struct lanes lanes_at_most(struct lanes a, struct lanes b, struct l
     return (struct lanes){_mm512_mask_blend_ps(_mm512_cmp_ps_mask(a.v, b.v, _CMP_LE_OQ), no.v, yes.v)};
 }
 
-/* The first n lanes of x, and the rest of `other`. */
+/* The first n lanes of x, the others of `other`. */
 LANES_INLINE struct lanes lanes_first(struct lanes x, struct lanes other, size_t n)
 {
     return (struct lanes){_mm512_mask_blend_ps(lanes_mask(n), other.v, x.v)};
@@ -332,7 +330,7 @@ LANES_INLINE struct lanes lanes_sub_add(struct lanes a, struct lanes b)
     return (struct lanes){_mm256_addsub_ps(a.low, b.low), _mm256_addsub_ps(a.high, b.high)};
 }
 
-/* A shuffle of two registers takes from the lower halves of both, then from the upper: mends that. */
+/* A shuffle of two registers takes numbers of both lower halves, then of both upper halves. Restores their order. */
 LANES_INLINE __m256 lanes_in_order(__m256 picked)
 {
     return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(picked), 0xd8));
@@ -348,7 +346,7 @@ LANES_INLINE void lanes_split(struct lanes a, struct lanes b, struct lanes *even
 
 #endif
 
-/* ---- what has no masks -------------------------------------------------------------------------------- */
+/* ---- sets without masks ------------------------------------------------------------------------------- */
 
 #if !defined(__AVX512F__)
 
@@ -388,7 +386,7 @@ LANES_INLINE struct lanes lanes_first(struct lanes x, struct lanes other, size_t
 
 #endif
 
-/* ---- what has 256 bits -------------------------------------------------------------------------------- */
+/* ---- sets of x86 -------------------------------------------------------------------------------------- */
 
 #if defined(__AVX2__)
 
@@ -416,7 +414,7 @@ LANES_INLINE float lanes_lowest(struct lanes x)
 
 #endif
 
-/* ---- the same for all -------------------------------------------------------------------------------- */
+/* ---- all sets ---------------------------------------------------------------------------------------- */
 
 LANES_INLINE struct lanes lanes_without_sign(struct lanes x)
 {

@@ -1,7 +1,7 @@
 /* lanes_math_impl.h - exp, tanh and erf of sixteen numbers, step by step as vector_scalar.c computes one.
  *
- * Where that branches, both ways are computed here and one is taken. Each is a function of its own, not
- * expanded at every place, but for exp, in which attention spends its time.
+ * Where vector_scalar.c branches, both results are computed here and one is selected. tanh and erf are not inlined, to
+ * save space; exp is, because attention spends its time in it.
  */
 #ifndef BERTH_LANES_MATH_IMPL_H
 #define BERTH_LANES_MATH_IMPL_H

@@ -1,7 +1,7 @@
-/* lanes_neon_impl.h - the part of lanes_impl.h that is NEON's: sixteen floats in four registers.
+/* lanes_neon_impl.h - the operations of lanes_impl.h for NEON: sixteen floats in four registers.
  *
- * What every arm64 processor has, and no more. Maxima and choices are comparisons and selections, for NEON's own
- * maximum of a number and a NaN is the NaN.
+ * It only uses what every arm64 processor has. Maxima are comparisons and selections, because NEON's own maximum of a
+ * number and a NaN is the NaN.
  */
 #ifndef BERTH_LANES_NEON_IMPL_H
 #define BERTH_LANES_NEON_IMPL_H
@@ -11,10 +11,10 @@
 #include <stdint.h>
 
 struct lanes {
-    float32x4_t a, b, c, d; /* fields, for compilers keep an array in memory */
+    float32x4_t a, b, c, d; /* fields, because compilers keep an array in memory */
 };
 
-/* A function of four floats of one, two or three times sixteen. */
+/* Applies a function of four floats to the four registers of one, two or three arguments. */
 #define LANES_1(f, x)                                                                                        \
     (struct lanes)                                                                                           \
     {                                                                                                        \
@@ -113,7 +113,7 @@ LANES_INLINE struct lanes lanes_max(struct lanes x, struct lanes y)
     return LANES_2(lanes_max_of_four, x, y);
 }
 
-/* Where the bits of `mask`, which are those of comparisons, are set, `yes`. */
+/* `yes` in the lanes whose comparison in `mask` was true, `no` in the others. */
 LANES_INLINE float32x4_t lanes_choose_four(float32x4_t mask, float32x4_t yes, float32x4_t no)
 {
     return vbslq_f32(vreinterpretq_u32_f32(mask), yes, no);

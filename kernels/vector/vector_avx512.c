@@ -1,5 +1,4 @@
-/* vector_avx512.c - vector.h with AVX-512: what vector_lanes_impl.h says, sixteen lanes in one
- * register. */
+/* vector_avx512.c - vector.h with AVX-512: vector_lanes_impl.h with sixteen lanes in one register. */
 #include "vector_lanes_impl.h"
 
 const struct vector_set vector_avx512 = VECTOR_SET_OF_LANES;

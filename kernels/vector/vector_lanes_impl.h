@@ -1,7 +1,7 @@
-/* vector_lanes_impl.h - vector.h over sixteen lanes, for the sets that have them.
+/* vector_lanes_impl.h - vector.h over sixteen lanes, a template for each instruction set.
  *
- * Included by one file a set, which names the table at its end. Each function is the one of its name in
- * vector_plain.c; a row is read by sixteen elements, of which the last may be fewer.
+ * One file of each set includes it and ends with the set's table. Each function gives the bits of the one of the same
+ * name in vector_plain.c. Rows are read sixteen elements at a time; the last step may have fewer.
  */
 #ifndef BERTH_VECTOR_LANES_IMPL_H
 #define BERTH_VECTOR_LANES_IMPL_H
@@ -150,7 +150,7 @@ static float exp_sum(float *out, const float *x, float most, size_t n)
     return lanes_sum(total);
 }
 
-/* Pairs side by side: eight of them at a time. */
+/* Pairs of neighbours, eight pairs at a time. */
 static void rotate_pairs(float *x, const float *cos_sin, size_t n)
 {
     for (size_t i = 0; i < n; i += LANES) {

@@ -1,5 +1,4 @@
-/* vector_neon.c - vector.h with NEON, four floats in a register.
- */
+/* vector_neon.c - vector.h with NEON: vector_lanes_impl.h with sixteen lanes in four registers. */
 #include "vector_lanes_impl.h"
 
 const struct vector_set vector_neon = VECTOR_SET_OF_LANES;

@@ -1,13 +1,13 @@
 /* vector_plain.c - vector.h in plain C: the reference.
  *
- * Every other set is held to these bits. So each step is written as it is to be rounded, and a sum keeps
- * sixteen lanes although nothing here needs them.
+ * Every other set gives these bits. So each step is written as it is rounded, and a sum has the sixteen partial sums
+ * that the other sets have in their lanes.
  */
 #include "vector_private.h"
 
 #include <math.h>
 
-/* Lane i takes lane i + 8, then i + 4, i + 2, i + 1. */
+/* Adds partial sum i + 8 to i, then i + 4, i + 2, i + 1. */
 static float tree_sum(float *lanes)
 {
     for (size_t half = VECTOR_LANES / 2; half > 0; half /= 2)
@@ -42,7 +42,7 @@ static float square_sum(const float *x, float mean, size_t n)
     return tree_sum(lanes);
 }
 
-/* The order matters to the sign of a zero alone. */
+/* The order only matters to the sign of a zero. */
 static float max(const float *x, size_t n)
 {
     float lanes[VECTOR_LANES];

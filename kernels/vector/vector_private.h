@@ -1,10 +1,8 @@
-/* vector_private.h - the table of functions that each instruction set fills, and the numbers all of them
- * share.
+/* vector_private.h - the table of functions of each instruction set, and the constants that all sets share.
  *
- * The polynomials are fits for the least largest error (Remez), made for this program, then rounded to
- * float32; the errors told here are those of the fits. They are evaluated by Horner's rule from the last term
- * on, one fused multiply-add a term. vector_scalar.c says each function in plain C, vector_lanes_impl.h
- * the same for sixteen numbers at once.
+ * The polynomials minimize the largest error (Remez). They were computed for this program and rounded to float32; the
+ * errors given here are those before rounding. They are evaluated by Horner's rule from the last term on, with one
+ * fused multiply-add a term. vector_scalar.c has each function for one number, lanes_math_impl.h for sixteen.
  */
 #ifndef BERTH_VECTOR_PRIVATE_H
 #define BERTH_VECTOR_PRIVATE_H
@@ -13,7 +11,7 @@
 
 #define VECTOR_LANES 16
 
-/* As the functions of vector.h that have these names. */
+/* The functions of vector.h that have these names, and those that they are made of. */
 struct vector_set {
     float (*sum)(const float *x, size_t n);
     float (*dot)(const float *a, const float *b, size_t n);
@@ -38,16 +36,16 @@ extern const struct vector_set vector_plain, vector_avx2, vector_avx512, vector_
 
 float vector_erf(float x);
 
-/* exp: x = n ln 2 + r, with |r| <= ln 2 / 2; exp(r) = 1 + r + r^2 p(r), to 2^-28. Adding VECTOR_ROUNDER to a
- * number below 2^22 leaves it, rounded to an integer, in the lowest bits. Results below 2^-126 are 0: an
- * exponent is put into its place by adding integers, which knows no subnormal numbers. */
+/* exp: x = n ln 2 + r, with |r| <= ln 2 / 2; exp(r) = 1 + r + r^2 p(r), to 2^-28. Adding VECTOR_ROUNDER to a number
+ * below 2^22 rounds it to an integer, which is then in the lowest bits of the sum. The exponent of the result is set
+ * by an addition of integers, which cannot make subnormal numbers: results below 2^-126 are 0. */
 #define VECTOR_EXP_LEAST (-87.33654f)
 #define VECTOR_EXP_MOST 88.72283f
 #define VECTOR_ROUNDER 12582912.0f /* 1.5 * 2^23 */
 #define VECTOR_LOG2_E 1.44269502f
 #define VECTOR_LN2_HIGH 0.693359375f /* ten bits: its products by n are exact */
 #define VECTOR_LN2_LOW (-2.12194442e-4f)
-#define VECTOR_HUGE 3.0e38f /* times what is above VECTOR_EXP_MOST is infinite */
+#define VECTOR_HUGE 3.0e38f /* times an x above VECTOR_EXP_MOST is infinite */
 static const float vector_exp_terms[] = {
     1.0f, 1.0f, 0.49999994f, 0.166665211f, 0.0416683890f, 0.00836871658f, 0.00138145941f};
 #define VECTOR_EXP_TERMS 7

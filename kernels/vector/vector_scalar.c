@@ -1,12 +1,10 @@
 /* vector_scalar.c - exponential and trigonometric functions of one number.
  *
- * The C library's differ from system to system in the last bits, and an answer must not. So they are made
- * here of additions, multiplications, divisions and fused multiply-adds, which IEEE 754 rounds in one way
- * only.
+ * Those of C libraries differ in the last bits, and answers must not. So the functions here use only additions,
+ * multiplications, divisions and fused multiply-adds, whose rounding IEEE 754 defines.
  *
- * exp, tanh and erf are computed in float32, step by step as vector_lanes_impl.h does for many. The others
- * work in double. power carries its logarithm in two doubles: what is lost in the logarithm is multiplied by
- * it.
+ * exp, tanh and erf are computed in float32, in the same steps as in lanes_math_impl.h. The others use double. power
+ * keeps its logarithm in two doubles, because the exponent multiplies the logarithm's error.
  */
 #include "vector_private.h"
 
@@ -110,7 +108,7 @@ static double power_of_two(int n)
     return value;
 }
 
-/* Cuts x > 0 into m * 2^e with m between sqrt(1/2) and sqrt(2). */
+/* Splits x > 0 into m * 2^e with m between sqrt(1/2) and sqrt(2). */
 static double cut(double x, int *e)
 {
     int raised = 0;

@@ -1,11 +1,11 @@
-/* half.h - the two 16-bit floats and how they become float32 and back.
+/* half.h - converts the two 16-bit float types to float32 and back.
  *
  * F16 is IEEE 754's binary16: one bit of sign, five of exponent (bias 15), ten of fraction. BF16 is the upper
- * half of a float32. Both go to float32 without loss, subnormal numbers and infinities included. The way back
- * rounds to the nearest, ties to the even one; what is too large becomes infinite, what is too small a
- * subnormal number or a zero of its sign. A NaN stays one, with its sign and the upper bits of its payload,
- * and is made quiet. These are the bits that vcvtph2ps and vcvtps2ph give, so that a CPU's own conversion may
- * stand in for these functions anywhere. (A NaN alone is not made quiet on the way from BF16.)
+ * half of a float32. The conversion to float32 is exact for every number, subnormals and infinities included. The
+ * conversion to 16 bits rounds to the nearest number, ties to even. A number that is too large becomes infinite, one
+ * that is too small becomes a subnormal or a zero; the sign stays. A NaN stays a NaN with its sign and the upper bits
+ * of its payload, and becomes quiet, except that a NaN from BF16 is not made quiet. These are the bits of vcvtph2ps
+ * and vcvtps2ph, so kernels may use a CPU's own conversion instead.
  */
 #ifndef BERTH_HALF_H
 #define BERTH_HALF_H

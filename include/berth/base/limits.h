@@ -1,15 +1,15 @@
 /* limits.h - how many processors and how much memory this process may use.
  *
- * Inside a container the machine's own figures are wrong: the scheduler's affinity, the cgroup's quota (v1
- * and v2) and the cgroup's memory limit decide, the parents' as well as the leaf's. A quota is rounded
- * down: one thread too many stalls every barrier each time the quota runs out.
+ * Inside a container the numbers of the whole machine are wrong. The scheduler's affinity, the cgroup's quota (v1
+ * and v2) and the cgroup's memory limit apply, those of parent groups too. A quota is rounded down: with one thread
+ * too many, every barrier stalls each time the quota runs out.
  */
 #ifndef BERTH_LIMITS_H
 #define BERTH_LIMITS_H
 
 #include <stdint.h>
 
-#define LIMITS_FROM 96 /* bytes of a text that tells where a limit is from */
+#define LIMITS_FROM 96 /* bytes of a text that names the source of a limit */
 
 struct limits {
     unsigned cpus; /* at least 1 */

@@ -1,19 +1,19 @@
-/* pool.h - one team of threads that do a piece of work together.
+/* pool.h - a fixed number of workers that run one function together.
  *
- * A forward pass is some hundred short steps, each split among all threads and each waiting for the one
- * before. So a pool has a fixed number of workers, one of which is the caller: a run gives every worker the
- * same function with its own index, and ends when all have returned. Inside a run the workers can meet at
+ * A forward pass is a few hundred short steps. Each step is divided among all workers, and each waits for the step
+ * before. A run calls the same function in every worker, with the worker's index, and ends when all calls have
+ * returned. The caller of pool_run is worker 0; the others are threads. Inside a run the workers can meet at
  * barriers.
  *
- * Whoever waits, at a barrier, for the end of a run or for the next one, first spins for some tens of
- * microseconds, since another worker is most likely about to arrive, and then sleeps. A pool at rest uses no
- * processor time. Nobody spins when there are more workers than processors to run on: the one that is waited
- * for may be waiting for the processor, and a cgroup's quota is not to be burnt by waiting.
+ * A worker that waits (at a barrier, for the end of a run or for the next run) first spins for some tens of
+ * microseconds, because the others usually arrive within that time, and then sleeps. An idle pool uses no processor
+ * time. With more workers than processors no worker spins: the worker that it waits for may need the processor, and
+ * spinning would use up the cgroup's quota.
  *
- * A pool runs one thing at a time: it belongs to one thread, the scheduler's.
+ * A pool runs one function at a time. It belongs to one thread, the scheduler's.
  *
- * The pool's threads block every signal but those that a thread raises in itself; SIGBUS among them, which a
- * mapped model's guard (mapping.h) must see. Their stacks have 1 MiB.
+ * The pool's threads block all signals except those that a thread raises in itself. SIGBUS is one of these: the guard
+ * of mapped models (mapping.h) needs it. Their stacks have 1 MiB.
  */
 #ifndef BERTH_POOL_H
 #define BERTH_POOL_H
@@ -27,23 +27,23 @@ struct pool;
 /* The work of worker `index`, of `n`: 0 is the thread that called pool_run. */
 typedef void (*pool_work)(void *context, unsigned index, unsigned n);
 
-/* Starts n - 1 threads. `processors` is how many this process may use, as limits.h tells.
- * NULL with the reason: n is 0 or above POOL_MAX, no memory, no thread to be had. */
+/* Starts n - 1 threads. `processors` is how many this process may use, as limits.h has it.
+ * Returns NULL with the reason when n is 0 or above POOL_MAX, or memory or threads are lacking. */
 struct pool *pool_new(unsigned n, unsigned processors, struct error *err);
 
-/* Ends the threads. No run may be under way. NULL is fine. */
+/* Ends the threads. No run may be in progress. `p` may be NULL. */
 void pool_free(struct pool *p);
 
 /* How many workers there are, at least 1. */
 unsigned pool_size(const struct pool *p);
 
-/* Calls work(context, index, n) once for every index below n, at the same time, and returns when all are
- * done. What the caller wrote before is seen by all workers, and what they wrote by the caller afterwards.
- * False, and nothing is called, when a run is under way: from inside one, or in another thread. */
+/* Calls work(context, index, n) once for every index below n, at the same time, and returns when all calls have
+ * returned. Workers see what the caller wrote before, and the caller sees afterwards what they wrote. Returns false
+ * and calls nothing when a run is in progress, in this thread or another. */
 bool pool_run(struct pool *p, pool_work work, void *context);
 
-/* Inside a run: waits until every worker has come here as often as this one. All must come equally often.
- * What any wrote before is seen by all after. False outside a run, which waits for nobody. */
+/* Inside a run: waits until all workers have arrived. Every worker must call it equally often. What a worker wrote
+ * before a barrier is seen by all workers after it. Outside a run it returns false at once. */
 bool pool_barrier(struct pool *p);
 
 #endif

@@ -1,7 +1,7 @@
-/* strbuf.h - text that grows, up to a limit it is born with.
+/* strbuf.h - a text buffer that grows up to a fixed limit.
  *
- * The first failure sticks (`failed`): a writer appends all it has and asks once at the end. Text is always
- * NUL-terminated.
+ * The first failure stays (`failed`), so that a writer can append everything and check once at the end. The text is
+ * always NUL-terminated.
  */
 #ifndef BERTH_STRBUF_H
 #define BERTH_STRBUF_H
@@ -28,8 +28,7 @@ void strbuf_integer(struct strbuf *b, int64_t n); /* in decimal; quicker than st
 /* Adds `s` as a JSON string with its quotes; bytes that are not UTF-8 become U+FFFD. */
 void strbuf_json(struct strbuf *b, struct span s);
 
-/* Hands the text to the caller, who frees it; NULL when the buffer failed. The buffer is released either
- * way. */
+/* Returns the text, which the caller frees, or NULL when the buffer failed. Releases the buffer in both cases. */
 char *strbuf_take(struct strbuf *b, size_t *size);
 
 #endif

@@ -1,8 +1,7 @@
-/* text.h - bytes that may or may not be text, and numbers as people read them.
+/* text.h - bytes that need not be valid text, and numbers in a form for people.
  *
- * Names come from files and directories, so from strangers: they need not be UTF-8, nor end in a NUL byte,
- * nor be harmless on a terminal. Whatever of them reaches a log line, a reason or a reply goes through
- * text_escape.
+ * Names come from files and directories of strangers. They may be invalid UTF-8, contain NUL bytes, or control a
+ * terminal. Pass them through text_escape before they reach a log line, an error or a reply.
  */
 #ifndef BERTH_TEXT_H
 #define BERTH_TEXT_H
@@ -11,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Some bytes of somebody else's; not NUL-terminated. `at` may be NULL when size is 0. */
+/* A view of bytes that another object owns; not NUL-terminated. `at` may be NULL when size is 0. */
 struct span {
     const uint8_t *at;
     size_t size;
@@ -19,7 +18,7 @@ struct span {
 
 struct span span_of(const char *text); /* the bytes of a C string, without its NUL */
 bool span_is(struct span s, const char *text); /* equal to a C string */
-int span_compare(struct span a, struct span b); /* order by bytes, the shorter first */
+int span_compare(struct span a, struct span b); /* below 0, 0 or above 0: by bytes, a prefix first */
 bool span_ends_with(struct span s, const char *text);
 
 /* Length in bytes of the UTF-8 character at the start of `s` (1 to 4), or 0 when there is none: empty, cut,

@@ -1,12 +1,12 @@
-/* value.h - data as JSON has it: null, true, numbers, strings, lists and maps, in an arena with a limit.
+/* value.h - data of JSON's kinds (null, booleans, numbers, strings, lists, maps) in an arena with a limit.
  *
- * Requests, templates, tools and schemas are seen as values, so that nothing below the server knows a JSON
- * library. A string carries, for each byte, whether it comes from the template or from a message: text that
- * a client sent must not become a special token, whatever it is glued to.
+ * Requests, templates, tools and schemas are values, so that no room below the server needs a JSON library. A string
+ * stores for each byte whether it comes from the template or from a message: text that a client sent must not become
+ * a special token, whatever text stands beside it.
  *
- * A value is small and passed by copy; what it points to lives in the arena that made it (or in a constant)
- * and is not changed once others can see it. All memory comes from the arena: when its limit is reached it
- * says so from then on, and everything goes at once with value_arena_free.
+ * A value is small and passed by copy. What it points to lies in its arena (or is constant) and does not change once
+ * others can see it. All memory comes from the arena. An allocation beyond the arena's limit fails, and so does every
+ * one after it. value_arena_free frees everything at once.
  */
 #ifndef BERTH_VALUE_H
 #define BERTH_VALUE_H
@@ -16,7 +16,7 @@
 #define VALUE_DEPTH 64 /* lists and maps in each other that printing and comparing follow */
 
 enum value_kind {
-    VALUE_UNDEFINED, /* of a name that nobody gave a value; `text` is the name, for the message */
+    VALUE_UNDEFINED, /* a name without a value; `text` is the name, for messages */
     VALUE_NULL,
     VALUE_BOOL,
     VALUE_INTEGER,
@@ -24,7 +24,7 @@ enum value_kind {
     VALUE_STRING,
     VALUE_LIST,
     VALUE_MAP,
-    VALUE_OBJECT /* of whoever made it: what a template can call or set */
+    VALUE_OBJECT /* what a template can call or set; `object` says which kind */
 };
 
 /* Where bytes come from. Every origin but VALUE_FROM_TEMPLATE is a client's text, which never becomes a control
@@ -55,7 +55,7 @@ struct value {
         struct value_list *list;
         struct value_map *map;
         struct {
-            const void *type; /* tells whose object this is */
+            const void *type; /* its address identifies the kind of object */
             void *data;
         } object;
     };
@@ -82,9 +82,10 @@ struct value_arena;
 
 /* An arena of at most `limit` bytes; NULL without memory. */
 struct value_arena *value_arena_new(size_t limit);
-void value_arena_free(struct value_arena *a); /* NULL is fine */
+void value_arena_free(struct value_arena *a); /* `a` may be NULL */
 
-/* `size` bytes, aligned for anything, not cleared; NULL, and failed for ever, beyond the limit. */
+/* Returns `size` bytes, aligned for any type and not cleared. Beyond the limit it returns NULL, and the arena has
+ * failed from then on. */
 void *value_alloc(struct value_arena *a, size_t size);
 bool value_arena_failed(const struct value_arena *a);
 
@@ -98,7 +99,7 @@ struct value value_float(double d);
 
 /* A string that borrows `s`, which must be UTF-8 and outlive the value. */
 struct value value_borrow(struct span s, unsigned origin);
-struct value value_literal(const char *text); /* the same of a constant, VALUE_FROM_TEMPLATE */
+struct value value_literal(const char *text); /* borrows a C string, VALUE_FROM_TEMPLATE */
 struct value value_string(struct value_arena *a, struct span s, unsigned origin); /* copies */
 
 /* The bytes from `start` to `end` of a string, without a copy. */
@@ -107,11 +108,11 @@ struct value value_part(struct value s, size_t start, size_t end);
 struct value value_list(struct value_arena *a, size_t room);
 struct value value_map(struct value_arena *a, size_t room);
 
-/* False when the arena is full. Only for whoever made the list or map and has not shown it yet. */
+/* Return false when the arena is full. Only the maker of a list or map may call them, before others see it. */
 bool value_append(struct value_arena *a, struct value list, struct value item);
 bool value_set(struct value_arena *a, struct value map, struct value key, struct value value);
 
-/* Appends without looking whether the key is there: for keys that are known to differ. */
+/* Appends without a search for the key: for keys that are known to differ. */
 bool value_set_new(struct value_arena *a, struct value map, struct value key, struct value value);
 
 /* ---- reading them ---- */
@@ -120,7 +121,7 @@ struct span value_span(struct value s); /* a string's bytes */
 bool value_is(struct value v, const char *text); /* a string equal to this one */
 unsigned value_origin_at(const struct value_text *t, size_t byte);
 
-/* The value of a string key, or NULL; also when `map` is none. */
+/* Returns the value of a string key, or NULL when there is none or `map` is no map. */
 const struct value *value_find(struct value map, struct span key);
 
 #endif

@@ -1,33 +1,34 @@
-/* attention.h - queries against cached keys and values.
+/* attention.h - attention of queries to cached keys and values.
  *
- * Keys and values lie in pages of 64 positions: page i of a sequence holds positions 64 i ... 64 i + 63.
- * Within a page the keys of one head lie transposed, [head_dim_k][64], and its values in rows, [64][head_dim_v], both
- * as float16, float32 or q8_0. So neither scores nor sums need anything added across lanes.
+ * Keys and values lie in pages of 64 positions: page i of a sequence holds positions 64 i ... 64 i + 63. Within a page
+ * the keys of one head lie transposed, [head_dim_k][64], and its values in rows, [64][head_dim_v], both as float16,
+ * float32 or q8_0. So neither scores nor weighted sums add across SIMD lanes.
  *
- * With q8_0 an element is a signed byte q, and the elements of one key or value share a float16 scale by groups
- * of ATTENTION_GROUP, from the first on; the last group may be shorter. The scales follow the bytes: a key's as
- * [groups][64], a value's as [64][groups]. A number is scale * q, which is exact in float32. Storing a group:
- *  - m is its largest |x|; scale = m / 127, rounded to float32, then to float16, each time to the nearest, ties
- *    to the even one.
- *  - q = x / scale, by the scale as it is kept, rounded to float32 and then to an integer in the same way, and at
- *    most 127 to either side (which only a subnormal scale can exceed). Where the scale is 0 (m is below
- *    127 * 2^-25 or so), all q are 0.
- *  - Where a NaN or an infinity is among the x, or the scale is none that float16 has (m beyond 8.3 million), the
- *    scale is a NaN and all q are 0: the whole group is NaN.
+ * In q8_0 an element is a signed byte q. Each ATTENTION_GROUP elements of a key or value share a float16 scale, from
+ * the first element on; the last group may be shorter. The scales follow the bytes: a key's as [groups][64], a value's
+ * as [64][groups]. The value of an element is scale * q, which is exact in float32. A group is stored like this:
+ *  - m is the largest |x|. scale = m / 127, rounded to float32 and then to float16, each time to the nearest, ties to
+ *    even.
+ *  - q = x / scale with the stored scale, rounded to float32 and then to an integer in the same way, and limited to
+ *    -127 ... 127 (only a subnormal scale makes it larger). When the scale is 0 (m is below about 127 * 2^-25), all q
+ *    are 0.
+ *  - When an x is NaN or infinite, or the scale is too large for float16 (m above 8.3 million), the scale is a NaN and
+ *    all q are 0: the whole group is NaN.
  *
- * The bits of an answer depend on the query, its range of positions and the cache alone. For a query with
+ * The bits of a result depend only on the query, its range of positions and the cached pages. For a query with the
  * keys first ... end - 1:
  *  1. score[j] = the sum over d, in order, of q[d] * k[d][j], one fused multiply-add each from 0; times
  *     scale; with softcap c > 0: c * tanh(score / c).
  *  2. Blocks of 64 keys, which start at absolute multiples of 64, are visited in order, with a running
  *     maximum m, sum s and weighted values a[]: m' = max(m, the block's scores); c = exp(m - m') (0 at the
- *     first block); p[j] = exp(score[j] - m'); s = fma(s, c, the p summed over sixteen lanes and a tree as in
- *     vector.h, where lane j % 16 takes key j, and keys out of range count 0); a[d] = a[d] * c, then for each
- *     j in order fma(p[j], v[j][d], a[d]). Keys out of the query's range are not touched.
+ *     first block); p[j] = exp(score[j] - m'); s = fma(s, c, the sum of the p as vector_sum forms it for 64 elements,
+ *     where keys out of range count 0); a[d] = a[d] * c, then for each j in order fma(p[j], v[j][d], a[d]). Keys out
+ *     of the query's range are not read.
  *  3. Blocks are grouped into splits of ATTENTION_SPLIT positions, which start at absolute multiples of that.
- *     Each split begins anew as 2 says and leaves (m, s, a). Splits are merged in order into a running (M, S,
- *     A), the first taken as it is: M' = max(M, m), C = exp(M - M'), c = exp(m - M'), S = fma(S, C, s * c),
- *     A[d] = fma(A[d], C, a[d] * c). A part without a key is passed over. The result is A[d] / S.
+ *     Each split starts step 2 again and ends with a part (m, s, a). The parts are merged in order into (M, S, A),
+ * which
+ *     starts as the first part: M' = max(M, m), C = exp(M - M'), c = exp(m - M'), S = fma(S, C, s * c),
+ *     A[d] = fma(A[d], C, a[d] * c). Parts without a key are skipped. The result is A[d] / S.
  * exp and tanh are vector.h's. attention_plain.c is the reference.
  */
 #ifndef BERTH_ATTENTION_H
@@ -44,10 +45,10 @@
 
 enum attention_type { ATTENTION_F16, ATTENTION_F32, ATTENTION_Q8_0, ATTENTION_TYPES };
 
-/* "f16" and so on, and back; false when no type has the name. */
+/* "f16", "f32", "q8_0". attention_type_find returns false when no type has the name. */
 const char *attention_type_name(enum attention_type type);
 bool attention_type_find(const char *name, enum attention_type *out);
-/* Bytes in a page of one head's keys, or of its values, of so many elements each: a multiple of 64. */
+/* Bytes of one head's keys, or values, in a page, when each has `size` elements. A multiple of 64. */
 size_t attention_bytes(enum attention_type type, size_t size);
 
 /* One key-value head of one layer of one sequence. */
@@ -72,14 +73,14 @@ struct attention_query {
 /* Writes one key and value, float32, to position `at` (0 to 63) of a page. */
 void attention_store(const struct attention *a, uint8_t *page, size_t at, const float *k, const float *v);
 
-/* Answers n queries that share this head, whole. They may see different ranges; neighbours that see nearly
- * the same are answered fastest, 48 of them at a time. A query that sees no key gets zeros. At most 192 KiB
- * of stack. */
+/* Computes the results of n queries that share this head. Their ranges may differ; it is fastest when neighbours have
+ * nearly the same range, since 48 queries share the reading of a page. A query without keys gets zeros. Uses at most
+ * 192 KiB of stack. */
 void attention_run(const struct attention *a, const struct attention_query *queries, size_t n);
 
-/* The same in two steps, so that threads can divide a long range: the part of every query that lies in one
- * split, parts[i * attention_part_floats(a)] for query i (empty where it sees nothing of it), and then the
- * merge of n_splits parts of one query, part s at parts + s * stride, in the order of splits. */
+/* The same in two steps, so that threads can divide a long range. attention_split computes one split for n queries; the
+ * part of query i goes to parts + i * attention_part_floats(a), and is empty where the query sees no key of the split.
+ * attention_merge merges n_splits parts of one query, part s at parts + s * stride, and writes the result. */
 size_t attention_part_floats(const struct attention *a);
 void attention_split(
     const struct attention *a, const struct attention_query *queries, size_t n, uint32_t split, float *parts);

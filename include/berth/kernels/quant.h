@@ -1,16 +1,16 @@
-/* quant.h - the blocks that quantized tensors are made of, and what numbers they stand for.
+/* quant.h - the blocks of quantized tensors, and the values of their elements.
  *
- * A quantized row is a row of blocks. A block holds a fixed number of elements as small integers, with one
- * float scale for all of them and, in most types of 256 elements, a small integer scale for each group of 16
- * or 32. The structs below are the blocks as they lie in a GGUF file, little-endian; the formula beside each
- * says what element i is worth. Blocks may lie at any address: copy one out before looking at its fields.
+ * A quantized row is a row of blocks. A block holds a fixed number of elements as small integers, with one float scale
+ * for all of them. Most types of 256 elements also have a small integer scale for each group of 16 or 32. The structs
+ * below are the blocks as they lie in a GGUF file, little-endian. The formula above each gives the value of element i.
+ * Blocks may lie at any address: copy one out before its fields are read.
  *
- * The formulas are computed in float32, inner brackets first, then products before sums and from left to
- * right, each result rounded. F16 scales become float32 before. So the values are the same bits on every
- * machine, and those of ggml's own Python package (`gguf`). Every faster kernel is held against them.
+ * Formulas are computed in float32: inner brackets first, products before sums, from left to right, each result
+ * rounded. F16 scales become float32 first. So the values have the same bits on every machine, and those of ggml's own
+ * Python package (`gguf`). Tests compare every faster kernel with them.
  *
- * Shorthand: bits(x, n, k) are the k bits of x from bit n up. "Halves of nibbles": the low four bits of a
- * group's bytes are its first half, in order, and the high four bits its second.
+ * Notation: bits(x, n, k) are the k bits of x from bit n up. "Halves of nibbles": the low four bits of a group's bytes
+ * are its first half, in order, and the high four bits are its second half.
  */
 #ifndef BERTH_QUANT_H
 #define BERTH_QUANT_H
@@ -169,9 +169,9 @@ struct block_iq4_xs {
 
 /* ---- 256 elements, by codebook ----
  *
- * These types store, for four or eight elements at once, the number of an entry in a codebook
- * (quant_tables.c), and signs beside it. A sign bit set is a minus. Where seven bits give the signs of eight
- * elements, the eighth makes the number of minuses even. Entry e means the e-th eight (or four) elements. */
+ * These types store the number of an entry in a codebook (quant_tables.c) for each four or eight elements, and the
+ * signs of the elements. A set sign bit is a minus. Where seven bits give the signs of eight elements, the eighth sign
+ * makes the number of minuses even. Entry e belongs to the e-th eight (or four) elements. */
 
 /* Per 32 elements two 32-bit words: four entries, a byte each; then four times seven bits of signs and, in
  * the top four bits, the scale s. ((d * (0.5 + s)) * 0.25) * codebook * sign */
@@ -251,18 +251,19 @@ static_assert(sizeof(struct block_iq3_s) == 110, "iq3_s");
 static_assert(sizeof(struct block_iq1_s) == 50, "iq1_s");
 static_assert(sizeof(struct block_iq1_m) == 56, "iq1_m");
 
-/* ---- what they are worth ---- */
+/* ---- values ---- */
 
-/* The plain way to read one type of tensor, quantized or not. */
+/* How plain C reads one type of tensor, quantized or not. */
 struct quant {
     uint32_t id; /* enum tensor_type_id, tensor.h */
     uint32_t block_elems, block_bytes;
-    /* One of the two: a block, aligned as its struct is, or n numbers at any address. */
+    /* One of the two is set: `block` reads one block that is aligned as its struct is, `row` reads n numbers at any
+     * address. */
     void (*block)(float *out, const void *block);
     void (*row)(float *out, const void *numbers, size_t n);
 };
 
-/* The row of the type with this id, or NULL. Every type of tensor.h has one. */
+/* Returns the type with this id, or NULL. Every type of tensor.h has one. */
 const struct quant *quant_find(uint32_t id);
 
 /* Writes the values of n blocks, which may lie at any address, to out[n * block_elems]. Reads

@@ -1,12 +1,11 @@
-/* vector.h - what is done to rows of floats between two products: norms, activations, rotations,
- * exponentials.
+/* vector.h - functions of rows of floats between two products: norms, gates, rotations, exponentials.
  *
- * Every function gives the same bits on every CPU. A sum over a row runs over sixteen virtual lanes (element
- * i is added to lane i % 16, in order, fused where it is a sum of products) which one fixed tree adds up:
- * lane i and i + 8, then i + 4, i + 2, i + 1. exp, tanh and the like are our own polynomials, with every step
- * rounded in the same order. A NaN stays one, though not always the same; results of exp below 2^-126 are 0.
- * vector_plain.c is the reference. Rows may be at any address that is aligned for floats; `out` may be one of
- * the inputs.
+ * Every function gives the same bits on every CPU. A sum over a row has sixteen partial sums. Element i is added to
+ * partial sum i % 16, in order, with a fused multiply-add where products are summed. One fixed tree adds them up: i and
+ * i + 8, then i + 4, i + 2, i + 1. exp, tanh and erf are polynomials of our own, each step rounded in the same order. A
+ * NaN stays a NaN, but its payload may change. Results of exp below 2^-126 are 0. vector_plain.c is the reference.
+ *
+ * Rows may lie at any address that is aligned for floats. `out` may be one of the inputs.
  */
 #ifndef BERTH_VECTOR_H
 #define BERTH_VECTOR_H
@@ -16,7 +15,7 @@
 
 float vector_sum(const float *x, size_t n);
 float vector_dot(const float *a, const float *b, size_t n);
-float vector_max(const float *x, size_t n); /* -infinity for n = 0; a NaN is passed over */
+float vector_max(const float *x, size_t n); /* -infinity for n = 0; NaN elements are ignored */
 
 void vector_add(float *out, const float *a, const float *b, size_t n);
 void vector_multiply(float *out, const float *a, const float *b, size_t n);
@@ -24,14 +23,14 @@ void vector_scale(float *out, const float *x, float factor, size_t n);
 void vector_divide(float *out, const float *x, float divisor, size_t n);
 void vector_add_scaled(float *out, const float *x, float factor, size_t n); /* out += factor * x, fused */
 
-/* out = x / sqrt(mean(x^2) + epsilon) * weight. `weight` may be NULL for ones. Here and below 1 / sqrt() is
- * rounded once and multiplied by; sums run by lanes, over x * x and (x - mean)^2. */
+/* out = x / sqrt(mean(x^2) + epsilon) * weight. `weight` may be NULL for ones. In both norms 1 / sqrt() is rounded and
+ * then multiplied by; the sums are over x * x and (x - mean)^2. */
 void vector_rms_norm(float *out, const float *x, const float *weight, float epsilon, size_t n);
 /* out = (x - mean) / sqrt(variance + epsilon) * weight + bias. Both may be NULL. */
 void vector_layer_norm(
     float *out, const float *x, const float *weight, const float *bias, float epsilon, size_t n);
 
-/* Gates of feed-forward layers: out = f(gate) * up, or f(gate) where `up` is NULL. */
+/* Gates of feed-forward layers: out = f(gate) * up, or f(gate) when `up` is NULL. */
 enum vector_gate {
     VECTOR_SILU, /* x / (1 + exp(-x)) */
     VECTOR_GELU, /* x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3))) */
@@ -44,19 +43,18 @@ void vector_gate(float *out, const float *gate, const float *up, enum vector_gat
 /* out = cap * tanh(x / cap) */
 void vector_softcap(float *out, const float *x, float cap, size_t n);
 
-/* Sums exp(x[i] - max), in the lanes and tree above; and the natural logarithm of a sum: for log
- * probabilities. vector_softmax also writes the quotients. */
+/* Returns the sum of exp(x[i] - max). vector_softmax writes exp(x[i] - the largest x) divided by their sum. */
 float vector_exp_sum(const float *x, float max, size_t n);
 void vector_softmax(float *out, const float *x, size_t n);
 
-/* Turns pairs of x by angles: for pair i of `pairs`, (a, b) becomes (a cos - b sin, a sin + b cos), where a,
- * b are x[2i], x[2i + 1], or with `halves` x[i], x[i + pairs]. Products and sums are rounded one by one.
- * cos_sin[2i], cos_sin[2i + 1] hold cosine and sine. */
+/* Rotates pairs of x in place. Pair i (a, b) becomes (a cos - b sin, a sin + b cos), each product and sum rounded.
+ * a and b are x[2i] and x[2i + 1], or with `halves` x[i] and x[i + pairs]. cos_sin[2i] is the cosine, cos_sin[2i + 1]
+ * the sine. */
 void vector_rotate(float *x, const float *cos_sin, size_t pairs, bool halves);
 
-/* One number. exp is within one unit in the last place, tanh within one and a half: both are those of the
- * rows above. log, sine and cosine are computed in double and then rounded; sine and cosine are for angles
- * below 2^30, and NaN beyond. power is within two units of a double, for a positive base, NaN otherwise. */
+/* Functions of one number. exp and tanh give the bits of the functions above; exp is within one unit in the last place,
+ * tanh within one and a half. log, sine and cosine are computed in double and then rounded. Sine and cosine are NaN for
+ * angles of 2^30 and more. power is within two units of a double for a positive base, and NaN otherwise. */
 float vector_exp(float x);
 float vector_log(float x);
 float vector_tanh(float x);
