@@ -338,6 +338,8 @@ static void unknown_option(const char *argument, size_t size, struct error *err)
     struct near near = near_begin(given);
     for (size_t i = 0; i < N_OPTIONS; i++)
         near_try(&near, table[i].flag);
+    near_try(&near, "--help");
+    near_try(&near, "--version");
     text_escape(shown, sizeof(shown), given);
     if (near.name)
         error_set(err, "unknown option %s; did you mean %s?", shown, near.name);

@@ -36,6 +36,7 @@ static bool unknown_flag(const struct command *c, const char *name, size_t size,
     for (size_t s = 0; s < sizeof(c->flags) / sizeof(c->flags[0]); s++)
         for (size_t i = 0; i < c->flags[s].n; i++)
             near_try(&near, c->flags[s].at[i].name);
+    near_try(&near, "--help");
     text_escape(shown, sizeof(shown), given);
     if (near.name)
         return error_set(err, "unknown option %s; did you mean %s?", shown, near.name);

@@ -4,6 +4,7 @@
  * read, so nothing is done in a signal handler.
  */
 #include "flags_private.h"
+#include "sampling_private.h"
 #include "session_private.h"
 
 #include "berth/engine/template/chat.h"
@@ -57,18 +58,17 @@ static float given_or(float value, float otherwise)
     return isnan(value) ? otherwise : value;
 }
 
-/* The flags that were given, else the usual settings. */
-static struct sampler_options choose_sampling(const struct generate_request *r)
+/* The flags that were given, over what the model's file recommends. */
+static struct sampler_options choose_sampling(const struct generate_request *r, const struct loaded *l)
 {
-    return (struct sampler_options){
-        .temperature = given_or(r->temperature, 0.8f),
-        .top_k = r->top_k == SESSION_UNSET ? 40 : (uint32_t)r->top_k,
-        .top_p = given_or(r->top_p, 0.95f),
-        .min_p = given_or(r->min_p, 0.05f),
-        .typical_p = 1,
-        .repetition_penalty = given_or(r->repeat_penalty, 1),
-        .seed = r->seed,
-    };
+    struct sampler_options o = sampling_of_file(l);
+    o.temperature = given_or(r->temperature, o.temperature);
+    o.top_k = r->top_k == SESSION_UNSET ? o.top_k : (uint32_t)r->top_k;
+    o.top_p = given_or(r->top_p, o.top_p);
+    o.min_p = given_or(r->min_p, o.min_p);
+    o.repetition_penalty = given_or(r->repeat_penalty, o.repetition_penalty);
+    o.seed = r->seed;
+    return o;
 }
 
 bool session_open(struct session *s, const struct generate_request *r, struct error *err)
@@ -80,7 +80,7 @@ bool session_open(struct session *s, const struct generate_request *r, struct er
         close(s->signals);
         return false;
     }
-    s->sampling = choose_sampling(r);
+    s->sampling = choose_sampling(r, &s->local.loaded);
     return true;
 }
 

@@ -97,6 +97,7 @@ static void test_what_is_misspelt_is_told_with_what_was_meant(void **state)
         {"bench", "--jsno", "did you mean --json?"}, {"generate", "--temp", "did you mean --temperature?"},
         {"generate", "--top_p", "did you mean --top-p?"}, {"render", "--modle", "did you mean --model?"},
         {"serve", "--prot", "did you mean --port?"}, {"health", "--hots", "did you mean --host?"},
+        {"serve", "--verison", "did you mean --version?"}, {"inspect", "--hlep", "did you mean --help?"},
         {"help", "genrate", "unknown command genrate; did you mean generate?"},
         {"help", "metadata", "unknown command metadata; see berth help"},
         {"completion", "csh", "a shell is needed: bash, zsh or fish"},
