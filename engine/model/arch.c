@@ -141,25 +141,26 @@ static void set_ff(struct layer *l, uint32_t value)
 
 /* ---- what all families have ---- */
 
-/* What the mixture's keys may say that would change results and is not computed here. */
+/* Refuses keys that ask for another routing than the one that is computed here. 0 and 1 ask for nothing. */
 static bool check_routing(const struct arch_keys *k)
 {
-    static const struct {
-        const char *key;
-        uint64_t most; /* that makes no difference */
-        const char *what;
-    } keys[] = {{"expert_gating_func", 1, "another function than softmax"},
-        {"expert_group_count", 1, "groups of experts"}};
-    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
-        char name[KEY_ROOM];
-        uint64_t value = 0;
-        if (gguf_get_u64(k->file, key_name(name, k, keys[i].key), &value, k->err) == GGUF_WRONG)
-            return false;
-        if (value > keys[i].most)
-            return error_set(
-                k->err, "key %s is %" PRIu64 ": routing by %s is not supported", name, value, keys[i].what);
-    }
-    return true;
+    uint64_t function = 0, groups = 0;
+    double scale;
+    char name[KEY_ROOM];
+    if (gguf_get_u64(k->file, key_name(name, k, "expert_gating_func"), &function, k->err) == GGUF_WRONG ||
+        gguf_get_u64(k->file, key_name(name, k, "expert_group_count"), &groups, k->err) == GGUF_WRONG ||
+        !read_real(k, "expert_weights_scale", 1, &scale))
+        return false;
+    if (function > 1)
+        return error_set(k->err, "key %s.expert_gating_func is %" PRIu64 ": only softmax (1) is supported",
+            k->architecture, function);
+    if (groups > 1)
+        return error_set(k->err,
+            "key %s.expert_group_count is %" PRIu64 ": groups of experts are not supported", k->architecture,
+            groups);
+    return scale == 1 ||
+           error_set(k->err, "key %s.expert_weights_scale is %g: scaled weights are not supported",
+               k->architecture, scale);
 }
 
 static bool read_mixture(
@@ -167,8 +168,7 @@ static bool read_mixture(
 {
     struct moe_layer l = *family;
     l.n_expert = (uint32_t)experts;
-    if (!check_routing(k) || !read_size(k, "expert_used_count", l.n_expert, 0, &l.n_used) ||
-        !read_float(k, "expert_weights_scale", 1, &l.weights_scale))
+    if (!check_routing(k) || !read_size(k, "expert_used_count", l.n_expert, 0, &l.n_used))
         return false;
     for (uint32_t i = 0; i < d->shape.n_layer; i++) {
         uint32_t n_ff = d->layers[i].dense.n_ff;

@@ -132,8 +132,8 @@ static void route_row(const struct moe_layer *l, float *router, uint32_t *chosen
         router[chosen[rank]] = CHOSEN;
         sum += weights[rank];
     }
-    for (size_t rank = 0; rank < l->n_used; rank++)
-        weights[rank] = (l->normalized ? weights[rank] / sum : weights[rank]) * l->weights_scale;
+    for (size_t rank = 0; rank < l->n_used && l->normalized; rank++)
+        weights[rank] /= sum;
 }
 
 static void route(struct worker *m, const struct moe_layer *l)

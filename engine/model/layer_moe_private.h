@@ -17,7 +17,6 @@ extern const struct layer_kind layer_moe;
 struct moe_layer {
     uint32_t n_expert, n_used; /* all experts, and those that work on a row */
     bool normalized; /* the weights of a row's experts are divided by their sum */
-    float weights_scale; /* factor of all weights */
     struct linear router; /* [n_expert][n_embd] */
     struct dense_layer experts; /* fields of all, weights of the first; the others lie behind it */
     const float *gate_scales, *up_scales, *down_scales; /* [n_expert], or NULL */

@@ -1,9 +1,10 @@
-/* decoder.h - the family of models that write one token after the other: from rows of tokens to logits.
+/* decoder.h - models that generate text one token after the other: from rows of tokens to logits.
  *
- * A decoder is a shape (numbers read from the file) and weights (views on the mapped file), read-only once
- * made and shared by all threads. Which choices a worker of the family makes (norms, rotation, gates,
- * windows, scales, biases) are fields of the shape, set by its row in the table of architectures. A forward
- * call takes a batch: rows of any number of sequences of this model, prefill and decode together.
+ * A decoder is a shape (numbers read from the file), layers of several kinds (attention, short convolution; dense
+ * feed-forwards, mixtures of experts) and weights (views on the mapped file). It is read-only once made and shared by
+ * all threads. The kinds of its layers and their fields (norms, rotation, gates, windows, scales, biases) are set by
+ * the row of its architecture. A forward call takes a batch: rows of any number of sequences of this model, prefill
+ * and decode together.
  *
  * The bits of a row's output depend on its sequence alone: not on the other rows of the batch, nor on how the
  * sequence was cut into batches, nor on threads or CPU.
@@ -24,17 +25,17 @@ struct decoder;
 struct decoder *decoder_new(const struct gguf_model *m, bool as_float, struct error *err);
 void decoder_free(struct decoder *d);
 
-/* Says that no sequence will have more than so many positions, fewer than the model's own: before the first
- * forward call, for the models that turn their heads in another way then (longrope). */
+/* Says that no sequence will have more than so many positions, fewer than the model's own. Called before the first
+ * forward call: some models rotate by other factors then (longrope). */
 bool decoder_limit_context(struct decoder *d, size_t context, struct error *err);
 
-/* True when decoder.h knows the architecture. */
+/* True when the architecture is supported. */
 bool decoder_supports(struct span architecture);
 
 size_t decoder_n_vocab(const struct decoder *d); /* logits a row */
 size_t decoder_n_embd(const struct decoder *d);
 size_t decoder_n_ctx(const struct decoder *d); /* positions that the model was made for */
-/* What kv_cache_new wants to know. */
+/* What a sequence keeps of each layer, for kv_cache_new. */
 const struct kv_layer *decoder_kv_layers(const struct decoder *d, size_t *n);
 
 enum decoder_output { DECODER_NOTHING, DECODER_LOGITS, DECODER_HIDDEN };
@@ -48,26 +49,27 @@ struct decoder_row {
     enum decoder_output output;
 };
 
-/* Rows of a sequence stand together, at positions that follow each other, the first of which is the
- * sequence's length. All positions must have been reserved. */
+/* The rows of a sequence stand together, at consecutive positions that begin at the sequence's length. All positions
+ * must have been reserved. */
 struct decoder_batch {
     const struct decoder_row *rows; /* [n] */
     size_t n;
-    bool causal; /* a row sees its sequence up to itself; otherwise all rows of its sequence in this batch */
+    bool
+        causal; /* attention sees the sequence up to the row; otherwise all rows of the sequence in this batch */
 };
 
-/* Memory that a forward call works in; grows with the largest batch, and is reused. */
+/* Memory of forward calls: it grows with the largest batch and is reused. */
 struct decoder_workspace;
-size_t decoder_row_bytes(const struct decoder *d, struct pool *pool); /* of it, for each row of a batch */
+size_t decoder_row_bytes(
+    const struct decoder *d, struct pool *pool); /* bytes of it for each row of a batch */
 struct decoder_workspace *decoder_workspace_new(void);
 void decoder_workspace_free(struct decoder_workspace *w);
 
 /* Runs the batch on the pool. On success every sequence is longer by its rows, and *out points into the
  * workspace: for each row with an output, in the order of rows, its logits [vocabulary] or hidden state
- * [n_embd] (after the last norm), one after the other at a distance of max(vocabulary, width) when both kinds
- * occur, otherwise closely. False with the reason when memory is short; the sequences' lengths have not moved
- * then. `stop`, when not NULL, is looked at between layers: set, the call returns false with an empty
- * reason. */
+ * [n_embd] (after the last norm). Two results lie max(vocabulary, n_embd) floats apart when both kinds occur, else
+ * they are contiguous. False with the reason when memory is short; the sequences have not changed then. `stop`, when
+ * not NULL, is read between layers: once it is set, the call returns false with an empty reason. */
 bool decoder_forward(struct decoder *d, struct decoder_workspace *w, struct pool *pool,
     const struct decoder_batch *batch, const atomic_bool *stop, float **out, struct error *err);
 

@@ -58,7 +58,8 @@ void kv_cache_free(struct kv_cache *c); /* no sequence, page or state may be lef
 
 size_t kv_cache_page_bytes(const struct kv_cache *c);
 enum attention_type kv_cache_type(const struct kv_cache *c);
-uint64_t kv_cache_bytes(const struct kv_cache *c); /* of all pages and states that are held, each counted once */
+uint64_t kv_cache_bytes(
+    const struct kv_cache *c); /* of all pages and states that are held, each counted once */
 /* Bytes that a sequence of so many positions takes by itself, and the least that it can do with: without checkpoints. */
 uint64_t kv_cache_bytes_for(const struct kv_cache *c, size_t positions);
 uint64_t kv_cache_least_bytes_for(const struct kv_cache *c, size_t positions);
@@ -67,7 +68,8 @@ size_t kv_cache_k_at(const struct kv_cache *c, size_t layer, size_t head);
 size_t kv_cache_v_at(const struct kv_cache *c, size_t layer, size_t head);
 
 size_t kv_cache_state_bytes(const struct kv_cache *c); /* 0: no layer is recurrent */
-size_t kv_cache_state_at(const struct kv_cache *c, size_t layer); /* index of a layer's first float in every state */
+size_t kv_cache_state_at(
+    const struct kv_cache *c, size_t layer); /* index of a layer's first float in every state */
 /* Positions from one checkpoint to the next, a multiple of ATTENTION_BLOCK: so many that the checkpoints of a long
  * sequence take about a quarter of the memory of its pages. 0: no layer is recurrent. */
 size_t kv_cache_checkpoint_every(const struct kv_cache *c);
@@ -87,7 +89,8 @@ bool sequence_reserve(struct sequence *s, size_t n);
 /* The same with the least memory: drops the sequence's checkpoints, and takes none. */
 bool sequence_reserve_least(struct sequence *s, size_t n);
 bool sequence_is_reserved(const struct sequence *s, size_t position);
-void sequence_advance(struct sequence *s, size_t n); /* the length becomes n, at most what was reserved and written */
+void sequence_advance(
+    struct sequence *s, size_t n); /* the length becomes n, at most what was reserved and written */
 
 /* Asks for a checkpoint at this position, when a forward call passes it. The last call counts. */
 void sequence_mark(struct sequence *s, size_t position);

@@ -129,6 +129,7 @@ static void test_mixtures_that_contradict_themselves_are_refused_by_name(void **
         {{.key = "expert_shared_feed_forward_length", .value = 0}, "_shexp.weight is none"},
         {{.key = "expert_gating_func", .value = 2}, "softmax"},
         {{.key = "expert_group_count", .value = 2}, "groups of experts"},
+        {{.key = "expert_weights_scale", .value = 2.5}, "expert_weights_scale"},
         {{.without = "blk.1.ffn_up_exps.weight"}, "blk.1.ffn_up_exps.weight"},
         {{.tensor = "blk.0.ffn_up_exps.weight", .columns = 64, .rows = 96}, "blk.0.ffn_up_exps.weight"},
         {{.tensor = "blk.0.ffn_up_exps.bias", .columns = 96, .rows = 6}, "blk.0.ffn_up_exps.bias"},
