@@ -1,12 +1,12 @@
-/* bench_http.c - how many requests a second a server answers, and how long each waits.
+/* bench_http.c - measures how many requests a second a server answers, and how long each takes.
  *
- * Every connection has one request under way at any time: the next is sent when the reply to the last is
- * complete, which is what `wrk` and most such programs do. One thread and one epoll serve all of them;
- * with the server on one core and this on another, the slower of the two sets the rate. So it also tells
- * how busy it was itself: near 1.0, the figure is this program's and no longer the server's.
+ * Every connection always has one request in progress: the next is sent when the reply to the last is complete, as
+ * `wrk` does. One thread with one epoll serves all connections. The server runs on one core and this program on
+ * another, so the slower of the two limits the rate. The program therefore also prints how busy it was itself: near
+ * 1.0 the rate is its own and not the server's.
  *
- * Prints one JSON object on a line. A reply other than 200, or a lost connection, is an error; with any
- * error, or without a single reply, the exit status is 1, for then the rate means nothing.
+ * Prints one JSON object on a line. A reply other than 200, or a lost connection, is an error. With an error, or
+ * without any reply, the rate means nothing and the exit status is 1.
  */
 #include "client.h"
 
@@ -21,12 +21,12 @@
 #include <unistd.h>
 
 #define TICK_NS 100u /* the width of a bar of the histogram */
-#define BARS 2000000u /* so it reaches 0.2 s; what waits longer is known by the maximum alone */
+#define BARS 2000000u /* so that they reach 0.2 s; of longer times only the maximum is known */
 #define ERRORS_MAX 100 /* a server in this state is not measured any further */
 
 struct connection {
     int fd;
-    uint64_t asked; /* when the request under way was sent */
+    uint64_t asked; /* when the request in progress was sent */
     size_t used;
     bool answered;
     char text[CLIENT_REPLY_MAX + 1];
@@ -45,7 +45,7 @@ struct load {
     struct error first_error;
 };
 
-/* The first error is the one that is told. Returns false. */
+/* Keeps the first error. Returns false. */
 static bool count_error(struct load *l, const char *what)
 {
     return l->errors++ > 0 ? false : error_set(&l->first_error, "%s", what);
@@ -78,7 +78,7 @@ static bool open_connection(struct load *l, struct connection *c)
     return true;
 }
 
-/* A connection that failed is replaced, so that the load stays what it was said to be. */
+/* Replaces a connection that failed, so that the load stays the same. */
 static void fail(struct load *l, struct connection *c, const char *what)
 {
     count_error(l, what);
@@ -142,7 +142,7 @@ static double busy_seconds(void)
            (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) * 1e-6;
 }
 
-/* The time within which the given share of the replies came, in microseconds. */
+/* The time within which the given share of the replies came, in microseconds: a quantile. */
 static double within(const struct load *l, double share)
 {
     uint64_t wanted = (uint64_t)((double)l->replies * share), seen = 0;
@@ -154,7 +154,7 @@ static double within(const struct load *l, double share)
     return (double)l->longest / 1000;
 }
 
-/* Processor time of the server, in seconds; 0 when nobody said which process it is. */
+/* Processor time of the server, in seconds; 0 when --pid is not given. */
 static double server_seconds(const struct load *l)
 {
     clockid_t clock;

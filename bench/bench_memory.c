@@ -1,10 +1,9 @@
-/* bench_memory.c - what a server's memory is while so many clients sit there and say nothing.
+/* bench_memory.c - measures a server's memory with a number of idle connections.
  *
- * Opens the connections, makes one request on each, keeps all of them open and reads what the kernel says
- * of the process meanwhile. Private memory is what the machine gets back when the process ends: pages that
- * no other process and no second copy of the server shares. Pages of a model that is mapped are shared
- * with the page cache but count as private clean once touched by one process alone, so measure on an empty
- * volume.
+ * Opens the connections, makes one request on each, keeps all of them open and reads the memory of the process from
+ * /proc. Private memory is what the machine gets back when the process ends: pages that no other process and no second
+ * copy of the server shares. Pages of a mapped model are shared with the page cache, but count as private clean when
+ * only one process has touched them. So measure on an empty volume.
  *
  * Prints one JSON object on a line, in KiB.
  */

@@ -1,13 +1,13 @@
-/* bench_start.c - how long it takes from starting a server's program to its first 200.
+/* bench_start.c - measures the time from the start of a server's program to its first 200.
  *
- * The clock starts before fork. From then on this asks without a pause, one connection after the other,
- * until the path answers 200; so what is told is never less than the truth, and more by one attempt at
- * most, some 20 µs. Any command line can be measured: {port} in it is replaced by the port to listen on.
+ * The clock starts before fork. Then the program asks without a pause, one connection after the other, until the path
+ * answers 200. The result is too large by one attempt at most, some 20 µs. Any command line can be measured: {port}
+ * in it is replaced by the port to listen on.
  *
- * The port must be one that the kernel never gives to a client. Else, of thousands of attempts to connect,
- * one will be given the very port it connects to, reach itself, and hold the port against the server.
+ * The port must be outside the range that the kernel gives to clients. Otherwise one of the thousands of attempts gets
+ * the port that it connects to, connects to itself and keeps the port from the server.
  *
- * Prints one line a round: milliseconds. Exit status 1, with the reason, when a round came to nothing.
+ * Prints one line a round: milliseconds. The exit status is 1, with the reason, when a round fails.
  */
 #include "client.h"
 
@@ -24,15 +24,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define DEADLINE_NS 60000000000u /* a server that says nothing for a minute will not */
+#define DEADLINE_NS 60000000000u /* a round fails after this time */
 #define STOP_NS 5000000000u
 #define ARGUMENTS_MAX 64
-#define PORTS_FROM 12000u /* below every range that Linux gives to clients by itself */
+#define PORTS_FROM 12000u /* below the ranges that Linux gives to clients by default */
 #define PORTS 8000u
 
 struct start {
     char **command; /* NULL at the end */
-    int cpu; /* where the server runs, -1: anywhere */
+    int cpu; /* processor of the server; -1: any */
     char request[4096];
     size_t request_size;
 };
@@ -48,7 +48,7 @@ static bool is_free(unsigned port)
     return is;
 }
 
-/* Another port every time, for one that was in use lingers; 0 when all are taken. */
+/* Returns another port every time, because a port stays in use for a while; 0 when all are in use. */
 static unsigned next_port(void)
 {
     static unsigned at;
@@ -83,7 +83,7 @@ static bool fill_in(char **command, unsigned port, char *words[ARGUMENTS_MAX + 1
     return true;
 }
 
-/* In the child: becomes the server. What it says on standard error is shown, for it may be why it fails. */
+/* In the child: becomes the server. Its standard error is shown, because it may hold the reason of a failure. */
 static void become(char **words, int cpu)
 {
     int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -132,9 +132,8 @@ static void stop(pid_t pid)
     }
 }
 
-/* Starts the command and returns when its program runs: the pipe closes with exec. Until then the child
- * shares this process's core, and asking without a pause would keep it from leaving, for as long as a turn
- * of the scheduler. */
+/* Starts the command and returns when its program runs: exec closes the pipe. Until then the child shares this
+ * process's core, and requests without a pause would delay it by a time slice of the scheduler. */
 static pid_t launch(char **words, int cpu)
 {
     int ends[2];

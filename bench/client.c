@@ -1,7 +1,7 @@
-/* client.c - the parts of an HTTP client that a measurement needs, and no more.
+/* client.c - the parts of an HTTP client that a measurement needs.
  *
- * What runs once per request copies nothing and allocates nothing, for whatever time the client takes is time
- * the server waits. What can go wrong is a value for the caller: a benchmark that hides an error measures it.
+ * Code that runs once per request neither copies nor allocates, because the server waits during the client's time.
+ * Every error is returned to the caller, so that no benchmark measures error replies.
  */
 #include "client.h"
 

@@ -1,4 +1,4 @@
-"""measure.py: what bench/answers and bench/streams share: settings, figures with their promises, the table, the JSON.
+"""measure.py: what bench/answers and bench/streams share: settings, figures with promises, the table, the JSON file.
 
 Settings come from the environment:
     LLAMA_BENCH=COMMAND          llama-bench                  LLAMA_SERVER=COMMAND         llama-server
@@ -52,7 +52,7 @@ class Failed(Exception):
 
 
 def output(command):
-    """What a command writes; Failed with the end of what it said when it fails."""
+    """Returns the output of a command. Raises Failed, with the end of its messages, when it fails."""
     try:
         run = subprocess.run(command, capture_output=True, text=True, check=False)
     except OSError as why:
@@ -62,12 +62,12 @@ def output(command):
     return run.stdout
 
 
-# ---- the machine, and what a file asks of it ----
+# ---- the machine, and what a model file costs ----
 
 
 @functools.cache
 def cpu_says(key):
-    """A line of what the kernel says of the processor; "" when there is none."""
+    """Returns the value of `key` in /proc/cpuinfo, or ""."""
     with open("/proc/cpuinfo", encoding="utf-8") as f:
         return next((line.split(":", 1)[1].strip() for line in f if line.split(":")[0].strip() == key), "")
 

@@ -1,4 +1,4 @@
-"""pagecache.py: takes a file out of the page cache, and reads it as plainly as can be."""
+"""pagecache.py: drops a file from the page cache, and reads a file in order."""
 import ctypes
 import mmap
 import os
@@ -13,7 +13,7 @@ libc.mincore.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_char_p]
 
 
 def resident(path):
-    """How many pages of a file are in memory. Who may not write a file is told that all are."""
+    """Returns how many pages of a file are in memory. Without permission to write the file the kernel answers: all."""
     with open(path, "rb") as f, mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_COPY) as m:
         pages = ctypes.create_string_buffer(-(-len(m) // mmap.PAGESIZE))
         start = ctypes.c_char.from_buffer(m)
@@ -25,7 +25,7 @@ def resident(path):
 
 
 def drop(path):
-    """Failed when not all of its pages went."""
+    """Drops a file's pages. Raises Failed when some stay."""
     with open(path, "rb") as f:
         os.posix_fadvise(f.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
     left = resident(path)
@@ -35,7 +35,7 @@ def drop(path):
 
 
 def read(path):
-    """Seconds that it takes to read the file from its beginning to its end, by one thread."""
+    """Returns the seconds that one thread takes to read the file in order."""
     begin, room = time.monotonic(), bytearray(READ)
     with open(path, "rb", buffering=0) as f:
         while f.readinto(room):

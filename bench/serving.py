@@ -1,4 +1,4 @@
-"""serving.py: a server under measurement, berth or the peer: started on a port of its own, asked over HTTP, stopped."""
+"""serving.py: starts a server, berth or the peer, on a free port, sends it requests and stops it."""
 import http.client
 import json
 import os
@@ -16,7 +16,7 @@ PORTS = range(12000, 20000) # below those that the kernel gives to clients: none
 
 
 def ids(n, seed):
-    """Token ids that every model here has, the same ones in every run."""
+    """Token ids that every measured model has, the same in every run."""
     draw = random.Random(seed)
     return [draw.randrange(10, 31990) for _ in range(n)]
 
@@ -75,7 +75,7 @@ class Server:
             return False
 
     def private_bytes(self):
-        """Memory that is this process's own and no file's page."""
+        """The private memory of the process, without pages of files."""
         with open("/proc/%d/smaps_rollup" % self.process.pid, encoding="ascii") as f:
             return 1024 * sum(int(line.split()[1]) for line in f if line.startswith("Private_Dirty"))
 
@@ -97,7 +97,7 @@ class Server:
     def ask(self, prompt, new, on_token=None, leave=None):
         """Has `new` tokens written. `on_token` is called with their count so far; when the event `leave` is set, the
         client leaves."""
-        # The likeliest tokens: drawn ones are of any script, and characters of several tokens come in one event.
+        # Greedy: sampled tokens are of any script, and a character of several tokens comes in one event.
         body = {"prompt": prompt, "stream": True, "temperature": 0, "ignore_eos": True, **self.more}
         body["max_tokens" if self.route.startswith("/v1") else "n_predict"] = new
         c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=600)
@@ -163,7 +163,7 @@ def llama(file, *more):
 
 
 def together(jobs):
-    """Runs functions at the same time and returns what they returned; raises what the first to fail raised."""
+    """Runs functions at the same time and returns their results. Raises the exception of the first one that failed."""
     results, failed = [None] * len(jobs), []
 
     def run(i):

@@ -1,4 +1,4 @@
-"""vocabulary.py: a GGUF file with a byte-level BPE vocabulary as large as the largest common ones, for its load alone.
+"""vocabulary.py: writes a GGUF file with a large byte-level BPE vocabulary, to measure its load.
 
 The model has one layer of zeros, which take no room on the disk. The tokens are the 256 bytes and what the merges make
 of them: pairs of tokens drawn by a fixed seed, short ones more often. They are some eight bytes long, about as real
