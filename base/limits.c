@@ -1,4 +1,4 @@
-/* limits.c - asks the scheduler and the control groups, and keeps the smallest answer.
+/* limits.c - reads the affinity and the control groups, and keeps the smallest limit.
  *
  * A group's limit holds for all groups below it, so every group from the process's own up to the root is
  * asked. Inside a container the path in /proc/self/cgroup may be that of the host, which is not to be seen
@@ -22,7 +22,7 @@
 #define AFFINITY_MAX 65536 /* processors */
 #define FILE_ROOM 16384
 
-/* What tells of one group's quota. */
+/* The files that hold one group's quota. */
 struct quota {
     struct quota *next;
     bool v1;
@@ -57,7 +57,7 @@ static int open_file(const char *root, const char *path)
     return open(full, O_RDONLY | O_CLOEXEC);
 }
 
-/* From the beginning, wherever it was read before. */
+/* Reads the file from its beginning, even when it was read before. */
 static bool read_open(int fd, char out[FILE_ROOM])
 {
     size_t size = 0;
@@ -78,7 +78,7 @@ static bool read_file(const char *root, const char *path, char out[FILE_ROOM])
     return good;
 }
 
-/* A whole number at *text, which moves behind it. False for anything else, a sign included. */
+/* Reads a whole number at *text and moves *text after it. Returns false for anything else, also for a sign. */
 static bool take_number(const char **text, uint64_t *out)
 {
     if (**text < '0' || **text > '9')
@@ -109,7 +109,7 @@ static bool file_in(char out[PATH_MAX], const char *directory, const char *name)
     return length > 0 && length < PATH_MAX;
 }
 
-/* Names a source within the few bytes there are; of a long path the end tells more. */
+/* Names a source in LIMITS_FROM bytes. Of a long path it keeps the end, which tells more. */
 static void tell(char out[LIMITS_FROM], const char *what, const char *path)
 {
     size_t room = LIMITS_FROM - strlen(what) - sizeof(" (…)");
@@ -120,14 +120,14 @@ static void tell(char out[LIMITS_FROM], const char *what, const char *path)
 
 static void found_memory(struct cgroup_search *s, uint64_t bytes, const char *file)
 {
-    /* No limit is a number far above any machine's memory in version 1. */
+    /* In version 1, no limit is a number far above any machine's memory. */
     if (bytes == 0 || (s->out->memory && s->out->memory <= bytes))
         return;
     s->out->memory = bytes;
     tell(s->out->memory_from, "cgroup limit", file);
 }
 
-/* Keeps in mind that this group may have a quota. Without memory it is as if it had none. */
+/* Adds a group that may have a quota. Without memory the group is left out. */
 static void add_quota(struct cgroup_search *s, const char *directory, bool v1)
 {
     char file[PATH_MAX], period_file[PATH_MAX];
@@ -166,7 +166,7 @@ static void ask_v2(struct cgroup_search *s, const char *directory)
 {
     ask_cpu_v2(s, directory);
     ask_memory(s, directory, "memory.max");
-    /* Above memory.high a group is not killed but made to wait: for a server much the same. */
+    /* A group above memory.high is slowed down rather than killed. For a server that is nearly as bad. */
     ask_memory(s, directory, "memory.high");
 }
 
@@ -261,8 +261,8 @@ static bool read_kept(const struct limits_watch *w, int *fd, const char *file, c
     return *fd >= 0 && read_open(*fd, out);
 }
 
-/* "150000 100000": so many microseconds in every period of so many. "max" in front means no limit. Version 1 has the two
- * in a file each, and -1 for no limit. */
+/* "150000 100000" in cpu.max: microseconds of processor time in every period of so many. "max" in place of the first
+ * means no limit. Version 1 has a file for each, and -1 for no limit. */
 static bool read_quota(const struct limits_watch *w, struct quota *q, uint64_t *quota, uint64_t *period)
 {
     char text[FILE_ROOM];
@@ -279,7 +279,7 @@ static bool read_quota(const struct limits_watch *w, struct quota *q, uint64_t *
     return take_number(&at, period) && at_end(at) && *quota > 0 && *period > 0;
 }
 
-/* In processors, the smallest of all quotas, and whose that is. 0 when there is none. */
+/* Returns the smallest of all quotas, in processors, and the group that has it. 0 when there is none. */
 static double smallest_quota(struct limits_watch *w, const char **file)
 {
     double smallest = 0;
