@@ -293,7 +293,7 @@ static void test_what_is_pasted_is_one_text(void **state)
 static void test_a_paste_of_many_bytes_arrives_whole(void **state)
 {
     struct pseudo_terminal *f = *state;
-    static char keys[3000], wanted[3000];
+    static char keys[4000], wanted[4000];
     strcpy(keys, "\033[200~");
     for (size_t i = 0; i < 250; i++) {
         strcat(keys, "line 日本\r");
