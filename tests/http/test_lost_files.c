@@ -120,8 +120,41 @@ static void test_a_file_rewritten_in_place_fails_its_model(void **state)
     assert_mapped(s, "other");
     free(server_wait_log(s, "tiny.gguf"));
     server_assert_healthy(s);
-    assert_body(s, "/readyz", 200, "{\"status\":\"ready\"}"); /* once ready, ready until the end */
+    assert_body(s, "/readyz", 200, "{\"status\":\"ready\"}"); /* the other one serves */
     server_stop(s);
+}
+
+static void lose(const char *dir, const char *name)
+{
+    int fd = open(path_in(dir, name), O_WRONLY | O_CLOEXEC);
+    assert_int_equal(pwrite(fd, "x", 1, 50), 1);
+    close(fd);
+}
+
+static void test_a_server_that_has_lost_what_it_needs_is_not_ready_and_lives(void **state)
+{
+    (void)state;
+    for (int required = 0; required < 2; required++) {
+        const char *dir = temp_dir();
+        write_gguf(dir, "tiny.gguf");
+        if (required)
+            write_gguf(dir, "other.gguf");
+        struct server *s = server_start(&(struct setup){
+            .models = dir, .args = {required ? "--require" : NULL, required ? "tiny" : NULL}});
+        server_wait_status(s, "/readyz", 200);
+        lose(dir, "tiny.gguf");
+        server_wait_status(s, "/readyz", 503);
+        server_wait_status(s, "/v2/health/ready", 503);
+        struct answer a = server_get(s, "/readyz");
+        json_t *body = answer_json(&a);
+        assert_string_equal(json_string_value(json_object_get(body, "status")), "not ready");
+        assert_true(json_string_length(json_object_get(body, "reason")) > 0);
+        json_decref(body);
+        answer_release(&a);
+        server_assert_healthy(s);
+        server_wait_status(s, "/livez", 200);
+        server_stop(s);
+    }
 }
 
 static void test_a_file_cut_short_fails_its_model_and_the_process_lives(void **state)
@@ -168,6 +201,7 @@ int main(void)
         cmocka_unit_test(test_required_models_decide_on_readiness),
         cmocka_unit_test(test_prefaulting_reads_a_model_before_the_server_is_ready),
         cmocka_unit_test(test_a_file_rewritten_in_place_fails_its_model),
+        cmocka_unit_test(test_a_server_that_has_lost_what_it_needs_is_not_ready_and_lives),
         cmocka_unit_test(test_a_file_cut_short_fails_its_model_and_the_process_lives),
         cmocka_unit_test(test_a_file_replaced_or_removed_is_served_as_it_was),
     };
