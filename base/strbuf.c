@@ -57,19 +57,6 @@ void strbuf_text(struct strbuf *b, const char *text)
     strbuf_add(b, span_of(text));
 }
 
-void strbuf_number(struct strbuf *b, int64_t number)
-{
-    uint8_t digits[20];
-    size_t at = sizeof(digits);
-    uint64_t rest = number < 0 ? -(uint64_t)number : (uint64_t)number;
-    do
-        digits[--at] = (uint8_t)('0' + rest % 10);
-    while (rest /= 10);
-    if (number < 0)
-        digits[--at] = '-';
-    strbuf_add(b, (struct span){digits + at, sizeof(digits) - at});
-}
-
 void strbuf_format(struct strbuf *b, const char *format, ...)
 {
     va_list args, again;

@@ -408,16 +408,13 @@ static bool required_are_mapped(struct catalog *c, struct error *err)
 
 bool catalog_ready(struct catalog *c, struct error *err)
 {
-    if (atomic_load(&c->ready))
-        return true;
     struct catalog_progress p = catalog_progress(c);
     if (!p.ended)
         return error_set(err, "models are loading");
     if (c->options->require[0] && !required_are_mapped(c, err))
         return false;
     if (!c->options->require[0] && p.mapped == 0 && p.total > 0)
-        return error_set(err, "none of the %zu models on the volume could be loaded", p.total);
-    atomic_store(&c->ready, true);
+        return error_set(err, "none of the %zu models on the volume can be used", p.total);
     return true;
 }
 

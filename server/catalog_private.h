@@ -20,7 +20,7 @@ struct catalog {
     char **paths; /* [n_models], escaped */
     size_t n_models;
 
-    atomic_bool listed, ended, ready, stopping;
+    atomic_bool listed, ended, stopping;
     atomic_size_t done, mapped, failed;
 
     pthread_t watcher;

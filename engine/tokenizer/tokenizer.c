@@ -96,6 +96,8 @@ bool session_room(struct tokenizer_session *s, void *memory, size_t *room, size_
 
 bool session_add(struct tokenizer_session *s, int32_t id)
 {
+    if (s->ids->stop && atomic_load_explicit(s->ids->stop, memory_order_relaxed))
+        return error_set(s->err, "the text is not needed any more");
     if (!session_room(s, &s->ids->at, &s->ids->room, s->ids->n + 1, sizeof(*s->ids->at)))
         return false;
     s->ids->at[s->ids->n++] = id;

@@ -198,6 +198,7 @@ void http_stop_listening(struct http *h)
 void http_stop_work(struct http *h)
 {
     atomic_store(&h->stopping, true);
+    streams_stop(&h->streams);
     request_workers_stop(h->workers);
 }
 

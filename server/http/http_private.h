@@ -31,6 +31,7 @@ struct suspended {
     bool begun; /* it is in the list */
     struct MHD_Connection *connection;
     const atomic_bool *stopping; /* the server ends: nobody waits for the handlers' work any more */
+    atomic_bool useless; /* set with `left`, and when the server ends: what a handler may poll at no cost */
 
     pthread_mutex_t lock; /* of what follows, down to the blank line */
     bool suspended;
@@ -167,6 +168,8 @@ void streams_open(struct streams *all, double ping);
 /* Gives up those whose clients have left, and wakes streams that sent nothing for long. True when there is any
  * stream: then call it again soon. */
 bool streams_tick(struct streams *all);
+/* Tells the handlers that run to return. */
+void streams_stop(struct streams *all);
 /* Gives all up; nothing is suspended any more, except requests whose handlers run: these are told 503. */
 void streams_close(struct streams *all);
 

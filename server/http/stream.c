@@ -94,6 +94,8 @@ bool suspended_left(struct suspended *z)
     z->left |= gone;
     gone = z->left;
     pthread_mutex_unlock(&z->lock);
+    if (gone)
+        atomic_store(&z->useless, true);
     return gone;
 }
 
@@ -104,6 +106,7 @@ static bool join(struct streams *all, struct http_session *s, struct MHD_Connect
     struct suspended *z = &s->suspended;
     z->wire = &s->connection;
     z->stopping = &s->http->stopping;
+    atomic_store(&z->useless, false);
     z->suspended = z->woken = z->answered = z->left = z->quiet = z->ended = false;
     z->async = NULL;
     z->connection = c;
@@ -163,6 +166,7 @@ static bool start(struct http_session *s, struct MHD_Connection *c)
 {
     struct suspended *z = &s->suspended;
     s->request.suspended = z;
+    s->request.useless = &z->useless;
     if (!join(&s->http->streams, s, c))
         return false;
     if (request_workers_put(s->http->workers, s))
@@ -298,6 +302,7 @@ void streams_open(struct streams *all, double seconds)
 /* Wakes it, to be dropped. Caller holds the list's lock, so that it does not end meanwhile. */
 static void give_up(struct suspended *z)
 {
+    atomic_store(&z->useless, true);
     pthread_mutex_lock(&z->lock);
     z->left = true;
     wake_locked(z);
@@ -345,6 +350,14 @@ bool streams_tick(struct streams *all)
     give_up_those_who_left(batch, polls, n);
     pthread_mutex_unlock(&all->lock);
     return any;
+}
+
+void streams_stop(struct streams *all)
+{
+    pthread_mutex_lock(&all->lock);
+    for (struct suspended *z = all->first; z; z = z->next)
+        atomic_store(&z->useless, true);
+    pthread_mutex_unlock(&all->lock);
 }
 
 /* The reply of a request whose handler still runs has not begun, so it can be told past libmicrohttpd. Caller holds

@@ -189,7 +189,7 @@ static bool add_rendered(
 {
     struct error err = {0};
     return prompt_check_size(t, text->size, "messages", c) &&
-           (text_model_chat_ids(t, text, &p->ids, &err) || api_error_bad(c, "messages", "%s", err.text));
+           (text_model_chat_ids(t, text, &p->ids, &err) || prompt_failed(p, "messages", &err, c));
 }
 
 static bool refuse(const struct chat_prompt *chat, const struct error *err, struct api_error *c)
@@ -232,7 +232,7 @@ bool prompt_of_chat(struct prompt *p, const struct requested_model *m, json_t *r
 static bool answer(struct server *s, const struct http_request *q, struct reply *r, json_t *request,
     struct requested_model *m, struct completion_params *w, struct api_error *c)
 {
-    struct prompt prompt = {0};
+    struct prompt prompt = prompt_for(q);
     bool good = requested_model_find(m, s, request, NEEDS_DECODER | NEEDS_TOKENIZER | NEEDS_CHAT, c) &&
                 completion_params_for_model(w, text_model_n_vocab(m->text), c) &&
                 prompt_of_chat(&prompt, m, request, c) &&

@@ -16,6 +16,11 @@
 
 /* ---- prompts ---- */
 
+struct prompt prompt_for(const struct http_request *q)
+{
+    return (struct prompt){.ids.stop = q->useless};
+}
+
 void prompt_release(struct prompt *p)
 {
     tokenizer_ids_release(&p->ids);
@@ -39,13 +44,19 @@ bool prompt_check_size(const struct text_model *t, size_t bytes, const char *par
         text_model_context(t), bytes);
 }
 
+bool prompt_failed(const struct prompt *p, const char *param, const struct error *err, struct api_error *c)
+{
+    if (p->ids.stop && atomic_load(p->ids.stop))
+        return api_error_status(c, 503, NULL, NULL, "The client has left, or the server is shutting down");
+    return api_error_bad(c, param, "%s", err->text);
+}
+
 bool prompt_add_text(struct prompt *p, const struct text_model *t, const struct tokenizer_text *in,
     const char *param, struct api_error *c)
 {
     struct error err = {0};
     return prompt_check_size(t, in->text.size, param, c) &&
-           (tokenizer_encode(text_model_tokenizer(t), in, &p->ids, &err) ||
-               api_error_bad(c, param, "%s", err.text));
+           (tokenizer_encode(text_model_tokenizer(t), in, &p->ids, &err) || prompt_failed(p, param, &err, c));
 }
 
 bool prompt_add_ids(
@@ -55,7 +66,7 @@ bool prompt_add_ids(
     int32_t *ids = malloc((n ? n : 1) * sizeof(*ids));
     if (!ids)
         return api_error_status(c, 500, NULL, NULL, "no memory for the request");
-    p->ids = (struct tokenizer_ids){ids, n, n};
+    p->ids = (struct tokenizer_ids){.at = ids, .n = n, .room = n};
     for (size_t i = 0; i < n; i++) {
         const json_t *id = json_array_get(list, i);
         if (!json_is_integer(id) || json_integer_value(id) < 0 ||
@@ -102,7 +113,7 @@ static bool begin_if_empty(struct prompt *p, const struct text_model *t)
     if (!at)
         return false;
     at[0] = bos;
-    p->ids = (struct tokenizer_ids){at, 1, 1};
+    p->ids = (struct tokenizer_ids){.at = at, .n = 1, .room = 1};
     return true;
 }
 
@@ -148,8 +159,8 @@ static bool is_several(const json_t *prompt)
     return json_is_string(first) || json_is_array(first);
 }
 
-static bool read_prompts(struct prompts *all, const struct text_model *t, const json_t *request,
-    const struct completion_params *w, struct api_error *c)
+static bool read_prompts(struct prompts *all, const struct http_request *q, const struct text_model *t,
+    const json_t *request, const struct completion_params *w, struct api_error *c)
 {
     bool add_special;
     const json_t *prompt = json_object_get(request, "prompt");
@@ -166,6 +177,8 @@ static bool read_prompts(struct prompts *all, const struct text_model *t, const 
     if (!all->at)
         return api_error_status(c, 500, NULL, NULL, "no memory for the request");
     all->n = n;
+    for (size_t i = 0; i < n; i++)
+        all->at[i] = prompt_for(q);
     if (!is_several(prompt))
         return read_prompt(&all->at[0], t, prompt, add_special, w->echo, "prompt", c);
     for (size_t i = 0; i < n; i++) {
@@ -188,7 +201,7 @@ static bool answer(struct server *s, const struct http_request *q, struct reply 
     struct prompts all = {0};
     bool good = requested_model_find(m, s, request, NEEDS_DECODER, c) &&
                 completion_params_for_model(w, text_model_n_vocab(m->text), c) &&
-                read_prompts(&all, m->text, request, w, c) &&
+                read_prompts(&all, q, m->text, request, w, c) &&
                 completion_start(s, q, r, FOR_COMPLETIONS, w, m, all.at, all.n, c);
     prompts_release(&all);
     return good;

@@ -115,6 +115,10 @@ struct prompt {
     char *text; /* [text_size], what was asked, for an echo; NULL without */
     size_t text_size;
 };
+/* The error of a prompt that was not made: 503 where it is of no use any more, else 400 about `param`. */
+bool prompt_failed(const struct prompt *p, const char *param, const struct error *err, struct api_error *c);
+/* An empty prompt for a request: its tokenizer stops when the answer is of no use any more. */
+struct prompt prompt_for(const struct http_request *q);
 void prompt_release(struct prompt *p);
 
 /* completions.c: an error about `param` when a text is longer than any prompt can be. */

@@ -78,11 +78,11 @@ static void reply_ids(
     reply_owned(r, 200, "application/json", text, size);
 }
 
-static bool tokenize(
-    struct server *s, struct reply *r, json_t *request, struct requested_model *m, struct api_error *c)
+static bool tokenize(struct server *s, const struct http_request *q, struct reply *r, json_t *request,
+    struct requested_model *m, struct api_error *c)
 {
     bool pieces;
-    struct prompt p = {0};
+    struct prompt p = prompt_for(q);
     unsigned needs = json_object_get(request, "messages") ? NEEDS_TOKENIZER | NEEDS_CHAT : NEEDS_TOKENIZER;
     bool good = requested_model_find(m, s, request, needs, c) &&
                 openai_truth(request, "with_pieces", false, &pieces, c) && read_text(&p, m, request, c);
@@ -113,11 +113,11 @@ static void reply_text(struct reply *r, const struct requested_model *m, const s
     reply_owned(r, 200, "application/json", body, size);
 }
 
-static bool detokenize(
-    struct server *s, struct reply *r, json_t *request, struct requested_model *m, struct api_error *c)
+static bool detokenize(struct server *s, const struct http_request *q, struct reply *r, json_t *request,
+    struct requested_model *m, struct api_error *c)
 {
     bool special;
-    struct prompt p = {0};
+    struct prompt p = prompt_for(q);
     struct strbuf text;
     const json_t *tokens = json_object_get(request, "tokens");
     if (!requested_model_find(m, s, request, NEEDS_TOKENIZER, c) ||
@@ -147,15 +147,15 @@ static bool detokenize(
 
 /* ---- the routes ---- */
 
-typedef bool answer_request(
-    struct server *s, struct reply *r, json_t *request, struct requested_model *m, struct api_error *c);
+typedef bool answer_request(struct server *s, const struct http_request *q, struct reply *r, json_t *request,
+    struct requested_model *m, struct api_error *c);
 
 static void answer(struct server *s, const struct http_request *q, struct reply *r, answer_request *run)
 {
     struct api_error c = {0};
     struct requested_model m = {0};
     json_t *request = openai_request(q, &c);
-    if (!request || !run(s, r, request, &m, &c))
+    if (!request || !run(s, q, r, request, &m, &c))
         api_error_reply(&c, r);
     requested_model_release(&m, s);
     json_decref(request);

@@ -3,9 +3,8 @@
  * Whatever lies in a volume, the process starts, says what it found, serves what is good and lists what is
  * not with its reason; and whatever becomes of a file that is served, the process lives.
  */
-#include "harness.h"
+#include "mounted.h"
 
-#include <ctype.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,75 +14,6 @@
 #include <sys/vfs.h>
 #include <sys/un.h>
 #include <unistd.h>
-
-#define LOADED "{\"message\":\"Model loaded from volume mount\"}"
-#define HELLO "{\"message\":\"Hello from Docker!\"}"
-
-static void assert_body(struct server *s, const char *target, int status, const char *body)
-{
-    struct answer a = server_get(s, target);
-    if (a.status != status || strcmp(a.body, body) != 0)
-        fail_msg("%s: %d %s, not %d %s", target, a.status, a.body, status, body);
-    answer_release(&a);
-}
-
-/* The target of a model, with every byte but letters, digits and slashes percent-encoded. */
-static const char *target_of(const char *id)
-{
-    char target[4096] = "/v1/models/";
-    for (size_t n = strlen(target); *id && n < sizeof(target) - 4; id++, n = strlen(target))
-        snprintf(
-            target + n, 4, isalnum((unsigned char)*id) || *id == '/' ? "%c" : "%%%02X", (unsigned char)*id);
-    return text_of("%s", target);
-}
-
-/* A text member of a model's berth object ("" for null), which lives as long as the program. */
-static const char *told(struct server *s, const char *id, const char *member)
-{
-    json_t *model = server_json(s, target_of(id));
-    const char *value = json_string_value(json_object_get(json_object_get(model, "berth"), member));
-    const char *kept = text_of("%s", value ? value : "");
-    json_decref(model);
-    return kept;
-}
-
-static size_t count_models(struct server *s)
-{
-    json_t *list = server_json(s, "/v1/models");
-    size_t n = json_array_size(json_object_get(list, "data"));
-    json_decref(list);
-    return n;
-}
-
-static void assert_mapped(struct server *s, const char *id)
-{
-    if (strcmp(told(s, id, "state"), "mapped") != 0)
-        fail_msg("%s is %s: %s", id, told(s, id, "state"), told(s, id, "reason"));
-}
-
-static void assert_failed(struct server *s, const char *id, const char *reason)
-{
-    assert_string_equal(told(s, id, "state"), "failed");
-    if (!strstr(told(s, id, "reason"), reason))
-        fail_msg("the reason of %s is \"%s\", without \"%s\"", id, told(s, id, "reason"), reason);
-}
-
-/* Waits at most 5 s, what the server promises, until a change has been noticed. */
-static void wait_failed(struct server *s, const char *id)
-{
-    int64_t deadline = now_ms() + 5000;
-    while (strcmp(told(s, id, "state"), "failed") != 0) {
-        if (now_ms() > deadline)
-            fail_msg("%s is still %s", id, told(s, id, "state"));
-        pause_ms(20);
-    }
-    assert_true(strlen(told(s, id, "reason")) > 0);
-}
-
-static struct server *serve(const char *models)
-{
-    return server_start(&(struct setup){.models = models});
-}
 
 /* ---- volumes that hold nothing ---- */
 
@@ -456,161 +386,6 @@ static void test_a_volume_that_cannot_be_read_is_told_with_the_user(void **state
     server_stop(s);
 }
 
-/* ---- bad files, and readiness ---- */
-
-static void write_bad_gguf(const char *dir, const char *name)
-{
-    write_file(dir, name, "GGUF\x03\0\0\0\xff\xff\xff\xff\xff\xff\xff\x7f\0\0\0\0\0\0\0\0", 24);
-}
-
-static void test_a_bad_file_fails_alone(void **state)
-{
-    (void)state;
-    const char *dir = temp_dir();
-    write_bad_gguf(dir, "bad.gguf");
-    write_gguf(dir, "good.gguf");
-    struct server *s = serve(dir);
-    assert_failed(s, "bad", "tensor");
-    assert_mapped(s, "good");
-    assert_body(s, "/", 200, LOADED);
-    assert_body(s, "/readyz", 200, "{\"status\":\"ready\"}");
-    char *line = server_wait_log(s, text_of("Loading model from %s/bad.gguf", dir));
-    assert_non_null(strstr(line, "\"state\":\"failed\""));
-    assert_non_null(strstr(line, "tensor"));
-    free(line);
-    server_stop(s);
-}
-
-/* The status and reason of a server that will not be ready. */
-static const char *reason_not_ready(struct server *s)
-{
-    struct answer a = server_get(s, "/readyz");
-    assert_int_equal(a.status, 503);
-    json_t *body = answer_json(&a);
-    assert_string_equal(json_string_value(json_object_get(body, "status")), "not ready");
-    const char *reason = text_of("%s", json_string_value(json_object_get(body, "reason")));
-    json_decref(body);
-    answer_release(&a);
-    a = server_get(s, "/v2/health/ready");
-    assert_int_equal(a.status, 503);
-    body = answer_json(&a);
-    assert_true(json_is_false(json_object_get(body, "ready")));
-    assert_string_equal(json_string_value(json_object_get(body, "reason")), reason);
-    json_decref(body);
-    answer_release(&a);
-    return reason;
-}
-
-static void test_bad_files_alone_are_healthy_but_not_ready(void **state)
-{
-    (void)state;
-    const char *dir = temp_dir();
-    write_bad_gguf(dir, "bad.gguf");
-    struct server *s = serve(dir);
-    assert_body(s, "/", 200, HELLO);
-    assert_true(strlen(reason_not_ready(s)) > 0);
-    server_assert_healthy(s);
-    server_stop(s);
-}
-
-static void test_required_models_decide_on_readiness(void **state)
-{
-    (void)state;
-    const char *dir = temp_dir();
-    write_bad_gguf(dir, "bad.gguf");
-    write_gguf(dir, "good.gguf");
-    write_gguf(dir, "nest/too.gguf");
-    struct server *s = server_start(&(struct setup){.models = dir, .args = {"--require", "good,nest/too"}});
-    assert_body(s, "/readyz", 200, "{\"status\":\"ready\"}");
-    server_stop(s);
-    s = server_start(&(struct setup){.models = dir, .args = {"--require", "good,absent"}});
-    assert_non_null(strstr(reason_not_ready(s), "absent"));
-    server_assert_healthy(s);
-    server_stop(s);
-    s = server_start(&(struct setup){.models = dir, .env = {"BERTH_REQUIRE=bad"}});
-    assert_non_null(strstr(reason_not_ready(s), "bad"));
-    server_stop(s);
-    s = server_start(&(struct setup){.args = {"--require", "good"}});
-    assert_non_null(strstr(reason_not_ready(s), "good"));
-    server_stop(s);
-}
-
-static void test_prefaulting_reads_a_model_before_the_server_is_ready(void **state)
-{
-    (void)state;
-    const char *dir = temp_dir();
-    write_file(dir, "model.bin", NULL, 8 << 20);
-    struct server *s = server_start(&(struct setup){.models = dir, .args = {"--prefault", "on"}});
-    int64_t deadline = now_ms() + WAIT_MS;
-    json_int_t resident = 0;
-    while (resident < 8 << 20) {
-        json_t *model = server_json(s, "/v1/models/model");
-        resident = json_integer_value(json_object_get(json_object_get(model, "berth"), "bytes_resident"));
-        json_decref(model);
-        if (now_ms() > deadline)
-            fail_msg("%lld bytes are resident", (long long)resident);
-        pause_ms(20);
-    }
-    server_stop(s);
-}
-
-/* ---- files that change under the map ---- */
-
-static void test_a_file_rewritten_in_place_fails_its_model(void **state)
-{
-    (void)state;
-    const char *dir = temp_dir();
-    write_gguf(dir, "tiny.gguf");
-    write_gguf(dir, "other.gguf");
-    struct server *s = serve(dir);
-    assert_mapped(s, "tiny");
-    int fd = open(path_in(dir, "tiny.gguf"), O_WRONLY | O_CLOEXEC);
-    assert_int_equal(pwrite(fd, "x", 1, 50), 1);
-    close(fd);
-    wait_failed(s, "tiny");
-    assert_mapped(s, "other");
-    free(server_wait_log(s, "tiny.gguf"));
-    server_assert_healthy(s);
-    assert_body(s, "/readyz", 200, "{\"status\":\"ready\"}"); /* once ready, ready until the end */
-    server_stop(s);
-}
-
-static void test_a_file_cut_short_fails_its_model_and_the_process_lives(void **state)
-{
-    static const long sizes[] = {0, 100, 4096, 3 << 20};
-    (void)state;
-    const char *dir = temp_dir();
-    for (size_t i = 0; i < 4; i++)
-        write_file(dir, text_of("m%zu.bin", i), NULL, 4 << 20);
-    struct server *s = server_start(&(struct setup){.models = dir, .args = {"--prefault", "on"}});
-    for (size_t i = 0; i < 4; i++)
-        assert_int_equal(truncate(path_in(dir, text_of("m%zu.bin", i)), sizes[i]), 0);
-    for (size_t i = 0; i < 4; i++)
-        wait_failed(s, text_of("m%zu", i));
-    server_assert_healthy(s);
-    assert_body(s, "/", 200, HELLO);
-    server_stop(s);
-}
-
-static void test_a_file_replaced_or_removed_is_served_as_it_was(void **state)
-{
-    (void)state;
-    const char *dir = temp_dir(), *aside = temp_dir();
-    write_gguf(dir, "replaced.gguf");
-    write_gguf(dir, "removed.gguf");
-    write_gguf(dir, "touched.gguf");
-    struct server *s = serve(dir);
-    write_bad_gguf(aside, "new.gguf");
-    assert_int_equal(rename(path_in(aside, "new.gguf"), path_in(dir, "replaced.gguf")), 0);
-    assert_int_equal(unlink(path_in(dir, "removed.gguf")), 0);
-    assert_int_equal(chmod(path_in(dir, "touched.gguf"), 0640), 0);
-    assert_false(server_has_ended(s, 2500)); /* longer than the server takes to notice a change */
-    assert_mapped(s, "replaced");
-    assert_mapped(s, "removed");
-    assert_mapped(s, "touched");
-    server_stop(s);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -634,13 +409,6 @@ int main(void)
         cmocka_unit_test(test_pipes_sockets_and_empty_files_are_no_models),
         cmocka_unit_test(test_files_that_cannot_be_read_are_told_with_the_user),
         cmocka_unit_test(test_a_volume_that_cannot_be_read_is_told_with_the_user),
-        cmocka_unit_test(test_a_bad_file_fails_alone),
-        cmocka_unit_test(test_bad_files_alone_are_healthy_but_not_ready),
-        cmocka_unit_test(test_required_models_decide_on_readiness),
-        cmocka_unit_test(test_prefaulting_reads_a_model_before_the_server_is_ready),
-        cmocka_unit_test(test_a_file_rewritten_in_place_fails_its_model),
-        cmocka_unit_test(test_a_file_cut_short_fails_its_model_and_the_process_lives),
-        cmocka_unit_test(test_a_file_replaced_or_removed_is_served_as_it_was),
     };
     return cmocka_run_group_tests(tests, NULL, harness_end);
 }

@@ -21,7 +21,6 @@ void strbuf_release(struct strbuf *b);
 
 void strbuf_add(struct strbuf *b, struct span s);
 void strbuf_text(struct strbuf *b, const char *text);
-void strbuf_number(struct strbuf *b, int64_t number); /* in decimal; several times as fast as strbuf_format */
 void strbuf_format(struct strbuf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void strbuf_integer(struct strbuf *b, int64_t n); /* in decimal; quicker than strbuf_format */
 

@@ -81,8 +81,8 @@ void catalog_free(
 /* From atomics: never blocks. */
 struct catalog_progress catalog_progress(const struct catalog *c);
 
-/* True once the first load has ended and every required model, or without such a list at least one model
- * where the volume has any, is mapped; stays true. Otherwise the reason. */
+/* True while the first load has ended and every required model, or without such a list at least one model where the
+ * volume has any, is mapped. Otherwise the reason; a model that is lost later makes it false. */
 bool catalog_ready(struct catalog *c, struct error *err);
 
 /* The models, those that are mapped first, then by id: an array the caller frees with catalog_drop_all.

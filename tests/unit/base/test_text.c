@@ -219,7 +219,7 @@ static void test_a_number_is_written_as_printf_writes_it(void **state)
         struct strbuf b;
         snprintf(expected, sizeof(expected), "%lld", (long long)numbers[i]);
         strbuf_init(&b, 100);
-        strbuf_number(&b, numbers[i]);
+        strbuf_integer(&b, numbers[i]);
         assert_string_equal(b.text, expected);
         strbuf_release(&b);
     }

@@ -19,6 +19,8 @@
 #include "berth/loaders/gguf.h"
 #include "berth/base/strbuf.h"
 
+#include <stdatomic.h>
+
 #define TOKENIZER_NONE (-1) /* no such token */
 #define TOKENIZER_TEXT_MAX ((size_t)1 << 24) /* bytes of one text; a longer one is refused */
 
@@ -32,6 +34,8 @@ void tokenizer_free(struct tokenizer *t);
 struct tokenizer_ids {
     int32_t *at; /* [n] */
     size_t n, room;
+    const atomic_bool
+        *stop; /* once it is true no more ids are added: tokenizer_encode fails; NULL for never */
 };
 void tokenizer_ids_release(struct tokenizer_ids *ids);
 

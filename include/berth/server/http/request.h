@@ -8,6 +8,8 @@
 
 #include "berth/server/http/route.h"
 
+#include <stdatomic.h>
+
 #define REQUEST_ID_MAX 128
 
 struct suspended;
@@ -41,6 +43,8 @@ struct http_request {
     struct span body; /* of a route that takes it in memory */
     struct body_sink *sink; /* of a route that receives it in pieces; NULL for others */
     struct suspended *suspended; /* on slow routes: wakes the connection, see stream.h */
+    const atomic_bool
+        *useless; /* on slow routes: becomes true some time after http_request_left does; else NULL */
     struct MHD_Connection *connection; /* for the functions below; NULL for a request without headers */
 };
 

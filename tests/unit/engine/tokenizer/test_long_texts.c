@@ -217,11 +217,35 @@ static void test_8_megabytes_take_16_bytes_a_byte_at_most(void **state)
     }
 }
 
+/* As when the client that asked has left. */
+static void test_a_call_that_is_stopped_ends_without_a_result(void **state)
+{
+    (void)state;
+    static atomic_bool stop;
+    struct opened all[] = {open_bpe("gpt-2"), open_bytes(read_file(VECTORS "spm.gguf"))};
+    for (size_t k = 0; k < 2; k++) {
+        struct error err = {0};
+        struct tokenizer_ids ids = {.stop = &stop};
+        struct tokenizer_text in = {.text = span_of("one two three")};
+        atomic_store(&stop, false);
+        assert_true(tokenizer_encode(all[k].t, &in, &ids, &err));
+        size_t n = ids.n;
+        assert_true(n > 0);
+        atomic_store(&stop, true);
+        assert_false(tokenizer_encode(all[k].t, &in, &ids, &err));
+        assert_int_equal(ids.n, n);
+        assert_non_null(strstr(err.text, "not needed"));
+        tokenizer_ids_release(&ids);
+        close_opened(&all[k]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_long_text_has_the_ids_of_merges_one_by_one),
         cmocka_unit_test(test_windows_that_have_nothing_in_common_become_one),
+        cmocka_unit_test(test_a_call_that_is_stopped_ends_without_a_result),
         cmocka_unit_test(test_8_megabytes_take_16_bytes_a_byte_at_most),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
