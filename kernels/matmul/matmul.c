@@ -128,7 +128,7 @@ void matmul_pack(const struct matmul_input *in, size_t first, size_t count)
     size_t blocks = in->columns / MATMUL_BLOCK, end = first + count;
     for (size_t chunk = first / MATMUL_CHUNK * MATMUL_CHUNK; chunk < end; chunk += MATMUL_CHUNK) {
         size_t step = at_most(in->tokens - chunk, MATMUL_CHUNK), stop = at_most(end, chunk + step);
-        struct matmul_block *out = (struct matmul_block *)in->packed + chunk * blocks;
+        struct matmul_block *out = (struct matmul_block *)(void *)in->packed + chunk * blocks;
         for (size_t b = 0; b < blocks; b += MATMUL_PACKED)
             for (size_t t = first > chunk ? first : chunk; t < stop; t++)
                 selected()->pack(out + b * step + (t - chunk), step,
@@ -286,7 +286,7 @@ static void float_rows(const struct matmul_weight *w, const float *x, size_t x_s
 void matmul_rows(const struct matmul_weight *w, const struct matmul_input *in, size_t first, size_t count,
     float *out, size_t stride)
 {
-    const struct matmul_block *packed = in->packed;
+    const struct matmul_block *packed = (const void *)in->packed;
     const bool is_packed = matmul_takes_packed(w);
     const size_t chunk = is_packed ? MATMUL_CHUNK : FLOAT_CHUNK, blocks = w->columns / MATMUL_BLOCK;
     for (size_t t = 0; t < in->tokens; t += chunk) {

@@ -44,7 +44,7 @@ struct matmul_input {
     const float *x; /* row t begins at x + t * stride */
     size_t stride;
     size_t tokens, columns;
-    void *packed; /* matmul_packed_bytes of memory, aligned to 64; NULL when no weight takes it */
+    uint8_t *packed; /* matmul_packed_bytes of memory, aligned to 64; NULL when no weight takes it */
 };
 
 /* Size of the packed form. `columns` is a multiple of 32. */
