@@ -1,5 +1,6 @@
 /* test_lost_files.c - models that are bad, required, or lost while the server runs, and what readiness says then. */
 #include "mounted.h"
+#include "reciting_model.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -17,12 +18,12 @@ static void test_a_bad_file_fails_alone(void **state)
     (void)state;
     const char *dir = temp_dir();
     write_bad_gguf(dir, "bad.gguf");
-    write_gguf(dir, "good.gguf");
+    write_tiny_model(dir, "good.gguf", &(struct tiny_model){0});
     struct server *s = serve(dir);
     assert_failed(s, "bad", "tensor");
     assert_mapped(s, "good");
     assert_body(s, "/", 200, LOADED);
-    assert_body(s, "/readyz", 200, "{\"status\":\"ready\"}");
+    server_wait_status(s, "/readyz", 200);
     char *line = server_wait_log(s, text_of("Loading model from %s/bad.gguf", dir));
     assert_non_null(strstr(line, "\"state\":\"failed\""));
     assert_non_null(strstr(line, "tensor"));
@@ -67,10 +68,15 @@ static void test_required_models_decide_on_readiness(void **state)
     (void)state;
     const char *dir = temp_dir();
     write_bad_gguf(dir, "bad.gguf");
-    write_gguf(dir, "good.gguf");
-    write_gguf(dir, "nest/too.gguf");
+    write_tiny_model(dir, "good.gguf", &(struct tiny_model){0});
+    write_tiny_model(dir, "nest/too.gguf", &(struct tiny_model){.no_template = true});
+    write_gguf(dir, "dumb.gguf");
     struct server *s = server_start(&(struct setup){.models = dir, .args = {"--require", "good,nest/too"}});
-    assert_body(s, "/readyz", 200, "{\"status\":\"ready\"}");
+    server_wait_status(s, "/readyz", 200);
+    server_stop(s);
+    s = server_start(&(struct setup){.models = dir, .args = {"--require", "good,dumb"}});
+    free(server_wait_log(s, "\"id\":\"nest/too\""));
+    assert_non_null(strstr(reason_not_ready(s), "dumb cannot answer: key llama.block_count"));
     server_stop(s);
     s = server_start(&(struct setup){.models = dir, .args = {"--require", "good,absent"}});
     assert_non_null(strstr(reason_not_ready(s), "absent"));
@@ -109,10 +115,11 @@ static void test_a_file_rewritten_in_place_fails_its_model(void **state)
 {
     (void)state;
     const char *dir = temp_dir();
-    write_gguf(dir, "tiny.gguf");
-    write_gguf(dir, "other.gguf");
+    write_tiny_model(dir, "tiny.gguf", &(struct tiny_model){0});
+    write_tiny_model(dir, "other.gguf", &(struct tiny_model){.no_template = true});
     struct server *s = serve(dir);
     assert_mapped(s, "tiny");
+    server_wait_status(s, "/readyz", 200);
     int fd = open(path_in(dir, "tiny.gguf"), O_WRONLY | O_CLOEXEC);
     assert_int_equal(pwrite(fd, "x", 1, 50), 1);
     close(fd);
@@ -120,7 +127,23 @@ static void test_a_file_rewritten_in_place_fails_its_model(void **state)
     assert_mapped(s, "other");
     free(server_wait_log(s, "tiny.gguf"));
     server_assert_healthy(s);
-    assert_body(s, "/readyz", 200, "{\"status\":\"ready\"}"); /* the other one serves */
+    assert_body(s, "/readyz", 200, "{\"status\":\"ready\"}"); /* the other one can answer */
+    fd = open(path_in(dir, "other.gguf"), O_WRONLY | O_CLOEXEC);
+    assert_int_equal(pwrite(fd, "x", 1, 50), 1);
+    close(fd);
+    wait_failed(s, "other");
+    assert_non_null(strstr(reason_not_ready(s), "rewritten in place"));
+    struct wire w;
+    struct answer a;
+    wire_open(&w, s);
+    assert_true(wire_say(&w,
+        "POST /v1/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 14\r\n\r\n"
+        "{\"prompt\":\"0\"}"));
+    assert_true(wire_answer(&w, &a, false, WAIT_MS));
+    assert_int_equal(a.status, 503);
+    assert_non_null(strstr(a.body, "rewritten in place"));
+    answer_release(&a);
+    wire_close(&w);
     server_stop(s);
 }
 
