@@ -92,6 +92,7 @@ static struct served_model *open_text(
     served_model_init(&m->served, &text_generation, e, l, o);
     read_tokenizer(m, g->files[0], o);
     read_template(m, g->files[0], o);
+    m->sampling = sampling_of_file(g->files[0]);
     if (read_decoder(m, g, o, err))
         return &m->served;
     close_text(&m->served);
@@ -123,6 +124,11 @@ const struct tokenizer *text_model_tokenizer(const struct text_model *m)
 const struct chat_template *text_model_chat(const struct text_model *m)
 {
     return m->chat.parsed ? &m->chat : NULL;
+}
+
+const struct sampler_options *text_model_sampling(const struct text_model *m)
+{
+    return &m->sampling;
 }
 
 size_t text_model_context(const struct text_model *m)
