@@ -27,7 +27,7 @@
 #include "every.h"
 #include "rig.h"
 
-#define PATIENCE 120 /* seconds for a round */
+#define PATIENCE 1500 /* seconds after which a round has hung */
 #define ROUNDS 24
 #define REQUESTS_MOST 10
 #define CHOICES_MOST 4

@@ -23,7 +23,7 @@
 
 #include "rig.h"
 
-#define PATIENCE 120 /* seconds that the whole program may take */
+#define PATIENCE 1500 /* seconds after which the program has hung */
 #define MOST 2048 /* tokens of a prompt or an answer */
 #define CHOICES 4
 #define ROOMY ((uint64_t)1 << 30)

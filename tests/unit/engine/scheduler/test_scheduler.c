@@ -26,7 +26,7 @@
 
 #include "rig.h"
 
-#define PATIENCE 120 /* seconds that the whole program may take */
+#define PATIENCE 1500 /* seconds after which the program has hung */
 #define MOST_TOKENS 4096
 #define MOST_CHOICES 8
 #define NO_LIMIT ((uint64_t)1 << 30)
