@@ -19,7 +19,7 @@ struct job {
     pthread_mutex_t lock; /* protects all members below */
     pthread_cond_t woken;
     unsigned holders;
-    bool told; /* the server was woken since its last job_take */
+    bool notified; /* the server was woken since its last job_take */
     bool waking;
     pthread_t waker;
     struct job_piece *first, **end;
@@ -190,10 +190,10 @@ void job_piece_free(struct job_piece *p)
 /* Called with the lock held. Releases it while the server is woken. */
 static void wake(struct job *j)
 {
-    if (!j->wake || j->told)
+    if (!j->wake || j->notified)
         return;
     void (*call)(void *context) = j->wake;
-    j->told = j->waking = true;
+    j->notified = j->waking = true;
     j->waker = pthread_self();
     pthread_mutex_unlock(&j->lock);
     call(j->context);
@@ -238,7 +238,7 @@ struct job_piece *job_take(struct job *j, bool *ended)
     struct job_piece *first = j->first;
     j->first = NULL;
     j->end = &j->first;
-    j->told = false;
+    j->notified = false;
     *ended = j->ended;
     pthread_mutex_unlock(&j->lock);
     return first;

@@ -1,8 +1,5 @@
-/* test_prefix.c - what has been read is not read again, and nobody sees it in an answer: forward rows are counted, and
- * answers compared with those of requests that keep away from the cache.
- *
- * `wake` runs on the scheduler's thread: a job that is asked with `held` keeps it still from its first token on, until
- * the test lets go.
+/* test_prefix.c - tokens that were read before are not read again: forward rows are counted, and answers are compared with
+ * those of requests that do not use the cache.
  */
 #include "berth/kernels/isa.h"
 
@@ -12,154 +9,15 @@
 #include <setjmp.h>
 
 #include <fcntl.h>
-#include <sched.h>
-#include <semaphore.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "scratch.h"
 
 #include <cmocka.h>
 
-#include "rig.h"
+#include "prefix_request.h"
 
-#define PATIENCE 1500 /* seconds after which the program has hung */
-#define MOST 2048 /* tokens of a prompt or an answer */
-#define CHOICES 4
-#define ROOMY ((uint64_t)1 << 30)
-
-/* ---- an engine and its models ---- */
-
-static const struct engine_options usual = {.threads = 2,
-    .processors = 2,
-    .kv_memory = ROOMY,
-    .kv_type = ATTENTION_F16,
-    .prefix_cache = true,
-    .chunk = 64,
-    .slots = 8,
-    .queue = 64};
-
-static uint64_t rows(const struct rig *r)
-{
-    return atomic_load(&r->m[0]->served.metrics.forward_rows);
-}
-
-static uint64_t pages(const struct rig *r, size_t n)
-{
-    return n * kv_cache_page_bytes(r->m[0]->cache);
-}
-
-/* ---- requests and what comes of them ---- */
-
-static struct job_request request(const struct rig *r, const int32_t *ids, size_t n, size_t max_tokens)
-{
-    return (struct job_request){.kind = JOB_GENERATE,
-        .model = &r->m[0]->served,
-        .prompt = ids,
-        .n_prompt = n,
-        .n_choices = 1,
-        .max_tokens = max_tokens,
-        .cache_prompt = true,
-        .sampling = {.temperature = 1, .top_p = 1, .typical_p = 1, .repetition_penalty = 1, .seed = 7}};
-}
-
-struct asked {
-    struct job *j;
-    sem_t woken, let_go;
-    atomic_bool held;
-    int32_t said[CHOICES][MOST];
-    size_t n[CHOICES];
-    enum job_finish finish[CHOICES];
-    struct job_usage usage;
-    enum result result;
-};
-
-static void on_wake(void *context)
-{
-    struct asked *a = context;
-    sem_post(&a->woken);
-    if (a->held)
-        sem_wait(&a->let_go);
-}
-
-static void ask_held(struct asked *a, const struct job_request *q, bool held)
-{
-    enum result result;
-    struct error err = {0};
-    memset(a, 0, sizeof(*a));
-    a->held = held;
-    sem_init(&a->woken, 0, 0);
-    sem_init(&a->let_go, 0, 0);
-    a->j = job_new(q, on_wake, a);
-    if ((result = served_model_submit(a->j, &err)) != RESULT_OK)
-        fail_msg("%u: %s", result, err.text);
-    if (held)
-        sem_wait(&a->woken);
-}
-
-static void ask(struct asked *a, const struct job_request *q)
-{
-    ask_held(a, q, false);
-}
-
-static void let_go(struct asked *a)
-{
-    a->held = false;
-    sem_post(&a->let_go);
-}
-
-static bool take(struct asked *a)
-{
-    bool ended;
-    for (struct job_piece *p = job_take(a->j, &ended), *next; p; p = next) {
-        next = p->next;
-        for (size_t i = 0; i < p->n_tokens && !p->prompt; i++)
-            a->said[p->choice][a->n[p->choice]++] = p->tokens[i].id;
-        if (p->finish != JOB_RUNNING)
-            a->finish[p->choice] = p->finish;
-        job_piece_free(p);
-    }
-    return ended;
-}
-
-static void finish(struct asked *a)
-{
-    struct error why;
-    while (!take(a))
-        sem_wait(&a->woken);
-    a->result = job_result(a->j, &why);
-    a->usage = job_usage_of(a->j);
-    job_release(a->j);
-    sem_destroy(&a->woken);
-    sem_destroy(&a->let_go);
-}
-
-/* Returns the rows that it took. */
-static uint64_t ask_alone(struct rig *r, struct asked *a, const struct job_request *q)
-{
-    uint64_t before = rows(r);
-    ask(a, q);
-    finish(a);
-    return rows(r) - before;
-}
-
-static void assert_same(const struct asked *a, const struct asked *b)
-{
-    assert_memory_equal(a->n, b->n, sizeof(a->n));
-    assert_memory_equal(a->finish, b->finish, sizeof(a->finish));
-    for (size_t i = 0; i < CHOICES; i++)
-        assert_memory_equal(a->said[i], b->said[i], a->n[i] * sizeof(int32_t));
-}
-
-/* The request's answer without the cache. */
-static void ask_without(struct rig *r, struct asked *a, struct job_request q)
-{
-    q.cache_prompt = false;
-    ask_alone(r, a, &q);
-    assert_int_equal(a->usage.cached_tokens, 0);
-}
-
-static struct asked wanted[24], got[24], first, other; /* large: not for the stack */
+static struct prefix_request first, other;
 static int32_t text[MOST], another[MOST];
 
 /* ---- what is read ---- */
@@ -173,7 +31,7 @@ static void test_a_shared_beginning_is_read_once_to_the_token(void **state)
     struct job_request q = request(&r, text, 1040, 1);
     assert_int_equal(ask_alone(&r, &first, &q), 1040);
     assert_int_equal(first.usage.cached_tokens, 0);
-    fill(text + 1000, 20, 2); /* they part inside a page */
+    fill(text + 1000, 20, 2); /* they differ inside a page */
     q = request(&r, text, 1020, 5);
     assert_int_equal(ask_alone(&r, &got[0], &q), 20 + 4);
     assert_int_equal(got[0].usage.cached_tokens, 1000);
@@ -228,7 +86,7 @@ static void test_the_next_turn_of_a_chat_reads_what_is_new(void **state)
         ask_without(&r, &wanted[0], q);
         assert_same(&first, &wanted[0]);
     }
-    /* The pages of all of that, and no second copy of any. */
+    /* The pages of all of these tokens, each once. */
     while (atomic_load(&r.m[0]->served.metrics.kv_bytes) != pages(&r, (n + 89 + 63) / 64))
         sched_yield();
     rig_stop(&r);
@@ -246,7 +104,7 @@ static void test_a_prompt_that_others_are_reading_is_read_once(void **state)
     ask_held(&first, &q, true);
     uint64_t before = rows(&r);
     fill(text, 700, 4);
-    for (size_t i = 0; i < 6; i++) { /* then each its own way */
+    for (size_t i = 0; i < 6; i++) { /* then they differ */
         fill(another, 700, 4);
         fill(another + 640, 60, 50 + (uint32_t)i);
         q = request(&r, another, 700, 3);
@@ -427,7 +285,7 @@ static void test_the_oldest_is_dropped_first_and_nobody_is_preempted_for_what_is
         assert_true(atomic_load(&engine_budget(r.e)->used) <= pages(&r, 7));
     }
     assert_int_equal(atomic_load(&r.m[0]->served.metrics.preemptions), 0);
-    /* One that wants all of the memory gets it. */
+    /* A request that needs all of the memory gets it. */
     fill(text, 384, 40);
     struct job_request q = request(&r, text, 384, 65);
     ask_alone(&r, &got[0], &q);
@@ -471,10 +329,11 @@ static void test_what_is_kept_and_what_is_in_use_are_told_apart(void **state)
     for (size_t i = 1; i < 3; i++)
         ask(&got[i], &q);
     ask(&other, &q);
-    other.held = true; /* before it can be woken: until all have come nobody goes on, and none ends */
+    other.held =
+        true; /* set before it can be woken: the scheduler stands still until all requests are submitted */
     let_go(&got[0]);
     sem_wait(&other.woken);
-    /* Two pages for all of them together, and those of each beyond. */
+    /* Two pages for all together, and the further pages of each. */
     assert_true(atomic_load(&m->kv_bytes) <= pages(&r, 2 + 3 * 5));
     assert_int_equal(atomic_load(&m->prefix_bytes), 0);
     let_go(&other);
@@ -502,114 +361,11 @@ static void test_pages_that_are_shared_are_asked_for_once(void **state)
     finish(&other);
     finish(&got[0]);
     assert_int_equal(got[0].usage.cached_tokens, 512);
-    /* The second had no calls of its own: it need not wait for the first one's end. */
+    /* The second needs no calls of its own and does not wait for the end of the first. */
     assert_int_equal(atomic_load(&r.m[0]->served.metrics.forward_calls) - before, 59);
     assert_int_equal(atomic_load(&r.m[0]->served.metrics.preemptions), 0);
     rig_stop(&r);
 }
-
-/* ---- all of it together ---- */
-
-struct mix {
-    uint32_t seed;
-    uint64_t memory; /* in pages, and two states; 0: all there is */
-    bool cancels;
-    int model;
-    enum attention_type type;
-};
-
-static uint32_t dice(struct mix *m, uint32_t n)
-{
-    m->seed = m->seed * 1664525u + 1013904223u;
-    return (m->seed >> 8) % n;
-}
-
-/* A prompt of pieces from a small stock, so that many begin alike and part anywhere. */
-static size_t write_prompt(struct mix *m, int32_t *ids)
-{
-    size_t n = 0;
-    for (uint32_t i = 0, parts = 1 + dice(m, 4); i < parts; i++) {
-        uint32_t part = dice(m, 3);
-        size_t size = 20 + 47 * part + 30 * i;
-        fill(ids + n, size, 1000 + part + 3 * i);
-        n += size;
-    }
-    return n - dice(m, 5);
-}
-
-static void run_mix(struct mix m)
-{
-    static int32_t prompts[24][MOST];
-    struct job_request q[24];
-    bool cancelled[24] = {false};
-    struct rig r;
-    struct engine_options o = usual;
-    o.chunk = 48;
-    o.slots = 5;
-    o.threads = 1;
-    o.kv_type = m.type;
-    rig_start(&r, &o);
-    if (m.memory > 0) /* some end when they fill it, and always at the same token */
-        engine_budget(r.e)->limit = kv_cache_least_bytes_for(r.m[m.model]->cache, m.memory * ATTENTION_BLOCK);
-    for (size_t i = 0; i < 24; i++) {
-        q[i] = request(&r, prompts[i], write_prompt(&m, prompts[i]), 1 + dice(&m, 80));
-        q[i].model = &r.m[m.model]->served;
-        q[i].n_choices = 1 + (dice(&m, 4) == 0 ? dice(&m, CHOICES) : 0);
-        q[i].sampling.seed = i;
-        ask_without(&r, &wanted[i], q[i]);
-    }
-    uint64_t alone = atomic_load(&r.m[m.model]->served.metrics.forward_rows);
-    for (size_t round = 0; round < 2; round++) {
-        for (size_t i = 0; i < 24; i++) {
-            ask(&got[i], &q[i]);
-            cancelled[i] = m.cancels && dice(&m, 4) == 0;
-            if (i >= 8 && cancelled[i - 8])
-                job_cancel(got[i - 8].j);
-        }
-        for (size_t i = 0; i < 24; i++) {
-            if (cancelled[i])
-                job_cancel(got[i].j);
-            finish(&got[i]);
-            if (got[i].finish[0] != JOB_CANCELLED && !cancelled[i])
-                assert_same(&got[i], &wanted[i]);
-        }
-    }
-    assert_true(atomic_load(&r.m[m.model]->served.metrics.cached_tokens) > 0);
-    if (m.memory == 0)
-        assert_true(atomic_load(&r.m[m.model]->served.metrics.forward_rows) - alone < alone);
-    else
-        assert_true(atomic_load(&r.m[m.model]->served.metrics.preemptions) > 0);
-    rig_stop(&r);
-}
-
-static void test_answers_are_the_same_bytes_with_the_cache(void **state)
-{
-    (void)state;
-    run_mix((struct mix){.seed = 1});
-    run_mix((struct mix){.seed = 2, .model = 1});
-    run_mix((struct mix){.seed = 1, .type = ATTENTION_Q8_0});
-    run_mix((struct mix){.seed = 3, .model = 2});
-    run_mix((struct mix){.seed = 4, .model = 3});
-}
-
-static void test_answers_are_the_same_bytes_where_memory_is_short(void **state)
-{
-    (void)state;
-    for (uint32_t i = 0; i < 4; i++)
-        run_mix((struct mix){.seed = 3 + i, .memory = 10 + 2 * i, .model = (int)i % 2});
-    run_mix((struct mix){.seed = 7, .memory = 12, .type = ATTENTION_Q8_0});
-    for (uint32_t i = 0; i < 4; i++)
-        run_mix((struct mix){.seed = 30 + i, .memory = 10 + 2 * i, .model = 2});
-}
-
-static void test_answers_are_the_same_bytes_while_others_leave(void **state)
-{
-    (void)state;
-    for (uint32_t i = 0; i < 4; i++)
-        run_mix(
-            (struct mix){.seed = 20 + i, .memory = i % 2 ? 12 : 0, .cancels = true, .model = i < 2 ? 0 : 2});
-}
-
 /* ---- a model that is lost ---- */
 
 static void test_a_lost_model_gives_back_what_it_kept(void **state)
@@ -639,7 +395,7 @@ static void test_a_lost_model_gives_back_what_it_kept(void **state)
     let_go(&other);
     finish(&other);
     assert_int_equal(other.result, RESULT_LOST);
-    q.model = &r.m[0]->served; /* its turn comes when the other's step has ended */
+    q.model = &r.m[0]->served; /* its turn is after the other model's step */
     q.cache_prompt = false;
     ask_alone(&r, &got[1], &q);
     while (atomic_load(&engine_budget(r.e)->used) > 0)
@@ -667,7 +423,6 @@ static void test_an_engine_that_stops_leaves_nothing(void **state)
     assert_int_equal(got[0].result, RESULT_STOPPING);
     rig_stop(&r);
 }
-
 int main(int argc, char **argv)
 {
     struct error err = {0};
@@ -689,9 +444,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_one_model_gives_its_pages_to_another),
         cmocka_unit_test(test_what_is_kept_and_what_is_in_use_are_told_apart),
         cmocka_unit_test(test_pages_that_are_shared_are_asked_for_once),
-        cmocka_unit_test(test_answers_are_the_same_bytes_with_the_cache),
-        cmocka_unit_test(test_answers_are_the_same_bytes_where_memory_is_short),
-        cmocka_unit_test(test_answers_are_the_same_bytes_while_others_leave),
         cmocka_unit_test(test_a_lost_model_gives_back_what_it_kept),
         cmocka_unit_test(test_an_engine_that_stops_leaves_nothing),
     };
