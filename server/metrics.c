@@ -1,4 +1,6 @@
 /* metrics.c - writes what /metrics shows, family by family. */
+#include "metrics_private.h"
+
 #include "berth/server/metrics.h"
 
 #include "berth/base/strbuf.h"
@@ -18,7 +20,7 @@
 /* ---- samples ---- */
 
 /* A label's value: backslash, quote and newline are escaped, as the format asks. */
-static void add_label(struct strbuf *out, const char *name, const char *value)
+void metrics_label(struct strbuf *out, const char *name, const char *value)
 {
     strbuf_format(out, "%s=\"", name);
     for (const char *c = value; *c; c++) {
@@ -32,13 +34,18 @@ static void add_label(struct strbuf *out, const char *name, const char *value)
     strbuf_text(out, "\"");
 }
 
+void metrics_head(struct strbuf *out, const char *name, const char *kind, const char *help)
+{
+    strbuf_format(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, kind);
+}
+
 /* The last row counts requests that no route matched. */
 static void add_route_labels(struct strbuf *out, const struct router *routes, size_t row)
 {
     const struct route *route = row < router_size(routes) ? router_row(routes, row) : NULL;
-    add_label(out, "method", route ? route->method : "other");
+    metrics_label(out, "method", route ? route->method : "other");
     strbuf_text(out, ",");
-    add_label(out, "route", route ? route->path : "other");
+    metrics_label(out, "route", route ? route->path : "other");
 }
 
 static void write_requests(struct server *s, struct strbuf *out, const char *name)
@@ -151,7 +158,7 @@ static void write_each_model(
         if (model_state(models[i]) == MODEL_LOADING)
             continue;
         strbuf_format(out, "%s{", name);
-        add_label(out, "model", models[i]->id);
+        metrics_label(out, "model", models[i]->id);
         strbuf_format(out, "} %.15g\n", figure(models[i]));
     }
     catalog_drop_all(s->catalog, models, n);
@@ -185,105 +192,6 @@ static void write_mapped_bytes(struct server *s, struct strbuf *out, const char 
 static void write_resident_bytes(struct server *s, struct strbuf *out, const char *name)
 {
     write_each_model(s, out, name, resident_bytes);
-}
-
-/* ---- what the engine counts, by model ---- */
-
-static void add_histogram(
-    struct strbuf *out, const char *name, const struct model *m, const struct model_histogram *h)
-{
-    uint64_t below = 0;
-    for (size_t i = 0; i <= MODEL_METRICS_BOUNDS; i++) {
-        below += atomic_load_explicit(&h->buckets[i], memory_order_relaxed);
-        strbuf_format(out, "%s_bucket{", name);
-        add_label(out, "model", m->id);
-        if (i < MODEL_METRICS_BOUNDS)
-            strbuf_format(out, ",le=\"%g\"} %" PRIu64 "\n", model_metrics_bounds[i], below);
-        else
-            strbuf_format(out, ",le=\"+Inf\"} %" PRIu64 "\n", below);
-    }
-    strbuf_format(out, "%s_sum{", name);
-    add_label(out, "model", m->id);
-    strbuf_format(out, "} %.9f\n%s_count{", (double)atomic_load(&h->sum_ns) * 1e-9, name);
-    add_label(out, "model", m->id);
-    strbuf_format(out, "} %" PRIu64 "\n", below);
-}
-
-static void add_figure(struct strbuf *out, const char *name, const struct model *m,
-    const atomic_uint_fast64_t *figure, double unit)
-{
-    strbuf_format(out, "%s{", name);
-    add_label(out, "model", m->id);
-    strbuf_format(out, "} %.15g\n", (double)atomic_load_explicit(figure, memory_order_relaxed) * unit);
-}
-
-static void add_endings(
-    struct strbuf *out, const char *name, const struct model *m, const struct model_metrics *t)
-{
-    static const char *const how[] = {
-        [JOB_STOP] = "stop", [JOB_LENGTH] = "length", [JOB_FAILED] = "failed", [JOB_CANCELLED] = "cancelled"};
-    for (size_t i = JOB_STOP; i <= JOB_CANCELLED; i++) {
-        strbuf_format(out, "%s{", name);
-        add_label(out, "model", m->id);
-        strbuf_format(out, ",finish=\"%s\"} %" PRIu64 "\n", how[i], (uint64_t)atomic_load(&t->jobs_ended[i]));
-    }
-}
-
-#define OF(field) offsetof(struct model_metrics, field)
-
-/* Families with samples for each model that can answer; `unit` is what one of its counts is worth. */
-/* clang-format off */
-static const struct model_family {
-    const char *name, *kind, *help;
-    size_t at; /* offset in struct model_metrics */
-    double unit;
-} model_families[] = {
-    {"berth_prompt_tokens_total", "counter", "Tokens of prompts that were read.", OF(prompt_tokens), 1},
-    {"berth_cached_tokens_total", "counter", "Tokens of prompts that had been read before.", OF(cached_tokens), 1},
-    {"berth_generated_tokens_total", "counter", "Tokens of answers.", OF(generated_tokens), 1},
-    {"berth_jobs_total", "counter", "Prompts that were dealt with, by how it ended.", OF(jobs_ended), 1},
-    {"berth_jobs_refused_total", "counter", "Prompts that found the queue full.", OF(jobs_refused), 1},
-    {"berth_jobs_queued", "gauge", "Prompts that wait.", OF(queued), 1},
-    {"berth_jobs_running", "gauge", "Prompts that are worked on.", OF(running), 1},
-    {"berth_queue_seconds", "histogram", "From a prompt's arrival to the first work on it.", OF(queue_time), 1},
-    {"berth_first_token_seconds", "histogram", "From a prompt's arrival to its answer's first token.", OF(first_token), 1},
-    {"berth_between_tokens_seconds", "histogram", "From one token of an answer to the next.", OF(between_tokens), 1},
-    {"berth_job_seconds", "histogram", "From a prompt's arrival to the end of its answers.", OF(whole), 1},
-    {"berth_kv_bytes", "gauge", "Memory for what a model has read.", OF(kv_bytes), 1},
-    {"berth_prefix_bytes", "gauge", "Of it, what is kept only for prompts that begin in the same way.", OF(prefix_bytes), 1},
-    {"berth_preemptions_total", "counter", "Answers that gave their memory back and were read again.", OF(preemptions), 1},
-    {"berth_forward_calls_total", "counter", "Steps of a model.", OF(forward_calls), 1},
-    {"berth_forward_rows_total", "counter", "Tokens in these steps.", OF(forward_rows), 1},
-    {"berth_forward_seconds_total", "counter", "Time in these steps.", OF(forward_ns), 1e-9},
-};
-/* clang-format on */
-
-static void add_of_model(
-    struct strbuf *out, const struct model_family *f, const struct model *m, const struct model_metrics *t)
-{
-    const void *at = (const char *)t + f->at;
-    if (f->at == OF(jobs_ended))
-        add_endings(out, f->name, m, t);
-    else if (strcmp(f->kind, "histogram") == 0)
-        add_histogram(out, f->name, m, at);
-    else
-        add_figure(out, f->name, m, at, f->unit);
-}
-
-static void write_model_families(struct server *s, struct strbuf *out)
-{
-    size_t n;
-    struct model **models = catalog_hold_all(s->catalog, &n);
-    for (size_t i = 0; i < COUNT_OF(model_families); i++) {
-        const struct model_family *f = &model_families[i];
-        strbuf_format(out, "# HELP %s %s\n# TYPE %s %s\n", f->name, f->help, f->name, f->kind);
-        for (size_t k = 0; k < n; k++) {
-            const struct served_model *t = model_served(models[k]);
-            if (t && served_model_describe(t).answers)
-                add_of_model(out, f, models[k], served_model_metrics(t));
-        }
-    }
-    catalog_drop_all(s->catalog, models, n);
 }
 
 static void write_kv_limit(struct server *s, struct strbuf *out, const char *name)
@@ -398,8 +306,8 @@ void metrics_write(struct server *s, struct strbuf *out)
 {
     for (size_t i = 0; i < COUNT_OF(families); i++) {
         const struct family *f = &families[i];
-        strbuf_format(out, "# HELP %s %s\n# TYPE %s %s\n", f->name, f->help, f->name, f->kind);
+        metrics_head(out, f->name, f->kind, f->help);
         f->write(s, out, f->name);
     }
-    write_model_families(s, out);
+    metrics_write_models(s, out);
 }

@@ -1,6 +1,7 @@
-/* deliver.c - from logits to tokens, and from those to pieces of the answers.
+/* deliver.c - turns logits into tokens, and tokens into pieces of answers.
  *
- * Drawing is done by all threads of the pool, the rest by the scheduler's. A slot may end here, and its request with it.
+ * Tokens are sampled by all threads of the pool; the rest is done by the scheduler's thread. A slot may end here, and its
+ * request with it.
  */
 #include "scheduler_private.h"
 
@@ -8,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Log probabilities are the model's own, so they are taken from the logits, and a copy goes to the sampler. */
+/* Log probabilities are of the logits as the model gave them. The sampler changes logits, so it gets a copy. */
 static void sample(struct slot *l, float *copy)
 {
     const struct job_request *r = l->request->params;
@@ -22,15 +23,15 @@ static void sample(struct slot *l, float *copy)
     l->logprob = sampler_logprobs(l->logits, n, l->token, l->top, r->n_top);
 }
 
-struct drawing {
+struct sampling_work {
     const struct schedule *schedule;
     float *copies; /* [members][vocabulary] */
 };
 
-/* Slots are sampled for side by side: over a large vocabulary that takes as long as some layers. */
-static void draw_some(void *context, unsigned index, unsigned n)
+/* Samples every n-th slot. Over a large vocabulary sampling takes as long as some layers, so all threads do it. */
+static void sample_some(void *context, unsigned index, unsigned n)
 {
-    const struct drawing *d = context;
+    const struct sampling_work *d = context;
     const struct schedule *s = d->schedule;
     size_t width = decoder_n_vocab(s->model->decoder), turn = 0;
     for (size_t i = 0; i < s->n_slots; i++)
@@ -56,10 +57,10 @@ bool deliver_sample(struct engine *e, const struct schedule *s)
         e->copies = more;
         e->copies_room = copies;
     }
-    struct drawing d = {.schedule = s, .copies = e->copies};
+    struct sampling_work d = {.schedule = s, .copies = e->copies};
     if (n > 1)
-        return pool_run(e->pool, draw_some, &d);
-    draw_some(&d, 0, 1);
+        return pool_run(e->pool, sample_some, &d);
+    sample_some(&d, 0, 1);
     return true;
 }
 
@@ -78,7 +79,7 @@ static void count_token(struct slot *l, double now)
     atomic_fetch_add_explicit(&m->generated_tokens, 1, memory_order_relaxed);
 }
 
-/* The token that was sampled joins the answer, and may be its last. */
+/* Adds the sampled token to the answer, and ends the slot when it is the last one. */
 static void take_token(struct slot *l)
 {
     struct request *t = l->request;
@@ -89,7 +90,7 @@ static void take_token(struct slot *l)
         bool forbidden = r->sampling.n_bias > 0;
         error_set(&why, "no token could be sampled: %s",
             forbidden ? "the biases forbid all that the model might say"
-                      : "the model's logits are no numbers");
+                      : "the model's logits are not numbers");
         request_fail(t, forbidden ? RESULT_BAD_REQUEST : RESULT_FAILED, &why);
         return;
     }
@@ -100,7 +101,7 @@ static void take_token(struct slot *l)
         request_no_memory(t);
         return;
     }
-    request_tell_usage(t);
+    request_update_usage(t);
     if (result == OUTPUT_STOPPED)
         slot_end(l, JOB_STOP);
     else if (l->n_sampled >= r->max_tokens || l->known >= t->schedule->model->context)
@@ -113,12 +114,13 @@ static void take_token(struct slot *l)
     }
 }
 
-/* The prompt's own tokens get their log probabilities. False when that ended the request. */
+/* Sends the log probabilities of the prompt's own tokens. False when that ended the request. */
 static bool take_echo(struct slot *l)
 {
     struct request *t = l->request;
     const struct job_request *r = t->params;
-    struct sampler_logprob top[JOB_LOGPROBS_MAX]; /* the slot's own are those of the token just sampled */
+    struct sampler_logprob
+        top[JOB_LOGPROBS_MAX]; /* not the slot's `top`, which belongs to the sampled token */
     size_t n = decoder_n_vocab(t->schedule->model->decoder);
     for (size_t i = 0; i < l->n_echo; i++) {
         int32_t id = r->prompt[t->n_echoed];
@@ -129,10 +131,10 @@ static bool take_echo(struct slot *l)
         }
         t->n_echoed++;
     }
-    return request_tell_echo(t, t->n_echoed < r->n_prompt ? JOB_RUNNING : JOB_LENGTH);
+    return request_send_echo(t, t->n_echoed < r->n_prompt ? JOB_RUNNING : JOB_LENGTH);
 }
 
-/* How far the prompt has been read. */
+/* Counts how far the prompt is read, and keeps its sequence for further choices when it is read to the end. */
 static void count_prompt(struct slot *l)
 {
     struct request *t = l->request;
@@ -143,12 +145,12 @@ static void count_prompt(struct slot *l)
     atomic_fetch_add_explicit(
         &t->schedule->model->served.metrics.prompt_tokens, done - t->usage.prompt_done, memory_order_relaxed);
     t->usage.prompt_done = done;
-    request_tell_usage(t);
+    request_update_usage(t);
     if (done < request_reads(t->params) || t->prompt_read)
         return;
     t->prompt_read = true;
     if (t->params->n_choices > 1 && request_samples(t->params))
-        t->prompt = sequence_fork(l->sequence, n - 1); /* without memory they read it themselves */
+        t->prompt = sequence_fork(l->sequence, n - 1); /* without memory each choice reads the prompt */
 }
 
 static void deliver(struct slot *l)
@@ -163,7 +165,7 @@ static void deliver(struct slot *l)
         slot_end(l, JOB_LENGTH);
 }
 
-/* A slot that is delivered may end, and end others with it: so each is looked for anew. */
+/* A slot may end others of its request with it, so the next one is searched anew each time. */
 void deliver_answers(struct schedule *s)
 {
     for (struct slot *l; (l = slot_in_batch(s));) {

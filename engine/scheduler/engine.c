@@ -1,7 +1,7 @@
-/* engine.c - the scheduler's thread, what reaches it from others, and the list of models.
+/* engine.c - the scheduler's thread, submission, and the list of models.
  *
- * Others only put requests into queues, raise flags and ask for a model to be let go, all under one lock that is held for
- * a moment. Everything else is the thread's own, so a step needs no lock. Without work it sleeps.
+ * Other threads only append requests to queues, set flags and ask for a model to be removed, under one lock that is held
+ * briefly. Everything else belongs to the scheduler's thread, so a step needs no lock. Without work the thread sleeps.
  */
 #include "scheduler_private.h"
 
@@ -13,7 +13,7 @@
 #include <string.h>
 #include <time.h>
 
-#define STACK_BYTES ((size_t)1 << 21) /* the thread is a member of its pool: kernels take up to 512 KiB */
+#define STACK_BYTES ((size_t)1 << 21) /* the thread computes, too, and kernels take up to 512 KiB of stack */
 
 static uint64_t now_ns(void)
 {
@@ -24,8 +24,8 @@ static uint64_t now_ns(void)
 
 /* ---- the thread ---- */
 
-/* Lets go of the models that are leaving and have nothing left. With the lock. */
-static void bury(struct engine *e)
+/* Removes models that are leaving and have no requests left. With the lock. */
+static void remove_leaving(struct engine *e)
 {
     struct schedule *before = NULL, *next;
     for (struct schedule *s = e->schedules; s; s = next) {
@@ -53,7 +53,7 @@ static bool has_work(const struct engine *e)
     return false;
 }
 
-/* Sleeps until somebody calls, or until it is time to look at the prefixes that are kept. With the lock. */
+/* Sleeps until it is woken, or until it is time to look at idle prefixes. With the lock. */
 static void sleep_without_work(struct engine *e)
 {
     atomic_store_explicit(&e->turned_ns, 0, memory_order_relaxed);
@@ -67,11 +67,11 @@ static void sleep_without_work(struct engine *e)
     prefixes_sweep(e);
 }
 
-/* Waits until there is something to do. False when the thread is to end. */
+/* Waits until there is work. False when the thread must end. */
 static bool wait_for_work(struct engine *e)
 {
     pthread_mutex_lock(&e->lock);
-    for (bury(e); !atomic_load(&e->stopping) && !has_work(e); bury(e))
+    for (remove_leaving(e); !atomic_load(&e->stopping) && !has_work(e); remove_leaving(e))
         sleep_without_work(e);
     pthread_mutex_unlock(&e->lock);
     atomic_store_explicit(&e->turned_ns, now_ns(), memory_order_relaxed);
@@ -84,7 +84,7 @@ static unsigned threads_for(const struct engine_options *o, unsigned processors)
     return processors < 1 ? 1 : processors > most ? most : processors;
 }
 
-/* The new team is there before the old one goes: without it, the old one works on. */
+/* Makes the new pool before it frees the old one. When that fails the old pool stays in use. */
 static void change_threads(struct engine *e, unsigned threads, unsigned processors, const char *from)
 {
     struct error why = {0};
@@ -103,7 +103,7 @@ static void change_threads(struct engine *e, unsigned threads, unsigned processo
             log_count("threads", threads), log_count("cpus", processors), log_text("cpus_from", from)));
 }
 
-/* A quota may have been changed, or processors taken away or given. */
+/* Adapts the number of threads when a quota or the affinity has changed. */
 static void follow_processors(struct engine *e)
 {
     const struct engine_options *o = &e->options;
@@ -114,7 +114,7 @@ static void follow_processors(struct engine *e)
     e->looked = now;
     unsigned processors = o->processors_now(o->watch, from);
     if (atomic_exchange(&e->processors, processors) == processors)
-        return; /* where no thread was to be had, none is asked for again and again */
+        return; /* a pool that could not be made is not tried again until the number changes */
     unsigned threads = threads_for(o, processors);
     if (threads != pool_size(e->pool))
         change_threads(e, threads, processors, from);
@@ -129,17 +129,18 @@ static void *run(void *context)
         scheduler_sweep(e);
         scheduler_step(e);
     }
-    scheduler_sweep(e); /* ends all that is left */
+    scheduler_sweep(e); /* ends all requests that are left */
     atomic_store_explicit(&e->turned_ns, 0, memory_order_relaxed);
     pthread_mutex_lock(&e->lock);
     e->stopped = true;
-    bury(e);
+    remove_leaving(e);
     pthread_cond_broadcast(&e->left);
     pthread_mutex_unlock(&e->lock);
     return NULL;
 }
 
-/* Signals are the main thread's, but for those that a thread raises in itself: SIGBUS on a mapped file. */
+/* The main thread handles signals. This thread takes only those that it raises itself, such as SIGBUS on a mapped
+ * file. */
 static bool start_thread(struct engine *e, struct error *err)
 {
     sigset_t blocked, before;
@@ -275,7 +276,7 @@ void schedule_leave(struct schedule *s, struct engine *e)
     pthread_mutex_lock(&e->lock);
     s->leaving = true;
     if (e->stopped)
-        bury(e);
+        remove_leaving(e);
     pthread_cond_broadcast(&e->work);
     while (!s->gone)
         pthread_cond_wait(&e->left, &e->lock);

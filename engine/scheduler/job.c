@@ -1,8 +1,8 @@
-/* job.c - a queue of pieces between two threads, and the request that they both read.
+/* job.c - a queue of pieces between two threads, and the request that both read.
  *
- * The server is woken without the lock, so that it may take pieces from inside the call; therefore job_release has to
- * wait for a call that is under way, unless it is made from inside that very call. Between two takes the server is
- * woken once: a slow client does not cost the engine a call for each token.
+ * The server is woken without the lock held, so that it may take pieces inside the call. job_release therefore waits
+ * for a call that is under way, unless it is made inside that call. Between two calls of job_take the server is woken
+ * once, so a slow client does not cost the engine a call for each token.
  */
 #include "job_private.h"
 
@@ -16,10 +16,10 @@ struct job {
     void (*wake)(void *context);
     void *context;
     atomic_bool cancelled;
-    pthread_mutex_t lock; /* for all below */
+    pthread_mutex_t lock; /* protects all members below */
     pthread_cond_t woken;
     unsigned holders;
-    bool told; /* the server was woken since its last take */
+    bool notified; /* the server was woken since its last job_take */
     bool waking;
     pthread_t waker;
     struct job_piece *first, **end;
@@ -31,7 +31,7 @@ struct job {
 
 /* ---- the request's copy ---- */
 
-/* False without memory. Nothing is taken for nothing. */
+/* Replaces *at by a copy, or by NULL where size is 0. False without memory. */
 static bool copy_bytes(const void **at, size_t size)
 {
     void *copy = size ? malloc(size) : NULL;
@@ -187,13 +187,13 @@ void job_piece_free(struct job_piece *p)
     free(p);
 }
 
-/* Called with the lock, which is let go of while the server is woken. */
+/* Called with the lock held. Releases it while the server is woken. */
 static void wake(struct job *j)
 {
-    if (!j->wake || j->told)
+    if (!j->wake || j->notified)
         return;
     void (*call)(void *context) = j->wake;
-    j->told = j->waking = true;
+    j->notified = j->waking = true;
     j->waker = pthread_self();
     pthread_mutex_unlock(&j->lock);
     call(j->context);
@@ -238,7 +238,7 @@ struct job_piece *job_take(struct job *j, bool *ended)
     struct job_piece *first = j->first;
     j->first = NULL;
     j->end = &j->first;
-    j->told = false;
+    j->notified = false;
     *ended = j->ended;
     pthread_mutex_unlock(&j->lock);
     return first;

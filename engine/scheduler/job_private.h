@@ -4,24 +4,24 @@
 
 #include "berth/engine/scheduler/job.h"
 
-/* The engine takes its hold when it accepts a job, and gives it back with job_drop after job_end. */
+/* The engine takes its reference when it accepts a job, and gives it back with job_drop after job_end. */
 void job_hold(struct job *j);
 void job_drop(struct job *j);
 
-/* True once the job has been cancelled; the flag itself, for decoder_forward. */
+/* Becomes true when the job is cancelled; decoder_forward looks at it between layers. */
 const atomic_bool *job_cancelled(const struct job *j);
 
-/* A piece with room for so much: all of it is one block of memory. The text is not NUL-terminated; token i's top
- * is there when n_top is not 0. NULL without memory. */
+/* A piece with room for so many tokens and bytes, in one block of memory. The text is not NUL-terminated. Token i's
+ * `top` is set when n_top is not 0. NULL without memory. */
 struct job_piece *job_piece_new(uint32_t choice, size_t n_tokens, uint32_t n_top, size_t text_size);
 
-/* Hands a piece over and wakes the server. The job must not have ended. */
+/* Appends a piece and wakes the server. The job must not have ended. */
 void job_push(struct job *j, struct job_piece *piece);
 
 /* Ends the job: no piece may follow. `why` is NULL for RESULT_OK and RESULT_CANCELLED. */
 void job_end(struct job *j, enum result result, const struct error *why);
 
-/* Puts the figures in place of the last ones. */
+/* Replaces the figures that job_usage_of returns. */
 void job_set_usage(struct job *j, const struct job_usage *usage);
 
 #endif

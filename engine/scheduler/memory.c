@@ -1,10 +1,10 @@
-/* memory.c - who gets pages, and who has to give some back.
+/* memory.c - which slots get pages, and which are preempted.
  *
- * Pages are taken as slots read, so that a sequence costs what it holds. A new slot begins only when what it is known
- * to need fits beside what the others are known to need; what they will write beyond that is not known. When it does
- * not fit in the end, what is kept of prefixes goes first, oldest first, and then the youngest slot of all models gives
- * its pages back and reads again later. The oldest is never preempted, so there is always one that goes on, and in the
- * end everyone has been the oldest.
+ * Pages are taken as slots read, so a sequence costs what it holds. A new slot begins only when the pages that it is
+ * known to need fit beside those that the others are known to need. How much the answers will need beyond that is
+ * unknown. When memory runs out, idle prefixes are dropped, oldest first; then the youngest slot of all models is
+ * preempted. The oldest slot is never preempted, so there is always one that makes progress, and each slot becomes the
+ * oldest in the end.
  */
 #include "scheduler_private.h"
 
@@ -21,7 +21,7 @@ size_t memory_slots(const struct engine *e)
     return n;
 }
 
-/* Bytes that the slots will take for what they are known to read, beyond what they hold. */
+/* Bytes that the slots are known to need beyond what they hold. */
 static uint64_t promised(const struct engine *e)
 {
     uint64_t bytes = 0;
@@ -35,7 +35,7 @@ static uint64_t promised(const struct engine *e)
     return bytes;
 }
 
-/* Bytes that can be had for the asking. */
+/* Bytes of idle prefixes, which can be dropped at any time. */
 static uint64_t idle(const struct engine *e)
 {
     uint64_t bytes = 0;
@@ -52,7 +52,7 @@ bool memory_allows(const struct engine *e, const struct text_model *m, size_t po
     return held <= limit && needed <= limit - held;
 }
 
-/* Drops the page of a prefix that nobody uses, the oldest of all models. */
+/* Drops the oldest idle page of a prefix, of all models. */
 static bool drop_prefix(struct engine *e)
 {
     struct prefix_cache *oldest = NULL;
@@ -62,7 +62,7 @@ static bool drop_prefix(struct engine *e)
     return prefix_give_back(oldest);
 }
 
-/* Gives back what was kept for choices that have no slot yet: they will read the prompt again. */
+/* Frees the prompts that are kept for choices without a slot. These choices will read the prompt again. */
 static bool drop_prompts(struct engine *e)
 {
     bool dropped = false;
@@ -95,7 +95,7 @@ static struct slot *youngest(const struct engine *e)
     return found;
 }
 
-static void set_aside(struct slot *l)
+static void preempt(struct slot *l)
 {
     struct schedule *s = l->request->schedule;
     schedule_remove(s, l);
@@ -126,7 +126,7 @@ bool memory_reserve(struct engine *e, struct slot *l, size_t n, bool *alone)
             return false;
         }
         struct slot *victim = youngest(e);
-        set_aside(victim);
+        preempt(victim);
         if (victim == l)
             return false;
     }

@@ -1,4 +1,4 @@
-/* model_metrics.c - where a duration belongs in a histogram. */
+/* model_metrics.c - puts durations into histograms. */
 #include "berth/engine/scheduler/model_metrics.h"
 
 #include <stdint.h>

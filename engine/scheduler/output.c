@@ -1,8 +1,8 @@
-/* output.c - one buffer of text that was not told yet, and the tokens that it came from.
+/* output.c - a buffer of text that is not sent yet, and the tokens that it came from.
  *
- * Positions are bytes in that buffer; bytes that the detokenizer holds back lie behind its end. Each stop string is
- * followed by its own Knuth-Morris-Pratt automaton, whose state is how much of it the text ends in: so a byte costs
- * the same whatever the strings look like, and the longest state is what has to be held back.
+ * Positions are bytes in that buffer. Bytes that the detokenizer holds back lie behind its end. Each stop string has a
+ * Knuth-Morris-Pratt automaton, whose state is the length of its longest beginning that the text ends in. So each byte
+ * costs the same whatever the strings are, and the longest state is how many bytes have to be held back.
  */
 #include "output_private.h"
 
@@ -16,7 +16,7 @@
 struct stop {
     struct span text;
     size_t *
-        border; /* [text.size]: of its first i + 1 bytes, the longest proper beginning that they also end in */
+        border; /* [text.size]; of the first i + 1 bytes: the length of the longest proper prefix that is a suffix */
 };
 
 struct output_stops {
@@ -24,7 +24,7 @@ struct output_stops {
     struct stop at[];
 };
 
-struct untold {
+struct unsent {
     int32_t id;
     float logprob;
     bool ends;
@@ -36,18 +36,18 @@ struct output {
     const struct output_stops *stops;
     uint32_t choice;
     bool prompt;
-    bool cut; /* a stop string ended it */
+    bool cut; /* a stop string ended the answer */
     struct detokenizer detokenizer;
     struct strbuf text;
-    struct untold *untold; /* [n_untold] */
-    struct sampler_logprob *tops; /* [n_untold][n_top], where the request wants log probabilities */
-    size_t n_untold, room;
+    struct unsent *unsent; /* [n_unsent] */
+    struct sampler_logprob *tops; /* [n_unsent][n_top], where the request wants log probabilities */
+    size_t n_unsent, room;
     size_t *states; /* [stops->n] */
 };
 
 /* ---- stop strings ---- */
 
-/* How much of the stop the text ends in, when it ended in `state` bytes of it and `byte` comes. */
+/* The state after `byte`. */
 static size_t next_state(const struct stop *s, size_t state, uint8_t byte)
 {
     if (state == s->text.size)
@@ -90,7 +90,7 @@ void output_stops_free(struct output_stops *s)
     free(s);
 }
 
-/* The longest stop string that is complete with this byte; 0 when there is none. */
+/* The size of the longest stop string that is complete with this byte; 0 when none is. */
 static size_t follow_stops(struct output *a, uint8_t byte)
 {
     size_t longest = 0;
@@ -103,7 +103,7 @@ static size_t follow_stops(struct output *a, uint8_t byte)
     return longest;
 }
 
-/* Follows the text from `from` on. Where a stop string is complete the text is cut before it. */
+/* Feeds the text from `from` on to the automata. Cuts the text before the first stop string that is complete. */
 static void look_for_stops(struct output *a, size_t from)
 {
     if (a->prompt)
@@ -118,6 +118,7 @@ static void look_for_stops(struct output *a, size_t from)
     }
 }
 
+/* Bytes at the end that may become a stop string. */
 static size_t bytes_in_doubt(const struct output *a)
 {
     size_t most = 0;
@@ -140,7 +141,8 @@ struct output *output_new(const struct job_request *r, const struct tokenizer *t
     a->choice = choice;
     a->prompt = prompt;
     a->states = (size_t *)(a + 1);
-    /* An answer goes on where the prompt ends: the space that its first token may begin with is meant. */
+    /* An answer continues the prompt, so a space at its beginning belongs to it; at the beginning of a prompt the
+     * tokenizer put the space there. */
     a->detokenizer = (struct detokenizer){.tokenizer = t, .special = r->special_text, .strip = prompt};
     strbuf_init(&a->text, TEXT_MAX);
     if (!a->text.failed)
@@ -154,7 +156,7 @@ void output_free(struct output *a)
     if (!a)
         return;
     strbuf_release(&a->text);
-    free(a->untold);
+    free(a->unsent);
     free(a->tops);
     free(a);
 }
@@ -174,34 +176,33 @@ static bool ends_answer(const struct output *a, int32_t id)
 
 static bool make_room(struct output *a)
 {
-    if (a->n_untold < a->room)
+    if (a->n_unsent < a->room)
         return true;
     size_t room = a->room ? a->room * 2 : 8;
-    struct untold *untold = realloc(a->untold, room * sizeof(*untold));
-    if (untold)
-        a->untold = untold;
+    struct unsent *unsent = realloc(a->unsent, room * sizeof(*unsent));
+    if (unsent)
+        a->unsent = unsent;
     size_t n_top = a->params->n_top;
     struct sampler_logprob *tops = n_top ? realloc(a->tops, room * n_top * sizeof(*tops)) : NULL;
     if (tops)
         a->tops = tops;
-    if (!untold || (n_top && !tops))
+    if (!unsent || (n_top && !tops))
         return false;
     a->room = room;
     return true;
 }
 
-/* Appends a token without text to those that are not told yet. NULL without memory. */
-static struct untold *append(
-    struct output *a, int32_t id, float logprob, const struct sampler_logprob *top)
+/* Appends a token without text to those that are not sent yet. NULL without memory. */
+static struct unsent *append(struct output *a, int32_t id, float logprob, const struct sampler_logprob *top)
 {
     if (!make_room(a))
         return NULL;
     size_t n_top = a->params->n_top, at = a->text.size + a->detokenizer.n_held;
-    struct untold *token = &a->untold[a->n_untold];
-    *token = (struct untold){.id = id, .logprob = logprob, .start = at, .end = at};
+    struct unsent *token = &a->unsent[a->n_unsent];
+    *token = (struct unsent){.id = id, .logprob = logprob, .start = at, .end = at};
     for (size_t i = 0; i < n_top; i++)
-        a->tops[a->n_untold * n_top + i] = top ? top[i] : (struct sampler_logprob){SAMPLER_NONE, 0};
-    a->n_untold++;
+        a->tops[a->n_unsent * n_top + i] = top ? top[i] : (struct sampler_logprob){SAMPLER_NONE, 0};
+    a->n_unsent++;
     return token;
 }
 
@@ -211,7 +212,7 @@ enum output_result output_add(struct output *a, int32_t id, float logprob, const
     if (ends && !a->params->end_token)
         return OUTPUT_STOPPED;
     size_t before = a->text.size;
-    struct untold *token = append(a, id, logprob, top);
+    struct unsent *token = append(a, id, logprob, top);
     if (!token)
         return OUTPUT_NO_MEMORY;
     token->ends = ends;
@@ -228,12 +229,12 @@ enum output_result output_add(struct output *a, int32_t id, float logprob, const
 
 /* ---- pieces out ---- */
 
-/* How many tokens can be told with the first `size` bytes of the text: those whose text begins in them, and those
- * without text up to there. */
+/* How many tokens can be sent with the first `size` bytes of the text: those whose text begins in these bytes, and
+ * those without text up to there. */
 static size_t tokens_within(const struct output *a, size_t size)
 {
     size_t n = 0;
-    while (n < a->n_untold && (a->untold[n].start < size || a->untold[n].end <= size))
+    while (n < a->n_unsent && (a->unsent[n].start < size || a->unsent[n].end <= size))
         n++;
     return n;
 }
@@ -241,27 +242,27 @@ static size_t tokens_within(const struct output *a, size_t size)
 static void fill_token(const struct output *a, size_t i, struct job_token *out)
 {
     size_t n_top = a->params->n_top;
-    out->id = a->untold[i].id;
-    out->logprob = a->untold[i].logprob;
-    out->ends = a->untold[i].ends;
+    out->id = a->unsent[i].id;
+    out->logprob = a->unsent[i].logprob;
+    out->ends = a->unsent[i].ends;
     if (out->top && a->tops[i * n_top].token != SAMPLER_NONE)
         memcpy(out->top, a->tops + i * n_top, n_top * sizeof(*out->top));
     else
-        out->top = NULL; /* of the prompt's first token */
+        out->top = NULL; /* the prompt's first token has none */
 }
 
-/* Forgets what was told. */
+/* Removes the first n tokens and `size` bytes, which were sent. */
 static void drop(struct output *a, size_t n, size_t size)
 {
     size_t n_top = a->params->n_top;
-    a->n_untold -= n;
-    if (a->n_untold > 0)
-        memmove(a->untold, a->untold + n, a->n_untold * sizeof(*a->untold));
-    if (a->n_untold > 0 && n_top > 0)
-        memmove(a->tops, a->tops + n * n_top, a->n_untold * n_top * sizeof(*a->tops));
-    for (size_t i = 0; i < a->n_untold; i++) {
-        a->untold[i].start -= size;
-        a->untold[i].end -= size;
+    a->n_unsent -= n;
+    if (a->n_unsent > 0)
+        memmove(a->unsent, a->unsent + n, a->n_unsent * sizeof(*a->unsent));
+    if (a->n_unsent > 0 && n_top > 0)
+        memmove(a->tops, a->tops + n * n_top, a->n_unsent * n_top * sizeof(*a->tops));
+    for (size_t i = 0; i < a->n_unsent; i++) {
+        a->unsent[i].start -= size;
+        a->unsent[i].end -= size;
     }
     a->text.size -= size;
     memmove(a->text.text, a->text.text + size, a->text.size);

@@ -1,25 +1,26 @@
-/* prefill.c - how many rows prompts may have in a step, by what steps have cost.
+/* prefill.c - the prefill budget: how many rows prompts may have in a step, from what steps have cost.
  *
- * A step reads all weights once, and does some arithmetic for each row: its seconds are close to `base` + rows * `row`,
- * alike for rows of prompts and of answers (measured: a row costs the same beside 4 others as beside 60). So to read a
- * prompt in small pieces beside answers wastes little, for the weights are read anyway; what is at stake is how the time
- * is divided. It is divided by head: who reads gets as long as who answers; but all that read never get less than those
- * who answer, so that a long prompt takes at most twice its time, nor more than twice that, so that a token comes in
- * three times its time at the most. A step may always last UNNOTICED_SECONDS: for tiny models all of `chunk` fits in.
+ * A step reads all weights once and does arithmetic for each row, so it takes about `base` + rows * `row` seconds. Rows
+ * of prompts and of answers cost the same, and a row costs the same beside 4 others as beside 60 (measured). Reading a
+ * prompt in small parts beside answers therefore wastes little, and the question is how to divide the time.
+ *
+ * Each slot that reads gets as much time as a slot that answers. All readers together get at least the time of all
+ * answers, so a long prompt takes at most twice as long as alone, and at most twice that time, so a token takes at most
+ * three times as long as alone. A step may always take UNNOTICED_SECONDS, in which tiny models read all of `chunk`.
  */
 #include "scheduler_private.h"
 
-#define UNNOTICED_SECONDS 0.01 /* for a step: a hundred tokens a second are read by nobody */
-#define STEP_SECONDS 1.0 /* that prompts may take in a step where nobody answers */
+#define UNNOTICED_SECONDS 0.01 /* a step that is shorter delays no reader of a stream */
+#define STEP_SECONDS 1.0 /* for prompts in a step without answers */
 #define ROWS_LEAST 8 /* for prompts in a step, however slow rows are */
-#define ROWS_FIRST 16 /* while it is not known how slow */
-#define NEWEST 0.25 /* the weight of the newest step in the averages */
+#define ROWS_FIRST 16 /* while the cost of rows is unknown */
+#define NEWEST 0.25 /* weight of the newest step in the averages */
 #define MOST_TIMES                                                                                           \
-    2.0 /* the mean: as a value that is more counts, for one step may take any time for any reason */
-#define LEAST_PART 0.25 /* of a step that the base takes, or the rows do: what is measured is not exact */
+    2.0 /* of the mean: a larger value counts as this, because a single step may take any time */
+#define LEAST_PART 0.25 /* of a step: base and rows each take at least this much, whatever was measured */
 
-/* The base is learned from steps without prompts alone, which may not come for long: a value that is wrong by far must
- * not stay in it. */
+/* Only steps without prompts give a value of the base, and there may be few of them, so a value that is far off must not
+ * stay in the mean. */
 static void average(double *mean, double value)
 {
     double most = MOST_TIMES * *mean;
@@ -39,7 +40,7 @@ void prefill_learn(struct prefill_cost *p, size_t answering, size_t reading, dou
     if (p->base_seconds > 0 || row >= p->row_seconds)
         average(&p->row_seconds, row);
     else
-        p->row_seconds = row; /* with the base still in it, of which the largest step has the least */
+        p->row_seconds = row; /* contains a share of the base, which is least in the largest step */
 }
 
 double prefill_answer_seconds(const struct prefill_cost *p, size_t answering)
@@ -49,7 +50,7 @@ double prefill_answer_seconds(const struct prefill_cost *p, size_t answering)
 
 size_t prefill_budget(const struct prefill_cost *p, const struct prefill_load *l, size_t chunk)
 {
-    double row = p->row_seconds > 0 ? p->row_seconds : p->base_seconds; /* which it cannot be above */
+    double row = p->row_seconds > 0 ? p->row_seconds : p->base_seconds; /* a row costs less than a step */
     double seconds = STEP_SECONDS;
     size_t least = chunk < ROWS_LEAST ? chunk : ROWS_LEAST;
     if (row <= 0)

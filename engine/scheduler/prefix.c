@@ -1,11 +1,10 @@
-/* prefix.c - what slots take from the cache of prefixes, and leave to it.
+/* prefix.c - how slots use the prefix cache.
  *
- * A slot that reads takes whatever of its next tokens is there already, before every step: so it does not matter whether
- * others have read them long ago or just now. What it reads itself it leaves there page by page, so that it is of use to
- * others at once, and a beginning of its last page when it ends. At least the last token is read by everyone: nobody
- * keeps logits.
+ * Before each step a slot that reads takes the pages of its next tokens from the cache, whether they were read long ago or
+ * in the last step. It puts each page that it has filled into the cache at once, and the filled part of its last page when
+ * it ends. Each slot reads at least its last token, because logits are not kept.
  *
- * Prompts that are scored need the logits of all their tokens, and keep away from all this.
+ * Prompts that are scored need the logits of all their tokens, so they do not use the cache.
  */
 #include "scheduler_private.h"
 
@@ -26,7 +25,7 @@ static void copy_ids(const struct slot *l, size_t from, size_t n, int32_t *out)
         out[i] = slot_token(l, from + i);
 }
 
-/* Tokens of the prompt that nobody has to read for this request any more. */
+/* Counts the tokens of the prompt that came from the cache. */
 static void count_cached(struct slot *l)
 {
     struct request *t = l->request;
@@ -38,10 +37,10 @@ static void count_cached(struct slot *l)
     t->usage.cached_tokens += taken;
     t->usage.prompt_done = done;
     atomic_fetch_add_explicit(&t->schedule->model->served.metrics.cached_tokens, taken, memory_order_relaxed);
-    request_tell_usage(t);
+    request_update_usage(t);
 }
 
-/* Takes what there is of the page that the slot's next token lies in. True when that is all of it. */
+/* Shares the cached page in which the slot's next token lies. True when the whole page was there. */
 static bool take_page(struct prefix_cache *p, struct slot *l)
 {
     int32_t ids[ATTENTION_BLOCK];
@@ -70,7 +69,7 @@ struct resumption {
     size_t end;
 };
 
-/* The last node on the way of the slot's tokens that holds a state. Its node is NULL when there is none that would
+/* The last node on the path of the slot's tokens that holds a state. Its node is NULL when there is none that would
  * spare reading. */
 static struct resumption find_state(const struct prefix_cache *p, const struct slot *l)
 {
@@ -138,7 +137,7 @@ void slot_keep_prefix(struct slot *l)
         copy_ids(l, page * ATTENTION_BLOCK, ATTENTION_BLOCK, ids);
         struct prefix_node *next = prefix_keep(p, l->path, ids, l->sequence, page);
         if (!next)
-            return; /* without memory; another time */
+            return; /* without memory; it is tried again after the next step */
         l->path = next;
     }
 }

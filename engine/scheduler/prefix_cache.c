@@ -1,14 +1,14 @@
-/* prefix_cache.c - a tree of pages by their tokens, and the order in which it gives them back.
+/* prefix_cache.c - a tree of pages by their tokens, and the order in which idle pages are freed.
  *
- * The nodes below another are sorted by their tokens' bytes, so that the one that shares the longest beginning with a
- * text stands beside the place where the text itself would: a look-up takes time by the length of the text, however much
- * is kept.
+ * The children of a node are sorted by their tokens' bytes, so the child that shares the longest beginning with a text is
+ * beside the place where the text itself would be. A look-up takes time by the length of the text, whatever is kept.
  *
- * Idle nodes are a list by age. Whoever stands on a node is counted on all nodes above it, and when it leaves they
- * become idle from below: so a node is always newer than those below it, the oldest of all has none below, and can go.
+ * Idle nodes are in a list by age. A reader counts on its node and on all nodes above. When it leaves, they become idle
+ * from below, so a node is always newer than its children. The oldest idle node therefore has no children and can be
+ * freed.
  *
- * Pages count in the budget of sequences, as they did when sequences held them. A node's own few hundred bytes do not:
- * a page of the smallest real models is hundreds of times larger.
+ * Pages count in the budget of sequences, as they did when sequences held them. The few hundred bytes of a node do not: a
+ * page of the smallest real models is hundreds of times larger.
  */
 #include "prefix_private.h"
 
@@ -20,7 +20,7 @@ struct prefix_node {
     struct prefix_node **below; /* [n_below of room], in the order of compare */
     size_t n_below, room;
     size_t depth;
-    size_t users; /* readers that stand on it or below */
+    size_t users; /* readers on it or below */
     struct prefix_node *older, *newer; /* while it is idle, as `left` */
     uint64_t left; /* by the clock: in turns, */
     double left_seconds; /* and in seconds */
@@ -147,7 +147,7 @@ static int compare(const struct prefix_node *x, const int32_t *ids, size_t n)
     return order ? order : (x->n > n) - (x->n < n);
 }
 
-/* Of the first node below that does not stand before ids. */
+/* The index of the first child that is not before ids. */
 static size_t place_of(const struct prefix_node *above, const int32_t *ids, size_t n)
 {
     size_t low = 0, high = above->n_below;
@@ -192,7 +192,7 @@ uint8_t *prefix_take(struct prefix_cache *p, struct prefix_node *found)
     return found->page;
 }
 
-/* Of a node that is idle and has none below. */
+/* Frees an idle node without children. */
 static void drop(struct prefix_cache *p, struct prefix_node *x)
 {
     struct prefix_node *above = x->above;
@@ -215,7 +215,7 @@ bool prefix_give_back(struct prefix_cache *p)
     return true;
 }
 
-/* Of the nodes at and below x. The way down is as long as the longest text that is kept, in pages. */
+/* Of the nodes at and below x. The depth is that of the longest text that is kept, in pages. */
 static bool drop_states(struct prefix_cache *p, struct prefix_node *x)
 {
     bool dropped = x->state != NULL;
@@ -246,7 +246,7 @@ static bool make_room(struct prefix_node *above)
     return true;
 }
 
-/* A new node, idle, that holds page i. One with the beginning of its tokens alone is no longer of use. */
+/* Adds an idle node that holds page i. Drops a node that has only a beginning of its tokens. */
 static struct prefix_node *add(struct prefix_cache *p, struct prefix_node *above, const int32_t *ids,
     size_t n, const struct sequence *s, size_t i)
 {
@@ -279,7 +279,8 @@ struct prefix_node *prefix_keep(
     if (!x || same < ATTENTION_BLOCK)
         x = add(p, at ? at : &p->root, ids, ATTENTION_BLOCK, s, i);
     else
-        sequence_share_page(s, i, x->page); /* its own, the same bits, would cost memory until it ends */
+        sequence_share_page(s, i,
+            x->page); /* its own page has the same bits, and would cost memory until the sequence ends */
     if (!x)
         return NULL;
     prefix_enter(p, x);

@@ -1,16 +1,16 @@
-/* prefix_private.h - what sequences of one model have read, kept so that others who begin in the same way need not.
+/* prefix_private.h - the prefix cache: pages that sequences of one model have read, kept for other sequences that begin
+ * with the same tokens.
  *
- * A tree. A node is a page of keys and values and the tokens that stand in it; the nodes above are the tokens before,
- * so a way down from the root is the beginning of a text, and it is found by its tokens, not by who has read it. A page
- * with room left at its end is a node without any below: another sequence takes what it shares of it, and copies the
- * page when it writes on (kv_cache.h). Keys and values depend on the tokens up to them alone, and so does their every
- * bit: who takes pages from here gets what it would have computed.
+ * The cache is a tree. A node is a page of keys and values and the tokens in it; the nodes above hold the tokens before.
+ * A path from the root is the beginning of a text, and is found by its tokens. A page that is not full is a node without
+ * children: another sequence shares the part of it that it needs, and copies the page when it writes on (kv_cache.h).
+ * Keys and values depend only on the tokens up to them, so shared pages hold the bits that a sequence would have computed.
  *
- * Where layers of the model are recurrent, a node also holds the state after its last token, if somebody had a checkpoint
- * there. Readers of such a model can go on only behind a node with a state: its pages alone are not enough.
+ * Where layers of the model are recurrent, a node also holds the state after its last token, when a sequence had a
+ * checkpoint there. A reader of such a model can go on only behind a node with a state: pages alone are not enough.
  *
- * A reader stands on the last node of its way, and all of its way is in use then. What nobody stands on or below is idle,
- * and is given back oldest first. All of it belongs to the scheduler's thread.
+ * A reader is at the last node of its path, and the whole path is in use. Nodes without a reader at or below them are idle,
+ * and are freed oldest first. The cache belongs to the scheduler's thread.
  */
 #ifndef BERTH_PREFIX_PRIVATE_H
 #define BERTH_PREFIX_PRIVATE_H
@@ -18,7 +18,8 @@
 #include "berth/engine/model/kv_cache.h"
 
 #define PREFIX_SWEEP_SECONDS 1.0 /* between two looks for idle pages that are too old */
-#define PREFIX_LEAST 8 /* tokens of a page: fewer are read as fast as a page is copied */
+#define PREFIX_LEAST                                                                                         \
+    8 /* tokens of a page that are worth sharing: fewer are read as fast as the page is copied */
 
 struct prefix_cache;
 struct prefix_node;
@@ -31,45 +32,46 @@ struct prefix_clock {
 
 /* Both must live longer than the cache. NULL without memory. */
 struct prefix_cache *prefix_new(struct kv_cache *cache, struct prefix_clock *clock);
-void prefix_free(struct prefix_cache *p); /* nobody may stand in it; NULL is fine */
+void prefix_free(struct prefix_cache *p); /* no reader may be left; NULL is fine */
 
 /* In what follows `at` is a node with a full page, or NULL for the root. */
 
 size_t prefix_depth(const struct prefix_node *at); /* pages from the root, with its own */
 bool prefix_in_use(const struct prefix_node *at);
-size_t prefix_tokens(const struct prefix_node *at); /* that stand in its page */
-struct kv_state *prefix_state(const struct prefix_node *at); /* after the last of them; NULL: none */
+size_t prefix_tokens(const struct prefix_node *at); /* tokens of its page */
+struct kv_state *prefix_state(const struct prefix_node *at); /* after its last token; NULL for none */
 
-/* The node below `at` that begins most like ids[0..n), and how many tokens they share; NULL when there is none. */
+/* The child of `at` that shares most tokens with the beginning of ids[0..n), and how many in *same; NULL when none
+ * shares any. */
 struct prefix_node *prefix_find(
     const struct prefix_cache *p, const struct prefix_node *at, const int32_t *ids, size_t n, size_t *same);
 
-/* The page of a node that was found, for sequence_share_page; the node is as if it were new. */
+/* The page of a node that was found, for sequence_share_page. The node counts as used now. */
 uint8_t *prefix_take(struct prefix_cache *p, struct prefix_node *found);
 
-/* From the node above it, steps on a node with a full page. */
+/* Moves a reader from the node above to `next`, which has a full page. */
 void prefix_enter(struct prefix_cache *p, struct prefix_node *next);
 
-/* Steps from `at` on the node for page i of the sequence, which is full of ids[ATTENTION_BLOCK]; it is made where there
- * is none, else the sequence gives its own page away for the one that is there. NULL, and nothing done, without memory. */
+/* Moves a reader from `at` to the node for page i of the sequence, which is full and holds ids[ATTENTION_BLOCK]. Makes the
+ * node where there is none; otherwise the sequence shares the node's page instead of its own. NULL, and no change, without
+ * memory. */
 struct prefix_node *prefix_keep(
     struct prefix_cache *p, struct prefix_node *at, const int32_t *ids, struct sequence *s, size_t i);
 
-/* Keeps a page that is not full, with ids[n] in it, below `at`; without memory it is not kept. */
+/* Keeps page i, which is not full and holds ids[n], below `at`. Does nothing without memory. */
 void prefix_keep_part(struct prefix_cache *p, struct prefix_node *at, const int32_t *ids, size_t n,
     const struct sequence *s, size_t i);
 
-void prefix_leave(
-    struct prefix_cache *p, struct prefix_node *at); /* the reader that stood there stands nowhere */
+void prefix_leave(struct prefix_cache *p, struct prefix_node *at); /* removes a reader */
 
-/* The functions below take NULL for a cache in which there is nothing. */
+/* In the functions below NULL is an empty cache. */
 
 uint64_t prefix_idle_bytes(const struct prefix_cache *p);
 uint64_t prefix_oldest(const struct prefix_cache *p); /* its turn; UINT64_MAX when nothing is idle */
 double prefix_idle_seconds(
     const struct prefix_cache *p); /* of the oldest idle page; 0 when nothing is idle */
-bool prefix_give_back(struct prefix_cache *p); /* the oldest idle page; false when there is none */
+bool prefix_give_back(struct prefix_cache *p); /* frees the oldest idle page; false when there is none */
 bool prefix_drop_states(
-    struct prefix_cache *p); /* of all nodes, those in use, too; false when there is none */
+    struct prefix_cache *p); /* of all nodes, also those in use; false when there is none */
 
 #endif

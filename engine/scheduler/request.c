@@ -1,9 +1,8 @@
-/* request.c - requests and slots from their beginning to their end.
+/* request.c - the life of requests and slots.
  *
- * A request begins with one slot, for its first choice, which reads the prompt. When that is done the state of the
- * prompt is kept, but for its last token, and every other choice begins with a copy of it in which it reads that one
- * token: so each samples from logits of its own, which are the same bits. A request ends when all of its choices have, or
- * all at once.
+ * A request begins with one slot, for its first choice, which reads the prompt. Then the sequence of the prompt without
+ * its last token is kept. Each further choice begins with a fork of it and reads that one token, so it samples from
+ * logits of its own, which are the same bits. A request ends when all of its choices have ended, or fails as a whole.
  */
 #include "scheduler_private.h"
 
@@ -22,7 +21,7 @@ static bool echoes(const struct job_request *r)
     return r->kind == JOB_SCORE || r->echo_logprobs;
 }
 
-/* A choice that samples reads the whole prompt. To score the prompt its last token need not be read. */
+/* A choice that samples reads the whole prompt. To score a prompt, its last token is not read. */
 static size_t known_at_first(const struct job_request *r, uint32_t choice)
 {
     if (request_samples(r))
@@ -76,7 +75,7 @@ static void slot_free(struct slot *l)
     free(l);
 }
 
-/* Its slot is free before the server hears that it has ended, and can ask for the next. */
+/* Frees the slot before the server learns that the answer has ended, so that its next request finds a free one. */
 static void slot_drop(struct slot *l)
 {
     schedule_remove(l->request->schedule, l);
@@ -136,7 +135,7 @@ void slot_start(struct request *t)
         slot_take_prefix(l);
         return;
     }
-    t->prompt_read = true; /* as far as anybody needs it */
+    t->prompt_read = true; /* as far as it is needed */
     slot_end(l, JOB_LENGTH);
 }
 
@@ -167,7 +166,7 @@ static void push(struct request *t, struct job_piece *p)
         job_push(t->job, p);
 }
 
-/* The last piece of a choice that has no more to say. */
+/* Sends an empty last piece of a choice. */
 static void push_finish(struct request *t, uint32_t choice, enum job_finish finish)
 {
     struct job_piece *p = job_piece_new(choice, 0, 0, 0);
@@ -176,7 +175,7 @@ static void push_finish(struct request *t, uint32_t choice, enum job_finish fini
     push(t, p);
 }
 
-bool request_tell_echo(struct request *t, enum job_finish finish)
+bool request_send_echo(struct request *t, enum job_finish finish)
 {
     struct job_piece *p;
     if (!output_take(t->echo, finish, &p)) {
@@ -191,7 +190,7 @@ void slot_end(struct slot *l, enum job_finish finish)
 {
     struct request *t = l->request;
     struct job_piece *p = NULL;
-    if (t->echo && l->choice == 0 && !request_tell_echo(t, finish))
+    if (t->echo && l->choice == 0 && !request_send_echo(t, finish))
         return;
     if (!output_take(l->output, finish, &p)) {
         request_no_memory(t);
@@ -232,10 +231,10 @@ bool request_admit(struct engine *e, struct request *t)
         return false;
     }
     t->n_echoed = 1;
-    return !t->echo || request_tell_echo(t, r->n_prompt > 1 ? JOB_RUNNING : JOB_LENGTH);
+    return !t->echo || request_send_echo(t, r->n_prompt > 1 ? JOB_RUNNING : JOB_LENGTH);
 }
 
-void request_tell_usage(struct request *t)
+void request_update_usage(struct request *t)
 {
     double now = scheduler_now();
     double read = t->first_token > 0 ? t->first_token : now;
@@ -244,11 +243,12 @@ void request_tell_usage(struct request *t)
     job_set_usage(t->job, &t->usage);
 }
 
-/* Tells the server the end, counts it, and forgets the request. */
-static void close_task(struct request *t, enum job_finish finish, enum result result, const struct error *why)
+/* Ends the job, counts it, and frees the request. */
+static void close_request(
+    struct request *t, enum job_finish finish, enum result result, const struct error *why)
 {
     struct model_metrics *m = &t->schedule->model->served.metrics;
-    request_tell_usage(t);
+    request_update_usage(t);
     atomic_fetch_add_explicit(&m->jobs_ended[finish], 1, memory_order_relaxed);
     model_histogram_add(&m->whole, scheduler_now() - t->arrived);
     job_end(t->job, result, why);
@@ -259,7 +259,7 @@ static void close_task(struct request *t, enum job_finish finish, enum result re
     free(t);
 }
 
-/* A slot of the request that has not ended; NULL when there is none. */
+/* Some slot of the request; NULL when it has none. */
 static struct slot *slot_of(const struct request *t)
 {
     const struct schedule *s = t->schedule;
@@ -286,7 +286,7 @@ void request_end(struct request *t, enum job_finish finish, enum result result, 
         at = &(*at)->next;
     *at = t->next;
     atomic_fetch_sub_explicit(&t->schedule->model->served.metrics.running, 1, memory_order_relaxed);
-    close_task(t, finish, result, why);
+    close_request(t, finish, result, why);
 }
 
 void request_fail(struct request *t, enum result result, const struct error *why)
@@ -300,7 +300,7 @@ void request_refuse(struct request *t, enum job_finish finish, enum result resul
         push_finish(t, i, finish);
     t->usage.queued_seconds = scheduler_now() - t->arrived;
     t->usage.prompt_tokens = t->params->n_prompt;
-    close_task(t, finish, result, why);
+    close_request(t, finish, result, why);
 }
 
 void schedule_fail_all(struct engine *e, struct schedule *s, enum result result, const struct error *why)

@@ -1,15 +1,15 @@
-/* rows.c - which rows a step reads, and which logits belong to whom.
+/* rows.c - which rows a step reads, and which logits belong to which slot.
  *
- * A slot that answers gets its row in every step. What `chunk` allows beside them is for prompts, and how it is shared
- * is all there is to fairness: see rows_share.
+ * A slot that answers gets one row in each step. The rows for prompts are divided among the slots that read: see
+ * rows_share.
  */
 #include "scheduler_private.h"
 
 #include <stdlib.h>
 
-#define WORKSPACE_BYTES ((size_t)12 << 20) /* that rows of prompts may take in a step, */
-#define ROWS_ENOUGH 128 /* unless they are no more than these */
-#define ECHO_BYTES ((size_t)16 << 20) /* of logits for the prompt's own tokens, in a step */
+#define WORKSPACE_BYTES ((size_t)12 << 20) /* the most that rows of prompts take in a step, */
+#define ROWS_ENOUGH 128 /* but so many rows are always allowed */
+#define ECHO_BYTES ((size_t)16 << 20) /* the most that logits for the prompt's own tokens take in a step */
 
 size_t slot_left(const struct slot *l)
 {
@@ -21,15 +21,15 @@ static bool slot_reads(const struct slot *l)
     return slot_left(l) > 1;
 }
 
-/* Beyond some hundred rows a step gains next to nothing, and the memory it works in is never given back. */
+/* Beyond some hundred rows a step gains almost no speed, and its workspace is never freed. */
 static size_t rows_in_memory(const struct engine *e, const struct schedule *s)
 {
     size_t rows = WORKSPACE_BYTES / decoder_row_bytes(s->model->decoder, e->pool);
     return rows > ROWS_ENOUGH ? rows : ROWS_ENOUGH;
 }
 
-/* Rows that prompts of this model may have in this step. The seconds that all prompts get in a round of the models are
- * divided among these by the number of those who read. */
+/* Rows that prompts of this model may have in this step. The prefill budget of a round of all models is divided among
+ * the models by how many of their slots read. */
 static size_t rows_for_prompts(const struct engine *e, const struct schedule *s, size_t readers)
 {
     struct prefill_load l = {0};
@@ -69,7 +69,7 @@ static size_t give(struct slot *l, size_t rows)
     return take;
 }
 
-/* Of the slots that read and have no rows yet the one with the least to read; the older one of equals. */
+/* The slot with the least to read of those that read and have no rows yet; the older one of two that are equal. */
 static struct slot *shortest_reader(const struct schedule *s)
 {
     struct slot *found = NULL;
@@ -80,8 +80,8 @@ static struct slot *shortest_reader(const struct schedule *s)
     return found;
 }
 
-/* Slots that need not read what the oldest reader is reading. Only for that one: it gets on in every step, and by no
- * less than what a slot beside it would have got. Returns how many. */
+/* Marks slots that wait for the oldest reader, because it reads the tokens that they need. They wait for no other slot:
+ * the oldest reader gets rows in every step, at least as many as they would get. Returns how many wait. */
 static size_t let_wait(const struct schedule *s, const struct slot *oldest)
 {
     size_t n = 0;
@@ -93,8 +93,8 @@ static size_t let_wait(const struct schedule *s, const struct slot *oldest)
     return n;
 }
 
-/* One row for each slot that answers. Of the rows for prompts the oldest reader has half, so that it gets done; the
- * rest goes to the shortest prompts first, so that they need not wait for it. */
+/* One row for each slot that answers. The oldest reader gets half of the rows for prompts, so that it makes progress. The
+ * rest goes to the shortest prompts first, so that they do not wait for it. */
 void rows_share(const struct engine *e, struct schedule *s)
 {
     struct slot *oldest = NULL;
@@ -118,7 +118,7 @@ void rows_share(const struct engine *e, struct schedule *s)
     give(oldest, left);
 }
 
-/* A slot that has all the memory there is, and needs more. */
+/* Ends a slot that holds all of the memory and needs more. */
 static void end_for_lack_of_memory(struct slot *l)
 {
     struct error why = {0};
@@ -130,7 +130,7 @@ static void end_for_lack_of_memory(struct slot *l)
     request_fail(l->request, RESULT_NO_MEMORY, &why);
 }
 
-/* Takes pages for all rows, oldest slots first: whoever is preempted for that stands behind. */
+/* Takes pages for all rows, oldest slots first. Slots that are preempted for that come later in the list. */
 void rows_reserve(struct engine *e, struct schedule *s)
 {
     for (size_t i = 0; i < s->n_slots; i++) {
@@ -191,7 +191,7 @@ void rows_fill(struct engine *e, const struct schedule *s)
     }
 }
 
-/* Points each slot to its part of the logits, which come in the order of rows. */
+/* Points each slot to its logits, which are in the order of rows. */
 void rows_hand_out(const struct schedule *s, float *logits)
 {
     size_t width = decoder_n_vocab(s->model->decoder);

@@ -1,10 +1,10 @@
-/* sampler.c - the history of one answer, and what it does to the next logits.
+/* sampler.c - biases and penalties by an answer's history, and the choice of its next token.
  *
- * Which tokens were seen is kept in a hash table that grows with their number, not with the vocabulary: there may be
- * a hundred answers at a time over 150,000 tokens. It is kept only where a penalty asks for it.
+ * The tokens that were seen are in a hash table that grows with their number and not with the vocabulary, because there
+ * may be a hundred answers at a time over 150,000 tokens. It is filled only when a penalty needs it.
  *
- * Random numbers are SplitMix64 (Steele, Lea and Flood 2014) of a counter: the sample numbered i of a seed is the same
- * whatever was computed in between, so an answer that was put preempted and read again goes on as it would have.
+ * Random numbers are SplitMix64 (Steele, Lea and Flood 2014) of a counter. Number i of a seed is the same whatever was
+ * computed before, so an answer that was preempted goes on as it would have without that.
  */
 #include "sampler_private.h"
 
@@ -28,7 +28,7 @@ struct sampler {
     uint64_t sampled;
     struct penalty_seen *seen; /* [room], a power of two; open addressing */
     size_t n_seen, room;
-    bool failed; /* memory ran out: what was seen is no longer known */
+    bool failed; /* memory ran out: the table misses tokens */
     sampler_hook hook;
     void *hook_context;
     struct candidates candidates;
@@ -68,7 +68,7 @@ void sampler_set_hook(struct sampler *s, sampler_hook hook, void *context)
 
 /* ---- what was seen ---- */
 
-/* The token's place, or the free one where it belongs. */
+/* The token's entry, or the free entry where it belongs. */
 static struct penalty_seen *place_of(struct penalty_seen *table, size_t room, int32_t token)
 {
     size_t at = ((uint32_t)token * 2654435761u) & (room - 1);
@@ -155,7 +155,7 @@ static uint64_t mix(uint64_t z)
     return z ^ (z >> 31);
 }
 
-/* From [0, 1). The seed is mixed first, so that neighbouring seeds, which the choices of a request have, do not
+/* A number from [0, 1). The seed is mixed first, so that neighbouring seeds, which the choices of a request have, do not
  * give neighbouring counters. */
 static double uniform(uint64_t seed, uint64_t index)
 {
@@ -202,7 +202,7 @@ int32_t sampler_next(struct sampler *s, float *logits)
 
 /* ---- log probabilities ---- */
 
-/* Puts a token into the list of the best, which is sorted; the worst drops out. */
+/* Inserts a token into the sorted list of the most probable ones. The last one drops out. */
 static void insert_top(struct sampler_logprob *top, size_t n_top, int32_t token, float logit)
 {
     size_t at = n_top - 1;

@@ -1,11 +1,11 @@
 /* sampler_filter.c - takes candidates away (top_k, typical_p, top_p, min_p) and samples one of those that are left.
  *
- * Of 150,000 tokens a few hundred matter, and sorting all would cost more than the model's own last step. So each
- * filter says first below which x nothing can survive it, in one pass over the logits, and only what is above is
- * gathered and sorted. Without filters nothing is gathered at all.
+ * Of 150,000 tokens a few hundred matter, and sorting all of them would cost more than the model's last layer. So the
+ * first filter computes, in one pass over the logits, an x below which no candidate can pass it. Only candidates above
+ * are gathered and sorted. Without filters nothing is gathered.
  *
- * Sums are in double and in a fixed order, and exponentials are vector.h's: the same sample takes the same token on
- * every CPU.
+ * Sums are in double and in a fixed order, and exponentials are those of vector.h, so the same random number gives the
+ * same token on every CPU.
  */
 #include "sampler_private.h"
 
@@ -15,20 +15,20 @@
 #include <stdlib.h>
 
 #define BUCKETS 1024
-#define BUCKETS_A_UNIT 16 /* a power of two: the borders are exact */
-#define LEAST_X (-104.0f) /* exp is 0 in float32 from here on */
-#define SLACK 0.01f /* more than all rounding of a floor */
-#define WEIGHT_SLACK 1.0001 /* more than all rounding of a sum of weights */
+#define BUCKETS_A_UNIT 16 /* a power of two, so that the bounds are exact */
+#define LEAST_X (-104.0f) /* exp is 0 in float32 below this */
+#define SLACK 0.01f /* more than the rounding errors of a floor */
+#define WEIGHT_SLACK 1.0001 /* more than the rounding errors of a sum of weights */
 
 /* ---- order ---- */
 
-/* True when a comes behind b. */
+/* True when a is ordered after b. */
 static bool is_worse(const struct candidate *a, const struct candidate *b)
 {
     return a->key < b->key || (a->key == b->key && a->id > b->id);
 }
 
-/* Sinks the candidate at `at` in a heap whose root is the worst. */
+/* Restores the heap below `at`. The root is the worst candidate. */
 static void sink(struct candidate *heap, size_t n, size_t at)
 {
     struct candidate moved = heap[at];
@@ -42,7 +42,7 @@ static void sink(struct candidate *heap, size_t n, size_t at)
     heap[at] = moved;
 }
 
-/* Best first. */
+/* Sorts by key, best first. */
 static void sort(struct candidates *c)
 {
     for (size_t i = c->n / 2; i-- > 0;)
@@ -65,8 +65,8 @@ static void sort_by_x(struct candidates *c)
 
 /* ---- gathering ---- */
 
-/* How many x lie in each of the buckets of [0, -64], and how far below their bucket's upper border all together. The
- * last bucket takes all the rest. */
+/* For each bucket of x in [0, -64]: how many there are, and the sum of their distances below the bucket's upper bound.
+ * Smaller x are not counted. */
 struct histogram {
     uint32_t counts[BUCKETS];
     double below[BUCKETS];
@@ -85,13 +85,13 @@ static void count_buckets(struct histogram *h, const float *x, size_t n)
     }
 }
 
-/* The x below which the buckets up to this one end. */
+/* The lower bound of a bucket. */
 static float floor_of_bucket(size_t bucket)
 {
     return -(float)(bucket + 1) / BUCKETS_A_UNIT;
 }
 
-/* The x above which there are at least k candidates, and not many more. */
+/* An x above which there are at least k candidates, and not many more. */
 static float floor_of_top_k(const float *x, size_t n, size_t k)
 {
     struct histogram h;
@@ -103,7 +103,7 @@ static float floor_of_top_k(const float *x, size_t n, size_t k)
     return -INFINITY;
 }
 
-/* The x above which there is at least this weight, and not much more: exp(-b - d) is at least exp(-b) * (1 - d). */
+/* An x above which there is at least this weight, and not much more: exp(-b - d) is at least exp(-b) * (1 - d). */
 static float floor_of_weight(const float *x, size_t n, double weight)
 {
     struct histogram h;
@@ -117,8 +117,8 @@ static float floor_of_weight(const float *x, size_t n, double weight)
     return -INFINITY;
 }
 
-/* All tokens below (1 - top_p) / n together have less than 1 - top_p: top_p is reached without them. That helps where
- * top_p is so close to 1 that the sum above does not reach it. */
+/* All tokens with probabilities below (1 - top_p) / n together have less than 1 - top_p, so top_p is reached without
+ * them. This bound helps where top_p is so close to 1 that the histogram does not reach it. */
 static float floor_of_top_p(const float *x, size_t n, float top_p, double total)
 {
     double least = (1 - (double)top_p) / (double)n * total;
@@ -156,7 +156,7 @@ static double weight_of(const struct candidates *c)
     return sum;
 }
 
-/* Keeps the first candidates, as few as have this weight together. */
+/* Keeps the fewest first candidates that have this weight together. */
 static void keep_weight(struct candidates *c, double weight)
 {
     double sum = 0;
@@ -166,7 +166,7 @@ static void keep_weight(struct candidates *c, double weight)
     c->n = n;
 }
 
-/* Locally typical sampling (Meister et al. 2022): those first whose surprise is closest to the one expected. */
+/* Locally typical sampling (Meister et al. 2022): keeps the candidates whose surprise is closest to the expected one. */
 static void keep_typical(struct candidates *c, float typical_p)
 {
     double total = weight_of(c), expected = 0; /* of -x; the logarithm of the total is the same for all */
@@ -187,7 +187,7 @@ static void keep_min_p(struct candidates *c, float min_p)
     c->n = n;
 }
 
-/* *total becomes the weight of all where top_p is the first filter. */
+/* The x below which no candidate passes the first filter. *total becomes the weight of all tokens when that is top_p. */
 static float floor_of(const struct sampler_options *o, const float *x, size_t n, double *total)
 {
     if (o->top_k > 0 && o->top_k < n)

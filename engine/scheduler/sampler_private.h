@@ -1,5 +1,5 @@
-/* sampler_private.h - between sampler.c, which knows an answer's history, and sampler_filter.c, which chooses among
- * logits. */
+/* sampler_private.h - the interface between sampler.c, which knows an answer's history, and sampler_filter.c, which
+ * chooses among logits. */
 #ifndef BERTH_SAMPLER_PRIVATE_H
 #define BERTH_SAMPLER_PRIVATE_H
 
@@ -12,7 +12,7 @@ struct candidate {
     int32_t id;
 };
 
-/* Memory for candidates, which grows with the most that there ever were. */
+/* Memory for candidates, which only grows. */
 struct candidates {
     struct candidate *at; /* [n] */
     size_t n, room;

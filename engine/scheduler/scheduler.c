@@ -1,9 +1,9 @@
-/* scheduler.c - one step: whose turn it is, which rows are read, what comes of them.
+/* scheduler.c - one step: chooses the model, lets slots begin, and runs a batch.
  *
- * Models take turns. In a step every slot that answers reads one token, and slots that still read their prompt share
- * what `chunk` allows; less where rows are slow (prefill.c), so that a stream beside a long prompt goes on at a
- * third of its speed at the least, and so that a step, after which a client's leaving is noticed, is never long. None of
- * this can be seen in an answer: the bits of a row do not depend on the batch that it was in.
+ * Models take turns. In a step each slot that answers reads one token, and slots that read their prompts share up to
+ * `chunk` rows. They get fewer where rows are slow (prefill.c), for two reasons: a stream beside a long prompt keeps at
+ * least a third of its speed, and a step, after which cancelled jobs end, is never long. No answer depends on this,
+ * because the bits of a row do not depend on the batch that it is in.
  */
 #include "scheduler_private.h"
 
@@ -20,7 +20,7 @@ double scheduler_now(void)
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-/* ---- what has to end ---- */
+/* ---- requests that must end ---- */
 
 struct verdict {
     enum job_finish finish;
@@ -28,7 +28,7 @@ struct verdict {
     struct error why;
 };
 
-/* True when the request must go, and why. */
+/* True when the request must end; *v says how. */
 static bool is_over(const struct engine *e, const struct request *t, double now, struct verdict *v)
 {
     *v = (struct verdict){.finish = JOB_FAILED, .result = RESULT_STOPPING};
@@ -52,7 +52,7 @@ static bool is_over(const struct engine *e, const struct request *t, double now,
     return true;
 }
 
-/* Takes the first request that must go out of the queue. NULL when there is none. */
+/* Removes the first request from the queue that must end. NULL when there is none. */
 static struct request *take_from_queue(struct engine *e, struct schedule *s, double now, struct verdict *v)
 {
     struct request *found = NULL;
@@ -88,7 +88,7 @@ void scheduler_sweep(struct engine *e)
     }
 }
 
-/* False when the model's file has changed; then all of its jobs have failed. */
+/* False when the model's file has changed. Then all of its jobs have failed. */
 static bool is_intact(struct engine *e, struct schedule *s)
 {
     struct error why = {0};
@@ -103,7 +103,7 @@ static bool is_intact(struct engine *e, struct schedule *s)
     return false;
 }
 
-/* ---- who may begin ---- */
+/* ---- which slots begin ---- */
 
 static bool has_work(struct engine *e, struct schedule *s)
 {
@@ -113,7 +113,7 @@ static bool has_work(struct engine *e, struct schedule *s)
     return queued || s->requests;
 }
 
-/* The next model that has work, after the one that was served last. */
+/* The next model that has work, after the one of the last step. */
 static struct schedule *next_turn(struct engine *e)
 {
     struct schedule *first = e->served && e->served->next ? e->served->next : e->schedules, *s = first;
@@ -126,7 +126,7 @@ static struct schedule *next_turn(struct engine *e)
     return s && has_work(e, s) ? s : NULL;
 }
 
-/* Where nobody is at work, one may always begin: more memory will not come. */
+/* A first slot may always begin: waiting would not bring more memory. */
 static bool may_begin(
     const struct engine *e, const struct schedule *s, const struct job_request *r, size_t positions)
 {
@@ -156,8 +156,8 @@ static bool begin_again(const struct engine *e, struct schedule *s, struct slot 
     return true;
 }
 
-/* While a slot of some model waits for memory, nobody new takes any. */
-static bool anyone_is_aside(const struct engine *e)
+/* While a preempted slot of any model waits for memory, no new slot begins. */
+static bool any_is_preempted(const struct engine *e)
 {
     for (const struct schedule *s = e->schedules; s; s = s->next)
         if (s->preempted)
@@ -187,14 +187,14 @@ static bool begin_queued(struct engine *e, struct schedule *s, struct request *t
     return true;
 }
 
-/* Lets the oldest slot that was preempted begin, or else in turns the next choice of a request and the next request of the
- * queue: a request of a hundred choices does not have all slots until it is done. False when there is none, or no room
- * for the one whose turn it is: those behind it wait, too, so that nobody waits for ever. */
+/* Lets the oldest preempted slot begin again. Without one, the next choice of a request and the next request of the
+ * queue begin in turns, so that a request of a hundred choices does not take all slots. False when nothing can begin, or
+ * when there is no room for the one whose turn it is: the others wait behind it, so that none waits for ever. */
 static bool begin_one(struct engine *e, struct schedule *s)
 {
     if (s->preempted)
         return begin_again(e, s, s->preempted);
-    if (anyone_is_aside(e))
+    if (any_is_preempted(e))
         return false;
     struct request *choices = request_with_choices(s);
     pthread_mutex_lock(&e->lock);
@@ -223,17 +223,17 @@ static void count_step(struct schedule *s, size_t n, double seconds)
     prefill_learn(&s->prefill_cost, n - reading, reading, seconds);
 }
 
-/* A line in the log now and then, while a long prompt is read. */
-static void tell_progress(struct engine *e, const struct schedule *s)
+/* Logs how far a long prompt is read, once a second at most. */
+static void log_progress(struct engine *e, const struct schedule *s)
 {
     double now = scheduler_now();
-    if (!log_enabled(LOG_DEBUG) || now - e->told_progress < PROGRESS_SECONDS)
+    if (!log_enabled(LOG_DEBUG) || now - e->logged_progress < PROGRESS_SECONDS)
         return;
     for (size_t i = 0; i < s->n_slots; i++) {
         const struct request *t = s->slots[i]->request;
         if (slot_left(s->slots[i]) <= 1 || now - t->admitted < PROGRESS_SECONDS)
             continue;
-        e->told_progress = now;
+        e->logged_progress = now;
         log_line(LOG_DEBUG, "reading a prompt",
             LOG_FIELDS(log_text("model", s->model->served.id),
                 log_count("done", sequence_length(s->slots[i]->sequence)),
@@ -242,7 +242,7 @@ static void tell_progress(struct engine *e, const struct schedule *s)
     }
 }
 
-/* The flag that ends a forward call between layers: of the job, where it is alone. */
+/* The flag that ends a forward call between layers: the job's own, when all rows are of one job. */
 static const atomic_bool *stop_flag(const struct engine *e, const struct schedule *s)
 {
     const struct slot *first = slot_in_batch(s);
@@ -261,7 +261,7 @@ static void run_batch(struct engine *e, struct schedule *s, size_t n)
     bool good =
         decoder_forward(s->model->decoder, e->workspace, e->pool, &batch, stop_flag(e, s), &logits, &why);
     if (!good && !why.text[0])
-        return; /* stopped: the next sweep ends whom it was for */
+        return; /* stopped by its flag: the next sweep ends the request */
     count_step(s, n, scheduler_now() - start);
     if (!is_intact(e, s))
         return;
@@ -274,7 +274,7 @@ static void run_batch(struct engine *e, struct schedule *s, size_t n)
         fail_batch(s, &why);
         return;
     }
-    tell_progress(e, s);
+    log_progress(e, s);
     deliver_answers(s);
 }
 

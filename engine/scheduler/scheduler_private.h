@@ -1,15 +1,15 @@
-/* scheduler_private.h - what the scheduler's thread has in hand.
+/* scheduler_private.h - requests, slots and models as the scheduler sees them.
  *
- * A job that was accepted is a request. Each of its answers that is worked on is a slot: the tokens that are known of it
- * (prompt, then those sampled) and a sequence that has read some of them. All that a step does is to let slots read: a
- * slot that has read all but its last token gets one row and samples the next token from it, one that has more to read
- * gets a part of the rows that are there for prompts. So a slot whose sequence was taken away, because memory ran out,
- * is like one that was just begun: it reads again what is known, and goes on.
+ * A request is the engine's side of a job that was accepted. A slot is one of its answers while it is made: the tokens
+ * that are known (the prompt, then the sampled ones) and a sequence that has read some of them. A step lets slots read.
+ * A slot that has read all but its last token gets one row and samples the next token from it. A slot that has more to
+ * read gets part of the rows for prompts, the prefill budget. A slot whose sequence was taken away because memory ran
+ * out is preempted: it reads its known tokens again later, as a new slot would, and goes on.
  *
- * Files: engine.c (threads, submission, the list of models), scheduler.c (a step), rows.c (what it reads),
- * prefill.c (how much of prompts), deliver.c (what comes of it), request.c (requests and slots from
- * beginning to end), memory.c (who gets pages, who has to give some back), prefix.c (what need not be
- * read again). Whatever is not said to be under the engine's lock belongs to the scheduler's thread.
+ * Files: engine.c (threads, submission, the list of models), scheduler.c (one step), rows.c (the rows of a step),
+ * prefill.c (the prefill budget), deliver.c (from logits to pieces), request.c (the life of requests and slots),
+ * memory.c (pages and preemption), prefix.c (use of the prefix cache). All members belong to the scheduler's thread
+ * unless they are said to be under the engine's lock.
  */
 #ifndef BERTH_SCHEDULER_PRIVATE_H
 #define BERTH_SCHEDULER_PRIVATE_H
@@ -30,14 +30,13 @@ struct request {
     struct job *job;
     const struct job_request *params;
     double arrived, admitted, first_token; /* by scheduler_now; 0: not yet */
-    double deadline; /* of the whole; 0 for none */
-    /* From here on: once it is admitted. */
+    double deadline; /* of the whole request; 0 for none */
+    /* The members below are set when it is admitted. */
     uint64_t number; /* in the order of admission, over all models */
     struct output_stops *stops;
-    struct output *echo; /* of the prompt's tokens, where they are to be told */
-    size_t n_echoed; /* tokens of the prompt that `echo` has seen */
-    struct sequence
-        *prompt; /* what it has read, kept for choices that have no slot yet: all but the last token */
+    struct output *echo; /* of the prompt's tokens, where they are wanted */
+    size_t n_echoed; /* tokens of the prompt that were added to `echo` */
+    struct sequence *prompt; /* all but the prompt's last token, for choices that have no slot yet */
     bool prompt_read;
     uint32_t n_started, n_ended; /* choices */
     enum job_finish finish; /* of the first choice that ended */
@@ -53,46 +52,47 @@ struct slot {
     struct output *output;
     int32_t *sampled; /* [n_sampled] */
     size_t n_sampled, room;
-    size_t known; /* tokens that it has to read before it samples, or ends */
+    size_t known; /* tokens that it reads before it samples or ends */
     double last_token; /* by scheduler_now */
-    struct prefix_node *path; /* where it stands in the cache of prefixes; NULL: nowhere */
+    struct prefix_node *path; /* the node of the prefix cache that it uses; NULL for none */
     uint64_t compared; /* number + 1 of the request that its prompt was compared with last, */
     size_t common; /* and how many tokens they share, in whole pages */
     /* Of the current step. */
-    bool reads; /* more than the token that it samples behind */
-    bool waits; /* another slot reads what it would have to read */
+    bool reads; /* it has more than one token to read */
+    bool waits; /* another slot reads the tokens that it needs */
     size_t n_rows;
     float *logits; /* of its last row; NULL when it samples nothing in this step */
-    const float *echo_logits; /* of the n_echo rows that the prompt's next tokens are scored by */
+    const float
+        *echo_logits; /* of n_echo rows, which give the next tokens of the prompt their log probabilities */
     size_t n_echo;
     int32_t token;
     float logprob;
     struct sampler_logprob top[JOB_LOGPROBS_MAX];
 };
 
-/* What steps of a model have cost lately: see prefill.c. 0: not yet known. */
+/* What recent steps of a model have cost: see prefill.c. 0: not yet known. */
 struct prefill_cost {
-    double base_seconds; /* of a step, beside */
+    double base_seconds; /* of each step, and */
     double row_seconds; /* for each of its rows */
 };
 
 /* A model's part in the engine: text_model.schedule. */
 struct schedule {
-    struct schedule *next; /* of the engine's list; see there */
+    struct schedule *next; /* in the engine's list */
     struct text_model *model;
     /* Under the engine's lock. */
     struct request *queue, **queue_end;
     size_t n_queued;
-    atomic_bool leaving; /* set under the lock; the thread may look without */
+    atomic_bool leaving; /* set under the lock; read without */
     bool gone;
-    atomic_size_t n_taken; /* slots, those that are preempted as well: slots that no new job will get */
+    atomic_size_t n_taken; /* slots, with those that are preempted: no new job gets these */
     /* The thread's. */
     struct request *requests; /* admitted, oldest first */
-    struct slot **slots; /* [n_slots of slots] that have a sequence, oldest first */
+    struct slot **slots; /* [n_slots], those that have a sequence, oldest first */
     size_t n_slots;
-    struct slot *preempted; /* that gave their pages back, oldest first */
+    struct slot *preempted; /* slots without a sequence, oldest first */
     struct prefix_cache *prefixes; /* NULL: nothing is kept */
-    bool choice_began; /* the slot that began last was a further choice of a request */
+    bool choice_began; /* the last slot that began was a further choice of a request */
     struct prefill_cost prefill_cost;
 };
 
@@ -104,23 +104,23 @@ struct engine {
     pthread_mutex_t lock;
     pthread_cond_t work, left; /* there is something to do; a schedule is gone */
     _Atomic(struct schedule *)
-        schedules; /* grows at its head and is cut by the thread, both under the lock */
+        schedules; /* grows at its head, and the thread removes entries; both under the lock */
     bool stopped; /* under the lock: the thread has ended */
     atomic_bool stopping;
-    atomic_uint threads, processors; /* as last looked at; the pool's size, and what it was made for */
+    atomic_uint threads, processors; /* the pool's size, and the processors it was made for */
     atomic_uint_fast64_t turned_ns; /* when the thread last began a step; 0 while it has nothing to do */
     /* The thread's. */
-    struct schedule *served; /* the last one whose turn it was */
+    struct schedule *served; /* the model of the last step */
     uint64_t n_admitted;
     struct prefix_clock prefix_clock; /* of all models' caches of prefixes */
     double swept_prefixes; /* when idle prefixes were last looked at */
     struct decoder_workspace *workspace;
     struct decoder_row *rows; /* [rows_room] */
     size_t rows_room;
-    float *copies; /* logits for each member of the pool, where log probabilities are wanted */
+    float *copies; /* a copy of logits for each thread, where log probabilities are wanted */
     size_t copies_room;
-    double told_progress; /* when the log was told last */
-    double looked; /* for processors, the last time */
+    double logged_progress; /* when progress was last logged */
+    double looked; /* when processors were last counted */
 };
 
 double scheduler_now(void); /* seconds, monotonic */
@@ -131,76 +131,78 @@ double scheduler_now(void); /* seconds, monotonic */
 void scheduler_count_pages(const struct engine *e);
 /* One step of one model. */
 void scheduler_step(struct engine *e);
-/* Ends what was cancelled or is too late, and all of models that are leaving; of every model. */
+/* Ends requests of all models that were cancelled or are too late, and all requests of models that are leaving. */
 void scheduler_sweep(struct engine *e);
 
 /* ---- rows.c ---- */
 
 size_t slot_left(const struct slot *l); /* tokens that it has to read */
-bool slot_has_echo(const struct slot *l); /* it is the one that tells the prompt's tokens */
+bool slot_has_echo(const struct slot *l); /* its rows give the prompt's tokens their log probabilities */
 void rows_share(const struct engine *e, struct schedule *s); /* fills in each slot's n_rows */
 void rows_reserve(
-    struct engine *e, struct schedule *s); /* takes pages for them; slots may be preempted, or end */
+    struct engine *e, struct schedule *s); /* takes pages for the rows; slots may be preempted or end */
 size_t rows_count(const struct schedule *s);
 size_t rows_of_prompts(const struct schedule *s); /* of these */
 bool rows_make_room(struct engine *e, size_t n); /* false without memory */
 void rows_fill(struct engine *e, const struct schedule *s);
-void rows_hand_out(const struct schedule *s, float *logits); /* those of the call, to the slots */
+void rows_hand_out(
+    const struct schedule *s, float *logits); /* sets the slots' pointers into the logits of a call */
 struct slot *slot_in_batch(const struct schedule *s); /* the first with rows, or NULL */
 
 /* ---- prefill.c ---- */
 
-/* A step of so many rows of answers and of prompts has taken so long. */
+/* Learns from a step that had so many rows of answers and of prompts. */
 void prefill_learn(struct prefill_cost *p, size_t answering, size_t reading, double seconds);
 double prefill_answer_seconds(
-    const struct prefill_cost *p, size_t answering); /* seconds of a step without prompts */
+    const struct prefill_cost *p, size_t answering); /* what a step without prompts takes */
 
-/* Who is at work, in all models. */
+/* The slots of all models. */
 struct prefill_load {
     size_t answering, reading; /* slots */
     double answer_seconds; /* for a token for each that answers */
 };
-/* Rows of prompts that all who read may have together, 1 to `chunk`. */
+/* The prefill budget: rows that all prompts may have together in a step, 1 to `chunk`. */
 size_t prefill_budget(const struct prefill_cost *p, const struct prefill_load *l, size_t chunk);
 
 /* ---- deliver.c ---- */
 
-bool deliver_sample(
-    struct engine *e, const struct schedule *s); /* a token for each that samples; false without memory */
-void deliver_answers(struct schedule *s); /* all slots of the batch, which leave it */
+bool deliver_sample(struct engine *e,
+    const struct schedule *s); /* a token for each slot that samples; false without memory */
+void deliver_answers(
+    struct schedule *s); /* sends what came of the step to the jobs of all slots in the batch */
 
 /* ---- request.c ---- */
 
-bool request_samples(const struct job_request *r); /* anything at all */
-size_t request_reads(const struct job_request *r); /* tokens of the prompt that have to be read */
+bool request_samples(const struct job_request *r); /* it wants at least one token */
+size_t request_reads(const struct job_request *r); /* tokens of the prompt that must be read */
 void request_fail(struct request *t, enum result result, const struct error *why);
 void request_end(struct request *t, enum job_finish finish, enum result result, const struct error *why);
-void request_no_memory(struct request *t); /* fails it for that */
-void request_tell_usage(struct request *t);
-bool request_tell_echo(
-    struct request *t, enum job_finish finish); /* what `echo` has to say; false: the request has failed */
-/* A request that was never admitted. */
+void request_no_memory(struct request *t); /* fails it with RESULT_NO_MEMORY */
+void request_update_usage(struct request *t);
+bool request_send_echo(struct request *t,
+    enum job_finish finish); /* sends the pieces of `echo`; false: the request has failed */
+/* Ends a request that was never admitted. */
 void request_refuse(struct request *t, enum job_finish finish, enum result result, const struct error *why);
 bool request_admit(struct engine *e, struct request *t); /* false without memory: the request has failed */
-/* Starts the next choice of a request in a free slot. That may end the request: for lack of memory, or because there is
- * nothing to do for its last choice. */
+/* Starts the next choice of a request in a free slot. The request may end here: without memory, or when its last choice
+ * has nothing to do. */
 void slot_start(struct request *t);
 void slot_end(struct slot *l, enum job_finish finish);
 bool slot_is_older(const struct slot *a, const struct slot *b);
 int32_t slot_token(const struct slot *l, size_t position);
 bool slot_append(struct slot *l, int32_t token); /* false without memory */
 void schedule_fail_all(struct engine *e, struct schedule *s, enum result result, const struct error *why);
-void schedule_insert(struct schedule *s, struct slot *l); /* among its slots, by age */
-void schedule_remove(struct schedule *s, struct slot *l); /* from slots or from preempted */
+void schedule_insert(struct schedule *s, struct slot *l); /* into `slots`, by age */
+void schedule_remove(struct schedule *s, struct slot *l); /* from `slots` or `preempted` */
 
 /* ---- memory.c ---- */
 
 uint64_t memory_of(const struct text_model *m, size_t positions); /* the least bytes for a sequence */
-/* True when a sequence of so many positions, of which others hold so many pages, fits beside all that is in use and has
- * been promised. */
+/* True when a sequence of so many positions, of which other slots hold so many pages already, fits beside the pages that
+ * are in use and those that the slots are known to need. */
 bool memory_allows(const struct engine *e, const struct text_model *m, size_t positions, size_t pages_in_use);
-/* Makes `n` positions of the slot writable; prefixes are dropped and younger slots preempted for that. False when the
- * slot itself had to be preempted, or, with *alone, when it has all the memory there is and that is not enough. */
+/* Makes `n` positions of the slot writable. Drops prefixes and preempts younger slots for that. False when the slot
+ * itself was preempted, or, with *alone, when no other slot is left and memory does not suffice. */
 bool memory_reserve(struct engine *e, struct slot *l, size_t n, bool *alone);
 size_t memory_slots(const struct engine *e); /* slots of all models */
 
@@ -211,19 +213,21 @@ size_t memory_slots(const struct engine *e); /* slots of all models */
 void prefixes_sweep(struct engine *e);
 bool prefixes_are_kept(const struct engine *e); /* some page is idle: there will be something to sweep */
 
-void slot_take_prefix(struct slot *l); /* what is there of what it has to read, but for the last token */
-void slot_keep_prefix(struct slot *l); /* the pages that it has filled */
-void slot_leave_prefix(struct slot *l); /* those, and the last one; its sequence is about to be freed */
-/* True when it may wait for `ahead`, which is reading, rather than read the same. */
+void slot_take_prefix(
+    struct slot *l); /* shares cached pages of what it has to read, but for the last token */
+void slot_keep_prefix(struct slot *l); /* puts the pages that it has filled into the cache */
+void slot_leave_prefix(struct slot *l); /* the same, with its last page, before its sequence is freed */
+/* True when it can wait for `ahead`, which reads the tokens that it needs. */
 bool slot_may_wait(const struct slot *ahead, struct slot *l);
-/* Of the request's prompt, from its beginning, those that others hold and that it would share. */
+/* How many pages of the request's prompt, from its beginning, other slots hold and it would share. */
 size_t prefix_pages_in_use(const struct schedule *s, const struct job_request *r);
 
 /* ---- engine.c ---- */
 
 struct schedule *schedule_new(struct engine *e, struct text_model *m); /* NULL without memory */
 void schedule_leave(
-    struct schedule *s, struct engine *e); /* waits until the thread knows it no more; frees it */
-struct request *schedule_pop(struct engine *e, struct schedule *s); /* the first of its queue, or NULL */
+    struct schedule *s, struct engine *e); /* waits until the thread has let go of it; frees it */
+struct request *schedule_pop(
+    struct engine *e, struct schedule *s); /* takes the first of its queue; NULL for none */
 
 #endif

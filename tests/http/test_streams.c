@@ -96,6 +96,37 @@ static void test_a_client_that_leaves_the_queue_frees_its_place(void **state)
     server_stop(s);
 }
 
+/* By these routers choose among replicas. */
+static void test_routers_find_the_gauges_of_vllm(void **state)
+{
+    (void)state;
+    struct server *s = start((const char *const[]){"--slots", "1", "--kv-memory", "16M", NULL});
+    struct events first, second;
+    metric_wait(s, "vllm:num_requests_running{model_name=\"slow\"}", 0);
+    metric_wait(s, "vllm:kv_cache_usage_perc{model_name=\"slow\"}", 0);
+    events_open(&first, s, COMPLETIONS, endless);
+    metric_wait(s, "vllm:num_requests_running{model_name=\"slow\"}", 1);
+    events_ask(&second, s, COMPLETIONS, endless_whole);
+    metric_wait(s, "vllm:num_requests_waiting{model_name=\"slow\"}", 1);
+    metric_wait(s, "vllm:num_requests_waiting{model_name=\"tiny\"}", 0);
+    double usage = metric(s, "vllm:kv_cache_usage_perc{model_name=\"slow\"}");
+    assert_true(usage > 0 && usage <= 1);
+    struct answer a = server_get(s, "/metrics");
+    const char *config =
+        strstr(a.body, "\nvllm:cache_config_info{model_name=\"slow\",block_size=\"64\",num_gpu_blocks=\"");
+    assert_non_null(config);
+    char *pages = strstr(config, "num_gpu_blocks=\"") + strlen("num_gpu_blocks=\"");
+    assert_true(strtoul(pages, &pages, 10) > 0);
+    assert_memory_equal(pages, "\",cache_dtype=\"f16\",enable_prefix_caching=\"True\"} 1\n",
+        strlen("\",cache_dtype=\"f16\",enable_prefix_caching=\"True\"} 1\n"));
+    answer_release(&a);
+    events_close(&second);
+    events_close(&first);
+    metric_wait(s, "vllm:num_requests_running{model_name=\"slow\"}", 0);
+    metric_wait(s, "vllm:kv_cache_usage_perc{model_name=\"slow\"}", 0); /* what is only kept is free */
+    server_stop(s);
+}
+
 static void test_health_and_other_models_answer_beside_a_stream(void **state)
 {
     (void)state;
@@ -523,6 +554,7 @@ int main(void)
         cmocka_unit_test(test_a_client_that_leaves_a_stream_frees_its_place),
         cmocka_unit_test(test_a_client_that_leaves_before_a_whole_reply_frees_its_place),
         cmocka_unit_test(test_a_client_that_leaves_the_queue_frees_its_place),
+        cmocka_unit_test(test_routers_find_the_gauges_of_vllm),
         cmocka_unit_test(test_health_and_other_models_answer_beside_a_stream),
         cmocka_unit_test(test_what_is_sent_behind_a_request_is_answered_behind_it),
         cmocka_unit_test(test_a_full_queue_is_told_with_429),

@@ -39,7 +39,7 @@ static inline void rig_start(struct rig *r, const struct engine_options *o)
         fail_msg("%s", err.text);
 }
 
-/* Models are let go of while the engine runs, which waits for the scheduler; nothing may be left then. */
+/* Closes the models while the engine runs. No memory may be in use after that. */
 static inline void rig_stop(struct rig *r)
 {
     for (int i = 0; i < RIG_MODELS; i++) {

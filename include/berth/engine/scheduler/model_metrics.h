@@ -1,4 +1,4 @@
-/* model_metrics.h - what the engine counts for each model; /metrics and `berth bench` read it. Relaxed atomics. */
+/* model_metrics.h - what the engine counts for each model: relaxed atomics that any thread may read. */
 #ifndef BERTH_MODEL_METRICS_H
 #define BERTH_MODEL_METRICS_H
 
@@ -19,12 +19,13 @@ struct model_metrics {
     atomic_uint_fast64_t prompt_tokens, cached_tokens, generated_tokens;
     atomic_uint_fast64_t jobs_ended[5]; /* by enum job_finish */
     atomic_uint_fast64_t jobs_refused; /* the queue was full */
-    atomic_uint_fast64_t preemptions; /* sequences that gave their pages back and were read again */
+    atomic_uint_fast64_t preemptions; /* slots whose pages were taken away; they read their tokens again */
     atomic_uint_fast64_t forward_calls, forward_rows;
     atomic_uint_fast64_t forward_ns;
     atomic_uint_fast64_t queued, running; /* jobs, now */
-    atomic_uint_fast64_t kv_bytes; /* now; pages that are shared count once, */
-    atomic_uint_fast64_t prefix_bytes; /* and of those the ones that nobody uses, kept for later prompts */
+    atomic_uint_fast64_t kv_bytes; /* now; a page that is shared counts once */
+    atomic_uint_fast64_t
+        prefix_bytes; /* of these, pages that no slot uses and that are kept for later prompts */
     struct model_histogram queue_time, first_token, between_tokens, whole;
 };
 

@@ -1,10 +1,10 @@
 /* sampler.h - from logits to the next token of one answer.
  *
- * The order is that of OpenAI's documentation and of the common servers: bias and penalties change logits; at
- * temperature 0 the largest wins (the lower id, where two are equal); otherwise logits are divided by the
- * temperature, then top_k, typical_p, top_p and min_p each take candidates away, and one of those that are left is
- * sampled. The sample number depends on the seed and on how many tokens were sampled before, nothing else, so that the
- * same request gives the same answer at any load.
+ * The order is that of OpenAI's documentation and of the common servers. Biases and penalties change logits. At
+ * temperature 0 the largest logit wins, and the lower id of two that are equal. Otherwise logits are divided by the
+ * temperature, top_k, typical_p, top_p and min_p each remove candidates, and one of the rest is sampled. The random
+ * number depends on the seed and on how many tokens were sampled before, and on nothing else, so the same request gives
+ * the same answer at any load.
  */
 #ifndef BERTH_SAMPLER_H
 #define BERTH_SAMPLER_H
@@ -40,22 +40,23 @@ struct sampler;
 struct sampler *sampler_new(const struct sampler_options *o, size_t vocabulary);
 void sampler_free(struct sampler *s);
 
-/* Tells it a token of the prompt (for the repetition penalty). */
+/* Counts tokens of the prompt, for the repetition penalty. */
 void sampler_see_prompt(struct sampler *s, const int32_t *ids, size_t n);
 
-/* Called with the logits, after bias and penalties, before anything is chosen: a grammar's place. */
+/* Called with the logits, after biases and penalties and before a token is chosen, so that a grammar can forbid
+ * tokens. */
 typedef void (*sampler_hook)(void *context, float *logits, size_t vocabulary);
 void sampler_set_hook(struct sampler *s, sampler_hook hook, void *context);
 
 #define SAMPLER_NONE (-1)
 
-/* Draws the next token and remembers it. `logits` [vocabulary] is changed. SAMPLER_NONE when there is none to be
- * sampled: biases or the hook forbid all, the logits are no numbers, or memory is short. */
+/* Samples the next token and counts it. Changes `logits` [vocabulary]. SAMPLER_NONE when there is no candidate: biases or
+ * the hook forbid all tokens, the logits are not numbers, or memory is short. */
 int32_t sampler_next(struct sampler *s, float *logits);
 
-/* Log probabilities, of the model's own distribution (before bias, penalties and temperature): the token's own,
- * and the `n_top` most probable ones, best first, lower id first where equal (SAMPLER_NONE behind the last, where the
- * vocabulary is smaller). NAN for a token out of range. Does not change the logits. */
+/* Returns the log probability of `token` in the model's own distribution (before biases, penalties and temperature),
+ * and writes the `n_top` most probable tokens, best first, the lower id first of two that are equal; SAMPLER_NONE fills
+ * the rest where the vocabulary is smaller. NAN for a token out of range. Does not change the logits. */
 struct sampler_logprob {
     int32_t token;
     float logprob;

@@ -1,12 +1,12 @@
-/* test_mixes.c - random mixes of requests through a real engine: each answer is, to the bit, what the same request says
- * alone in an engine of its own.
+/* test_mixes.c - random mixes of requests through a real engine: each answer has the bits that the same request gets alone
+ * in an engine of its own.
  *
- * A round is an engine with options sampled at random (threads, which may change under way, chunk, slots, cache of
- * prefixes, kernels, memory so short that pages are taken away) and some requests that come one by one while others are
- * at work: with common beginnings, several choices, scores, all kinds of sampling; some are cancelled, some let go of.
- * What those had said until then must be the beginning of their answer.
+ * A round is an engine with random options (threads, which may change during the round, chunk, slots, prefix cache,
+ * kernels, memory so short that slots are preempted) and some requests that arrive one by one while others run. They have
+ * common beginnings, several choices, scores and all kinds of sampling. Some are cancelled and some released early: what
+ * they got until then must be the beginning of their answer.
  *
- *     SEED=N      the first round's seed (default 1); round i has SEED + i, so that a failure can be had alone
+ *     SEED=N      the first round's seed (default 1); round i has SEED + i, so that a failure can be repeated alone
  *     ROUNDS=N    how many (default 24)
  */
 #include "berth/kernels/isa.h"
@@ -27,7 +27,7 @@
 #include "every.h"
 #include "rig.h"
 
-#define PATIENCE 120 /* seconds for a round */
+#define PATIENCE 1500 /* seconds after which a round has hung */
 #define ROUNDS 24
 #define REQUESTS_MOST 10
 #define CHOICES_MOST 4
@@ -56,38 +56,38 @@ static bool one_in(uint32_t n)
 
 /* ---- what was said ---- */
 
-struct told {
+struct mixed_piece {
     int32_t id;
     float logprob;
     struct sampler_logprob top[TOP_MOST];
 };
 
-struct said {
-    struct told tokens[PROMPT_MOST + NEW_MOST];
+struct mixed_answer {
+    struct mixed_piece tokens[PROMPT_MOST + NEW_MOST];
     size_t n;
     enum job_finish finish;
 };
 
 struct answers {
-    struct said choices[CHOICES_MOST], prompt;
+    struct mixed_answer choices[CHOICES_MOST], prompt;
     enum result result;
     struct job_usage usage;
 };
 
-/* A request: what is asked, what becomes of it in the mix, and alone. */
-struct asked {
+/* A request, its answer in the mix, and its answer alone. */
+struct mixed_request {
     struct job_request params;
     int32_t prompt[PROMPT_MOST], stop;
     struct sampler_bias bias;
     int model;
-    unsigned patience; /* wakes of anybody after which it is cancelled; 0: never */
+    unsigned patience; /* wakes of any job after which it is cancelled; 0: never */
     bool let_go; /* rather than cancelled */
-    struct job *job; /* NULL: not yet, or no more */
-    bool gone; /* let go of: nobody knows how it ended */
+    struct job *job; /* NULL before it is submitted and after it is released */
+    bool gone; /* released early: how it ended is unknown */
     struct answers mixed, alone;
 };
 
-static struct asked all[REQUESTS_MOST]; /* large */
+static struct mixed_request all[REQUESTS_MOST]; /* large */
 static int32_t bases[BASES][PROMPT_MOST];
 static sem_t woken; /* by any job */
 
@@ -99,10 +99,10 @@ static void on_wake(void *context)
 
 static void hear(const struct job_request *r, struct answers *a, const struct job_piece *p)
 {
-    struct said *s = p->prompt ? &a->prompt : &a->choices[p->choice];
+    struct mixed_answer *s = p->prompt ? &a->prompt : &a->choices[p->choice];
     assert_int_equal(s->finish, JOB_RUNNING);
     for (size_t i = 0; i < p->n_tokens; i++) {
-        struct told *t = &s->tokens[s->n++];
+        struct mixed_piece *t = &s->tokens[s->n++];
         t->id = p->tokens[i].id;
         t->logprob = p->tokens[i].logprob;
         for (uint32_t k = 0; p->tokens[i].top && k < r->n_top; k++)
@@ -130,7 +130,7 @@ static void settle(struct job *j, struct answers *a)
     job_release(j);
 }
 
-static struct job *submit(struct rig *r, struct asked *q)
+static struct job *submit(struct rig *r, struct mixed_request *q)
 {
     enum result result;
     struct error err = {0};
@@ -144,7 +144,7 @@ static struct job *submit(struct rig *r, struct asked *q)
 
 /* ---- what is asked ---- */
 
-static struct sampler_options draw_sampling(struct asked *q)
+static struct sampler_options draw_sampling(struct mixed_request *q)
 {
     static const float temperatures[] = {0, 0.7f, 1, 1, 2};
     struct sampler_options s = {.temperature = temperatures[sample(5)],
@@ -163,7 +163,7 @@ static struct sampler_options draw_sampling(struct asked *q)
     return s;
 }
 
-/* A part of a text that others have, too, often whole pages of it, and mostly something of its own. */
+/* A part of a text that other prompts share, often whole pages of it, and mostly some tokens of its own. */
 static size_t draw_prompt(int32_t *out)
 {
     size_t n = one_in(6) ? 0 : sample(3) == 0 ? ATTENTION_BLOCK * (1 + sample(5)) : sample(400);
@@ -173,7 +173,7 @@ static size_t draw_prompt(int32_t *out)
     return n + own;
 }
 
-static void draw_request(struct asked *q)
+static void draw_request(struct mixed_request *q)
 {
     memset(q, 0, sizeof(*q));
     q->model = one_in(3) ? 1 : (int)sample(RIG_MODELS);
@@ -201,7 +201,7 @@ struct restless {
     unsigned changes, last;
 };
 
-/* Another number of processors now and then. */
+/* Changes the number of processors now and then. */
 static unsigned processors_now(struct limits_watch *context, char from[LIMITS_FROM])
 {
     struct restless *r = (struct restless *)(void *)context;
@@ -232,7 +232,7 @@ static struct engine_options draw_options(struct restless *restless)
     return o;
 }
 
-/* Room for the largest answer by itself, which must not end for lack of memory, and for a few pages more. */
+/* Room for the largest answer, which must not end for lack of memory, and for a few pages more. */
 static uint64_t short_memory(const struct rig *r, size_t n)
 {
     uint64_t most = 0;
@@ -251,12 +251,12 @@ static struct coverage {
     uint64_t requests, compared, cancelled, preempted, cached, thread_changes;
 } seen;
 
-/* Hears all that there is to hear, and loses patience with some. */
+/* Takes all pieces that there are, and cancels or releases some jobs. */
 static size_t attend(size_t n)
 {
     size_t running = 0;
     for (size_t i = 0; i < n; i++) {
-        struct asked *q = &all[i];
+        struct mixed_request *q = &all[i];
         if (!q->job)
             continue;
         if (take(q->job, &q->mixed)) {
@@ -289,7 +289,7 @@ static void mix(struct rig *r, size_t n)
             sem_wait(&woken);
         }
     }
-    for (size_t i = 0; i < n; i++) /* those that were let go of as well, which tell nobody when they end */
+    for (size_t i = 0; i < n; i++) /* also those that were released, whose end wakes nothing */
         while (atomic_load(&served_model_metrics(all[i].params.model)->running) +
                    atomic_load(&served_model_metrics(all[i].params.model)->queued) >
                0)
@@ -307,7 +307,7 @@ static void count_coverage(const struct rig *r, size_t n, const struct restless 
     }
 }
 
-static void ask_alone(struct asked *q, enum attention_type kv_type)
+static void ask_alone(struct mixed_request *q, enum attention_type kv_type)
 {
     struct rig r;
     const struct engine_options o = {.threads = 1,
@@ -324,8 +324,9 @@ static void ask_alone(struct asked *q, enum attention_type kv_type)
     rig_stop(&r);
 }
 
-/* Whole, or of one that was broken off its beginning. */
-static void compare(const struct said *mixed, const struct said *alone, bool whole, const char *what)
+/* The whole answer, or its beginning when the request was cancelled. */
+static void compare(
+    const struct mixed_answer *mixed, const struct mixed_answer *alone, bool whole, const char *what)
 {
     if (whole && (mixed->n != alone->n || mixed->finish != alone->finish))
         fail_msg("%s: %zu tokens and finish %d, alone %zu and %d", what, mixed->n, mixed->finish, alone->n,
@@ -338,7 +339,7 @@ static void compare(const struct said *mixed, const struct said *alone, bool who
                 (double)mixed->tokens[i].logprob, alone->tokens[i].id, (double)alone->tokens[i].logprob);
 }
 
-static void check(struct asked *q, size_t number, uint64_t seed, enum attention_type kv_type)
+static void check(struct mixed_request *q, size_t number, uint64_t seed, enum attention_type kv_type)
 {
     char what[96];
     ask_alone(q, kv_type);
@@ -360,7 +361,7 @@ static void check(struct asked *q, size_t number, uint64_t seed, enum attention_
     assert_int_equal(q->mixed.usage.prompt_done, q->alone.usage.prompt_done);
 }
 
-/* The set that the round's number has the turn for, of those that the machine has. */
+/* The instruction sets of the machine take turns by the number of the round. */
 static void select_kernels(uint64_t number)
 {
     enum isa sets[ISA_SETS];
@@ -423,7 +424,7 @@ static void test_every_answer_in_a_mix_is_what_it_is_alone(void **state)
         (unsigned long long)seen.cached, (unsigned long long)seen.thread_changes);
     if (rounds < ROUNDS)
         return;
-    /* A mix in which nothing happens proves nothing. */
+    /* The rounds must have covered all of this. */
     assert_true(seen.compared > seen.requests / 2);
     assert_true(seen.cancelled > 0 && seen.preempted > 0 && seen.cached > 0 && seen.thread_changes > 0);
 }

@@ -1,8 +1,7 @@
-/* test_output.c - from tokens to pieces: nothing that was told is taken back, and nothing is kept for longer than it
- * must be.
+/* test_output.c - from tokens to pieces: text that was sent is final, and no text is held back for longer than needed.
  *
- * Tokens here are words of a vocabulary made for the purpose; a test gives their texts and sees the pieces as one
- * line: each piece's text in brackets, with the number of tokens that it tells.
+ * The tokens are words of a small vocabulary. A test gives their texts and sees the pieces as one line: each piece's text
+ * in brackets, with the number of its tokens.
  */
 #include "engine/scheduler/output_private.h"
 
@@ -29,7 +28,7 @@ static const struct {
     {"xST", USER}, {"OPx", USER}, {"\xe2\x96\x81w", NORMAL}};
 #define N_WORDS (sizeof(words) / sizeof(words[0]))
 
-struct vocabulary {
+struct word_list {
     struct span bytes;
     struct gguf *g;
     struct tokenizer *t;
@@ -37,7 +36,7 @@ struct vocabulary {
 
 static int setup(void **state)
 {
-    static struct vocabulary v;
+    static struct word_list v;
     struct writer w = {0};
     struct error err = {0};
     write_header(&w, 3, 0, 5);
@@ -62,7 +61,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-    struct vocabulary *v = *state;
+    struct word_list *v = *state;
     tokenizer_free(v->t);
     gguf_free(v->g);
     free((void *)v->bytes.at);
@@ -78,14 +77,14 @@ static int32_t id_of(const char *text)
     return -1;
 }
 
-/* What an answer of these words says: "[text n]" a piece; a piece that ends it has a ! behind its text. */
-struct told {
+/* The pieces of an answer: "[text n]" each; the last one has a ! behind its text. */
+struct output_log {
     char line[512];
     size_t size;
     enum output_result result;
 };
 
-static void tell(struct told *told, struct job_piece *p)
+static void tell(struct output_log *told, struct job_piece *p)
 {
     if (!p)
         return;
@@ -94,10 +93,10 @@ static void tell(struct told *told, struct job_piece *p)
     job_piece_free(p);
 }
 
-static struct told run(
-    const struct vocabulary *v, const struct job_request *r, bool prompt, const char *const texts[])
+static struct output_log run(
+    const struct word_list *v, const struct job_request *r, bool prompt, const char *const texts[])
 {
-    struct told told = {.result = OUTPUT_GOES_ON};
+    struct output_log told = {.result = OUTPUT_GOES_ON};
     struct job_piece *p;
     struct output_stops *stops = output_stops_new(r->stops, r->n_stops);
     assert_non_null(stops);
@@ -121,8 +120,8 @@ static struct told run(
 #define MOST_STOPS 4
 
 /* The line of an answer of text with these stop strings. */
-static struct told with_stops(
-    const struct vocabulary *v, const char *const stops[], const char *const texts[])
+static struct output_log with_stops(
+    const struct word_list *v, const char *const stops[], const char *const texts[])
 {
     struct span spans[MOST_STOPS];
     struct job_request r = {.text = true, .stops = spans};
@@ -133,14 +132,14 @@ static struct told with_stops(
 
 static void test_text_without_stops_is_told_at_once(void **state)
 {
-    struct told t = with_stops(*state, WORDS(NULL), WORDS("a", "ab", "c"));
+    struct output_log t = with_stops(*state, WORDS(NULL), WORDS("a", "ab", "c"));
     assert_string_equal(t.line, "[a 1][ab 1][c 1][! 0]");
     assert_int_equal(t.result, OUTPUT_GOES_ON);
 }
 
 static void test_a_stop_string_within_a_token_cuts_it(void **state)
 {
-    struct told t = with_stops(*state, WORDS("bc"), WORDS("a", "abcd", "x"));
+    struct output_log t = with_stops(*state, WORDS("bc"), WORDS("a", "abcd", "x"));
     assert_string_equal(t.line, "[a 1][a! 1]");
     assert_int_equal(t.result, OUTPUT_STOPPED);
 }
@@ -149,7 +148,7 @@ static void test_a_stop_string_over_several_tokens_is_held_back_and_its_tokens_a
 {
     assert_string_equal(with_stops(*state, WORDS("STOP"), WORDS("a", "ST", "OP", "x")).line, "[a 1][! 0]");
     assert_string_equal(with_stops(*state, WORDS("STOP"), WORDS("a", "STOP")).line, "[a 1][! 0]");
-    /* The token that the cut goes through is told with what is left of it. */
+    /* The token that the cut divides is sent with the text that is left of it. */
     assert_string_equal(with_stops(*state, WORDS("STOP"), WORDS("a", "xST", "OPx")).line, "[a 1][x 1][! 0]");
 }
 
@@ -157,7 +156,7 @@ static void test_what_was_held_back_is_told_as_soon_as_it_cannot_become_a_stop(v
 {
     assert_string_equal(
         with_stops(*state, WORDS("STOP"), WORDS("ST", "x", "S", "a")).line, "[STx 2][Sa 2][! 0]");
-    /* S comes again within what was held: only that is held on. */
+    /* S comes again within the text that is held back: only the new beginning is held back then. */
     assert_string_equal(
         with_stops(*state, WORDS("STSTOP"), WORDS("ST", "ST", "ST", "OP", "x")).line, "[ST 1][! 0]");
     assert_string_equal(
@@ -180,7 +179,7 @@ static void test_of_several_stop_strings_the_first_that_is_complete_ends_the_ans
 {
     assert_string_equal(with_stops(*state, WORDS("abcd", "bc"), WORDS("x", "abcd")).line, "[x 1][a! 1]");
     assert_string_equal(with_stops(*state, WORDS("abcd", "bc"), WORDS("x", "ab", "c")).line, "[x 1][a! 1]");
-    /* Of two that are complete with the same byte the longer one. */
+    /* The longer one of two that are complete with the same byte. */
     assert_string_equal(with_stops(*state, WORDS("b", "aab"), WORDS("x", "a", "aab")).line, "[x 1][a! 1]");
     assert_string_equal(
         with_stops(*state, WORDS("OPx", "STx"), WORDS("ST", "OP", "a")).line, "[ST 1][OPa 2][! 0]");
@@ -195,7 +194,7 @@ static void test_a_character_is_told_whole_with_all_its_tokens(void **state)
 {
     assert_string_equal(with_stops(*state, WORDS(NULL), WORDS("a", "<0xC3>", "<0xA9>", "b")).line,
         "[a 1][\xc3\xa9 2][b 1][! 0]");
-    /* At the end it comes as it is. */
+    /* At the end the bytes are sent as they are. */
     assert_string_equal(with_stops(*state, WORDS(NULL), WORDS("a", "<0xC3>")).line, "[a 1][\xc3! 1]");
     assert_string_equal(
         with_stops(*state, WORDS("\xc3\xa9"), WORDS("a", "<0xC3>", "<0xA9>", "b")).line, "[a 1][! 0]");
@@ -203,7 +202,7 @@ static void test_a_character_is_told_whole_with_all_its_tokens(void **state)
 
 static void test_the_model_s_end_is_not_told(void **state)
 {
-    struct told t = with_stops(*state, WORDS(NULL), WORDS("a", "</s>", "b"));
+    struct output_log t = with_stops(*state, WORDS(NULL), WORDS("a", "</s>", "b"));
     assert_string_equal(t.line, "[a 1][! 0]");
     assert_int_equal(t.result, OUTPUT_STOPPED);
 }
@@ -218,8 +217,9 @@ static void test_the_model_s_end_can_be_ignored(void **state)
 
 static void test_the_end_token_is_told_last_and_without_text_where_it_is_asked_for(void **state)
 {
-    struct job_request r = {.text = true, .end_token = true, .stops = (struct span[]){span_of("abx")}, .n_stops = 1};
-    struct told t = run(*state, &r, false, WORDS("c", "</s>", "c"));
+    struct job_request r = {
+        .text = true, .end_token = true, .stops = (struct span[]){span_of("abx")}, .n_stops = 1};
+    struct output_log t = run(*state, &r, false, WORDS("c", "</s>", "c"));
     assert_string_equal(t.line, "[c 1][! 1]");
     assert_int_equal(t.result, OUTPUT_STOPPED);
     /* Behind text that was held back for a stop string, and behind bytes that are no whole character. */
@@ -268,7 +268,7 @@ static void test_an_answer_keeps_the_space_that_it_begins_with(void **state)
 /* Tokens that are held back come with their own log probabilities. */
 static void test_log_probabilities_stay_with_their_tokens(void **state)
 {
-    const struct vocabulary *v = *state;
+    const struct word_list *v = *state;
     struct span stop = span_of("STOP");
     struct job_request r = {.text = true, .logprobs = true, .n_top = 2, .stops = &stop, .n_stops = 1};
     struct output_stops *stops = output_stops_new(&stop, 1);
@@ -291,7 +291,7 @@ static void test_log_probabilities_stay_with_their_tokens(void **state)
         assert_true(p->tokens[i].top[1].logprob == (float)-i - 1);
     }
     job_piece_free(p);
-    /* A second piece, of which the first token is told and the second held back. */
+    /* A second piece: the first token is sent and the second held back. */
     assert_int_equal(output_add(a, id_of("x"), -8, NULL), OUTPUT_GOES_ON);
     assert_int_equal(
         output_add(a, id_of("S"), -9, (struct sampler_logprob[]){{5, 0}, {6, -1}}), OUTPUT_GOES_ON);
@@ -308,10 +308,11 @@ static void test_log_probabilities_stay_with_their_tokens(void **state)
     output_stops_free(stops);
 }
 
-/* Every way to cut a text into tokens must give the same text: the alphabet of two letters makes many borders. */
+/* Every division of a text into tokens must give the same text. With an alphabet of two letters stop strings overlap
+ * often. */
 static void test_the_cut_does_not_depend_on_how_tokens_cut_the_text(void **state)
 {
-    const struct vocabulary *v = *state;
+    const struct word_list *v = *state;
     static const char *const stops[] = {"abab", "aab", "bbb", NULL};
     for (uint32_t bits = 0; bits < 1u << 12; bits++) {
         char text[13] = "", by_letter[64], by_pair[64];
@@ -328,7 +329,7 @@ static void test_the_cut_does_not_depend_on_how_tokens_cut_the_text(void **state
         }
         const char *const *const cuts[2] = {letters, pairs};
         for (int k = 0; k < 2; k++) {
-            struct told t = with_stops(v, stops, cuts[k]);
+            struct output_log t = with_stops(v, stops, cuts[k]);
             char *out = k ? by_pair : by_letter;
             for (const char *at = t.line; *at; at++)
                 if (*at == 'a' || *at == 'b')

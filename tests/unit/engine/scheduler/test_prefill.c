@@ -1,4 +1,4 @@
-/* test_prefill.c - how many rows prompts get beside answers, on models whose steps cost what a formula says.
+/* test_prefill.c - the prefill budget on models whose steps cost what a formula gives.
  */
 #include "engine/scheduler/scheduler_private.h"
 
@@ -85,7 +85,7 @@ static void test_what_is_not_known_yet_is_tried_with_few_rows(void **state)
     (void)state;
     struct prefill_cost p = {0};
     assert_in_range(rows_beside(&p, 0, 1), 1, 16);
-    prefill_learn(&p, 1, 0, 0.5); /* half a second for a single row: that many cannot be worse than so */
+    prefill_learn(&p, 1, 0, 0.5); /* half a second for a single row is the most that a row can cost */
     assert_in_range(rows_beside(&p, 0, 1), 1, 8);
     assert_int_equal(prefill_budget(&p, &(struct prefill_load){.reading = 1}, 3), 3);
 }
@@ -101,7 +101,7 @@ static void test_a_prompt_alone_gets_the_whole_chunk_or_a_second(void **state)
     }
 }
 
-/* Another program had the processors for one step. */
+/* One step is slow because another program has used the processors. */
 static void test_one_slow_step_is_soon_forgotten(void **state)
 {
     (void)state;
@@ -121,8 +121,7 @@ static void test_one_slow_step_is_soon_forgotten(void **state)
     assert_in_range(rows_beside(&p, 4, 2), before - 1, before + 1);
 }
 
-/* The same where prompts never end, so that no step tells what answers take alone: the weights were read from a disk
- * once, say, or the machine stood still. */
+/* The same where prompts never end, so that no step shows what answers take alone. */
 static void test_one_very_slow_step_does_not_make_answers_slow_for_as_long_as_prompts_come(void **state)
 {
     (void)state;
@@ -136,7 +135,7 @@ static void test_one_very_slow_step_does_not_make_answers_slow_for_as_long_as_pr
     }
 }
 
-/* Where all requests are for a score, or for one token, it is never seen what answers take alone. */
+/* When all requests want a score or one token, no step shows what answers take alone. */
 static void test_where_prompts_alone_are_read_a_machine_that_becomes_slower_is_noticed(void **state)
 {
     (void)state;

@@ -1,4 +1,4 @@
-/* test_prefix_age.c - an engine without work gives the memory of idle prefixes back: by age, and when memory is short. */
+/* test_prefix_age.c - an engine without work frees idle prefixes by age, and all of them when memory is short. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -40,7 +40,7 @@ static double now(void)
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-/* Runs a prompt of n tokens to its end; how many of them were there already. */
+/* Runs a prompt of n tokens to its end. Returns how many of them were cached. */
 static size_t read_prompt(struct rig *r, size_t model, size_t n)
 {
     int32_t ids[400];
@@ -76,7 +76,7 @@ static uint64_t used(struct rig *r)
     return kv_budget_used(engine_budget(r->e));
 }
 
-/* Nobody asks anything while this waits. */
+/* No request comes while this waits. */
 static void wait_until_free(struct rig *r)
 {
     for (double end = now() + 60; used(r) > 0; usleep(1000))

@@ -1,5 +1,5 @@
-/* test_prefix_cache.c - the tree of pages beside a plain list of all that was kept: the longest beginning is found
- * wherever it stands, what is in use stays, and every page is given back once.
+/* test_prefix_cache.c - the tree of pages against a plain list of all texts that were kept: the longest common beginning is
+ * found, pages in use stay, and each page is freed once.
  */
 #include "engine/scheduler/prefix_private.h"
 
@@ -17,7 +17,7 @@
 
 static const struct kv_layer layers[] = {{1, 8, 8, 0}};
 
-struct fixture {
+struct cache_fixture {
     struct kv_budget budget;
     struct kv_cache *kv;
     struct prefix_cache *p;
@@ -27,7 +27,7 @@ struct fixture {
 
 static int setup(void **state)
 {
-    struct fixture *f = calloc(1, sizeof(*f));
+    struct cache_fixture *f = calloc(1, sizeof(*f));
     assert_non_null(f);
     f->budget.limit = UINT64_MAX;
     f->kv = kv_cache_new(&f->budget, ATTENTION_F16, layers, 1);
@@ -39,7 +39,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-    struct fixture *f = *state;
+    struct cache_fixture *f = *state;
     prefix_free(f->p);
     assert_int_equal(atomic_load(&f->budget.used), 0);
     assert_int_equal(kv_cache_bytes(f->kv), 0);
@@ -48,13 +48,13 @@ static int teardown(void **state)
     return 0;
 }
 
-static uint32_t dice(struct fixture *f, uint32_t n)
+static uint32_t dice(struct cache_fixture *f, uint32_t n)
 {
     f->seed = f->seed * 1664525u + 1013904223u;
     return (f->seed >> 8) % n;
 }
 
-static struct sequence *read_text(struct fixture *f, size_t n)
+static struct sequence *read_text(struct cache_fixture *f, size_t n)
 {
     struct sequence *s = sequence_new(f->kv);
     assert_true(sequence_reserve(s, n));
@@ -62,8 +62,8 @@ static struct sequence *read_text(struct fixture *f, size_t n)
     return s;
 }
 
-/* Keeps a text as a slot does that has read all of it, and returns where it stands. */
-static struct prefix_node *keep(struct fixture *f, const int32_t *ids, size_t n, struct sequence *s)
+/* Keeps a text as a slot does that has read all of it. Returns the node of its last full page. */
+static struct prefix_node *keep(struct cache_fixture *f, const int32_t *ids, size_t n, struct sequence *s)
 {
     struct prefix_node *at = NULL;
     size_t i = 0;
@@ -74,7 +74,7 @@ static struct prefix_node *keep(struct fixture *f, const int32_t *ids, size_t n,
     return at;
 }
 
-static void keep_and_leave(struct fixture *f, const int32_t *ids, size_t n)
+static void keep_and_leave(struct cache_fixture *f, const int32_t *ids, size_t n)
 {
     struct sequence *s = read_text(f, n);
     prefix_leave(f->p, keep(f, ids, n, s));
@@ -82,7 +82,7 @@ static void keep_and_leave(struct fixture *f, const int32_t *ids, size_t n)
 }
 
 /* Tokens of the text that are found. */
-static size_t found(const struct fixture *f, const int32_t *ids, size_t n)
+static size_t found(const struct cache_fixture *f, const int32_t *ids, size_t n)
 {
     struct prefix_node *at = NULL;
     for (size_t done = 0;; done += PAGE) {
@@ -94,8 +94,8 @@ static size_t found(const struct fixture *f, const int32_t *ids, size_t n)
     }
 }
 
-/* Two tokens, mostly the one: so texts share beginnings of any length. */
-static size_t write_text(struct fixture *f, int32_t *ids)
+/* Two tokens, one of them frequent, so that texts share beginnings of all lengths. */
+static size_t write_text(struct cache_fixture *f, int32_t *ids)
 {
     size_t n = PREFIX_LEAST + dice(f, PAGES * PAGE - PREFIX_LEAST + 1);
     for (size_t i = 0; i < n; i++)
@@ -115,7 +115,7 @@ static size_t in_common(const int32_t *a, size_t n_a, const int32_t *b, size_t n
 
 static void test_the_longest_beginning_of_all_that_was_kept_is_found(void **state)
 {
-    struct fixture *f = *state;
+    struct cache_fixture *f = *state;
     static int32_t texts[300][PAGES * PAGE];
     static size_t sizes[300];
     for (size_t i = 0; i < 300; i++) {
@@ -134,13 +134,13 @@ static void test_the_longest_beginning_of_all_that_was_kept_is_found(void **stat
 
 static void test_a_text_that_was_longer_before_takes_no_page_of_its_own(void **state)
 {
-    struct fixture *f = *state;
+    struct cache_fixture *f = *state;
     int32_t ids[3 * PAGE];
     for (int32_t i = 0; i < 3 * PAGE; i++)
         ids[i] = i;
     keep_and_leave(f, ids, 100);
     assert_int_equal(kv_cache_bytes(f->kv), 2 * kv_cache_page_bytes(f->kv));
-    keep_and_leave(f, ids, 110); /* in the place of the part that was there */
+    keep_and_leave(f, ids, 110); /* replaces the shorter part */
     assert_int_equal(kv_cache_bytes(f->kv), 2 * kv_cache_page_bytes(f->kv));
     keep_and_leave(f, ids, 192);
     assert_int_equal(kv_cache_bytes(f->kv), 3 * kv_cache_page_bytes(f->kv));
@@ -151,7 +151,7 @@ static void test_a_text_that_was_longer_before_takes_no_page_of_its_own(void **s
 
 static void test_a_second_reader_of_the_same_takes_the_page_that_is_there(void **state)
 {
-    struct fixture *f = *state;
+    struct cache_fixture *f = *state;
     int32_t ids[PAGE] = {1, 2, 3};
     struct sequence *a = read_text(f, PAGE), *b = read_text(f, PAGE);
     struct prefix_node *at = keep(f, ids, PAGE, a);
@@ -159,7 +159,7 @@ static void test_a_second_reader_of_the_same_takes_the_page_that_is_there(void *
     assert_ptr_equal(keep(f, ids, PAGE, b), at);
     assert_int_equal(kv_cache_bytes(f->kv), kv_cache_page_bytes(f->kv));
     prefix_leave(f->p, at);
-    assert_false(prefix_give_back(f->p)); /* the other stands there still */
+    assert_false(prefix_give_back(f->p)); /* the other reader is still there */
     prefix_leave(f->p, at);
     assert_true(prefix_give_back(f->p));
     assert_int_equal(kv_cache_bytes(f->kv), kv_cache_page_bytes(f->kv)); /* both hold it */
@@ -167,10 +167,10 @@ static void test_a_second_reader_of_the_same_takes_the_page_that_is_there(void *
     sequence_free(b);
 }
 
-/* Readers come and go, pages are given back at any time; what a reader stands on is found all the while. */
+/* Readers come and go and pages are freed at any time; the path of a reader is found at all times. */
 static void test_what_is_in_use_stays_and_the_rest_goes_oldest_first(void **state)
 {
-    struct fixture *f = *state;
+    struct cache_fixture *f = *state;
     enum { READERS = 6 };
     static int32_t texts[READERS][PAGES * PAGE];
     size_t sizes[READERS];
@@ -205,7 +205,7 @@ static void test_what_is_in_use_stays_and_the_rest_goes_oldest_first(void **stat
 
 static void test_what_was_taken_last_goes_last(void **state)
 {
-    struct fixture *f = *state;
+    struct cache_fixture *f = *state;
     int32_t ids[3][PAGE];
     size_t same;
     for (int32_t i = 0; i < 3; i++) {

@@ -1,7 +1,7 @@
-/* test_sampler.c - who may be sampled, how often, and that nothing but seed and history decides.
+/* test_sampler.c - which tokens may be sampled, how often, and that only seed and history decide.
  *
- * Frequencies are held against exact probabilities with a fixed seed: the same samples come every time, so a test that
- * passes goes on passing, and the tolerance of five deviations is there for whoever changes the generator.
+ * Frequencies are compared with exact probabilities, with a fixed seed, so a test gives the same result each time. The
+ * tolerance of five deviations is for changes of the generator.
  */
 #include "berth/engine/scheduler/sampler.h"
 
@@ -55,7 +55,7 @@ static void count(const struct sampler_options *o, const float *logits, size_t n
     sampler_free(s);
 }
 
-/* `wanted` are weights; those that are 0 must never come. */
+/* `wanted` are weights; a token of weight 0 must never be sampled. */
 static void assert_distribution(
     const struct sampler_options *o, const float *logits, const double *wanted, size_t n)
 {
@@ -172,7 +172,7 @@ static void test_top_p_counts_what_top_k_has_left(void **state)
     assert_distribution(&o, halves, (double[]){8, 4, 0, 0, 0}, 5);
 }
 
-/* typical_p leaves 2 and 1 bits alone, 4 : 8; of these top_p takes the more probable one; min_p is left nothing. */
+/* typical_p leaves 2 and 1 bits alone, 4 : 8; of these top_p keeps the more probable one, and min_p removes nothing. */
 static void test_top_p_and_min_p_come_after_typical_p(void **state)
 {
     (void)state;

@@ -1,4 +1,4 @@
-/* test_served_model.c - a kind of model is a row: the calls reach it, and who calls knows no kind. */
+/* test_served_model.c - a kind of model is a row of operations, and callers need not know the kind. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,7 +15,7 @@
 static const struct engine_options options = {
     .threads = 1, .processors = 1, .kv_memory = 1 << 24, .chunk = 16, .slots = 2, .queue = 4};
 
-/* A kind of model that the scheduler knows nothing of. */
+/* A kind of model that is not in the engine's table. */
 struct echo_model {
     struct served_model served;
     unsigned submitted, closed;
