@@ -62,7 +62,7 @@ static unsigned default_port(const char *origin)
 static bool copy_listed(struct span listed, char out[ORIGIN_MAX])
 {
     size_t size = listed.size;
-    size -= size > 0 && listed.at[size - 1] == '/';
+    size -= size > 1 && listed.at[size - 1] == '/' && listed.at[size - 2] != '/';
     if (size >= ORIGIN_MAX)
         return false;
     memcpy(out, listed.at, size);
@@ -78,7 +78,11 @@ bool origin_is_valid(struct span origin)
         return false;
     if (strcmp(text, "*") == 0 || strcmp(text, "null") == 0)
         return true;
-    return scheme_size(text) > 0 && !strchr(text, '*') && read_authority(text + scheme_size(text) + 3, 0, &a);
+    size_t scheme = scheme_size(text);
+    if (scheme == 0 || strchr(text, '*'))
+        return false;
+    /* Applications may have schemes without a host: "file://". */
+    return read_authority(text + scheme + 3, 0, &a) || (!text[scheme + 3] && default_port(text) == 0);
 }
 
 static bool same_origin(struct span listed, const char *origin)

@@ -23,6 +23,8 @@ static void test_what_can_be_listed(void **state)
         {"http://localhost:3000/", true},
         {"http://[::1]:80", true},
         {"app://obsidian.md", true},
+        {"file://", true},
+        {"https://", false},
         {"chrome-extension://abcdef", true},
         {"", false},
         {"app.example", false},
@@ -46,11 +48,11 @@ static void test_what_can_be_listed(void **state)
 static void test_a_listed_origin_is_allowed_however_it_is_written(void **state)
 {
     struct span list[] = {span_of("HTTP://App.Example:80/"), span_of("https://b:8443"), span_of("null"),
-        span_of("app://obsidian.md")};
-    struct origins o = {.allowed = list, .n_allowed = 4},
+        span_of("file://"), span_of("app://obsidian.md")};
+    struct origins o = {.allowed = list, .n_allowed = 5},
                    any = {.allowed = (struct span[]){span_of("*")}, .n_allowed = 1};
-    static const char *const allowed[] = {
-        "http://app.example", "http://app.example:80", "https://b:8443", "null", "app://obsidian.md"};
+    static const char *const allowed[] = {"http://app.example", "http://app.example:80", "https://b:8443",
+        "null", "file://", "app://obsidian.md"};
     static const char *const others[] = {"https://app.example", "http://app.example:81",
         "http://sub.app.example", "http://app.example.evil", "https://b", "app://obsidian.md.evil", "",
         "NULLX"};
