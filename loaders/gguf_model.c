@@ -67,7 +67,7 @@ static bool check_split_key(const struct gguf *g, const char *key, uint64_t expe
 static bool add_part(
     struct loaded *l, const struct volume *v, const char *path, size_t i, size_t count, struct error *err)
 {
-    struct gguf_model *m = l->parsed;
+    struct gguf_model *m = l->gguf;
     struct mapping *map = loaded_add_file(l, v, path, err);
     if (!map)
         return false;
@@ -148,7 +148,7 @@ static bool check_first_part(const struct part_name *name, uint64_t count, struc
 static bool read_parts(
     struct loaded *l, const struct volume *v, const char *path, uint64_t count, struct error *err)
 {
-    struct gguf_model *m = l->parsed;
+    struct gguf_model *m = l->gguf;
     struct part_name name;
     if (!part_name_read(&name, path))
         return error_set(err,
@@ -166,7 +166,7 @@ static bool read_parts(
 
 static bool read_files(struct loaded *l, const struct volume *v, const char *path, struct error *err)
 {
-    struct gguf_model *m = l->parsed = calloc(1, sizeof(*m));
+    struct gguf_model *m = l->gguf = calloc(1, sizeof(*m));
     if (m)
         m->files = calloc(1, sizeof(struct gguf *));
     if (!m || !m->files)
@@ -199,14 +199,16 @@ static bool gguf_read_model(struct loaded *l, const struct volume *v, const char
 {
     if (!read_files(l, v, path, err))
         return false;
-    const struct gguf_model *m = l->parsed;
+    const struct gguf_model *m = l->gguf;
     l->checkpoint = m->n_files > 1 ? &m->merged : &m->files[0]->checkpoint;
     return model_info_read(&l->info, l->checkpoint, err);
 }
 
-static void gguf_release(void *parsed)
+static void gguf_release(struct loaded *l)
 {
-    struct gguf_model *m = parsed;
+    struct gguf_model *m = l->gguf;
+    if (!m)
+        return;
     for (size_t i = 0; i < m->n_files; i++)
         gguf_free(m->files[i]);
     checkpoint_release(&m->merged);

@@ -103,8 +103,8 @@ bool loaded_open(struct loaded *l, const struct volume *v, const char *path, str
 void loaded_close(struct loaded *l)
 {
     /* What was parsed points into the maps. */
-    if (l->parsed && l->loader->release)
-        l->loader->release(l->parsed);
+    if (l->loader && l->loader->release)
+        l->loader->release(l);
     for (size_t i = 0; i < l->n_maps; i++)
         mapping_close(l->maps[i]);
     free(l->maps);

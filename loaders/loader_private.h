@@ -14,10 +14,10 @@ struct loader {
     const char *const *extensions; /* with their dot, NULL at the end; stripped from ids */
     /* Whether a file with these first bytes (up to 64) is of this format. */
     bool (*probe)(struct span head);
-    /* Validates and describes: fills l->parsed, l->checkpoint and l->info. maps[0] is `path` mapped; more files
+    /* Validates and describes: fills l->gguf, l->checkpoint and l->info. maps[0] is `path` mapped; more files
      * are appended by loaded_add_file. On failure the caller releases `l`. */
     bool (*read)(struct loaded *l, const struct volume *v, const char *path, struct error *err);
-    void (*release)(void *parsed); /* NULL when there is nothing to release */
+    void (*release)(struct loaded *l); /* of what `read` allocated; NULL for nothing */
 };
 
 extern const struct loader loader_gguf;

@@ -18,21 +18,21 @@
 #define EXTENSION ".gguf"
 
 /* Models of a directory, as paths that can be opened from here. */
-struct model_list {
+struct found_models {
     char **paths;
     size_t n;
     bool failed; /* memory was short */
 };
 
-static void model_list_release(struct model_list *c)
+static void model_list_release(struct found_models *c)
 {
     for (size_t i = 0; i < c->n; i++)
         free(c->paths[i]);
     free(c->paths);
-    *c = (struct model_list){0};
+    *c = (struct found_models){0};
 }
 
-static void model_list_add(struct model_list *c, const char *dir, const char *name)
+static void model_list_add(struct found_models *c, const char *dir, const char *name)
 {
     char *path = NULL;
     char **more = realloc(c->paths, (c->n + 1) * sizeof(*more));
@@ -69,7 +69,7 @@ static int by_name(const void *a, const void *b)
 }
 
 /* The GGUF files that lie directly in a directory, sorted. */
-static void list_files(struct model_list *c, const char *dir)
+static void list_files(struct found_models *c, const char *dir)
 {
     DIR *d = opendir(dir);
     if (!d)
@@ -87,7 +87,7 @@ static void list_files(struct model_list *c, const char *dir)
 }
 
 /* The GGUF models of a directory of models, as a server lists them. False with the reason when it cannot be read. */
-static bool list_models(struct model_list *c, const char *dir, struct error *err)
+static bool list_models(struct found_models *c, const char *dir, struct error *err)
 {
     struct volume v;
     struct scan s = {0};
@@ -102,7 +102,7 @@ static bool list_models(struct model_list *c, const char *dir, struct error *err
     return good;
 }
 
-static void add_names(struct strbuf *out, const struct model_list *c)
+static void add_names(struct strbuf *out, const struct found_models *c)
 {
     char shown[300];
     for (size_t i = 0; i < c->n && i < SHOWN; i++) {
@@ -114,7 +114,7 @@ static void add_names(struct strbuf *out, const struct model_list *c)
 }
 
 /* Takes the one model of the list out of it. NULL with the reason when there is not exactly one. */
-static char *take_one(struct model_list *c, const char *where, struct error *err)
+static char *take_one(struct found_models *c, const char *where, struct error *err)
 {
     struct strbuf text;
     char *path = NULL;
@@ -136,7 +136,7 @@ static char *take_one(struct model_list *c, const char *where, struct error *err
 
 static char *find_in_directory(const char *dir, struct error *err)
 {
-    struct model_list c = {0};
+    struct found_models c = {0};
     char *path = list_models(&c, dir, err) ? take_one(&c, "the directory", err) : NULL;
     model_list_release(&c);
     return path;
@@ -144,7 +144,7 @@ static char *find_in_directory(const char *dir, struct error *err)
 
 static char *find_anywhere(struct error *err)
 {
-    struct model_list c = {0};
+    struct found_models c = {0};
     struct error ignored = {0};
     const char *volume = getenv("BERTH_MODELS"), *where = "the current directory";
     char shown[400];
@@ -169,7 +169,7 @@ static char *find_anywhere(struct error *err)
 static void not_there(const char *given, struct error *err)
 {
     char dir[4096], shown[400];
-    struct model_list c = {0};
+    struct found_models c = {0};
     const char *slash = strrchr(given, '/'), *name = slash ? slash + 1 : given;
     snprintf(
         dir, sizeof(dir), "%.*s", slash ? (int)(slash - given + (slash == given)) : 1, slash ? given : ".");

@@ -88,7 +88,7 @@ static void add_tensor(struct strbuf *out, const struct tensor *t, size_t file)
 
 static void add_files(struct strbuf *out, const struct loaded *l)
 {
-    const struct gguf_model *m = l->parsed;
+    const struct gguf_model *m = l->gguf;
     strbuf_text(out, ",\"files\":[");
     for (size_t i = 0; i < l->n_maps; i++) {
         strbuf_format(out, "%s{\"name\":", i ? "," : "");
@@ -167,10 +167,10 @@ void inspect_json(struct strbuf *out, const struct loaded *l, const char *path)
     add_number(out, "bytes", loaded_mapped_bytes(l));
     strbuf_format(out, ",\"supported\":%s", inspect_supported(l, &why) ? "true" : "false");
     add_files(out, l);
-    if (l->parsed) {
-        add_sampling(out, ((const struct gguf_model *)l->parsed)->files[0]);
-        add_tables(out, l->parsed);
-        add_totals(out, l->parsed);
+    if (l->gguf) {
+        add_sampling(out, ((const struct gguf_model *)l->gguf)->files[0]);
+        add_tables(out, l->gguf);
+        add_totals(out, l->gguf);
     }
     strbuf_text(out, "}\n");
 }

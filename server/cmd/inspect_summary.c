@@ -9,7 +9,7 @@
 
 bool inspect_supported(const struct loaded *l, const char **why)
 {
-    if (!l->parsed) {
+    if (!l->gguf) {
         *why = "no: only GGUF models are run";
         return false;
     }

@@ -124,7 +124,7 @@ static void add_sampling(struct strbuf *out, const struct gguf *g)
 
 static void add_facts(struct strbuf *out, const struct loaded *l, const char *path)
 {
-    const struct gguf_model *m = l->parsed;
+    const struct gguf_model *m = l->gguf;
     char text[512];
     const char *why;
     text_escape(text, sizeof(text), span_of(path));
@@ -316,9 +316,9 @@ static void add_totals(struct strbuf *out, const struct gguf_model *m)
 void inspect_table(struct strbuf *out, const struct loaded *l, const char *path)
 {
     add_facts(out, l, path);
-    if (!l->parsed)
+    if (!l->gguf)
         return;
-    const struct gguf_model *m = l->parsed;
+    const struct gguf_model *m = l->gguf;
     add_pairs(out, m->files[0]);
     add_tensors(out, m);
     add_totals(out, m);

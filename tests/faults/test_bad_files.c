@@ -591,7 +591,7 @@ static void assert_refused_as_a_file(const char *name, const char *path, const c
         fail_msg("%s: opened as %s", name, l.info.format);
     assert_reason(name, err.text, reason);
     assert_null(l.maps);
-    assert_null(l.parsed);
+    assert_null(l.gguf);
 }
 
 static void test_the_right_file_is_read(void **state)

@@ -55,7 +55,7 @@ struct gguf {
 struct gguf *gguf_read(struct span bytes, struct error *err);
 void gguf_free(struct gguf *g);
 
-/* A model of one file, or of several split as NAME-00001-of-00003.gguf: loaded->parsed of a "gguf" model. */
+/* A model of one file, or of several split as NAME-00001-of-00003.gguf: loaded->gguf of a "gguf" model. */
 struct gguf_model {
     size_t n_files;
     struct gguf **files; /* [n_files]; the first holds the model's keys */

@@ -21,6 +21,7 @@ struct model_info {
     uint64_t context; /* tokens */
 };
 
+struct gguf_model;
 struct loader;
 
 /* A loaded model: its files and what the loader found out. */
@@ -30,7 +31,7 @@ struct loaded {
     struct mapping **maps; /* [n_maps], the main file first */
     size_t n_maps;
     const struct checkpoint *checkpoint; /* what the engine reads; NULL: the format's content is not read */
-    void *parsed; /* the loader's own (struct gguf_model *), which owns the checkpoint; NULL for raw */
+    struct gguf_model *gguf; /* the reading of the loader "gguf", which owns the checkpoint; NULL for others */
 };
 
 /* Opens, maps, validates and describes the model at `path` below the volume.

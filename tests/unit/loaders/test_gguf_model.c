@@ -89,7 +89,7 @@ static void test_a_model_is_described_from_its_keys_and_tensors(void **state)
     assert_string_equal(l.info.kind, "generate");
     assert_int_equal(l.info.parameters, 32 * 8 + 4 + 32);
     assert_int_equal(l.info.context, 8192);
-    assert_int_equal(((struct gguf_model *)l.parsed)->n_files, 1);
+    assert_int_equal(l.gguf->n_files, 1);
     loaded_close(&l);
 }
 
@@ -254,7 +254,7 @@ static void test_a_split_model_is_one_model_of_all_its_parts(void **state)
     write_three_parts();
     struct loaded l;
     assert_opens(&l, "m-00001-of-00003.gguf");
-    const struct gguf_model *m = l.parsed;
+    const struct gguf_model *m = l.gguf;
 
     assert_int_equal(m->n_files, 3);
     assert_int_equal(l.n_maps, 3);

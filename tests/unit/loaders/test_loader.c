@@ -20,7 +20,7 @@ static void expect_failure(const struct volume *v, const char *path, const char 
         fail_msg("\"%s\" lacks \"%s\" or does not begin with \"%s\"", err.text, reason, path);
     assert_null(l.maps);
     assert_int_equal(l.n_maps, 0);
-    assert_null(l.parsed);
+    assert_null(l.gguf);
     loaded_close(&l);
 }
 
@@ -37,7 +37,7 @@ static void test_a_file_that_no_loader_knows_is_raw(void **state)
     assert_string_equal(l.info.kind, "");
     assert_string_equal(l.info.architecture, "");
     assert_int_equal(l.n_maps, 1);
-    assert_null(l.parsed);
+    assert_null(l.gguf);
     assert_int_equal(loaded_mapped_bytes(&l), 7);
     assert_true(loaded_intact(&l, &err));
     mapping_measure();
@@ -84,7 +84,7 @@ static void test_a_format_is_known_by_content_whatever_the_name(void **state)
     if (!loaded_open(&l, &v, "model.bin", &err))
         fail_msg("%s", err.text);
     assert_string_equal(l.info.format, "gguf");
-    assert_non_null(l.parsed);
+    assert_non_null(l.gguf);
     loaded_close(&l);
     volume_close(&v);
 }

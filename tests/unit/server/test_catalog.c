@@ -342,6 +342,7 @@ static void test_a_list_is_replaced_while_it_is_read_and_models_live_as_long_as_
     for (size_t t = 0; t < 3; t++)
         pthread_join(threads[t], NULL);
     assert_string_equal(held->id, "a");
+    catalog_sweep(c); /* a list that a reader was about to refer to is freed here */
     assert_int_equal(held->references, 1);
     catalog_drop(c, held);
     catalog_sweep(c);
