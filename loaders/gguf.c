@@ -1,14 +1,13 @@
 /* gguf.c - from a file's bytes to its tables of keys and tensors, or to the reason why not.
  *
  * The file is walked once, front to back, through one cursor: header, pairs, tensors; then the tensors are
- * given their places. Nothing is believed: a count is compared with the bytes that are left before memory
- * is taken for it, a length with them before it is followed, a product with 64 bits before it is used.
+ * given their places. A count is compared with the bytes that are left before memory is taken for it, a
+ * length with them before it is followed, and a product with 64 bits before it is used.
  * Tensors have to lie in the table's order without gaps, so one running sum proves that none overlaps
  * another or leaves the file.
  *
- * Time and memory grow with the tables alone, and the tables have limits, so that a huge file full of
- * nonsense costs little. Repeated names are found by sorting; the sorted tables then serve the look-ups.
- * Nothing recurses.
+ * Time and memory grow with the tables alone, and the tables have limits, so that a huge file of random bytes
+ * costs little. Sorting the tables for the checkpoint finds repeated names. Nothing recurses.
  */
 #include "berth/loaders/gguf.h"
 #include "berth/base/cursor.h"
@@ -33,21 +32,22 @@
 
 static const struct {
     const char *name;
-    size_t bytes; /* 0: carries its own length */
+    uint8_t bytes; /* 0: carries its own length */
+    enum checkpoint_kind kind; /* of a scalar */
 } value_types[GGUF_TYPES] = {
-    [GGUF_U8] = {"u8", 1},
-    [GGUF_I8] = {"i8", 1},
-    [GGUF_U16] = {"u16", 2},
-    [GGUF_I16] = {"i16", 2},
-    [GGUF_U32] = {"u32", 4},
-    [GGUF_I32] = {"i32", 4},
-    [GGUF_F32] = {"f32", 4},
-    [GGUF_BOOL] = {"bool", 1},
-    [GGUF_STRING] = {"string", 0},
-    [GGUF_ARRAY] = {"array", 0},
-    [GGUF_U64] = {"u64", 8},
-    [GGUF_I64] = {"i64", 8},
-    [GGUF_F64] = {"f64", 8},
+    [GGUF_U8] = {"u8", 1, CHECKPOINT_UNSIGNED},
+    [GGUF_I8] = {"i8", 1, CHECKPOINT_SIGNED},
+    [GGUF_U16] = {"u16", 2, CHECKPOINT_UNSIGNED},
+    [GGUF_I16] = {"i16", 2, CHECKPOINT_SIGNED},
+    [GGUF_U32] = {"u32", 4, CHECKPOINT_UNSIGNED},
+    [GGUF_I32] = {"i32", 4, CHECKPOINT_SIGNED},
+    [GGUF_F32] = {"f32", 4, CHECKPOINT_REAL},
+    [GGUF_BOOL] = {"bool", 1, CHECKPOINT_BOOL},
+    [GGUF_STRING] = {"string", 0, CHECKPOINT_STRING},
+    [GGUF_ARRAY] = {"array", 0, CHECKPOINT_STRING},
+    [GGUF_U64] = {"u64", 8, CHECKPOINT_UNSIGNED},
+    [GGUF_I64] = {"i64", 8, CHECKPOINT_SIGNED},
+    [GGUF_F64] = {"f64", 8, CHECKPOINT_REAL},
 };
 
 const char *gguf_type_name(enum gguf_type type)
@@ -89,11 +89,11 @@ static bool read_header(struct cursor *c, struct gguf *g)
     g->version = cursor_u32(c, "the version");
     if (c->failed || !check_version(c, g->version))
         return false;
-    g->n_tensors = cursor_count(c, TENSOR_MIN, "the number of tensors");
+    g->checkpoint.n_tensors = cursor_count(c, TENSOR_MIN, "the number of tensors");
     g->n_pairs = cursor_count(c, PAIR_MIN, "the number of keys");
-    if (g->n_tensors > TENSORS_MAX)
-        return cursor_fail(
-            c, "the number of tensors at byte 8 is %zu; %zu is the most", g->n_tensors, TENSORS_MAX);
+    if (g->checkpoint.n_tensors > TENSORS_MAX)
+        return cursor_fail(c, "the number of tensors at byte 8 is %zu; %zu is the most",
+            g->checkpoint.n_tensors, TENSORS_MAX);
     if (g->n_pairs > PAIRS_MAX)
         return cursor_fail(c, "the number of keys at byte 16 is %zu; %zu is the most", g->n_pairs, PAIRS_MAX);
     return !c->failed;
@@ -102,12 +102,12 @@ static bool read_header(struct cursor *c, struct gguf *g)
 /* Takes all the memory that the tables need. One more of each, since calloc may answer 0 items with NULL. */
 static bool take_memory(struct cursor *c, struct gguf *g)
 {
+    struct checkpoint *k = &g->checkpoint;
     g->pairs = calloc(g->n_pairs + 1, sizeof(*g->pairs));
-    g->by_key = calloc(g->n_pairs + 1, sizeof(*g->by_key));
-    g->tensors = calloc(g->n_tensors + 1, sizeof(*g->tensors));
-    g->by_name = calloc(g->n_tensors + 1, sizeof(*g->by_name));
-    if (!g->pairs || !g->by_key || !g->tensors || !g->by_name)
-        return cursor_fail(c, "no memory for tables of %zu keys and %zu tensors", g->n_pairs, g->n_tensors);
+    k->values = calloc(g->n_pairs + 1, sizeof(*k->values));
+    k->tensors = calloc(k->n_tensors + 1, sizeof(*k->tensors));
+    if (!g->pairs || !k->values || !k->tensors)
+        return cursor_fail(c, "no memory for tables of %zu keys and %zu tensors", g->n_pairs, k->n_tensors);
     return true;
 }
 
@@ -122,7 +122,7 @@ static bool check_bools(struct cursor *c, const struct gguf_pair *p)
     return true;
 }
 
-/* Moves over `count` strings, which leaves them validated for gguf_next_string. */
+/* Moves over `count` strings, which leaves them validated for checkpoint_next_string. */
 static bool skip_strings(struct cursor *c, size_t count)
 {
     for (size_t i = 0; i < count && !c->failed; i++)
@@ -194,51 +194,61 @@ static bool read_pair(struct cursor *c, struct gguf_pair *p)
     return true;
 }
 
+static struct checkpoint_value value_of(const struct gguf_pair *p)
+{
+    return (struct checkpoint_value){
+        .key = p->key,
+        .kind = value_types[p->item].kind,
+        .width = value_types[p->item].bytes,
+        .is_array = p->type == GGUF_ARRAY,
+        .count = p->count,
+        .bytes = p->bytes,
+        .offset = p->offset,
+        .type = gguf_type_name(p->type),
+    };
+}
+
+static void list_values(struct gguf *g)
+{
+    g->checkpoint.n_values = g->n_pairs;
+    for (size_t i = 0; i < g->n_pairs; i++)
+        g->checkpoint.values[i] = value_of(&g->pairs[i]);
+}
+
 static bool read_pairs(struct cursor *c, struct gguf *g)
 {
     for (size_t i = 0; i < g->n_pairs; i++)
         if (!read_pair(c, &g->pairs[i]))
             return false;
+    list_values(g);
     return true;
 }
 
-static int compare_keys(const void *a, const void *b)
-{
-    const struct gguf_pair *const *x = a, *const *y = b;
-    return span_compare((*x)->key, (*y)->key);
-}
-
-/* Sorts the keys for look-ups, which brings two of the same name side by side. */
-static bool sort_pairs(struct cursor *c, struct gguf *g)
+static const struct gguf_pair *find_pair(const struct gguf *g, const char *key)
 {
     for (size_t i = 0; i < g->n_pairs; i++)
-        g->by_key[i] = &g->pairs[i];
-    qsort(g->by_key, g->n_pairs, sizeof(*g->by_key), compare_keys);
-    for (size_t i = 1; i < g->n_pairs; i++) {
-        const struct gguf_pair *a = g->by_key[i - 1], *b = g->by_key[i];
-        char key[SHOWN];
-        if (span_compare(a->key, b->key) == 0)
-            return cursor_fail(c, "key \"%s\" appears twice, with values at bytes %" PRIu64 " and %" PRIu64,
-                shown(key, a->key), a < b ? a->offset : b->offset, a < b ? b->offset : a->offset);
-    }
-    return true;
+        if (span_is(g->pairs[i].key, key))
+            return &g->pairs[i];
+    return NULL;
 }
 
 static bool read_alignment(struct cursor *c, struct gguf *g)
 {
-    const struct gguf_pair *p = gguf_find(g, "general.alignment");
-    uint64_t value = ALIGNMENT_DEFAULT;
+    const struct gguf_pair *p = find_pair(g, "general.alignment");
+    uint32_t value = ALIGNMENT_DEFAULT;
     if (p && p->type != GGUF_U32)
         return cursor_fail(c, "key \"general.alignment\" at byte %" PRIu64 " has type %s; u32 is needed",
             p->offset, gguf_type_name(p->type));
-    if (p)
-        gguf_get_u64(g, "general.alignment", &value, c->err);
+    if (p) {
+        struct cursor number = {.bytes = p->bytes};
+        value = cursor_u32(&number, "the alignment");
+    }
     if (value < ALIGNMENT_MIN || value > ALIGNMENT_MAX || (value & (value - 1)) != 0)
         return cursor_fail(c,
-            "key \"general.alignment\" at byte %" PRIu64 " is %" PRIu64
+            "key \"general.alignment\" at byte %" PRIu64 " is %" PRIu32
             "; a power of two from %d to %d is needed",
-            p->offset, value, ALIGNMENT_MIN, ALIGNMENT_MAX);
-    g->alignment = (uint32_t)value;
+            p ? p->offset : 0, value, ALIGNMENT_MIN, ALIGNMENT_MAX);
+    g->alignment = value;
     return true;
 }
 
@@ -317,8 +327,8 @@ static bool read_tensor(struct cursor *c, struct tensor *t)
 
 static bool read_tensors(struct cursor *c, struct gguf *g)
 {
-    for (size_t i = 0; i < g->n_tensors; i++)
-        if (!read_tensor(c, &g->tensors[i]))
+    for (size_t i = 0; i < g->checkpoint.n_tensors; i++)
+        if (!read_tensor(c, &g->checkpoint.tensors[i]))
             return false;
     return true;
 }
@@ -349,35 +359,13 @@ static bool place_tensors(struct cursor *c, struct gguf *g)
 {
     g->data_offset = padded(c->pos, g->alignment);
     uint64_t expected = 0;
-    for (size_t i = 0; i < g->n_tensors; i++) {
-        struct tensor *t = &g->tensors[i];
+    for (size_t i = 0; i < g->checkpoint.n_tensors; i++) {
+        struct tensor *t = &g->checkpoint.tensors[i];
         if (!check_place(c, g, t, expected))
             return false;
         t->offset = g->data_offset + expected;
         t->data = c->bytes.at + t->offset;
         expected = padded(expected + t->size, g->alignment);
-    }
-    return true;
-}
-
-static int compare_names(const void *a, const void *b)
-{
-    const struct tensor *const *x = a, *const *y = b;
-    return span_compare((*x)->name, (*y)->name);
-}
-
-static bool sort_tensors(struct cursor *c, struct gguf *g)
-{
-    for (size_t i = 0; i < g->n_tensors; i++)
-        g->by_name[i] = &g->tensors[i];
-    qsort(g->by_name, g->n_tensors, sizeof(*g->by_name), compare_names);
-    for (size_t i = 1; i < g->n_tensors; i++) {
-        const struct tensor *a = g->by_name[i - 1], *b = g->by_name[i];
-        char name[SHOWN];
-        if (span_compare(a->name, b->name) == 0)
-            return cursor_fail(c, "tensor \"%s\" appears twice, as number %zu and %zu of the table",
-                shown(name, a->name), (size_t)((a < b ? a : b) - g->tensors) + 1,
-                (size_t)((a < b ? b : a) - g->tensors) + 1);
     }
     return true;
 }
@@ -390,8 +378,8 @@ struct gguf *gguf_read(struct span bytes, struct error *err)
         error_set(err, "no memory");
         return NULL;
     }
-    if (read_header(&c, g) && take_memory(&c, g) && read_pairs(&c, g) && sort_pairs(&c, g) &&
-        read_alignment(&c, g) && read_tensors(&c, g) && sort_tensors(&c, g) && place_tensors(&c, g))
+    if (read_header(&c, g) && take_memory(&c, g) && read_pairs(&c, g) && read_alignment(&c, g) &&
+        read_tensors(&c, g) && checkpoint_index(&g->checkpoint, err) && place_tensors(&c, g))
         return g;
     gguf_free(g);
     return NULL;
@@ -402,116 +390,6 @@ void gguf_free(struct gguf *g)
     if (!g)
         return;
     free(g->pairs);
-    free(g->tensors);
-    free(g->by_key);
-    free(g->by_name);
+    checkpoint_release(&g->checkpoint);
     free(g);
-}
-
-/* --- Look-ups --- */
-
-const struct gguf_pair *gguf_find(const struct gguf *g, const char *key)
-{
-    const struct gguf_pair wanted = {.key = span_of(key)}, *at = &wanted;
-    const struct gguf_pair *const *found = bsearch(&at, g->by_key, g->n_pairs, sizeof(at), compare_keys);
-    return found ? *found : NULL;
-}
-
-const struct tensor *gguf_tensor(const struct gguf *g, const char *name)
-{
-    const struct tensor wanted = {.name = span_of(name)}, *at = &wanted;
-    const struct tensor *const *found = bsearch(&at, g->by_name, g->n_tensors, sizeof(at), compare_names);
-    return found ? *found : NULL;
-}
-
-/* A scalar's bytes as a little-endian number. */
-static uint64_t bits_of(const struct gguf_pair *p)
-{
-    uint64_t bits = 0;
-    for (size_t i = p->bytes.size; i > 0; i--)
-        bits = bits << 8 | p->bytes.at[i - 1];
-    return bits;
-}
-
-static enum gguf_got wrong_type(const struct gguf_pair *p, const char *needed, struct error *err)
-{
-    char key[SHOWN];
-    error_set(err, "key \"%s\" at byte %" PRIu64 " has type %s; %s is needed", shown(key, p->key), p->offset,
-        gguf_type_name(p->type), needed);
-    return GGUF_WRONG;
-}
-
-static bool is_signed(enum gguf_type type)
-{
-    return type == GGUF_I8 || type == GGUF_I16 || type == GGUF_I32 || type == GGUF_I64;
-}
-
-static bool is_unsigned(enum gguf_type type)
-{
-    return type == GGUF_U8 || type == GGUF_U16 || type == GGUF_U32 || type == GGUF_U64;
-}
-
-enum gguf_got gguf_get_u64(const struct gguf *g, const char *key, uint64_t *out, struct error *err)
-{
-    const struct gguf_pair *p = gguf_find(g, key);
-    if (!p)
-        return GGUF_ABSENT;
-    if (!is_signed(p->type) && !is_unsigned(p->type))
-        return wrong_type(p, "an integer", err);
-    uint64_t bits = bits_of(p);
-    if (is_signed(p->type) && bits >> (8 * p->bytes.size - 1)) {
-        error_set(err, "key \"%s\" at byte %" PRIu64 " is negative", key, p->offset);
-        return GGUF_WRONG;
-    }
-    *out = bits;
-    return GGUF_GOT;
-}
-
-enum gguf_got gguf_get_f64(const struct gguf *g, const char *key, double *out, struct error *err)
-{
-    const struct gguf_pair *p = gguf_find(g, key);
-    if (!p)
-        return GGUF_ABSENT;
-    if (p->type != GGUF_F32 && p->type != GGUF_F64)
-        return wrong_type(p, "f32 or f64", err);
-    uint64_t bits = bits_of(p);
-    uint32_t low = (uint32_t)bits;
-    float narrow;
-    memcpy(&narrow, &low, sizeof(narrow));
-    if (p->type == GGUF_F32)
-        *out = (double)narrow;
-    else
-        memcpy(out, &bits, sizeof(*out));
-    return GGUF_GOT;
-}
-
-enum gguf_got gguf_get_bool(const struct gguf *g, const char *key, bool *out, struct error *err)
-{
-    const struct gguf_pair *p = gguf_find(g, key);
-    if (!p)
-        return GGUF_ABSENT;
-    if (p->type != GGUF_BOOL)
-        return wrong_type(p, "bool", err);
-    *out = bits_of(p) != 0;
-    return GGUF_GOT;
-}
-
-enum gguf_got gguf_get_text(const struct gguf *g, const char *key, struct span *out, struct error *err)
-{
-    const struct gguf_pair *p = gguf_find(g, key);
-    if (!p)
-        return GGUF_ABSENT;
-    if (p->type != GGUF_STRING)
-        return wrong_type(p, "string", err);
-    *out = p->bytes;
-    return GGUF_GOT;
-}
-
-/* The lengths are checked once more: the bytes may have changed since the file was read. */
-struct span gguf_next_string(const struct gguf_pair *array, size_t *pos)
-{
-    struct cursor c = {.bytes = array->bytes, .pos = *pos};
-    struct span s = cursor_take(&c, cursor_u64(&c, "the length of a string"), "a string");
-    *pos = c.pos;
-    return s;
 }

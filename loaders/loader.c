@@ -4,7 +4,7 @@
  * Validation reads pages that may vanish underneath it. Then it read zeros, so whatever it found, good or
  * bad, counts only if the files are intact afterwards.
  */
-#include "berth/loaders/loader.h"
+#include "loader_private.h"
 
 #include <stdlib.h>
 #include <string.h>

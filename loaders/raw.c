@@ -3,14 +3,14 @@
  * It stands last in the table and takes everything, so that a model in a format of the future, or of the
  * user's own, is there for whoever asks for its name. Nothing can be computed with it.
  */
-#include "berth/loaders/loader.h"
+#include "loader_private.h"
 
 /* Common extensions of model files, which are no part of a model's name. */
 static const char *const raw_extensions[] = {".bin", ".onnx", ".safetensors", ".pt", ".pth", ".ckpt", ".pkl",
     ".pickle", ".joblib", ".h5", ".keras", ".tflite", ".pb", ".npz", ".npy", ".model", ".xgb", ".ggml",
     ".llamafile", NULL};
 
-static bool raw_knows(struct span head)
+static bool raw_probe(struct span head)
 {
     (void)head;
     return true;
@@ -26,6 +26,6 @@ static bool raw_read(struct loaded *l, const struct volume *v, const char *path,
 const struct loader loader_raw = {
     .name = "raw",
     .extensions = raw_extensions,
-    .probe = raw_knows,
+    .probe = raw_probe,
     .read = raw_read,
 };

@@ -17,7 +17,7 @@
 
 /* The keys of a file, with the architecture's name that they begin with. */
 struct arch_keys {
-    const struct gguf *file;
+    const struct checkpoint *file;
     const char *architecture;
     struct error *err;
 };
@@ -50,7 +50,7 @@ static bool read_size(
 {
     char name[KEY_ROOM];
     uint64_t value = 0;
-    if (gguf_get_u64(k->file, key_name(name, k, rest), &value, k->err) == GGUF_WRONG)
+    if (checkpoint_get_u64(k->file, key_name(name, k, rest), &value, k->err) == CHECKPOINT_WRONG)
         return false;
     if (value == 0)
         value = fallback;
@@ -67,7 +67,7 @@ static bool read_real(const struct arch_keys *k, const char *rest, double fallba
 {
     char name[KEY_ROOM];
     double value = 0;
-    if (gguf_get_f64(k->file, key_name(name, k, rest), &value, k->err) == GGUF_WRONG)
+    if (checkpoint_get_f64(k->file, key_name(name, k, rest), &value, k->err) == CHECKPOINT_WRONG)
         return false;
     if (!isfinite(value) || fabs(value) > 1e15)
         return error_set(k->err, "key %s is %g; a finite number up to 1e15 is needed", name, value);
@@ -84,15 +84,10 @@ static bool read_float(const struct arch_keys *k, const char *rest, double fallb
     return true;
 }
 
-static uint64_t array_item(const struct gguf_pair *a, size_t i)
+static uint64_t array_item(const struct checkpoint_value *a, size_t i)
 {
-    static const size_t sizes[GGUF_TYPES] = {
-        [GGUF_U8] = 1, [GGUF_BOOL] = 1, [GGUF_U32] = 4, [GGUF_I32] = 4, [GGUF_U64] = 8, [GGUF_I64] = 8};
-    size_t size = sizes[a->item];
-    uint64_t value = size == 0 ? UINT64_MAX : 0;
-    for (size_t b = 0; b < size; b++)
-        value |= (uint64_t)a->bytes.at[i * size + b] << (8 * b);
-    return value;
+    uint64_t value;
+    return checkpoint_item_u64(a, i, &value) ? value : UINT64_MAX;
 }
 
 /* A number for each layer: one for all, or an array, whose items are `least` or more. `each` puts it into the layer. */
@@ -100,9 +95,9 @@ static bool read_layers(struct decoder *d, const struct arch_keys *k, const char
     void (*each)(struct layer *l, uint32_t value))
 {
     char name[KEY_ROOM];
-    const struct gguf_pair *pair = gguf_find(k->file, key_name(name, k, rest));
+    const struct checkpoint_value *pair = checkpoint_find(k->file, key_name(name, k, rest));
     uint32_t n = d->shape.n_layer;
-    if (pair && pair->type == GGUF_ARRAY) {
+    if (pair && pair->is_array) {
         if (pair->count != n)
             return error_set(
                 k->err, "key %s has %" PRIu64 " items for %" PRIu32 " layers", name, pair->count, n);
@@ -147,8 +142,8 @@ static bool check_routing(const struct arch_keys *k)
     uint64_t function = 0, groups = 0;
     double scale;
     char name[KEY_ROOM];
-    if (gguf_get_u64(k->file, key_name(name, k, "expert_gating_func"), &function, k->err) == GGUF_WRONG ||
-        gguf_get_u64(k->file, key_name(name, k, "expert_group_count"), &groups, k->err) == GGUF_WRONG ||
+    if (checkpoint_get_u64(k->file, key_name(name, k, "expert_gating_func"), &function, k->err) == CHECKPOINT_WRONG ||
+        checkpoint_get_u64(k->file, key_name(name, k, "expert_group_count"), &groups, k->err) == CHECKPOINT_WRONG ||
         !read_real(k, "expert_weights_scale", 1, &scale))
         return false;
     if (function > 1)
@@ -186,7 +181,7 @@ static bool read_experts(struct decoder *d, const struct arch *a, const struct a
 {
     char name[KEY_ROOM];
     uint64_t experts = 0;
-    if (gguf_get_u64(k->file, key_name(name, k, "expert_count"), &experts, k->err) == GGUF_WRONG)
+    if (checkpoint_get_u64(k->file, key_name(name, k, "expert_count"), &experts, k->err) == CHECKPOINT_WRONG)
         return false;
     if (experts == 0)
         return true;
@@ -249,7 +244,7 @@ static bool read_heads(struct decoder *d, const struct arch *a, const struct arc
     uint32_t least = a->headless ? 0 : 1;
     if (!read_layers(d, k, "attention.head_count", least, set_heads))
         return false;
-    if (gguf_find(k->file, key_name((char[KEY_ROOM]){0}, k, "attention.head_count_kv")) &&
+    if (checkpoint_find(k->file, key_name((char[KEY_ROOM]){0}, k, "attention.head_count_kv")) &&
         !read_layers(d, k, "attention.head_count_kv", least, set_kv_heads))
         return false;
     for (uint32_t i = 0; i < d->shape.n_layer; i++) {
@@ -310,7 +305,8 @@ static bool read_scaling(struct decoder *d, const struct arch_keys *k)
     struct span type = {NULL, 0};
     char name[KEY_ROOM];
     double factor;
-    if (gguf_get_text(k->file, key_name(name, k, "rope.scaling.type"), &type, k->err) == GGUF_WRONG)
+    if (checkpoint_get_text(k->file, key_name(name, k, "rope.scaling.type"), &type, k->err) ==
+        CHECKPOINT_WRONG)
         return false;
     if (!read_real(k, "rope.scale_linear", 1, &factor) ||
         !read_real(k, "rope.scaling.factor", factor, &factor) ||
@@ -367,9 +363,9 @@ static void set_window(struct decoder *d, uint32_t layer, uint32_t window)
 static bool set_windows(struct decoder *d, const struct arch_keys *k, uint32_t window, uint32_t period)
 {
     char name[KEY_ROOM];
-    const struct gguf_pair *pattern =
-        gguf_find(k->file, key_name(name, k, "attention.sliding_window_pattern"));
-    bool array = pattern && pattern->type == GGUF_ARRAY;
+    const struct checkpoint_value *pattern =
+        checkpoint_find(k->file, key_name(name, k, "attention.sliding_window_pattern"));
+    bool array = pattern && pattern->is_array;
     if (array && pattern->count != d->shape.n_layer)
         return error_set(k->err, "key %s has %" PRIu64 " items for %" PRIu32 " layers", name, pattern->count,
             d->shape.n_layer);
@@ -387,7 +383,8 @@ static bool read_window(const struct arch_keys *k, uint32_t fallback, uint32_t *
 {
     char name[KEY_ROOM];
     uint64_t value = 0;
-    if (gguf_get_u64(k->file, key_name(name, k, "attention.sliding_window"), &value, k->err) == GGUF_WRONG)
+    if (checkpoint_get_u64(k->file, key_name(name, k, "attention.sliding_window"), &value, k->err) ==
+        CHECKPOINT_WRONG)
         return false;
     if (value > DECODER_CONTEXT_MAX)
         return error_set(k->err, "key %s is %" PRIu64 "; %u is the most", name, value, DECODER_CONTEXT_MAX);
@@ -480,8 +477,8 @@ static bool read_shared_expert(struct moe_layer *l, const struct arch_keys *k)
 {
     char name[KEY_ROOM];
     uint64_t value = 0;
-    if (gguf_get_u64(k->file, key_name(name, k, "expert_shared_feed_forward_length"), &value, k->err) ==
-        GGUF_WRONG)
+    if (checkpoint_get_u64(k->file, key_name(name, k, "expert_shared_feed_forward_length"), &value, k->err) ==
+        CHECKPOINT_WRONG)
         return false;
     if (value > DECODER_SIZE_MAX)
         return error_set(k->err, "key %s is %" PRIu64 "; %u is the most", name, value, DECODER_SIZE_MAX);
@@ -555,10 +552,10 @@ bool arch_supported(struct span name)
     return find_arch(name) != NULL;
 }
 
-bool arch_read(struct decoder *d, const struct gguf *keys, struct error *err)
+bool arch_read(struct decoder *d, const struct checkpoint *c, struct error *err)
 {
     struct span name = {NULL, 0};
-    if (gguf_get_text(keys, "general.architecture", &name, err) == GGUF_WRONG)
+    if (checkpoint_get_text(c, "general.architecture", &name, err) == CHECKPOINT_WRONG)
         return false;
     const struct arch *a = find_arch(name);
     if (!a) {
@@ -567,7 +564,7 @@ bool arch_read(struct decoder *d, const struct gguf *keys, struct error *err)
         return error_set(err, "architecture \"%s\" is not supported", shown);
     }
     struct decoder_shape *s = &d->shape;
-    struct arch_keys k = {.file = keys, .architecture = a->name, .err = err};
+    struct arch_keys k = {.file = c, .architecture = a->name, .err = err};
     *s = a->shape;
     d->rope = a->rope;
     snprintf(s->architecture, sizeof(s->architecture), "%s", a->name);

@@ -22,9 +22,9 @@ struct copy {
 
 struct binder {
     struct decoder *d;
-    const struct gguf_model *model;
+    const struct checkpoint *model;
     struct error *err;
-    bool *bound; /* [tensors of all files, one after the other]: asked for and there */
+    bool *bound; /* [model->n_tensors]: asked for and there */
 };
 
 struct decoder *binder_decoder(const struct binder *b)
@@ -46,26 +46,9 @@ struct stem bind_stem(size_t layer, const char *rest)
     return n;
 }
 
-/* The tensor and, in *number, its place among those of all files. */
-static const struct tensor *find_numbered(const struct binder *b, const char *name, size_t *number)
-{
-    size_t before = 0;
-    for (size_t i = 0; i < b->model->n_files; i++) {
-        const struct gguf *g = b->model->files[i];
-        const struct tensor *t = gguf_tensor(g, name);
-        if (t) {
-            *number = before + (size_t)(t - g->tensors);
-            return t;
-        }
-        before += g->n_tensors;
-    }
-    return NULL;
-}
-
 static const struct tensor *find(const struct binder *b, const char *name)
 {
-    size_t number;
-    return find_numbered(b, name, &number);
+    return checkpoint_tensor(b->model, name);
 }
 
 bool bind_has(const struct binder *b, const char *stem)
@@ -78,8 +61,7 @@ bool bind_has(const struct binder *b, const char *stem)
 static const struct tensor *find_deep(
     struct binder *b, const char *name, uint64_t depth, uint64_t rows, uint64_t columns)
 {
-    size_t number;
-    const struct tensor *t = find_numbered(b, name, &number);
+    const struct tensor *t = find(b, name);
     char third[24] = "";
     if (!t) {
         error_set(b->err, "tensor %s is missing", name);
@@ -93,7 +75,7 @@ static const struct tensor *find_deep(
             t->dim[0], t->dim[1], t->dim[2] == 1 && t->dim[3] == 1 ? "" : ", ...", columns, rows, third);
         return NULL;
     }
-    b->bound[number] = true;
+    b->bound[t - b->model->tensors] = true;
     return t;
 }
 
@@ -273,9 +255,9 @@ static bool read_vocabulary(struct binder *b)
     char key[NAME_ROOM];
     snprintf(key, sizeof(key), "%s.vocab_size", s->architecture);
     uint64_t told = s->n_vocab;
-    if (gguf_get_u64(b->model->files[0], key, &told, b->err) == GGUF_WRONG)
+    if (checkpoint_get_u64(b->model, key, &told, b->err) == CHECKPOINT_WRONG)
         return false;
-    const struct gguf_pair *tokens = gguf_find(b->model->files[0], "tokenizer.ggml.tokens");
+    const struct checkpoint_value *tokens = checkpoint_find(b->model, "tokenizer.ggml.tokens");
     if (told != s->n_vocab)
         return error_set(b->err, "key %s is %" PRIu64 ", but tensor token_embd.weight has %" PRIu32 " rows",
             key, told, s->n_vocab);
@@ -320,16 +302,14 @@ static bool is_unneeded(struct span name)
 
 static bool all_bound(struct binder *b)
 {
-    size_t number = 0;
-    for (size_t i = 0; i < b->model->n_files; i++)
-        for (size_t j = 0; j < b->model->files[i]->n_tensors; j++) {
-            struct span name = b->model->files[i]->tensors[j].name;
-            char shown[NAME_ROOM];
-            text_escape(shown, sizeof(shown), name);
-            if (!b->bound[number++] && !is_unneeded(name))
-                return error_set(
-                    b->err, "tensor %s is none that architecture %s has", shown, b->d->shape.architecture);
-        }
+    for (size_t i = 0; i < b->model->n_tensors; i++) {
+        struct span name = b->model->tensors[i].name;
+        char shown[NAME_ROOM];
+        text_escape(shown, sizeof(shown), name);
+        if (!b->bound[i] && !is_unneeded(name))
+            return error_set(
+                b->err, "tensor %s is none that architecture %s has", shown, b->d->shape.architecture);
+    }
     return true;
 }
 
@@ -344,14 +324,11 @@ static bool bind_layers(struct binder *b)
     return true;
 }
 
-bool decoder_bind(struct decoder *d, const struct gguf_model *m, struct error *err)
+bool decoder_bind(struct decoder *d, const struct checkpoint *c, struct error *err)
 {
-    size_t n = 0;
-    for (size_t i = 0; i < m->n_files; i++)
-        n += m->files[i]->n_tensors;
-    struct binder b = {.d = d, .model = m, .err = err, .bound = calloc(n + 1, sizeof(bool))};
+    struct binder b = {.d = d, .model = c, .err = err, .bound = calloc(c->n_tensors + 1, sizeof(bool))};
     if (!b.bound)
-        return error_set(err, "no memory to bind %zu tensors", n);
+        return error_set(err, "no memory to bind %zu tensors", c->n_tensors);
     bool good = bind_ends(&b) && bind_rope_factors(&b) && bind_layers(&b) && all_bound(&b);
     free(b.bound);
     return good;

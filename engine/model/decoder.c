@@ -33,19 +33,19 @@ static void list_kinds(struct decoder *d)
             d->kinds[n++] = layer_kinds[i];
 }
 
-static bool read(struct decoder *d, const struct gguf_model *m, struct error *err)
+static bool read(struct decoder *d, const struct checkpoint *c, struct error *err)
 {
-    if (!arch_read(d, m->files[0], err))
+    if (!arch_read(d, c, err))
         return false;
     d->kv = calloc(d->shape.n_layer, sizeof(*d->kv));
     if (!d->kv)
         return error_set(err, "no memory for the layers");
     d->n_ropes = count_ropes(d);
     list_kinds(d);
-    return decoder_bind(d, m, err) && rope_prepare(d, d->shape.n_ctx_train, err);
+    return decoder_bind(d, c, err) && rope_prepare(d, d->shape.n_ctx_train, err);
 }
 
-struct decoder *decoder_new(const struct gguf_model *m, bool as_float, struct error *err)
+struct decoder *decoder_new(const struct checkpoint *c, bool as_float, struct error *err)
 {
     struct decoder *d = calloc(1, sizeof(*d));
     if (!d) {
@@ -53,7 +53,7 @@ struct decoder *decoder_new(const struct gguf_model *m, bool as_float, struct er
         return NULL;
     }
     d->as_float = as_float;
-    if (read(d, m, err))
+    if (read(d, c, err))
         return d;
     decoder_free(d);
     return NULL;

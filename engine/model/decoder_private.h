@@ -78,10 +78,10 @@ struct decoder {
 bool arch_supported(struct span name);
 
 /* Reads the shape and the layers' kinds and fields from the model's keys; allocates d->layers. */
-bool arch_read(struct decoder *d, const struct gguf *keys, struct error *err);
+bool arch_read(struct decoder *d, const struct checkpoint *c, struct error *err);
 
 /* Finds every weight, and checks its shape. */
-bool decoder_bind(struct decoder *d, const struct gguf_model *m, struct error *err);
+bool decoder_bind(struct decoder *d, const struct checkpoint *c, struct error *err);
 void decoder_free_copies(struct decoder *d);
 
 #endif

@@ -20,6 +20,7 @@
 #include "text_model_private.h"
 
 #include "berth/engine/scheduler/engine.h"
+#include "berth/loaders/loader.h"
 
 #include <pthread.h>
 

@@ -25,36 +25,38 @@ struct served_model *text_model_served(struct text_model *m)
 
 static bool claims(const struct loaded *l)
 {
-    return l->loader == &loader_gguf;
+    return l->checkpoint != NULL;
 }
 
-static void read_tokenizer(struct text_model *m, const struct gguf *g, const struct served_model_options *o)
+static void read_tokenizer(
+    struct text_model *m, const struct checkpoint *c, const struct served_model_options *o)
 {
     if (o->no_tokenizer)
         error_set(&m->missing[TEXT_TOKENIZER], "the tokenizer was left out");
     else
-        m->tokenizer = tokenizer_new(g, &m->missing[TEXT_TOKENIZER]);
+        m->tokenizer = tokenizer_new(c, &m->missing[TEXT_TOKENIZER]);
 }
 
-static void read_template(struct text_model *m, const struct gguf *g, const struct served_model_options *o)
+static void read_template(
+    struct text_model *m, const struct checkpoint *c, const struct served_model_options *o)
 {
     struct error *missing = &m->missing[TEXT_CHAT];
     if (!o->chat_template.at) {
-        chat_template_read(&m->chat, g, missing);
+        chat_template_read(&m->chat, c, missing);
         return;
     }
     /* The tokens that the file names are needed whatever becomes of its own template. */
     struct error ignored = {0};
-    chat_template_read(&m->chat, g, &ignored);
+    chat_template_read(&m->chat, c, &ignored);
     chat_template_replace(&m->chat, o->chat_template, missing);
 }
 
 /* False when memory is short. */
 static bool read_decoder(
-    struct text_model *m, const struct gguf_model *g, const struct served_model_options *o, struct error *err)
+    struct text_model *m, const struct checkpoint *c, const struct served_model_options *o, struct error *err)
 {
     struct engine *e = m->served.engine;
-    m->decoder = decoder_new(g, o->as_float, &m->missing[TEXT_DECODER]);
+    m->decoder = decoder_new(c, o->as_float, &m->missing[TEXT_DECODER]);
     if (!m->decoder)
         return true;
     size_t n_layers, context = decoder_n_ctx(m->decoder);
@@ -83,16 +85,15 @@ static void close_text(struct served_model *served)
 static struct served_model *open_text(
     struct engine *e, struct loaded *l, const struct served_model_options *o, struct error *err)
 {
-    const struct gguf_model *g = l->parsed;
     struct text_model *m = calloc(1, sizeof(*m));
     if (!m) {
         error_set(err, "memory is short");
         return NULL;
     }
     served_model_init(&m->served, &text_generation, e, l, o);
-    read_tokenizer(m, g->files[0], o);
-    read_template(m, g->files[0], o);
-    if (read_decoder(m, g, o, err))
+    read_tokenizer(m, l->checkpoint, o);
+    read_template(m, l->checkpoint, o);
+    if (read_decoder(m, l->checkpoint, o, err))
         return &m->served;
     close_text(&m->served);
     return NULL;

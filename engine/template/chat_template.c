@@ -1,4 +1,4 @@
-/* chat_template.c - takes template and special tokens out of a GGUF file's keys. */
+/* chat_template.c - takes the template and its special tokens from a checkpoint. */
 #include "berth/engine/template/chat_template.h"
 
 #include "chat_private.h"
@@ -7,18 +7,18 @@
 
 /* The text of the token whose id the key holds; undefined when there is none such. A vocabulary keeps
  * special tokens as they are written, in any kind of tokenizer. */
-static struct value token_text(const struct gguf *g, const char *key)
+static struct value token_text(const struct checkpoint *model, const char *key)
 {
-    const struct gguf_pair *tokens = gguf_find(g, "tokenizer.ggml.tokens");
+    const struct checkpoint_value *tokens = checkpoint_find(model, "tokenizer.ggml.tokens");
     struct error ignored = {0};
     uint64_t id;
-    if (gguf_get_u64(g, key, &id, &ignored) != GGUF_GOT || !tokens || tokens->type != GGUF_ARRAY ||
-        tokens->item != GGUF_STRING || id >= tokens->count)
+    if (checkpoint_get_u64(model, key, &id, &ignored) != CHECKPOINT_GOT || !tokens ||
+        !checkpoint_is_array_of(tokens, CHECKPOINT_STRING) || id >= tokens->count)
         return value_undefined;
     struct span text = {NULL, 0};
     size_t pos = 0;
     for (uint64_t i = 0; i <= id; i++)
-        text = gguf_next_string(tokens, &pos);
+        text = checkpoint_next_string(tokens->bytes, &pos);
     for (size_t i = 0, size; i < text.size; i += size) {
         size = text_character((struct span){text.at + i, text.size - i});
         if (size == 0)
@@ -27,15 +27,15 @@ static struct value token_text(const struct gguf *g, const char *key)
     return value_borrow(text, VALUE_FROM_TEMPLATE);
 }
 
-bool chat_template_read(struct chat_template *c, const struct gguf *g, struct error *err)
+bool chat_template_read(struct chat_template *c, const struct checkpoint *model, struct error *err)
 {
     struct span source;
-    *c = (struct chat_template){.bos = token_text(g, "tokenizer.ggml.bos_token_id"),
-        .eos = token_text(g, "tokenizer.ggml.eos_token_id")};
-    enum gguf_got got = gguf_get_text(g, "tokenizer.chat_template", &source, err);
-    if (got == GGUF_ABSENT)
+    *c = (struct chat_template){.bos = token_text(model, "tokenizer.ggml.bos_token_id"),
+        .eos = token_text(model, "tokenizer.ggml.eos_token_id")};
+    enum checkpoint_got got = checkpoint_chat_template(model, NULL, &source, err);
+    if (got == CHECKPOINT_ABSENT)
         return error_set(err, "the file has no chat template (no key tokenizer.chat_template)");
-    if (got != GGUF_GOT)
+    if (got != CHECKPOINT_GOT)
         return false;
     return chat_template_replace(c, source, err);
 }

@@ -135,14 +135,14 @@ static bool insert_merge(struct merges *m, size_t rank, struct error *err)
 }
 
 /* Reads n merges from `first` on. Memory is requested for all of them before any is used. */
-static bool add_merges(struct tokenizer *t, const struct gguf_pair *array, size_t *pos, size_t first,
+static bool add_merges(struct tokenizer *t, const struct checkpoint_value *array, size_t *pos, size_t first,
     size_t n, struct error *err)
 {
     struct merges *m = &t->merges;
     struct span texts[MERGES_AT_A_TIME], sides[2 * MERGES_AT_A_TIME] = {{0}};
     int32_t ids[2 * MERGES_AT_A_TIME];
     for (size_t i = 0; i < n; i++) {
-        texts[i] = gguf_next_string(array, pos);
+        texts[i] = checkpoint_next_string(array->bytes, pos);
         if (!split_merge(texts[i], first + i, &sides[2 * i], err))
             return false;
     }
@@ -159,11 +159,11 @@ static bool add_merges(struct tokenizer *t, const struct gguf_pair *array, size_
     return true;
 }
 
-static bool read_merges(struct tokenizer *t, const struct gguf *g, struct error *err)
+static bool read_merges(struct tokenizer *t, const struct checkpoint *c, struct error *err)
 {
     struct merges *m = &t->merges;
-    const struct gguf_pair *array = gguf_find(g, "tokenizer.ggml.merges");
-    if (!array || array->type != GGUF_ARRAY || array->item != GGUF_STRING)
+    const struct checkpoint_value *array = checkpoint_find(c, "tokenizer.ggml.merges");
+    if (!array || !checkpoint_is_array_of(array, CHECKPOINT_STRING))
         return error_set(
             err, "key \"tokenizer.ggml.merges\" is %s", array ? "no array of strings" : "missing");
     m->n = (size_t)array->count;
@@ -182,10 +182,10 @@ static bool read_merges(struct tokenizer *t, const struct gguf *g, struct error 
     return true;
 }
 
-static bool read_pre(struct tokenizer *t, const struct gguf *g, struct error *err)
+static bool read_pre(struct tokenizer *t, const struct checkpoint *c, struct error *err)
 {
     struct span name = span_of("default");
-    if (gguf_get_text(g, "tokenizer.ggml.pre", &name, err) == GGUF_WRONG)
+    if (checkpoint_get_text(c, "tokenizer.ggml.pre", &name, err) == CHECKPOINT_WRONG)
         return false;
     t->pre = pretokenizer_find(name);
     if (t->pre)
@@ -195,9 +195,9 @@ static bool read_pre(struct tokenizer *t, const struct gguf *g, struct error *er
     return error_set(err, "pre-tokenizer \"%s\" (key \"tokenizer.ggml.pre\") is not known", shown);
 }
 
-static bool bpe_read(struct tokenizer *t, const struct gguf *g, struct error *err)
+static bool bpe_read(struct tokenizer *t, const struct checkpoint *c, struct error *err)
 {
-    if (!read_pre(t, g, err) || !read_merges(t, g, err))
+    if (!read_pre(t, c, err) || !read_merges(t, c, err))
         return false;
     t->add_bos = pretokenizer_adds_bos(t->pre);
     for (uint32_t byte = 0; byte < 256; byte++) {

@@ -126,14 +126,14 @@ static void set_end(struct tokenizer *t, int32_t id, bool ends)
 }
 
 /* An id beyond the vocabulary counts as none. */
-static bool read_keys(struct tokenizer *t, const struct gguf *g, struct error *err)
+static bool read_keys(struct tokenizer *t, const struct checkpoint *c, struct error *err)
 {
     t->special[TOKENIZER_BOS] = t->kind->bos;
     t->special[TOKENIZER_EOS] = t->kind->eos;
     t->special[TOKENIZER_UNKNOWN] = t->kind->unknown;
     for (size_t i = 0; i < N_KEYS; i++) {
         uint64_t id = UINT64_MAX;
-        if (gguf_get_u64(g, keys[i].key, &id, err) == GGUF_WRONG)
+        if (checkpoint_get_u64(c, keys[i].key, &id, err) == CHECKPOINT_WRONG)
             return false;
         if (id < t->vocabulary.n)
             t->special[keys[i].special] = (int32_t)id;
@@ -189,11 +189,11 @@ static void mend_ends(struct tokenizer *t)
 }
 
 /* The white space behind a mark of Phi-3 belongs to the mark. No key says so, so the model's name decides. */
-static void find_strips(struct tokenizer *t, const struct gguf *g)
+static void find_strips(struct tokenizer *t, const struct checkpoint *c)
 {
     struct span name = {NULL, 0};
     struct error ignored = {0};
-    if (gguf_get_text(g, "general.name", &name, &ignored) != GGUF_GOT)
+    if (checkpoint_get_text(c, "general.name", &name, &ignored) != CHECKPOINT_GOT)
         return;
     if (!text_holds(name, "phi-3") && !text_holds(name, "phi3"))
         return;
@@ -207,13 +207,13 @@ static void find_strips(struct tokenizer *t, const struct gguf *g)
     }
 }
 
-bool tokenizer_read_roles(struct tokenizer *t, const struct gguf *g, struct error *err)
+bool tokenizer_read_roles(struct tokenizer *t, const struct checkpoint *c, struct error *err)
 {
-    if (!read_keys(t, g, err))
+    if (!read_keys(t, c, err))
         return false;
     find_roles(t);
     find_ends(t);
     mend_ends(t);
-    find_strips(t, g);
+    find_strips(t, c);
     return true;
 }

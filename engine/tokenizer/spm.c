@@ -26,12 +26,12 @@ static float score_of(const struct tokenizer *t, int32_t id)
     return score;
 }
 
-static bool read_scores(struct tokenizer *t, const struct gguf *g, struct error *err)
+static bool read_scores(struct tokenizer *t, const struct checkpoint *c, struct error *err)
 {
-    const struct gguf_pair *array = gguf_find(g, "tokenizer.ggml.scores");
+    const struct checkpoint_value *array = checkpoint_find(c, "tokenizer.ggml.scores");
     if (!array)
         return true;
-    if (array->type != GGUF_ARRAY || array->item != GGUF_F32)
+    if (!checkpoint_is_array_of(array, CHECKPOINT_REAL) || array->width != sizeof(float))
         return error_set(err, "key \"tokenizer.ggml.scores\" is no array of f32");
     if (array->count < t->vocabulary.n)
         return error_set(err, "key \"tokenizer.ggml.scores\" has %" PRIu64 " items for %zu tokens",
@@ -51,11 +51,11 @@ static int32_t find_byte(const struct vocabulary *v, uint8_t byte)
     return id != TOKENIZER_NONE ? id : vocabulary_find_word(v, (struct span){&byte, 1});
 }
 
-static bool spm_read(struct tokenizer *t, const struct gguf *g, struct error *err)
+static bool spm_read(struct tokenizer *t, const struct checkpoint *c, struct error *err)
 {
     t->space_prefix = true;
-    if (!read_scores(t, g, err) ||
-        !tokenizer_key_bool(g, "tokenizer.ggml.add_space_prefix", &t->space_prefix, err))
+    if (!read_scores(t, c, err) ||
+        !tokenizer_key_bool(c, "tokenizer.ggml.add_space_prefix", &t->space_prefix, err))
         return false;
     for (uint32_t byte = 0; byte < 256; byte++)
         t->byte_ids[byte] = find_byte(&t->vocabulary, (uint8_t)byte);

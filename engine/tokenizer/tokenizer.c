@@ -14,21 +14,21 @@ static const struct tokenizer_kind *const kinds[] = {&tokenizer_bpe, &tokenizer_
 
 /* --- Making one --- */
 
-bool tokenizer_key_bool(const struct gguf *g, const char *key, bool *out, struct error *err)
+bool tokenizer_key_bool(const struct checkpoint *c, const char *key, bool *out, struct error *err)
 {
-    return gguf_get_bool(g, key, out, err) != GGUF_WRONG;
+    return checkpoint_get_bool(c, key, out, err) != CHECKPOINT_WRONG;
 }
 
-static const struct tokenizer_kind *find_kind(const struct gguf *g, struct error *err)
+static const struct tokenizer_kind *find_kind(const struct checkpoint *c, struct error *err)
 {
     struct span name;
-    switch (gguf_get_text(g, "tokenizer.ggml.model", &name, err)) {
-    case GGUF_WRONG:
+    switch (checkpoint_get_text(c, "tokenizer.ggml.model", &name, err)) {
+    case CHECKPOINT_WRONG:
         return NULL;
-    case GGUF_ABSENT:
+    case CHECKPOINT_ABSENT:
         error_set(err, "the file has no tokenizer: key \"tokenizer.ggml.model\" is missing");
         return NULL;
-    case GGUF_GOT:
+    case CHECKPOINT_GOT:
         break;
     }
     for (size_t i = 0; i < N_KINDS; i++)
@@ -40,18 +40,18 @@ static const struct tokenizer_kind *find_kind(const struct gguf *g, struct error
     return NULL;
 }
 
-static bool read_all(struct tokenizer *t, const struct gguf *g, struct error *err)
+static bool read_all(struct tokenizer *t, const struct checkpoint *c, struct error *err)
 {
     t->add_bos = t->kind->adds_bos;
-    return vocabulary_read(&t->vocabulary, g, err) && t->kind->read(t, g, err) &&
-           tokenizer_key_bool(g, "tokenizer.ggml.add_bos_token", &t->add_bos, err) &&
-           tokenizer_key_bool(g, "tokenizer.ggml.add_eos_token", &t->add_eos, err) &&
-           tokenizer_read_roles(t, g, err) && specials_init(&t->specials, &t->vocabulary, err);
+    return vocabulary_read(&t->vocabulary, c, err) && t->kind->read(t, c, err) &&
+           tokenizer_key_bool(c, "tokenizer.ggml.add_bos_token", &t->add_bos, err) &&
+           tokenizer_key_bool(c, "tokenizer.ggml.add_eos_token", &t->add_eos, err) &&
+           tokenizer_read_roles(t, c, err) && specials_init(&t->specials, &t->vocabulary, err);
 }
 
-struct tokenizer *tokenizer_new(const struct gguf *g, struct error *err)
+struct tokenizer *tokenizer_new(const struct checkpoint *c, struct error *err)
 {
-    const struct tokenizer_kind *kind = find_kind(g, err);
+    const struct tokenizer_kind *kind = find_kind(c, err);
     struct tokenizer *t = kind ? calloc(1, sizeof(*t)) : NULL;
     if (!t) {
         if (kind)
@@ -61,7 +61,7 @@ struct tokenizer *tokenizer_new(const struct gguf *g, struct error *err)
     t->kind = kind;
     for (size_t i = 0; i < TOKENIZER_SPECIALS; i++)
         t->special[i] = TOKENIZER_NONE;
-    if (read_all(t, g, err))
+    if (read_all(t, c, err))
         return t;
     tokenizer_free(t);
     return NULL;

@@ -50,7 +50,7 @@ struct vocabulary {
     size_t mask;
 };
 
-bool vocabulary_read(struct vocabulary *v, const struct gguf *g, struct error *err);
+bool vocabulary_read(struct vocabulary *v, const struct checkpoint *c, struct error *err);
 void vocabulary_release(struct vocabulary *v);
 struct span vocabulary_text(const struct vocabulary *v, size_t id);
 int32_t vocabulary_find(const struct vocabulary *v, struct span text);
@@ -185,7 +185,7 @@ struct tokenizer_kind {
     const char *name; /* in tokenizer.ggml.model */
     bool adds_bos; /* where neither the file nor its pre-tokenizer says */
     int32_t bos, eos, unknown; /* where the file does not say; TOKENIZER_NONE: none then */
-    bool (*read)(struct tokenizer *t, const struct gguf *g, struct error *err);
+    bool (*read)(struct tokenizer *t, const struct checkpoint *c, struct error *err);
     /* Adds the ids of what lies between two special tokens, which is not empty. `trusted` is NULL or [text.size]. */
     bool (*encode)(struct tokenizer_session *s, struct span text, const uint8_t *trusted);
     void (*piece)(const struct tokenizer *t, int32_t id, struct strbuf *out);
@@ -205,10 +205,10 @@ struct tokenizer {
 
 extern const struct tokenizer_kind tokenizer_bpe, tokenizer_spm;
 /* Which tokens are marks, and which end a text: by the file's keys, and by their texts. */
-bool tokenizer_read_roles(struct tokenizer *t, const struct gguf *g, struct error *err);
+bool tokenizer_read_roles(struct tokenizer *t, const struct checkpoint *c, struct error *err);
 void tokenizer_bpe_release(struct tokenizer *t);
 
 /* A key that may be missing; false with the reason when it is there and wrong. */
-bool tokenizer_key_bool(const struct gguf *g, const char *key, bool *out, struct error *err);
+bool tokenizer_key_bool(const struct checkpoint *c, const char *key, bool *out, struct error *err);
 
 #endif

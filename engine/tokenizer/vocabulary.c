@@ -152,12 +152,12 @@ static bool insert(struct vocabulary *v, size_t id, uint32_t hash, struct error 
     return true;
 }
 
-static bool read_texts(struct vocabulary *v, const struct gguf_pair *array, struct error *err)
+static bool read_texts(struct vocabulary *v, const struct checkpoint_value *array, struct error *err)
 {
     size_t pos = 0;
     v->bytes = array->bytes;
     for (size_t i = 0; i < v->n; i++) {
-        struct span text = gguf_next_string(array, &pos);
+        struct span text = checkpoint_next_string(array->bytes, &pos);
         if (text.size > TOKEN_BYTES_MAX)
             return error_set(
                 err, "token %zu has a text of %zu bytes; %d is the most", i, text.size, TOKEN_BYTES_MAX);
@@ -179,28 +179,28 @@ static bool read_texts(struct vocabulary *v, const struct gguf_pair *array, stru
     return true;
 }
 
-static bool read_kinds(struct vocabulary *v, const struct gguf *g, struct error *err)
+static bool read_kinds(struct vocabulary *v, const struct checkpoint *c, struct error *err)
 {
-    const struct gguf_pair *kinds = gguf_find(g, "tokenizer.ggml.token_type");
+    const struct checkpoint_value *kinds = checkpoint_find(c, "tokenizer.ggml.token_type");
     if (!kinds)
         return true;
-    if (kinds->type != GGUF_ARRAY || (kinds->item != GGUF_I32 && kinds->item != GGUF_U32))
-        return error_set(err, "key \"tokenizer.ggml.token_type\" is no array of 32-bit integers");
+    if (!kinds->is_array || (kinds->kind != CHECKPOINT_SIGNED && kinds->kind != CHECKPOINT_UNSIGNED))
+        return error_set(err, "key \"tokenizer.ggml.token_type\" is no array of integers");
     if (kinds->count < v->n)
         return error_set(err, "key \"tokenizer.ggml.token_type\" has %" PRIu64 " items for %zu tokens",
             kinds->count, v->n);
     for (size_t i = 0; i < v->n; i++) {
-        uint32_t kind;
-        memcpy(&kind, kinds->bytes.at + i * sizeof(kind), sizeof(kind));
-        v->tokens[i].kind = (uint8_t)(kind <= TOKEN_BYTE ? kind : TOKEN_UNDEFINED);
+        uint64_t kind = TOKEN_UNDEFINED;
+        bool known = checkpoint_item_u64(kinds, i, &kind) && kind <= TOKEN_BYTE;
+        v->tokens[i].kind = (uint8_t)(known ? kind : TOKEN_UNDEFINED);
     }
     return true;
 }
 
-bool vocabulary_read(struct vocabulary *v, const struct gguf *g, struct error *err)
+bool vocabulary_read(struct vocabulary *v, const struct checkpoint *c, struct error *err)
 {
-    const struct gguf_pair *texts = gguf_find(g, "tokenizer.ggml.tokens");
-    if (!texts || texts->type != GGUF_ARRAY || texts->item != GGUF_STRING || texts->count == 0)
+    const struct checkpoint_value *texts = checkpoint_find(c, "tokenizer.ggml.tokens");
+    if (!texts || !checkpoint_is_array_of(texts, CHECKPOINT_STRING) || texts->count == 0)
         return error_set(err, "the file has no vocabulary: key \"tokenizer.ggml.tokens\" is %s",
             !texts              ? "missing"
             : texts->count == 0 ? "empty"
@@ -212,7 +212,7 @@ bool vocabulary_read(struct vocabulary *v, const struct gguf *g, struct error *e
     if (!v->tokens || !v->slots)
         return error_set(err, "no memory for a vocabulary of %zu tokens", v->n);
     memset(v->slots, 0xff, (v->mask + 1) * sizeof(*v->slots)); /* every id NO_SLOT */
-    return read_texts(v, texts, err) && read_kinds(v, g, err);
+    return read_texts(v, texts, err) && read_kinds(v, c, err);
 }
 
 void vocabulary_release(struct vocabulary *v)

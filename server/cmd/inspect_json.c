@@ -40,7 +40,7 @@ static void add_items(struct strbuf *out, const struct gguf_pair *p)
         if (i > 0)
             strbuf_text(out, ",");
         if (p->item == GGUF_STRING)
-            strbuf_json(out, gguf_next_string(p, &pos));
+            strbuf_json(out, checkpoint_next_string(p->bytes, &pos));
         else
             inspect_scalar(out, &c, p->item, "null");
         inspect_flush(out);
@@ -128,9 +128,9 @@ static void add_tables(struct strbuf *out, const struct gguf_model *m)
     }
     strbuf_text(out, "],\"tensors\":[");
     for (size_t f = 0; f < m->n_files; f++) {
-        for (size_t i = 0; i < m->files[f]->n_tensors; i++) {
+        for (size_t i = 0; i < m->files[f]->checkpoint.n_tensors; i++) {
             strbuf_text(out, comma);
-            add_tensor(out, &m->files[f]->tensors[i], f);
+            add_tensor(out, &m->files[f]->checkpoint.tensors[i], f);
             comma = ",";
         }
     }

@@ -171,7 +171,7 @@ static void add_items(struct strbuf *out, const struct gguf_pair *p)
             return;
         }
         if (p->item == GGUF_STRING)
-            add_quoted(out, gguf_next_string(p, &pos), ITEM_ROOM);
+            add_quoted(out, checkpoint_next_string(p->bytes, &pos), ITEM_ROOM);
         else
             inspect_scalar(out, &c, p->item, NULL);
         strbuf_text(out, i + 1 < p->count ? ", " : "");
@@ -262,8 +262,8 @@ static void add_tensor_row(struct strbuf *out, const char *const text[], const s
 static void measure_tensors(const struct gguf *g, size_t widths[])
 {
     struct inspect_row row;
-    for (size_t i = 0; i < g->n_tensors; i++) {
-        tensor_row_fill(&row, &g->tensors[i]);
+    for (size_t i = 0; i < g->checkpoint.n_tensors; i++) {
+        tensor_row_fill(&row, &g->checkpoint.tensors[i]);
         for (int column = 0; column < TENSOR_COLUMNS; column++)
             widths[column] = wider(widths[column], row.text[column], NAME_WIDTH);
     }
@@ -273,8 +273,8 @@ static void add_tensor_rows(struct strbuf *out, const struct gguf *g, const size
 {
     struct inspect_row row;
     const char *text[TENSOR_COLUMNS];
-    for (size_t i = 0; i < g->n_tensors; i++) {
-        tensor_row_fill(&row, &g->tensors[i]);
+    for (size_t i = 0; i < g->checkpoint.n_tensors; i++) {
+        tensor_row_fill(&row, &g->checkpoint.tensors[i]);
         for (int column = 0; column < TENSOR_COLUMNS; column++)
             text[column] = row.text[column];
         add_tensor_row(out, text, widths);
@@ -287,7 +287,7 @@ static void add_tensors(struct strbuf *out, const struct gguf_model *m)
     for (int column = 0; column < TENSOR_COLUMNS; column++)
         widths[column] = width_of(tensor_head[column]);
     for (size_t f = 0; f < m->n_files; f++) {
-        n += m->files[f]->n_tensors;
+        n += m->files[f]->checkpoint.n_tensors;
         measure_tensors(m->files[f], widths);
     }
     strbuf_format(out, "\ntensors, %zu\n", n);

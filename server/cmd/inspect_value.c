@@ -93,8 +93,8 @@ size_t inspect_totals(const struct gguf_model *m, struct type_total totals[INSPE
 {
     size_t n = 0;
     for (size_t f = 0; f < m->n_files; f++) {
-        for (size_t i = 0; i < m->files[f]->n_tensors; i++) {
-            const struct tensor *t = &m->files[f]->tensors[i];
+        for (size_t i = 0; i < m->files[f]->checkpoint.n_tensors; i++) {
+            const struct tensor *t = &m->files[f]->checkpoint.tensors[i];
             size_t at = 0;
             while (at < n && totals[at].type != t->type)
                 at++;

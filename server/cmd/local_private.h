@@ -4,6 +4,7 @@
 
 #include "berth/engine/scheduler/engine.h"
 #include "berth/server/command.h"
+#include "berth/loaders/loader.h"
 
 struct local_options {
     const char *path; /* -m; NULL: not given */

@@ -132,10 +132,10 @@ static bool check_ids(const struct decoder *d, const struct logits_args *r, stru
            error_set(err, "%zu ids are more than the model's context of %zu", r->n, decoder_n_ctx(d));
 }
 
-static bool run_model(const struct gguf_model *m, const struct logits_args *r, struct error *err)
+static bool run_model(const struct checkpoint *c, const struct logits_args *r, struct error *err)
 {
     struct kv_budget budget = {.limit = UINT64_MAX};
-    struct pass p = {.decoder = decoder_new(m, r->as_float, err)};
+    struct pass p = {.decoder = decoder_new(c, r->as_float, err)};
     bool good = p.decoder && check_ids(p.decoder, r, err);
     if (good) {
         size_t n_layers;
@@ -160,7 +160,8 @@ static bool run_file(const struct volume *v, const struct logits_args *r, struct
     struct loaded l;
     if (!loaded_open(&l, v, v->single, err))
         return false;
-    bool good = l.loader == &loader_gguf ? run_model(l.parsed, r, err) : error_set(err, "is not a GGUF file");
+    bool good = l.checkpoint ? run_model(l.checkpoint, r, err)
+                             : error_set(err, "is no model in a format that berth can run");
     good = good && loaded_intact(&l, err);
     loaded_close(&l);
     return good;

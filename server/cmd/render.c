@@ -7,6 +7,8 @@
 #include "flags_private.h"
 
 #include "berth/engine/template/chat.h"
+#include "berth/loaders/loader.h"
+#include "berth/server/command.h"
 #include "berth/server/openai/json_value.h"
 
 #include <errno.h>
@@ -79,8 +81,8 @@ static bool print(const struct chat_template *c, const json_t *request, struct e
 /* The template of a loaded file: the model's own, or the file itself when it is no model. */
 static bool read_template(struct chat_template *c, const struct loaded *l, struct error *err)
 {
-    if (l->loader == &loader_gguf)
-        return chat_template_read(c, ((const struct gguf_model *)l->parsed)->files[0], err);
+    if (l->checkpoint)
+        return chat_template_read(c, l->checkpoint, err);
     *c = (struct chat_template){.bos = value_undefined, .eos = value_undefined};
     return chat_template_replace(c, mapping_bytes(l->maps[0]), err);
 }

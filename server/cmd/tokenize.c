@@ -89,9 +89,9 @@ static bool tokenize_input(const struct tokenizer *t, const struct tokenize_args
 
 static bool tokenize_loaded(struct loaded *l, const struct tokenize_args *r, struct error *err)
 {
-    if (l->loader != &loader_gguf)
-        return error_set(err, "is not a GGUF file");
-    struct tokenizer *t = tokenizer_new(((struct gguf_model *)l->parsed)->files[0], err);
+    if (!l->checkpoint)
+        return error_set(err, "is no model in a format that berth can run");
+    struct tokenizer *t = tokenizer_new(l->checkpoint, err);
     bool good = t && tokenize_input(t, r, err) && loaded_intact(l, err);
     tokenizer_free(t);
     return good;

@@ -249,9 +249,11 @@ static void ask(const struct gguf *g, struct span key)
     double number;
     bool truth;
     struct span text = {0};
-    seen += gguf_get_u64(g, name, &integer, &err) + (unsigned)gguf_get_f64(g, name, &number, &err);
-    seen += gguf_get_bool(g, name, &truth, &err) + (unsigned)gguf_get_text(g, name, &text, &err);
-    seen += gguf_tensor(g, name) != NULL;
+    seen += checkpoint_get_u64(&g->checkpoint, name, &integer, &err) +
+            (unsigned)checkpoint_get_f64(&g->checkpoint, name, &number, &err);
+    seen += checkpoint_get_bool(&g->checkpoint, name, &truth, &err) +
+            (unsigned)checkpoint_get_text(&g->checkpoint, name, &text, &err);
+    seen += checkpoint_tensor(&g->checkpoint, name) != NULL;
     touch(text);
     free(name);
 }
@@ -267,7 +269,7 @@ static bool check_pair(const struct gguf *g, const struct gguf_pair *p, struct s
         return true;
     size_t pos = 0;
     for (uint64_t i = 0; i < p->count; i++) {
-        struct span s = gguf_next_string(p, &pos);
+        struct span s = checkpoint_next_string(p->bytes, &pos);
         if (!lies_in(s, p->bytes))
             return false;
         touch(s);
@@ -295,14 +297,14 @@ static bool check_accepted(const struct gguf *g, struct span file)
     for (size_t i = 0; i < g->n_pairs; i++)
         if (!check_pair(g, &g->pairs[i], file))
             return false;
-    for (size_t i = 0; i < g->n_tensors; i++)
-        if (!check_tensor(g, &g->tensors[i], file, &end))
+    for (size_t i = 0; i < g->checkpoint.n_tensors; i++)
+        if (!check_tensor(g, &g->checkpoint.tensors[i], file, &end))
             return false;
     for (size_t i = 1; i < g->n_pairs; i++)
-        if (span_compare(g->by_key[i - 1]->key, g->by_key[i]->key) >= 0)
+        if (span_compare(g->checkpoint.values[i - 1].key, g->checkpoint.values[i].key) >= 0)
             return false;
-    for (size_t i = 1; i < g->n_tensors; i++)
-        if (span_compare(g->by_name[i - 1]->name, g->by_name[i]->name) >= 0)
+    for (size_t i = 1; i < g->checkpoint.n_tensors; i++)
+        if (span_compare(g->checkpoint.by_name[i - 1]->name, g->checkpoint.by_name[i]->name) >= 0)
             return false;
     return true;
 }

@@ -182,7 +182,7 @@ static void try_number(struct tally *tally, uint64_t number)
     write_vocabulary(&w);
     spoil(&w);
     struct gguf *g = gguf_read(writer_done(&w), &err);
-    struct tokenizer *t = g ? tokenizer_new(g, &err) : NULL;
+    struct tokenizer *t = g ? tokenizer_new(&g->checkpoint, &err) : NULL;
     bool good = t || err.text[0];
     for (int i = 0; t && good && i < 4; i++)
         good = check_text(t);

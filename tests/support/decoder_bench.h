@@ -33,7 +33,7 @@ static inline void bench_open(struct bench *b, const char *arch, enum attention_
     struct error err = {0};
     *b = (struct bench){0};
     tiny_make(&b->tiny, arch, NULL, &err);
-    b->decoder = b->tiny.gguf ? decoder_new(&b->tiny.model, false, &err) : NULL;
+    b->decoder = b->tiny.gguf ? decoder_new(&b->tiny.gguf->checkpoint, false, &err) : NULL;
     if (!b->decoder)
         fail_msg("%s", err.text);
     size_t n;

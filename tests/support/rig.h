@@ -30,7 +30,7 @@ static inline void rig_start(struct rig *r, const struct engine_options *o)
     r->e = engine_new(o, &err);
     for (int i = 0; i < RIG_MODELS && r->e; i++) {
         tiny_make(&r->tiny[i], archs[i], NULL, &err);
-        r->loaded[i] = (struct loaded){.loader = &loader_gguf, .parsed = &r->tiny[i].model};
+        r->loaded[i] = (struct loaded){.checkpoint = &r->tiny[i].gguf->checkpoint};
         r->m[i] = text_model_of(served_model_open(r->e, &r->loaded[i], &options, &err));
         if (!r->m[i] || !r->m[i]->decoder)
             fail_msg("%s%s", err.text, r->m[i] ? r->m[i]->missing[TEXT_DECODER].text : "");

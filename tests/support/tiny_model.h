@@ -68,8 +68,6 @@ struct tiny {
     bool edited; /* the key of the edit has been written */
     uint64_t random;
     struct gguf *gguf;
-    struct gguf *files[1];
-    struct gguf_model model;
 };
 
 static inline uint32_t tiny_random(struct tiny *t)
@@ -328,8 +326,6 @@ static inline void tiny_make(
     }
     write_padding(&t->w, 32);
     t->gguf = gguf_read(writer_done(&t->w), err);
-    t->files[0] = t->gguf;
-    t->model = (struct gguf_model){.n_files = 1, .files = t->files};
 }
 
 static inline void tiny_release(struct tiny *t)

@@ -47,7 +47,7 @@ static inline struct opened open_bytes(struct span bytes)
     o.g = gguf_read(bytes, &err);
     if (!o.g)
         fail_msg("%s", err.text);
-    o.t = tokenizer_new(o.g, &err);
+    o.t = tokenizer_new(&o.g->checkpoint, &err);
     if (!o.t)
         fail_msg("%s", err.text);
     return o;

@@ -9,8 +9,8 @@
 #ifndef BERTH_GGUF_H
 #define BERTH_GGUF_H
 
+#include "berth/loaders/checkpoint.h"
 #include "berth/loaders/loader.h"
-#include "berth/base/tensor.h"
 
 enum gguf_type {
     GGUF_U8,
@@ -43,12 +43,10 @@ struct gguf_pair {
 struct gguf {
     uint32_t version;
     uint32_t alignment;
-    size_t n_pairs, n_tensors;
+    size_t n_pairs;
     struct gguf_pair *pairs; /* in the file's order */
-    struct tensor *tensors; /* in the file's order */
     uint64_t data_offset; /* where the tensors' bytes start */
-    const struct gguf_pair **by_key; /* sorted, for gguf_find */
-    const struct tensor **by_name; /* sorted, for gguf_tensor */
+    struct checkpoint checkpoint; /* of this file alone */
 };
 
 /* Reads and validates the tables of a whole file's bytes. NULL with the reason, which names field and offset,
@@ -57,27 +55,11 @@ struct gguf {
 struct gguf *gguf_read(struct span bytes, struct error *err);
 void gguf_free(struct gguf *g);
 
-/* The pair with this key, or NULL. */
-const struct gguf_pair *gguf_find(const struct gguf *g, const char *key);
-
-/* The tensor with this name, or NULL. */
-const struct tensor *gguf_tensor(const struct gguf *g, const char *name);
-
-/* The value of `key` in `out`. GGUF_ABSENT when the key is not there; GGUF_WRONG, with the reason, when it
- * has another type or does not fit: an integer of any width counts as one when its value fits. */
-enum gguf_got { GGUF_GOT, GGUF_ABSENT, GGUF_WRONG };
-enum gguf_got gguf_get_u64(const struct gguf *g, const char *key, uint64_t *out, struct error *err);
-enum gguf_got gguf_get_f64(const struct gguf *g, const char *key, double *out, struct error *err);
-enum gguf_got gguf_get_bool(const struct gguf *g, const char *key, bool *out, struct error *err);
-enum gguf_got gguf_get_text(const struct gguf *g, const char *key, struct span *out, struct error *err);
-
-/* Walks the strings of an array of strings: start with *pos = 0, `count` calls give them in order. */
-struct span gguf_next_string(const struct gguf_pair *array, size_t *pos);
-
 /* A model of one file, or of several split as NAME-00001-of-00003.gguf: loaded->parsed of a "gguf" model. */
 struct gguf_model {
     size_t n_files;
     struct gguf **files; /* [n_files]; the first holds the model's keys */
+    struct checkpoint merged; /* of a split model: the first file's keys and all files' tensors */
 };
 
 #endif

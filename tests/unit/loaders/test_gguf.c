@@ -53,7 +53,7 @@ static void test_both_versions_are_read_as_they_were_written(void **state)
         assert_int_equal(g->version, version);
         assert_int_equal(g->alignment, 32);
         assert_int_equal(g->n_pairs, 2);
-        assert_int_equal(g->n_tensors, 3);
+        assert_int_equal(g->checkpoint.n_tensors, 3);
         assert_int_equal(g->data_offset % 32, 0);
         assert_int_equal(g->data_offset, w.size - (32 + 96 + 32));
         gguf_free(g);
@@ -67,9 +67,10 @@ static void test_a_tensor_has_name_shape_type_place_and_size(void **state)
     struct writer w = {0};
     write_small(&w, 3);
     struct gguf *g = read_written(&w);
-    const struct tensor *b = gguf_tensor(g, "b"), *c = gguf_tensor(g, "c");
+    const struct tensor *b = checkpoint_tensor(&g->checkpoint, "b"),
+                        *c = checkpoint_tensor(&g->checkpoint, "c");
 
-    assert_ptr_equal(b, &g->tensors[1]);
+    assert_ptr_equal(b, &g->checkpoint.tensors[1]);
     assert_true(span_is(b->name, "b"));
     assert_int_equal(b->rank, 2);
     assert_int_equal(b->dim[0], 64);
@@ -83,8 +84,8 @@ static void test_a_tensor_has_name_shape_type_place_and_size(void **state)
     assert_ptr_equal(b->data, w.at + b->offset);
     assert_int_equal(c->offset, g->data_offset + 128);
     assert_int_equal(c->elems, 16);
-    assert_null(gguf_tensor(g, "d"));
-    assert_null(gguf_tensor(g, ""));
+    assert_null(checkpoint_tensor(&g->checkpoint, "d"));
+    assert_null(checkpoint_tensor(&g->checkpoint, ""));
     gguf_free(g);
     writer_release(&w);
 }
@@ -118,8 +119,8 @@ static void test_the_padding_after_the_last_tensor_may_be_missing(void **state)
     write_zeros(&w, 12);
     struct gguf *g = read_written(&w);
 
-    assert_int_equal(g->tensors[0].size, 12);
-    assert_ptr_equal(g->tensors[0].data + 12, w.at + w.size);
+    assert_int_equal(g->checkpoint.tensors[0].size, 12);
+    assert_ptr_equal(g->checkpoint.tensors[0].data + 12, w.at + w.size);
     gguf_free(g);
     writer_release(&w);
 }
@@ -132,9 +133,9 @@ static void test_a_file_without_keys_or_tensors_is_valid(void **state)
     struct gguf *g = read_written(&w);
 
     assert_int_equal(g->n_pairs, 0);
-    assert_int_equal(g->n_tensors, 0);
-    assert_null(gguf_find(g, "general.architecture"));
-    assert_null(gguf_tensor(g, "a"));
+    assert_int_equal(g->checkpoint.n_tensors, 0);
+    assert_null(checkpoint_find(&g->checkpoint, "general.architecture"));
+    assert_null(checkpoint_tensor(&g->checkpoint, "a"));
     gguf_free(g);
     writer_release(&w);
 }
@@ -149,9 +150,9 @@ static void test_a_tensor_without_dimensions_is_one_element(void **state)
     write_zeros(&w, 4);
     struct gguf *g = read_written(&w);
 
-    assert_int_equal(g->tensors[0].rank, 0);
-    assert_int_equal(g->tensors[0].elems, 1);
-    assert_int_equal(g->tensors[0].size, 4);
+    assert_int_equal(g->checkpoint.tensors[0].rank, 0);
+    assert_int_equal(g->checkpoint.tensors[0].elems, 1);
+    assert_int_equal(g->checkpoint.tensors[0].size, 4);
     gguf_free(g);
     writer_release(&w);
 }
@@ -171,7 +172,7 @@ static void test_every_allowed_alignment_places_the_tensors(void **state)
 
         assert_int_equal(g->alignment, alignment);
         assert_int_equal(g->data_offset, w.size - alignment - 4);
-        assert_int_equal(g->tensors[1].offset, g->data_offset + alignment);
+        assert_int_equal(g->checkpoint.tensors[1].offset, g->data_offset + alignment);
         gguf_free(g);
         writer_release(&w);
     }
@@ -191,9 +192,9 @@ static void test_a_key_and_a_name_may_be_as_long_as_the_format_allows(void **sta
     write_zeros(&w, 4);
     struct gguf *g = read_written(&w);
 
-    assert_non_null(gguf_find(g, key));
-    assert_null(gguf_find(g, key + 1));
-    assert_int_equal(g->tensors[0].name.size, 63);
+    assert_non_null(checkpoint_find(&g->checkpoint, key));
+    assert_null(checkpoint_find(&g->checkpoint, key + 1));
+    assert_int_equal(g->checkpoint.tensors[0].name.size, 63);
     gguf_free(g);
     writer_release(&w);
 }
@@ -233,7 +234,7 @@ static void test_integers_of_every_width_are_got_as_one(void **state)
     for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++) {
         struct error err = {0};
         uint64_t value = 0;
-        assert_int_equal(gguf_get_u64(g, expected[i].key, &value, &err), GGUF_GOT);
+        assert_int_equal(checkpoint_get_u64(&g->checkpoint, expected[i].key, &value, &err), CHECKPOINT_GOT);
         assert_true(value == expected[i].value);
     }
     gguf_free(g);
@@ -251,13 +252,13 @@ static void test_floats_bools_and_texts_are_got_by_their_type(void **state)
     bool truth = false;
     struct span text = {0};
 
-    assert_int_equal(gguf_get_f64(g, "f32", &number, &err), GGUF_GOT);
+    assert_int_equal(checkpoint_get_f64(&g->checkpoint, "f32", &number, &err), CHECKPOINT_GOT);
     assert_true(number == 0.5);
-    assert_int_equal(gguf_get_f64(g, "f64", &number, &err), GGUF_GOT);
+    assert_int_equal(checkpoint_get_f64(&g->checkpoint, "f64", &number, &err), CHECKPOINT_GOT);
     assert_true(number == 0.25);
-    assert_int_equal(gguf_get_bool(g, "bool", &truth, &err), GGUF_GOT);
+    assert_int_equal(checkpoint_get_bool(&g->checkpoint, "bool", &truth, &err), CHECKPOINT_GOT);
     assert_true(truth);
-    assert_int_equal(gguf_get_text(g, "text", &text, &err), GGUF_GOT);
+    assert_int_equal(checkpoint_get_text(&g->checkpoint, "text", &text, &err), CHECKPOINT_GOT);
     assert_true(span_is(text, "berth"));
     assert_string_equal(err.text, "");
     gguf_free(g);
@@ -276,17 +277,17 @@ static void test_a_value_of_another_type_is_wrong_and_says_which(void **state)
     bool truth = true;
     struct span text = {0};
 
-    assert_int_equal(gguf_get_u64(g, "text", &integer, &err), GGUF_WRONG);
+    assert_int_equal(checkpoint_get_u64(&g->checkpoint, "text", &integer, &err), CHECKPOINT_WRONG);
     assert_non_null(strstr(err.text, "key \"text\" at byte"));
     assert_non_null(strstr(err.text, "has type string; an integer is needed"));
-    assert_int_equal(gguf_get_u64(g, "i32", &integer, &err), GGUF_WRONG);
+    assert_int_equal(checkpoint_get_u64(&g->checkpoint, "i32", &integer, &err), CHECKPOINT_WRONG);
     assert_non_null(strstr(err.text, "is negative"));
-    assert_int_equal(gguf_get_u64(g, "bool", &integer, &err), GGUF_WRONG);
-    assert_int_equal(gguf_get_u64(g, "f32", &integer, &err), GGUF_WRONG);
-    assert_int_equal(gguf_get_f64(g, "u32", &number, &err), GGUF_WRONG);
+    assert_int_equal(checkpoint_get_u64(&g->checkpoint, "bool", &integer, &err), CHECKPOINT_WRONG);
+    assert_int_equal(checkpoint_get_u64(&g->checkpoint, "f32", &integer, &err), CHECKPOINT_WRONG);
+    assert_int_equal(checkpoint_get_f64(&g->checkpoint, "u32", &number, &err), CHECKPOINT_WRONG);
     assert_non_null(strstr(err.text, "has type u32; f32 or f64 is needed"));
-    assert_int_equal(gguf_get_bool(g, "u8", &truth, &err), GGUF_WRONG);
-    assert_int_equal(gguf_get_text(g, "u8", &text, &err), GGUF_WRONG);
+    assert_int_equal(checkpoint_get_bool(&g->checkpoint, "u8", &truth, &err), CHECKPOINT_WRONG);
+    assert_int_equal(checkpoint_get_text(&g->checkpoint, "u8", &text, &err), CHECKPOINT_WRONG);
     assert_int_equal(integer, 77);
     assert_true(number == 7.5);
     gguf_free(g);
@@ -305,10 +306,10 @@ static void test_a_key_that_is_not_there_is_absent_without_a_reason(void **state
     bool truth;
     struct span text;
 
-    assert_int_equal(gguf_get_u64(g, "u9", &integer, &err), GGUF_ABSENT);
-    assert_int_equal(gguf_get_f64(g, "", &number, &err), GGUF_ABSENT);
-    assert_int_equal(gguf_get_bool(g, "boo", &truth, &err), GGUF_ABSENT);
-    assert_int_equal(gguf_get_text(g, "text ", &text, &err), GGUF_ABSENT);
+    assert_int_equal(checkpoint_get_u64(&g->checkpoint, "u9", &integer, &err), CHECKPOINT_ABSENT);
+    assert_int_equal(checkpoint_get_f64(&g->checkpoint, "", &number, &err), CHECKPOINT_ABSENT);
+    assert_int_equal(checkpoint_get_bool(&g->checkpoint, "boo", &truth, &err), CHECKPOINT_ABSENT);
+    assert_int_equal(checkpoint_get_text(&g->checkpoint, "text ", &text, &err), CHECKPOINT_ABSENT);
     assert_int_equal(integer, 77);
     assert_string_equal(err.text, "");
     gguf_free(g);
@@ -327,9 +328,10 @@ static void test_pairs_keep_the_order_and_the_places_of_the_file(void **state)
     assert_int_equal(g->pairs[0].count, 1);
     assert_true(span_is(g->pairs[11].key, "f64"));
     assert_int_equal(g->pairs[11].offset, w.size - 8);
-    const struct gguf_pair *text = gguf_find(g, "text");
+    const struct checkpoint_value *text = checkpoint_find(&g->checkpoint, "text");
     assert_ptr_equal(text->bytes.at, w.at + text->offset + 8);
-    assert_int_equal(text->type, GGUF_STRING);
+    assert_int_equal(text->kind, CHECKPOINT_STRING);
+    assert_string_equal(text->type, "string");
     assert_int_equal(g->pairs[11].type, GGUF_F64);
     gguf_free(g);
     writer_release(&w);
@@ -346,17 +348,16 @@ static void test_an_array_of_strings_is_walked_in_order(void **state)
         write_text(&w, tokens[i]);
     write_pair_array(&w, "none", GGUF_STRING, 0);
     struct gguf *g = read_written(&w);
-    const struct gguf_pair *array = gguf_find(g, "tokens");
+    const struct checkpoint_value *array = checkpoint_find(&g->checkpoint, "tokens");
 
-    assert_int_equal(array->type, GGUF_ARRAY);
-    assert_int_equal(array->item, GGUF_STRING);
+    assert_true(checkpoint_is_array_of(array, CHECKPOINT_STRING));
     assert_int_equal(array->count, 4);
     size_t pos = 0;
     for (size_t i = 0; i < 4; i++)
-        assert_true(span_is(gguf_next_string(array, &pos), tokens[i]));
+        assert_true(span_is(checkpoint_next_string(array->bytes, &pos), tokens[i]));
     assert_int_equal(pos, array->bytes.size);
-    assert_int_equal(gguf_next_string(array, &pos).size, 0);
-    assert_int_equal(gguf_find(g, "none")->count, 0);
+    assert_int_equal(checkpoint_next_string(array->bytes, &pos).size, 0);
+    assert_int_equal(checkpoint_find(&g->checkpoint, "none")->count, 0);
     gguf_free(g);
     writer_release(&w);
 }
@@ -371,12 +372,12 @@ static void test_a_string_that_grew_after_reading_is_not_followed(void **state)
     write_text(&w, "one");
     write_text(&w, "two");
     struct gguf *g = read_written(&w);
-    const struct gguf_pair *array = gguf_find(g, "tokens");
+    const struct checkpoint_value *array = checkpoint_find(&g->checkpoint, "tokens");
     memset(w.at + (array->bytes.at - w.at), 0xff, 8);
 
     size_t pos = 0;
-    assert_int_equal(gguf_next_string(array, &pos).size, 0);
-    assert_int_equal(gguf_next_string(array, &pos).size, 0);
+    assert_int_equal(checkpoint_next_string(array->bytes, &pos).size, 0);
+    assert_int_equal(checkpoint_next_string(array->bytes, &pos).size, 0);
     assert_true(pos <= array->bytes.size);
     gguf_free(g);
     writer_release(&w);
@@ -436,10 +437,10 @@ static void test_many_keys_and_tensors_are_all_found_by_name(void **state)
     for (uint32_t i = 0; i < MANY; i++) {
         uint64_t value = 0;
         snprintf(name, sizeof(name), "k%u", i * 7919 % MANY);
-        assert_int_equal(gguf_get_u64(g, name, &value, &err), GGUF_GOT);
+        assert_int_equal(checkpoint_get_u64(&g->checkpoint, name, &value, &err), CHECKPOINT_GOT);
         assert_int_equal(value, i);
         name[0] = 't';
-        assert_ptr_equal(gguf_tensor(g, name), &g->tensors[i]);
+        assert_ptr_equal(checkpoint_tensor(&g->checkpoint, name), &g->checkpoint.tensors[i]);
     }
     gguf_free(g);
     writer_release(&w);

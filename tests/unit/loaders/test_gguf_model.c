@@ -40,7 +40,8 @@ static void assert_opens(struct loaded *l, const char *name)
     struct error err = {0};
     if (!loaded_open(l, &volume, name, &err))
         fail_msg("%s: %s", name, err.text);
-    assert_string_equal(l->loader->name, "gguf");
+    assert_string_equal(l->info.format, "gguf");
+    assert_non_null(l->checkpoint);
 }
 
 static void assert_refused(const char *name, const char *reason)
@@ -260,10 +261,10 @@ static void test_a_split_model_is_one_model_of_all_its_parts(void **state)
     assert_int_equal(l.info.parameters, 24);
     assert_string_equal(l.info.architecture, "llama");
     assert_string_equal(l.info.kind, "generate");
-    assert_non_null(gguf_tensor(m->files[2], "blk.1.ffn_up.weight"));
+    assert_non_null(checkpoint_tensor(&m->files[2]->checkpoint, "blk.1.ffn_up.weight"));
     for (size_t i = 0; i < 3; i++)
-        assert_ptr_equal(
-            m->files[i]->tensors[0].data + 32, mapping_bytes(l.maps[i]).at + mapping_bytes(l.maps[i]).size);
+        assert_ptr_equal(m->files[i]->checkpoint.tensors[0].data + 32,
+            mapping_bytes(l.maps[i]).at + mapping_bytes(l.maps[i]).size);
     loaded_close(&l);
 }
 
@@ -321,7 +322,8 @@ static void test_parts_that_contradict_each_other_are_refused(void **state)
     (void)state;
     write_three_parts();
     write_part("m-00003-of-00003.gguf", (struct part){2, 3, "blk.0.ffn_up.weight", 3});
-    assert_refused("m-00001-of-00003.gguf", "tensor \"blk.0.ffn_up.weight\" appears in two of the parts");
+    assert_refused(
+        "m-00001-of-00003.gguf", "the parts together: tensor \"blk.0.ffn_up.weight\" appears twice");
     write_part("m-00001-of-00003.gguf", (struct part){0, 3, "token_embd.weight", 4});
     write_part("m-00003-of-00003.gguf", (struct part){2, 3, "c", 3});
     assert_refused("m-00001-of-00003.gguf", "is 4, but the 3 parts hold 3 tensors");

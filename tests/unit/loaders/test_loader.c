@@ -1,7 +1,7 @@
 /* test_loader.c - from a path to an open model, or to a reason and nothing left open. */
 #include "scratch.h"
 
-#include "berth/loaders/loader.h"
+#include "loaders/loader_private.h"
 
 #include <errno.h>
 

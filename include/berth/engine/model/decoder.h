@@ -12,7 +12,7 @@
 #ifndef BERTH_DECODER_H
 #define BERTH_DECODER_H
 
-#include "berth/loaders/gguf.h"
+#include "berth/loaders/checkpoint.h"
 #include "berth/engine/model/kv_cache.h"
 #include "berth/base/pool.h"
 
@@ -22,7 +22,7 @@ struct decoder;
  * an architecture that is not known, a key or tensor that is missing, contradicts another or is out of
  * bounds. Takes milliseconds, touches no weight. `as_float`: products with float32 activations throughout.
  * The model's files must live longer. */
-struct decoder *decoder_new(const struct gguf_model *m, bool as_float, struct error *err);
+struct decoder *decoder_new(const struct checkpoint *c, bool as_float, struct error *err);
 void decoder_free(struct decoder *d);
 
 /* Says that no sequence will have more than so many positions, fewer than the model's own. Called before the first

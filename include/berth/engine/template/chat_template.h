@@ -5,7 +5,7 @@
 #ifndef BERTH_CHAT_TEMPLATE_H
 #define BERTH_CHAT_TEMPLATE_H
 
-#include "berth/loaders/gguf.h"
+#include "berth/loaders/checkpoint.h"
 #include "berth/engine/template/template.h"
 
 struct chat_kept; /* what is found out when the template is first used; see chat.h */
@@ -18,7 +18,7 @@ struct chat_template {
 
 /* Reads `tokenizer.chat_template` of the file's keys, and the texts of the tokens that begin and end a
  * sequence. False with the reason when there is no template, or it is not understood. */
-bool chat_template_read(struct chat_template *c, const struct gguf *g, struct error *err);
+bool chat_template_read(struct chat_template *c, const struct checkpoint *model, struct error *err);
 
 /* Parses `source` in place of the template that `c` has; its tokens stay. False with the reason, and without a template,
  * when it is not understood. */

@@ -16,7 +16,7 @@
 #ifndef BERTH_TOKENIZER_H
 #define BERTH_TOKENIZER_H
 
-#include "berth/loaders/gguf.h"
+#include "berth/loaders/checkpoint.h"
 #include "berth/base/strbuf.h"
 
 #define TOKENIZER_NONE (-1) /* no such token */
@@ -26,7 +26,7 @@ struct tokenizer;
 
 /* Reads the vocabulary. NULL with the reason: no vocabulary, a model or pre-tokenizer that berth does not
  * know (it is named), or one that contradicts itself. `g` and its bytes must live longer. */
-struct tokenizer *tokenizer_new(const struct gguf *g, struct error *err);
+struct tokenizer *tokenizer_new(const struct checkpoint *c, struct error *err);
 void tokenizer_free(struct tokenizer *t);
 
 struct tokenizer_ids {

@@ -127,7 +127,7 @@ static void test_forked_and_cut_sequences_go_on_as_fresh_ones(void **state)
 /* The embedding's row of a token, as it enters the first layer. */
 static void embedding_of(const struct bench *b, int32_t token, float *out)
 {
-    const struct tensor *t = gguf_tensor(b->tiny.gguf, "token_embd.weight");
+    const struct tensor *t = checkpoint_tensor(&b->tiny.gguf->checkpoint, "token_embd.weight");
     half_to_floats(out, t->data + (size_t)token * TINY_WIDTH * 2, TINY_WIDTH);
     for (size_t i = 0; strcmp(b->tiny.arch, "gemma2") == 0 && i < TINY_WIDTH; i++)
         out[i] *= 8; /* the root of its width */
@@ -309,7 +309,7 @@ static void assert_refused(const char *arch, struct tiny_edit edit, const char *
     tiny_make(&t, arch, &edit, &err);
     if (!t.gguf)
         fail_msg("the test's own file is wrong: %s", err.text);
-    struct decoder *d = decoder_new(&t.model, false, &err);
+    struct decoder *d = decoder_new(&t.gguf->checkpoint, false, &err);
     if (d)
         fail_msg("was taken, not refused with \"%s\"", reason);
     if (!strstr(err.text, reason))
@@ -381,6 +381,23 @@ static void test_an_unknown_architecture_is_refused_by_its_name(void **state)
 }
 
 /* The last tensor in a file of its own, as split models have it. */
+/* The keys of the first and the tensors of both, as a split model has them. */
+static struct checkpoint joined(const struct checkpoint *a, const struct checkpoint *b)
+{
+    struct error err = {0};
+    struct checkpoint c = {.n_values = a->n_values, .n_tensors = a->n_tensors + b->n_tensors};
+    c.values = malloc(c.n_values * sizeof(*c.values));
+    c.tensors = malloc(c.n_tensors * sizeof(*c.tensors));
+    assert_non_null(c.values);
+    assert_non_null(c.tensors);
+    memcpy(c.values, a->values, a->n_values * sizeof(*c.values));
+    memcpy(c.tensors, a->tensors, a->n_tensors * sizeof(*c.tensors));
+    memcpy(c.tensors + a->n_tensors, b->tensors, b->n_tensors * sizeof(*c.tensors));
+    if (!checkpoint_index(&c, &err))
+        fail_msg("%s", err.text);
+    return c;
+}
+
 static void test_tensors_may_lie_in_several_files(void **state)
 {
     (void)state;
@@ -393,14 +410,14 @@ static void test_tensors_may_lie_in_several_files(void **state)
     struct error err = {0};
     bench_open(&b, "llama", ATTENTION_F16);
     float *expected = read_plainly(&b, N, N), *out = logits_for(N);
-    const struct tensor *t = gguf_tensor(b.tiny.gguf, moved);
+    const struct tensor *t = checkpoint_tensor(&b.tiny.gguf->checkpoint, moved);
     write_header(&w, 3, 1, 0);
     write_tensor(&w, moved, DIMS(t->dim[0], t->dim[1]), t->type->id, 0);
     write_padding(&w, 32);
     write_bytes(&w, t->data, t->size);
     tiny_make(&part, "llama", &edit, &err);
-    struct gguf *files[] = {part.gguf, gguf_read(writer_done(&w), &err)};
-    const struct gguf_model model = {.n_files = 2, .files = files};
+    struct gguf *second = gguf_read(writer_done(&w), &err);
+    struct checkpoint model = joined(&part.gguf->checkpoint, &second->checkpoint);
     decoder_free(b.decoder);
     b.decoder = decoder_new(&model, false, &err);
     if (!b.decoder)
@@ -410,7 +427,8 @@ static void test_tensors_may_lie_in_several_files(void **state)
     free(out);
     free(expected);
     bench_close(&b);
-    gguf_free(files[1]);
+    checkpoint_release(&model);
+    gguf_free(second);
     writer_release(&w);
     tiny_release(&part);
 }
@@ -420,7 +438,7 @@ static void test_without_an_output_tensor_the_embedding_serves(void **state)
     (void)state;
     struct bench b;
     bench_open(&b, "gemma2", ATTENTION_F16);
-    assert_null(gguf_tensor(b.tiny.gguf, "output.weight"));
+    assert_null(checkpoint_tensor(&b.tiny.gguf->checkpoint, "output.weight"));
     assert_int_equal(decoder_n_vocab(b.decoder), TINY_VOCABULARY);
     assert_int_equal(decoder_n_embd(b.decoder), TINY_WIDTH);
     assert_int_equal(decoder_n_ctx(b.decoder), TINY_CONTEXT);

@@ -14,7 +14,7 @@ static void assert_refused(const char *arch, struct tiny_edit edit, const char *
     tiny_make(&t, arch, &edit, &err);
     if (!t.gguf)
         fail_msg("the test's own file is wrong: %s", err.text);
-    struct decoder *d = decoder_new(&t.model, false, &err);
+    struct decoder *d = decoder_new(&t.gguf->checkpoint, false, &err);
     if (d)
         fail_msg("was taken, not refused with \"%s\"", reason);
     if (!strstr(err.text, reason))
@@ -24,7 +24,7 @@ static void assert_refused(const char *arch, struct tiny_edit edit, const char *
 
 static uint8_t *bytes_of(const struct bench *b, const char *name, size_t *size)
 {
-    const struct tensor *t = gguf_tensor(b->tiny.gguf, name);
+    const struct tensor *t = checkpoint_tensor(&b->tiny.gguf->checkpoint, name);
     assert_non_null(t);
     *size = t->size;
     return (uint8_t *)(uintptr_t)t->data; /* the file lies in the test's own memory */

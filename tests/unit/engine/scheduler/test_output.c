@@ -53,7 +53,7 @@ static int setup(void **state)
     write_zeros(&w, N_WORDS * sizeof(float));
     v.bytes = writer_done(&w);
     v.g = gguf_read(v.bytes, &err);
-    v.t = v.g ? tokenizer_new(v.g, &err) : NULL;
+    v.t = v.g ? tokenizer_new(&v.g->checkpoint, &err) : NULL;
     if (!v.t)
         fail_msg("%s", err.text);
     *state = &v;

@@ -1015,7 +1015,7 @@ static void test_text_comes_with_its_tokens_and_ends_at_a_stop_string(void **sta
     struct error err = {0};
     struct gguf *g = words(&w);
     rig_start(&r, &usual);
-    r.m[0]->tokenizer = g ? tokenizer_new(g, &err) : NULL;
+    r.m[0]->tokenizer = g ? tokenizer_new(&g->checkpoint, &err) : NULL;
     assert_non_null(r.m[0]->tokenizer);
     struct job_request q = request(&r, 0, 5, 20);
     q.text = true;

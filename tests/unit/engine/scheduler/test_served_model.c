@@ -125,7 +125,7 @@ static void test_a_file_of_no_kind_is_not_opened(void **state)
 {
     (void)state;
     struct error err = {0};
-    struct loaded raw = {.loader = &loader_raw};
+    struct loaded raw = {0};
     assert_false(served_model_fits(&raw));
     assert_null(served_model_open(NULL, &raw, &(struct served_model_options){0}, &err));
     assert_non_null(strstr(err.text, "no language model"));

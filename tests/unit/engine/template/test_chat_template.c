@@ -38,7 +38,7 @@ static void test_template_and_tokens_come_from_the_file(void **state)
     struct error err = {0};
     struct chat_template c;
     struct gguf *g = file(&w, "{{ bos_token }}", 0, 2);
-    assert_true(chat_template_read(&c, g, &err));
+    assert_true(chat_template_read(&c, &g->checkpoint, &err));
     assert_non_null(c.parsed);
     assert_true(value_is(c.bos, "<s>"));
     assert_true(value_is(c.eos, "<|end|>"));
@@ -55,7 +55,7 @@ static void test_a_token_that_is_not_there_or_no_text_is_undefined(void **state)
     struct error err = {0};
     struct chat_template c;
     struct gguf *g = file(&w, "x", 3, 1);
-    assert_true(chat_template_read(&c, g, &err));
+    assert_true(chat_template_read(&c, &g->checkpoint, &err));
     assert_int_equal(c.bos.kind, VALUE_UNDEFINED);
     assert_int_equal(c.eos.kind, VALUE_UNDEFINED);
     chat_template_release(&c);
@@ -69,7 +69,7 @@ static void check_refused(const char *template, const char *reason)
     struct error err = {0};
     struct chat_template c;
     struct gguf *g = file(&w, template, 0, 2);
-    assert_false(chat_template_read(&c, g, &err));
+    assert_false(chat_template_read(&c, &g->checkpoint, &err));
     assert_null(c.parsed);
     if (!strstr(err.text, reason))
         fail_msg("wanted '%s', got '%s'", reason, err.text);

@@ -1,0 +1,34 @@
+/* loader_private.h - a row of the table of formats.
+ *
+ * A format is one file in loaders/ and one row: the extensions that its files may have, a look at the first
+ * bytes that tells whether a file is of this format, and a function that validates and describes it. Formats
+ * are known by content; the last row, raw, takes what no other knows.
+ */
+#ifndef BERTH_LOADER_PRIVATE_H
+#define BERTH_LOADER_PRIVATE_H
+
+#include "berth/loaders/loader.h"
+
+struct loader {
+    const char *name;
+    const char *const *extensions; /* with their dot, NULL at the end; stripped from ids */
+    /* Whether a file with these first bytes (up to 64) is of this format. */
+    bool (*probe)(struct span head);
+    /* Validates and describes: fills l->parsed, l->checkpoint and l->info. maps[0] is `path` mapped; more files
+     * are appended by loaded_add_file. On failure the caller releases `l`. */
+    bool (*read)(struct loaded *l, const struct volume *v, const char *path, struct error *err);
+    void (*release)(void *parsed); /* NULL when there is nothing to release */
+};
+
+extern const struct loader loader_gguf;
+extern const struct loader loader_raw;
+
+/* Maps one more file of a model that spans several, `path`, and appends it to l->maps. */
+struct mapping *loaded_add_file(
+    struct loaded *l, const struct volume *v, const char *path, struct error *err);
+
+/* Fills name, architecture, quantization, parameters, context and kind from the checkpoint. False with the
+ * reason when a key has the wrong type. */
+bool model_info_read(struct model_info *info, const struct checkpoint *c, struct error *err);
+
+#endif
