@@ -33,8 +33,18 @@ static bool ends_in(const char *name, size_t size, const char *extension)
     return size > tail && strcasecmp(name + size - tail, extension) == 0;
 }
 
-/* A name that claims a format, with content that no loader knows, is a file that was cut or is being written;
- * only what claims nothing is raw. */
+/* git clone without Git LFS writes a small text file in the place of each large one. */
+static bool check_pointer(struct span bytes, struct error *err)
+{
+    static const char start[] = "version https://git-lfs.github.com/spec/";
+    size_t size = sizeof(start) - 1;
+    if (bytes.size < size || memcmp(bytes.at, start, size) != 0)
+        return true;
+    return error_set(err, "is a Git LFS pointer, not the model itself; fetch the model with git lfs pull");
+}
+
+/* A file that is named as a format, with content that no loader knows, was cut or is being written. Only a file that
+ * is named as none is raw. */
 static bool check_claim(const struct loader *found, const char *path, struct error *err)
 {
     for (size_t i = 0; i + 1 < N_LOADERS && found == loaders[N_LOADERS - 1]; i++)
@@ -76,7 +86,8 @@ bool loaded_open(struct loaded *l, const struct volume *v, const char *path, str
     }
     l->loader = loader_for(mapping_bytes(m));
     l->info.format = l->loader->name;
-    bool valid = check_claim(l->loader, path, err) && l->loader->read(l, v, path, err);
+    bool valid = check_pointer(mapping_bytes(m), err) && check_claim(l->loader, path, err) &&
+                 l->loader->read(l, v, path, err);
     if (!valid)
         name_file(path, err);
     struct error changed = {0};
@@ -98,6 +109,11 @@ void loaded_close(struct loaded *l)
         mapping_close(l->maps[i]);
     free(l->maps);
     *l = (struct loaded){.info = {.format = "", .kind = ""}};
+}
+
+const char *loaded_unread(const struct loaded *l)
+{
+    return l->checkpoint || !l->n_maps ? "" : raw_unread(mapping_bytes(l->maps[0]));
 }
 
 uint64_t loaded_mapped_bytes(const struct loaded *l)

@@ -23,6 +23,9 @@ struct loader {
 extern const struct loader loader_gguf;
 extern const struct loader loader_raw;
 
+/* Why berth cannot compute with a raw file, by its first bytes. */
+const char *raw_unread(struct span bytes);
+
 /* Maps one more file of a model that spans several, `path`, and appends it to l->maps. */
 struct mapping *loaded_add_file(
     struct loaded *l, const struct volume *v, const char *path, struct error *err);

@@ -41,6 +41,8 @@ struct mapping_slot {
 
 static struct mapping_slot slots[MAPPING_MAX];
 static atomic_size_t slots_used; /* the slots from here on were never taken */
+static size_t slots_most = MAPPING_MAX;
+static char slots_reason[200] = "too many files are mapped at once";
 
 /* What became of a file after it was opened. The first change that is seen stays. */
 enum change { UNCHANGED, CHANGE_CUT, CHANGE_GREW, CHANGE_REWRITTEN, CHANGE_UNREADABLE, CHANGE_GONE };
@@ -57,7 +59,7 @@ struct mapping {
 
 static struct mapping_slot *slot_take(void)
 {
-    for (size_t i = 0; i < MAPPING_MAX; i++) {
+    for (size_t i = 0; i < slots_most; i++) {
         uintptr_t start = SLOT_FREE;
         if (!atomic_compare_exchange_strong(&slots[i].start, &start, SLOT_TAKEN))
             continue;
@@ -125,6 +127,12 @@ bool mapping_guard(struct error *err)
     return true;
 }
 
+void mapping_limit(size_t most, const char *why)
+{
+    slots_most = most < MAPPING_MAX ? most : MAPPING_MAX;
+    snprintf(slots_reason, sizeof(slots_reason), "%s", why);
+}
+
 static bool complain(const struct mapping *m, struct error *err, const char *reason)
 {
     char name[NAME_ROOM];
@@ -182,7 +190,7 @@ static bool map_file(struct mapping *m, struct error *err)
 {
     struct mapping_slot *slot = slot_take();
     if (!slot)
-        return complain(m, err, "too many files are mapped at once");
+        return complain(m, err, slots_reason);
     void *map = m->size < LARGE_PAGE ? mmap(NULL, m->whole, PROT_READ, MAP_PRIVATE, m->fd, 0)
                                      : map_aligned(m->fd, m->whole);
     if (map == MAP_FAILED) {

@@ -23,6 +23,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #define NAMES_MAX 262144 /* names that one scan looks at; what lies beyond is left out */
@@ -100,6 +101,12 @@ static void list_model(struct scan_walk *w, char *path, char *label, uint64_t ve
 {
     struct scan *s = w->s;
     struct scan_model m = {.path = path, .version = version};
+    struct error ignored = {0};
+    struct stat st;
+    if (path && !reason && volume_stat(w->v, path, &st, &ignored)) {
+        m.dev = st.st_dev;
+        m.ino = st.st_ino;
+    }
     bool full = s->n_models == SCAN_MODELS_MAX;
     s->n_left_out += full;
     if (!full && !w->failed && s->n_models == w->room) {
@@ -346,10 +353,15 @@ static bool leads_back(const struct place *at)
 }
 
 /* Links between directories can make few names look like very many: their number is limited, too. */
-static bool may_enter(struct scan_walk *w, const struct place *up)
+static bool may_enter(struct scan_walk *w, const struct place *up, const struct entry *e)
 {
-    if (up->level >= SCAN_DEPTH)
+    if (up->level >= SCAN_DEPTH) {
+        char *path = w->s->too_deep ? NULL : join(w, up->path, e->name, strlen(e->name));
+        if (path)
+            w->s->too_deep = escaped(w, path);
+        free(path);
         return false;
+    }
     bool many = w->s->n_files > NAMES_MAX;
     w->s->n_left_out += many;
     return !many;
@@ -378,7 +390,7 @@ static void enter(struct scan_walk *w, struct place *at)
 
 static void visit_directory(struct scan_walk *w, const struct place *up, const struct entry *e)
 {
-    if (!may_enter(w, up))
+    if (!may_enter(w, up, e))
         return;
     char *path = join(w, up->path, e->name, strlen(e->name));
     char *label = join(w, up->label, e->name, strlen(e->name));
@@ -392,7 +404,7 @@ static void visit_directory(struct scan_walk *w, const struct place *up, const s
 
 static void visit_version(struct scan_walk *w, const struct place *up, const struct entry *e)
 {
-    if (!may_enter(w, up))
+    if (!may_enter(w, up, e))
         return;
     size_t before = w->s->n_models, left_out = w->s->n_left_out;
     char *path = join(w, up->path, e->name, strlen(e->name));
@@ -409,13 +421,40 @@ static void visit_version(struct scan_walk *w, const struct place *up, const str
     }
 }
 
+static bool has_directory(const struct listing *l, const char *name)
+{
+    const struct entry *e = listing_find(l, name);
+    return e && e->type == DT_DIR;
+}
+
+/* The cache of Hugging Face's hub: blobs/ holds the files under their sums, refs/ holds names of revisions, and
+ * snapshots/ has links to the former under the files' own names. */
+static bool is_hub_store(const struct listing *l, const char *name)
+{
+    return (strcmp(name, "blobs") == 0 || strcmp(name, "refs") == 0) && has_directory(l, "snapshots");
+}
+
+/* A directory of Hugging Face has many JSON files beside the weights, under names that no table can list. */
+static bool is_side_file(const struct listing *l, const struct entry *e)
+{
+    static const char *const marks[] = {
+        "config.json", "tokenizer.json", "tokenizer_config.json", "model_index.json", "modules.json"};
+    size_t size = strlen(e->name);
+    if (size < 5 || strcasecmp(e->name + size - 5, ".json") != 0)
+        return false;
+    for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++)
+        if (listing_find(l, marks[i]))
+            return true;
+    return false;
+}
+
 static void visit(struct scan_walk *w, const struct place *at, struct listing *l, const struct entry *e)
 {
     uint64_t number;
     bool version = version_of(e->name, &number);
-    if (e->type == DT_DIR && !version)
+    if (e->type == DT_DIR && !version && !is_hub_store(l, e->name))
         visit_directory(w, at, e);
-    else if (e->type != DT_DIR && e->kind == MODEL)
+    else if (e->type != DT_DIR && e->kind == MODEL && !is_side_file(l, e))
         visit_file(w, at, l, e);
 }
 
@@ -441,6 +480,42 @@ static int model_order(const void *a, const void *b)
     const struct scan_model *first = a, *second = b;
     int order = strcmp(first->id, second->id);
     return order ? order : strcmp(first->path, second->path);
+}
+
+/* ---- the whole ---- */
+
+static bool in_blobs(const char *path)
+{
+    return strncmp(path, "blobs/", 6) == 0 || strstr(path, "/blobs/") != NULL;
+}
+
+/* By file, those without one first; of one file's paths the one that names the model first. */
+static int file_order(const void *a, const void *b)
+{
+    const struct scan_model *x = a, *y = b;
+    if (x->dev != y->dev)
+        return x->dev < y->dev ? -1 : 1;
+    if (x->ino != y->ino)
+        return x->ino < y->ino ? -1 : 1;
+    if (in_blobs(x->path) != in_blobs(y->path))
+        return in_blobs(x->path) ? 1 : -1;
+    return model_order(a, b);
+}
+
+/* One file is one model, however many links and hard links lead to it. */
+static void merge_paths(struct scan *s)
+{
+    size_t kept = 0;
+    qsort(s->models, s->n_models, sizeof(*s->models), file_order);
+    for (size_t i = 0; i < s->n_models; i++) {
+        const struct scan_model *last = kept ? &s->models[kept - 1] : NULL;
+        struct scan_model *m = &s->models[i];
+        if (last && m->ino && last->dev == m->dev && last->ino == m->ino)
+            model_release(m);
+        else
+            s->models[kept++] = *m;
+    }
+    s->n_models = kept;
 }
 
 static void shared_reason(struct scan_walk *w, struct scan_model *m, const struct scan_model *other, size_t n)
@@ -493,6 +568,7 @@ bool scan_volume(struct scan *s, const struct volume *v, struct error *err)
     else
         enter(&w, &top);
     if (!w.failed && s->n_models) {
+        merge_paths(s);
         qsort(s->models, s->n_models, sizeof(*s->models), model_order);
         merge_shared(&w);
     }
@@ -504,5 +580,6 @@ void scan_release(struct scan *s)
     for (size_t i = 0; i < s->n_models; i++)
         model_release(&s->models[i]);
     free(s->models);
+    free(s->too_deep);
     *s = (struct scan){0};
 }

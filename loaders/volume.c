@@ -188,7 +188,7 @@ static int refuse(int dir, const char *path, int code, struct error *err)
     else if (code == EXDEV)
         error_set(err, "%s: lies outside the volume", name);
     else if (code == ENOENT && linked && is_link(dir, path))
-        error_set(err, "%s: links to %s, where nothing is", name, link);
+        error_set(err, "%s: broken link to %s", name, link);
     else if (code == ENOENT)
         error_set(err, "%s: is not there", name);
     else if (code == ELOOP && linked)

@@ -58,7 +58,7 @@ static struct model *only_model(struct server *s, unsigned needs)
         able++;
         found = models[i];
     }
-    struct model *meant = able == 1 ? found : able == 0 && mapped == 1 ? any : NULL;
+    struct model *meant = able == 1 ? found : able == 0 && mapped == 1 && n == 1 ? any : NULL;
     if (meant)
         meant = catalog_hold(s->catalog, span_of(meant->id));
     catalog_drop_all(s->catalog, models, n);
@@ -73,7 +73,12 @@ static bool find(
     if (name && !json_is_null(name) && !json_is_string(name))
         return api_error_bad(c, "model", "'model' must be a string");
     if (!name || json_is_null(name) || json_string_length(name) == 0) {
+        struct error why = {0};
         m->model = only_model(s, needs);
+        if (!m->model)
+            m->model = catalog_hold_default(s->catalog);
+        if (!m->model && !catalog_some_answers(s->catalog, &why))
+            return api_error_status(c, 503, "no_model", "model", "No model can answer now: %.500s", why.text);
         return m->model || api_error_bad(c, "model",
                                "'model' is missing, and there is not exactly one that could be meant. "
                                "There are: %s",
@@ -81,6 +86,8 @@ static bool find(
     }
     struct span id = {(const uint8_t *)json_string_value(name), json_string_length(name)};
     m->model = catalog_hold(s->catalog, id);
+    if (!m->model)
+        m->model = catalog_hold_default(s->catalog);
     if (m->model)
         return true;
     text_escape(shown, sizeof(shown), id);

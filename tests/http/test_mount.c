@@ -4,6 +4,7 @@
  * not with its reason; and whatever becomes of a file that is served, the process lives.
  */
 #include "harness.h"
+#include "reciting_model.h"
 
 #include <ctype.h>
 #include <fcntl.h>
@@ -93,7 +94,7 @@ static void assert_serves_nothing(const char *models)
     assert_body(s, "/", 200, HELLO);
     assert_body(s, "/readyz", 200, "{\"status\":\"ready\"}");
     assert_int_equal(count_models(s), 0);
-    char *line = server_wait_log(s, "no models");
+    char *line = server_wait_log(s, "no model is loaded; put a .gguf in ");
     assert_non_null(strstr(line, models));
     assert_non_null(strstr(line, "docker run"));
     free(line);
@@ -140,12 +141,12 @@ static void test_a_volume_that_comes_later_is_waited_for(void **state)
     answer_release(&a);
     assert_body(s, "/livez", 200, "{\"status\":\"alive\"}");
     assert_body(s, "/", 200, HELLO);
-    write_gguf(dir, "aside/tiny.gguf");
+    write_tiny_model(dir, "aside/tiny.gguf", &(struct tiny_model){0});
     assert_int_equal(rename(path_in(dir, "aside"), models), 0);
     server_wait_status(s, "/health", 200);
     assert_mapped(s, "tiny");
     assert_body(s, "/", 200, LOADED);
-    assert_body(s, "/readyz", 200, "{\"status\":\"ready\"}");
+    server_wait_status(s, "/readyz", 200);
     server_stop(s);
 }
 
@@ -310,11 +311,13 @@ static void test_links_inside_the_volume_are_followed(void **state)
 {
     (void)state;
     const char *dir = temp_dir();
-    write_gguf(dir, "real/tiny.gguf");
-    link_to(dir, "linked.gguf", "real/tiny.gguf");
-    link_to(dir, "absolute.gguf", path_in(dir, "real/tiny.gguf"));
+    write_gguf(dir, ".one/tiny.gguf");
+    write_gguf(dir, ".two/tiny.gguf");
+    link_to(dir, "linked.gguf", ".one/tiny.gguf");
+    link_to(dir, "absolute.gguf", path_in(dir, ".two/tiny.gguf"));
+    link_to(dir, "second.gguf", ".one/tiny.gguf");
     struct server *s = serve(dir);
-    assert_mapped(s, "real/tiny");
+    assert_int_equal(count_models(s), 2);
     assert_mapped(s, "linked");
     assert_mapped(s, "absolute");
     server_stop(s);
@@ -468,12 +471,12 @@ static void test_a_bad_file_fails_alone(void **state)
     (void)state;
     const char *dir = temp_dir();
     write_bad_gguf(dir, "bad.gguf");
-    write_gguf(dir, "good.gguf");
+    write_tiny_model(dir, "good.gguf", &(struct tiny_model){0});
     struct server *s = serve(dir);
     assert_failed(s, "bad", "tensor");
     assert_mapped(s, "good");
     assert_body(s, "/", 200, LOADED);
-    assert_body(s, "/readyz", 200, "{\"status\":\"ready\"}");
+    server_wait_status(s, "/readyz", 200);
     char *line = server_wait_log(s, text_of("Loading model from %s/bad.gguf", dir));
     assert_non_null(strstr(line, "\"state\":\"failed\""));
     assert_non_null(strstr(line, "tensor"));
@@ -518,10 +521,15 @@ static void test_required_models_decide_on_readiness(void **state)
     (void)state;
     const char *dir = temp_dir();
     write_bad_gguf(dir, "bad.gguf");
-    write_gguf(dir, "good.gguf");
-    write_gguf(dir, "nest/too.gguf");
+    write_tiny_model(dir, "good.gguf", &(struct tiny_model){0});
+    write_tiny_model(dir, "nest/too.gguf", &(struct tiny_model){.no_template = true});
+    write_gguf(dir, "dumb.gguf");
     struct server *s = server_start(&(struct setup){.models = dir, .args = {"--require", "good,nest/too"}});
-    assert_body(s, "/readyz", 200, "{\"status\":\"ready\"}");
+    server_wait_status(s, "/readyz", 200);
+    server_stop(s);
+    s = server_start(&(struct setup){.models = dir, .args = {"--require", "good,dumb"}});
+    free(server_wait_log(s, "\"id\":\"nest/too\""));
+    assert_non_null(strstr(reason_not_ready(s), "dumb cannot answer: key llama.block_count"));
     server_stop(s);
     s = server_start(&(struct setup){.models = dir, .args = {"--require", "good,absent"}});
     assert_non_null(strstr(reason_not_ready(s), "absent"));
@@ -560,10 +568,11 @@ static void test_a_file_rewritten_in_place_fails_its_model(void **state)
 {
     (void)state;
     const char *dir = temp_dir();
-    write_gguf(dir, "tiny.gguf");
-    write_gguf(dir, "other.gguf");
+    write_tiny_model(dir, "tiny.gguf", &(struct tiny_model){0});
+    write_tiny_model(dir, "other.gguf", &(struct tiny_model){.no_template = true});
     struct server *s = serve(dir);
     assert_mapped(s, "tiny");
+    server_wait_status(s, "/readyz", 200);
     int fd = open(path_in(dir, "tiny.gguf"), O_WRONLY | O_CLOEXEC);
     assert_int_equal(pwrite(fd, "x", 1, 50), 1);
     close(fd);
@@ -571,7 +580,23 @@ static void test_a_file_rewritten_in_place_fails_its_model(void **state)
     assert_mapped(s, "other");
     free(server_wait_log(s, "tiny.gguf"));
     server_assert_healthy(s);
-    assert_body(s, "/readyz", 200, "{\"status\":\"ready\"}"); /* once ready, ready until the end */
+    assert_body(s, "/readyz", 200, "{\"status\":\"ready\"}"); /* the other one can answer */
+    fd = open(path_in(dir, "other.gguf"), O_WRONLY | O_CLOEXEC);
+    assert_int_equal(pwrite(fd, "x", 1, 50), 1);
+    close(fd);
+    wait_failed(s, "other");
+    assert_non_null(strstr(reason_not_ready(s), "rewritten in place"));
+    struct wire w;
+    struct answer a;
+    wire_open(&w, s);
+    assert_true(wire_say(&w,
+        "POST /v1/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 14\r\n\r\n"
+        "{\"prompt\":\"0\"}"));
+    assert_true(wire_answer(&w, &a, false, WAIT_MS));
+    assert_int_equal(a.status, 503);
+    assert_non_null(strstr(a.body, "rewritten in place"));
+    answer_release(&a);
+    wire_close(&w);
     server_stop(s);
 }
 

@@ -4,6 +4,7 @@
  * so that whatever any request did to it counts.
  */
 #include "harness.h"
+#include "reciting_model.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -377,7 +378,7 @@ static void test_the_list_holds_what_each_model_says_of_itself(void **state)
     json_t *list = answer_json(&a), *data = json_object_get(list, "data"), *model;
     size_t i;
     assert_text(list, "object", "list");
-    assert_int_equal(json_array_size(data), 4);
+    assert_int_equal(json_array_size(data), 5);
     json_array_foreach(data, i, model)
     {
         const char *id = json_string_value(json_object_get(model, "id"));
@@ -397,6 +398,7 @@ static void test_models_that_can_answer_come_first(void **state)
     struct answer a = server_get(server, "/v1/models");
     json_t *list = answer_json(&a), *data = json_object_get(list, "data");
     json_t *last = json_array_get(data, json_array_size(data) - 1);
+    assert_text(json_array_get(data, 0), "id", "nest/deep/able");
     assert_text(last, "id", "a-bad-one");
     assert_text(json_object_get(last, "berth"), "state", "failed");
     json_decref(list);
@@ -539,6 +541,7 @@ static int begin(void **state)
     const char *dir = temp_dir();
     write_file(dir, "model.bin", NULL, 5000);
     write_gguf(dir, "tiny.gguf");
+    write_tiny_model(dir, "nest/deep/able.gguf", &(struct tiny_model){0});
     write_gguf(dir, "nest/deep/model.gguf");
     write_file(dir, "a-bad-one.gguf", "GGUF\x03\0\0\0cut", 11);
     server = server_start(&(struct setup){.models = dir});

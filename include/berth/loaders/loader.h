@@ -39,6 +39,9 @@ struct loaded {
 bool loaded_open(struct loaded *l, const struct volume *v, const char *path, struct error *err);
 void loaded_close(struct loaded *l);
 
+/* Why a model has no checkpoint, as a sentence for a person that names the format where that is known. */
+const char *loaded_unread(const struct loaded *l);
+
 uint64_t loaded_mapped_bytes(const struct loaded *l);
 uint64_t loaded_resident_bytes(const struct loaded *l);
 

@@ -24,13 +24,17 @@
 
 #include <stdatomic.h>
 
-#define MAPPING_MAX 8192 /* mappings alive at one time; one more is refused */
+#define MAPPING_MAX 8192 /* mappings alive at one time, at most; one more is refused */
 
 struct mapping;
 
 /* Installs the SIGBUS handler. Call once from main, before threads; SIGBUS must stay unblocked in all of
  * them. */
 bool mapping_guard(struct error *err);
+
+/* Allows fewer mappings at one time than MAPPING_MAX. `why` is copied: the reason that one more is refused with. Call
+ * it before threads map files. */
+void mapping_limit(size_t most, const char *why);
 
 /* Maps the regular file behind `fd` and takes the descriptor over: it stays open as long as the mapping, and
  * is closed on failure. `name` is copied, and escaped where it is told.

@@ -1,7 +1,8 @@
 /* scan.h - finds the models in a volume by name, without opening what could be one.
  *
- * Four levels deep, version directories included. Names that begin with a dot, documentation, scripts and
- * the side files of Hugging Face directories are no models. A directory that has numeric sub-directories
+ * Four levels deep, version directories included. Names that begin with a dot, documentation, scripts and the side
+ * files of Hugging Face directories are no models; nor is what lies in blobs/ and refs/ beside snapshots/. A file with
+ * several paths is one model: a path outside blobs/ names it, of several the first. A directory that has numeric sub-directories
  * holds versions of one model, the highest of which counts. Files NAME-00001-of-00003.gguf are one model. A
  * link that leaves the volume, a pipe or a directory that cannot be read is listed with its reason, which
  * begins with its path; so is an id that two files claim.
@@ -22,6 +23,8 @@ struct scan_model {
      * called like the directory of versions (m/2/x.gguf is "m"), several by that and their names ("m/x"). */
     char *id;
     char *path; /* below the volume, bytes as the directory has them */
+    dev_t dev; /* with ino: the file behind the path; both 0 where there is a reason */
+    ino_t ino;
     uint64_t version; /* of its numeric directory; 1 when there is none */
     char *reason; /* why it cannot be loaded, or NULL */
 };
@@ -31,6 +34,7 @@ struct scan {
     size_t n_models;
     size_t n_files; /* names that were looked at, skipped ones included */
     size_t n_left_out; /* models beyond SCAN_MODELS_MAX */
+    char *too_deep; /* the first directory that lies deeper than SCAN_DEPTH, escaped; NULL for none */
 };
 
 /* Lists the models of `v`. False with the reason when the volume itself cannot be read or memory ran out.

@@ -1,13 +1,11 @@
-/* catalog.h - the models of the volume: what there is, in which state, and who is using it.
+/* catalog.h - the models of the volume: which there are, their state, and references to them.
  *
- * One thread, the watcher, scans the volume, loads each model and from then on looks once a second whether
- * a file changed under its map. Requests look models up and hold them while they use them. What probes ask
- * often (has the first load ended, how far is it, how many serve) is kept in atomics and never waits for
- * the watcher.
+ * One thread, the model watcher, scans the volume, loads each model and then looks once a second whether a file
+ * changed under its map. Models are objects with counted references. The list of models never changes; another list
+ * takes its place. A reader gets the list of the moment from atomics and never waits for a load.
  *
- * To be mapped takes a model a moment; to be made ready for answers (its tokenizer, its template) takes longer,
- * and nothing waits for it but who wants an answer: the watcher does it after the first load, model after model,
- * and a request that is faster does it for its own.
+ * Mapping a model takes a moment. Opening it for answers (its tokenizer, its template) takes longer: the watcher does
+ * so after the first load, model after model, and a request that comes earlier opens the model that it needs.
  */
 #ifndef BERTH_CATALOG_H
 #define BERTH_CATALOG_H
@@ -22,8 +20,8 @@
 
 enum model_state {
     MODEL_LOADING,
-    MODEL_MAPPED, /* in memory, validated and described */
-    MODEL_FAILED, /* for the reason given; for ever, until berth is restarted */
+    MODEL_MAPPED, /* in memory, validated and described; whether it can answer is another question */
+    MODEL_FAILED, /* for the reason given, until berth is restarted */
     MODEL_STATES
 };
 
@@ -32,8 +30,9 @@ const char *model_state_name(enum model_state state);
 /* One model. The first group never changes; the second is written by the watcher before `state` says so and
  * may be read after model_state() returned a state other than MODEL_LOADING. */
 struct model {
-    const char *id;
-    const char *path; /* below the volume, escaped */
+    char *id;
+    char *path; /* below the volume, escaped */
+    char *file; /* the same, bytes as the directory has them */
     uint64_t version;
 
     struct loaded loaded; /* empty when the load itself failed */
@@ -44,9 +43,11 @@ struct model {
     pthread_mutex_t opening; /* held while `served` and `not_served` are written */
     struct served_model *_Atomic served; /* NULL until it is opened, or when it cannot be */
     struct error not_served; /* why it cannot be opened */
+    atomic_bool tried; /* to open it; `served` and `not_served` will not change */
 
     atomic_int state; /* enum model_state */
-    atomic_size_t holders; /* requests that use it; it must not be unmapped before they are done */
+    atomic_size_t references; /* of lists and of requests; the catalog's own business, like the next */
+    struct model *next_retired;
 };
 
 enum model_state model_state(const struct model *m);
@@ -64,9 +65,9 @@ struct catalog_progress {
  * warning. */
 struct catalog *catalog_new(const struct options *o, uint64_t memory, struct error *err);
 
-/* Before the start: models are to be made ready for answers, on this engine, which must live longer. Reads the
- * chat template and the aliases that the options name. False with the reason. Without it models are mapped
- * and that is all. */
+/* Before the start: models are to be opened for answers on this engine, which must live longer. Reads the chat
+ * template and checks the aliases that the options name. False with the reason. Without an engine models are only
+ * mapped. */
 bool catalog_use_engine(struct catalog *c, struct engine *e, struct error *err);
 
 /* Starts the watcher. Returns at once; the load goes on behind. */
@@ -78,20 +79,27 @@ bool catalog_stop(struct catalog *c, double seconds);
 void catalog_free(
     struct catalog *c); /* after engine_stop, and after catalog_stop returned true, or when never started */
 
-/* From atomics: never blocks. */
+/* Reads atomics and never waits. */
 struct catalog_progress catalog_progress(const struct catalog *c);
 
-/* True once the first load has ended and every required model, or without such a list at least one model
- * where the volume has any, is mapped; stays true. Otherwise the reason. */
+/* True when the first load has ended and every required model can answer now; without such a list, when at least one
+ * model can, or when the volume has none. Otherwise the reason. Never waits. */
 bool catalog_ready(struct catalog *c, struct error *err);
 
-/* The models, those that are mapped first, then by id: an array the caller frees with catalog_drop_all.
- * NULL and *n = 0 when there are none. */
+/* Whether at least one model can answer now; otherwise the reason. Never waits. */
+bool catalog_some_answers(struct catalog *c, struct error *err);
+
+/* The models: those that can chat, then those that can answer otherwise, then those that are only mapped, then the
+ * rest, each group by id. An array that the caller frees with catalog_drop_all; NULL and *n = 0 when there are none. */
 struct model **catalog_hold_all(struct catalog *c, size_t *n);
 void catalog_drop_all(struct catalog *c, struct model **models, size_t n);
 
-/* The model with this id or alias, or NULL. A model that is held stays; give it back with catalog_drop. */
-struct model *catalog_hold(struct catalog *c, struct span id);
+/* The model that the name means, or NULL: an id or an alias, exactly or without regard to case and to the endings
+ * ".gguf" and ":latest". A model that is held stays; give it back with catalog_drop. */
+struct model *catalog_hold(struct catalog *c, struct span name);
+
+/* The model that --default-model names, which answers requests for names that nobody knows; NULL for none. */
+struct model *catalog_hold_default(struct catalog *c);
 void catalog_drop(struct catalog *c, struct model *m);
 
 /* The n-th alias (from 0) of the model with this id, not NUL-terminated; empty when there are no more. */

@@ -34,6 +34,7 @@ struct options {
     unsigned wait_for_volume; /* 1: a volume that is not there yet is waited for */
     const char *require; /* ids, comma between; empty for none */
     unsigned prefault;
+    const char *default_model; /* a name that catalog_hold knows; empty for none */
     const char *alias; /* NAME=ID, comma between; empty for none */
     const char *chat_template; /* a file; empty: each model's own */
     /* the listener */

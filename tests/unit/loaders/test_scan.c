@@ -203,8 +203,63 @@ static void test_links_to_directories_are_followed_inside_the_volume(void **stat
     scratch_link("real", VOLUME "/alias");
     put("m/2/model.gguf");
     scratch_link("2", VOLUME "/m/7");
-    expect(
-        VOLUME, "alias/model <- alias/model.gguf\nm <- m/7/model.gguf v7\nreal/model <- real/model.gguf\n");
+    expect(VOLUME, "alias/model <- alias/model.gguf\nm <- m/7/model.gguf v7\n");
+}
+
+static void test_a_file_with_several_paths_is_one_model(void **state)
+{
+    (void)state;
+    put("z/real.gguf");
+    scratch_link("z/real.gguf", VOLUME "/soft.gguf");
+    assert_return_code(link(VOLUME "/z/real.gguf", VOLUME "/hard.gguf"), errno);
+    put("other.gguf");
+    expect(VOLUME, "hard <- hard.gguf\nother <- other.gguf\n");
+}
+
+static void test_a_hugging_face_cache_lists_each_model_once_under_its_own_name(void **state)
+{
+    (void)state;
+    put("models--o--m/blobs/3f786850e387550fdab836ed7e6dc881de23001b");
+    put("models--o--m/blobs/89e6c98d92887913cadf06b2adb97f26cde4849b");
+    put("models--o--m/refs/main");
+    scratch_link("../../blobs/3f786850e387550fdab836ed7e6dc881de23001b",
+        VOLUME "/models--o--m/snapshots/c0ffee/m-Q4_0.gguf");
+    scratch_link("../../blobs/89e6c98d92887913cadf06b2adb97f26cde4849b",
+        VOLUME "/models--o--m/snapshots/c0ffee/config.json");
+    scratch_link("../../models--o--m/blobs/3f786850e387550fdab836ed7e6dc881de23001b", VOLUME "/x/blobs/m");
+    put("plain/blobs/kept.bin");
+    put("plain/refs/kept.bin");
+    expect(VOLUME, "models--o--m/snapshots/c0ffee/m-Q4_0 <- models--o--m/snapshots/c0ffee/m-Q4_0.gguf\n"
+                   "plain/blobs/kept <- plain/blobs/kept.bin\nplain/refs/kept <- plain/refs/kept.bin\n");
+}
+
+static void test_json_files_beside_a_hugging_face_model_are_none(void **state)
+{
+    (void)state;
+    static const char *const files[] = {"m/config.json", "m/quantize.json", "m/anything.JSON",
+        "m/model.safetensors", "m/adapter_config.json", "m/spiece.model", "alone/model.json",
+        "chat_template.json", "trainer_state.json"};
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+        put(files[i]);
+    expect(VOLUME, "alone/model.json <- alone/model.json\nm/model <- m/model.safetensors\n");
+}
+
+static void test_what_lies_too_deep_is_named(void **state)
+{
+    (void)state;
+    struct scan s;
+    put("a/b/c/x.gguf");
+    scan(&s, VOLUME);
+    assert_null(s.too_deep);
+    assert_int_equal(s.n_models, 1);
+    scan_release(&s);
+    put("a/b/d/e\n/x.gguf");
+    put("a/b/d/f/x.gguf");
+    put("a/b/d/.hidden/x.gguf");
+    scan(&s, VOLUME);
+    assert_string_equal(s.too_deep, "a/b/d/e\\x0a");
+    assert_int_equal(s.n_models, 1);
+    scan_release(&s);
 }
 
 static void test_links_in_a_circle_end_and_are_told(void **state)
@@ -229,7 +284,7 @@ static void test_what_cannot_be_loaded_is_listed_with_its_reason(void **state)
     scratch_link("none", VOLUME "/dangling.gguf");
     scratch_link("none", VOLUME "/README.md");
     assert_return_code(mkfifo(VOLUME "/pipe.gguf", 0644), errno);
-    expect(VOLUME, "dangling <- dangling.gguf ! dangling.gguf: links to none, where nothing is\n"
+    expect(VOLUME, "dangling <- dangling.gguf ! dangling.gguf: broken link to none\n"
                    "good <- good.gguf\n"
                    "out <- out.gguf ! out.gguf: links to /etc/passwd, outside the volume\n"
                    "outdir <- outdir ! outdir: links to /etc, outside the volume\n"
@@ -387,6 +442,10 @@ int main(void)
         IN_SCRATCH(test_two_files_with_one_id_are_one_entry_that_names_both),
         IN_SCRATCH(test_kubernetes_links_are_followed_and_seen_once),
         IN_SCRATCH(test_links_to_directories_are_followed_inside_the_volume),
+        IN_SCRATCH(test_a_file_with_several_paths_is_one_model),
+        IN_SCRATCH(test_a_hugging_face_cache_lists_each_model_once_under_its_own_name),
+        IN_SCRATCH(test_json_files_beside_a_hugging_face_model_are_none),
+        IN_SCRATCH(test_what_lies_too_deep_is_named),
         IN_SCRATCH(test_links_in_a_circle_end_and_are_told),
         IN_SCRATCH(test_what_cannot_be_loaded_is_listed_with_its_reason),
         IN_SCRATCH(test_a_directory_without_permission_is_listed_with_its_reason),

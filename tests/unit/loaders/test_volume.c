@@ -93,7 +93,7 @@ static void test_a_volume_that_is_not_there_is_missing_not_refused(void **state)
 
     scratch_link("/proc/0/root/models", "models");
     assert_int_equal(volume_open(&v, "models", &err), VOLUME_MISSING);
-    assert_string_equal(err.text, "models: links to /proc/0/root/models, where nothing is");
+    assert_string_equal(err.text, "models: broken link to /proc/0/root/models");
     volume_close(&v);
 }
 
@@ -159,8 +159,8 @@ static void test_dangling_and_looping_links_are_named(void **state)
     scratch_link("b.gguf", "models/a.gguf");
     scratch_link("a.gguf", "models/b.gguf");
     volume_of(&v, "models");
-    expect_refusal(&v, "dangling.gguf", "dangling.gguf: links to gone.gguf, where nothing is");
-    expect_refusal(&v, "far.gguf", "far.gguf: links to /nowhere/gone.gguf, where nothing is");
+    expect_refusal(&v, "dangling.gguf", "dangling.gguf: broken link to gone.gguf");
+    expect_refusal(&v, "far.gguf", "far.gguf: broken link to /nowhere/gone.gguf");
     expect_refusal(&v, "a.gguf", "a.gguf: links to b.gguf, which leads in a circle");
     expect_refusal(&v, "none.gguf", "none.gguf: is not there");
     volume_close(&v);
@@ -379,7 +379,7 @@ static void test_names_in_reasons_are_printable(void **state)
     struct volume v;
     scratch_link("\x1b[2Jx", "models/\xff\n.gguf");
     volume_of(&v, "models");
-    expect_refusal(&v, "\xff\n.gguf", "\\xff\\x0a.gguf: links to \\x1b[2Jx, where nothing is");
+    expect_refusal(&v, "\xff\n.gguf", "\\xff\\x0a.gguf: broken link to \\x1b[2Jx");
     volume_close(&v);
 }
 

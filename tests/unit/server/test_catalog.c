@@ -1,7 +1,7 @@
 /* test_catalog.c - the watcher: loading, states, readiness, a volume that comes late, files that change. */
 #include "scratch.h"
 
-#include "berth/server/catalog.h"
+#include "server/catalog_private.h"
 
 #include "berth/base/log.h"
 
@@ -9,7 +9,8 @@
 
 static struct options options_of(const char *require)
 {
-    return (struct options){.models = "models", .require = require, .alias = "", .chat_template = ""};
+    return (struct options){
+        .models = "models", .require = require, .alias = "", .default_model = "", .chat_template = ""};
 }
 
 static struct catalog *start(const struct options *o)
@@ -76,13 +77,13 @@ static void test_models_are_listed_with_their_state_and_the_mapped_first(void **
     assert_int_equal(model_state(models[1]), MODEL_FAILED);
     assert_true(models[1]->reason.text[0] != '\0');
     assert_int_equal(loaded_mapped_bytes(&models[0]->loaded), 7);
-    assert_int_equal(models[0]->holders, 1);
+    assert_int_equal(models[0]->references, 2);
     catalog_drop_all(c, models, n);
     struct model *m = catalog_hold(c, span_of("b"));
     assert_string_equal(m->path, "b.bin");
-    assert_int_equal(m->holders, 1);
+    assert_int_equal(m->references, 2);
     catalog_drop(c, m);
-    assert_int_equal(m->holders, 0);
+    assert_int_equal(m->references, 1);
     assert_null(catalog_hold(c, span_of("c")));
     expect_ready(c);
     stop(c);
@@ -156,7 +157,7 @@ static void test_a_volume_with_nothing_but_bad_files_is_not_ready(void **state)
     scratch_write("models/a.gguf", "GGUFbroken");
     struct catalog *c = start(&o);
     await(c, load_has_ended);
-    expect_unready(c, "none of the 1 models");
+    expect_unready(c, "the model a cannot answer: a.gguf: ");
     stop(c);
 }
 
@@ -228,8 +229,125 @@ static void test_a_file_rewritten_in_place_fails_its_model_alone(void **state)
     assert_int_equal(model_state(m), MODEL_FAILED);
     assert_non_null(strstr(m->reason.text, "rewritten in place"));
     catalog_drop(c, m);
-    expect_ready(c); /* readiness stays */
+    expect_ready(c); /* the other one is left */
     stop(c);
+}
+
+static void rewrite(const char *path)
+{
+    nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    assert_int_equal(pwrite(fd, "WEIGHTS", 7, 0), 7);
+    close(fd);
+}
+
+static void test_readiness_goes_with_the_only_model_and_with_a_required_one(void **state)
+{
+    struct options o = options_of("");
+    (void)state;
+    scratch_write("models/a.bin", "weights");
+    struct catalog *c = start(&o);
+    await(c, load_has_ended);
+    expect_ready(c);
+    rewrite("models/a.bin");
+    await(c, one_has_failed);
+    expect_unready(c, "the model a cannot answer: a.bin: was rewritten in place");
+    struct error err = {0};
+    assert_false(catalog_some_answers(c, &err));
+    stop(c);
+
+    scratch_write("models/b.bin", "weights");
+    o = options_of("A.bin,b");
+    c = start(&o);
+    await(c, load_has_ended);
+    expect_unready(c, "required model A.bin is not on the volume");
+    stop(c);
+    o = options_of("A,b");
+    c = start(&o);
+    await(c, load_has_ended);
+    expect_ready(c);
+    rewrite("models/b.bin");
+    await(c, one_has_failed);
+    expect_unready(c, "the required model b has failed: b.bin: was rewritten in place");
+    stop(c);
+}
+
+static void test_names_match_without_regard_to_case_and_to_endings(void **state)
+{
+    struct options o = options_of("");
+    (void)state;
+    o.alias = "Nick=Small-Model";
+    o.default_model = "other";
+    scratch_write("models/Small-Model.bin", "weights");
+    scratch_write("models/small-model.pt", "weights");
+    scratch_write("models/other.bin", "weights");
+    struct catalog *c = start(&o);
+    await(c, load_has_ended);
+    static const char *const rows[][2] = {{"Small-Model", "Small-Model"}, {"small-model", "small-model"},
+        {"SMALL-MODEL", "Small-Model"}, {"Small-Model.gguf", "Small-Model"}, {"other:latest", "other"},
+        {"OTHER.GGUF:LATEST", "other"}, {"nick", "Small-Model"}, {"NICK:latest", "Small-Model"}};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct model *m = catalog_hold(c, span_of(rows[i][0]));
+        if (!m)
+            fail_msg("%s is not known", rows[i][0]);
+        assert_string_equal(m->id, rows[i][1]);
+        catalog_drop(c, m);
+    }
+    static const char *const unknown[] = {"small", "Small-Model.ggu", ".gguf", ":latest", "other:7b"};
+    for (size_t i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++)
+        assert_null(catalog_hold(c, span_of(unknown[i])));
+    struct model *m = catalog_hold_default(c);
+    assert_string_equal(m->id, "other");
+    catalog_drop(c, m);
+    stop(c);
+}
+
+/* Readers and the writer of lists at the same time. Under a sanitizer a list or a model freed too early shows. */
+static atomic_bool reading;
+
+static void *read_lists(void *context)
+{
+    struct catalog *c = context;
+    while (atomic_load(&reading)) {
+        struct model_list *l = list_take(c);
+        assert_string_equal(l->models[0]->id, "a");
+        list_drop(c, l);
+        catalog_drop(c, catalog_hold(c, span_of("a")));
+    }
+    return NULL;
+}
+
+static void test_a_list_is_replaced_while_it_is_read_and_models_live_as_long_as_they_are_held(void **state)
+{
+    (void)state;
+    struct options o = options_of("");
+    struct error err = {0};
+    char id[] = "a", path[] = "a.bin";
+    const struct scan_model found = {.id = id, .path = path, .version = 1};
+    struct catalog *c = catalog_new(&o, 1, &err);
+    pthread_t threads[3];
+    struct model *held = NULL;
+    for (int i = 0; i < 2000; i++) {
+        struct model_list *l = list_new(1);
+        l->models[l->n++] = model_new(&found);
+        list_publish(c, l);
+        if (i == 0) {
+            held = catalog_hold(c, span_of("a"));
+            atomic_store(&reading, true);
+            for (size_t t = 0; t < 3; t++)
+                assert_int_equal(pthread_create(&threads[t], NULL, read_lists, c), 0);
+        }
+    }
+    atomic_store(&reading, false);
+    for (size_t t = 0; t < 3; t++)
+        pthread_join(threads[t], NULL);
+    assert_string_equal(held->id, "a");
+    assert_int_equal(held->references, 1);
+    catalog_drop(c, held);
+    catalog_sweep(c);
+    assert_null(c->old_lists);
+    assert_null(atomic_load(&c->retired));
+    catalog_free(c);
 }
 
 static void test_prefault_makes_the_whole_file_resident(void **state)
@@ -270,6 +388,9 @@ int main(void)
         TEST(test_a_late_volume_is_waited_for_when_asked),
         TEST(test_waiting_for_a_volume_ends_at_once_when_told_to_stop),
         TEST(test_a_file_rewritten_in_place_fails_its_model_alone),
+        TEST(test_readiness_goes_with_the_only_model_and_with_a_required_one),
+        TEST(test_names_match_without_regard_to_case_and_to_endings),
+        TEST(test_a_list_is_replaced_while_it_is_read_and_models_live_as_long_as_they_are_held),
         TEST(test_prefault_makes_the_whole_file_resident),
     };
     return cmocka_run_group_tests(tests, quiet, NULL);

@@ -1,59 +1,17 @@
-/* catalog_text.c - aliases, the common chat template, and served models, each opened once by whoever needs it first.
+/* catalog_serve.c - opens models for answers, each once, by the thread that needs it first; and the chat template that
+ * an option gives to all of them.
  */
 #include "catalog_private.h"
 
 #include "berth/engine/scheduler/engine.h"
 #include "berth/base/log.h"
+#include "berth/engine/scheduler/text_model.h"
 #include "berth/engine/template/template.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* ---- aliases ---- */
-
-/* The next entry of a list of NAME=ID with a comma between; false at its end. */
-static bool next_alias(const char **at, struct span *name, struct span *id)
-{
-    while (**at == ',')
-        ++*at;
-    size_t size = strcspn(*at, ","), equals = strcspn(*at, "=,");
-    *name = (struct span){(const uint8_t *)*at, equals};
-    *id = (struct span){(const uint8_t *)*at + equals + 1, equals < size ? size - equals - 1 : 0};
-    *at += size;
-    return size > 0;
-}
-
-static bool check_aliases(const struct catalog *c, struct error *err)
-{
-    struct span name, id;
-    for (const char *at = c->options->alias; next_alias(&at, &name, &id);) {
-        char shown[200];
-        text_escape(shown, sizeof(shown), name);
-        if (name.size == 0 || id.size == 0)
-            return error_set(err, "--alias: NAME=ID is needed, and %s is none", shown);
-    }
-    return true;
-}
-
-struct span catalog_id_of_alias(const struct catalog *c, struct span wanted)
-{
-    struct span name, id;
-    for (const char *at = c->options->alias; next_alias(&at, &name, &id);)
-        if (span_compare(name, wanted) == 0)
-            return id;
-    return (struct span){0};
-}
-
-struct span catalog_alias(const struct catalog *c, const char *wanted, size_t n)
-{
-    struct span name, id;
-    for (const char *at = c->options->alias; next_alias(&at, &name, &id);)
-        if (span_is(id, wanted) && n-- == 0)
-            return name;
-    return (struct span){0};
-}
 
 /* ---- the chat template for all ---- */
 
@@ -86,20 +44,25 @@ static bool read_template(struct catalog *c, struct error *err)
 bool catalog_use_engine(struct catalog *c, struct engine *e, struct error *err)
 {
     c->engine = e;
-    return check_aliases(c, err) && (!c->options->chat_template[0] || read_template(c, err));
+    return catalog_check_aliases(c, err) && (!c->options->chat_template[0] || read_template(c, err));
 }
 
 /* ---- served models ---- */
 
-static void log_opened(const struct model *m, const struct served_model *t, double seconds)
+static void log_opened(const struct model *m, struct served_model *t, double seconds)
 {
     struct served_description d = {.lacks = &m->not_served};
     if (t)
         d = served_model_describe(t);
-    log_line(d.answers ? LOG_INFO : LOG_WARN,
-        d.answers ? "a model is ready to answer" : "a model cannot answer",
+    const struct text_model *text = text_model_of(t);
+    const char *what = !d.answers         ? "cannot answer"
+                       : d.chats || !text ? "ready"
+                       : text_model_lacks(text, TEXT_TOKENIZER)
+                           ? "ready: token ids only (no tokenizer)"
+                           : "ready: completions only (no chat template)";
+    log_line(d.answers ? LOG_INFO : LOG_WARN, what,
         LOG_FIELDS(log_text("id", m->id), log_seconds("seconds", seconds),
-            d.lacks ? log_text("lacks", d.lacks->text) : (struct log_field){.key = NULL}));
+            d.lacks ? log_text("reason", d.lacks->text) : (struct log_field){.key = NULL}));
 }
 
 /* The caller holds m->opening. */
@@ -111,10 +74,14 @@ static void open_served(struct catalog *c, struct model *m)
         .chat_template = {(const uint8_t *)c->chat_template, c->template_size},
     };
     double start = catalog_now();
-    struct served_model *t = served_model_open(c->engine, &m->loaded, &o, &m->not_served);
-    atomic_store_explicit(&m->served, t, memory_order_release);
+    struct served_model *t = NULL;
     if (served_model_fits(&m->loaded))
-        log_opened(m, t, catalog_now() - start);
+        t = served_model_open(c->engine, &m->loaded, &o, &m->not_served);
+    else
+        error_set(&m->not_served, "%s", loaded_unread(&m->loaded));
+    atomic_store_explicit(&m->served, t, memory_order_release);
+    atomic_store_explicit(&m->tried, true, memory_order_release);
+    log_opened(m, t, catalog_now() - start);
 }
 
 struct served_model *model_served(const struct model *m)
@@ -137,12 +104,26 @@ struct served_model *catalog_serve(struct catalog *c, struct model *m, struct er
     return t;
 }
 
+static bool is_required(const struct catalog *c, const struct model_list *l, const struct model *m)
+{
+    for (const char *at = c->options->require; *at;) {
+        size_t size = strcspn(at, ",");
+        if (size && list_find(c, l, (struct span){(const uint8_t *)at, size}) == m)
+            return true;
+        at += size + (at[size] == ',');
+    }
+    return false;
+}
+
 void catalog_open_all(struct catalog *c)
 {
     struct error ignored;
-    for (size_t i = 0; c->engine && i < c->n_models && !atomic_load(&c->stopping); i++)
-        if (model_state(&c->models[i]) == MODEL_MAPPED)
-            catalog_serve(c, &c->models[i], &ignored);
+    struct model_list *l = list_take(c);
+    for (int required = 1; required >= 0; required--)
+        for (size_t i = 0; c->engine && i < l->n && !atomic_load(&c->stopping); i++)
+            if (model_state(l->models[i]) == MODEL_MAPPED && is_required(c, l, l->models[i]) == required)
+                catalog_serve(c, l->models[i], &ignored);
+    list_drop(c, l);
 }
 
 /* A model that is opened at this moment is caught at the watcher's next look. */

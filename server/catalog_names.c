@@ -1,0 +1,152 @@
+/* catalog_names.c - which model a name means: ids, aliases, spellings that clients use, and options that name models.
+ *
+ * An exact id wins over an exact alias, and both win over other spellings: case makes no difference then, and the
+ * endings ".gguf" and ":latest", which other servers' clients add, are left out.
+ */
+#include "catalog_private.h"
+
+#include "berth/base/log.h"
+
+#include <string.h>
+#include <strings.h>
+
+#define SHOWN 200
+
+/* ---- spellings ---- */
+
+static bool equal(struct span a, struct span b)
+{
+    return span_compare(a, b) == 0;
+}
+
+static bool equal_loosely(struct span a, struct span b)
+{
+    return a.size == b.size && strncasecmp((const char *)a.at, (const char *)b.at, a.size) == 0;
+}
+
+static struct span without(struct span name, const char *ending)
+{
+    size_t size = strlen(ending);
+    if (name.size > size && strncasecmp((const char *)name.at + name.size - size, ending, size) == 0)
+        name.size -= size;
+    return name;
+}
+
+static struct model *find(
+    const struct model_list *l, struct span name, bool (*same)(struct span a, struct span b))
+{
+    for (size_t i = 0; i < l->n; i++)
+        if (same(span_of(l->models[i]->id), name))
+            return l->models[i];
+    return NULL;
+}
+
+static struct span stem_of(struct span name)
+{
+    return without(without(name, ":latest"), ".gguf");
+}
+
+/* Whether a name means the model with this id. */
+static bool means(struct span name, const char *id)
+{
+    return span_is(name, id) || equal_loosely(stem_of(name), span_of(id));
+}
+
+static struct model *find_id(const struct model_list *l, struct span name)
+{
+    struct model *m = find(l, name, equal);
+    m = m ? m : find(l, stem_of(name), equal_loosely);
+    return m ? m : find(l, name, equal_loosely);
+}
+
+/* ---- aliases ---- */
+
+/* The next entry of a list of NAME=ID with a comma between; false at its end. */
+static bool next_alias(const char **at, struct span *name, struct span *id)
+{
+    while (**at == ',')
+        ++*at;
+    size_t size = strcspn(*at, ","), equals = strcspn(*at, "=,");
+    *name = (struct span){(const uint8_t *)*at, equals};
+    *id = (struct span){(const uint8_t *)*at + equals + 1, equals < size ? size - equals - 1 : 0};
+    *at += size;
+    return size > 0;
+}
+
+bool catalog_check_aliases(const struct catalog *c, struct error *err)
+{
+    struct span name, id;
+    for (const char *at = c->options->alias; next_alias(&at, &name, &id);) {
+        char shown[SHOWN];
+        text_escape(shown, sizeof(shown), name);
+        if (name.size == 0 || id.size == 0)
+            return error_set(err, "--alias: NAME=ID is needed, and %s is none", shown);
+    }
+    return true;
+}
+
+struct span catalog_alias(const struct catalog *c, const char *wanted, size_t n)
+{
+    struct span name, id;
+    for (const char *at = c->options->alias; next_alias(&at, &name, &id);)
+        if (means(id, wanted) && n-- == 0)
+            return name;
+    return (struct span){0};
+}
+
+/* ---- names ---- */
+
+static struct model *find_alias(const struct catalog *c, const struct model_list *l, struct span wanted,
+    bool (*same)(struct span a, struct span b))
+{
+    struct span name, id;
+    for (const char *at = c->options->alias; next_alias(&at, &name, &id);)
+        if (same(name, wanted))
+            return find_id(l, id);
+    return NULL;
+}
+
+struct model *list_find(const struct catalog *c, const struct model_list *l, struct span name)
+{
+    if (name.size == 0)
+        return NULL;
+    struct model *m = find(l, name, equal);
+    m = m ? m : find_alias(c, l, name, equal);
+    if (m)
+        return m;
+    m = find_id(l, name);
+    m = m ? m : find_alias(c, l, stem_of(name), equal_loosely);
+    return m ? m : find_alias(c, l, name, equal_loosely);
+}
+
+/* ---- options that name models ---- */
+
+static void warn(const char *option, struct span name, struct span id)
+{
+    char shown[SHOWN], shown_name[SHOWN];
+    text_escape(shown, sizeof(shown), id);
+    text_escape(shown_name, sizeof(shown_name), name);
+    log_line(LOG_WARN, "an option names a model that is not on the volume",
+        LOG_FIELDS(log_text("option", option), log_text("model", shown),
+            name.size ? log_text("alias", shown_name) : (struct log_field){.key = NULL}));
+}
+
+void catalog_warn_of_names(struct catalog *c)
+{
+    struct model_list *l = list_take(c);
+    struct span name, id;
+    for (const char *at = c->options->alias; next_alias(&at, &name, &id);)
+        if (!find_id(l, id))
+            warn("--alias", name, id);
+    for (const char *at = c->options->require; *at;) {
+        size_t size = strcspn(at, ",");
+        struct span required = {(const uint8_t *)at, size};
+        if (size && !list_find(c, l, required))
+            warn("--require", (struct span){0}, required);
+        at += size + (at[size] == ',');
+    }
+    const char *fallback = c->options->default_model;
+    if (fallback && fallback[0] && !list_find(c, l, span_of(fallback)))
+        warn("--default-model", (struct span){0}, span_of(fallback));
+    list_drop(c, l);
+}

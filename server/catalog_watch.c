@@ -1,0 +1,128 @@
+/* catalog_watch.c - the model watcher: a thread that loads the models, opens them, and then looks once a second
+ * whether a file has changed under its map.
+ *
+ * Now and then it scans the volume for models that were added. They are not served before a restart, which is said
+ * once for each.
+ */
+#include "catalog_private.h"
+
+#include "berth/base/log.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define LOOK_SECONDS 1.0
+#define MEASURE_EVERY 10 /* looks */
+#define SCAN_FILES_MAX 20000 /* in a volume with more names a scan takes too long to be repeated */
+#define ADDED_MAX 1000 /* after so many the log says no more */
+
+/* Paths of models that were added, those that were told. */
+struct added_names {
+    size_t n;
+    char *paths[ADDED_MAX];
+};
+
+static void look_at(struct catalog *c, struct model *m)
+{
+    struct error changed = {0};
+    if (model_state(m) == MODEL_FAILED)
+        catalog_lose(m);
+    if (model_state(m) != MODEL_MAPPED || loaded_intact(&m->loaded, &changed))
+        return;
+    m->reason = changed;
+    model_set_failed(c, m);
+    catalog_lose(m);
+    log_line(LOG_ERROR, "a model's file changed under its map",
+        LOG_FIELDS(log_text("id", m->id), log_text("reason", m->reason.text)));
+}
+
+static void look_at_all(struct catalog *c)
+{
+    struct model_list *l = list_take(c);
+    for (size_t i = 0; i < l->n; i++)
+        look_at(c, l->models[i]);
+    list_drop(c, l);
+}
+
+/* ---- models that were added ---- */
+
+static bool is_listed(const struct model_list *l, const struct scan_model *found)
+{
+    for (size_t i = 0; i < l->n; i++)
+        if (strcmp(l->models[i]->file, found->path) == 0)
+            return true;
+    return false;
+}
+
+static bool is_told(const struct added_names *a, const char *path)
+{
+    for (size_t i = 0; i < a->n; i++)
+        if (strcmp(a->paths[i], path) == 0)
+            return true;
+    return false;
+}
+
+static void tell(struct added_names *a, const struct scan_model *found)
+{
+    char *path = strdup(found->path);
+    if (!path)
+        return;
+    a->paths[a->n++] = path;
+    log_line(LOG_WARN, "a model was added; restart berth to serve it", LOG_FIELDS(log_text("id", found->id)));
+}
+
+static void compare(struct catalog *c, const struct scan *s)
+{
+    struct model_list *l = list_take(c);
+    for (size_t i = 0; i < s->n_models && c->added->n < ADDED_MAX; i++)
+        if (!s->models[i].reason && !is_listed(l, &s->models[i]) && !is_told(c->added, s->models[i].path))
+            tell(c->added, &s->models[i]);
+    list_drop(c, l);
+}
+
+void catalog_look_for_added(struct catalog *c)
+{
+    struct volume late, *v = c->volume_open ? &c->volume : &late;
+    struct error ignored = {0};
+    struct scan s = {0};
+    if (c->n_files > SCAN_FILES_MAX)
+        return;
+    c->added = c->added ? c->added : calloc(1, sizeof(*c->added));
+    if (!c->added || (!c->volume_open && volume_open(&late, c->options->models, &ignored) != VOLUME_OPEN))
+        return;
+    if (scan_volume(&s, v, &ignored))
+        compare(c, &s);
+    scan_release(&s);
+    if (!c->volume_open)
+        volume_close(&late);
+}
+
+void catalog_added_free(struct catalog *c)
+{
+    for (size_t i = 0; c->added && i < c->added->n; i++)
+        free(c->added->paths[i]);
+    free(c->added);
+}
+
+/* ---- the thread ---- */
+
+void *watcher_run(void *catalog)
+{
+    struct catalog *c = catalog;
+    catalog_first_load(c);
+    catalog_open_all(c);
+    mapping_measure();
+    for (unsigned looks = 1; watcher_sleep(c, LOOK_SECONDS); looks++) {
+        look_at_all(c);
+        catalog_sweep(c);
+        if (looks % MEASURE_EVERY != 0)
+            continue;
+        mapping_measure();
+        catalog_look_for_added(c);
+    }
+    pthread_mutex_lock(&c->lock);
+    c->watcher_ended = true;
+    pthread_cond_broadcast(&c->wake);
+    pthread_mutex_unlock(&c->lock);
+    return NULL;
+}
