@@ -142,8 +142,10 @@ static bool check_routing(const struct arch_keys *k)
     uint64_t function = 0, groups = 0;
     double scale;
     char name[KEY_ROOM];
-    if (checkpoint_get_u64(k->file, key_name(name, k, "expert_gating_func"), &function, k->err) == CHECKPOINT_WRONG ||
-        checkpoint_get_u64(k->file, key_name(name, k, "expert_group_count"), &groups, k->err) == CHECKPOINT_WRONG ||
+    if (checkpoint_get_u64(k->file, key_name(name, k, "expert_gating_func"), &function, k->err) ==
+            CHECKPOINT_WRONG ||
+        checkpoint_get_u64(k->file, key_name(name, k, "expert_group_count"), &groups, k->err) ==
+            CHECKPOINT_WRONG ||
         !read_real(k, "expert_weights_scale", 1, &scale))
         return false;
     if (function > 1)
