@@ -1,10 +1,12 @@
 /* body.c - reads and writes JSON bodies. */
 #include "berth/server/json/body.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define REAL_DIGITS 10 /* small replies hold measured times; large arrays of numbers are not written here */
+#define EXACT_MAX 9007199254740992.0 /* a double holds every whole number up to here */
 
 const char *json_message(const char *message, char *room, size_t size)
 {
@@ -40,18 +42,70 @@ size_t http_json_bytes(struct span body)
     return bytes;
 }
 
+/* A body may begin with a byte order mark, which some clients write. */
+static struct span without_mark(struct span body)
+{
+    size_t size = body.size >= 3 && memcmp(body.at, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+    return (struct span){body.at + size, body.size - size};
+}
+
+/* A real that is a whole number which a double holds exactly becomes an integer again. */
+static json_t *whole_again(json_t *value)
+{
+    double number = json_real_value(value);
+    if (!json_is_real(value) || number != floor(number) || fabs(number) > EXACT_MAX)
+        return NULL;
+    return json_integer((json_int_t)number);
+}
+
+static void make_whole(json_t *value)
+{
+    const char *name;
+    json_t *member, *whole;
+    size_t i;
+    void *next;
+    json_object_foreach_safe(value, next, name, member)
+    {
+        make_whole(member);
+        whole = whole_again(member);
+        if (whole)
+            json_object_iter_set_new(value, json_object_key_to_iter(name), whole);
+    }
+    json_array_foreach(value, i, member)
+    {
+        make_whole(member);
+        whole = whole_again(member);
+        if (whole)
+            json_array_set_new(value, i, whole);
+    }
+}
+
+/* An integer beyond 64 bits is legal JSON that jansson refuses. Such a body is parsed again with all integers as
+ * reals; those that fit are integers again then, so that only the large one is changed. */
+static json_t *parse(struct span body, json_error_t *why)
+{
+    const size_t flags = JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL;
+    json_t *value = json_loadb((const char *)body.at, body.size, flags, why);
+    if (value || json_error_code(why) != json_error_numeric_overflow)
+        return value;
+    value = json_loadb((const char *)body.at, body.size, flags | JSON_DECODE_INT_AS_REAL, why);
+    make_whole(value);
+    return value;
+}
+
 json_t *http_request_json(const struct http_request *q, struct error *err)
 {
     json_error_t why;
-    if (q->body.size == 0) {
+    struct span body = without_mark(q->body);
+    if (body.size == 0) {
         error_set(err, "the body is empty; a JSON object is expected");
         return NULL;
     }
-    if (http_json_bytes(q->body) > HTTP_JSON_MAX) {
+    if (http_json_bytes(body) > HTTP_JSON_MAX) {
         error_set(err, "the body has more values in it than a request may have");
         return NULL;
     }
-    json_t *value = json_loadb((const char *)q->body.at, q->body.size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &why);
+    json_t *value = parse(body, &why);
     if (!value) {
         char text[320];
         text_escape(text, sizeof(text), span_of(why.text));

@@ -6,6 +6,7 @@
  */
 #include "completion_private.h"
 
+#include "berth/base/log.h"
 #include "berth/server/result.h"
 
 #include <stdio.h>
@@ -17,6 +18,7 @@
 #define RETRY_SECONDS 1
 #define ANSWER_COPIES 2 /* what is gathered, and the reply that is written of it */
 #define TOKENS_AT_ONCE 512
+#define COMPLETIONS_MAX_TOKENS 16 /* OpenAI's default of max_tokens */
 
 static struct completion *answer_of(struct async_reply *l)
 {
@@ -267,7 +269,9 @@ static struct job_request job_request(
         .sampling =
             {
                 .temperature = (float)w->temperature,
-                .top_k = w->top_k > 0 ? (uint32_t)w->top_k : 0,
+                .top_k = w->top_k <= 0           ? 0
+                         : w->top_k < UINT32_MAX ? (uint32_t)w->top_k
+                                                 : UINT32_MAX,
                 .top_p = (float)w->top_p,
                 .min_p = (float)w->min_p,
                 .typical_p = (float)w->typical_p,
@@ -337,7 +341,7 @@ static bool check_length(const struct completion *a, const struct completion_par
                 "This model's maximum context length is %zu tokens. However, your %s %zu tokens. Please reduce "
                 "the length of the %s.",
                 context, chat ? "messages resulted in" : "prompt has", n, chat ? "messages" : "prompt");
-        if (!chat && (uint64_t)w->max_tokens > context - n)
+        if (!chat && w->max_tokens != COMPLETION_UNLIMITED && (uint64_t)w->max_tokens > context - n)
             return api_error_status(c, 400, "context_length_exceeded", "max_tokens",
                 "This model's maximum context length is %zu tokens. However, your prompt has %zu and you asked "
                 "for %lld more. Please reduce the prompt or 'max_tokens'.",
@@ -415,10 +419,31 @@ static bool hold_prompts(struct completion *a, struct api_error *c)
     return true;
 }
 
+/* How long an answer may be when the request does not say. */
+static void set_max_tokens(
+    struct completion_params *w, enum fields_route route, const struct options *options)
+{
+    if (w->max_tokens != COMPLETION_UNSET)
+        return;
+    w->max_tokens = options->max_tokens_default ? (int64_t)options->max_tokens_default : COMPLETION_UNLIMITED;
+    if (route == FOR_COMPLETIONS && w->max_tokens > COMPLETIONS_MAX_TOKENS)
+        w->max_tokens = COMPLETIONS_MAX_TOKENS;
+}
+
+/* Names what is ignored of stream_options, once in the life of the process. */
+static void log_stream_option(struct server *s, const struct completion_params *w)
+{
+    if (w->unknown_stream_option && !atomic_exchange(&s->told_stream_option, true))
+        log_line(LOG_INFO, "an unknown member of 'stream_options' is ignored; others are not logged",
+            LOG_FIELDS(log_text("member", w->unknown_stream_option)));
+}
+
 bool completion_start(struct server *s, const struct http_request *q, struct reply *r,
     enum fields_route route, struct completion_params *w, struct requested_model *m, struct prompt *prompts,
     size_t n_prompts, struct api_error *c)
 {
+    set_max_tokens(w, route, s->options);
+    log_stream_option(s, w);
     if (!w->seeded)
         w->seed = (int64_t)any_number();
     struct completion *a = answer_new(s, q, route, w, m, prompts, n_prompts);

@@ -57,12 +57,9 @@ bool prompt_add_ids(
         return api_error_status(c, 500, NULL, NULL, "no memory for the request");
     p->ids = (struct tokenizer_ids){ids, n, n};
     for (size_t i = 0; i < n; i++) {
-        const json_t *id = json_array_get(list, i);
-        if (!json_is_integer(id) || json_integer_value(id) < 0 ||
-            (uint64_t)json_integer_value(id) >= vocabulary)
+        if (!openai_token_id(json_array_get(list, i), vocabulary, &ids[i]))
             return api_error_bad(
-                c, param, "'%s[%zu]' is no token id; the model's are 0 to %zu", param, i, vocabulary - 1);
-        ids[i] = (int32_t)json_integer_value(id);
+                c, param, "'%s[%zu]' is not a token id; this model has 0 to %zu", param, i, vocabulary - 1);
     }
     return true;
 }

@@ -1,11 +1,12 @@
-/* fields.c - the fields of OpenAI's requests, one row each: honoured, ignored or refused.
+/* fields.c - the fields of a completion request that are honoured or ignored, one row each, and how they are read.
  *
- * The table has every field of OpenAI's reference for chat completions and completions, and those that other
- * servers have added and berth honours. A field is ignored only when it cannot change the answer. One that is
- * refused may be there with the value that stands for its absence. docs/openai.md has the same table for
- * people, and tests/docs compares the two. What no row knows is ignored, and named in the log at debug level.
+ * The table has every field of OpenAI's reference for chat completions and completions that berth honours, and those
+ * of other servers. A field is ignored only when it cannot change the answer. fields_refused.c has the fields that
+ * would. docs/openai.md has the same tables for people, and tests/docs compares them. A name that is in no table is
+ * refused when it is near a known one, since the client then means another; else it is ignored, and named in the log
+ * at debug level.
  */
-#include "openai_private.h"
+#include "fields_private.h"
 
 #include "berth/base/log.h"
 
@@ -15,17 +16,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum treatment { HONOURED, IGNORED, REFUSED };
+enum treatment { HONOURED, IGNORED };
 
 enum kind {
-    ELSEWHERE, /* read with the prompt, or by `read` alone */
+    ELSEWHERE, /* read with the prompt or the model, or not at all */
+    OWN, /* by the row's function */
     TRUTH,
     INTEGER,
+    TOKENS, /* an integer; -1 stands for as many as fit */
     NUMBER,
 };
 
 typedef bool field_read(const json_t *value, struct completion_params *w, struct api_error *c);
-typedef bool field_harmless(const json_t *value);
 
 /* Small types: there are many rows. */
 struct field {
@@ -34,161 +36,139 @@ struct field {
     uint8_t treatment, kind; /* enum treatment, enum kind */
     uint16_t at; /* offset in struct completion_params */
     float least, most;
-    field_read *read; /* instead of a kind */
-    field_harmless *harmless; /* of a refused field: a value that changes nothing */
+    field_read *read; /* of kind OWN */
 };
 
-#define UNKNOWN_TOLD 8 /* fields of one request that the log tells of: it is not the client's to fill */
+#define UNKNOWN_TOLD 8 /* unknown fields of one request that the log names: a client must not fill it */
+#define MANY 9e15f /* every whole number up to here has a double of its own */
+#define LONG_NAME 10 /* characters of a name from which two mistakes are still the same word */
+#define SHORT_NAME 5 /* up to here another character makes another word: "step", "stop" */
+
+#define CHAT FOR_CHAT
+#define TEXT FOR_COMPLETIONS
 #define BOTH (FOR_CHAT | FOR_COMPLETIONS)
-#define AT(name) offsetof(struct completion_params, name)
+#define AT(name) .at = offsetof(struct completion_params, name)
 
 static field_read read_stop, read_stop_tokens, read_stream_options, read_logit_bias, read_seed, read_logprobs,
-    read_best_of;
-static field_harmless is_empty, is_no_choice, is_text_format, is_text_alone, is_medium;
+    read_cache_salt;
 
 /* clang-format off */
 static const struct field fields[] = {
-    {"model", BOTH, HONOURED, ELSEWHERE, 0, 0, 0, NULL, NULL},
-    {"messages", FOR_CHAT, HONOURED, ELSEWHERE, 0, 0, 0, NULL, NULL},
-    {"prompt", FOR_COMPLETIONS, HONOURED, ELSEWHERE, 0, 0, 0, NULL, NULL},
-    {"max_completion_tokens", FOR_CHAT, HONOURED, INTEGER, AT(max_completion_tokens), 1, 1e9f, NULL, NULL},
-    {"max_tokens", FOR_CHAT, HONOURED, INTEGER, AT(max_tokens), 1, 1e9f, NULL, NULL},
-    {"max_tokens", FOR_COMPLETIONS, HONOURED, INTEGER, AT(max_tokens), 0, 1e9f, NULL, NULL},
-    {"n", BOTH, HONOURED, INTEGER, AT(n), 1, JOB_CHOICES_MAX, NULL, NULL},
-    {"stream", BOTH, HONOURED, TRUTH, AT(stream), 0, 0, NULL, NULL},
-    {"stream_options", BOTH, HONOURED, ELSEWHERE, 0, 0, 0, read_stream_options, NULL},
-    {"temperature", BOTH, HONOURED, NUMBER, AT(temperature), 0, 2, NULL, NULL},
-    {"top_p", BOTH, HONOURED, NUMBER, AT(top_p), 0, 1, NULL, NULL},
-    {"presence_penalty", BOTH, HONOURED, NUMBER, AT(presence_penalty), -2, 2, NULL, NULL},
-    {"frequency_penalty", BOTH, HONOURED, NUMBER, AT(frequency_penalty), -2, 2, NULL, NULL},
-    {"logit_bias", BOTH, HONOURED, ELSEWHERE, 0, 0, 0, read_logit_bias, NULL},
-    {"seed", BOTH, HONOURED, ELSEWHERE, 0, 0, 0, read_seed, NULL},
-    {"stop", BOTH, HONOURED, ELSEWHERE, 0, 0, 0, read_stop, NULL},
-    {"logprobs", FOR_CHAT, HONOURED, TRUTH, AT(logprobs), 0, 0, NULL, NULL},
-    {"top_logprobs", FOR_CHAT, HONOURED, INTEGER, AT(n_top), 0, JOB_LOGPROBS_MAX, NULL, NULL},
-    {"logprobs", FOR_COMPLETIONS, HONOURED, ELSEWHERE, 0, 0, 0, read_logprobs, NULL},
-    {"echo", FOR_COMPLETIONS, HONOURED, TRUTH, AT(echo), 0, 0, NULL, NULL},
-    {"reasoning_effort", FOR_CHAT, HONOURED, ELSEWHERE, 0, 0, 0, NULL, NULL},
+    /* OpenAI's */
+    {"model", BOTH, HONOURED, .kind = ELSEWHERE},
+    {"messages", CHAT, HONOURED, .kind = ELSEWHERE},
+    {"prompt", TEXT, HONOURED, .kind = ELSEWHERE},
+    {"max_completion_tokens", CHAT, HONOURED, .kind = TOKENS, AT(max_completion_tokens), .least = 1, .most = MANY},
+    {"max_completion_tokens", TEXT, HONOURED, .kind = TOKENS, AT(max_completion_tokens), .least = 0, .most = MANY},
+    {"max_tokens", CHAT, HONOURED, .kind = TOKENS, AT(max_tokens), .least = 1, .most = MANY},
+    {"max_tokens", TEXT, HONOURED, .kind = TOKENS, AT(max_tokens), .least = 0, .most = MANY},
+    {"n", BOTH, HONOURED, .kind = INTEGER, AT(n), .least = 1, .most = JOB_CHOICES_MAX},
+    {"stream", BOTH, HONOURED, .kind = TRUTH, AT(stream)},
+    {"stream_options", BOTH, HONOURED, .kind = OWN, .read = read_stream_options},
+    {"temperature", BOTH, HONOURED, .kind = NUMBER, AT(temperature), .least = 0, .most = 2},
+    {"top_p", BOTH, HONOURED, .kind = NUMBER, AT(top_p), .least = 0, .most = 1},
+    {"presence_penalty", BOTH, HONOURED, .kind = NUMBER, AT(presence_penalty), .least = -2, .most = 2},
+    {"frequency_penalty", BOTH, HONOURED, .kind = NUMBER, AT(frequency_penalty), .least = -2, .most = 2},
+    {"logit_bias", BOTH, HONOURED, .kind = OWN, .read = read_logit_bias},
+    {"seed", BOTH, HONOURED, .kind = OWN, .read = read_seed},
+    {"stop", BOTH, HONOURED, .kind = OWN, .read = read_stop},
+    {"logprobs", CHAT, HONOURED, .kind = TRUTH, AT(logprobs)},
+    {"top_logprobs", CHAT, HONOURED, .kind = INTEGER, AT(n_top), .least = 0, .most = JOB_LOGPROBS_MAX},
+    {"logprobs", TEXT, HONOURED, .kind = OWN, .read = read_logprobs},
+    {"echo", TEXT, HONOURED, .kind = TRUTH, AT(echo)},
+    {"tools", CHAT, HONOURED, .kind = ELSEWHERE},
+    {"functions", CHAT, HONOURED, .kind = ELSEWHERE},
+    {"reasoning_effort", CHAT, HONOURED, .kind = ELSEWHERE},
 
-    {"metadata", FOR_CHAT, IGNORED, ELSEWHERE, 0, 0, 0, NULL, NULL},
-    {"parallel_tool_calls", FOR_CHAT, IGNORED, ELSEWHERE, 0, 0, 0, NULL, NULL},
-    {"prediction", FOR_CHAT, IGNORED, ELSEWHERE, 0, 0, 0, NULL, NULL},
-    {"prompt_cache_key", FOR_CHAT, IGNORED, ELSEWHERE, 0, 0, 0, NULL, NULL},
-    {"prompt_cache_retention", FOR_CHAT, IGNORED, ELSEWHERE, 0, 0, 0, NULL, NULL},
-    {"safety_identifier", FOR_CHAT, IGNORED, ELSEWHERE, 0, 0, 0, NULL, NULL},
-    {"service_tier", FOR_CHAT, IGNORED, ELSEWHERE, 0, 0, 0, NULL, NULL},
-    {"store", FOR_CHAT, IGNORED, ELSEWHERE, 0, 0, 0, NULL, NULL},
-    {"user", BOTH, IGNORED, ELSEWHERE, 0, 0, 0, NULL, NULL},
+    {"metadata", BOTH, IGNORED, .kind = ELSEWHERE},
+    {"parallel_tool_calls", CHAT, IGNORED, .kind = ELSEWHERE},
+    {"prediction", CHAT, IGNORED, .kind = ELSEWHERE},
+    {"prompt_cache_key", BOTH, IGNORED, .kind = ELSEWHERE},
+    {"prompt_cache_retention", BOTH, IGNORED, .kind = ELSEWHERE},
+    {"safety_identifier", BOTH, IGNORED, .kind = ELSEWHERE},
+    {"service_tier", BOTH, IGNORED, .kind = ELSEWHERE},
+    {"store", BOTH, IGNORED, .kind = ELSEWHERE},
+    {"user", BOTH, IGNORED, .kind = ELSEWHERE},
+    {"verbosity", BOTH, IGNORED, .kind = ELSEWHERE},
 
-    {"audio", FOR_CHAT, REFUSED, ELSEWHERE, 0, 0, 0, NULL, NULL},
-    {"best_of", FOR_COMPLETIONS, REFUSED, ELSEWHERE, 0, 0, 0, read_best_of, NULL},
-    {"function_call", FOR_CHAT, REFUSED, ELSEWHERE, 0, 0, 0, NULL, is_no_choice},
-    {"functions", FOR_CHAT, HONOURED, ELSEWHERE, 0, 0, 0, NULL, NULL},
-    {"modalities", FOR_CHAT, REFUSED, ELSEWHERE, 0, 0, 0, NULL, is_text_alone},
-    {"response_format", BOTH, REFUSED, ELSEWHERE, 0, 0, 0, NULL, is_text_format},
-    {"suffix", FOR_COMPLETIONS, REFUSED, ELSEWHERE, 0, 0, 0, NULL, is_empty},
-    {"tool_choice", FOR_CHAT, REFUSED, ELSEWHERE, 0, 0, 0, NULL, is_no_choice},
-    {"tools", FOR_CHAT, HONOURED, ELSEWHERE, 0, 0, 0, NULL, NULL},
-    {"verbosity", FOR_CHAT, REFUSED, ELSEWHERE, 0, 0, 0, NULL, is_medium},
-    {"web_search_options", FOR_CHAT, REFUSED, ELSEWHERE, 0, 0, 0, NULL, NULL},
+    /* of other servers */
+    {"top_k", BOTH, HONOURED, .kind = INTEGER, AT(top_k), .least = -1, .most = MANY},
+    {"min_p", BOTH, HONOURED, .kind = NUMBER, AT(min_p), .least = 0, .most = 1},
+    {"typical_p", BOTH, HONOURED, .kind = NUMBER, AT(typical_p), .least = 0, .most = 1},
+    {"repetition_penalty", BOTH, HONOURED, .kind = NUMBER, AT(repetition_penalty), .least = 0.0625f, .most = 16},
+    {"repeat_penalty", BOTH, HONOURED, .kind = NUMBER, AT(repetition_penalty), .least = 0.0625f, .most = 16},
+    {"stop_token_ids", BOTH, HONOURED, .kind = OWN, .read = read_stop_tokens},
+    {"ignore_eos", BOTH, HONOURED, .kind = TRUTH, AT(ignore_end)},
+    {"return_token_ids", BOTH, HONOURED, .kind = TRUTH, AT(token_ids)},
+    {"special_text", BOTH, HONOURED, .kind = TRUTH, AT(special_text)},
+    {"cache_prompt", BOTH, HONOURED, .kind = TRUTH, AT(cache_prompt)},
+    {"cache_salt", BOTH, HONOURED, .kind = OWN, .read = read_cache_salt},
+    {"add_generation_prompt", CHAT, HONOURED, .kind = ELSEWHERE},
+    {"chat_template_kwargs", CHAT, HONOURED, .kind = ELSEWHERE},
+    {"documents", CHAT, HONOURED, .kind = ELSEWHERE},
+    {"add_special", TEXT, HONOURED, .kind = ELSEWHERE},
 
-    /* not OpenAI's */
-    {"top_k", BOTH, HONOURED, INTEGER, AT(top_k), -1, 1e9f, NULL, NULL},
-    {"min_p", BOTH, HONOURED, NUMBER, AT(min_p), 0, 1, NULL, NULL},
-    {"typical_p", BOTH, HONOURED, NUMBER, AT(typical_p), 0, 1, NULL, NULL},
-    {"repetition_penalty", BOTH, HONOURED, NUMBER, AT(repetition_penalty), 0.0625f, 16, NULL, NULL},
-    {"repeat_penalty", BOTH, HONOURED, NUMBER, AT(repetition_penalty), 0.0625f, 16, NULL, NULL},
-    {"stop_token_ids", BOTH, HONOURED, ELSEWHERE, 0, 0, 0, read_stop_tokens, NULL},
-    {"ignore_eos", BOTH, HONOURED, TRUTH, AT(ignore_end), 0, 0, NULL, NULL},
-    {"return_token_ids", BOTH, HONOURED, TRUTH, AT(token_ids), 0, 0, NULL, NULL},
-    {"special_text", BOTH, HONOURED, TRUTH, AT(special_text), 0, 0, NULL, NULL},
-    {"cache_prompt", BOTH, HONOURED, TRUTH, AT(cache_prompt), 0, 0, NULL, NULL},
-    {"add_generation_prompt", FOR_CHAT, HONOURED, ELSEWHERE, 0, 0, 0, NULL, NULL},
-    {"chat_template_kwargs", FOR_CHAT, HONOURED, ELSEWHERE, 0, 0, 0, NULL, NULL},
-    {"documents", FOR_CHAT, HONOURED, ELSEWHERE, 0, 0, 0, NULL, NULL},
-    {"add_special", FOR_COMPLETIONS, HONOURED, ELSEWHERE, 0, 0, 0, NULL, NULL},
-    {"grammar", BOTH, REFUSED, ELSEWHERE, 0, 0, 0, NULL, is_empty},
-    {"json_schema", BOTH, REFUSED, ELSEWHERE, 0, 0, 0, NULL, is_empty},
-    {"guided_json", BOTH, REFUSED, ELSEWHERE, 0, 0, 0, NULL, is_empty},
-    {"min_tokens", BOTH, REFUSED, ELSEWHERE, 0, 0, 0, NULL, is_empty},
-    {"structured_outputs", BOTH, REFUSED, ELSEWHERE, 0, 0, 0, NULL, is_empty},
-    {"guided_regex", BOTH, REFUSED, ELSEWHERE, 0, 0, 0, NULL, is_empty},
-    {"guided_choice", BOTH, REFUSED, ELSEWHERE, 0, 0, 0, NULL, is_empty},
-    {"guided_grammar", BOTH, REFUSED, ELSEWHERE, 0, 0, 0, NULL, is_empty},
-    {"allowed_token_ids", BOTH, REFUSED, ELSEWHERE, 0, 0, 0, NULL, is_empty},
-    {"bad_words", BOTH, REFUSED, ELSEWHERE, 0, 0, 0, NULL, is_empty},
-    {"use_beam_search", BOTH, REFUSED, ELSEWHERE, 0, 0, 0, NULL, is_empty},
-    {"include_stop_str_in_output", BOTH, REFUSED, ELSEWHERE, 0, 0, 0, NULL, is_empty},
-    {"truncate_prompt_tokens", BOTH, REFUSED, ELSEWHERE, 0, 0, 0, NULL, is_empty},
-    {"n_predict", BOTH, REFUSED, ELSEWHERE, 0, 0, 0, NULL, is_empty},
-    {"mirostat", BOTH, REFUSED, ELSEWHERE, 0, 0, 0, NULL, is_empty},
-    {"dry_multiplier", BOTH, REFUSED, ELSEWHERE, 0, 0, 0, NULL, is_empty},
-    {"xtc_probability", BOTH, REFUSED, ELSEWHERE, 0, 0, 0, NULL, is_empty},
-    {"dynatemp_range", BOTH, REFUSED, ELSEWHERE, 0, 0, 0, NULL, is_empty},
-    {"chat_template", FOR_CHAT, REFUSED, ELSEWHERE, 0, 0, 0, NULL, is_empty},
-    {"continue_final_message", FOR_CHAT, REFUSED, ELSEWHERE, 0, 0, 0, NULL, is_empty},
-    {"echo", FOR_CHAT, REFUSED, ELSEWHERE, 0, 0, 0, NULL, is_empty},
+    {"dry_base", BOTH, IGNORED, .kind = ELSEWHERE},
+    {"dry_allowed_length", BOTH, IGNORED, .kind = ELSEWHERE},
+    {"dry_penalty_last_n", BOTH, IGNORED, .kind = ELSEWHERE},
+    {"dry_sequence_breakers", BOTH, IGNORED, .kind = ELSEWHERE},
+    {"dynatemp_exponent", BOTH, IGNORED, .kind = ELSEWHERE},
+    {"dynatemp_low", BOTH, IGNORED, .kind = ELSEWHERE},
+    {"dynatemp_high", BOTH, IGNORED, .kind = ELSEWHERE},
+    {"smoothing_curve", BOTH, IGNORED, .kind = ELSEWHERE},
+    {"adaptive_decay", BOTH, IGNORED, .kind = ELSEWHERE},
+    {"mirostat_tau", BOTH, IGNORED, .kind = ELSEWHERE},
+    {"mirostat_eta", BOTH, IGNORED, .kind = ELSEWHERE},
+    {"xtc_threshold", BOTH, IGNORED, .kind = ELSEWHERE},
+    {"rep_pen_slope", BOTH, IGNORED, .kind = ELSEWHERE},
+    {"guided_decoding_backend", BOTH, IGNORED, .kind = ELSEWHERE},
+    {"guided_whitespace_pattern", BOTH, IGNORED, .kind = ELSEWHERE},
+    {"spaces_between_special_tokens", BOTH, IGNORED, .kind = ELSEWHERE},
+    {"truncation_side", BOTH, IGNORED, .kind = ELSEWHERE},
+    {"truncation_length", BOTH, IGNORED, .kind = ELSEWHERE},
+    {"num_ctx", BOTH, IGNORED, .kind = ELSEWHERE},
+    {"n_keep", BOTH, IGNORED, .kind = ELSEWHERE},
+    {"n_discard", BOTH, IGNORED, .kind = ELSEWHERE},
+    {"n_cache_reuse", BOTH, IGNORED, .kind = ELSEWHERE},
+    {"id_slot", BOTH, IGNORED, .kind = ELSEWHERE},
+    {"keep_alive", BOTH, IGNORED, .kind = ELSEWHERE},
+    {"priority", BOTH, IGNORED, .kind = ELSEWHERE},
+    {"request_id", BOTH, IGNORED, .kind = ELSEWHERE},
+    {"session_id", BOTH, IGNORED, .kind = ELSEWHERE},
+    {"stream_interval", BOTH, IGNORED, .kind = ELSEWHERE},
+    {"timings_per_token", BOTH, IGNORED, .kind = ELSEWHERE},
+    {"return_progress", BOTH, IGNORED, .kind = ELSEWHERE},
+    {"mode", BOTH, IGNORED, .kind = ELSEWHERE},
+    {"models", BOTH, IGNORED, .kind = ELSEWHERE},
 };
 /* clang-format on */
 
 #define N_FIELDS (sizeof(fields) / sizeof(fields[0]))
 
-/* ---- values that stand for nothing ---- */
-
-static bool is_empty(const json_t *value)
-{
-    return json_is_false(value) || (json_is_string(value) && json_string_length(value) == 0) ||
-           (json_is_array(value) && json_array_size(value) == 0) ||
-           (json_is_object(value) && json_object_size(value) == 0) ||
-           (json_is_number(value) && json_number_value(value) == 0);
-}
-
-static bool is_word(const json_t *value, const char *word)
-{
-    return json_is_string(value) && json_string_length(value) == strlen(word) &&
-           strcmp(json_string_value(value), word) == 0;
-}
-
-static bool is_no_choice(const json_t *value)
-{
-    return is_word(value, "none") || is_word(value, "auto");
-}
-
-static bool is_text_format(const json_t *value)
-{
-    return json_is_object(value) && is_word(json_object_get(value, "type"), "text");
-}
-
-static bool is_text_alone(const json_t *value)
-{
-    return json_is_array(value) && json_array_size(value) == 1 && is_word(json_array_get(value, 0), "text");
-}
-
-static bool is_medium(const json_t *value)
-{
-    return is_word(value, "medium");
-}
-
-/* ---- fields of their own kind ---- */
+/* ---- fields with a reader of their own ---- */
 
 static bool add_stop(const json_t *value, struct completion_params *w, struct api_error *c)
 {
     size_t size = json_string_length(value);
     if (!json_is_string(value) || size == 0)
-        return api_error_bad(c, "stop", "'stop' must be a string that is not empty, or a list of such");
+        return api_error_bad(c, "stop", "'stop' must be a string, or a list of strings that are not empty");
     if (size > COMPLETION_STOP_BYTES)
-        return api_error_bad(c, "stop", "a string of 'stop' may have %d bytes, and this one has %zu",
-            COMPLETION_STOP_BYTES, size);
+        return api_error_bad(
+            c, "stop", "a string of 'stop' may have %d bytes; this one has %zu", COMPLETION_STOP_BYTES, size);
     w->stops[w->n_stops++] = (struct span){(const uint8_t *)json_string_value(value), size};
     return true;
 }
 
+/* An empty string stands for none, since clients with one text field for it send that. */
 static bool read_stop(const json_t *value, struct completion_params *w, struct api_error *c)
 {
+    if (json_is_string(value) && json_string_length(value) == 0)
+        return true;
     if (!json_is_array(value))
         return add_stop(value, w, c);
     if (json_array_size(value) > COMPLETION_STOPS_MAX)
-        return api_error_bad(c, "stop", "'stop' may have %d strings", COMPLETION_STOPS_MAX);
+        return api_error_bad(c, "stop", "'stop' may have %d strings; this one has %zu", COMPLETION_STOPS_MAX,
+            json_array_size(value));
     for (size_t i = 0; i < json_array_size(value); i++)
         if (!add_stop(json_array_get(value, i), w, c))
             return false;
@@ -198,22 +178,29 @@ static bool read_stop(const json_t *value, struct completion_params *w, struct a
 static bool read_stop_tokens(const json_t *value, struct completion_params *w, struct api_error *c)
 {
     if (!json_is_array(value) || json_array_size(value) > COMPLETION_STOPS_MAX)
-        return api_error_bad(
-            c, "stop_token_ids", "'stop_token_ids' must be a list of at most %d ids", COMPLETION_STOPS_MAX);
-    for (size_t i = 0; i < json_array_size(value); i++) {
-        const json_t *id = json_array_get(value, i);
-        if (!json_is_integer(id) || json_integer_value(id) < 0 || json_integer_value(id) > INT32_MAX)
-            return api_error_bad(c, "stop_token_ids", "'stop_token_ids[%zu]' is no token id", i);
-        w->stop_tokens[w->n_stop_tokens++] = (int32_t)json_integer_value(id);
-    }
+        return api_error_bad(c, "stop_token_ids", "'stop_token_ids' must be a list of at most %d token ids",
+            COMPLETION_STOPS_MAX);
+    for (size_t i = 0; i < json_array_size(value); i++)
+        if (!openai_token_id(json_array_get(value, i), SIZE_MAX, &w->stop_tokens[w->n_stop_tokens++]))
+            return api_error_bad(c, "stop_token_ids", "'stop_token_ids[%zu]' is not a token id", i);
     return true;
 }
 
 static bool read_stream_options(const json_t *value, struct completion_params *w, struct api_error *c)
 {
+    const char *name;
+    json_t *member;
     if (!json_is_object(value))
         return api_error_bad(c, "stream_options", "'stream_options' must be an object");
-    return openai_truth(value, "include_usage", false, &w->include_usage, c);
+    /* jansson does not change an object that is only iterated. */
+    json_object_foreach((json_t *)(uintptr_t)value, name, member)
+    {
+        if (strcmp(name, "include_usage") != 0 && strcmp(name, "continuous_usage_stats") != 0 &&
+            strcmp(name, "include_obfuscation") != 0)
+            w->unknown_stream_option = name;
+    }
+    return openai_truth(value, "include_usage", false, &w->include_usage, c) &&
+           openai_truth(value, "continuous_usage_stats", false, &w->continuous_usage, c);
 }
 
 static bool read_logit_bias(const json_t *value, struct completion_params *w, struct api_error *c)
@@ -226,60 +213,65 @@ static bool read_logit_bias(const json_t *value, struct completion_params *w, st
     return true;
 }
 
+/* Of a whole number beyond 64 bits the nearest double's bits are the seed. */
 static bool read_seed(const json_t *value, struct completion_params *w, struct api_error *c)
 {
-    if (!json_is_integer(value))
+    double number = json_real_value(value);
+    switch (value_whole(value, &w->seed)) {
+    case WHOLE_YES:
+        break;
+    case WHOLE_TOO_LARGE:
+        memcpy(&w->seed, &number, sizeof(w->seed));
+        break;
+    case WHOLE_NO:
         return api_error_bad(c, "seed", "'seed' must be an integer");
-    w->seed = json_integer_value(value);
+    }
     w->seeded = true;
     return true;
 }
 
-/* How many of the best come with each token. False, which clients of the chat's manner send, is none; how many true
- * would be nobody says. */
+/* How many of the most probable tokens come with each token. Chat clients send false, which is no log probabilities;
+ * true does not say how many. */
 static bool read_logprobs(const json_t *value, struct completion_params *w, struct api_error *c)
 {
+    int64_t n;
     if (json_is_false(value))
         return true;
-    if (!json_is_integer(value) || json_integer_value(value) < 0 ||
-        json_integer_value(value) > JOB_LOGPROBS_MAX)
+    if (value_whole(value, &n) == WHOLE_NO || n < 0 || n > JOB_LOGPROBS_MAX)
         return api_error_bad(c, "logprobs", "'logprobs' must be an integer from 0 to %d", JOB_LOGPROBS_MAX);
     w->logprobs = true;
-    w->n_top = json_integer_value(value);
+    w->n_top = n;
     return true;
 }
 
-static bool read_best_of(const json_t *value, struct completion_params *w, struct api_error *c)
+/* A salt keeps a client's prompts apart from those of others in the prefix cache. */
+static bool read_cache_salt(const json_t *value, struct completion_params *w, struct api_error *c)
 {
-    if (!json_is_integer(value))
-        return api_error_bad(c, "best_of", "'best_of' must be an integer");
-    w->best_of = json_integer_value(value);
+    if (!json_is_string(value))
+        return api_error_bad(c, "cache_salt", "'cache_salt' must be a string");
+    w->salted = json_string_length(value) > 0;
     return true;
 }
 
-/* ---- the table at work ---- */
-
-bool openai_truth(const json_t *request, const char *name, bool otherwise, bool *out, struct api_error *c)
-{
-    const json_t *value = json_object_get(request, name);
-    *out = otherwise;
-    if (!value || json_is_null(value))
-        return true;
-    if (!json_is_boolean(value))
-        return api_error_bad(c, name, "'%s' must be true or false", name);
-    *out = json_is_true(value);
-    return true;
-}
+/* ---- fields of a common kind ---- */
 
 static bool read_integer(const struct field *f, const json_t *value, int64_t *out, struct api_error *c)
 {
-    if (!json_is_integer(value))
+    const char *or_all = f->kind == TOKENS ? ", or -1 for as many as fit" : "";
+    enum whole_result result = value_whole(value, out);
+    if (result == WHOLE_NO)
         return api_error_bad(c, f->name, "'%s' must be an integer", f->name);
-    *out = json_integer_value(value);
-    if ((double)*out < (double)f->least || (double)*out > (double)f->most)
-        return api_error_bad(c, f->name, "'%s' is %" PRId64 ", and must be from %.0f to %.0f", f->name, *out,
-            (double)f->least, (double)f->most);
-    return true;
+    if (f->kind == TOKENS && *out == -1) {
+        *out = COMPLETION_UNLIMITED;
+        return true;
+    }
+    if (result == WHOLE_YES && (double)*out >= (double)f->least && (double)*out <= (double)f->most)
+        return true;
+    if (f->most >= MANY)
+        return api_error_bad(c, f->name, "'%s' is %.15g; it must be at least %g%s", f->name,
+            json_number_value(value), (double)f->least, or_all);
+    return api_error_bad(c, f->name, "'%s' is %.15g; it must be from %g to %g%s", f->name,
+        json_number_value(value), (double)f->least, (double)f->most, or_all);
 }
 
 static bool read_number(const struct field *f, const json_t *value, double *out, struct api_error *c)
@@ -288,7 +280,7 @@ static bool read_number(const struct field *f, const json_t *value, double *out,
         return api_error_bad(c, f->name, "'%s' must be a number", f->name);
     *out = json_number_value(value);
     if (!(*out >= (double)f->least && *out <= (double)f->most))
-        return api_error_bad(c, f->name, "'%s' is %g, and must be from %g to %g", f->name, *out,
+        return api_error_bad(c, f->name, "'%s' is %g; it must be from %g to %g", f->name, *out,
             (double)f->least, (double)f->most);
     return true;
 }
@@ -297,21 +289,18 @@ static bool read_field(
     const struct field *f, const json_t *value, struct completion_params *w, struct api_error *c)
 {
     void *at = (char *)w + f->at;
-    if (f->read)
-        return f->read(value, w, c);
-    if (f->treatment == REFUSED && !(f->harmless && f->harmless(value)))
-        return api_error_status(c, 400, "unsupported_parameter", f->name,
-            "'%s' would change the answer, and this server cannot honour it%s", f->name,
-            f->harmless ? " with this value" : "");
     switch ((enum kind)f->kind) {
     case ELSEWHERE:
         return true;
+    case OWN:
+        return f->read(value, w, c);
     case TRUTH:
         if (!json_is_boolean(value))
             return api_error_bad(c, f->name, "'%s' must be true or false", f->name);
         *(bool *)at = json_is_true(value);
         return true;
     case INTEGER:
+    case TOKENS:
         return read_integer(f, value, at, c);
     case NUMBER:
         return read_number(f, value, at, c);
@@ -319,28 +308,88 @@ static bool read_field(
     return true;
 }
 
-static const struct field *find_field(const char *name, enum fields_route route)
+/* ---- names that are in no table ---- */
+
+/* The row of a name on a route, or NULL. Route 0 stands for any route. */
+static const struct field *find_field(const char *name, unsigned route)
 {
     for (size_t i = 0; i < N_FIELDS; i++)
-        if ((fields[i].routes & (unsigned)route) && strcmp(fields[i].name, name) == 0)
+        if ((!route || (fields[i].routes & route)) && strcmp(fields[i].name, name) == 0)
             return &fields[i];
     return NULL;
 }
 
-/* What only two fields together tell. */
+/* True when the two have the same characters in another order. */
+static bool is_swapped(const char *a, const char *b)
+{
+    int counts[128] = {0};
+    for (; *a; a++)
+        counts[*a & 127]++;
+    for (; *b; b++)
+        counts[*b & 127]--;
+    for (size_t i = 0; i < 128; i++)
+        if (counts[i] != 0)
+            return false;
+    return true;
+}
+
+/* True when the nearest name is what the client means. Other servers have fields of many names, so this is stricter
+ * than near.h: a beginning of a name is not enough. */
+static bool is_meant(const struct near *n, const char *given)
+{
+    if (!n->name)
+        return false;
+    size_t size = strlen(given), known = strlen(n->name), most = known >= LONG_NAME ? 2 : 1;
+    if (n->distance > most || size + most < known || known + most < size)
+        return false;
+    return known > SHORT_NAME || size != known || n->distance == 0 || is_swapped(given, n->name);
+}
+
+/* Refuses a name that is near one which berth honours or refuses by name. What misspells an ignored field, or is the
+ * name of another route's field, changes nothing. */
+static bool check_unknown(const char *name, enum fields_route route, struct api_error *c)
+{
+    char shown[100];
+    if (find_field(name, 0) || refused_field_find(name, 0))
+        return true;
+    struct near n = near_begin(span_of(name));
+    for (size_t i = 0; i < N_FIELDS; i++)
+        if ((fields[i].routes & (unsigned)route) && fields[i].treatment == HONOURED)
+            near_try(&n, fields[i].name);
+    refused_fields_near(&n, route);
+    if (!is_meant(&n, name))
+        return true;
+    text_escape(shown, sizeof(shown), span_of(name));
+    return api_error_status(
+        c, 400, "unknown_parameter", shown, "'%s' is not a known field; did you mean '%s'?", shown, n.name);
+}
+
+/* ---- a whole request ---- */
+
+/* What depends on several fields together. */
 static bool check_together(struct completion_params *w, enum fields_route route, struct api_error *c)
 {
     if (route == FOR_CHAT && w->n_top > 0 && !w->logprobs)
         return api_error_bad(c, "top_logprobs", "'top_logprobs' needs 'logprobs' to be true");
-    if (w->best_of && w->best_of != 1 && w->best_of != w->n)
-        return api_error_status(c, 400, "unsupported_parameter", "best_of",
-            "'best_of' would change the answer, and this server honours it only where it equals 'n'");
-    if (w->max_completion_tokens != COMPLETION_UNLIMITED && w->max_tokens != COMPLETION_UNLIMITED &&
-        w->max_completion_tokens != w->max_tokens)
-        return api_error_bad(
-            c, "max_tokens", "'max_tokens' and 'max_completion_tokens' contradict each other");
-    if (w->max_completion_tokens != COMPLETION_UNLIMITED)
+    if (w->max_completion_tokens != COMPLETION_UNSET)
         w->max_tokens = w->max_completion_tokens;
+    w->cache_prompt = w->cache_prompt && !w->salted;
+    return true;
+}
+
+static bool read_member(const char *name, const json_t *value, const json_t *request,
+    struct completion_params *w, enum fields_route route, size_t *n_unknown, struct api_error *c)
+{
+    const struct field *f = find_field(name, route);
+    if (f)
+        return json_is_null(value) || read_field(f, value, w, c);
+    const struct refused_field *refused = refused_field_find(name, route);
+    if (refused)
+        return refused_field_check(refused, value, request, c);
+    if (!check_unknown(name, route, c))
+        return false;
+    if (++*n_unknown <= UNKNOWN_TOLD)
+        log_line(LOG_DEBUG, "an unknown field of a request is ignored", LOG_FIELDS(log_text("field", name)));
     return true;
 }
 
@@ -352,22 +401,18 @@ bool completion_params_read(
     size_t n_unknown = 0;
     *w = (struct completion_params){
         .n = 1,
-        .max_tokens = route == FOR_CHAT ? COMPLETION_UNLIMITED : 16, /* as OpenAI has it */
-        .max_completion_tokens = COMPLETION_UNLIMITED,
+        .max_tokens = COMPLETION_UNSET,
+        .max_completion_tokens = COMPLETION_UNSET,
         .temperature = 1,
         .top_p = 1,
         .typical_p = 1,
         .repetition_penalty = 1,
         .cache_prompt = true,
     };
-    /* jansson promises not to change an object that is only gone through. */
+    /* jansson does not change an object that is only iterated. */
     json_object_foreach((json_t *)(uintptr_t)request, name, value)
     {
-        const struct field *f = find_field(name, route);
-        if (!f && n_unknown++ < UNKNOWN_TOLD)
-            log_line(LOG_DEBUG, "a request has a field that means nothing here",
-                LOG_FIELDS(log_text("field", name)));
-        if (f && !json_is_null(value) && !read_field(f, value, w, c))
+        if (!read_member(name, value, request, w, route, &n_unknown, c))
             return false;
     }
     return check_together(w, route, c);
@@ -384,7 +429,7 @@ static bool read_bias(
     snprintf(param, sizeof(param), "logit_bias.%s", shown);
     if (name[0] < '0' || name[0] > '9' || *end || id >= vocabulary)
         return api_error_bad(
-            c, param, "'logit_bias': %s is no token id; the model's are 0 to %zu", shown, vocabulary - 1);
+            c, param, "'logit_bias': %s is not a token id; this model has 0 to %zu", shown, vocabulary - 1);
     if (!json_is_number(value) || !(bias >= -100 && bias <= 100))
         return api_error_bad(
             c, param, "'logit_bias': the bias of %s must be a number from -100 to 100", shown);
@@ -399,7 +444,7 @@ bool completion_params_for_model(struct completion_params *w, size_t vocabulary,
     for (size_t i = 0; i < w->n_stop_tokens; i++)
         if ((size_t)w->stop_tokens[i] >= vocabulary)
             return api_error_bad(
-                c, "stop_token_ids", "'stop_token_ids[%zu]' is no token id of this model", i);
+                c, "stop_token_ids", "'stop_token_ids[%zu]' is not a token id of this model", i);
     if (!w->logit_bias || json_object_size(w->logit_bias) == 0)
         return true;
     w->bias = calloc(json_object_size(w->logit_bias), sizeof(*w->bias));

@@ -61,13 +61,18 @@ enum fields_route { FOR_CHAT = 1, FOR_COMPLETIONS = 2 };
 #define COMPLETION_BIAS_MAX 4096
 #define COMPLETION_UNLIMITED INT64_MAX
 
-/* What a request wants, but for its prompt. Spans lie in the request. */
+#define COMPLETION_UNSET (-1)
+
+/* What a request asks for, without its prompt. Spans and texts lie in the request. */
 struct completion_params {
-    int64_t n, max_tokens, max_completion_tokens, top_k, seed, n_top, best_of;
+    int64_t n, top_k, seed, n_top;
+    int64_t max_tokens, max_completion_tokens; /* COMPLETION_UNLIMITED: as many as fit */
     double temperature, top_p, min_p, typical_p;
     double presence_penalty, frequency_penalty, repetition_penalty;
-    bool stream, include_usage, logprobs, echo, token_ids, ignore_end, special_text, cache_prompt;
+    bool stream, logprobs, echo, token_ids, ignore_end, special_text, cache_prompt;
+    bool include_usage, continuous_usage; /* usage in the last event of a stream, in every one */
     bool seeded; /* the request has a seed */
+    bool salted; /* it has a cache salt */
     struct span stops[COMPLETION_STOPS_MAX];
     size_t n_stops;
     int32_t stop_tokens[COMPLETION_STOPS_MAX];
@@ -76,6 +81,7 @@ struct completion_params {
     struct sampler_bias
         *bias; /* [n_bias], made of it by completion_params_bias; freed by completion_params_release */
     size_t n_bias;
+    const char *unknown_stream_option; /* a member of stream_options that means nothing here, or NULL */
 };
 
 /* Reads and checks every field but those of the prompt (`model`, `messages`, `prompt`), by the table. */
@@ -84,6 +90,9 @@ bool completion_params_read(
 /* What depends on the model's vocabulary. */
 bool completion_params_for_model(struct completion_params *w, size_t vocabulary, struct api_error *c);
 void completion_params_release(struct completion_params *w);
+
+/* The value as a token id below `vocabulary`. False for anything else. */
+bool openai_token_id(const json_t *value, size_t vocabulary, int32_t *out);
 
 /* The member as a truth, `otherwise` where there is none; an error when it is no boolean. */
 bool openai_truth(const json_t *request, const char *name, bool otherwise, bool *out, struct api_error *c);

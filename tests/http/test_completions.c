@@ -297,18 +297,11 @@ static void test_what_cannot_be_honoured_is_refused_by_name(void **state)
         {"\"prompt\":[-1]", "prompt"},
         {"\"prompt\":[97,\"a\"]", "prompt"},
         {"\"prompt\":[\"a\",97]", "prompt[1]"},
-        {"\"prompt\":\"a\",\"suffix\":\"z\"", "suffix"},
-        {"\"prompt\":\"a\",\"best_of\":3", "best_of"},
         {"\"prompt\":\"a\",\"max_tokens\":512", "max_tokens"},
-        {"\"prompt\":\"a\",\"max_tokens\":-1", "max_tokens"},
         {"\"prompt\":\"a\",\"logprobs\":21", "logprobs"},
         {"\"prompt\":\"a\",\"logprobs\":true", "logprobs"},
         {"\"prompt\":\"a\",\"echo\":1", "echo"},
         {"\"prompt\":\"a\",\"stop_token_ids\":[258]", "stop_token_ids"},
-        {"\"prompt\":\"a\",\"grammar\":\"root\"", "grammar"},
-        {"\"prompt\":\"a\",\"response_format\":{\"type\":\"json_object\"}", "response_format"},
-        {"\"prompt\":\"a\",\"guided_regex\":\"a*\"", "guided_regex"},
-        {"\"prompt\":\"a\",\"xtc_probability\":0.5", "xtc_probability"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {

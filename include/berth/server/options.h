@@ -49,6 +49,7 @@ struct options {
     unsigned cpu; /* place among the names that --cpu takes */
     /* answering */
     uint64_t context; /* tokens; 0: each model's own */
+    uint64_t max_tokens_default; /* of an answer to a request that names none; 0: as many as fit */
     unsigned kv_type; /* enum option_kv_type */
     uint64_t kv_memory; /* bytes; 0: half of what the models leave */
     uint64_t request_memory; /* bytes; 0: a share of the limit */

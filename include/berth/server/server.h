@@ -27,6 +27,7 @@ struct server {
     atomic_bool draining; /* not ready any more; set once, at the first signal */
     struct http *http;
     struct byte_budget request_memory; /* of requests under way, see request_memory.h */
+    atomic_bool told_stream_option; /* an unknown member of stream_options was logged */
 };
 
 #endif

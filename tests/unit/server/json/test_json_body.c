@@ -76,14 +76,29 @@ static void test_many_values_are_refused_and_a_long_text_is_taken(void **state)
 static void test_json_that_is_not_valid_is_refused_with_line_and_column(void **state)
 {
     static const char *const bodies[] = {"", "{", "{} x", "{\"a\":1,\"a\":2}", "[NaN]", "[1e999]",
-        "\xef\xbb\xbf{}", "[\"\xff\"]", "[\"\\ud800\"]", "{\"\\u0000\":1}", "null", "7",
-        "[99999999999999999999]", "{'a':1}"};
+        "\xef\xbb\xbf{", "{}\xef\xbb\xbf", "[\"\xff\"]", "[\"\\ud800\"]", "{\"\\u0000\":1}", "null", "7",
+        "[99999999999999999999,]", "{'a':1}"};
     (void)state;
     for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
         struct error err;
         assert_null(parse(bodies[i], strlen(bodies[i]), &err));
         assert_non_null(strstr(err.text, bodies[i][0] ? "line 1" : "the body is empty"));
     }
+}
+
+static void test_a_byte_order_mark_and_integers_beyond_64_bits_are_read(void **state)
+{
+    struct error err;
+    const char *text = "\xef\xbb\xbf[7,18446744073709551616,{\"a\":[-3,0.5]}]";
+    (void)state;
+    json_t *value = parse(text, strlen(text), &err);
+    assert_non_null(value);
+    assert_true(json_is_integer(json_array_get(value, 0)));
+    assert_true(json_real_value(json_array_get(value, 1)) == 18446744073709551616.0);
+    const json_t *list = json_object_get(json_array_get(value, 2), "a");
+    assert_int_equal(json_integer_value(json_array_get(list, 0)), -3);
+    assert_true(json_real_value(json_array_get(list, 1)) == 0.5);
+    json_decref(value);
 }
 
 static void test_a_message_cut_in_a_character_becomes_a_string(void **state)
@@ -101,6 +116,7 @@ int main(void)
         cmocka_unit_test(test_half_a_million_brackets_are_refused_not_a_crash),
         cmocka_unit_test(test_many_values_are_refused_and_a_long_text_is_taken),
         cmocka_unit_test(test_json_that_is_not_valid_is_refused_with_line_and_column),
+        cmocka_unit_test(test_a_byte_order_mark_and_integers_beyond_64_bits_are_read),
         cmocka_unit_test(test_a_message_cut_in_a_character_becomes_a_string),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
