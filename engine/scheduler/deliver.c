@@ -107,8 +107,10 @@ static void take_token(struct slot *l)
         slot_end(l, JOB_LENGTH);
     else if (!output_take(l->output, JOB_RUNNING, &piece))
         request_no_memory(t);
-    else if (piece)
+    else if (piece) {
+        piece->generated = l->n_sampled;
         job_push(t->job, piece);
+    }
 }
 
 /* The prompt's own tokens get their log probabilities. False when that ended the request. */

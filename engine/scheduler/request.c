@@ -197,6 +197,8 @@ void slot_end(struct slot *l, enum job_finish finish)
         request_no_memory(t);
         return;
     }
+    if (p)
+        p->generated = l->n_sampled;
     slot_drop(l);
     push(t, p);
     if (t->finish == JOB_RUNNING)

@@ -78,6 +78,8 @@ static void use_piece(struct completion *a, size_t asked, const struct job_piece
     const struct prompt *prompt = &a->prompts[asked].prompt;
     struct choice *c = &a->choices[first];
     delta_clear(&a->scratch);
+    if (!p->prompt)
+        c->generated = p->generated;
     if (a->echo && !c->begun)
         strbuf_add(&a->scratch.text, (struct span){(const uint8_t *)prompt->text, prompt->text_size});
     delta_add(a, c, &a->scratch, p);
@@ -203,7 +205,7 @@ static enum async_reply_more more(struct async_reply *l, struct strbuf *out)
     if (!a->status && a->n_running > 0)
         return all ? ASYNC_MORE : ASYNC_MORE_NOW;
     if (a->status) {
-        openai_write_error(a->status, a->why.text, out);
+        openai_write_error(a->status, a->code, a->why.text, out);
         cancel(a);
     } else if (a->include_usage) {
         openai_write_usage(a, out);
@@ -377,6 +379,7 @@ static struct completion *answer_new(struct server *s, const struct http_request
         .route = route,
         .stream = w->stream,
         .include_usage = w->stream && w->include_usage,
+        .continuous_usage = w->stream && w->continuous_usage,
         .logprobs = w->logprobs,
         .echo = w->echo,
         .token_ids = w->token_ids,

@@ -23,6 +23,7 @@ struct delta {
 struct choice {
     struct delta delta; /* of a whole reply */
     size_t characters; /* of the tokens so far, where the next one's text begins */
+    size_t generated; /* tokens so far */
     bool begun; /* a stream has told of it */
     bool unprefixed; /* the space that the tokenizer puts in front is not in the text */
     enum job_finish finish;
@@ -43,7 +44,8 @@ struct completion {
     struct requested_model requested_model;
     struct suspended *suspended;
     enum fields_route route;
-    bool stream, include_usage, logprobs, echo, token_ids;
+    bool stream, logprobs, echo, token_ids;
+    bool include_usage, continuous_usage; /* of a stream: usage in an event of its own at the end, in every event */
     uint32_t n_top;
     int64_t max_tokens;
     char id[ANSWER_ID_MAX];
@@ -84,7 +86,7 @@ void openai_write_fragment(
     const struct completion *a, size_t index, const struct delta *f, struct strbuf *out);
 void openai_write_finish(const struct completion *a, size_t index, struct strbuf *out);
 void openai_write_usage(const struct completion *a, struct strbuf *out);
-void openai_write_error(unsigned status, const char *message, struct strbuf *out);
+void openai_write_error(unsigned status, const char *code, const char *message, struct strbuf *out);
 void openai_write_done(struct strbuf *out);
 
 #endif

@@ -316,6 +316,12 @@ static void add_prompt_ids(const struct completion *a, size_t prompt, struct str
     strbuf_text(out, "]");
 }
 
+static void add_counts(size_t prompt, size_t generated, struct strbuf *out)
+{
+    strbuf_format(out, ",\"usage\":{\"prompt_tokens\":%zu,\"completion_tokens\":%zu,\"total_tokens\":%zu",
+        prompt, generated, prompt + generated);
+}
+
 static void add_usage(const struct completion *a, struct strbuf *out)
 {
     size_t prompt = 0, cached = 0, generated = 0;
@@ -324,10 +330,8 @@ static void add_usage(const struct completion *a, struct strbuf *out)
         cached += a->prompts[i].usage.cached_tokens;
         generated += a->prompts[i].usage.generated_tokens;
     }
-    strbuf_format(out,
-        ",\"usage\":{\"prompt_tokens\":%zu,\"completion_tokens\":%zu,\"total_tokens\":%zu,"
-        "\"prompt_tokens_details\":{\"cached_tokens\":%zu}}",
-        prompt, generated, prompt + generated, cached);
+    add_counts(prompt, generated, out);
+    strbuf_format(out, ",\"prompt_tokens_details\":{\"cached_tokens\":%zu}}", cached);
 }
 
 static void add_choice(const struct completion *a, size_t index, struct strbuf *out)
@@ -371,10 +375,18 @@ static void begin_event(const struct completion *a, size_t index, struct strbuf 
     strbuf_format(out, ",\"choices\":[{\"index\":%zu,", index);
 }
 
-/* Where usage is to come, every event before says that it is not in this one. */
-static void end_event(const struct completion *a, struct strbuf *out)
+/* The usage in an event of a choice is that of its prompt and of the choice so far. Where usage comes in the last
+ * event alone, the others have null. */
+static void end_event(const struct completion *a, size_t index, struct strbuf *out)
 {
-    strbuf_text(out, a->include_usage ? "}],\"usage\":null}\n\n" : "}]}\n\n");
+    strbuf_text(out, "}]");
+    if (a->continuous_usage) {
+        add_counts(a->prompts[index / a->n_choices].prompt.ids.n, a->choices[index].generated, out);
+        strbuf_text(out, "}");
+    } else if (a->include_usage) {
+        strbuf_text(out, ",\"usage\":null");
+    }
+    strbuf_text(out, "}\n\n");
 }
 
 void openai_write_begin(const struct completion *a, size_t index, struct strbuf *out)
@@ -387,7 +399,7 @@ void openai_write_begin(const struct completion *a, size_t index, struct strbuf 
     add_finish(a, index, false, out);
     if (a->token_ids)
         add_prompt_ids(a, 0, out);
-    end_event(a, out);
+    end_event(a, index, out);
 }
 
 void openai_write_fragment(
@@ -407,7 +419,7 @@ void openai_write_fragment(
         if (a->route != FOR_CHAT && !a->choices[index].begun)
             add_prompt_ids(a, index / a->n_choices, out);
     }
-    end_event(a, out);
+    end_event(a, index, out);
 }
 
 void openai_write_finish(const struct completion *a, size_t index, struct strbuf *out)
@@ -416,7 +428,7 @@ void openai_write_finish(const struct completion *a, size_t index, struct strbuf
     strbuf_text(out, a->route == FOR_CHAT ? "\"delta\":{}" : "\"text\":\"\"");
     add_logprobs(a, NULL, out);
     add_finish(a, index, true, out);
-    end_event(a, out);
+    end_event(a, index, out);
 }
 
 void openai_write_usage(const struct completion *a, struct strbuf *out)
@@ -428,12 +440,16 @@ void openai_write_usage(const struct completion *a, struct strbuf *out)
     strbuf_text(out, "}\n\n");
 }
 
-void openai_write_error(unsigned status, const char *message, struct strbuf *out)
+void openai_write_error(unsigned status, const char *code, const char *message, struct strbuf *out)
 {
     strbuf_text(out, "data: {\"error\":{\"message\":");
     strbuf_json(out, span_of(message));
-    strbuf_format(out, ",\"type\":\"%s\",\"param\":null,\"code\":null}}\n\n",
+    strbuf_format(out, ",\"type\":\"%s\",\"param\":null,\"code\":",
         status >= 500 ? "server_error" : "invalid_request_error");
+    if (code)
+        strbuf_format(out, "\"%s\"}}\n\n", code);
+    else
+        strbuf_text(out, "null}}\n\n");
 }
 
 void openai_write_done(struct strbuf *out)

@@ -1,11 +1,16 @@
-/* models.c - the models of the volume, in OpenAI's shape with what berth knows beside it. */
+/* models.c - the models of the volume in OpenAI's shape, with the members that clients of other servers look for.
+ *
+ * `context_length` and `max_model_len` are what prompt and answer may have together; `meta` has llama.cpp's names. What
+ * only berth has is in the member `berth`. An alias is a model of its own whose `root` is the id of the file's model.
+ */
 #include "openai_private.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <strings.h>
 
-/* null instead of a text or number that the file does not give */
+/* null stands for a text or number that the file does not give. */
 static json_t *text_or_null(const char *text)
 {
     return text && text[0] ? json_string(text) : json_null();
@@ -18,7 +23,7 @@ static json_t *number_or_null(uint64_t number)
 
 static json_t *describe_loaded(const struct model *m, enum model_state state)
 {
-    /* While it loads, the watcher writes these. */
+    /* The watcher writes these while the model loads. */
     static const struct loaded nothing;
     const struct loaded *l = state == MODEL_LOADING ? &nothing : &m->loaded;
     const struct model_info *info = &l->info;
@@ -31,7 +36,7 @@ static json_t *describe_loaded(const struct model *m, enum model_state state)
         state == MODEL_LOADING ? json_null() : json_real(m->load_seconds));
 }
 
-/* What the model can be asked for, and why not; null while nobody has needed to know. */
+/* What the model can do, and why not more. null until it is opened. */
 static json_t *describe_answers(const struct model *m)
 {
     const struct served_model *t = model_served(m);
@@ -60,9 +65,8 @@ static void merge(json_t *into, json_t *members)
     json_decref(members);
 }
 
-static json_t *describe(const struct server *s, const struct model *m)
+static json_t *describe_berth(const struct server *s, const struct model *m, enum model_state state)
 {
-    enum model_state state = model_state(m);
     char version[24];
     snprintf(version, sizeof(version), "%" PRIu64, m->version);
     json_t *berth = json_pack("{s:s, s:o, s:s, s:s}", "state", model_state_name(state), "reason",
@@ -71,20 +75,88 @@ static json_t *describe(const struct server *s, const struct model *m)
     merge(berth, describe_loaded(m, state));
     merge(berth, describe_answers(m));
     json_object_set_new(berth, "aliases", describe_aliases(s, m));
-    return json_pack("{s:s, s:s, s:I, s:s, s:o}", "id", m->id, "object", "model", "created",
-        (json_int_t)m->created, "owned_by", "berth", "berth", berth);
+    return berth;
 }
 
+/* How many tokens prompt and answer may have together; 0 when that is not known. */
+static uint64_t context_of(const struct server *s, const struct model *m, uint64_t trained)
+{
+    const struct served_model *served = model_served(m);
+    if (served)
+        return served_model_describe(served).context;
+    uint64_t most = s->options->context;
+    return most > 0 && most < trained ? most : trained;
+}
+
+static bool can_chat(const struct model *m)
+{
+    const struct served_model *served = model_served(m);
+    return served && served_model_describe(served).chats;
+}
+
+static json_t *describe_capabilities(const struct model *m)
+{
+    json_t *names = json_array();
+    const struct served_model *served = model_served(m);
+    struct served_description d = {0};
+    if (served)
+        d = served_model_describe(served);
+    if (served && d.kind == SERVED_GENERATE && d.answers)
+        json_array_append_new(names, json_string("completion"));
+    if (d.chats)
+        json_array_append_new(names, json_string("chat"));
+    return names;
+}
+
+/* `id` is the model's own or an alias of it. */
+static json_t *describe(const struct server *s, const struct model *m, struct span id)
+{
+    enum model_state state = model_state(m);
+    bool loaded = state != MODEL_LOADING;
+    uint64_t trained = loaded ? m->loaded.info.context : 0, context = context_of(s, m, trained);
+    json_t *meta = json_pack("{s:o, s:o, s:o, s:o}", "n_ctx", number_or_null(context), "n_ctx_train",
+        number_or_null(trained), "n_params", number_or_null(loaded ? m->loaded.info.parameters : 0), "size",
+        number_or_null(loaded ? loaded_mapped_bytes(&m->loaded) : 0));
+    return json_pack("{s:o, s:s, s:I, s:s, s:s, s:n, s:o, s:o, s:o, s:o, s:o}", "id",
+        json_stringn((const char *)id.at, id.size), "object", "model", "created", (json_int_t)m->created,
+        "owned_by", "berth", "root", m->id, "parent", "context_length", number_or_null(context),
+        "max_model_len", number_or_null(context), "capabilities", describe_capabilities(m), "meta", meta,
+        "berth", describe_berth(s, m, state));
+}
+
+/* The model and its aliases. */
+static void append_model(const struct server *s, json_t *data, const struct model *m)
+{
+    struct span name;
+    json_array_append_new(data, describe(s, m, span_of(m->id)));
+    for (size_t i = 0; (name = catalog_alias(s->catalog, m->id, i)).size > 0; i++)
+        json_array_append_new(data, describe(s, m, name));
+}
+
+/* Models that can chat come first, since many clients take the first one. */
 void openai_models(struct server *s, const struct http_request *q, struct reply *r)
 {
     size_t n;
     (void)q;
     struct model **models = catalog_hold_all(s->catalog, &n);
-    json_t *data = json_array();
+    json_t *data = json_array(), *others = json_array();
     for (size_t i = 0; i < n; i++)
-        json_array_append_new(data, describe(s, models[i]));
+        append_model(s, can_chat(models[i]) ? data : others, models[i]);
+    json_array_extend(data, others);
+    json_decref(others);
     catalog_drop_all(s->catalog, models, n);
     reply_json(r, 200, json_pack("{s:s, s:o}", "object", "list", "data", data));
+}
+
+/* The alias of the model that equals `name` but for case, or else the model's id. */
+static struct span name_of(const struct server *s, const struct model *m, struct span name)
+{
+    struct span alias;
+    for (size_t i = 0; (alias = catalog_alias(s->catalog, m->id, i)).size > 0; i++)
+        if (alias.size == name.size &&
+            strncasecmp((const char *)alias.at, (const char *)name.at, name.size) == 0)
+            return alias;
+    return span_of(m->id);
 }
 
 void openai_model(struct server *s, const struct http_request *q, struct reply *r)
@@ -92,7 +164,7 @@ void openai_model(struct server *s, const struct http_request *q, struct reply *
     struct span asked = http_request_param(q, "id");
     struct model *m = catalog_hold(s->catalog, asked);
     if (m) {
-        reply_json(r, 200, describe(s, m));
+        reply_json(r, 200, describe(s, m, name_of(s, m, asked)));
         catalog_drop(s->catalog, m);
         return;
     }

@@ -236,6 +236,57 @@ static void test_usage_comes_last_where_it_is_asked_for(void **state)
     events_close(&e);
 }
 
+static void test_usage_comes_with_every_event_where_it_is_asked_for(void **state)
+{
+    static const bool last[] = {true, false};
+    (void)state;
+    for (size_t k = 0; k < 2; k++) {
+        struct events e;
+        long long said[2] = {0}, ends = 0, usages = 0;
+        events_open(&e, server, CHAT,
+            text_of("{" HELLO ",\"stream\":true,\"max_tokens\":3,\"n\":2,\"stream_options\":"
+                    "{\"include_usage\":%s,\"continuous_usage_stats\":true,\"unheard_of\":1}}",
+                last[k] ? "true" : "false"));
+        for (json_t *chunk = events_json(&e); chunk; chunk = events_json(&e)) {
+            long long generated = number_at(chunk, "usage.completion_tokens");
+            assert_int_equal(number_at(chunk, "usage.prompt_tokens"), 24);
+            assert_int_equal(number_at(chunk, "usage.total_tokens"), 24 + generated);
+            if (json_array_size(json_at(chunk, "choices")) == 0) {
+                usages++;
+                assert_int_equal(generated, 6);
+            } else {
+                size_t i = (size_t)number_at(chunk, "choices.0.index");
+                bool end = !json_is_null(json_at(chunk, "choices.0.finish_reason"));
+                ends += end;
+                assert_in_range(generated, said[i], end ? 3 : said[i] + 3);
+                assert_true(!end || generated == 3);
+                said[i] = generated;
+            }
+            json_decref(chunk);
+        }
+        assert_int_equal(ends, 2);
+        assert_int_equal(usages, last[k] ? 1 : 0);
+        events_close(&e);
+    }
+    free(server_wait_log(server, "unheard_of"));
+}
+
+/* The end of the model's answer is a token that no text shows. */
+static void test_usage_of_the_last_event_of_a_choice_counts_its_end(void **state)
+{
+    struct events e;
+    long long generated = 0;
+    (void)state;
+    events_open(
+        &e, server, CHAT, "{" HELLO ",\"stream\":true,\"stream_options\":{\"continuous_usage_stats\":true}}");
+    for (json_t *chunk = events_json(&e); chunk; chunk = events_json(&e)) {
+        generated = number_at(chunk, "usage.completion_tokens");
+        json_decref(chunk);
+    }
+    assert_int_equal(generated, 28);
+    events_close(&e);
+}
+
 static void test_each_choice_of_a_stream_has_its_role_and_its_end(void **state)
 {
     (void)state;
@@ -372,24 +423,6 @@ static void test_an_answer_ends_at_the_context(void **state)
     json_decref(a);
 }
 
-static void test_the_list_of_models_tells_what_each_can(void **state)
-{
-    static const struct {
-        const char *id;
-        bool generates, chats;
-    } rows[] = {{"tiny", true, true}, {"other", true, true}, {"mute", true, false}, {"alien", false, false}};
-    (void)state;
-    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
-        json_t *m = server_json(server, text_of("/v1/models/%s", rows[i].id));
-        assert_int_equal(json_is_true(json_at(m, "berth.generates")), rows[i].generates);
-        assert_int_equal(json_is_true(json_at(m, "berth.chats")), rows[i].chats);
-        assert_int_equal(json_is_null(json_at(m, "berth.lacks")), rows[i].chats);
-        if (rows[i].chats)
-            assert_string_at(m, "berth.aliases.0", "other");
-        json_decref(m);
-    }
-}
-
 static int start(void **state)
 {
     const char *dir = temp_dir();
@@ -424,13 +457,14 @@ int main(void)
         cmocka_unit_test(test_the_same_seed_gives_the_same_answer),
         cmocka_unit_test(test_a_stream_has_a_role_the_text_an_end_and_done),
         cmocka_unit_test(test_usage_comes_last_where_it_is_asked_for),
+        cmocka_unit_test(test_usage_comes_with_every_event_where_it_is_asked_for),
+        cmocka_unit_test(test_usage_of_the_last_event_of_a_choice_counts_its_end),
         cmocka_unit_test(test_each_choice_of_a_stream_has_its_role_and_its_end),
         cmocka_unit_test(test_a_connection_goes_on_after_a_stream),
         cmocka_unit_test(test_http_1_0_gets_a_stream_that_ends_with_the_connection),
         cmocka_unit_test(test_messages_and_models_that_cannot_be_honoured_are_refused),
         cmocka_unit_test(test_a_chat_longer_than_the_context_is_refused),
         cmocka_unit_test(test_an_answer_ends_at_the_context),
-        cmocka_unit_test(test_the_list_of_models_tells_what_each_can),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }

@@ -76,6 +76,7 @@ struct job_piece {
     size_t n_tokens;
     char *text; /* [text_size], UTF-8 where the model made any; "" without text */
     size_t text_size;
+    size_t generated; /* tokens of the choice so far, also those that no piece shows */
     enum job_finish finish; /* with a choice's last piece; JOB_RUNNING before */
 };
 void job_piece_free(struct job_piece *p);
