@@ -114,7 +114,7 @@ static bool read_prompt(struct prompt *p, const struct text_model *t, const json
         kept = !echo || keep_text_of_ids(p, t);
     } else if (!text_model_tokenizer(t)) {
         return api_error_status(c, 400, "model_not_supported", param,
-            "This model takes token ids alone: %.500s", text_model_lacks(t, TEXT_TOKENIZER)->text);
+            "This model takes prompts of token ids only: %.500s", text_model_lacks(t, TEXT_TOKENIZER)->text);
     } else {
         struct span text = {(const uint8_t *)json_string_value(value), json_string_length(value)};
         struct tokenizer_text in = {.text = text, .add_special = add_special, .parse_special = true};
@@ -158,7 +158,7 @@ static bool read_prompts(struct prompts *all, const struct text_model *t, const 
     size_t n = is_several(prompt) ? json_array_size(prompt) : 1;
     if (n > PROMPTS_MAX || n * (size_t)w->n > CHOICES_MAX)
         return api_error_bad(
-            c, "prompt", "there may be %d prompts and %d choices in a request", PROMPTS_MAX, CHOICES_MAX);
+            c, "prompt", "a request may have at most %d prompts and %d choices", PROMPTS_MAX, CHOICES_MAX);
     all->at = calloc(n, sizeof(*all->at));
     if (!all->at)
         return api_error_status(c, 500, NULL, NULL, "no memory for the request");

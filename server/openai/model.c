@@ -1,8 +1,7 @@
-/* model.c - from the name in a request to a model that can do what is asked.
+/* model.c - finds the model that a request names, and checks that it can do what is asked.
  *
- * A model that is not there, is still loading, has failed, or lacks a part is refused with the reason; with a
- * name that is unknown come those that are known. Where one model alone can answer, a request may leave the
- * name out.
+ * A model that does not exist, is still loading, has failed, or lacks a part is refused with the reason. The refusal of
+ * an unknown name lists the known ones. A request may leave the name out where exactly one model can answer.
  */
 #include "openai_private.h"
 
@@ -10,9 +9,10 @@
 
 #include <string.h>
 
-#define NAMES_TOLD 400 /* bytes of a message that lists ids */
+#define NAMES_TOLD 400 /* bytes of a list of ids in a message */
+#define RETRY_SECONDS 1
 
-/* Ids of the models that are mapped, "a, b, c, …", for a message. */
+/* Writes the ids of the models that are mapped, "a, b, c, …", for a message. */
 static const char *list_names(struct server *s, char out[NAMES_TOLD])
 {
     size_t n, used = 0;
@@ -40,8 +40,8 @@ static bool has_parts(const struct text_model *t, unsigned needs)
     return true;
 }
 
-/* The only model that can do what is asked, or else the only one there is: what it lacks is told then. It is held.
- * NULL when none or several could be meant. */
+/* The only model that can do what is asked, or else the only one that is mapped, so that the refusal tells what it
+ * lacks. It is held. NULL when there are none or several. */
 static struct model *only_model(struct server *s, unsigned needs)
 {
     size_t n, able = 0, mapped = 0;
@@ -65,6 +65,22 @@ static struct model *only_model(struct server *s, unsigned needs)
     return meant;
 }
 
+static bool find_unnamed(struct requested_model *m, struct server *s, unsigned needs, struct api_error *c)
+{
+    char names[NAMES_TOLD];
+    struct error why = {0};
+    m->model = only_model(s, needs);
+    if (!m->model)
+        m->model = catalog_hold_default(s->catalog);
+    if (m->model)
+        return true;
+    if (catalog_some_answers(s->catalog, &why))
+        return api_error_bad(
+            c, "model", "'model' is missing; name one of the models: %s", list_names(s, names));
+    c->retry_after = RETRY_SECONDS;
+    return api_error_status(c, 503, "no_model", "model", "No model can answer now: %.500s", why.text);
+}
+
 static bool find(
     struct requested_model *m, struct server *s, const json_t *request, unsigned needs, struct api_error *c)
 {
@@ -72,18 +88,8 @@ static bool find(
     const json_t *name = json_object_get(request, "model");
     if (name && !json_is_null(name) && !json_is_string(name))
         return api_error_bad(c, "model", "'model' must be a string");
-    if (!name || json_is_null(name) || json_string_length(name) == 0) {
-        struct error why = {0};
-        m->model = only_model(s, needs);
-        if (!m->model)
-            m->model = catalog_hold_default(s->catalog);
-        if (!m->model && !catalog_some_answers(s->catalog, &why))
-            return api_error_status(c, 503, "no_model", "model", "No model can answer now: %.500s", why.text);
-        return m->model || api_error_bad(c, "model",
-                               "'model' is missing, and there is not exactly one that could be meant. "
-                               "There are: %s",
-                               list_names(s, names));
-    }
+    if (!name || json_is_null(name) || json_string_length(name) == 0)
+        return find_unnamed(m, s, needs, c);
     struct span id = {(const uint8_t *)json_string_value(name), json_string_length(name)};
     m->model = catalog_hold(s->catalog, id);
     if (!m->model)
@@ -92,14 +98,14 @@ static bool find(
         return true;
     text_escape(shown, sizeof(shown), id);
     return api_error_status(c, 404, "model_not_found", "model",
-        "The model '%s' does not exist. There are: %s", shown, list_names(s, names));
+        "The model '%s' does not exist. The models are: %s", shown, list_names(s, names));
 }
 
 static bool check_state(const struct requested_model *m, struct api_error *c)
 {
     switch (model_state(m->model)) {
     case MODEL_LOADING:
-        c->retry_after = 1;
+        c->retry_after = RETRY_SECONDS;
         return api_error_status(c, 503, "model_loading", "model", "The model is loading");
     case MODEL_FAILED:
         return api_error_status(
@@ -112,9 +118,9 @@ static bool check_state(const struct requested_model *m, struct api_error *c)
 static bool check_parts(const struct text_model *t, unsigned needs, struct api_error *c)
 {
     static const char *const sentences[TEXT_PARTS] = {
-        [TEXT_DECODER] = "This model cannot answer here",
-        [TEXT_TOKENIZER] = "This model takes token ids alone",
-        [TEXT_CHAT] = "This model cannot chat, but it can complete text, by /v1/completions",
+        [TEXT_DECODER] = "This model cannot answer",
+        [TEXT_TOKENIZER] = "This model takes prompts of token ids only",
+        [TEXT_CHAT] = "This model cannot chat, but it completes text with /v1/completions",
     };
     for (int part = 0; part < TEXT_PARTS; part++) {
         const struct error *why = text_model_lacks(t, (enum text_part)part);
@@ -131,7 +137,7 @@ bool requested_model_find(
     struct error why = {0};
     *m = (struct requested_model){0};
     if (!catalog_progress(s->catalog).ended) {
-        c->retry_after = 1;
+        c->retry_after = RETRY_SECONDS;
         return api_error_status(c, 503, "model_loading", NULL, "The models are loading");
     }
     if (!find(m, s, request, needs, c) || !check_state(m, c))
@@ -139,10 +145,10 @@ bool requested_model_find(
     m->served = catalog_serve(s->catalog, m->model, &why);
     m->text = text_model_of(m->served);
     if (m->served && !m->text)
-        error_set(&why, "it is no model of text");
+        error_set(&why, "it is not a model of text");
     if (!m->text)
         return api_error_status(
-            c, 400, "model_not_supported", "model", "This model cannot answer here: %.500s", why.text);
+            c, 400, "model_not_supported", "model", "This model cannot answer: %.500s", why.text);
     return check_parts(m->text, needs, c);
 }
 

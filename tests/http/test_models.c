@@ -129,6 +129,35 @@ static void test_models_that_can_chat_come_first(void **state)
     json_decref(list);
 }
 
+/* A client may name no model; then the reason why none answers is the server's, not the client's. */
+static void test_without_a_model_that_answers_a_request_is_503_with_the_reason(void **state)
+{
+    static const struct {
+        const char *file, *code, *told;
+    } rows[] = {{NULL, "no_model", "no model is loaded; put a .gguf in /"},
+        {"broken.gguf", "no_model", "the model broken cannot answer: broken.gguf"}};
+    static const struct {
+        const char *target, *body;
+    } requests[] = {{"/v1/chat/completions", "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]}"},
+        {"/v1/completions", "{\"prompt\":\"a\"}"}, {"/v1/tokenize", "{\"text\":\"a\"}"}};
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        const char *dir = temp_dir();
+        if (rows[i].file)
+            write_file(dir, rows[i].file, "GGUF\3\0\0\0", 8);
+        struct server *other = server_start(&(struct setup){.models = dir});
+        for (size_t k = 0; k < 3; k++) {
+            json_t *a = server_post_json(other, requests[k].target, 503, requests[k].body);
+            assert_string_at(a, "error.code", rows[i].code);
+            assert_string_at(a, "error.type", "server_error");
+            if (!strstr(text_at(a, "error.message"), rows[i].told))
+                fail_msg("%s", text_at(a, "error.message"));
+            json_decref(a);
+        }
+        server_stop(other);
+    }
+}
+
 static int start(void **state)
 {
     const char *dir = temp_dir();
@@ -156,6 +185,7 @@ int main(void)
         cmocka_unit_test(test_the_context_length_is_told_under_every_name),
         cmocka_unit_test(test_an_alias_is_a_model_of_its_own),
         cmocka_unit_test(test_models_that_can_chat_come_first),
+        cmocka_unit_test(test_without_a_model_that_answers_a_request_is_503_with_the_reason),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }
