@@ -109,7 +109,11 @@ def write_model(path):
 
 def test_models_are_listed_and_retrieved(client):
     assert [m.id for m in client.models.list()] == ["tiny"]
-    assert client.models.retrieve("tiny").owned_by == "berth"
+    client.completions.create(model="tiny", prompt="a", max_tokens=1)  # opens the model
+    model = client.models.retrieve("tiny")
+    assert model.owned_by == "berth"
+    assert model.model_extra["context_length"] == model.model_extra["max_model_len"] == 512
+    assert "chat" in model.model_extra["capabilities"]
 
 
 def test_a_chat_is_answered_whole(client):
@@ -132,6 +136,32 @@ def test_a_chat_is_streamed(client):
             said[choice.index] += choice.delta.content or ""
     assert said == [ALPHABET] * 2
     assert usage.completion_tokens == 56
+
+
+def test_usage_comes_with_every_chunk(client):
+    stream = client.chat.completions.create(
+        model="tiny",
+        messages=MESSAGES,
+        stream=True,
+        max_tokens=4,
+        stream_options={"include_usage": True, "continuous_usage_stats": True},
+    )
+    counts = [chunk.usage.completion_tokens for chunk in stream]
+    assert counts == sorted(counts)
+    assert counts[-1] == 4
+
+
+def test_fields_of_other_servers_are_read_or_refused(client):
+    def ask(**extra):
+        return client.chat.completions.create(model="tiny", messages=MESSAGES, extra_body=extra)
+
+    assert ask(max_tokens=3.0, top_k=5.0, stop="", min_tokens=0, seed=2**70).usage.completion_tokens == 3
+    assert ask(max_tokens=-1).choices[0].message.content == ALPHABET
+    assert ask(max_tokens=9, max_completion_tokens=2).choices[0].message.content == "ab"
+    e = raises(openai.BadRequestError, lambda: ask(n_predict=3))
+    assert (e.code, e.param) == ("unsupported_parameter", "n_predict")
+    e = raises(openai.BadRequestError, lambda: ask(temprature=0))
+    assert (e.code, e.param) == ("unknown_parameter", "temprature")
 
 
 def test_the_client_s_own_helper_adds_a_stream_up(client):
