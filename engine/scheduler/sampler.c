@@ -34,6 +34,13 @@ struct sampler {
     struct candidates candidates;
 };
 
+const struct sampler_options sampler_defaults = {.temperature = 0.8f,
+    .top_k = 40,
+    .top_p = 0.95f,
+    .min_p = 0.05f,
+    .typical_p = 1,
+    .repetition_penalty = 1};
+
 struct sampler *sampler_new(const struct sampler_options *o, size_t vocabulary)
 {
     struct sampler *s = calloc(1, sizeof(*s));

@@ -93,6 +93,7 @@ static struct served_model *open_text(
     served_model_init(&m->served, &text_generation, e, l, o);
     read_tokenizer(m, l->checkpoint, o);
     read_template(m, l->checkpoint, o);
+    m->sampling = sampling_of_file(l->checkpoint);
     if (read_decoder(m, l->checkpoint, o, err))
         return &m->served;
     close_text(&m->served);
@@ -124,6 +125,11 @@ const struct tokenizer *text_model_tokenizer(const struct text_model *m)
 const struct chat_template *text_model_chat(const struct text_model *m)
 {
     return m->chat.parsed ? &m->chat : NULL;
+}
+
+const struct sampler_options *text_model_sampling(const struct text_model *m)
+{
+    return &m->sampling;
 }
 
 size_t text_model_context(const struct text_model *m)

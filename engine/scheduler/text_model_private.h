@@ -18,8 +18,12 @@ struct text_model {
     struct error missing[TEXT_PARTS]; /* why, for each part that is */
     struct kv_cache *cache; /* the scheduler's; NULL without a decoder */
     size_t context; /* 0 without a decoder */
+    struct sampler_options sampling; /* the defaults of requests */
     struct schedule *schedule; /* the scheduler's; NULL without a decoder */
 };
+
+/* sampling.c: the sampling settings of a file; those that it does not have are sampler_defaults. */
+struct sampler_options sampling_of_file(const struct checkpoint *c);
 
 /* engine.c: puts a job of this model into its queue. */
 enum result engine_submit(struct engine *e, struct job *j, struct error *err);

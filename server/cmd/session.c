@@ -4,7 +4,6 @@
  * read, so nothing is done in a signal handler.
  */
 #include "flags_private.h"
-#include "sampling_private.h"
 #include "session_private.h"
 
 #include "berth/engine/template/chat.h"
@@ -58,10 +57,10 @@ static float given_or(float value, float otherwise)
     return isnan(value) ? otherwise : value;
 }
 
-/* The flags that were given, over what the model's file recommends. */
-static struct sampler_options choose_sampling(const struct generate_request *r, const struct loaded *l)
+/* The flags that were given, else the model's own settings. */
+static struct sampler_options choose_sampling(const struct generate_request *r, const struct text_model *m)
 {
-    struct sampler_options o = sampling_of_file(l);
+    struct sampler_options o = *text_model_sampling(m);
     o.temperature = given_or(r->temperature, o.temperature);
     o.top_k = r->top_k == SESSION_UNSET ? o.top_k : (uint32_t)r->top_k;
     o.top_p = given_or(r->top_p, o.top_p);
@@ -80,7 +79,7 @@ bool session_open(struct session *s, const struct generate_request *r, struct er
         close(s->signals);
         return false;
     }
-    s->sampling = choose_sampling(r, &s->local.loaded);
+    s->sampling = choose_sampling(r, s->local.model);
     return true;
 }
 

@@ -446,6 +446,7 @@ bool completion_start(struct server *s, const struct http_request *q, struct rep
     size_t n_prompts, struct api_error *c)
 {
     set_max_tokens(w, route, s->options);
+    completion_params_set_sampling(w, text_model_sampling(m->text));
     log_stream_option(s, w);
     if (!w->seeded)
         w->seed = (int64_t)any_number();

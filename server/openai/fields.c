@@ -403,10 +403,14 @@ bool completion_params_read(
         .n = 1,
         .max_tokens = COMPLETION_UNSET,
         .max_completion_tokens = COMPLETION_UNSET,
-        .temperature = 1,
-        .top_p = 1,
-        .typical_p = 1,
-        .repetition_penalty = 1,
+        .temperature = NAN,
+        .top_k = COMPLETION_UNSET,
+        .top_p = NAN,
+        .min_p = NAN,
+        .typical_p = NAN,
+        .presence_penalty = NAN,
+        .frequency_penalty = NAN,
+        .repetition_penalty = NAN,
         .cache_prompt = true,
     };
     /* jansson does not change an object that is only iterated. */
@@ -416,6 +420,23 @@ bool completion_params_read(
             return false;
     }
     return check_together(w, route, c);
+}
+
+static double given_or(double value, double otherwise)
+{
+    return isnan(value) ? otherwise : value;
+}
+
+void completion_params_set_sampling(struct completion_params *w, const struct sampler_options *d)
+{
+    w->temperature = given_or(w->temperature, (double)d->temperature);
+    w->top_k = w->top_k == COMPLETION_UNSET ? (int64_t)d->top_k : w->top_k;
+    w->top_p = given_or(w->top_p, (double)d->top_p);
+    w->min_p = given_or(w->min_p, (double)d->min_p);
+    w->typical_p = given_or(w->typical_p, (double)d->typical_p);
+    w->presence_penalty = given_or(w->presence_penalty, (double)d->presence_penalty);
+    w->frequency_penalty = given_or(w->frequency_penalty, (double)d->frequency_penalty);
+    w->repetition_penalty = given_or(w->repetition_penalty, (double)d->repetition_penalty);
 }
 
 static bool read_bias(

@@ -5,9 +5,12 @@
  */
 #include "openai_private.h"
 
+#include "berth/engine/scheduler/text_model.h"
+
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <strings.h>
 
 /* null stands for a text or number that the file does not give. */
@@ -19,6 +22,17 @@ static json_t *text_or_null(const char *text)
 static json_t *number_or_null(uint64_t number)
 {
     return number ? json_integer((json_int_t)number) : json_null();
+}
+
+/* The shortest decimal that is the same float: 0.8, not 0.800000012. */
+static json_t *real(float number)
+{
+    char text[32];
+    int digits = 1;
+    do
+        snprintf(text, sizeof(text), "%.*g", digits, (double)number);
+    while (strtof(text, NULL) != number && digits++ < 9);
+    return json_real(strtod(text, NULL));
 }
 
 static json_t *describe_loaded(const struct model *m, enum model_state state)
@@ -108,6 +122,19 @@ static json_t *describe_capabilities(const struct model *m)
     return names;
 }
 
+/* The sampling fields of a request that has none. */
+static json_t *describe_sampling(const struct model *m)
+{
+    const struct text_model *t = text_model_of(model_served(m));
+    if (!t || text_model_lacks(t, TEXT_DECODER))
+        return json_null();
+    const struct sampler_options *d = text_model_sampling(t);
+    return json_pack("{s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "temperature", real(d->temperature), "top_k",
+        (json_int_t)d->top_k, "top_p", real(d->top_p), "min_p", real(d->min_p), "typical_p",
+        real(d->typical_p), "repetition_penalty", real(d->repetition_penalty), "presence_penalty",
+        real(d->presence_penalty), "frequency_penalty", real(d->frequency_penalty));
+}
+
 /* `id` is the model's own or an alias of it. */
 static json_t *describe(const struct server *s, const struct model *m, struct span id)
 {
@@ -117,11 +144,11 @@ static json_t *describe(const struct server *s, const struct model *m, struct sp
     json_t *meta = json_pack("{s:o, s:o, s:o, s:o}", "n_ctx", number_or_null(context), "n_ctx_train",
         number_or_null(trained), "n_params", number_or_null(loaded ? m->loaded.info.parameters : 0), "size",
         number_or_null(loaded ? loaded_mapped_bytes(&m->loaded) : 0));
-    return json_pack("{s:o, s:s, s:I, s:s, s:s, s:n, s:o, s:o, s:o, s:o, s:o}", "id",
+    return json_pack("{s:o, s:s, s:I, s:s, s:s, s:n, s:o, s:o, s:o, s:o, s:o, s:o}", "id",
         json_stringn((const char *)id.at, id.size), "object", "model", "created", (json_int_t)m->created,
         "owned_by", "berth", "root", m->id, "parent", "context_length", number_or_null(context),
-        "max_model_len", number_or_null(context), "capabilities", describe_capabilities(m), "meta", meta,
-        "berth", describe_berth(s, m, state));
+        "max_model_len", number_or_null(context), "capabilities", describe_capabilities(m),
+        "default_parameters", describe_sampling(m), "meta", meta, "berth", describe_berth(s, m, state));
 }
 
 /* The model and its aliases. */

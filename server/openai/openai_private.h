@@ -61,7 +61,7 @@ enum fields_route { FOR_CHAT = 1, FOR_COMPLETIONS = 2 };
 #define COMPLETION_BIAS_MAX 4096
 #define COMPLETION_UNLIMITED INT64_MAX
 
-#define COMPLETION_UNSET (-1)
+#define COMPLETION_UNSET INT64_MIN /* an integer that the request does not have; NAN stands for a number */
 
 /* What a request asks for, without its prompt. Spans and texts lie in the request. */
 struct completion_params {
@@ -89,6 +89,8 @@ bool completion_params_read(
     struct completion_params *w, const json_t *request, enum fields_route route, struct api_error *c);
 /* What depends on the model's vocabulary. */
 bool completion_params_for_model(struct completion_params *w, size_t vocabulary, struct api_error *c);
+/* Gives the sampling fields that the request does not have the model's defaults. */
+void completion_params_set_sampling(struct completion_params *w, const struct sampler_options *defaults);
 void completion_params_release(struct completion_params *w);
 
 /* The value as a token id below `vocabulary`. False for anything else. */

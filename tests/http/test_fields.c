@@ -25,7 +25,8 @@ static void assert_string_at(const json_t *value, const char *path, const char *
 
 static json_t *ask(const char *target, int status, const char *fields)
 {
-    const char *prompt = strcmp(target, CHAT) == 0 ? HELLO : "\"model\":\"tiny\",\"prompt\":\"\\n\"";
+    const char *prompt =
+        strcmp(target, CHAT) == 0 ? "\"model\":\"tiny\"," HELLO : "\"model\":\"tiny\",\"prompt\":\"\\n\"";
     return server_post_json(server, target, status, text_of("{%s,%s}", prompt, fields));
 }
 
@@ -342,6 +343,89 @@ static void test_values_out_of_range_are_refused(void **state)
         assert_refused(CHAT, rows[i].fields, rows[i].param, NULL, rows[i].told);
 }
 
+/* ---- defaults of sampling ---- */
+
+#define DEFAULTS "\"temperature\":0.8,\"top_k\":40,\"top_p\":0.95,\"min_p\":0.05"
+#define OPENAI "\"temperature\":1,\"top_k\":0,\"top_p\":1,\"min_p\":0"
+
+/* What a seed answers where biases make 26 letters likely, one less than the other, so that the sampling fields decide.
+ */
+static const char *sampled(const char *target, int seed, const char *fields)
+{
+    char bias[1024] = "";
+    for (int i = 0; i < 26; i++)
+        snprintf(bias + strlen(bias), sizeof(bias) - strlen(bias), "%s\"%d\":%g", i ? "," : "", 'A' + i,
+            90 - 0.3 * i);
+    json_t *a =
+        ask(target, 200, text_of("\"max_tokens\":12,\"seed\":%d,\"logit_bias\":{%s},%s", seed, bias, fields));
+    bool chat = strcmp(target, CHAT) == 0;
+    const char *text = text_of("%s", text_at(a, chat ? "choices.0.message.content" : "choices.0.text"));
+    json_decref(a);
+    return text;
+}
+
+static void test_sampling_fields_that_are_missing_have_the_documented_defaults(void **state)
+{
+    static const char *const targets[] = {CHAT, TEXT};
+    int others = 0;
+    (void)state;
+    for (int seed = 0; seed < 8; seed++) {
+        for (size_t i = 0; i < 2; i++) {
+            const char *plain = sampled(targets[i], seed, "\"n\":1");
+            assert_string_equal(plain, sampled(targets[i], seed, DEFAULTS));
+            assert_string_equal(plain, sampled(targets[i], seed, "\"temperature\":null,\"top_p\":0.95"));
+            others += strcmp(plain, sampled(targets[i], seed, OPENAI)) != 0;
+        }
+        /* A field of the request wins, and leaves the others as they are. */
+        assert_string_equal(sampled(CHAT, seed, "\"temperature\":1.5"),
+            sampled(CHAT, seed, "\"temperature\":1.5,\"top_k\":40,\"top_p\":0.95,\"min_p\":0.05"));
+        assert_string_equal(sampled(CHAT, seed, "\"top_k\":0"),
+            sampled(CHAT, seed, "\"temperature\":0.8,\"top_k\":-1,\"top_p\":0.95,\"min_p\":0.05"));
+    }
+    assert_true(others > 0);
+}
+
+static void test_a_file_s_sampling_settings_are_the_defaults(void **state)
+{
+    struct server *other = server;
+    const char *dir = temp_dir();
+    (void)state;
+    write_tiny_model(dir, "tiny.gguf", &(struct tiny_model){.sampling = 1});
+    write_tiny_model(dir, "bad.gguf", &(struct tiny_model){.sampling = 2});
+    server = server_start(&(struct setup){.models = dir});
+    for (int seed = 0; seed < 6; seed++) {
+        assert_string_equal(sampled(CHAT, seed, "\"n\":1"),
+            sampled(CHAT, seed,
+                "\"temperature\":1.5,\"top_k\":3,\"top_p\":1,\"min_p\":0,\"repetition_penalty\":1.25"));
+        assert_string_equal(sampled(TEXT, seed, "\"top_k\":9,\"repeat_penalty\":1"),
+            sampled(TEXT, seed,
+                "\"temperature\":1.5,\"top_k\":9,\"top_p\":1,\"min_p\":0,\"repetition_penalty\":1"));
+    }
+    json_t *m = server_post_json(
+        server, TEXT, 200, "{\"model\":\"bad\",\"prompt\":\"a\",\"max_tokens\":1}"); /* opens it */
+    json_decref(m);
+    m = server_json(server, "/v1/models/bad");
+    assert_true(json_number_value(json_at(m, "default_parameters.temperature")) == 0.8);
+    assert_true(json_number_value(json_at(m, "default_parameters.top_p")) == 0.95);
+    assert_true(json_number_value(json_at(m, "default_parameters.min_p")) == 0.05);
+    assert_true(json_number_value(json_at(m, "default_parameters.repetition_penalty")) == 1);
+    assert_int_equal(number_at(m, "default_parameters.top_k"), 40);
+    json_decref(m);
+    m = server_json(server, "/v1/models/tiny");
+    assert_true(json_number_value(json_at(m, "default_parameters.temperature")) == 1.5);
+    assert_int_equal(number_at(m, "default_parameters.top_k"), 3);
+    assert_true(json_number_value(json_at(m, "default_parameters.repetition_penalty")) == 1.25);
+    json_decref(m);
+    server_stop(server);
+    server = other;
+    m = server_json(server, "/v1/models/tiny");
+    assert_true(json_number_value(json_at(m, "default_parameters.temperature")) == 0.8);
+    assert_true(json_number_value(json_at(m, "default_parameters.top_p")) == 0.95);
+    assert_true(json_number_value(json_at(m, "default_parameters.min_p")) == 0.05);
+    assert_int_equal(number_at(m, "default_parameters.top_k"), 40);
+    json_decref(m);
+}
+
 /* ---- the limit for requests that name none ---- */
 
 static void test_a_default_limit_bounds_requests_that_name_none(void **state)
@@ -400,6 +484,8 @@ int main(void)
         cmocka_unit_test(test_an_empty_stop_is_none),
         cmocka_unit_test(test_seeds_beyond_64_bits_decide_as_others_do),
         cmocka_unit_test(test_values_out_of_range_are_refused),
+        cmocka_unit_test(test_sampling_fields_that_are_missing_have_the_documented_defaults),
+        cmocka_unit_test(test_a_file_s_sampling_settings_are_the_defaults),
         cmocka_unit_test(test_a_default_limit_bounds_requests_that_name_none),
     };
     return cmocka_run_group_tests(tests, start, stop);

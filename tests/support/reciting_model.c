@@ -11,6 +11,7 @@
 
 #include <fcntl.h>
 #include <stdlib.h>
+#include <math.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -165,6 +166,19 @@ static void list_tensors(struct table *t, uint32_t layers, uint32_t width)
     }
 }
 
+static void write_sampling(struct writer *w, int which)
+{
+    static const struct {
+        const char *key;
+        float value[2];
+    } rows[] = {{"temp", {1.5f, -1}}, {"top_p", {1, 2}}, {"min_p", {0, NAN}}, {"penalty_repeat", {1.25f, 0}}};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        write_key(w, text_of("general.sampling.%s", rows[i].key), GGUF_F32);
+        write_bytes(w, &rows[i].value[which - 1], sizeof(float));
+    }
+    write_pair_u32(w, "general.sampling.top_k", which == 1 ? 3 : UINT32_MAX);
+}
+
 static void write_keys(struct writer *w, const struct tiny_model *m, const char *architecture)
 {
     float epsilon = 1e-5f;
@@ -180,6 +194,8 @@ static void write_keys(struct writer *w, const struct tiny_model *m, const char 
         write_vocabulary(w, m);
     if (!m->no_template)
         write_pair_text(w, "tokenizer.chat_template", m->template ? m->template : chat_template);
+    if (m->sampling)
+        write_sampling(w, m->sampling);
 }
 
 static void write_data(const char *path, const struct table *t, size_t start)
@@ -206,7 +222,7 @@ void write_tiny_model(const char *dir, const char *name, const struct tiny_model
     struct table *t = calloc(1, sizeof(*t));
     assert_non_null(t);
     list_tensors(t, m->layers ? m->layers : 1, m->width ? m->width : 64);
-    uint64_t pairs = 7u + (m->no_tokenizer ? 0u : 6u) + (m->no_template ? 0u : 1u);
+    uint64_t pairs = 7u + (m->no_tokenizer ? 0u : 6u) + (m->no_template ? 0u : 1u) + (m->sampling ? 5u : 0u);
     write_header(&w, 3, t->n, pairs);
     write_keys(&w, m, m->architecture ? m->architecture : "llama");
     for (size_t i = 0; i < t->n; i++)

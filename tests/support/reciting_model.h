@@ -29,6 +29,7 @@ struct tiny_model {
     const char *template; /* NULL: the one above */
     int32_t mark_kind; /* token type of its two marks; 0: 3, control */
     bool no_template, no_tokenizer;
+    int sampling; /* general.sampling.*; 1: temp 1.5, top_k 3, top_p 1, min_p 0, penalty_repeat 1.25; 2: none is in range */
 };
 
 /* Writes it to dir/name. */

@@ -32,6 +32,8 @@ struct sampler_options {
     size_t n_bias;
 };
 
+extern const struct sampler_options sampler_defaults;
+
 struct sampler;
 
 /* The options are copied, but for the biases. NULL without memory. */

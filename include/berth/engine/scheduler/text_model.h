@@ -30,6 +30,10 @@ const struct error *text_model_lacks(const struct text_model *m, enum text_part 
 const struct tokenizer *text_model_tokenizer(const struct text_model *m); /* NULL when it is missing */
 const struct chat_template *text_model_chat(const struct text_model *m); /* NULL when it is missing */
 
+/* What a request that does not choose is sampled with: general.sampling.* of the file, else sampler_defaults. Without
+ * biases, and with seed 0. */
+const struct sampler_options *text_model_sampling(const struct text_model *m);
+
 /* Both 0 without a decoder. */
 size_t text_model_context(const struct text_model *m); /* positions a sequence may have */
 size_t text_model_n_vocab(const struct text_model *m); /* token ids are below this */

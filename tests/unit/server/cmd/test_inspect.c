@@ -1,6 +1,5 @@
 /* test_inspect.c - what `berth inspect` prints, run as a process of its own with its output in files. */
 #include "berth/server/command.h"
-#include "server/cmd/sampling_private.h"
 #include "gguf_writer.h"
 #include "scratch.h"
 
@@ -320,32 +319,6 @@ static void test_support_and_sampling_are_told(void **state)
     assert_int_equal(RUN("w.bin"), 0);
     assert_says(out_text, "format        raw: not a format that berth knows\n");
     assert_says(out_text, "supported     no: only GGUF models are run\n");
-}
-
-/* What the file says wins over the usual settings; what is out of range does not count. */
-static void test_the_settings_of_a_file_are_those_of_its_answers(void **state)
-{
-    (void)state;
-    struct writer w = {0};
-    struct volume v;
-    struct loaded l;
-    struct error err = {0};
-    write_header(&w, 3, 0, 6);
-    write_pair_text(&w, "general.architecture", "qwen2");
-    write_pair_integer(&w, "general.sampling.temp", GGUF_F32, 0x3f19999a); /* 0.6 */
-    write_pair_integer(&w, "general.sampling.top_k", GGUF_I32, 20);
-    write_pair_integer(&w, "general.sampling.top_p", GGUF_F32, 0x40000000); /* 2 */
-    write_pair_integer(&w, "general.sampling.min_p", GGUF_F32, 0x7fc00000); /* not a number */
-    write_pair_integer(&w, "general.sampling.penalty_repeat", GGUF_F32, 0x3f8ccccd); /* 1.1 */
-    write_padding(&w, 32);
-    write_file("s.gguf", &w);
-    assert_int_equal(volume_open(&v, "s.gguf", &err), VOLUME_OPEN);
-    assert_true(loaded_open(&l, &v, v.single, &err));
-    struct sampler_options o = sampling_of_file(&l);
-    assert_true(o.temperature == 0.6f && o.top_k == 20 && o.repetition_penalty == 1.1f);
-    assert_true(o.top_p == 0.95f && o.min_p == 0.05f && o.typical_p == 1);
-    loaded_close(&l);
-    volume_close(&v);
 }
 
 static void test_wrong_usage_has_status_2_and_help_status_0(void **state)
