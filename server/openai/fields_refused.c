@@ -22,7 +22,7 @@
 static const struct refused_field refused[] = {
     /* OpenAI's */
     {"audio", CHAT, NONE, NULL},
-    {"best_of", TEXT, ONE | NEUTRAL_SAME_AS_N, "'n'"},
+    {"best_of", BOTH, ONE | NEUTRAL_SAME_AS_N, "'n'"},
     {"function_call", CHAT, NEUTRAL_NO_CHOICE, NULL},
     {"modalities", CHAT, NEUTRAL_TEXT, NULL},
     {"response_format", BOTH, NEUTRAL_TEXT, NULL},
@@ -50,6 +50,7 @@ static const struct refused_field refused[] = {
     {"add_special_tokens", TEXT, NEUTRAL_TRUE, "'add_special'"},
     {"add_bos_token", TEXT, NEUTRAL_TRUE, "'add_special'"},
     {"truncate_prompt_tokens", BOTH, EMPTY | OFF, NULL},
+    {"truncate", BOTH, EMPTY | ZERO, NULL},
     {"safe_prompt", BOTH, EMPTY, NULL},
 
     /* how long the answer is */
@@ -263,24 +264,25 @@ static bool is_neutral(const struct refused_field *f, const json_t *value, const
 
 /* ---- the refusal ---- */
 
-/* Values that would pass, for the message. */
-static const char *accepted_values(unsigned neutral)
+/* What the message tells of values that pass: the condition, or, where nothing does the same, the values. */
+static const char *accepted_values(const struct refused_field *f)
 {
     static const struct {
         unsigned neutral;
+        bool always;
         const char *told;
     } rows[] = {
-        {NEUTRAL_NO_CHOICE, " with this value; \"none\" and \"auto\" are"},
-        {NEUTRAL_TEXT, " with this value; only text is"},
-        {NEUTRAL_SAME_AS_N, " with a value that differs from 'n'"},
-        {NEUTRAL_NO_PENALTY, " with a penalty on repetition"},
-        {NEUTRAL_TRUE, " with this value; true is"},
-        {NEUTRAL_ONE, " with this value; 1 is"},
-        {NEUTRAL_ZERO, " with this value; 0 is"},
-        {NEUTRAL_MINUS_ONE, " with this value; -1 is"},
+        {NEUTRAL_SAME_AS_N, true, " unless it equals 'n'"},
+        {NEUTRAL_NO_PENALTY, true, " together with a penalty on repetition"},
+        {NEUTRAL_NO_CHOICE, true, "; the accepted values are \"none\" and \"auto\""},
+        {NEUTRAL_TEXT, true, "; the only accepted value is \"text\""},
+        {NEUTRAL_TRUE, false, "; the only accepted value is true"},
+        {NEUTRAL_ONE, false, "; the only accepted value is 1"},
+        {NEUTRAL_ZERO, false, "; the only accepted value is 0"},
+        {NEUTRAL_MINUS_ONE, false, "; the only accepted value is -1"},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-        if (neutral & rows[i].neutral)
+        if ((f->neutral & rows[i].neutral) && (rows[i].always || !f->instead))
             return rows[i].told;
     return "";
 }
@@ -291,5 +293,5 @@ bool refused_field_check(
     if (is_neutral(f, value, request))
         return true;
     return api_error_status(c, 400, "unsupported_parameter", f->name, "'%s' is not supported%s%s%s", f->name,
-        accepted_values(f->neutral), f->instead ? "; use " : "", f->instead ? f->instead : "");
+        accepted_values(f), f->instead ? "; use " : "", f->instead ? f->instead : "");
 }

@@ -65,13 +65,13 @@ static void test_fields_that_would_change_the_answer_are_refused_with_what_does_
         {"\"num_predict\":5", "use 'max_tokens'"},
         {"\"max_new_tokens\":5", "use 'max_tokens'"},
         {"\"max_output_tokens\":5", "use 'max_tokens'"},
-        {"\"length_penalty\":1.2", "1 is"},
-        {"\"length_penalty\":0", "1 is"},
+        {"\"length_penalty\":1.2", "value is 1"},
+        {"\"length_penalty\":0", "value is 1"},
         {"\"samplers\":[\"top_k\"]", "'top_k'"},
         {"\"top_a\":0.2", "'min_p'"},
         {"\"prompt_logprobs\":1", NULL},
         {"\"prompt_logprobs\":0", NULL},
-        {"\"min_tokens\":3", "0 is"},
+        {"\"min_tokens\":3", "value is 0"},
         {"\"mirostat\":2", "'temperature'"},
         {"\"mirostat_mode\":1", "'temperature'"},
         {"\"dry_multiplier\":0.8", "'repetition_penalty'"},
@@ -89,7 +89,7 @@ static void test_fields_that_would_change_the_answer_are_refused_with_what_does_
         {"\"grammar\":\"root ::= \\\"a\\\"\"", NULL},
         {"\"json_schema\":{\"type\":\"object\"}", NULL},
         {"\"response_format\":{\"type\":\"json_object\"}", "'response_format'"},
-        {"\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{}}", "only text is"},
+        {"\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{}}", "value is \"text\""},
         {"\"response_format\":\"text\"", NULL},
         {"\"use_beam_search\":true", "'n'"},
         {"\"num_beams\":4", "'n'"},
@@ -127,6 +127,7 @@ static void test_fields_of_the_other_route_are_refused_with_their_own(void **sta
     assert_refused(TEXT, "\"top_logprobs\":3", "top_logprobs", unsupported, "'logprobs'");
     assert_refused(TEXT, "\"prompt_logprobs\":3", "prompt_logprobs", unsupported, "'echo' with 'logprobs'");
     assert_refused(TEXT, "\"best_of\":3", "best_of", unsupported, "'n'");
+    assert_refused(CHAT, "\"best_of\":3", "best_of", unsupported, "'n'");
     assert_refused(TEXT, "\"suffix\":\"z\"", "suffix", unsupported, NULL);
     assert_refused(TEXT, "\"add_special_tokens\":false", "add_special_tokens", unsupported, "'add_special'");
 }
@@ -139,8 +140,8 @@ static void test_refusals_of_openai_s_own_fields_are_plain(void **state)
     } rows[] = {
         {"\"tool_choice\":\"required\"", "tool_choice", "'tool_choice'"},
         {"\"function_call\":{\"name\":\"a\"}", "function_call", "'function_call' is not supported"},
-        {"\"modalities\":[\"audio\"]", "modalities", "only text is"},
-        {"\"modalities\":[\"text\",\"audio\"]", "modalities", "only text is"},
+        {"\"modalities\":[\"audio\"]", "modalities", "value is \"text\""},
+        {"\"modalities\":[\"text\",\"audio\"]", "modalities", "value is \"text\""},
         {"\"audio\":{}", "audio", "'audio' is not supported"},
         {"\"web_search_options\":{}", "web_search_options", "'web_search_options' is not supported"},
     };

@@ -359,7 +359,6 @@ int main(void)
         ON_FILES(test_a_file_may_be_a_link_that_leads_anywhere),
         ON_FILES(test_a_split_model_shows_all_parts),
         ON_FILES(test_support_and_sampling_are_told),
-        ON_FILES(test_the_settings_of_a_file_are_those_of_its_answers),
         ON_FILES(test_wrong_usage_has_status_2_and_help_status_0),
         ON_FILES(test_output_that_cannot_be_written_is_a_failure),
     };
