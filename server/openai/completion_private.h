@@ -1,7 +1,7 @@
-/* completion_private.h - an answer that is being given: what completion.c gathers and json.c writes.
+/* completion_private.h - a request whose jobs are running: its prompts, jobs, choices, and what they have said so far.
  *
- * A request has prompts, each prompt a job, each job n choices. What comes is put as JSON into a delta: a stream
- * writes it at once, a whole reply gathers for each choice what belongs to it. What is gathered is counted, since a
+ * A request has prompts, each prompt a job, each job n choices. Each piece of a job becomes a delta, in parts of JSON. A
+ * stream writes it at once; a whole reply appends it to the delta of its choice. These bytes are counted, since a
  * request of some kilobytes may ask for gigabytes.
  */
 #ifndef BERTH_COMPLETION_PRIVATE_H
@@ -10,22 +10,22 @@
 #include "openai_private.h"
 
 #define ANSWER_ID_MAX 48
-#define ANSWER_MAX ((size_t)64 << 20) /* bytes of all choices of a request together */
+#define ANSWER_MAX ((size_t)64 << 20) /* bytes of all choices of a request */
 
-/* The parts of a delta that are lists are the items alone, with commas between. */
+/* What is new of a choice. Lists are stored as their items, with commas between. */
 struct delta {
     struct strbuf text;
-    struct strbuf ids; /* of the answer's tokens */
-    struct strbuf tokens; /* with log probabilities: chat's objects, or the tokens' texts */
-    struct strbuf logprobs, top, offsets; /* completions' other three lists */
+    struct strbuf ids; /* token ids of the answer */
+    struct strbuf tokens; /* with log probabilities: the objects of a chat, or the texts of the tokens */
+    struct strbuf logprobs, top, offsets; /* the other three lists of a completion */
 };
 
 struct choice {
-    struct delta delta; /* of a whole reply */
-    size_t characters; /* of the tokens so far, where the next one's text begins */
+    struct delta delta; /* all of it; empty for a stream */
+    size_t characters; /* of all tokens so far: the text offset of the next token */
     size_t generated; /* tokens so far */
-    bool begun; /* a stream has told of it */
-    bool unprefixed; /* the space that the tokenizer puts in front is not in the text */
+    bool begun; /* its first piece was used */
+    bool unprefixed; /* the tokenizer put a space in front that is not in the text */
     enum job_finish finish;
 };
 
@@ -45,7 +45,8 @@ struct completion {
     struct suspended *suspended;
     enum fields_route route;
     bool stream, logprobs, echo, token_ids;
-    bool include_usage, continuous_usage; /* of a stream: usage in an event of its own at the end, in every event */
+    bool include_usage,
+        continuous_usage; /* of a stream: usage in an event of its own at the end, in every event */
     uint32_t n_top;
     int64_t max_tokens;
     char id[ANSWER_ID_MAX];
@@ -55,32 +56,43 @@ struct completion {
     size_t n_prompts, n_running;
     struct choice *choices; /* [n_prompts][n_choices] */
     size_t n_choices;
-    struct delta scratch; /* what comes of one piece */
+    struct delta scratch; /* of one piece */
     size_t gathered; /* bytes of all choices' deltas */
     size_t held; /* bytes taken of the server's request_memory, for prompts and deltas */
-    struct strbuf first_events; /* with which a stream begins */
-    bool told_all; /* its end is written */
-    unsigned status; /* of what went wrong; 0 for nothing */
-    const char *code; /* beside it; NULL for none */
-    unsigned retry_after; /* seconds; 0: do not */
+    struct strbuf first_events; /* of a stream, before its head is sent */
+    bool finished; /* the end of the stream is written */
+    unsigned status; /* HTTP status of a failure; 0 for none */
+    const char *code; /* OpenAI's code of it; NULL for none */
+    unsigned retry_after; /* seconds; 0 for none */
     struct error why;
 };
+
+/* ---- completion.c ---- */
+
+extern const struct async_reply_kind completion_kind;
+/* Cancels the jobs and frees all. */
+void completion_release(struct completion *a);
+
+/* ---- delta.c ---- */
 
 void delta_init(struct delta *f);
 void delta_clear(struct delta *f);
 void delta_release(struct delta *f);
 bool delta_failed(const struct delta *f);
 size_t delta_bytes(const struct delta *f);
-void delta_join(struct delta *to, const struct delta *from); /* puts it behind what is there */
+void delta_join(struct delta *to, const struct delta *from); /* appends */
+void delta_add_part(struct strbuf *out, const struct strbuf *part);
 
-/* Adds a piece's text and tokens. */
+/* Appends a piece of choice `c`. */
 void delta_add(const struct completion *a, struct choice *c, struct delta *f, const struct job_piece *piece);
 
-/* A whole reply's body. */
+/* ---- json.c ---- */
+
+/* The body of a whole reply. */
 void openai_write_whole(const struct completion *a, struct strbuf *out);
 
-/* Events: one with a delta of a choice, where it has anything; the end of a choice; usage, where it is wanted;
- * an error; the last. */
+/* Events of a stream: the first of a choice, one with a delta (none for an empty one), the last of a choice, usage, an
+ * error, the end. */
 void openai_write_begin(const struct completion *a, size_t index, struct strbuf *out);
 void openai_write_fragment(
     const struct completion *a, size_t index, const struct delta *f, struct strbuf *out);

@@ -1,7 +1,6 @@
 /* completions.c - POST /v1/completions: prompts of text or token ids, one or many.
  *
- * Here the client is the author of the whole prompt, so special tokens in its text count, as with other
- * servers.
+ * The client writes the whole prompt here, so special tokens in its text are parsed, as other servers do.
  */
 #include "openai_private.h"
 
@@ -10,61 +9,11 @@
 #include <string.h>
 
 #define PROMPTS_MAX 128
-#define CHOICES_MAX 1024 /* of all prompts together */
-#define BYTES_A_TOKEN 64 /* more than tokens of any real text have, on the whole */
-#define BYTES_LEAST 65536
+#define CHOICES_MAX 1024 /* over all prompts of a request */
 
-/* ---- prompts ---- */
+/* ---- the field `prompt` ---- */
 
-void prompt_release(struct prompt *p)
-{
-    tokenizer_ids_release(&p->ids);
-    free(p->text);
-    *p = (struct prompt){0};
-}
-
-/* A text that is far too long is refused before it is taken apart, which takes its time. */
-bool prompt_check_size(const struct text_model *t, size_t bytes, const char *param, struct api_error *c)
-{
-    size_t most = TOKENIZER_TEXT_MAX;
-    if (text_model_context(t) < TOKENIZER_TEXT_MAX / BYTES_A_TOKEN)
-        most = text_model_context(t) * BYTES_A_TOKEN;
-    if (most < BYTES_LEAST)
-        most = BYTES_LEAST;
-    if (bytes <= most)
-        return true;
-    return api_error_status(c, 400, "context_length_exceeded", param,
-        "This model's maximum context length is %zu tokens. However, your text has %zu bytes, which is more "
-        "than such a context is taken to hold. Please reduce its length.",
-        text_model_context(t), bytes);
-}
-
-bool prompt_add_text(struct prompt *p, const struct text_model *t, const struct tokenizer_text *in,
-    const char *param, struct api_error *c)
-{
-    struct error err = {0};
-    return prompt_check_size(t, in->text.size, param, c) &&
-           (tokenizer_encode(text_model_tokenizer(t), in, &p->ids, &err) ||
-               api_error_bad(c, param, "%s", err.text));
-}
-
-bool prompt_add_ids(
-    struct prompt *p, size_t vocabulary, const json_t *list, const char *param, struct api_error *c)
-{
-    size_t n = json_array_size(list);
-    int32_t *ids = malloc((n ? n : 1) * sizeof(*ids));
-    if (!ids)
-        return api_error_status(c, 500, NULL, NULL, "no memory for the request");
-    p->ids = (struct tokenizer_ids){ids, n, n};
-    for (size_t i = 0; i < n; i++) {
-        if (!openai_token_id(json_array_get(list, i), vocabulary, &ids[i]))
-            return api_error_bad(
-                c, param, "'%s[%zu]' is not a token id; this model has 0 to %zu", param, i, vocabulary - 1);
-    }
-    return true;
-}
-
-/* What an echo of token ids shows. */
+/* Stores the text that an echo of a prompt of token ids shows. */
 static bool keep_text_of_ids(struct prompt *p, const struct text_model *t)
 {
     struct strbuf text;
@@ -88,7 +37,7 @@ static bool keep_text(struct prompt *p, struct span text)
     return true;
 }
 
-/* A prompt that is empty still begins a document, where the model has a token for that. */
+/* Of an empty prompt the token that begins a text is left, where the model has one. */
 static bool begin_if_empty(struct prompt *p, const struct text_model *t)
 {
     int32_t bos =

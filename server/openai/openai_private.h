@@ -1,8 +1,8 @@
-/* openai_private.h - what the routes of OpenAI's manner share: errors, the fields of a request, finding the
- * model that is asked for, and the answer that comes later.
+/* openai_private.h - what the routes of OpenAI's API share: errors, fields, the requested model, prompts, and the reply
+ * that comes later.
  *
- * A request is read whole and checked before anything runs. What cannot be honoured is refused with the field's
- * name; what would change the result is never passed over.
+ * A request is read and checked whole before anything runs. A field that would change the answer and is not supported
+ * is refused by name.
  */
 #ifndef BERTH_OPENAI_PRIVATE_H
 #define BERTH_OPENAI_PRIVATE_H
@@ -25,7 +25,7 @@ void openai_detokenize(struct server *s, const struct http_request *q, struct re
 
 /* ---- errors: api_error.c ---- */
 
-/* Why a request is refused, as OpenAI's errors tell it. */
+/* An error in OpenAI's form. */
 struct api_error {
     unsigned status;
     const char *code; /* a constant, or NULL */
@@ -52,7 +52,7 @@ bool request_memory_refuse(struct api_error *c);
 /* The body as an object, or NULL with the error. */
 json_t *openai_request(const struct http_request *q, struct api_error *c);
 
-/* ---- fields: fields.c ---- */
+/* ---- fields: fields.c, values.c ---- */
 
 enum fields_route { FOR_CHAT = 1, FOR_COMPLETIONS = 2 };
 
@@ -78,16 +78,15 @@ struct completion_params {
     int32_t stop_tokens[COMPLETION_STOPS_MAX];
     size_t n_stop_tokens;
     const json_t *logit_bias; /* an object, or NULL */
-    struct sampler_bias
-        *bias; /* [n_bias], made of it by completion_params_bias; freed by completion_params_release */
+    struct sampler_bias *bias; /* [n_bias], owned; made by completion_params_for_model */
     size_t n_bias;
     const char *unknown_stream_option; /* a member of stream_options that means nothing here, or NULL */
 };
 
-/* Reads and checks every field but those of the prompt (`model`, `messages`, `prompt`), by the table. */
+/* Reads and checks all fields but `model` and those of the prompt. */
 bool completion_params_read(
     struct completion_params *w, const json_t *request, enum fields_route route, struct api_error *c);
-/* What depends on the model's vocabulary. */
+/* Checks token ids against the model's vocabulary and makes the biases. */
 bool completion_params_for_model(struct completion_params *w, size_t vocabulary, struct api_error *c);
 /* Gives the sampling fields that the request does not have the model's defaults. */
 void completion_params_set_sampling(struct completion_params *w, const struct sampler_options *defaults);
@@ -96,7 +95,7 @@ void completion_params_release(struct completion_params *w);
 /* The value as a token id below `vocabulary`. False for anything else. */
 bool openai_token_id(const json_t *value, size_t vocabulary, int32_t *out);
 
-/* The member as a truth, `otherwise` where there is none; an error when it is no boolean. */
+/* The member as true or false; `otherwise` where it is missing or null. */
 bool openai_truth(const json_t *request, const char *name, bool otherwise, bool *out, struct api_error *c);
 
 /* ---- the model: model.c ---- */
@@ -104,7 +103,7 @@ bool openai_truth(const json_t *request, const char *name, bool otherwise, bool 
 struct requested_model {
     struct model *model; /* held; NULL for none */
     struct served_model *served;
-    struct text_model *text; /* the same */
+    struct text_model *text; /* the same model */
 };
 
 enum model_need {
@@ -113,22 +112,22 @@ enum model_need {
     NEEDS_CHAT = 1 << TEXT_CHAT
 };
 
-/* Finds and holds the model that the request names, or the only one there is; it has what is needed. Give it
- * back with requested_model_release, which may be called after false, too. */
+/* Finds and holds the model that the request names, or the only one that can answer, and checks that it has the parts
+ * of `needs` (enum model_need). Give it back with requested_model_release, after false too. */
 bool requested_model_find(
     struct requested_model *m, struct server *s, const json_t *request, unsigned needs, struct api_error *c);
 void requested_model_release(struct requested_model *m, struct server *s);
 
-/* ---- prompts ---- */
+/* ---- prompts: prompts.c, chat.c ---- */
 
 struct prompt {
     struct tokenizer_ids ids;
-    char *text; /* [text_size], what was asked, for an echo; NULL without */
+    char *text; /* [text_size], for an echo; NULL without */
     size_t text_size;
 };
 void prompt_release(struct prompt *p);
 
-/* completions.c: an error about `param` when a text is longer than any prompt can be. */
+/* An error about `param` when a text has more bytes than the model's context can hold. */
 bool prompt_check_size(const struct text_model *t, size_t bytes, const char *param, struct api_error *c);
 /* Appends the ids of a client's text, after that check. */
 bool prompt_add_text(struct prompt *p, const struct text_model *t, const struct tokenizer_text *in,
@@ -140,10 +139,10 @@ bool prompt_add_ids(
 /* chat.c: the ids of the messages of a chat request, by the model's template. */
 bool prompt_of_chat(struct prompt *p, const struct requested_model *m, json_t *request, struct api_error *c);
 
-/* ---- the answer: completion.c ---- */
+/* ---- the reply: completion_start.c ---- */
 
-/* Submits a job for each prompt and leaves the answer in r->async. Takes the model's hold and the prompts' memory
- * over, and leaves nothing in their place, but where memory is short. */
+/* Submits a job for each prompt and puts the reply that comes later into r->async. Takes over the hold on the model
+ * and the memory of the prompts, and clears both, unless memory is short. False with the error. */
 bool completion_start(struct server *s, const struct http_request *q, struct reply *r,
     enum fields_route route, struct completion_params *w, struct requested_model *m, struct prompt *prompts,
     size_t n_prompts, struct api_error *c);

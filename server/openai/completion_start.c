@@ -1,0 +1,238 @@
+/* completion_start.c - from a checked request and its prompts to jobs.
+ *
+ * Either all jobs of a request are submitted, or none runs.
+ */
+#include "completion_private.h"
+
+#include "berth/base/log.h"
+#include "berth/server/result.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <time.h>
+
+#define COMPLETIONS_MAX_TOKENS 16 /* OpenAI's default of max_tokens */
+
+/* ---- the jobs ---- */
+
+static void wake(void *context)
+{
+    struct completion *a = context;
+    suspended_wake(a->suspended);
+}
+
+static uint64_t random_number(void)
+{
+    uint64_t number = 0;
+    if (getrandom(&number, sizeof(number), 0) != (ssize_t)sizeof(number))
+        number = (uint64_t)time(NULL);
+    return number;
+}
+
+static struct job_request job_request(
+    const struct completion *a, const struct completion_params *w, size_t index)
+{
+    const struct tokenizer_ids *ids = &a->prompts[index].prompt.ids;
+    bool scores = w->max_tokens == 0;
+    return (struct job_request){
+        .kind = scores ? JOB_SCORE : JOB_GENERATE,
+        .model = a->requested_model.served,
+        .prompt = ids->at,
+        .n_prompt = ids->n,
+        .n_choices = scores ? 1 : (uint32_t)w->n,
+        .max_tokens = (uint64_t)w->max_tokens < SIZE_MAX ? (size_t)w->max_tokens : SIZE_MAX,
+        .sampling =
+            {
+                .temperature = (float)w->temperature,
+                .top_k = w->top_k <= 0           ? 0
+                         : w->top_k < UINT32_MAX ? (uint32_t)w->top_k
+                                                 : UINT32_MAX,
+                .top_p = (float)w->top_p,
+                .min_p = (float)w->min_p,
+                .typical_p = (float)w->typical_p,
+                .presence_penalty = (float)w->presence_penalty,
+                .frequency_penalty = (float)w->frequency_penalty,
+                .repetition_penalty = (float)w->repetition_penalty,
+                .seed = (uint64_t)w->seed,
+                .bias = w->bias,
+                .n_bias = w->n_bias,
+            },
+        .logprobs = w->logprobs,
+        .n_top = (uint32_t)w->n_top,
+        .echo_logprobs = a->logprobs && a->echo,
+        .text = text_model_tokenizer(a->requested_model.text) != NULL,
+        .special_text = w->special_text,
+        .stops = w->stops,
+        .n_stops = w->n_stops,
+        .stop_tokens = w->stop_tokens,
+        .n_stop_tokens = w->n_stop_tokens,
+        .ignore_end = w->ignore_end,
+        /* What counts in completion_tokens is in the four lists, by which clients slice. */
+        .end_token = a->route == FOR_COMPLETIONS && w->logprobs,
+        .cache_prompt = w->cache_prompt,
+        .arrived = a->arrived,
+    };
+}
+
+static bool submit(struct completion *a, const struct completion_params *w, size_t index, struct api_error *c)
+{
+    struct error err = {0};
+    struct job_request request = job_request(a, w, index);
+    struct job *j = job_new(&request, wake, a);
+    a->prompts[index].job = j;
+    if (!j)
+        return api_error_status(c, 500, NULL, NULL, "no memory for the request");
+    enum result result = served_model_submit(j, &err);
+    if (result == RESULT_OK)
+        return true;
+    struct result_reply reply = result_reply(result);
+    c->retry_after = reply.retry_after;
+    return api_error_status(c, reply.status, reply.code, NULL, "%s", err.text);
+}
+
+/* More prompts than slots and queue have places could never be accepted. */
+static bool check_number(const struct completion *a, struct api_error *c)
+{
+    const struct engine_options *o = engine_options_of(a->server->engine);
+    return a->n_prompts <= o->slots + o->queue ||
+           api_error_bad(c, "prompt",
+               "a request may have at most %zu prompts: as many as --slots and --queue together",
+               o->slots + o->queue);
+}
+
+/* As OpenAI documents it: of a completion, prompt and max_tokens must fit the context together; of a chat, max_tokens
+ * is only an upper bound. */
+static bool check_length(const struct completion *a, const struct completion_params *w, struct api_error *c)
+{
+    size_t context = text_model_context(a->requested_model.text);
+    bool chat = a->route == FOR_CHAT;
+    for (size_t i = 0; i < a->n_prompts; i++) {
+        size_t n = a->prompts[i].prompt.ids.n;
+        if (n == 0)
+            return api_error_bad(c, chat ? "messages" : "prompt", "the prompt has no tokens");
+        if (n > context)
+            return api_error_status(c, 400, "context_length_exceeded", chat ? "messages" : "prompt",
+                "This model's maximum context length is %zu tokens. However, your %s %zu tokens. Please reduce "
+                "the length of the %s.",
+                context, chat ? "messages resulted in" : "prompt has", n, chat ? "messages" : "prompt");
+        if (!chat && w->max_tokens != COMPLETION_UNLIMITED && (uint64_t)w->max_tokens > context - n)
+            return api_error_status(c, 400, "context_length_exceeded", "max_tokens",
+                "This model's maximum context length is %zu tokens. However, your prompt has %zu and you asked "
+                "for %lld more. Please reduce the prompt or 'max_tokens'.",
+                context, n, (long long)w->max_tokens);
+    }
+    return true;
+}
+
+static void make_id(struct completion *a)
+{
+    uint64_t high = random_number(), low = random_number();
+    snprintf(a->id, sizeof(a->id), "%s%016llx%08llx", a->route == FOR_CHAT ? "chatcmpl-" : "cmpl-",
+        (unsigned long long)high, (unsigned long long)(low & 0xffffffff));
+}
+
+static struct completion *completion_new(struct server *s, const struct http_request *q,
+    enum fields_route route, const struct completion_params *w, struct requested_model *m,
+    struct prompt *prompts, size_t n)
+{
+    struct completion *a = calloc(1, sizeof(*a));
+    struct completion_prompt *all = calloc(n, sizeof(*all));
+    struct choice *choices = calloc(n * (size_t)w->n, sizeof(*choices));
+    if (!a || !all || !choices) {
+        free(a);
+        free(all);
+        free(choices);
+        return NULL;
+    }
+    *a = (struct completion){
+        .async = {&completion_kind},
+        .server = s,
+        .requested_model = *m,
+        .suspended = q->suspended,
+        .route = route,
+        .stream = w->stream,
+        .include_usage = w->stream && w->include_usage,
+        .continuous_usage = w->stream && w->continuous_usage,
+        .logprobs = w->logprobs,
+        .echo = w->echo,
+        .token_ids = w->token_ids,
+        .n_top = (uint32_t)w->n_top,
+        .max_tokens = w->max_tokens,
+        .created = (int64_t)time(NULL),
+        .arrived = q->arrived,
+        .prompts = all,
+        .n_prompts = n,
+        .n_running = n,
+        .choices = choices,
+        .n_choices = (size_t)w->n,
+    };
+    make_id(a);
+    for (size_t i = 0; i < n; i++) {
+        all[i].prompt = prompts[i];
+        prompts[i] = (struct prompt){0};
+    }
+    for (size_t i = 0; i < n * a->n_choices; i++) {
+        const struct prompt *p = &all[i / a->n_choices].prompt;
+        choices[i].unprefixed = w->echo && p->text_size > 0 && p->text[0] != ' ';
+        if (!w->stream)
+            delta_init(&choices[i].delta);
+    }
+    delta_init(&a->scratch);
+    strbuf_init(&a->first_events, ANSWER_MAX);
+    *m = (struct requested_model){0};
+    return a;
+}
+
+/* Takes memory for the prompts, which stay while the jobs run. */
+static bool hold_prompts(struct completion *a, struct api_error *c)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < a->n_prompts; i++)
+        bytes += a->prompts[i].prompt.ids.n * sizeof(int32_t) + a->prompts[i].prompt.text_size;
+    if (!byte_budget_take(&a->server->request_memory, bytes))
+        return request_memory_refuse(c);
+    a->held += bytes;
+    return true;
+}
+
+/* Sets the limit of a request that has none. */
+static void set_max_tokens(
+    struct completion_params *w, enum fields_route route, const struct options *options)
+{
+    if (w->max_tokens != COMPLETION_UNSET)
+        return;
+    w->max_tokens = options->max_tokens_default ? (int64_t)options->max_tokens_default : COMPLETION_UNLIMITED;
+    if (route == FOR_COMPLETIONS && w->max_tokens > COMPLETIONS_MAX_TOKENS)
+        w->max_tokens = COMPLETIONS_MAX_TOKENS;
+}
+
+/* Logs an unknown member of stream_options, once in the life of the process. */
+static void log_stream_option(struct server *s, const struct completion_params *w)
+{
+    if (w->unknown_stream_option && !atomic_exchange(&s->told_stream_option, true))
+        log_line(LOG_INFO, "an unknown member of 'stream_options' is ignored; others are not logged",
+            LOG_FIELDS(log_text("member", w->unknown_stream_option)));
+}
+
+bool completion_start(struct server *s, const struct http_request *q, struct reply *r,
+    enum fields_route route, struct completion_params *w, struct requested_model *m, struct prompt *prompts,
+    size_t n_prompts, struct api_error *c)
+{
+    set_max_tokens(w, route, s->options);
+    completion_params_set_sampling(w, text_model_sampling(m->text));
+    log_stream_option(s, w);
+    if (!w->seeded)
+        w->seed = (int64_t)random_number();
+    struct completion *a = completion_new(s, q, route, w, m, prompts, n_prompts);
+    if (!a)
+        return api_error_status(c, 500, NULL, NULL, "no memory for the request");
+    bool good = check_number(a, c) && check_length(a, w, c) && hold_prompts(a, c);
+    for (size_t i = 0; good && i < n_prompts; i++)
+        good = submit(a, w, i, c);
+    if (good)
+        r->async = &a->async;
+    else
+        completion_release(a);
+    return good;
+}
