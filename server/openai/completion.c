@@ -139,11 +139,21 @@ static void cancel(struct completion *a)
 
 /* ---- the reply ---- */
 
+/* Frees what was gathered and gives its memory back before the client reads the reply and asks again. */
+static void drop_gathered(struct completion *a)
+{
+    for (size_t i = 0; i < a->n_prompts * a->n_choices; i++)
+        delta_release(&a->choices[i].delta);
+    byte_budget_give(&a->server->request_memory, a->held);
+    a->held = 0;
+}
+
 static void reply_failure(struct completion *a, struct reply *r)
 {
     reply_error(r, &openai_dialect, a->status, a->why.text, NULL, a->code);
     reply_retry_after(r, a->retry_after);
     cancel(a);
+    drop_gathered(a);
 }
 
 static void reply_whole(struct completion *a, struct reply *r)
