@@ -227,12 +227,14 @@ ifeq ($(FLAVOUR),dev)
 $(KERNEL_OBJ): TUNE := -g1
 endif
 
-# What ships is compiled for speed but for the rooms that no request waits for.
-COLD := server/cmd server/fastapi loaders
+# What ships is compiled for speed, but for the rooms whose work is small beside a forward call or is done once. Only
+# loops of kernels are worth the bytes of their alignment.
+COLD := loaders engine/template server server/cmd server/fastapi server/json server/oip server/openai
 ifneq ($(filter static arm64,$(FLAVOUR)),)
+$(OBJ): TUNE := -fno-align-functions -fno-align-jumps -fno-align-loops
 $(patsubst %.c,$(OUT)/%.o,$(wildcard $(COLD:%=%/*.c))): TUNE := -Os
 # Kernels fill arrays of vectors whole, over and over: to clear them before takes up to half of their speed.
-$(KERNEL_OBJ): TUNE := -ftrivial-auto-var-init=uninitialized
+$(KERNEL_OBJ): TUNE := -ftrivial-auto-var-init=uninitialized -fno-align-functions
 endif
 
 define compile
