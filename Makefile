@@ -231,7 +231,7 @@ endif
 # loops of kernels are worth the bytes of their alignment.
 COLD := loaders engine/template server server/cmd server/fastapi server/json server/oip server/openai
 ifneq ($(filter static arm64,$(FLAVOUR)),)
-$(OBJ): TUNE := -fno-align-functions -fno-align-jumps -fno-align-loops
+$(OBJ): TUNE := -fno-align-functions -fno-align-jumps -fno-align-loops -fno-tree-vectorize
 $(patsubst %.c,$(OUT)/%.o,$(wildcard $(COLD:%=%/*.c))): TUNE := -Os
 # Kernels fill arrays of vectors whole, over and over: to clear them before takes up to half of their speed.
 $(KERNEL_OBJ): TUNE := -ftrivial-auto-var-init=uninitialized -fno-align-functions
