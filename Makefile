@@ -234,7 +234,7 @@ ifneq ($(filter static arm64,$(FLAVOUR)),)
 $(OBJ): TUNE := -fno-align-functions -fno-align-jumps -fno-align-loops -fno-tree-vectorize
 $(patsubst %.c,$(OUT)/%.o,$(wildcard $(COLD:%=%/*.c))): TUNE := -Os
 # Kernels fill arrays of vectors whole, over and over: to clear them before takes up to half of their speed.
-$(KERNEL_OBJ): TUNE := -ftrivial-auto-var-init=uninitialized -fno-align-functions
+$(KERNEL_OBJ): TUNE := -ftrivial-auto-var-init=uninitialized -fno-align-functions -fno-align-jumps
 endif
 
 define compile

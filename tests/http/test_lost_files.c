@@ -159,9 +159,9 @@ static void test_a_server_that_has_lost_what_it_needs_is_not_ready_and_lives(voi
     (void)state;
     for (int required = 0; required < 2; required++) {
         const char *dir = temp_dir();
-        write_gguf(dir, "tiny.gguf");
+        write_tiny_model(dir, "tiny.gguf", &(struct tiny_model){0});
         if (required)
-            write_gguf(dir, "other.gguf");
+            write_tiny_model(dir, "other.gguf", &(struct tiny_model){0});
         struct server *s = server_start(&(struct setup){
             .models = dir, .args = {required ? "--require" : NULL, required ? "tiny" : NULL}});
         server_wait_status(s, "/readyz", 200);

@@ -1,5 +1,6 @@
 /* test_request_ids.c - each answer has an id, which the log has, too. */
 #include "harness.h"
+#include "reciting_model.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -108,7 +109,10 @@ static void test_probes_leave_no_line_in_the_log(void **state)
 static int begin(void **state)
 {
     (void)state;
-    server = server_start(&(struct setup){.models = volume_with_a_model()});
+    const char *dir = temp_dir(); /* with a model that can answer, so that /readyz is 200 */
+    write_tiny_model(dir, "tiny.gguf", &(struct tiny_model){0});
+    server = server_start(&(struct setup){.models = dir});
+    server_wait_status(server, "/readyz", 200);
     return 0;
 }
 
