@@ -81,7 +81,7 @@ static void reply_ids(
 static bool tokenize(struct server *s, const struct http_request *q, struct reply *r, json_t *request,
     struct requested_model *m, struct api_error *c)
 {
-    bool pieces;
+    bool pieces = false;
     struct prompt p = prompt_for(q);
     unsigned needs = json_object_get(request, "messages") ? NEEDS_TOKENIZER | NEEDS_CHAT : NEEDS_TOKENIZER;
     bool good = requested_model_find(m, s, request, needs, c) &&

@@ -155,7 +155,7 @@ static void test_values_that_change_nothing_pass(void **state)
     static const char *const fields[] = {"\"n_predict\":null", "\"n_predict\":-1", "\"max_new_tokens\":null",
         "\"length_penalty\":1", "\"length_penalty\":1.0", "\"min_tokens\":0", "\"min_tokens\":0.0",
         "\"top_a\":0", "\"tfs\":1", "\"typical\":1", "\"mirostat\":0", "\"mirostat_mode\":0",
-        "\"dry_multiplier\":0,\"dry_base\":1.75,\"dry_allowed_length\":2,\"dry_penalty_last_n\":-1,"
+        "\"dry_multiplier\":0,\"dry_base\":1.75,\"dry_allowed_length\":2", "\"dry_penalty_last_n\":-1",
         "\"dry_sequence_breakers\":[\"\\n\"]",
         "\"xtc_probability\":0,\"xtc_threshold\":0.1", "\"samplers\":[]", "\"use_beam_search\":false",
         "\"prompt_logprobs\":null", "\"guided_json\":null", "\"grammar\":\"\"", "\"json_schema\":{}",

@@ -96,7 +96,7 @@ void write_file(const char *dir, const char *name, const void *bytes, size_t siz
     if (fd < 0)
         fail_msg("cannot make %s: %s", path, strerror(errno));
     if (bytes)
-        assert_int_equal(write(fd, bytes, size), size);
+        assert_int_equal(write(fd, bytes, size), (ssize_t)size);
     else
         assert_int_equal(ftruncate(fd, (off_t)size), 0);
     close(fd);

@@ -40,8 +40,7 @@ static void test_a_misspelt_name_finds_the_known_one(void **state)
 static void test_a_name_that_is_like_none_finds_nothing(void **state)
 {
     static const char *const given[] = {"", "-", "--", "-x", "--frequency", "metadata", "q", "model.gguf",
-        "--a-flag-that-is-longer-than-any-"
-        "flag-that-a-table-of-options-can-have"};
+        "--a-flag-that-is-longer-than-any-flag-that-a-table-of-options-has"};
     (void)state;
     for (size_t i = 0; i < sizeof(given) / sizeof(given[0]); i++)
         if (nearest(given[i]))
