@@ -24,7 +24,8 @@ struct sampler_options sampling_of_checkpoint(const struct checkpoint *k)
     read_number(k, "general.sampling.top_p", 0, 1, &o.top_p);
     read_number(k, "general.sampling.min_p", 0, 1, &o.min_p);
     read_number(k, "general.sampling.penalty_repeat", 0.0625f, 16, &o.repetition_penalty);
-    if (checkpoint_get_u64(k, "general.sampling.top_k", &top_k, &ignored) == CHECKPOINT_GOT && top_k <= TOP_K_MAX)
+    if (checkpoint_get_u64(k, "general.sampling.top_k", &top_k, &ignored) == CHECKPOINT_GOT &&
+        top_k <= TOP_K_MAX)
         o.top_k = (uint32_t)top_k;
     return o;
 }

@@ -137,7 +137,8 @@ static void assert_an_end_is_listed(unsigned n_top, size_t answer)
         assert_int_equal(json_array_size(json_at(a, text_of("choices.0.logprobs.%s", lists[i]))), all);
     assert_text(a, text_of("choices.0.logprobs.tokens.%zu", last), "<|im_end|>");
     assert_real(a, text_of("choices.0.logprobs.token_logprobs.%zu", last), -0.01, 0);
-    assert_int_equal(json_object_size(json_at(a, text_of("choices.0.logprobs.top_logprobs.%zu", last))), n_top);
+    assert_int_equal(
+        json_object_size(json_at(a, text_of("choices.0.logprobs.top_logprobs.%zu", last))), n_top);
     assert_int_equal(number_at(a, text_of("choices.0.logprobs.text_offset.%zu", last)), last);
     json_decref(a);
 }

@@ -53,6 +53,7 @@ static void test_the_list_of_models_tells_what_each_can(void **state)
         bool generates, chats;
     } rows[] = {{"tiny", true, true}, {"Other", true, true}, {"mute", true, false}, {"alien", false, false}};
     (void)state;
+    json_decref(opened_list());
     for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
         json_t *m = server_json(server, text_of("/v1/models/%s", rows[i].id));
         assert_int_equal(json_is_true(json_at(m, "berth.generates")), rows[i].generates);

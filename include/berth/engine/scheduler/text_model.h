@@ -41,7 +41,7 @@ size_t text_model_n_vocab(const struct text_model *m); /* token ids are below th
 /* Puts the ids of a prompt that the model's chat template made into `ids`: special tokens where the template wrote
  * them, and in front the token that begins a text, once, where the file asks for one. Needs a tokenizer. False with
  * the reason. No text of a message becomes a token that ends an answer or that the template writes around messages. */
-bool text_model_chat_ids(struct text_model *m, const struct template_text *prompt,
-    struct tokenizer_ids *ids, struct error *err);
+bool text_model_chat_ids(
+    struct text_model *m, const struct template_text *prompt, struct tokenizer_ids *ids, struct error *err);
 
 #endif
