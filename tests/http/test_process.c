@@ -191,12 +191,11 @@ static void test_a_signal_during_the_start_ends_it_with_0(void **state)
     }
 }
 
-static void begin_request(struct wire *w, struct server *s)
+static void begin_request(struct wire *w, const struct server *s)
 {
     wire_open(w, s);
-    wire_say(w, "POST /nope HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\nhe");
-    /* One whole exchange on another connection: by then the server has read the first. */
-    server_assert_healthy(s);
+    wire_begin_post(w, "/nope", 5);
+    wire_say(w, "he");
 }
 
 static void wait_until_refused(struct server *s)
@@ -248,8 +247,8 @@ static void test_half_a_body_does_not_hold_the_whole_grace(void **state)
     (void)state;
     struct server *s = server_start(&(struct setup){.args = {"--grace", "30"}});
     wire_open(&w, s);
-    wire_say(&w, "POST /v1/completions HTTP/1.1\r\n" HOST "Content-Length: 100\r\n\r\n{\"half\":");
-    pause_ms(300); /* until it is read: nothing tells when */
+    wire_begin_post(&w, "/v1/completions", 100);
+    wire_say(&w, "{\"half\":");
     int64_t told = now_ms();
     kill(s->pid, SIGTERM);
     assert_true(wire_answer(&w, &a, false, WAIT_MS));
@@ -269,7 +268,8 @@ static void test_a_body_that_ends_in_time_is_answered_on_the_way_down(void **sta
     (void)state;
     struct server *s = server_start(&(struct setup){.args = {"--grace", "30"}});
     wire_open(&w, s);
-    wire_say(&w, "POST /v1/completions HTTP/1.1\r\n" HOST "Content-Length: 10\r\n\r\n{\"half\"");
+    wire_begin_post(&w, "/v1/completions", 10);
+    wire_say(&w, "{\"half\"");
     kill(s->pid, SIGTERM);
     free(server_wait_log(s, "draining"));
     wire_say(&w, ":x}"); /* no JSON: the body was read to its end when that is said */

@@ -129,6 +129,9 @@ void wire_close(struct wire *w);
 bool wire_send(struct wire *w, const void *bytes, size_t size);
 bool wire_say(struct wire *w, const char *text);
 
+/* Begins a POST: sends the head and returns when the server has read it and waits for the body of `size` bytes. */
+void wire_begin_post(struct wire *w, const char *path, size_t size);
+
 /* Takes the next answer. False, with status 0, when the connection ended or `ms` passed before it came. */
 bool wire_answer(struct wire *w, struct answer *a, bool to_head, int ms);
 

@@ -171,6 +171,17 @@ static bool have(struct wire *w, size_t size, int64_t deadline)
     return true;
 }
 
+void wire_begin_post(struct wire *w, const char *path, size_t size)
+{
+    static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    wire_say(
+        w, text_of("POST %s HTTP/1.1\r\nHost: berth\r\nContent-Length: %zu\r\nExpect: 100-continue\r\n\r\n",
+               path, size));
+    assert_true(have(w, sizeof(go_on) - 1, now_ms() + WAIT_MS));
+    assert_memory_equal(w->data, go_on, sizeof(go_on) - 1);
+    take(w, sizeof(go_on) - 1);
+}
+
 /* Takes `size` bytes behind the body that is there. */
 static bool take_into(struct wire *w, struct answer *a, size_t size, int64_t deadline)
 {

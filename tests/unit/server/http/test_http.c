@@ -186,6 +186,14 @@ static unsigned count_of(const unsigned *counter)
     return n;
 }
 
+/* The client has the last byte of a reply before the server lets go of what made it. */
+static void wait_released(unsigned n)
+{
+    for (int64_t end = now_ms() + WAIT_MS; atomic_load(&n_released) != n; pause_ms(1))
+        if (now_ms() > end)
+            fail_msg("%u released, not %u", atomic_load(&n_released), n);
+}
+
 static void wait_count(const unsigned *counter, unsigned n)
 {
     for (int64_t end = now_ms() + WAIT_MS; count_of(counter) != n; pause_ms(1))
@@ -317,6 +325,14 @@ static int end(void **state)
     return 0;
 }
 
+static void wait_running(unsigned n)
+{
+    for (int64_t end = now_ms() + WAIT_MS; atomic_load(&http_counters_of(http)->requests_running) != n;
+         pause_ms(1))
+        if (now_ms() > end)
+            fail_msg("never were %u requests running at once", n);
+}
+
 static void expect_body(const char *target, const char *headers, int status, const char *body)
 {
     struct answer a = server_request(&at, "GET", target, headers);
@@ -381,9 +397,7 @@ static void test_a_writer_gives_a_body_of_any_size(void **state)
     a = server_request(&at, "HEAD", "/numbers/5", NULL);
     assert_int_equal(a.status, 200);
     answer_release(&a);
-    for (int64_t until = now_ms() + WAIT_MS; atomic_load(&n_released) != 3 && now_ms() < until;)
-        pause_ms(1);
-    assert_int_equal(atomic_load(&n_released), 3);
+    wait_released(3);
 }
 
 static void test_a_client_that_leaves_a_writer_releases_it(void **state)
@@ -396,10 +410,7 @@ static void test_a_client_that_leaves_a_writer_releases_it(void **state)
     assert_true(wire_head(&w, &a, WAIT_MS));
     answer_release(&a);
     wire_close(&w);
-    for (int64_t until = now_ms() + WAIT_MS; atomic_load(&n_released) != 1;) {
-        assert_true(now_ms() < until);
-        pause_ms(1);
-    }
+    wait_released(1);
 }
 
 /* ---- bodies in pieces ---- */
@@ -441,7 +452,7 @@ static void test_a_body_comes_in_pieces_where_a_route_wants_it(void **state)
     assert_int_equal(a.status, 403);
     answer_release(&a);
     free(body);
-    assert_int_equal(atomic_load(&n_released), 3);
+    wait_released(3);
 }
 
 static void test_a_client_that_leaves_in_its_body_releases_the_sink(void **state)
@@ -509,19 +520,17 @@ static void test_requests_of_clients_that_left_are_not_run(void **state)
     for (size_t i = 0; i < 20; i++)
         ask(&left[i], "/gate", 'q', 10);
     ask(&waiting, "/gate", 'q', 10);
-    for (int64_t until = now_ms() + WAIT_MS;
-         atomic_load(&http_counters_of(http)->requests_running) != 23 && now_ms() < until;)
-        pause_ms(1);
+    wait_running(23);
     for (size_t i = 0; i < 20; i++)
         wire_close(&left[i]);
     set_gate(true);
     expect_status(&waiting, 200);
-    assert_int_equal(count_of(&n_ran), 3);
     for (size_t i = 0; i < 2; i++) {
         expect_status(&blocking[i], 200);
         wire_close(&blocking[i]);
     }
     wire_close(&waiting);
+    assert_int_equal(count_of(&n_ran), 3);
 }
 
 static void test_a_handler_learns_that_its_client_left(void **state)
@@ -548,9 +557,7 @@ static void test_when_the_work_stops_who_waits_is_told_503(void **state)
     wait_count(&n_inside, 2);
     for (size_t i = 0; i < 3; i++)
         ask(&waiting[i], "/gate", 'w', i == 0 ? 100000 : 10);
-    for (int64_t until = now_ms() + WAIT_MS;
-         atomic_load(&http_counters_of(http)->requests_running) != 5 && now_ms() < until;)
-        pause_ms(1);
+    wait_running(5);
     http_stop_work(http);
     for (size_t i = 0; i < 3; i++)
         expect_status(&waiting[i], 503);
