@@ -10,6 +10,14 @@ bool error_set(struct error *err, const char *format, ...)
     va_start(args, format);
     vsnprintf(err->text, sizeof(err->text), format, args);
     va_end(args);
+    err->no_memory = false;
+    return false;
+}
+
+bool error_no_memory(struct error *err, const char *what)
+{
+    error_set(err, "no memory for %s", what);
+    err->no_memory = true;
     return false;
 }
 

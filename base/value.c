@@ -21,7 +21,7 @@ struct value_arena {
     struct value_block *last;
     size_t used, room; /* of the last block */
     size_t left; /* bytes that blocks may still take */
-    bool failed;
+    bool failed, no_memory;
 };
 
 const struct value value_undefined = {.kind = VALUE_UNDEFINED};
@@ -52,9 +52,11 @@ static bool add_block(struct value_arena *a, size_t size)
     size_t room = size > BLOCK_BYTES ? size : BLOCK_BYTES;
     if (room > a->left)
         room = size;
-    struct value_block *b = room <= a->left ? malloc(sizeof(*b) + room) : NULL;
+    bool fits = room <= a->left;
+    struct value_block *b = fits ? malloc(sizeof(*b) + room) : NULL;
     if (!b) {
         a->failed = true;
+        a->no_memory = fits;
         return false;
     }
     b->before = a->last;
@@ -85,6 +87,17 @@ void *value_alloc(struct value_arena *a, size_t size)
 bool value_arena_failed(const struct value_arena *a)
 {
     return a->failed;
+}
+
+void value_arena_fail(struct value_arena *a)
+{
+    a->failed = a->no_memory = true;
+}
+
+bool value_arena_explain(const struct value_arena *a, const char *what, struct error *err)
+{
+    return a->no_memory ? error_no_memory(err, what)
+                        : error_set(err, "%s needs more memory than it may have", what);
 }
 
 struct value value_bool(bool b)

@@ -1,4 +1,4 @@
-/* metrics.c - writes what /metrics shows, family by family. */
+/* metrics.c - the families of the server, and the walk through all families. */
 #include "metrics_private.h"
 
 #include "berth/server/metrics.h"
@@ -11,10 +11,12 @@
 #include <dirent.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
+#define PIECE_BYTES 32768
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 /* ---- samples ---- */
@@ -148,52 +150,6 @@ static void write_models(struct server *s, struct strbuf *out, const char *name)
         strbuf_format(out, "%s{state=\"%s\"} %zu\n", name, model_state_name((enum model_state)i), counts[i]);
 }
 
-/* One figure of each model that has been loaded. */
-static void write_each_model(
-    struct server *s, struct strbuf *out, const char *name, double (*figure)(const struct model *))
-{
-    size_t n;
-    struct model **models = catalog_hold_all(s->catalog, &n);
-    for (size_t i = 0; i < n; i++) {
-        if (model_state(models[i]) == MODEL_LOADING)
-            continue;
-        strbuf_format(out, "%s{", name);
-        metrics_label(out, "model", models[i]->id);
-        strbuf_format(out, "} %.15g\n", figure(models[i]));
-    }
-    catalog_drop_all(s->catalog, models, n);
-}
-
-static double load_seconds(const struct model *m)
-{
-    return m->load_seconds;
-}
-
-static double mapped_bytes(const struct model *m)
-{
-    return (double)loaded_mapped_bytes(&m->loaded);
-}
-
-static double resident_bytes(const struct model *m)
-{
-    return (double)loaded_resident_bytes(&m->loaded);
-}
-
-static void write_load_seconds(struct server *s, struct strbuf *out, const char *name)
-{
-    write_each_model(s, out, name, load_seconds);
-}
-
-static void write_mapped_bytes(struct server *s, struct strbuf *out, const char *name)
-{
-    write_each_model(s, out, name, mapped_bytes);
-}
-
-static void write_resident_bytes(struct server *s, struct strbuf *out, const char *name)
-{
-    write_each_model(s, out, name, resident_bytes);
-}
-
 static void write_kv_limit(struct server *s, struct strbuf *out, const char *name)
 {
     strbuf_format(out, "%s %" PRIu64 "\n", name, kv_budget_limit(engine_budget(s->engine)));
@@ -281,12 +237,7 @@ static const struct family families[] = {
     {"berth_http_connections_refused_total", "counter", "Connections turned away or cut, by reason.",
      write_ended},
     {"berth_models", "gauge", "Models on the volume, by state.", write_models},
-    {"berth_model_load_seconds", "gauge", "Time from opening a model's file to its state.",
-     write_load_seconds},
-    {"berth_model_mapped_bytes", "gauge", "Bytes of a model's files mapped into memory.", write_mapped_bytes},
-    {"berth_model_resident_bytes", "gauge", "Mapped bytes that are in memory, as last measured.",
-     write_resident_bytes},
-    {"berth_kv_limit_bytes", "gauge", "The most that all models may take of memory for what they have read.",
+    {"berth_kv_limit_bytes", "gauge", "KV cache limit, of all models together.",
      write_kv_limit},
     {"berth_compute_threads", "gauge", "Compute threads in force.", write_threads},
     {"berth_cpu_limit", "gauge", "Processors that affinity and cgroup quota allow, rounded down.",
@@ -302,12 +253,55 @@ static const struct family families[] = {
 };
 /* clang-format on */
 
-void metrics_write(struct server *s, struct strbuf *out)
+/* ---- the walk ---- */
+
+/* Writes one family of the server, or one model's sample of a family of models. False when nothing is left. */
+static bool step(struct metrics_walk *w, struct strbuf *out)
 {
-    for (size_t i = 0; i < COUNT_OF(families); i++) {
-        const struct family *f = &families[i];
+    if (w->family < COUNT_OF(families)) {
+        const struct family *f = &families[w->family++];
         metrics_head(out, f->name, f->kind, f->help);
-        f->write(s, out, f->name);
+        f->write(w->server, out, f->name);
+        return true;
     }
-    metrics_write_models(s, out);
+    size_t family = w->family - COUNT_OF(families);
+    if (family == metrics_n_model_families())
+        return false;
+    if (w->model == 0)
+        metrics_model_head(out, family);
+    if (w->model < w->n_models)
+        metrics_model_sample(out, family, w, w->models[w->model++]);
+    if (w->model == w->n_models) {
+        w->family++;
+        w->model = 0;
+    }
+    return true;
+}
+
+struct metrics_walk *metrics_begin(struct server *s)
+{
+    struct metrics_walk *w = calloc(1, sizeof(*w));
+    if (!w)
+        return NULL;
+    w->server = s;
+    w->models = catalog_hold_all(s->catalog, &w->n_models);
+    w->kv_usage = metrics_kv_usage(s, w->models, w->n_models);
+    return w;
+}
+
+bool metrics_more(struct metrics_walk *w, struct strbuf *out)
+{
+    size_t enough = out->size + PIECE_BYTES;
+    while (out->size < enough && !out->failed)
+        if (!step(w, out))
+            return false;
+    return true;
+}
+
+void metrics_end(struct metrics_walk *w)
+{
+    if (!w)
+        return;
+    catalog_drop_all(w->server->catalog, w->models, w->n_models);
+    free(w);
 }

@@ -1,4 +1,4 @@
-/* metrics_models.c - what the engine counts for each model, as berth's own families and, for routers that choose among
+/* metrics_models.c - what loading and the engine count for each model, as berth's own families and, for routers that choose among
  * replicas, under the names that vLLM made common: the Gateway API inference extension and llm-d read those.
  */
 #include "metrics_private.h"
@@ -17,7 +17,7 @@ struct model_sample {
     const char *id;
     const struct served_model *served;
     const struct model_metrics *metrics;
-    double kv_usage; /* of all models: see kv_usage_of */
+    double kv_usage; /* of all models: see metrics_kv_usage */
 };
 
 static uint64_t load(const atomic_uint_fast64_t *figure)
@@ -60,9 +60,7 @@ static void add_endings(struct strbuf *out, const char *name, const char *id, co
 
 /* ---- vLLM's gauges ---- */
 
-/* Of the memory for sequences, which all models share, the part in use. Prefixes that nobody uses are given back as soon
- * as somebody wants their room, so they count as free. */
-static double kv_usage_of(struct server *s, struct model *const models[], size_t n)
+double metrics_kv_usage(struct server *s, struct model *const models[], size_t n)
 {
     uint64_t limit = kv_budget_limit(engine_budget(s->engine)),
              used = kv_budget_used(engine_budget(s->engine));
@@ -97,7 +95,36 @@ static void add_cache_config(struct strbuf *out, const char *name, const struct 
         d.prefix_cache ? "True" : "False");
 }
 
+/* ---- figures of loading ---- */
+
+static double load_seconds(const struct model *m)
+{
+    return m->load_seconds;
+}
+
+static double mapped_bytes(const struct model *m)
+{
+    return (double)loaded_mapped_bytes(&m->loaded);
+}
+
+static double resident_bytes(const struct model *m)
+{
+    return (double)loaded_resident_bytes(&m->loaded);
+}
+
 /* ---- the families ---- */
+
+/* Of each model that has been loaded, whether it answers or not. */
+/* clang-format off */
+static const struct load_family {
+    const char *name, *kind, *help;
+    double (*figure)(const struct model *);
+} load_families[] = {
+    {"berth_model_load_seconds", "gauge", "Time from opening a model's file to its state.", load_seconds},
+    {"berth_model_mapped_bytes", "gauge", "Bytes of a model's files mapped into memory.", mapped_bytes},
+    {"berth_model_resident_bytes", "gauge", "Mapped bytes that are in memory, as last measured.", resident_bytes},
+};
+/* clang-format on */
 
 #define OF(field) offsetof(struct model_metrics, field)
 
@@ -121,7 +148,7 @@ static const struct model_family {
     {"berth_first_token_seconds", "histogram", "From a prompt's arrival to its answer's first token.", OF(first_token), 1, NULL, NULL},
     {"berth_between_tokens_seconds", "histogram", "From one token of an answer to the next.", OF(between_tokens), 1, NULL, NULL},
     {"berth_job_seconds", "histogram", "From a prompt's arrival to the end of its answers.", OF(whole), 1, NULL, NULL},
-    {"berth_kv_bytes", "gauge", "Memory for what a model has read.", OF(kv_bytes), 1, NULL, NULL},
+    {"berth_kv_bytes", "gauge", "KV cache of a model.", OF(kv_bytes), 1, NULL, NULL},
     {"berth_prefix_bytes", "gauge", "Of it, what is kept only for prompts that begin in the same way.", OF(prefix_bytes), 1, NULL, NULL},
     {"berth_preemptions_total", "counter", "Answers that gave their memory back and were read again.", OF(preemptions), 1, NULL, NULL},
     {"berth_forward_calls_total", "counter", "Steps of a model.", OF(forward_calls), 1, NULL, NULL},
@@ -155,24 +182,44 @@ static void add_sample(struct strbuf *out, const struct model_family *f, const s
         add_figure(out, f, m);
 }
 
-void metrics_write_models(struct server *s, struct strbuf *out)
+size_t metrics_n_model_families(void)
 {
-    size_t n;
-    struct model **models = catalog_hold_all(s->catalog, &n);
-    double usage = kv_usage_of(s, models, n);
-    for (size_t i = 0; i < COUNT_OF(model_families); i++) {
-        const struct model_family *f = &model_families[i];
+    return COUNT_OF(load_families) + COUNT_OF(model_families);
+}
+
+void metrics_model_head(struct strbuf *out, size_t family)
+{
+    if (family < COUNT_OF(load_families)) {
+        const struct load_family *f = &load_families[family];
         metrics_head(out, f->name, f->kind, f->help);
-        for (size_t k = 0; k < n; k++) {
-            const struct served_model *t = model_served(models[k]);
-            if (t && served_model_describe(t).answers)
-                add_sample(out, f,
-                    &(struct model_sample){.server = s,
-                        .id = models[k]->id,
-                        .served = t,
-                        .metrics = served_model_metrics(t),
-                        .kv_usage = usage});
-        }
+    } else {
+        const struct model_family *f = &model_families[family - COUNT_OF(load_families)];
+        metrics_head(out, f->name, f->kind, f->help);
     }
-    catalog_drop_all(s->catalog, models, n);
+}
+
+static void add_load_sample(struct strbuf *out, const struct load_family *f, const struct model *m)
+{
+    if (model_state(m) == MODEL_LOADING)
+        return;
+    strbuf_format(out, "%s{", f->name);
+    metrics_label(out, "model", m->id);
+    strbuf_format(out, "} %.15g\n", f->figure(m));
+}
+
+void metrics_model_sample(
+    struct strbuf *out, size_t family, const struct metrics_walk *w, const struct model *m)
+{
+    if (family < COUNT_OF(load_families)) {
+        add_load_sample(out, &load_families[family], m);
+        return;
+    }
+    const struct served_model *t = model_served(m);
+    if (t && served_model_describe(t).answers)
+        add_sample(out, &model_families[family - COUNT_OF(load_families)],
+            &(struct model_sample){.server = w->server,
+                .id = m->id,
+                .served = t,
+                .metrics = served_model_metrics(t),
+                .kv_usage = w->kv_usage});
 }

@@ -14,6 +14,7 @@
 #include "berth/server/command.h"
 #include "berth/server/http/api_keys.h"
 #include "berth/server/http/http.h"
+#include "berth/server/json/body.h"
 #include "berth/server/routes.h"
 #include "berth/server/server.h"
 
@@ -224,6 +225,7 @@ static struct http *open_http(struct server *s, struct error *err)
 
 static bool open_server(struct server *s, struct error *err)
 {
+    json_setup(realloc, free);
     limits_read(&s->limits, "");
     s->request_memory.limit = s->options->request_memory ? (size_t)s->options->request_memory
                                                          : request_memory_default(s->limits.memory);

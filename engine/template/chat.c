@@ -103,7 +103,7 @@ static bool render(struct chat_run *r, struct value_arena *a, struct template_te
         value_append(a, messages, rendered_message(r, a, i));
     struct value vars = chat_with_messages(a, r->vars, messages);
     if (value_arena_failed(a))
-        return error_set(err, "no memory for the request");
+        return value_arena_explain(a, "the request", err);
     return template_render(r->template->parsed, vars, r->now, NULL, out, err);
 }
 
@@ -159,7 +159,7 @@ static bool find_lost(struct chat_run *r)
 {
     size_t n = 0, *unseen = calloc(r->n + 1, sizeof(*unseen));
     if (!unseen)
-        return error_set(r->err, "no memory for the request");
+        return error_no_memory(r->err, "the request");
     for (size_t i = 0; i < r->n; i++)
         if (!template_text_shows(&r->text, i % VALUE_NUMBERS) && is_checked(r, i))
             unseen[n++] = i;
@@ -244,7 +244,7 @@ bool chat_render(const struct chat_template *c, struct value_arena *a, struct va
     bool moved = false;
     r.first_user = find_first_user(&r);
     bool good = r.traits && r.states ? render_checked(&r, &moved, &out->refused)
-                                     : error_set(err, "no memory for the request");
+                                     : error_no_memory(err, "the request");
     free(r.states);
     if (!good) {
         template_text_release(&r.text);

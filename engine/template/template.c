@@ -28,10 +28,21 @@ bool run_fail(struct template_run *r, const char *format, ...)
     return error_set(r->err, "line %u: %s", r->line, text);
 }
 
+static bool no_memory(struct template_run *r)
+{
+    return !r->err->text[0] && error_no_memory(r->err, "the prompt");
+}
+
+static bool arena_failed(struct template_run *r)
+{
+    return !r->err->text[0] && (value_arena_explain(r->arena, "the template", r->err) ||
+                                   error_prefix(r->err, "line %u", r->line));
+}
+
 bool run_step(struct template_run *r, uint64_t steps)
 {
     if (value_arena_failed(r->arena))
-        return run_fail(r, "the template needs more memory than it may have");
+        return arena_failed(r);
     if (r->steps < steps)
         return run_fail(r, "the template takes more steps than it may");
     r->steps -= steps;
@@ -52,7 +63,7 @@ static bool make_room(struct template_run *r, size_t size)
     uint16_t *marks = text ? realloc(r->marks, room * sizeof(*marks)) : NULL;
     r->marks = marks ? marks : r->marks;
     if (!marks)
-        return run_fail(r, "no memory for the text");
+        return no_memory(r);
     r->room = room;
     return true;
 }
@@ -152,7 +163,7 @@ static bool finish(struct template_run *r, struct template_text *out)
     if (!marks || !shown) {
         free(marks);
         free(shown);
-        return run_fail(r, "no memory for the text");
+        return no_memory(r);
     }
     for (size_t i = 0; i < r->size; i++) {
         unsigned origin = r->marks[i];
@@ -180,7 +191,7 @@ bool template_render(const struct template *t, struct value vars, int64_t now,
         .limit = most->output ? most->output : DEFAULT_OUTPUT};
     r.arena = value_arena_new(most->memory ? most->memory : DEFAULT_MEMORY);
     if (!r.arena)
-        return error_set(err, "no memory for a prompt");
+        return error_no_memory(err, "the prompt");
     bool good = make_room(&r, 0) && scope_open(&r) && exec_body(&r, t->body) == FLOW_ON && run_step(&r, 0);
     value_arena_free(r.arena);
     good = good && finish(&r, out);

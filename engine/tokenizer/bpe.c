@@ -368,7 +368,7 @@ static bool bpe_encode(struct tokenizer_session *s, struct span text, const uint
         return encode_words(s, text, trusted);
     uint8_t *copy = repair(text, &trusted, &size);
     if (!copy)
-        return error_set(s->err, "no memory for a text of this length");
+        return error_no_memory(s->err, "a text of this length");
     bool good = encode_words(s, (struct span){copy, size}, trusted);
     free(copy);
     return good;

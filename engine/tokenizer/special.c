@@ -219,7 +219,7 @@ bool specials_find(
         return true;
     struct special_search s = {.t = t, .x = x, .in = in, .taken = calloc(in->text.size, 1)};
     if (!s.taken)
-        return error_set(err, "no memory to look for special tokens");
+        return error_no_memory(err, "a text of this length");
     size_t last = 0;
     for (size_t i = 0; i < x->n; i++) {
         size_t size = t->vocabulary.tokens[x->ids[i]].size;

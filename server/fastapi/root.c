@@ -11,7 +11,8 @@
 #include "berth/server/readiness.h"
 #include "berth/server/server.h"
 
-#define METRICS_MAX ((size_t)16 << 20)
+#include <stdint.h>
+#include <stdlib.h>
 
 static const char json[] = "application/json";
 
@@ -58,21 +59,48 @@ void fastapi_readyz(struct server *s, const struct http_request *q, struct reply
     reply_retry_after(r, READINESS_RETRY_SECONDS);
 }
 
+/* ---- metrics: written as they are sent, so that any number of models needs little memory ---- */
+
+struct exposition {
+    struct reply_writer writer;
+    struct metrics_walk *walk;
+    bool open; /* in OpenMetrics */
+};
+
+static bool metrics_piece(struct reply_writer *w, struct strbuf *out)
+{
+    struct exposition *e = (struct exposition *)(void *)w;
+    struct strbuf plain;
+    if (!e->open)
+        return metrics_more(e->walk, out);
+    strbuf_init(&plain, SIZE_MAX);
+    bool more = metrics_more(e->walk, &plain);
+    metrics_add_openmetrics(plain.text, out);
+    if (!more)
+        strbuf_text(out, METRICS_OPENMETRICS_END);
+    out->failed |= plain.failed;
+    strbuf_release(&plain);
+    return more;
+}
+
+static void metrics_release(struct reply_writer *w)
+{
+    struct exposition *e = (struct exposition *)(void *)w;
+    metrics_end(e->walk);
+    free(e);
+}
+
 void fastapi_metrics(struct server *s, const struct http_request *q, struct reply *r)
 {
-    struct strbuf out, open;
-    size_t size;
-    bool wants_open = metrics_wants_openmetrics(http_request_header(q, "accept"));
-    strbuf_init(&out, METRICS_MAX);
-    metrics_write(s, &out);
-    if (wants_open) {
-        strbuf_init(&open, METRICS_MAX);
-        metrics_add_openmetrics(out.text, &open);
-        strbuf_text(&open, METRICS_OPENMETRICS_END);
-        open.failed = open.failed || out.failed;
-        strbuf_release(&out);
-        out = open;
+    static const struct reply_writer_kind kind = {metrics_piece, metrics_release};
+    struct exposition *e = calloc(1, sizeof(*e));
+    if (e && !(e->walk = metrics_begin(s))) {
+        free(e);
+        e = NULL;
     }
-    char *text = strbuf_take(&out, &size);
-    reply_owned(r, 200, wants_open ? METRICS_OPENMETRICS : METRICS_TEXT, text, size);
+    if (e) {
+        e->writer.kind = &kind;
+        e->open = metrics_wants_openmetrics(http_request_header(q, "accept"));
+    }
+    reply_written(r, 200, e && e->open ? METRICS_OPENMETRICS : METRICS_TEXT, e ? &e->writer : NULL);
 }

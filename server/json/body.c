@@ -8,6 +8,40 @@
 #define REAL_DIGITS 10 /* small replies hold measured times; large arrays of numbers are not written here */
 #define EXACT_MAX 9007199254740992.0 /* a double holds every whole number up to here */
 
+static void *(*reallocate_memory)(void *at, size_t size);
+
+/* An allocation failed on this thread. */
+static _Thread_local bool allocation_failed;
+
+static void *json_reallocate(void *at, size_t size)
+{
+    void *moved = reallocate_memory(at, size);
+    allocation_failed |= !moved && size > 0;
+    return moved;
+}
+
+static void *json_allocate(size_t size)
+{
+    return json_reallocate(NULL, size);
+}
+
+void json_setup(void *(*reallocate)(void *at, size_t size), void (*release)(void *at))
+{
+    reallocate_memory = reallocate;
+    json_set_alloc_funcs2(json_allocate, json_reallocate, release);
+}
+
+json_t *json_parse(struct span text, size_t flags, json_error_t *why, bool *no_memory)
+{
+    allocation_failed = false;
+    json_t *value = json_loadb((const char *)text.at, text.size, flags, why);
+    *no_memory = allocation_failed;
+    if (!allocation_failed)
+        return value;
+    json_decref(value);
+    return NULL;
+}
+
 const char *json_message(const char *message, char *room, size_t size)
 {
     json_t *string = json_string(message);
@@ -82,14 +116,15 @@ static void make_whole(json_t *value)
 
 /* An integer beyond 64 bits is legal JSON that jansson refuses. Such a body is parsed again with all integers as
  * reals; those that fit are integers again then, so that only the large one is changed. */
-static json_t *parse(struct span body, json_error_t *why)
+static json_t *parse(struct span body, json_error_t *why, bool *no_memory)
 {
     const size_t flags = JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL;
-    json_t *value = json_loadb((const char *)body.at, body.size, flags, why);
-    if (value || json_error_code(why) != json_error_numeric_overflow)
+    json_t *value = json_parse(body, flags, why, no_memory);
+    if (value || *no_memory || json_error_code(why) != json_error_numeric_overflow)
         return value;
-    value = json_loadb((const char *)body.at, body.size, flags | JSON_DECODE_INT_AS_REAL, why);
+    value = json_parse(body, flags | JSON_DECODE_INT_AS_REAL, why, no_memory);
     make_whole(value);
+    *no_memory |= allocation_failed;
     return value;
 }
 
@@ -105,8 +140,13 @@ json_t *http_request_json(const struct http_request *q, struct error *err)
         error_set(err, "the body has more values in it than a request may have");
         return NULL;
     }
-    json_t *value = parse(body, &why);
-    if (!value) {
+    bool no_memory;
+    json_t *value = parse(body, &why, &no_memory);
+    if (no_memory) {
+        json_decref(value);
+        value = NULL;
+        error_no_memory(err, "the request");
+    } else if (!value) {
         char text[320];
         text_escape(text, sizeof(text), span_of(why.text));
         error_set(err, "the body is not valid JSON: %s (line %d, column %d)", text, why.line, why.column);

@@ -40,6 +40,19 @@ void api_error_reply(const struct api_error *c, struct reply *r)
     reply_retry_after(r, c->retry_after);
 }
 
+bool api_error_no_memory(struct api_error *c)
+{
+    c->retry_after = 1;
+    return api_error_status(c, 503, NULL, NULL, "no memory for the request");
+}
+
+bool api_error_of(struct api_error *c, const char *param, const struct error *err)
+{
+    c->retry_after = err->no_memory ? 1 : 0;
+    return api_error_status(
+        c, err->no_memory ? 503 : 400, NULL, err->no_memory ? NULL : param, "%s", err->text);
+}
+
 bool request_memory_refuse(struct api_error *c)
 {
     c->retry_after = 1;
@@ -66,7 +79,9 @@ json_t *openai_request(const struct http_request *q, struct api_error *c)
     json_t *request = http_request_json(q, &err);
     if (request && json_is_object(request))
         return request;
-    api_error_bad(c, NULL, "%s", request ? "the body must be a JSON object" : err.text);
+    if (request)
+        error_set(&err, "the body must be a JSON object");
+    api_error_of(c, NULL, &err);
     json_decref(request);
     return NULL;
 }

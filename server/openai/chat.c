@@ -137,8 +137,7 @@ static bool tools_of_functions(json_t *request, const json_t *functions, struct 
         }
         json_array_append_new(tools, json_pack("{s:s, s:O}", "type", "function", "function", function));
     }
-    return json_object_set_new(request, "tools", tools) == 0 ||
-           api_error_status(c, 500, NULL, NULL, "no memory for the request");
+    return json_object_set_new(request, "tools", tools) == 0 || api_error_no_memory(c);
 }
 
 static bool is_none(const json_t *list)
@@ -178,8 +177,7 @@ static bool settle_effort(json_t *request, struct api_error *c)
         kwargs = json_object();
         json_object_set_new(request, "chat_template_kwargs", kwargs);
     }
-    return json_object_set(kwargs, "reasoning_effort", effort) == 0 ||
-           api_error_status(c, 500, NULL, NULL, "no memory for the request");
+    return json_object_set(kwargs, "reasoning_effort", effort) == 0 || api_error_no_memory(c);
 }
 
 /* ---- the prompt ---- */
@@ -197,7 +195,7 @@ static bool refuse(const struct chat_prompt *chat, const struct error *err, stru
     char param[96] = "messages";
     if (chat->refused != CHAT_NO_MESSAGE)
         snprintf(param, sizeof(param), "messages[%zu]", chat->refused);
-    return api_error_bad(c, param, "%s", err->text);
+    return api_error_of(c, param, err);
 }
 
 static void tell_moved(const struct model *m)
@@ -217,7 +215,7 @@ bool prompt_of_chat(struct prompt *p, const struct requested_model *m, json_t *r
         return false;
     struct value_arena *arena = value_arena_new(ARENA_MAX);
     bool good = arena ? json_chat_variables(arena, request, template->bos, template->eos, &variables, &err)
-                      : error_set(&err, "no memory for the request");
+                      : error_no_memory(&err, "the request");
     good = good && chat_render(template, arena, variables, (int64_t)time(NULL), &chat, &err);
     if (good && chat.moved_first)
         tell_moved(m->model);

@@ -82,7 +82,7 @@ static bool submit(struct completion *a, const struct completion_params *w, size
     struct job *j = job_new(&request, wake, a);
     a->prompts[index].job = j;
     if (!j)
-        return api_error_status(c, 500, NULL, NULL, "no memory for the request");
+        return api_error_no_memory(c);
     enum result result = served_model_submit(j, &err);
     if (result == RESULT_OK)
         return true;
@@ -226,7 +226,7 @@ bool completion_start(struct server *s, const struct http_request *q, struct rep
         w->seed = (int64_t)random_number();
     struct completion *a = completion_new(s, q, route, w, m, prompts, n_prompts);
     if (!a)
-        return api_error_status(c, 500, NULL, NULL, "no memory for the request");
+        return api_error_no_memory(c);
     bool good = check_number(a, c) && check_length(a, w, c) && hold_prompts(a, c);
     for (size_t i = 0; good && i < n_prompts; i++)
         good = submit(a, w, i, c);

@@ -71,8 +71,7 @@ static bool read_prompt(struct prompt *p, const struct text_model *t, const json
             return false;
         kept = !echo || keep_text(p, text);
     }
-    return (kept && begin_if_empty(p, t)) ||
-           api_error_status(c, 500, NULL, NULL, "no memory for the request");
+    return (kept && begin_if_empty(p, t)) || api_error_no_memory(c);
 }
 
 struct prompts {
@@ -110,7 +109,7 @@ static bool read_prompts(struct prompts *all, const struct http_request *q, cons
             c, "prompt", "a request may have at most %d prompts and %d choices", PROMPTS_MAX, CHOICES_MAX);
     all->at = calloc(n, sizeof(*all->at));
     if (!all->at)
-        return api_error_status(c, 500, NULL, NULL, "no memory for the request");
+        return api_error_no_memory(c);
     all->n = n;
     for (size_t i = 0; i < n; i++)
         all->at[i] = prompt_for(q);

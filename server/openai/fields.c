@@ -470,7 +470,7 @@ bool completion_params_for_model(struct completion_params *w, size_t vocabulary,
         return true;
     w->bias = calloc(json_object_size(w->logit_bias), sizeof(*w->bias));
     if (!w->bias)
-        return api_error_status(c, 500, NULL, NULL, "no memory for the request");
+        return api_error_no_memory(c);
     json_object_foreach((json_t *)(uintptr_t)w->logit_bias, name, value)
     {
         if (!read_bias(name, value, vocabulary, &w->bias[w->n_bias], c))

@@ -79,7 +79,7 @@ bool json_to_value(struct value_arena *a, const json_t *json, struct value *out,
 {
     if (!convert(a, json, 0, out, err))
         return false;
-    return !value_arena_failed(a) || error_set(err, "no memory for the request");
+    return !value_arena_failed(a) || value_arena_explain(a, "the request", err);
 }
 
 /* Many templates write '<|' + message.role + '|>'. A role that is one of these words can only make a
@@ -115,13 +115,16 @@ static void leave_out(struct value_map *m, const char *name)
  * nested too deep, stays a string. */
 static void parse_arguments(struct value_arena *a, struct value call)
 {
+    bool no_memory;
+    json_error_t why;
     struct error ignored = {0};
     struct value parsed, *arguments = member(call, "arguments");
     if (!arguments || arguments->kind != VALUE_STRING ||
         http_json_bytes(value_span(*arguments)) > HTTP_JSON_MAX)
         return;
-    json_t *json =
-        json_loadb(arguments->text.at, arguments->text.size, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+    json_t *json = json_parse(value_span(*arguments), JSON_DECODE_ANY | JSON_ALLOW_NUL, &why, &no_memory);
+    if (no_memory)
+        value_arena_fail(a);
     if (json && convert(a, json, 0, &parsed, &ignored))
         *arguments = parsed;
     json_decref(json);
@@ -226,5 +229,5 @@ bool json_chat_variables(struct value_arena *a, const json_t *request, struct va
     if (!take_extra(a, request, vars, err))
         return false;
     *out = vars;
-    return !value_arena_failed(a) || error_set(err, "no memory for the request");
+    return !value_arena_failed(a) || value_arena_explain(a, "the request", err);
 }

@@ -47,6 +47,11 @@ void api_error_reply(const struct api_error *c, struct reply *r);
 void openai_run(struct server *s, const struct http_request *q, struct reply *r,
     void (*run)(struct server *s, const struct http_request *q, struct reply *r));
 /* Fills in the error of a request for which too little memory is left, and returns false. */
+bool api_error_no_memory(struct api_error *c); /* 503 */
+
+/* An error of a request: 400 and the field `param`, or 503 where memory is short. */
+bool api_error_of(struct api_error *c, const char *param, const struct error *err);
+
 bool request_memory_refuse(struct api_error *c);
 
 /* The body as an object, or NULL with the error. */

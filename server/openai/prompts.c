@@ -38,7 +38,7 @@ bool prompt_failed(const struct prompt *p, const char *param, const struct error
 {
     if (p->ids.stop && atomic_load(p->ids.stop))
         return api_error_status(c, 503, NULL, NULL, "The client has left, or the server is shutting down");
-    return api_error_bad(c, param, "%s", err->text);
+    return api_error_of(c, param, err);
 }
 
 bool prompt_add_text(struct prompt *p, const struct text_model *t, const struct tokenizer_text *in,
@@ -55,7 +55,7 @@ bool prompt_add_ids(
     size_t n = json_array_size(list);
     int32_t *ids = malloc((n ? n : 1) * sizeof(*ids));
     if (!ids)
-        return api_error_status(c, 500, NULL, NULL, "no memory for the request");
+        return api_error_no_memory(c);
     p->ids = (struct tokenizer_ids){.at = ids, .n = n, .room = n};
     for (size_t i = 0; i < n; i++) {
         if (!openai_token_id(json_array_get(list, i), vocabulary, &ids[i]))

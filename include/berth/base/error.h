@@ -12,10 +12,14 @@
 
 struct error {
     char text[640]; /* empty while nothing went wrong; cut at the end when too long */
+    bool no_memory; /* memory is short: the same may succeed later, and nobody asked for too much */
 };
 
 /* Writes the reason and returns false, so that a caller can say `return error_set(err, ...)`. */
 bool error_set(struct error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* "no memory for <what>", with the flag. Returns false. */
+bool error_no_memory(struct error *err, const char *what);
 
 /* Puts "<context>: " in front of the reason that is there. Returns false. */
 bool error_prefix(struct error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -11,6 +11,7 @@
 #ifndef BERTH_VALUE_H
 #define BERTH_VALUE_H
 
+#include "berth/base/error.h"
 #include "berth/base/text.h"
 
 #define VALUE_DEPTH 64 /* lists and maps in each other that printing and comparing follow */
@@ -88,6 +89,10 @@ void value_arena_free(struct value_arena *a); /* `a` may be NULL */
  * failed from then on. */
 void *value_alloc(struct value_arena *a, size_t size);
 bool value_arena_failed(const struct value_arena *a);
+void value_arena_fail(struct value_arena *a); /* as when memory is short */
+
+/* Why it failed: the limit was reached, or memory is short. `what` is what the arena is for. Returns false. */
+bool value_arena_explain(const struct value_arena *a, const char *what, struct error *err);
 
 /* ---- making values; the result is VALUE_UNDEFINED when the arena has failed ---- */
 

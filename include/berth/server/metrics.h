@@ -1,7 +1,7 @@
 /* metrics.h - what /metrics shows.
  *
- * A metric family is one row in server/metrics.c: its name, kind, help, and a function that writes its samples.
- * Units are seconds and bytes. Nothing is computed or loaded for it: figures come from counters.
+ * A metric family is one row in server/metrics.c or server/metrics_models.c: its name, kind, help, and a function that
+ * writes its samples. Units are seconds and bytes. Nothing is computed or loaded for it: figures come from counters.
  */
 #ifndef BERTH_METRICS_H
 #define BERTH_METRICS_H
@@ -11,8 +11,16 @@
 struct server;
 struct strbuf;
 
-/* Writes all families in Prometheus' text format 0.0.4. */
-void metrics_write(struct server *s, struct strbuf *out);
+/* A walk through all families, which holds the models of its beginning. */
+struct metrics_walk;
+
+/* NULL when memory is short. The caller ends the walk with metrics_end. */
+struct metrics_walk *metrics_begin(struct server *s);
+
+/* Appends the next lines, some 32 KiB, in Prometheus' text format 0.0.4. False when they were the last. */
+bool metrics_more(struct metrics_walk *w, struct strbuf *out);
+
+void metrics_end(struct metrics_walk *w); /* NULL is nothing */
 
 /* Whether an Accept header (NULL: none) prefers OpenMetrics to plain text. */
 bool metrics_wants_openmetrics(const char *accept);

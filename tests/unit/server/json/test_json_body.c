@@ -109,9 +109,55 @@ static void test_a_message_cut_in_a_character_becomes_a_string(void **state)
     assert_string_equal(json_message("na\xc3", room, sizeof(room)), "na\\xc3");
 }
 
+/* ---- memory is short ---- */
+
+static size_t allocations, first_failure, failures;
+
+static void *scarce_realloc(void *at, size_t size)
+{
+    size_t n = allocations++;
+    return n >= first_failure && n - first_failure < failures ? NULL : realloc(at, size);
+}
+
+static json_t *parse_failing(const char *text, size_t first, size_t n, struct error *err)
+{
+    allocations = 0;
+    first_failure = first;
+    failures = n;
+    return parse(text, strlen(text), err);
+}
+
+/* Each allocation fails in turn, it alone and it with all that follow. The client has done nothing wrong, and no text
+ * may be missing. */
+static void test_lack_of_memory_is_not_blamed_on_the_body(void **state)
+{
+    static const char text[] =
+        "{\"a\":[1,2.5,18446744073709551616,{\"b\":null}],\"c\":\"\\u00e9 and a long text\"}",
+                      broken[] = "{\"a\":\"text\"";
+    struct error err;
+    (void)state;
+    json_setup(scarce_realloc, free);
+    json_decref(parse_failing(text, 0, 0, &err));
+    size_t needed = allocations;
+    assert_true(needed > 10);
+    for (size_t n = 0; n < 2 * needed; n++) {
+        assert_null(parse_failing(text, n / 2, n % 2 ? SIZE_MAX : 1, &err));
+        assert_true(err.no_memory);
+        assert_string_equal(err.text, "no memory for the request");
+    }
+    json_t *value = parse_failing(text, needed, SIZE_MAX, &err);
+    assert_string_equal(json_string_value(json_object_get(value, "c")), "\xc3\xa9 and a long text");
+    json_decref(value);
+    assert_null(parse_failing(broken, 1000, 1, &err));
+    assert_false(err.no_memory);
+    assert_non_null(strstr(err.text, "not valid JSON"));
+    json_setup(realloc, free);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_lack_of_memory_is_not_blamed_on_the_body),
         cmocka_unit_test(test_json_nests_sixty_four_deep_and_no_deeper),
         cmocka_unit_test(test_half_a_million_brackets_are_refused_not_a_crash),
         cmocka_unit_test(test_many_values_are_refused_and_a_long_text_is_taken),
