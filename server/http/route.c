@@ -128,8 +128,9 @@ static bool match_name(const struct matching *m, const char *pattern, const char
 static bool match_from(const struct matching *m, const char *pattern, const char *path, size_t n_params)
 {
     for (; *pattern && *pattern != '{'; pattern++) {
-        size_t taken;
-        if (!*path || decoded(path, strnlen(path, 3), &taken) != *pattern)
+        size_t taken = 1;
+        char c = *path == '%' ? decoded(path, strnlen(path, 3), &taken) : *path;
+        if (c != *pattern)
             return false;
         path += taken;
         while (m->lenient && *pattern == '/' && *path == '/')
