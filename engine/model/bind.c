@@ -319,7 +319,7 @@ static bool bind_layers(struct binder *b)
     for (size_t i = 0; i < d->shape.n_layer; i++) {
         if (!bind_layer(b, i))
             return false;
-        d->kv[i] = d->layers[i].mixer->state(d, i);
+        d->states[i] = d->layers[i].mixer->state(d, i);
     }
     return true;
 }

@@ -37,8 +37,8 @@ static bool read(struct decoder *d, const struct checkpoint *c, struct error *er
 {
     if (!arch_read(d, c, err))
         return false;
-    d->kv = calloc(d->shape.n_layer, sizeof(*d->kv));
-    if (!d->kv)
+    d->states = calloc(d->shape.n_layer, sizeof(*d->states));
+    if (!d->states)
         return error_set(err, "no memory for the layers");
     d->n_ropes = count_ropes(d);
     list_kinds(d);
@@ -67,7 +67,7 @@ void decoder_free(struct decoder *d)
     for (size_t i = 0; i < sizeof(d->ropes) / sizeof(d->ropes[0]); i++)
         free(d->ropes[i].inv_freq);
     free(d->layers);
-    free(d->kv);
+    free(d->states);
     free(d);
 }
 
@@ -96,8 +96,8 @@ size_t decoder_n_ctx(const struct decoder *d)
     return d->shape.n_ctx_train;
 }
 
-const struct kv_layer *decoder_kv_layers(const struct decoder *d, size_t *n)
+const struct layer_state *decoder_layer_states(const struct decoder *d, size_t *n)
 {
     *n = d->shape.n_layer;
-    return d->kv;
+    return d->states;
 }

@@ -60,7 +60,7 @@ struct decoder {
     struct decoder_shape shape;
     struct layer *layers; /* [n_layer] */
     const struct layer_kind *kinds[LAYER_KINDS_MAX + 1]; /* that its layers are of; NULL ends the list */
-    struct kv_layer *kv; /* [n_layer] */
+    struct layer_state *states; /* [n_layer] */
     struct matmul_weight embedding;
     struct norm output_norm;
     struct linear output;

@@ -70,10 +70,10 @@ static bool bind(struct binder *b, size_t i)
     return good;
 }
 
-static struct kv_layer state(const struct decoder *d, size_t i)
+static struct layer_state state(const struct decoder *d, size_t i)
 {
     const struct attention_layer *l = &d->layers[i].attention;
-    return (struct kv_layer){
+    return (struct layer_state){
         .n_head_kv = l->n_head_kv, .head_dim_k = l->head_dim_k, .head_dim_v = l->head_dim_v};
 }
 

@@ -32,7 +32,7 @@ struct layer_kind {
     bool (*bind)(struct binder *b, size_t i);
 
     /* What a sequence keeps for layer i. NULL for feed-forwards, which keep nothing. */
-    struct kv_layer (*state)(const struct decoder *d, size_t i);
+    struct layer_state (*state)(const struct decoder *d, size_t i);
 
     /* Takes the memory of a forward call of f->n rows for all layers of the kind (layout_take). What `passing` gives
      * is the kind's own from the beginning of `run` to its end; what `lasting` gives, for the whole call. It is called

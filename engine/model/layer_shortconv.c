@@ -26,9 +26,10 @@ static bool bind(struct binder *b, size_t i)
     return good;
 }
 
-static struct kv_layer state(const struct decoder *d, size_t i)
+static struct layer_state state(const struct decoder *d, size_t i)
 {
-    return (struct kv_layer){.state_floats = (d->layers[i].shortconv.n_taps - 1) * (size_t)d->shape.n_embd};
+    return (struct layer_state){
+        .recurrent_floats = (d->layers[i].shortconv.n_taps - 1) * (size_t)d->shape.n_embd};
 }
 
 static void workspace(struct forward *f, struct layout *lasting, struct layout *passing)

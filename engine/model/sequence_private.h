@@ -17,7 +17,7 @@ struct kv_cache {
     size_t checkpoint_every;
     size_t n_pages, n_states; /* that are held */
     size_t n_layers;
-    struct kv_layer *layers;
+    struct layer_state *layers;
     size_t *at; /* [n_layers], where a layer begins in a page, */
     size_t *state_at; /* and in a state, in floats */
 };

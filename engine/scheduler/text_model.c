@@ -60,7 +60,7 @@ static bool read_decoder(
     if (!m->decoder)
         return true;
     size_t n_layers, context = decoder_n_ctx(m->decoder);
-    const struct kv_layer *layers = decoder_kv_layers(m->decoder, &n_layers);
+    const struct layer_state *layers = decoder_layer_states(m->decoder, &n_layers);
     m->context = o->context > 0 && o->context < context ? o->context : context;
     if (m->context < context && !decoder_limit_context(m->decoder, m->context, err))
         return false;

@@ -139,7 +139,7 @@ static bool run_model(const struct checkpoint *c, const struct logits_args *r, s
     bool good = p.decoder && check_ids(p.decoder, r, err);
     if (good) {
         size_t n_layers;
-        const struct kv_layer *layers = decoder_kv_layers(p.decoder, &n_layers);
+        const struct layer_state *layers = decoder_layer_states(p.decoder, &n_layers);
         enum attention_type kv_type = ATTENTION_F16;
         attention_type_find(r->kv_type, &kv_type);
         p.pool = pool_new((unsigned)r->threads, r->processors, err);

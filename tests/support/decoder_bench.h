@@ -37,7 +37,7 @@ static inline void bench_open(struct bench *b, const char *arch, enum attention_
     if (!b->decoder)
         fail_msg("%s", err.text);
     size_t n;
-    const struct kv_layer *layers = decoder_kv_layers(b->decoder, &n);
+    const struct layer_state *layers = decoder_layer_states(b->decoder, &n);
     b->budget.limit = UINT64_MAX;
     b->cache = kv_cache_new(&b->budget, type, layers, n);
     b->workspace = decoder_workspace_new();

@@ -36,7 +36,7 @@ size_t decoder_n_vocab(const struct decoder *d); /* logits a row */
 size_t decoder_n_embd(const struct decoder *d);
 size_t decoder_n_ctx(const struct decoder *d); /* positions that the model was made for */
 /* What a sequence keeps of each layer, for kv_cache_new. */
-const struct kv_layer *decoder_kv_layers(const struct decoder *d, size_t *n);
+const struct layer_state *decoder_layer_states(const struct decoder *d, size_t *n);
 
 enum decoder_output { DECODER_NOTHING, DECODER_LOGITS, DECODER_HIDDEN };
 

@@ -43,17 +43,17 @@ static inline uint64_t kv_budget_used(const struct kv_budget *b)
     return atomic_load_explicit(&b->used, memory_order_relaxed);
 }
 
-/* What a sequence keeps of one layer. */
-struct kv_layer {
-    uint32_t n_head_kv, head_dim_k, head_dim_v; /* keys and values of each position; 0 heads: none */
-    size_t state_floats; /* recurrent state; 0: none */
+/* What a sequence stores for one layer: keys and values of each position, a recurrent state, or nothing. */
+struct layer_state {
+    uint32_t n_head_kv, head_dim_k, head_dim_v; /* n_head_kv is 0 where the layer has no keys and values */
+    size_t recurrent_floats; /* 0 where the layer is not recurrent */
 };
 
 struct kv_cache;
 
 /* `layers` is copied. NULL without memory. The budget must live longer. */
 struct kv_cache *kv_cache_new(
-    struct kv_budget *budget, enum attention_type type, const struct kv_layer *layers, size_t n_layers);
+    struct kv_budget *budget, enum attention_type type, const struct layer_state *layers, size_t n_layers);
 void kv_cache_free(struct kv_cache *c); /* no sequence, page or state may be left */
 
 size_t kv_cache_page_bytes(const struct kv_cache *c);

@@ -16,7 +16,7 @@
 
 enum { FLOATS = 3, EVERY = 64 };
 
-static const struct kv_layer layers[] = {{2, 64, 64, 0}, {0, 0, 0, FLOATS}, {0, 0, 0, 5}};
+static const struct layer_state layers[] = {{2, 64, 64, 0}, {0, 0, 0, FLOATS}, {0, 0, 0, 5}};
 
 struct fixture {
     struct kv_budget budget;

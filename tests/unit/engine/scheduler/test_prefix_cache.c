@@ -15,7 +15,7 @@
 #define PAGE ATTENTION_BLOCK
 #define PAGES 4 /* of a text, at the most */
 
-static const struct kv_layer layers[] = {{1, 8, 8, 0}};
+static const struct layer_state layers[] = {{1, 8, 8, 0}};
 
 struct cache_fixture {
     struct kv_budget budget;
