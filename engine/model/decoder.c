@@ -76,9 +76,17 @@ bool decoder_limit_context(struct decoder *d, size_t context, struct error *err)
     return rope_prepare(d, context, err);
 }
 
+const char *decoder_architecture(size_t i)
+{
+    return arch_name(i);
+}
+
 bool decoder_supports(struct span architecture)
 {
-    return arch_supported(architecture);
+    for (size_t i = 0; arch_name(i); i++)
+        if (span_is(architecture, arch_name(i)))
+            return true;
+    return false;
 }
 
 size_t decoder_n_vocab(const struct decoder *d)

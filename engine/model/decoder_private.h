@@ -74,8 +74,8 @@ struct decoder {
     struct copy *copies; /* vectors that could not be used where they lie */
 };
 
-/* True when the table of architectures has this name. */
-bool arch_supported(struct span name);
+/* The name of row i of the table of architectures; NULL behind the last one. */
+const char *arch_name(size_t i);
 
 /* Reads the shape and the layers' kinds and fields from the model's keys; allocates d->layers. */
 bool arch_read(struct decoder *d, const struct checkpoint *c, struct error *err);

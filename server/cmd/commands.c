@@ -104,6 +104,8 @@ int command_help(const struct command *c)
     }
     if (c->notes)
         printf("\n%s\n", c->notes);
+    if (c->print_more)
+        c->print_more();
     return flush_output(&err) ? 0 : command_failed(NULL, &err);
 }
 

@@ -187,6 +187,7 @@ const struct command command_inspect = {
         "Shows what the model file PATH holds: what it is, its metadata and its tensors. Of a directory, every\n"
         "model in it, one after the other.",
     .notes = "Exit status: 0; 1 when a file is no valid model or cannot be read; 2 for wrong usage.",
+    .print_more = inspect_print_architectures,
     .flags = {{flags, sizeof(flags) / sizeof(flags[0]), 0}},
     .operand = OPERAND_FILE,
 };

@@ -41,4 +41,7 @@ size_t inspect_sampling(const struct gguf *g, struct sampling_setting found[INSP
 /* The sums for each type that occurs, the one with most bytes first. Returns how many. */
 size_t inspect_totals(const struct gguf_model *m, struct type_total totals[INSPECT_TYPES]);
 
+/* Prints the architectures that can be run, as a paragraph of help. */
+void inspect_print_architectures(void);
+
 #endif

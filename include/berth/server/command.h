@@ -51,6 +51,7 @@ struct command {
     const char *usage; /* what follows the name */
     const char *summary; /* one line for `berth help` */
     const char *about, *notes; /* paragraphs of its own help, before and after the flags; NULL: none */
+    void (*print_more)(void); /* prints what follows the notes; NULL: nothing */
     struct flag_set flags[2];
     enum operand_kind operand; /* what the shell completes where no flag is typed */
     bool server_options; /* takes the options of options.h as well */

@@ -29,7 +29,8 @@ void decoder_free(struct decoder *d);
  * forward call: some models rotate by other factors then (longrope). */
 bool decoder_limit_context(struct decoder *d, size_t context, struct error *err);
 
-/* True when the architecture is supported. */
+/* The name of the i-th architecture that is supported; NULL behind the last one. */
+const char *decoder_architecture(size_t i);
 bool decoder_supports(struct span architecture);
 
 size_t decoder_n_vocab(const struct decoder *d); /* logits a row */
