@@ -67,7 +67,7 @@ const struct command *command_find(const char *name);
 /* Prints the help of one command on standard output. Returns the exit status. */
 int command_help(const struct command *c);
 
-/* Says on standard error that there is no command of that name, and what was probably meant. Returns 2. */
+/* Prints on standard error that there is no command of that name, and which one was probably meant. Returns 2. */
 int command_unknown(const char *name);
 
 extern const struct command command_serve, command_inspect, command_generate, command_bench, command_health,
