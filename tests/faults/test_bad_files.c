@@ -111,8 +111,10 @@ static void test_a_file_named_gguf_that_does_not_begin_as_one_is_refused(void **
     scratch_bytes("other.GGUF", other.at, other.size);
 
     assert_refused_as_a_file("empty", "empty.gguf", "empty");
-    assert_refused_as_a_file("one byte", "one.gguf", "is named as a gguf file, but does not begin as one");
-    assert_refused_as_a_file("bad magic", "other.GGUF", "is named as a gguf file, but does not begin as one");
+    assert_refused_as_a_file(
+        "one byte", "one.gguf", "is named as a gguf file, but does not begin as one; it may be incomplete");
+    assert_refused_as_a_file("bad magic", "other.GGUF",
+        "is named as a gguf file, but does not begin as one; it may be incomplete");
     struct error err = {0};
     assert_null(gguf_read(writer_done(&one), &err));
     assert_reason("one byte", err.text, "the magic number at byte 0 takes 4 bytes, but only 1 are left");
