@@ -1,7 +1,7 @@
-/* decoder.c - makes and frees a decoder, and answers what others ask about its shape.
+/* decoder.c - makes and frees a decoder, and returns figures of its shape.
  *
- * Reading and binding take milliseconds and touch keys, tables and small vectors alone: the weights stay on
- * disk until a forward call reads them.
+ * Reading and binding take milliseconds, because they read keys, tables and small vectors only. Weights are not read
+ * before a forward call.
  */
 #include "decoder_private.h"
 

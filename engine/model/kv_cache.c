@@ -3,8 +3,10 @@
 
 #include <stdlib.h>
 
-#define STATE_SHARE 4 /* checkpoints take one part in so many of what the pages of their positions take */
-#define CHECKPOINT_PAGES_MAX 64 /* from one checkpoint to the next */
+#define STATE_SHARE                                                                                          \
+    4 /* a checkpoint takes at most one fourth of the memory of the pages up to the next one */
+#define CHECKPOINT_PAGES_MAX                                                                                 \
+    64 /* the most pages from one checkpoint to the next, which may make it more than that */
 
 static size_t key_bytes(const struct kv_cache *c, size_t layer)
 {

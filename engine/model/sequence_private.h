@@ -1,7 +1,7 @@
 /* sequence_private.h - the parts of a sequence.
  *
- * sequence.c keeps the whole; pages.c keeps keys and values, states.c the recurrent state and its checkpoints;
- * kv_cache.c keeps what all sequences of a model share.
+ * sequence.c is the whole; pages.c has the keys and values, states.c the recurrent state and its checkpoints, kv_cache.c
+ * what all sequences of a model share.
  */
 #ifndef SEQUENCE_PRIVATE_H
 #define SEQUENCE_PRIVATE_H

@@ -126,7 +126,7 @@ static void test_mixtures_that_contradict_themselves_are_refused_by_name(void **
         {{.key = "expert_count", .value = 0}, "ffn_down.weight is missing"},
         {{.key = "expert_feed_forward_length", .value = 64}, "ffn_gate_exps.weight"},
         {{.key = "expert_shared_feed_forward_length", .value = 64}, "ffn_gate_shexp.weight"},
-        {{.key = "expert_shared_feed_forward_length", .value = 0}, "_shexp.weight is none"},
+        {{.key = "expert_shared_feed_forward_length", .value = 0}, "_shexp.weight does not belong"},
         {{.key = "expert_gating_func", .value = 2}, "softmax"},
         {{.key = "expert_group_count", .value = 2}, "groups of experts"},
         {{.key = "expert_weights_scale", .value = 2.5}, "expert_weights_scale"},
