@@ -45,7 +45,7 @@ static void read_template(
         chat_template_read(&m->chat, c, missing);
         return;
     }
-    /* The tokens that the file names are needed whatever becomes of its own template. */
+    /* The tokens that the file names are needed even when its own template fails or is replaced. */
     struct error ignored = {0};
     chat_template_read(&m->chat, c, &ignored);
     chat_template_replace(&m->chat, o->chat_template, missing);
