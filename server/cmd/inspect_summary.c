@@ -1,4 +1,4 @@
-/* inspect_summary.c - what berth makes of a model: whether it can be run, and which sampling settings it brings. */
+/* inspect_summary.c - whether berth can run a model, and the sampling settings in its file. */
 #include "inspect_private.h"
 
 #include "berth/engine/model/decoder.h"

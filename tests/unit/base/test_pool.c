@@ -252,7 +252,7 @@ static void test_threads_that_cannot_be_had_are_told_and_the_others_ended(void *
     struct pool *p = pool_new(200, 2, &err);
     assert_return_code(setrlimit(RLIMIT_AS, &before), 0);
     assert_null(p);
-    assert_non_null(strstr(err.text, " of 200 compute threads could be had: "));
+    assert_non_null(strstr(err.text, " of 200 compute threads could be started: "));
 }
 
 /* ---- what it costs, and the threads themselves ---- */

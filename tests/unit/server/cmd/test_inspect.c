@@ -253,7 +253,7 @@ static void test_a_directory_without_models_is_told(void **state)
     (void)state;
     assert_return_code(mkdir("empty", 0755), 0);
     assert_int_equal(RUN("empty"), 1);
-    assert_string_equal(err_text, "berth: empty: there is no model in it\n");
+    assert_string_equal(err_text, "berth: empty: there is no model file in it\n");
 }
 
 static void test_a_file_may_be_a_link_that_leads_anywhere(void **state)
