@@ -99,7 +99,7 @@ static void test_a_file_cut_at_any_byte_is_refused_by_the_loader(void **state)
     writer_release(&w);
 }
 
-/* What was to become a GGUF file, by its name, and is none: an empty file, a beginning, another content. */
+/* Files that are named as GGUF files and are none: an empty file, a beginning, another content. */
 static void test_a_file_named_gguf_that_does_not_begin_as_one_is_refused(void **state)
 {
     (void)state;
@@ -124,7 +124,7 @@ static void test_a_file_named_gguf_that_does_not_begin_as_one_is_refused(void **
     writer_release(&other);
 }
 
-/* Sparse: eight gigabytes of zeros behind a header that promises much. Neither memory nor time follow. */
+/* A sparse file: eight gigabytes of zeros after a header with large counts. Reading it takes little memory and time. */
 static void test_a_huge_file_of_nonsense_is_refused_at_once(void **state)
 {
     (void)state;

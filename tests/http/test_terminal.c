@@ -1,5 +1,5 @@
-/* test_terminal.c - the program on a pseudo-terminal, as a person at a keyboard has it: conversations of berth generate,
- * and output that is not for a terminal.
+/* test_terminal.c - the program on a pseudo-terminal, with keys that are typed: conversations of berth generate, and output
+ * that is not for a terminal.
  */
 #include "harness.h"
 
@@ -76,7 +76,7 @@ static bool look(struct person *p, int64_t deadline)
     return true;
 }
 
-/* Waits until `text` appears behind what was expected before. */
+/* Waits until `text` appears after the text that was expected last. */
 static void expect(struct person *p, const char *text)
 {
     int64_t deadline = now_ms() + WAIT_MS;

@@ -1,6 +1,6 @@
-/* decoder_bench.h - a tiny decoder with what it takes to run it, and the reference for its logits.
+/* decoder_bench.h - a tiny decoder with everything that is needed to run it, and the reference for its logits.
  *
- * The reference is a sequence read token by token, alone, by one thread in plain C. For tests with cmocka.
+ * The reference is a sequence that is computed token by token, alone, by one thread in plain C. For tests with cmocka.
  */
 #ifndef BERTH_TESTS_DECODER_BENCH_H
 #define BERTH_TESTS_DECODER_BENCH_H
@@ -18,7 +18,7 @@
 #define ROWS_MAX 2048
 #define OTHERS 7
 
-/* A model and what it takes to run it. */
+/* A model and everything that is needed to run it. */
 struct bench {
     struct tiny tiny;
     struct decoder *decoder;
@@ -86,8 +86,8 @@ static inline void add_others(
     }
 }
 
-/* Reads the positions from the sequence's length to before `end`, `chunk` at a time, and writes their logits
- * to out, which belongs to the first of them. */
+/* Computes the positions from the sequence's length to before `end`, `chunk` at a time, and writes their logits to `out`,
+ * from the first of these positions on. */
 static inline void read_chunks(
     struct bench *b, struct sequence *s, size_t end, size_t chunk, struct sequence **others, float *out)
 {

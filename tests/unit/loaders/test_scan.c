@@ -1,4 +1,4 @@
-/* test_scan.c - what a volume holds, by name: ids, versions, splits, links, and names made to harm. */
+/* test_scan.c - the models of a volume, by their names: ids, versions, splits, links, and hostile names. */
 #include "scratch.h"
 
 #include "berth/loaders/scan.h"

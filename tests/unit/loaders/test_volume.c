@@ -1,4 +1,4 @@
-/* test_volume.c - what the volume opens, what it refuses, and in which words. */
+/* test_volume.c - what the volume opens, what it refuses, and the reasons. */
 #include "scratch.h"
 
 #include "berth/loaders/volume.h"
@@ -145,7 +145,7 @@ static void test_links_that_leave_the_volume_are_refused_by_name(void **state)
         &v, "neighbour.gguf", "neighbour.gguf: links to ../models-too/model.gguf, outside the volume");
     expect_refusal(&v, "../secret", "../secret: lies outside the volume");
     expect_refusal(&v, "/etc/passwd", "/etc/passwd: lies outside the volume");
-    /* It goes out and comes back: what counts is where it ends. */
+    /* The path leaves the volume and comes back, which is allowed. */
     expect_file(&v, "around.gguf", "weights");
     volume_close(&v);
 }

@@ -1,4 +1,4 @@
-/* test_kv_memory.c - what sequences get of memories of all sizes. */
+/* test_kv_memory.c - the default of the KV budget, for memory limits of all sizes. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

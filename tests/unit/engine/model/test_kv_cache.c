@@ -1,7 +1,7 @@
-/* test_kv_cache.c - pages that are shared, copied, given back, and never more than the budget has.
+/* test_kv_cache.c - pages are shared, copied and freed, within the budget.
  *
- * Every position of a sequence is marked by a byte in the keys of one head and by one at the end of its values, so
- * that a page that should have been copied and was not, or not whole, shows at once.
+ * Every position of a sequence is marked by a byte in the keys of one head and by one at the end of its values. So a test
+ * detects a page that was not copied, or not completely.
  */
 #include "berth/engine/model/kv_cache.h"
 

@@ -60,7 +60,7 @@ static void test_a_step_with_prompts_takes_about_twice_as_long_as_without(void *
                 double alone = cost(model, answering), beside = cost(model, answering + rows);
                 assert_true(rows >= 8 && rows <= CHUNK);
                 assert_true(beside <= 2.3 * alone || beside <= 0.012);
-                /* It comes from below. */
+                /* The budget grows to its value in the first steps. */
                 assert_true(step < 10 || rows == CHUNK || beside >= 1.7 * alone);
                 prefill_learn(&p, answering, rows, beside);
             }

@@ -172,7 +172,7 @@ static void test_timeouts_count_from_the_request_s_arrival(void **state)
     rig_stop(&r);
 }
 
-/* ---- those who leave ---- */
+/* ---- clients that leave ---- */
 
 static void test_a_job_cancelled_in_the_queue_is_never_begun(void **state)
 {

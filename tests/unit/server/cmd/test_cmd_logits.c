@@ -7,7 +7,7 @@
 
 #define ARGUMENTS 24
 
-/* What a run left behind. */
+/* The output and the exit status of a run. */
 struct logits_run {
     int status;
     uint8_t out[64 * TINY_VOCABULARY * sizeof(float)];
