@@ -1,8 +1,8 @@
 /* limits.c - reads the affinity and the control groups, and keeps the smallest limit.
  *
- * A group's limit holds for all groups below it, so every group from the process's own up to the root is
- * asked. Inside a container the path in /proc/self/cgroup may be that of the host, which is not to be seen
- * there; the root of what is seen is then the container's own group, and is asked in any case.
+ * A group's limit holds for all groups below it, so the limits of every group from the process's own up to the root are
+ * read. Inside a container /proc/self/cgroup may have the host's path, which does not exist there. Then the root of the
+ * mounted tree is the container's own group, so the root is read in any case.
  */
 #include "berth/base/limits.h"
 
@@ -36,7 +36,7 @@ struct limits_watch {
 };
 
 struct cgroup_search {
-    struct limits *out; /* NULL: memory is not asked for */
+    struct limits *out; /* NULL: memory limits are not read */
     struct limits_watch *watch;
     const char *root;
 };
@@ -109,7 +109,7 @@ static bool file_in(char out[PATH_MAX], const char *directory, const char *name)
     return length > 0 && length < PATH_MAX;
 }
 
-/* Names a source in LIMITS_FROM bytes. Of a long path it keeps the end, which tells more. */
+/* Names a source in LIMITS_FROM bytes. A long path is cut at its beginning. */
 static void tell(char out[LIMITS_FROM], const char *what, const char *path)
 {
     size_t room = LIMITS_FROM - strlen(what) - sizeof(" (…)");
@@ -166,7 +166,7 @@ static void ask_v2(struct cgroup_search *s, const char *directory)
 {
     ask_cpu_v2(s, directory);
     ask_memory(s, directory, "memory.max");
-    /* A group above memory.high is slowed down rather than killed. For a server that is nearly as bad. */
+    /* The kernel slows a group above memory.high down, which is nearly as bad for a server as an end by memory.max. */
     ask_memory(s, directory, "memory.high");
 }
 
@@ -175,7 +175,8 @@ static void ask_memory_v1(struct cgroup_search *s, const char *directory)
     ask_memory(s, directory, "memory.limit_in_bytes");
 }
 
-/* Asks the group and all above it. A path that climbs is the host's business: only the root is asked then. */
+/* Reads the limits of the group and of all above it. With a path that has "..", of a group outside the mounted tree, only
+ * those of the root. */
 static void climb(struct cgroup_search *s, const struct tree *t)
 {
     char directory[PATH_MAX];
@@ -296,7 +297,8 @@ static double smallest_quota(struct limits_watch *w, const char **file)
     return smallest;
 }
 
-/* The first thread's, whichever asks: who changes that of a process by hand changes that one's at the least. */
+/* Reads the affinity of the main thread, on any thread: a tool that changes the affinity of a process changes at least
+ * that thread's. */
 static unsigned affinity(void)
 {
     for (size_t room = CPU_SETSIZE; room <= AFFINITY_MAX; room *= 2) {

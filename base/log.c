@@ -1,8 +1,8 @@
 /* log.c - builds a line in a buffer and writes it with one call.
  *
- * The settings are global, because any code may log. Writing never blocks. A line is at most as long as what a pipe
- * takes at once (PIPE_BUF). When the reader is behind, the line is dropped and counted, and the next line that is
- * written tells how many were dropped.
+ * The settings are global, because any code may log. Writing never blocks. A line is at most PIPE_BUF bytes long, so a
+ * pipe takes it whole or not at all. When the reader is too slow, the line is dropped and counted, and the number is
+ * logged before the next line that can be written.
  */
 #include "berth/base/log.h"
 
@@ -56,7 +56,7 @@ struct log_field log_seconds(const char *key, double seconds)
     return (struct log_field){.key = key, .kind = LOG_KIND_SECONDS, .value.seconds = seconds};
 }
 
-/* Writes a text value without quotes when it is unambiguous, else with quotes. */
+/* True when a text value needs no quotes. */
 static bool is_bare_word(struct span text)
 {
     bool bare = text.size > 0;
@@ -144,7 +144,7 @@ static void write_dropped(void)
 {
     struct strbuf b;
     uint64_t dropped = log_dropped;
-    if (build(&b, LOG_WARN, "log lines were dropped: nobody read them",
+    if (build(&b, LOG_WARN, "log lines were dropped: the reader is too slow",
             LOG_FIELDS(log_count("lines", dropped))) &&
         write_now(b.text, b.size))
         log_dropped = 0;

@@ -15,7 +15,7 @@
 
 struct memory_watch {
     uint64_t limit;
-    int statm, meminfo; /* -1: not there */
+    int statm, meminfo; /* -1: cannot be read */
 };
 
 static int open_below(const char *root, const char *path)
@@ -65,7 +65,7 @@ static bool own_is_short(const struct memory_watch *w)
     return (resident - shared) * page > w->limit - w->limit / OWN_PART;
 }
 
-/* The number behind a name at the beginning of a line. */
+/* Finds the number after a name at the beginning of a line. */
 static bool find_kib(const char *text, const char *name, uint64_t *out)
 {
     const char *at = strstr(text, name);

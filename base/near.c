@@ -61,10 +61,10 @@ void near_try(struct near *n, const char *name)
     bool begins = size >= PREFIX_LEAST && size <= known_size && memcmp(given, known, size) == 0;
     if (apart > most && !begins)
         return;
-    /* A beginning counts as one change, so that a plain misspelling of another name is not preferred to it. */
+    /* When the text is the beginning of a name, the distance is 1, so that no other name of distance 2 is preferred. */
     if (begins && apart > 1)
         apart = 1;
-    /* Names that share nothing but their length are not near, as "-x" and "-m". */
+    /* Names that have only the length in common are not near: "-x" and "-m". */
     if (apart >= min(size, known_size))
         return;
     if (!n->name || apart < n->distance) {

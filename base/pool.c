@@ -4,7 +4,7 @@
  * two gates: `start` opens when there is something to run or the pool ends, `meet` opens when the last worker has
  * arrived at a barrier. The end of a run is such a barrier, too.
  *
- * No worker stays asleep by mistake. A worker that is about to sleep first adds itself to the sleepers and then reads
+ * A wake is never missed. A worker that is about to sleep first adds itself to the sleepers and then reads
  * the counter again. The thread that opens the gate first raises the counter and then reads the sleepers. All four are
  * sequentially consistent, so at least one of them sees the other. The lock covers the time between the last read and
  * the sleep itself.
@@ -252,7 +252,7 @@ struct pool *pool_new(unsigned n, unsigned processors, struct error *err)
     int failed = 0;
     unsigned started = n == 1 ? 1 : start_threads(p, &failed);
     if (started < n) {
-        error_set(err, "only %u of %u compute threads could be had: %s", started, n, strerror(failed));
+        error_set(err, "only %u of %u compute threads could be started: %s", started, n, strerror(failed));
         end(p, started);
         return NULL;
     }

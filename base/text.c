@@ -47,8 +47,8 @@ size_t text_character(struct span s)
     return bad ? 0 : size;
 }
 
-/* Not only the ASCII controls: those of U+0080 to U+009F steer a terminal, too, and marks of writing
- * direction and line breaks make a name look like another one. */
+/* The controls of ASCII, those of U+0080 to U+009F, which terminals obey, too, and marks of writing direction and line
+ * breaks, which make a name look like another one. */
 static bool is_control(struct span character)
 {
     const uint8_t *b = character.at;

@@ -1,8 +1,8 @@
 /* checkpoint.c - look-ups in a checkpoint's tables.
  *
- * Both tables are sorted once, when the loader completes them, so that two entries of one name meet there and
- * each look-up is a binary search. Lengths of strings are checked at each walk: the file may have changed
- * since the loader validated it.
+ * Both tables are sorted once, when the loader has completed them. Two entries of one name are found then, and each
+ * look-up is a binary search. Lengths of strings are checked in each walk, because the file may have changed since the
+ * loader validated it.
  */
 #include "berth/loaders/checkpoint.h"
 #include "berth/base/cursor.h"

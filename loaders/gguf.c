@@ -1,10 +1,9 @@
-/* gguf.c - from a file's bytes to its tables of keys and tensors, or to the reason why not.
+/* gguf.c - reads the tables of keys and tensors of a file, or gives the reason why it cannot.
  *
- * The file is walked once, front to back, through one cursor: header, pairs, tensors; then the tensors are
- * given their places. A count is compared with the bytes that are left before memory is taken for it, a
- * length with them before it is followed, and a product with 64 bits before it is used.
- * Tensors have to lie in the table's order without gaps, so one running sum proves that none overlaps
- * another or leaves the file.
+ * The file is read once, front to back, through one cursor: header, pairs, tensors. Then the offsets of the tensors are
+ * checked. A count is compared with the bytes that are left before memory is allocated for it, a length before it is
+ * followed, and a product is checked for overflow. Tensors have to lie in the table's order without gaps, so one running
+ * sum shows that no tensor overlaps another or exceeds the file.
  *
  * Time and memory grow with the tables alone, and the tables have limits, so that a huge file of random bytes
  * costs little. Sorting the tables for the checkpoint finds repeated names. Nothing recurses.
@@ -99,7 +98,7 @@ static bool read_header(struct cursor *c, struct gguf *g)
     return !c->failed;
 }
 
-/* Takes all the memory that the tables need. One more of each, since calloc may answer 0 items with NULL. */
+/* Allocates the tables, with one entry more each, because calloc may return NULL for 0 entries. */
 static bool take_memory(struct cursor *c, struct gguf *g)
 {
     struct checkpoint *k = &g->checkpoint;
@@ -122,7 +121,7 @@ static bool check_bools(struct cursor *c, const struct gguf_pair *p)
     return true;
 }
 
-/* Moves over `count` strings, which leaves them validated for checkpoint_next_string. */
+/* Skips `count` strings and checks their lengths. */
 static bool skip_strings(struct cursor *c, size_t count)
 {
     for (size_t i = 0; i < count && !c->failed; i++)
@@ -304,7 +303,7 @@ static bool read_type(struct cursor *c, struct tensor *t)
             c, "its type %" PRIu32 " at byte %zu was removed from GGUF; convert the model again", id, at);
     if (!t->type)
         return cursor_fail(c, "its type %" PRIu32 " at byte %zu is unknown to berth", id, at);
-    /* A block never spans two rows, so that kernels may take rows one by one. */
+    /* Kernels multiply row by row, so a block must not span two rows. */
     if (t->dim[0] % t->type->block_elems != 0)
         return cursor_fail(c, "its rows of %" PRIu64 " elements do not fill blocks of %" PRIu32 " (type %s)",
             t->dim[0], t->type->block_elems, t->type->name);
@@ -353,8 +352,8 @@ static bool check_place(struct cursor *c, const struct gguf *g, const struct ten
     return true;
 }
 
-/* Gives every tensor its place in the file. Sums cannot wrap: each tensor was found to lie inside the file
- * before its size is added. */
+/* Sets every tensor's offset in the file and its address. Sums cannot wrap: a tensor's size is added after it was found to
+ * lie inside the file. */
 static bool place_tensors(struct cursor *c, struct gguf *g)
 {
     g->data_offset = padded(c->pos, g->alignment);

@@ -1,9 +1,8 @@
-/* gguf_model.c - a model in the GGUF format: its files, and what they say of it.
+/* gguf_model.c - a model in the GGUF format, in one file or several.
  *
- * A large model may be split over files NAME-00001-of-00003.gguf. Each is a GGUF file of its own, with its
- * own tensors; the first holds the model's keys. The name and the keys (split.no, split.count,
- * split.tensors.count) state the same facts twice, and have to agree: a part of another model, or of another
- * run of the splitter, fits by name alone. No tensor may appear in two parts.
+ * A large model may be split into files NAME-00001-of-00003.gguf. Each is a complete GGUF file with tensors of its own; the
+ * first has the model's keys. The files' names and their keys (split.no, split.count, split.tensors.count) must agree,
+ * because a part of another model may have a fitting name. No tensor may appear in two parts.
  */
 #include "berth/loaders/gguf.h"
 #include "loader_private.h"
@@ -18,9 +17,9 @@
 
 /* --- The parts of a split model --- */
 
-/* What the name of a part says. */
+/* The numbers in the name of a part. */
 struct part_name {
-    size_t number_at; /* where in the path the part's five digits stand */
+    size_t number_at; /* index of the part's five digits in the path */
     unsigned number; /* from 1 */
     unsigned count;
 };
@@ -49,7 +48,7 @@ static bool part_name_read(struct part_name *p, const char *path)
            five_digits(tail + 10, &p->count) && strcasecmp(tail + 15, ".gguf") == 0;
 }
 
-/* A key of a part that has to be there and to have this value. */
+/* Checks that a part has this key with this value. */
 static bool check_split_key(const struct gguf *g, const char *key, uint64_t expected, struct error *err)
 {
     uint64_t value = 0;
@@ -175,7 +174,7 @@ static bool read_files(struct loaded *l, const struct volume *v, const char *pat
     if (!m->files[0])
         return false;
     m->n_files = 1;
-    /* A model that was split once and merged again says 0. */
+    /* A model that was split and merged again has 0 here. */
     uint64_t count = 1;
     if (checkpoint_get_u64(&m->files[0]->checkpoint, "split.count", &count, err) == CHECKPOINT_WRONG)
         return false;

@@ -1,8 +1,8 @@
-/* loader.c - the table of formats, and what loading is whatever the format.
+/* loader.c - the table of formats, and the steps of loading that all formats share.
  *
- * A model is open when all of its files are mapped and validated; on any failure everything is closed again.
- * Validation reads pages that may vanish underneath it. Then it read zeros, so whatever it found, good or
- * bad, counts only if the files are intact afterwards.
+ * A model is open when all of its files are mapped and validated; on any failure everything is closed again. A file that
+ * is cut while it is validated reads as zeros. So the result of the validation, good or bad, counts only if the files are
+ * intact afterwards.
  */
 #include "loader_private.h"
 
@@ -33,7 +33,7 @@ static bool ends_in(const char *name, size_t size, const char *extension)
     return size > tail && strcasecmp(name + size - tail, extension) == 0;
 }
 
-/* git clone without Git LFS writes a small text file in the place of each large one. */
+/* Without Git LFS, git clone writes a small text file in the place of each large one. */
 static bool check_pointer(struct span bytes, struct error *err)
 {
     static const char start[] = "version https://git-lfs.github.com/spec/";
@@ -43,14 +43,16 @@ static bool check_pointer(struct span bytes, struct error *err)
     return error_set(err, "is a Git LFS pointer, not the model itself; fetch the model with git lfs pull");
 }
 
-/* A file that is named as a format, with content that no loader knows, was cut or is being written. Only a file that
- * is named as none is raw. */
+/* Refuses a file that has a format's extension and content that no loader knows: it was cut, or is still being written.
+ * Only a file without such an extension is raw. */
 static bool check_claim(const struct loader *found, const char *path, struct error *err)
 {
     for (size_t i = 0; i + 1 < N_LOADERS && found == loaders[N_LOADERS - 1]; i++)
         for (const char *const *e = loaders[i]->extensions; *e; e++)
             if (ends_in(path, strlen(path), *e))
-                return error_set(err, "is named as a %s file, but does not begin as one", loaders[i]->name);
+                return error_set(err,
+                    "is named as a %s file, but does not begin as one; it may be incomplete",
+                    loaders[i]->name);
     return true;
 }
 
@@ -102,7 +104,7 @@ bool loaded_open(struct loaded *l, const struct volume *v, const char *path, str
 
 void loaded_close(struct loaded *l)
 {
-    /* What was parsed points into the maps. */
+    /* The parsed tables point into the mappings. */
     if (l->loader && l->loader->release)
         l->loader->release(l);
     for (size_t i = 0; i < l->n_maps; i++)

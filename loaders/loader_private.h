@@ -1,8 +1,7 @@
 /* loader_private.h - a row of the table of formats.
  *
- * A format is one file in loaders/ and one row: the extensions that its files may have, a look at the first
- * bytes that tells whether a file is of this format, and a function that validates and describes it. Formats
- * are known by content; the last row, raw, takes what no other knows.
+ * A format is one file in loaders/ and one row: the extensions of its files, a probe that recognizes its first bytes, and
+ * a function that validates and describes a file. The last row, raw, takes every file that no other row recognizes.
  */
 #ifndef BERTH_LOADER_PRIVATE_H
 #define BERTH_LOADER_PRIVATE_H
@@ -23,7 +22,7 @@ struct loader {
 extern const struct loader loader_gguf;
 extern const struct loader loader_raw;
 
-/* Why berth cannot compute with a raw file, by its first bytes. */
+/* Why berth cannot run a raw file, by its first bytes. */
 const char *raw_unread(struct span bytes);
 
 /* Maps one more file of a model that spans several, `path`, and appends it to l->maps. */

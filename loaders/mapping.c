@@ -1,10 +1,9 @@
 /* mapping.c - maps files, and keeps the process alive when one of them changes.
  *
- * The SIGBUS handler may touch nothing that another thread could hold half-changed: no lock, no heap. So the
- * live maps stand in a fixed table of atomics, which it walks. A slot shows its size before its address and
- * hides its address first, and the handler reads the address again after the size: it never takes the size of
- * one map for another's. Zero pages go over the whole map at once: one page at a time would break a big map
- * into more pieces than the kernel allows.
+ * The SIGBUS handler must not use locks or the heap. It finds the live maps in a fixed table of atomics. A slot's size is
+ * written before its address, the address is cleared first when a slot is freed, and the handler reads the address again
+ * after the size: so it never pairs the size of one map with the address of another. Zero pages are mapped over the whole
+ * map at once: one page at a time would split a large map into more areas than the kernel allows.
  */
 #include "berth/loaders/mapping.h"
 
@@ -44,7 +43,7 @@ static atomic_size_t slots_used; /* the slots from here on were never taken */
 static size_t slots_most = MAPPING_MAX;
 static char slots_reason[200] = "too many files are mapped at once";
 
-/* What became of a file after it was opened. The first change that is seen stays. */
+/* How a file has changed since it was opened. The first change that is seen stays. */
 enum change { UNCHANGED, CHANGE_CUT, CHANGE_GREW, CHANGE_REWRITTEN, CHANGE_UNREADABLE, CHANGE_GONE };
 
 struct mapping {
@@ -53,7 +52,7 @@ struct mapping {
     struct mapping_slot *slot; /* NULL until the file is mapped */
     uint8_t *bytes;
     size_t size, whole; /* of the file; rounded up to pages */
-    struct stat born; /* the file as it was opened */
+    struct stat opened_stat; /* of the file when it was opened */
     atomic_int change;
 };
 
@@ -92,8 +91,8 @@ static struct mapping_slot *slot_find(uintptr_t address)
     return NULL;
 }
 
-/* Marks the map lost before its pages turn to zeros, so that nobody sees zeros of a map that is not marked.
- * The system call is made directly: the C library's mmap may wait for a lock. */
+/* Marks the map lost before its pages become zeros, so that no thread reads zeros from a map that is not marked. The
+ * system call is made directly, because the C library's mmap may wait for a lock. */
 static bool slot_lose(struct mapping_slot *s)
 {
     atomic_store(&s->lost, true);
@@ -110,7 +109,7 @@ static void on_sigbus(int number, siginfo_t *info, void *context)
     bool fault = info->si_code == BUS_ADRERR || info->si_code == BUS_OBJERR || info->si_code == BUS_MCEERR_AR;
     struct mapping_slot *s = fault ? slot_find((uintptr_t)info->si_addr) : NULL;
     if (!s || !slot_lose(s)) {
-        /* Not ours. The instruction runs again, faults again and kills, there where the bug is. */
+        /* Not in a mapping: a bug. The instruction runs again, faults again and ends the process at that place. */
         signal(number, SIG_DFL);
         if (!fault)
             raise(number);
@@ -149,14 +148,14 @@ static bool complain_errno(const struct mapping *m, struct error *err, const cha
 
 static bool examine(struct mapping *m, struct error *err)
 {
-    if (fstat(m->fd, &m->born) != 0)
+    if (fstat(m->fd, &m->opened_stat) != 0)
         return complain_errno(m, err, "cannot be examined");
-    if (!S_ISREG(m->born.st_mode))
+    if (!S_ISREG(m->opened_stat.st_mode))
         return complain(m, err, "is not a regular file");
-    if (m->born.st_size <= 0)
+    if (m->opened_stat.st_size <= 0)
         return complain(m, err, "is empty");
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    uint64_t size = (uint64_t)m->born.st_size;
+    uint64_t size = (uint64_t)m->opened_stat.st_size;
     if (size > SIZE_MAX / 2)
         return complain(m, err, "is too large for this machine's addresses");
     m->size = (size_t)size;
@@ -164,7 +163,7 @@ static bool examine(struct mapping *m, struct error *err)
     return true;
 }
 
-/* Maps at a large page's boundary: reserves more than is needed, gives back what lies before and after. */
+/* Maps at the boundary of a large page: reserves more addresses than needed, and unmaps those before and after. */
 static void *map_aligned(int fd, size_t whole)
 {
     size_t reserved = whole + LARGE_PAGE;
@@ -200,7 +199,7 @@ static bool map_file(struct mapping *m, struct error *err)
     m->slot = slot;
     m->bytes = map;
     slot_show(slot, (uintptr_t)map, m->whole);
-    /* Advice only: where the kernel does not take it, the map works all the same. */
+    /* Advice: the map works without it. */
     madvise(map, m->whole, MADV_HUGEPAGE);
     madvise(map, m->whole, MADV_DONTDUMP);
     return true;
@@ -230,7 +229,7 @@ void mapping_close(struct mapping *m)
 {
     if (!m)
         return;
-    /* The slot goes first: these addresses may belong to something else as soon as they are unmapped. */
+    /* The slot is freed first: once the addresses are unmapped they may be used for something else. */
     if (m->slot) {
         atomic_store(&m->slot->start, SLOT_FREE);
         munmap(m->bytes, m->whole);
@@ -255,10 +254,11 @@ static enum change compare(const struct mapping *m)
     struct stat now;
     if (fstat(m->fd, &now) != 0)
         return CHANGE_GONE;
-    if (now.st_size != m->born.st_size)
-        return now.st_size < m->born.st_size ? CHANGE_CUT : CHANGE_GREW;
-    if (now.st_mtim.tv_sec != m->born.st_mtim.tv_sec || now.st_mtim.tv_nsec != m->born.st_mtim.tv_nsec ||
-        now.st_dev != m->born.st_dev || now.st_ino != m->born.st_ino)
+    if (now.st_size != m->opened_stat.st_size)
+        return now.st_size < m->opened_stat.st_size ? CHANGE_CUT : CHANGE_GREW;
+    if (now.st_mtim.tv_sec != m->opened_stat.st_mtim.tv_sec ||
+        now.st_mtim.tv_nsec != m->opened_stat.st_mtim.tv_nsec || now.st_dev != m->opened_stat.st_dev ||
+        now.st_ino != m->opened_stat.st_ino)
         return CHANGE_REWRITTEN;
     return atomic_load(&m->slot->lost) ? CHANGE_UNREADABLE : UNCHANGED;
 }
@@ -277,7 +277,7 @@ bool mapping_intact(struct mapping *m, struct error *err)
         int seen = (int)compare(m);
         if (seen == UNCHANGED)
             return true;
-        /* On failure `change` becomes what another thread saw first. */
+        /* On failure `change` is set to the change that another thread saw first. */
         if (atomic_compare_exchange_strong(&m->change, &change, seen))
             change = seen;
     }
@@ -400,8 +400,8 @@ static struct measure *measure_find(struct measure *list, size_t n, uintptr_t ad
     return low > 0 && address - list[low - 1].start < list[low - 1].size ? &list[low - 1] : NULL;
 }
 
-/* Areas begin with a line "7f0c00000000-7f0c40000000 r--p …"; then come their figures, "Rss: 1024 kB" among
- * them. A map may be several areas. */
+/* An area begins with a line "7f0c00000000-7f0c40000000 r--p …"; lines with its figures follow, one of which is
+ * "Rss: 1024 kB". A map may consist of several areas. */
 static void measure_read(FILE *smaps, struct measure *list, size_t n)
 {
     char *line = NULL;
@@ -417,7 +417,7 @@ static void measure_read(FILE *smaps, struct measure *list, size_t n)
     free(line);
 }
 
-/* Needs no lock: what two threads measure at the same time is both true. */
+/* Needs no lock: when two threads measure at the same time, either result may stay. */
 void mapping_measure(void)
 {
     size_t room = atomic_load(&slots_used);

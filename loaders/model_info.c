@@ -1,7 +1,7 @@
 /* model_info.c - describes a model from its checkpoint, whatever its format.
  *
- * What a key states is read from the key; the rest is counted from the tensors. A file without tensors (a
- * vocabulary) is a valid model of no kind.
+ * Values come from keys; where there is no key they are computed from the tensors. A file without tensors (a vocabulary) is
+ * a valid model of no kind.
  */
 #include "loader_private.h"
 
@@ -21,7 +21,7 @@ static bool describe_text(
     return got != CHECKPOINT_WRONG;
 }
 
-/* The value of "ARCHITECTURE.`what`" in `out`, which stays as it is when there is none. */
+/* Reads the key "ARCHITECTURE.`what`" into *out, which does not change when there is none. */
 static bool describe_number(const struct checkpoint *c, const char *what, uint64_t *out, struct error *err)
 {
     struct span arch = {0};
@@ -33,7 +33,7 @@ static bool describe_number(const struct checkpoint *c, const char *what, uint64
     return checkpoint_get_u64(c, key, out, err) != CHECKPOINT_WRONG;
 }
 
-/* The names of mixtures, by their number in general.file_type. Gaps are numbers that were given up. */
+/* The names of quantization mixtures, by their number in general.file_type. Gaps are numbers that were removed. */
 static const char *const file_types[] = {
     [0] = "F32",
     [1] = "F16",
@@ -126,7 +126,7 @@ static bool is_one_of(const char *name, const char *const list[])
     return *list != NULL;
 }
 
-/* Encoders of text, whose answer is a vector. */
+/* Encoders of text: their result is a vector. */
 static const char *const embedders[] = {"bert", "nomic-bert", "nomic-bert-moe", "neo-bert", "modern-bert",
     "jina-bert-v2", "jina-bert-v3", "eurobert", "t5encoder", "gemma-embedding", NULL};
 
@@ -134,8 +134,8 @@ static const char *const embedders[] = {"bert", "nomic-bert", "nomic-bert-moe", 
 static const char *const not_causal[] = {
     "t5", "clip", "wavtokenizer-dec", "dream", "llada", "llada-moe", "rnd1", NULL};
 
-/* pooling_type: 0 says nothing; 1 to 3 (mean, first, last) make one vector of a text; 4 a score, for which
- * there is no kind. */
+/* pooling_type: 0 is none; with 1 to 3 (mean, first, last) the result is one vector for a text; with 4 it is a score, for
+ * which there is no kind. */
 static bool describe_kind(struct model_info *info, const struct checkpoint *c, struct error *err)
 {
     uint64_t pooling = 0;

@@ -1,7 +1,6 @@
-/* raw.c - a file of a format that no loader knows: mapped and listed, its content left alone.
+/* raw.c - a file of a format that no other loader knows: it is mapped and listed, and its content is not read.
  *
- * It stands last in the table and takes everything, so that a model in a format of the future, or of the
- * user's own, is there for whoever asks for its name. Nothing can be computed with it.
+ * This row is the last of the table and takes every file. Such a model appears in the list, and cannot answer.
  */
 #include "loader_private.h"
 
@@ -18,7 +17,7 @@ static bool raw_probe(struct span head)
     return true;
 }
 
-/* Formats that are known by their first bytes and that berth cannot read yet. */
+/* Formats that are recognized by their first bytes, and that berth cannot read yet. */
 static bool is_safetensors(struct span bytes)
 {
     return bytes.size > 9 && bytes.at[6] == 0 && bytes.at[7] == 0 && bytes.at[8] == '{';

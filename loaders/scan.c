@@ -1,13 +1,12 @@
 /* scan.c - walks a volume and decides by names what is a model.
  *
- * A directory is read whole and sorted before anything in it is judged: the result then depends on what is
- * there, not on the order in which a file system tells it, and the files of a split stand side by side. All
- * that a stranger could make large is bounded: depth, names in all, models.
+ * All names of a directory are read and sorted before any of them is examined. So the result does not depend on the order
+ * in which the file system lists them, and the files of a split model are neighbours. Depth, the number of names and the
+ * number of models are bounded.
  *
- * The id of a model is its path below the volume, without the extension. A numeric directory is left out of
- * it, being a version. Where exactly one model lies in a version, its own name is left out too:
- * m/1/model.gguf is "m". In a version at the top of the volume there is no name but the file's:
- * 1/model.gguf is "model".
+ * The id of a model is its path below the volume, without the extension and without numeric directories, which are
+ * versions. If a version holds exactly one model, the file's name is left out, too: m/1/model.gguf is "m". In a version at
+ * the top of the volume the file's name remains: 1/model.gguf is "model".
  */
 #include "berth/loaders/scan.h"
 
@@ -26,11 +25,11 @@
 #include <strings.h>
 #include <unistd.h>
 
-#define NAMES_MAX 262144 /* names that one scan looks at; what lies beyond is left out */
+#define NAMES_MAX 262144 /* names that one scan examines; further ones are left out */
 #define VERSION_DIGITS 18 /* so many fit in 64 bits */
 #define NAME_ROOM 200
 
-/* A directory on the way down. The chain of them tells a link that leads back up. */
+/* A directory on the way down. The chain of them shows whether a link leads back to one of them. */
 struct place {
     const char *path; /* below the volume, "" for itself */
     const char *label; /* the path without versions, which ids are made from */
@@ -52,18 +51,19 @@ struct scan_walk {
 struct entry {
     char *name;
     enum name_kind kind;
-    unsigned char type; /* DT_REG and its kin, links followed */
-    char *reason; /* why a link leads to nothing, or NULL */
+    unsigned char type; /* DT_REG, DT_DIR and so on, after following links */
+    char *reason; /* why a link could not be followed, or NULL */
 };
 
 /* The names in a directory, sorted. */
 struct listing {
     struct entry *entries;
     size_t n, room;
-    const struct entry *orphan; /* the last that was listed for a split whose first file is missing */
+    const struct entry
+        *orphan; /* the last file that was listed in place of the missing first file of a split */
 };
 
-/* Passes on what was allocated, and notes when it was not. */
+/* Returns `allocated`. When it is NULL the walk has failed for lack of memory. */
 static void *keep(struct scan_walk *w, void *allocated)
 {
     if (!allocated) {
@@ -96,7 +96,7 @@ static void model_release(struct scan_model *m)
     free(m->reason);
 }
 
-/* Lists a model. Takes `path` and `label`, which may be NULL when memory ran out; `reason` is copied. */
+/* Lists a model. Takes over `path` and `label`, which may be NULL when memory ran out; `reason` is copied. */
 static void list_model(struct scan_walk *w, char *path, char *label, uint64_t version, const char *reason)
 {
     struct scan *s = w->s;
@@ -185,7 +185,7 @@ static void listing_add(struct scan_walk *w, struct listing *l, const struct dir
         l->entries[l->n++] = (struct entry){.name = name, .kind = kind, .type = d->d_type};
 }
 
-/* Reads the names in a directory that are worth a look. False with the reason when that fails half-way. */
+/* Reads the names in a directory, except those that are skipped. False with the reason when that fails, perhaps halfway. */
 static bool listing_read(
     struct scan_walk *w, struct listing *l, const struct place *at, int fd, struct error *err)
 {
@@ -217,7 +217,7 @@ static bool listing_read(
     return code == 0 ? true : error_set(err, "%s: cannot be read to its end: %s", name, strerror(code));
 }
 
-/* Follows links, and asks where the directory did not tell. */
+/* Finds out the type of a link's target, or of an entry whose type the directory does not give. */
 static void entry_resolve(struct scan_walk *w, const struct place *at, struct entry *e)
 {
     struct error err = {0};
@@ -231,7 +231,7 @@ static void entry_resolve(struct scan_walk *w, const struct place *at, struct en
     free(path);
 }
 
-/* Lets the volume say what is wrong with a pipe, a socket or a device; it does not open those. */
+/* Gets the reason for a pipe, a socket or a device from volume_open_file, which does not open those. */
 static void refuse_odd(const struct scan_walk *w, const char *path, struct error *why)
 {
     int fd = volume_open_file(w->v, path, why);
@@ -239,7 +239,7 @@ static void refuse_odd(const struct scan_walk *w, const char *path, struct error
         close(fd);
 }
 
-/* An executable without an extension that begins "#!" is a script. The one case in which a file is opened. */
+/* An executable without an extension that begins with "#!" is a script. Only here the scan opens a file. */
 static bool is_program(const struct scan_walk *w, const char *path, const char *name)
 {
     struct stat st;
@@ -262,8 +262,8 @@ static char *split_first(struct scan_walk *w, const char *name, size_t stem)
     return keep(w, wrote < 0 ? NULL : first);
 }
 
-/* A later file of a split belongs to the first one. Where that is missing, the first that there is stands for
- * all of them, with the reason. True when another file stands for `e`. */
+/* A split model is listed under its first file. Where that is missing, it is listed once, under the lowest number that
+ * exists, with the reason. True when `e` must not be listed by itself. */
 static bool split_belongs(
     struct scan_walk *w, struct listing *l, const struct entry *e, size_t stem, struct error *why)
 {
@@ -277,7 +277,7 @@ static bool split_belongs(
         char name[NAME_ROOM], missing[NAME_ROOM];
         text_escape(name, sizeof(name), span_of(e->name));
         text_escape(missing, sizeof(missing), span_of(first));
-        error_set(why, "%s: belongs to %s, which is not there", name, missing);
+        error_set(why, "%s: is a part of a split model whose first file, %s, is missing", name, missing);
         l->orphan = e;
     }
     free(first);
@@ -331,7 +331,8 @@ static const struct entry *highest_version(const struct listing *l)
 
 static void walk_directory(struct scan_walk *w, const struct place *at, int fd);
 
-/* Lists a directory itself, with the reason why its content is not. The volume's own must be readable. */
+/* Lists a directory itself, with the reason why its content cannot be listed. For the volume's own directory the scan
+ * fails instead. */
 static void list_directory(struct scan_walk *w, const struct place *at, const char *reason)
 {
     if (!at->path[0]) {
@@ -352,7 +353,7 @@ static bool leads_back(const struct place *at)
     return false;
 }
 
-/* Links between directories can make few names look like very many: their number is limited, too. */
+/* Links between directories can multiply names, so directories are not entered beyond NAMES_MAX either. */
 static bool may_enter(struct scan_walk *w, const struct place *up, const struct entry *e)
 {
     if (up->level >= SCAN_DEPTH) {
@@ -427,14 +428,14 @@ static bool has_directory(const struct listing *l, const char *name)
     return e && e->type == DT_DIR;
 }
 
-/* The cache of Hugging Face's hub: blobs/ holds the files under their sums, refs/ holds names of revisions, and
- * snapshots/ has links to the former under the files' own names. */
+/* The cache of Hugging Face's hub: blobs/ has the files under their checksums, refs/ has names of revisions, and
+ * snapshots/ has links to the blobs under the files' own names. */
 static bool is_hub_store(const struct listing *l, const char *name)
 {
     return (strcmp(name, "blobs") == 0 || strcmp(name, "refs") == 0) && has_directory(l, "snapshots");
 }
 
-/* A directory of Hugging Face has many JSON files beside the weights, under names that no table can list. */
+/* A directory of Hugging Face has many JSON files beside the weights, under any names. */
 static bool is_side_file(const struct listing *l, const struct entry *e)
 {
     static const char *const marks[] = {
@@ -489,7 +490,7 @@ static bool in_blobs(const char *path)
     return strncmp(path, "blobs/", 6) == 0 || strstr(path, "/blobs/") != NULL;
 }
 
-/* By file, those without one first; of one file's paths the one that names the model first. */
+/* Sorts by file, entries without a file first. Of the paths of one file the one that names the model comes first. */
 static int file_order(const void *a, const void *b)
 {
     const struct scan_model *x = a, *y = b;
@@ -502,7 +503,7 @@ static int file_order(const void *a, const void *b)
     return model_order(a, b);
 }
 
-/* One file is one model, however many links and hard links lead to it. */
+/* Keeps one path for each file: links and hard links to it are the same model. */
 static void merge_paths(struct scan *s)
 {
     size_t kept = 0;
@@ -526,13 +527,13 @@ static void shared_reason(struct scan_walk *w, struct scan_model *m, const struc
     if (n > 2)
         snprintf(more, sizeof(more), " and %zu more", n - 2);
     char *reason = NULL;
-    if (asprintf(&reason, "%s and %s%s claim one id; rename all but one", first, second, more) < 0)
+    if (asprintf(&reason, "%s and %s%s have the same id; rename all but one", first, second, more) < 0)
         reason = NULL;
     free(m->reason);
     m->reason = keep(w, reason);
 }
 
-/* Models that claim one id become one that tells of it. The list is sorted. */
+/* Makes one entry with a reason of all models that have the same id. The list is sorted. */
 static void merge_shared(struct scan_walk *w)
 {
     struct scan *s = w->s;

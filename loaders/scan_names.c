@@ -5,7 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
-/* Names that are no models; compared without regard to case. One star, at the start or at the end. */
+/* Compared without regard to case. A pattern has at most one star, at the start or at the end. */
 static const struct {
     const char *pattern;
     enum name_kind kind;

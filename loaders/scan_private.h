@@ -1,4 +1,4 @@
-/* scan_private.h - what a name says about a file, before anything is opened. */
+/* scan_private.h - kinds of files by their names. */
 #ifndef BERTH_SCAN_PRIVATE_H
 #define BERTH_SCAN_PRIVATE_H
 
@@ -8,7 +8,7 @@ enum name_kind { MODEL, HIDDEN, DOCUMENTATION, SCRIPT, SIDE_FILE, UNFINISHED, SY
 
 enum name_kind name_kind(const char *name);
 
-/* Whether a directory of this kind is left out as well, and not only a file: one may well be called "v1.c" or
+/* Whether directories with such names are skipped, not only files. A directory of models may be called "v1.c" or
  * "notice-of-intent". */
 bool name_kind_is_skipped(enum name_kind kind);
 

@@ -1,13 +1,12 @@
-/* volume.c - opens what lies below the volume, and nothing else.
+/* volume.c - opens files and directories below the volume, and no others.
  *
- * Two ways lead to a file. The kernel's openat2 walks a path that may not leave the directory, in one step
- * that no rename can get between. But it refuses every absolute link, even one that points back inside, and
- * old kernels and strict sandboxes do not have it. Then the file is found without being opened, its place is
- * compared with the volume's own, and it is opened from the volume down along no link at all; it must turn
- * out to be the file that was found.
+ * There are two ways. The kernel's openat2 follows a path that may not leave the directory, in one step, so a rename
+ * cannot interfere. But it refuses every absolute link, even one that points back into the volume, and old kernels and
+ * strict sandboxes do not have it. Then the file is found through O_PATH, its real path is compared with the volume's, and
+ * the file is opened by that path from the volume down without following links. It must be the file that was found.
  *
- * Whatever is to be read is looked at through O_PATH first, which never blocks and has no effect: opening a
- * pipe or a device could have one.
+ * Every file is examined through O_PATH before it is opened for reading. That never blocks and has no side effect, while
+ * opening a pipe or a device could have one.
  */
 #include "berth/loaders/volume.h"
 
@@ -45,7 +44,7 @@ static int open_beneath(int dir, const char *path, int flags)
         .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
     };
     int fd = -1;
-    /* EAGAIN says that a rename somewhere crossed a ".." of the path. */
+    /* EAGAIN means that a rename elsewhere interfered with a ".." of the path. */
     for (int attempt = 0; attempt < WALK_ATTEMPTS; attempt++) {
         fd = (int)syscall(SYS_openat2, dir, path, &how, sizeof(how));
         if (fd >= 0 || (errno != EAGAIN && errno != EINTR))
@@ -72,7 +71,7 @@ static bool real_place(int fd, char out[PATH_MAX])
     return true;
 }
 
-/* The part of `place` below `root`, or NULL when it lies elsewhere. */
+/* The part of `place` below `root`, or NULL when it is not below. */
 static const char *place_below(const char *root, const char *place)
 {
     size_t size = strcmp(root, "/") == 0 ? 0 : strlen(root);
@@ -83,7 +82,7 @@ static const char *place_below(const char *root, const char *place)
     return place[size] == '/' && place[size + 1] != '\0' ? place + size + 1 : NULL;
 }
 
-/* The second way. -1 with EXDEV when the file lies outside, ENOSYS when nobody can tell. */
+/* The second way. -1 with EXDEV when the file lies outside, ENOSYS when /proc does not show where it lies. */
 static int open_by_place(int dir, const char *path, int flags)
 {
     int found = openat(dir, path, O_PATH | O_CLOEXEC);
@@ -192,11 +191,11 @@ static int refuse(int dir, const char *path, int code, struct error *err)
     else if (code == ENOENT)
         error_set(err, "%s: is not there", name);
     else if (code == ELOOP && linked)
-        error_set(err, "%s: links to %s, which leads in a circle", name, link);
+        error_set(err, "%s: links to %s, in a loop of links", name, link);
     else if (code == ENOTDIR)
-        error_set(err, "%s: is no directory, or leads through what is none", name);
+        error_set(err, "%s: is not a directory, or leads through a file", name);
     else if (code == ENOSYS)
-        error_set(err, "%s: cannot be told to lie in the volume: neither openat2 nor /proc is there", name);
+        error_set(err, "%s: cannot be opened: the system has neither openat2 nor /proc", name);
     else
         error_set(err, "%s: cannot be opened: %s", name, strerror(code));
     return -1;
@@ -292,7 +291,7 @@ static bool keep_file(struct volume *v, const char *path, struct error *err)
     v->single = strdup(slash ? slash + 1 : path);
     if (!v->single)
         return error_set(err, "out of memory");
-    /* The directory need not be readable: only the one name in it is asked for. */
+    /* The directory need not be readable, because only one file in it is opened. */
     v->dir = open(v->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (v->dir < 0)
         refuse(AT_FDCWD, v->path, errno, err);

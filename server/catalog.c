@@ -1,9 +1,9 @@
 /* catalog.c - the list of models and the references to it.
  *
- * Models are objects with counted references, kept in a list that never changes. A new state of the volume is a new
- * list in the old one's place. A reader takes a reference to the list of the moment in three atomic steps and never
- * waits, whatever a load is doing. An old list is freed once no reader can be about to refer to it; a model is closed
- * by the watcher, not by the request that lets go of it last, because closing may take long.
+ * Models are objects with counted references, in a list that never changes. When the volume changes, a new list replaces
+ * the old one. A reader takes a reference to the current list in three atomic steps and never waits for a load. An old
+ * list is freed when no reader can be about to take a reference to it. The watcher closes models, not the request that
+ * drops the last reference, because closing may take long.
  */
 #include "catalog_private.h"
 
@@ -156,8 +156,8 @@ void list_publish(struct catalog *c, struct model_list *l)
     catalog_sweep(c);
 }
 
-/* No reader that counts itself after `list` was replaced can find an old list. So when none is counted, the old
- * lists have all the references that they will ever get. */
+/* A reader that is counted after `list` was replaced finds the new list. So once no reader is counted, nobody takes a
+ * reference to an old list any more. */
 void catalog_sweep(struct catalog *c)
 {
     while (c->old_lists && atomic_load(&c->readers) == 0) {
@@ -234,7 +234,7 @@ void catalog_free(struct catalog *c)
     free(c);
 }
 
-/* ---- what requests ask ---- */
+/* ---- look-ups ---- */
 
 struct catalog_progress catalog_progress(const struct catalog *c)
 {
@@ -261,7 +261,7 @@ static enum rank rank_of(const struct model *m)
     return d.chats ? RANK_CHATS : d.answers ? RANK_ANSWERS : RANK_MAPPED;
 }
 
-/* Each model is asked for its rank once, since it may change meanwhile. */
+/* The rank of each model is read once, because it may change meanwhile. */
 static void order(const struct model_list *l, struct model **models, uint8_t *ranks)
 {
     size_t at = 0;

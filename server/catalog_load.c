@@ -1,7 +1,7 @@
 /* catalog_load.c - the first load: opens the volume, lists its models and loads one after the other.
  *
- * All of it runs on the watcher's thread. A model's state is written last, after everything that readers may look at
- * once they have seen the state.
+ * All of it runs on the watcher's thread. A model's state is written last, after everything that readers may read once
+ * they have seen the state.
  */
 #include "catalog_private.h"
 
@@ -57,17 +57,17 @@ static void log_scan(const struct catalog *c, const struct scan *s)
     if (s->n_models == 0 && s->too_deep) {
         text_escape(deep, sizeof(deep), span_of(s->too_deep));
         snprintf(reason, sizeof(reason),
-            "there is no model file in its first %d levels; %s lies deeper and was not looked into",
+            "there is no model file in its first %d levels; deeper directories are not scanned (first: %s)",
             SCAN_DEPTH, deep);
         log_no_models(c->options, reason);
     } else if (s->n_models == 0) {
         log_no_models(c->options, "there is no model file in it");
     } else if (s->too_deep) {
-        log_line(LOG_INFO, "directories that lie deeper than berth looks were left out",
+        log_line(LOG_INFO, "directories that lie deeper than berth scans were left out",
             LOG_FIELDS(log_count("levels", SCAN_DEPTH), log_text("first", s->too_deep)));
     }
     if (s->n_left_out > 0)
-        log_line(LOG_WARN, "the volume holds more models than berth lists",
+        log_line(LOG_WARN, "the volume has more models than berth lists",
             LOG_FIELDS(log_count("listed", s->n_models), log_count("left_out", s->n_left_out)));
 }
 
@@ -92,7 +92,8 @@ static struct model_list *list_models(struct catalog *c, const struct scan *s)
 
 /* ---- loading ---- */
 
-/* Every mapped file keeps a descriptor. Connections need theirs, too: without a reserve no client is let in. */
+/* Every mapped file keeps a descriptor open. Some are reserved for connections, because otherwise no client could
+ * connect. */
 static void limit_files(const struct catalog *c)
 {
     struct rlimit files;
@@ -126,7 +127,7 @@ static bool reading_progress(void *context, uint64_t done, uint64_t total)
     return !atomic_load(&r->catalog->stopping);
 }
 
-/* Reads the pages in where that is asked for, or where faulting them one by one would be slow. */
+/* Reads the pages into memory where --prefault asks for it, or where page faults would be slow. */
 static bool bring_in(struct catalog *c, struct loaded *l, struct error *err)
 {
     for (size_t i = 0; i < l->n_maps; i++) {
@@ -192,7 +193,7 @@ static uint64_t all_mapped_bytes(struct catalog *c)
     return bytes;
 }
 
-/* Mapped pages that do not fit are dropped and read again, which is slow but harmless. */
+/* Mapped pages that do not fit into memory are dropped and read again, which is slow. */
 static void warn_of_size(struct catalog *c)
 {
     uint64_t bytes = all_mapped_bytes(c);
@@ -202,7 +203,7 @@ static void warn_of_size(struct catalog *c)
             LOG_FIELDS(log_count("bytes", bytes), log_count("memory_bytes", c->memory)));
 }
 
-/* Only after the first load is it known how much memory the models leave. */
+/* Called after the first load, because the default depends on the size of the models. */
 static void set_budget(struct catalog *c)
 {
     if (!c->engine)

@@ -80,7 +80,7 @@ bool catalog_check_aliases(const struct catalog *c, struct error *err)
         char shown[SHOWN];
         text_escape(shown, sizeof(shown), name);
         if (name.size == 0 || id.size == 0)
-            return error_set(err, "--alias: NAME=ID is needed, and %s is none", shown);
+            return error_set(err, "--alias takes NAME=ID, not \"%s\"", shown);
     }
     return true;
 }

@@ -13,7 +13,7 @@
 #include "berth/server/catalog.h"
 #include "berth/loaders/scan.h"
 
-/* The models at one time, sorted by id. Never changed: another list takes its place. */
+/* The models at one time, sorted by id. It never changes; a new list replaces it. */
 struct model_list {
     atomic_size_t references; /* the catalog's, and those of readers */
     struct model_list *next_old;
@@ -29,13 +29,13 @@ struct catalog {
     size_t template_size;
     struct volume volume; /* of the watcher, like the three below */
     bool volume_open;
-    size_t n_files; /* names that the first scan looked at */
+    size_t n_files; /* names that the first scan examined */
     struct added_names *added; /* models that came after the first load */
 
     struct model_list *_Atomic list; /* never NULL */
     atomic_size_t readers; /* threads between the load of `list` and its reference */
     struct model_list
-        *old_lists; /* replaced, while a reader may still be about to refer to them; the watcher's */
+        *old_lists; /* replaced; a reader may still be about to take a reference; the watcher's */
     struct model *_Atomic retired; /* models without references, for the watcher to close */
 
     atomic_bool ended, stopping;
@@ -56,7 +56,7 @@ double catalog_now(void); /* seconds, monotonic */
 struct model_list *list_take(struct catalog *c);
 void list_drop(struct catalog *c, struct model_list *l);
 
-/* Takes the list's place as the one that readers get, and the caller's reference to it. The watcher's. */
+/* Makes `l` the list that readers get, and takes over the caller's reference. The watcher's. */
 void list_publish(struct catalog *c, struct model_list *l);
 
 /* An empty list with room for n models and one reference. NULL when memory is short. */
@@ -65,7 +65,7 @@ struct model_list *list_new(size_t n);
 /* A model that is loading, with one reference. Copies the texts. NULL when memory is short. */
 struct model *model_new(const struct scan_model *found);
 
-/* Frees the lists and closes the models that nobody refers to any more. The watcher's. */
+/* Frees the lists and closes the models without references. The watcher's. */
 void catalog_sweep(struct catalog *c);
 
 /* ---- names ---- */

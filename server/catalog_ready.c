@@ -1,7 +1,7 @@
-/* catalog_ready.c - whether the server is ready, asked anew at each probe.
+/* catalog_ready.c - whether the server is ready, computed for each probe.
  *
- * Readiness is a property of the moment: it goes when the only model, or a required one, is lost. Probes ask often,
- * so this reads atomics and a list of the moment, and waits for nothing.
+ * The server stops being ready when the only model, or a required one, is lost. Probes are frequent, so this reads atomics
+ * and the current list, and waits for nothing.
  */
 #include "catalog_private.h"
 
@@ -99,7 +99,7 @@ bool catalog_some_answers(struct catalog *c, struct error *err)
     return some;
 }
 
-/* An empty volume is ready: what else the server answers needs no model. */
+/* With an empty volume the server is ready: routes that need no model answer. */
 bool catalog_ready(struct catalog *c, struct error *err)
 {
     if (!atomic_load_explicit(&c->ended, memory_order_acquire))

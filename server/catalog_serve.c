@@ -1,5 +1,5 @@
-/* catalog_serve.c - opens models for answers, each once, by the thread that needs it first; and the chat template that
- * an option gives to all of them.
+/* catalog_serve.c - opens models for answers, each once, on the thread that needs it first; and reads the chat template of
+ * --chat-template, which applies to all of them.
  */
 #include "catalog_private.h"
 
@@ -19,8 +19,8 @@ static bool read_file(struct catalog *c, FILE *f, struct error *err)
 {
     c->chat_template = malloc(TEMPLATE_SOURCE_MAX + 1);
     if (!c->chat_template)
-        return error_set(err, "no memory for it");
-    /* One byte more than there may be: parsing refuses what is too long. */
+        return error_set(err, "out of memory");
+    /* One byte more than the limit, so that parsing refuses a template that is too long. */
     c->template_size = fread(c->chat_template, 1, TEMPLATE_SOURCE_MAX + 1, f);
     if (ferror(f))
         return error_set(err, "cannot be read");
@@ -38,7 +38,7 @@ static bool read_template(struct catalog *c, struct error *err)
     if (f)
         fclose(f);
     text_escape(shown, sizeof(shown), span_of(c->options->chat_template));
-    return good || error_prefix(err, "the chat template, %s", shown);
+    return good || error_prefix(err, "--chat-template %s", shown);
 }
 
 bool catalog_use_engine(struct catalog *c, struct engine *e, struct error *err)
@@ -126,7 +126,7 @@ void catalog_open_all(struct catalog *c)
     list_drop(c, l);
 }
 
-/* A model that is opened at this moment is caught at the watcher's next look. */
+/* A model that is being opened at this moment is lost at the watcher's next look. */
 void catalog_lose(struct model *m)
 {
     struct served_model *t = model_served(m);

@@ -1,7 +1,7 @@
-/* catalog_watch.c - the model watcher: a thread that loads the models, opens them, and then looks once a second
- * whether a file has changed under its map.
+/* catalog_watch.c - the model watcher: a thread that loads the models, opens them, and then checks once a second whether a
+ * mapped file has changed.
  *
- * Now and then it scans the volume for models that were added. They are not served before a restart, which is said
+ * From time to time it scans the volume for models that were added. They are not served before a restart, which is logged
  * once for each.
  */
 #include "catalog_private.h"
@@ -13,10 +13,10 @@
 
 #define LOOK_SECONDS 1.0
 #define MEASURE_EVERY 10 /* looks */
-#define SCAN_FILES_MAX 20000 /* in a volume with more names a scan takes too long to be repeated */
-#define ADDED_MAX 1000 /* after so many the log says no more */
+#define SCAN_FILES_MAX 20000 /* a volume with more names is not scanned again, because that takes too long */
+#define ADDED_MAX 1000 /* further models are not logged */
 
-/* Paths of models that were added, those that were told. */
+/* Paths of added models that were logged. */
 struct added_names {
     size_t n;
     char *paths[ADDED_MAX];

@@ -1,7 +1,7 @@
-/* kv_memory.c - half of what the models leave, and a share of the limit where they leave next to nothing.
+/* kv_memory.c - half of the memory that the models' files leave, and at least a share of the memory limit.
  *
- * Mapped models may be larger than the limit: their pages are dropped and read again. Sequences still need some memory
- * then, and never so much that a small container is killed for it.
+ * Mapped models may be larger than the limit, because their pages can be dropped and read again. Sequences need some memory
+ * even then, but not so much that a small container runs out of it.
  */
 #include "berth/server/kv_memory.h"
 
@@ -12,7 +12,7 @@ uint64_t kv_memory_default(uint64_t memory, uint64_t mapped, const char **from)
 {
     uint64_t half = mapped < memory ? (memory - mapped) / 2 : 0;
     uint64_t least = memory == 0 || memory / LEAST_SHARE > LEAST_MOST ? LEAST_MOST : memory / LEAST_SHARE;
-    *from = half > least ? "half of what the models leave of the limit"
-                         : "the least share of the limit; the models leave less";
+    *from = half > least ? "half of what the models leave of the memory limit"
+                         : "the minimum; half of what the models leave is less";
     return half > least ? half : least;
 }

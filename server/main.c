@@ -1,8 +1,7 @@
 /* main.c - finds the command and runs it.
  *
- * SIGTERM and SIGINT are blocked before anything else: process 1 of a container loses a signal that is neither blocked
- * nor handled, and a stop in the first millisecond must count. `serve` takes the two when it is up; the other commands
- * unblock them.
+ * SIGTERM and SIGINT are blocked first. Process 1 of a container loses a signal that is neither blocked nor handled, and a
+ * stop in the first millisecond must not be lost. `serve` takes the two when it runs; the other commands unblock them.
  */
 #include "berth/server/command.h"
 
@@ -12,8 +11,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Opens /dev/null for each standard descriptor that is closed: otherwise the next file or socket gets its number, and
- * log lines are written there. */
+/* Opens /dev/null for each standard descriptor that is closed. Otherwise the next file or socket would get its number, and
+ * log lines would be written to it. */
 static void fill_standard_descriptors(void)
 {
     for (int fd = 0; fd <= 2; fd++)
@@ -48,7 +47,7 @@ int main(int argc, char **argv)
     const struct command *command = find_command(argc, argv, &named);
     if (!command)
         return command_unknown(argv[1]);
-    /* A client that leaves must not end the server; a reader that leaves ends the other commands without a word. */
+    /* SIGPIPE must not end the server when a client leaves. It ends the other commands when their reader leaves. */
     if (command->takes_signals)
         signal(SIGPIPE, SIG_IGN);
     else

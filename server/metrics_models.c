@@ -137,8 +137,8 @@ static const struct model_family {
     const char *label; /* "model" where it is NULL */
     void (*write)(struct strbuf *out, const char *name, const struct model_sample *m);
 } model_families[] = {
-    {"berth_prompt_tokens_total", "counter", "Tokens of prompts that were read.", OF(prompt_tokens), 1, NULL, NULL},
-    {"berth_cached_tokens_total", "counter", "Tokens of prompts that had been read before.", OF(cached_tokens), 1, NULL, NULL},
+    {"berth_prompt_tokens_total", "counter", "Tokens of prompts that were computed.", OF(prompt_tokens), 1, NULL, NULL},
+    {"berth_cached_tokens_total", "counter", "Tokens of prompts that came from the prefix cache.", OF(cached_tokens), 1, NULL, NULL},
     {"berth_generated_tokens_total", "counter", "Tokens of answers.", OF(generated_tokens), 1, NULL, NULL},
     {"berth_jobs_total", "counter", "Prompts that were dealt with, by how it ended.", OF(jobs_ended), 1, NULL, NULL},
     {"berth_jobs_refused_total", "counter", "Prompts that found the queue full.", OF(jobs_refused), 1, NULL, NULL},
@@ -149,8 +149,8 @@ static const struct model_family {
     {"berth_between_tokens_seconds", "histogram", "From one token of an answer to the next.", OF(between_tokens), 1, NULL, NULL},
     {"berth_job_seconds", "histogram", "From a prompt's arrival to the end of its answers.", OF(whole), 1, NULL, NULL},
     {"berth_kv_bytes", "gauge", "KV cache of a model.", OF(kv_bytes), 1, NULL, NULL},
-    {"berth_prefix_bytes", "gauge", "Of it, what is kept only for prompts that begin in the same way.", OF(prefix_bytes), 1, NULL, NULL},
-    {"berth_preemptions_total", "counter", "Answers that gave their memory back and were read again.", OF(preemptions), 1, NULL, NULL},
+    {"berth_prefix_bytes", "gauge", "Part of it that is kept only for later prompts.", OF(prefix_bytes), 1, NULL, NULL},
+    {"berth_preemptions_total", "counter", "Answers that were preempted.", OF(preemptions), 1, NULL, NULL},
     {"berth_forward_calls_total", "counter", "Steps of a model.", OF(forward_calls), 1, NULL, NULL},
     {"berth_forward_rows_total", "counter", "Tokens in these steps.", OF(forward_rows), 1, NULL, NULL},
     {"berth_forward_seconds_total", "counter", "Time in these steps.", OF(forward_ns), 1e-9, NULL, NULL},

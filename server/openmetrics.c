@@ -1,7 +1,7 @@
 /* openmetrics.c - from Prometheus' text format to OpenMetrics.
  *
- * The two differ in few points: the family of a counter is named without _total, the bounds of a histogram are written
- * with a point ("1.0"), and a last line tells that nothing is missing.
+ * There are few differences: the family of a counter is named without _total, the bounds of a histogram are written with a
+ * point ("1.0"), and the last line marks the end.
  */
 #include "berth/server/metrics.h"
 

@@ -172,7 +172,7 @@ static const struct option table[] = {
 
 #define N_OPTIONS (sizeof(table) / sizeof(table[0]))
 
-/* Where `name` (a flag or variable, for messages) got `value`, and what that option takes. */
+/* Writes that `name`, a flag or variable, does not take `value`, and what it takes. Returns false. */
 static bool bad_value(const struct option *o, const char *name, const char *value, struct error *err)
 {
     char shown[200];
@@ -197,7 +197,7 @@ static bool bad_value(const struct option *o, const char *name, const char *valu
         err, "%s: \"%s\" is not allowed: %s from %.12g to %.12g", name, shown, what, o->least, o->most);
 }
 
-/* A number without sign, exponent or space; `end` is set behind it. */
+/* Reads a number without sign, exponent or space. *end is the first byte after it. */
 static bool read_number(const char *text, bool fraction, double *out, const char **end)
 {
     size_t digits = strspn(text, "0123456789"), size = digits;
@@ -306,7 +306,7 @@ static const char *variable(char *const *environment, const char *name)
     return NULL;
 }
 
-/* Kubernetes gives the pods beside a Service called "berth" a variable BERTH_PORT=tcp://10.0.0.1:8000. */
+/* Kubernetes sets BERTH_PORT=tcp://10.0.0.1:8000 in all pods of a namespace that has a Service called "berth". */
 static bool is_service_link(const char *value)
 {
     return strncmp(value, "tcp://", 6) == 0 || strncmp(value, "udp://", 6) == 0 ||
@@ -319,7 +319,7 @@ static bool read_environment(struct options *out, char *const *environment, stru
         const char *names[] = {table[i].variable_too, table[i].variable};
         for (size_t k = 0; k < 2; k++) {
             const char *value = names[k] ? variable(environment, names[k]) : NULL;
-            /* An empty variable is how compose files leave one unset. */
+            /* Compose files set a variable to an empty text to leave it unset. */
             if (!value || !value[0] || is_service_link(value))
                 continue;
             if (!set_option(out, &table[i], names[k], value, err))
@@ -383,7 +383,7 @@ static bool read_flag(
         value = argv[++*at];
     else
         return error_set(err, "%s needs a value: %s", o->flag, o->value);
-    /* The first flag of a list replaces what the environment says; the others add to it. */
+    /* The first flag of a list replaces the values from the environment; the others add to it. */
     if (!given[o - table])
         clear_list(out, o);
     given[o - table] = true;
@@ -410,7 +410,7 @@ enum options_result options_read(
     for (size_t i = 0; i < N_OPTIONS; i++)
         if (!set_option(o, &table[i], table[i].flag, table[i].initial, err))
             return OPTIONS_BAD;
-    /* A flag that asks for help, or is wrong, is heard before a variable that is wrong. */
+    /* Flags are read first by themselves: --help, or a wrong flag, comes before a wrong variable. */
     struct options flags_alone = *o;
     enum options_result result = read_flags(&flags_alone, argc, argv, err);
     if (result != OPTIONS_READ)
@@ -465,7 +465,7 @@ void options_warn(char *const *environment)
         if (known && is_service_link(value + 1))
             log_line(LOG_WARN, "a variable holds the address of a Kubernetes Service, not an option; ignored",
                 LOG_FIELDS(log_span("variable", name), log_text("value", value + 1)));
-        /* The rest of what a Service called "berth" puts into the environment. */
+        /* The other variables that Kubernetes sets for a Service called "berth". */
         bool link = strncmp(entry, "BERTH_PORT_", 11) == 0 || strncmp(entry, "BERTH_SERVICE_", 14) == 0;
         if (!known && !link)
             log_line(LOG_WARN, "a variable is not one of berth's options; ignored",

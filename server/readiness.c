@@ -4,8 +4,8 @@
 #include "berth/engine/scheduler/engine.h"
 #include "berth/server/server.h"
 
-/* Seconds after which the engine's thread is taken to hang. One step of a large model on a small machine takes
- * minutes, and a restart would end in the same place: so this is long. */
+/* Seconds in one step after which the engine's thread counts as hanging. It is long because one step of a large model on a
+ * small machine takes minutes, and a restart would not help. */
 #define STUCK_SECONDS 900
 
 struct readiness server_readiness(const struct server *s)

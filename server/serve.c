@@ -1,10 +1,10 @@
-/* serve.c - the life of the server: options, socket, threads, load, and the way down.
+/* serve.c - the life of the server: options, socket, threads, load, shutdown.
  *
- * The order at boot matters. Faults of the command line are told first, the port is bound next, and only then are
- * models touched: a probe can connect from the first millisecond. The main thread then waits for signals and cuts
- * late connections. On SIGTERM or SIGINT the server turns not ready, goes on for the drain delay (load balancers need
- * time to notice), closes its socket, lets running requests finish within the grace period, and exits 0. A second
- * signal ends it at once.
+ * The order at boot matters. First the command line is checked, then the port is bound, and only then models are opened,
+ * so a probe can connect from the first millisecond. The main thread then waits for signals and cuts late connections. On
+ * SIGTERM or SIGINT the server becomes not ready, accepts requests for the drain delay (load balancers need time to
+ * notice), closes its socket, lets running requests finish within the grace period, and exits 0. A second signal ends it
+ * at once.
  */
 #include "berth/base/log.h"
 #include "berth/base/pool.h"
@@ -33,8 +33,9 @@
 #define BUSY_TICK_SECONDS 0.05 /* and, while requests wait for replies, for clients that left */
 #define DRAIN_TICK_SECONDS 0.01
 #define LAST_REPLIES_SECONDS 1.5 /* for the replies to requests that the engine's stop has ended */
-#define STOP_SECONDS 5 /* after the grace; a thread that hangs on its disk does not keep the process longer */
-#define STOP_LOADING_SECONDS 0.5 /* a load that hangs on its disk is given up after this */
+#define STOP_SECONDS                                                                                         \
+    5 /* after the grace; the process does not wait longer for a thread that hangs on a disk */
+#define STOP_LOADING_SECONDS 0.5 /* the process does not wait longer for a load that hangs on a disk */
 #define WORKERS_MOST 8
 
 extern char **environ;
@@ -126,7 +127,7 @@ static void drain(struct server *s)
     drain_for(s, o->grace, DRAIN_REQUESTS);
     signal(SIGALRM, end_at_once);
     alarm(STOP_SECONDS);
-    /* What is left fails now, and its clients are told: streams by an error event, the others by 503. */
+    /* Requests that are left fail now. Their clients get an error event in a stream, else 503. */
     http_stop_work(s->http);
     engine_stop(s->engine);
     drain_for(s, LAST_REPLIES_SECONDS, DRAIN_ANSWERS);
@@ -252,7 +253,7 @@ static bool open_server(struct server *s, struct error *err)
     if (!s->engine || !catalog_use_engine(s->catalog, s->engine, err))
         return false;
     s->http = open_http(s, err);
-    /* Clients can connect from here on. The load begins first: an empty volume is done before HTTP is. */
+    /* Clients can connect from here on. The load begins before HTTP, so that an empty volume is loaded by then. */
     return s->http && catalog_start(s->catalog, err) && http_start(s->http, err);
 }
 
@@ -276,7 +277,7 @@ static int serve(const struct options *o)
     return 0;
 }
 
-/* A path on the command line that leads nowhere is a mistake; in --models it may be a volume that comes later. */
+/* A PATH that does not exist is a mistake. The one of --models may be a volume that is mounted later. */
 static bool operand_is_there(const struct options *o)
 {
     char shown[400];
@@ -310,7 +311,7 @@ const struct command command_serve = {
     .summary = "serve models over HTTP; also without a command",
     .about = "Serves the models of a directory, or a single model file, until SIGTERM or SIGINT.\n"
              "PATH is the same as --models PATH.",
-    .notes = "Exit status: 0 when it was told to stop; 1 when it cannot listen; 2 for wrong usage.",
+    .notes = "Exit status: 0 after a stop signal; 1 when it cannot listen; 2 for wrong usage.",
     .operand = OPERAND_FILE,
     .server_options = true,
     .takes_signals = true,

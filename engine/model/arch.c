@@ -1,26 +1,17 @@
 /* arch.c - the architectures: one row each, which says of which kinds the layers are, and with which fields.
  *
- * A row holds what never varies within a family and a function for what a key or a size decides; everything
- * else (sizes, epsilon, rotation and its stretching) is read in one way for all. Nothing outside this file
- * asks for an architecture by name. Every number is bounded here, before anything is allocated or multiplied
- * with it; bind.c checks that the tensors agree.
+ * A row holds what never varies within a family, and a function for what a key or a size decides. Everything else
+ * (sizes, epsilon, rotation and its scaling) is read in the same way for all families. No other file compares an
+ * architecture's name. Every number is bounded here, before it is multiplied or memory is allocated by it; bind.c checks
+ * that the tensors agree.
  */
-#include "decoder_private.h"
+#include "arch_keys_private.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define KEY_ROOM 96
-
-/* The keys of a file, with the architecture's name that they begin with. */
-struct arch_keys {
-    const struct checkpoint *file;
-    const char *architecture;
-    struct error *err;
-};
 
 /* What does not vary within a family: a file's keys fill in the rest. */
 struct arch {
@@ -36,88 +27,7 @@ struct arch {
     bool (*read)(struct decoder *d, const struct arch_keys *k); /* the family's own keys; may be NULL */
 };
 
-/* ---- one key ---- */
-
-static const char *key_name(char name[KEY_ROOM], const struct arch_keys *k, const char *rest)
-{
-    snprintf(name, KEY_ROOM, "%s.%s", k->architecture, rest);
-    return name;
-}
-
-/* A number from 1 to `most`; `fallback` where the key is missing or 0, unless that is 0. */
-static bool read_size(
-    const struct arch_keys *k, const char *rest, uint32_t most, uint32_t fallback, uint32_t *out)
-{
-    char name[KEY_ROOM];
-    uint64_t value = 0;
-    if (checkpoint_get_u64(k->file, key_name(name, k, rest), &value, k->err) == CHECKPOINT_WRONG)
-        return false;
-    if (value == 0)
-        value = fallback;
-    if (value == 0)
-        return error_set(k->err, "key %s is missing, or 0", name);
-    if (value > most)
-        return error_set(k->err, "key %s is %" PRIu64 "; %" PRIu32 " is the most", name, value, most);
-    *out = (uint32_t)value;
-    return true;
-}
-
-/* A finite number; `fallback` where the key is missing, or 0, which writers use for "none". */
-static bool read_real(const struct arch_keys *k, const char *rest, double fallback, double *out)
-{
-    char name[KEY_ROOM];
-    double value = 0;
-    if (checkpoint_get_f64(k->file, key_name(name, k, rest), &value, k->err) == CHECKPOINT_WRONG)
-        return false;
-    if (!isfinite(value) || fabs(value) > 1e15)
-        return error_set(k->err, "key %s is %g; a finite number up to 1e15 is needed", name, value);
-    *out = value == 0 ? fallback : value;
-    return true;
-}
-
-static bool read_float(const struct arch_keys *k, const char *rest, double fallback, float *out)
-{
-    double value;
-    if (!read_real(k, rest, fallback, &value))
-        return false;
-    *out = (float)value;
-    return true;
-}
-
-static uint64_t array_item(const struct checkpoint_value *a, size_t i)
-{
-    uint64_t value;
-    return checkpoint_item_u64(a, i, &value) ? value : UINT64_MAX;
-}
-
-/* A number for each layer: one for all, or an array, whose items are `least` or more. `each` puts it into the layer. */
-static bool read_layers(struct decoder *d, const struct arch_keys *k, const char *rest, uint32_t least,
-    void (*each)(struct layer *l, uint32_t value))
-{
-    char name[KEY_ROOM];
-    const struct checkpoint_value *pair = checkpoint_find(k->file, key_name(name, k, rest));
-    uint32_t n = d->shape.n_layer;
-    if (pair && pair->is_array) {
-        if (pair->count != n)
-            return error_set(
-                k->err, "key %s has %" PRIu64 " items for %" PRIu32 " layers", name, pair->count, n);
-        for (uint32_t i = 0; i < n; i++) {
-            uint64_t value = array_item(pair, i);
-            if (value < least || value > DECODER_SIZE_MAX)
-                return error_set(k->err,
-                    "item %" PRIu32 " of key %s is no whole number from %" PRIu32 " to %u", i, name, least,
-                    DECODER_SIZE_MAX);
-            each(&d->layers[i], (uint32_t)value);
-        }
-        return true;
-    }
-    uint32_t value;
-    if (!read_size(k, rest, DECODER_SIZE_MAX, 0, &value))
-        return false;
-    for (uint32_t i = 0; i < n; i++)
-        each(&d->layers[i], value);
-    return true;
-}
+/* ---- what all families have ---- */
 
 static void set_heads(struct layer *l, uint32_t value)
 {
@@ -134,19 +44,17 @@ static void set_ff(struct layer *l, uint32_t value)
     l->dense.n_ff = value;
 }
 
-/* ---- what all families have ---- */
-
-/* Refuses keys that ask for another routing than the one that is computed here. 0 and 1 ask for nothing. */
+/* Refuses keys that ask for a routing other than the one that layer_moe.c computes. 0 (missing) and 1 are that one. */
 static bool check_routing(const struct arch_keys *k)
 {
     uint64_t function = 0, groups = 0;
     double scale;
-    char name[KEY_ROOM];
-    if (checkpoint_get_u64(k->file, key_name(name, k, "expert_gating_func"), &function, k->err) ==
+    char name[ARCH_KEY_ROOM];
+    if (checkpoint_get_u64(k->file, arch_key_name(name, k, "expert_gating_func"), &function, k->err) ==
             CHECKPOINT_WRONG ||
-        checkpoint_get_u64(k->file, key_name(name, k, "expert_group_count"), &groups, k->err) ==
+        checkpoint_get_u64(k->file, arch_key_name(name, k, "expert_group_count"), &groups, k->err) ==
             CHECKPOINT_WRONG ||
-        !read_real(k, "expert_weights_scale", 1, &scale))
+        !arch_key_real(k, "expert_weights_scale", 1, &scale))
         return false;
     if (function > 1)
         return error_set(k->err, "key %s.expert_gating_func is %" PRIu64 ": only softmax (1) is supported",
@@ -165,25 +73,26 @@ static bool read_mixture(
 {
     struct moe_layer l = *family;
     l.n_expert = (uint32_t)experts;
-    if (!check_routing(k) || !read_size(k, "expert_used_count", l.n_expert, 0, &l.n_used))
+    if (!check_routing(k) || !arch_key_size(k, "expert_used_count", l.n_expert, 0, &l.n_used))
         return false;
     for (uint32_t i = 0; i < d->shape.n_layer; i++) {
         uint32_t n_ff = d->layers[i].dense.n_ff;
         d->layers[i].ffn = &layer_moe;
         d->layers[i].moe = l;
-        if (!read_size(
+        if (!arch_key_size(
                 k, "expert_feed_forward_length", DECODER_SIZE_MAX, n_ff, &d->layers[i].moe.experts.n_ff))
             return false;
     }
     return true;
 }
 
-/* A file of a family that may have experts has them when it says how many. */
+/* Makes the feed-forwards mixtures of experts where the file has a number of experts. */
 static bool read_experts(struct decoder *d, const struct arch *a, const struct arch_keys *k)
 {
-    char name[KEY_ROOM];
+    char name[ARCH_KEY_ROOM];
     uint64_t experts = 0;
-    if (checkpoint_get_u64(k->file, key_name(name, k, "expert_count"), &experts, k->err) == CHECKPOINT_WRONG)
+    if (checkpoint_get_u64(k->file, arch_key_name(name, k, "expert_count"), &experts, k->err) ==
+        CHECKPOINT_WRONG)
         return false;
     if (experts == 0)
         return true;
@@ -226,9 +135,9 @@ static bool read_head_sizes(struct decoder *d, const struct arch_keys *k)
     if (!first)
         return true;
     uint32_t even = s->n_embd % first->n_head == 0 ? s->n_embd / first->n_head : 0;
-    if (!read_size(k, "attention.key_length", ATTENTION_HEAD_MAX, even, &head.head_dim_k) ||
-        !read_size(k, "attention.value_length", ATTENTION_HEAD_MAX, even, &head.head_dim_v) ||
-        !read_float(k, "attention.scale", 1 / sqrt(head.head_dim_k), &head.scale))
+    if (!arch_key_size(k, "attention.key_length", ATTENTION_HEAD_MAX, even, &head.head_dim_k) ||
+        !arch_key_size(k, "attention.value_length", ATTENTION_HEAD_MAX, even, &head.head_dim_v) ||
+        !arch_key_float(k, "attention.scale", 1 / sqrt(head.head_dim_k), &head.scale))
         return false;
     for (uint32_t i = 0; i < s->n_layer; i++) {
         struct attention_layer *l = attention_of(d, i);
@@ -244,10 +153,10 @@ static bool read_head_sizes(struct decoder *d, const struct arch_keys *k)
 static bool read_heads(struct decoder *d, const struct arch *a, const struct arch_keys *k)
 {
     uint32_t least = a->headless ? 0 : 1;
-    if (!read_layers(d, k, "attention.head_count", least, set_heads))
+    if (!arch_key_layers(d, k, "attention.head_count", least, set_heads))
         return false;
-    if (checkpoint_find(k->file, key_name((char[KEY_ROOM]){0}, k, "attention.head_count_kv")) &&
-        !read_layers(d, k, "attention.head_count_kv", least, set_kv_heads))
+    if (checkpoint_find(k->file, arch_key_name((char[ARCH_KEY_ROOM]){0}, k, "attention.head_count_kv")) &&
+        !arch_key_layers(d, k, "attention.head_count_kv", least, set_kv_heads))
         return false;
     for (uint32_t i = 0; i < d->shape.n_layer; i++) {
         struct layer *l = &d->layers[i];
@@ -266,9 +175,9 @@ static bool read_heads(struct decoder *d, const struct arch *a, const struct arc
 static bool read_sizes(struct decoder *d, const struct arch *a, const struct arch_keys *k)
 {
     struct decoder_shape *s = &d->shape;
-    if (!read_size(k, "block_count", DECODER_LAYERS_MAX, 0, &s->n_layer) ||
-        !read_size(k, "embedding_length", DECODER_SIZE_MAX, 0, &s->n_embd) ||
-        !read_size(k, "context_length", DECODER_CONTEXT_MAX, 0, &s->n_ctx_train))
+    if (!arch_key_size(k, "block_count", DECODER_LAYERS_MAX, 0, &s->n_layer) ||
+        !arch_key_size(k, "embedding_length", DECODER_SIZE_MAX, 0, &s->n_embd) ||
+        !arch_key_size(k, "context_length", DECODER_CONTEXT_MAX, 0, &s->n_ctx_train))
         return false;
     d->layers = calloc(s->n_layer, sizeof(*d->layers));
     if (!d->layers)
@@ -276,9 +185,10 @@ static bool read_sizes(struct decoder *d, const struct arch *a, const struct arc
     for (uint32_t i = 0; i < s->n_layer; i++)
         d->layers[i] = (struct layer){
             .mixer = &layer_attention, .ffn = &layer_dense, .attention = a->attention, .dense = a->dense};
-    return read_layers(d, k, "feed_forward_length", 1, set_ff) && read_heads(d, a, k) &&
-           read_float(k, s->layer_norm ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon",
-               0, &s->epsilon) &&
+    return arch_key_layers(d, k, "feed_forward_length", 1, set_ff) && read_heads(d, a, k) &&
+           arch_key_float(k,
+               s->layer_norm ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon", 0,
+               &s->epsilon) &&
            (s->epsilon > 0 ||
                error_set(k->err, "key %s.attention.layer_norm%s_epsilon is missing, or not above 0",
                    k->architecture, s->layer_norm ? "" : "_rms"));
@@ -286,13 +196,13 @@ static bool read_sizes(struct decoder *d, const struct arch *a, const struct arc
 
 /* ---- rotation ---- */
 
-/* YaRN (arXiv 2309.00071) stretches slow pairs, leaves fast ones and raises the magnitude by 0.1 ln(factor) +
- * 1. Files may name another attn_factor, which comes on top. */
+/* YaRN (arXiv 2309.00071) scales the frequencies of slow pairs, leaves those of fast pairs, and multiplies cosine and sine
+ * by 1 + 0.1 ln(factor). attn_factor multiplies them as well. */
 static bool read_yarn(struct rope_shape *r, const struct arch_keys *k)
 {
-    if (!read_real(k, "rope.scaling.yarn_ext_factor", -1, &r->yarn) ||
-        !read_real(k, "rope.scaling.yarn_beta_fast", 32, &r->yarn_fast) ||
-        !read_real(k, "rope.scaling.yarn_beta_slow", 1, &r->yarn_slow))
+    if (!arch_key_real(k, "rope.scaling.yarn_ext_factor", -1, &r->yarn) ||
+        !arch_key_real(k, "rope.scaling.yarn_beta_fast", 32, &r->yarn_fast) ||
+        !arch_key_real(k, "rope.scaling.yarn_beta_slow", 1, &r->yarn_slow))
         return false;
     if (r->yarn < 0)
         r->yarn = 1;
@@ -305,15 +215,15 @@ static bool read_scaling(struct decoder *d, const struct arch_keys *k)
 {
     struct rope_shape *r = &d->rope.global;
     struct span type = {NULL, 0};
-    char name[KEY_ROOM];
+    char name[ARCH_KEY_ROOM];
     double factor;
-    if (checkpoint_get_text(k->file, key_name(name, k, "rope.scaling.type"), &type, k->err) ==
+    if (checkpoint_get_text(k->file, arch_key_name(name, k, "rope.scaling.type"), &type, k->err) ==
         CHECKPOINT_WRONG)
         return false;
-    if (!read_real(k, "rope.scale_linear", 1, &factor) ||
-        !read_real(k, "rope.scaling.factor", factor, &factor) ||
-        !read_real(k, "rope.scaling.attn_factor", 1, &r->magnitude) ||
-        !read_size(k, "rope.scaling.original_context_length", DECODER_CONTEXT_MAX, d->shape.n_ctx_train,
+    if (!arch_key_real(k, "rope.scale_linear", 1, &factor) ||
+        !arch_key_real(k, "rope.scaling.factor", factor, &factor) ||
+        !arch_key_real(k, "rope.scaling.attn_factor", 1, &r->magnitude) ||
+        !arch_key_size(k, "rope.scaling.original_context_length", DECODER_CONTEXT_MAX, d->shape.n_ctx_train,
             &d->rope.context))
         return false;
     if (factor <= 0)
@@ -336,8 +246,8 @@ static bool read_rope(struct decoder *d, const struct arch_keys *k)
     if (!first)
         return true;
     uint32_t head = first->head_dim_k;
-    if (!read_size(k, "rope.dimension_count", ATTENTION_HEAD_MAX, head, &r->n_rot) ||
-        !read_real(k, "rope.freq_base", 10000, &r->global.base) || !read_scaling(d, k))
+    if (!arch_key_size(k, "rope.dimension_count", ATTENTION_HEAD_MAX, head, &r->n_rot) ||
+        !arch_key_real(k, "rope.freq_base", 10000, &r->global.base) || !read_scaling(d, k))
         return false;
     if (r->n_rot > head || r->n_rot % 2 != 0)
         return error_set(k->err,
@@ -360,21 +270,21 @@ static void set_window(struct decoder *d, uint32_t layer, uint32_t window)
     d->layers[layer].attention.rope = window != 0;
 }
 
-/* Layers with a window: those that the pattern, an array of 0 and 1, marks with 1; without an array all but each
- * `period`-th, counted from 1. */
+/* Sets the windows. Where the pattern is an array of 0 and 1, the layers with a 1 have one; otherwise all layers have one
+ * except each `period`-th, counted from 1. */
 static bool set_windows(struct decoder *d, const struct arch_keys *k, uint32_t window, uint32_t period)
 {
-    char name[KEY_ROOM];
+    char name[ARCH_KEY_ROOM];
     const struct checkpoint_value *pattern =
-        checkpoint_find(k->file, key_name(name, k, "attention.sliding_window_pattern"));
+        checkpoint_find(k->file, arch_key_name(name, k, "attention.sliding_window_pattern"));
     bool array = pattern && pattern->is_array;
     if (array && pattern->count != d->shape.n_layer)
         return error_set(k->err, "key %s has %" PRIu64 " items for %" PRIu32 " layers", name, pattern->count,
             d->shape.n_layer);
-    if (!array && !read_size(k, "attention.sliding_window_pattern", DECODER_SIZE_MAX, period, &period))
+    if (!array && !arch_key_size(k, "attention.sliding_window_pattern", DECODER_SIZE_MAX, period, &period))
         return false;
     for (uint32_t i = 0; i < d->shape.n_layer; i++) {
-        bool local = array ? array_item(pattern, i) == 1 : (i + 1) % period != 0;
+        bool local = array ? arch_key_item(pattern, i) == 1 : (i + 1) % period != 0;
         set_window(d, i, local ? window : 0);
     }
     return true;
@@ -383,15 +293,7 @@ static bool set_windows(struct decoder *d, const struct arch_keys *k, uint32_t w
 /* The window's size; 0 where the file has none and the family needs none. */
 static bool read_window(const struct arch_keys *k, uint32_t fallback, uint32_t *window)
 {
-    char name[KEY_ROOM];
-    uint64_t value = 0;
-    if (checkpoint_get_u64(k->file, key_name(name, k, "attention.sliding_window"), &value, k->err) ==
-        CHECKPOINT_WRONG)
-        return false;
-    if (value > DECODER_CONTEXT_MAX)
-        return error_set(k->err, "key %s is %" PRIu64 "; %u is the most", name, value, DECODER_CONTEXT_MAX);
-    *window = value ? (uint32_t)value : fallback;
-    return true;
+    return arch_key_number(k, "attention.sliding_window", DECODER_CONTEXT_MAX, fallback, window);
 }
 
 /* ---- the families ---- */
@@ -402,9 +304,9 @@ static bool read_gemma(struct decoder *d, const struct arch_keys *k, uint32_t la
     const struct attention_layer *first = first_attention(d);
     float scale;
     s->embedding_scale = sqrtf((float)s->n_embd);
-    /* The largest of the family scales by its share of the embedding's width instead of by the head's size. */
+    /* The largest model of the family scales by n_embd / n_head, the others by the head's size. */
     double per_head = s->n_layer == largest ? (double)s->n_embd / first->n_head : first->head_dim_k;
-    if (!read_float(k, "attention.scale", 1 / sqrt(per_head), &scale))
+    if (!arch_key_float(k, "attention.scale", 1 / sqrt(per_head), &scale))
         return false;
     set_scale(d, scale);
     return true;
@@ -415,29 +317,29 @@ static bool read_gemma2(struct decoder *d, const struct arch_keys *k)
     struct decoder_shape *s = &d->shape;
     uint32_t window;
     float softcap;
-    if (!read_gemma(d, k, 46) || !read_float(k, "attn_logit_softcapping", 50, &softcap))
+    if (!read_gemma(d, k, 46) || !arch_key_float(k, "attn_logit_softcapping", 50, &softcap))
         return false;
     for (uint32_t i = 0; i < s->n_layer; i++)
         d->layers[i].attention.softcap = softcap;
-    return read_float(k, "final_logit_softcapping", 30, &s->logit_softcap) && read_window(k, 4096, &window) &&
-           set_windows(d, k, window, 2) &&
-           read_real(k, "rope.freq_base_swa", d->rope.global.base, &d->rope.local.base);
+    return arch_key_float(k, "final_logit_softcapping", 30, &s->logit_softcap) &&
+           read_window(k, 4096, &window) && set_windows(d, k, window, 2) &&
+           arch_key_real(k, "rope.freq_base_swa", d->rope.global.base, &d->rope.local.base);
 }
 
 static bool read_gemma3(struct decoder *d, const struct arch_keys *k)
 {
     struct decoder_shape *s = &d->shape;
     uint32_t window;
-    if (!read_gemma(d, k, 62) || !read_float(k, "final_logit_softcapping", 0, &s->logit_softcap) ||
+    if (!read_gemma(d, k, 62) || !arch_key_float(k, "final_logit_softcapping", 0, &s->logit_softcap) ||
         !read_window(k, 0, &window))
         return false;
     if (window == 0)
         return true;
     d->rope.local = (struct rope_shape){.scale = 1, .magnitude = 1};
-    return set_windows(d, k, window, 6) && read_real(k, "rope.freq_base_swa", 10000, &d->rope.local.base);
+    return set_windows(d, k, window, 6) && arch_key_real(k, "rope.freq_base_swa", 10000, &d->rope.local.base);
 }
 
-/* Only OLMo 3 has windows; its layers with one rotate as if the model had not been stretched. */
+/* Only OLMo 3 has windows. Its layers with a window rotate without the scaling of the others. */
 static bool read_olmo2(struct decoder *d, const struct arch_keys *k)
 {
     uint32_t window;
@@ -447,7 +349,7 @@ static bool read_olmo2(struct decoder *d, const struct arch_keys *k)
         return true;
     d->rope.local = (struct rope_shape){.scale = 1, .magnitude = 1};
     return set_windows(d, k, window, 4) &&
-           read_real(k, "rope.freq_base_swa", d->rope.global.base, &d->rope.local.base);
+           arch_key_real(k, "rope.freq_base_swa", d->rope.global.base, &d->rope.local.base);
 }
 
 static bool read_phi3(struct decoder *d, const struct arch_keys *k)
@@ -460,11 +362,11 @@ static bool read_phi3(struct decoder *d, const struct arch_keys *k)
     return true;
 }
 
-/* Where there is a window, all attention layers have it. */
+/* A window applies to all attention layers. */
 static bool read_lfm2(struct decoder *d, const struct arch_keys *k)
 {
     uint32_t n_taps, window;
-    if (!read_size(k, "shortconv.l_cache", SHORTCONV_TAPS_MAX, 0, &n_taps) || !read_window(k, 0, &window))
+    if (!arch_key_size(k, "shortconv.l_cache", SHORTCONV_TAPS_MAX, 0, &n_taps) || !read_window(k, 0, &window))
         return false;
     for (uint32_t i = 0; i < d->shape.n_layer; i++)
         if (d->layers[i].mixer == &layer_shortconv)
@@ -474,28 +376,21 @@ static bool read_lfm2(struct decoder *d, const struct arch_keys *k)
     return true;
 }
 
-/* An expert for all rows, where the file gives its size. */
+/* A shared expert, where the file gives its size. */
 static bool read_shared_expert(struct moe_layer *l, const struct arch_keys *k)
 {
-    char name[KEY_ROOM];
-    uint64_t value = 0;
-    if (checkpoint_get_u64(k->file, key_name(name, k, "expert_shared_feed_forward_length"), &value, k->err) ==
-        CHECKPOINT_WRONG)
-        return false;
-    if (value > DECODER_SIZE_MAX)
-        return error_set(k->err, "key %s is %" PRIu64 "; %u is the most", name, value, DECODER_SIZE_MAX);
     l->shared = l->experts;
-    l->shared.n_ff = (uint32_t)value;
-    return true;
+    return arch_key_number(k, "expert_shared_feed_forward_length", DECODER_SIZE_MAX, 0, &l->shared.n_ff);
 }
 
-/* Granite divides logits by its key; its mixtures may have a shared expert. */
+/* Granite divides the logits by logit_scale. Its mixtures of experts may have a shared expert. */
 static bool read_granite(struct decoder *d, const struct arch_keys *k)
 {
     struct decoder_shape *s = &d->shape;
     double divisor;
-    if (!read_float(k, "embedding_scale", 1, &s->embedding_scale) ||
-        !read_float(k, "residual_scale", 1, &s->residual_scale) || !read_real(k, "logit_scale", 1, &divisor))
+    if (!arch_key_float(k, "embedding_scale", 1, &s->embedding_scale) ||
+        !arch_key_float(k, "residual_scale", 1, &s->residual_scale) ||
+        !arch_key_real(k, "logit_scale", 1, &divisor))
         return false;
     s->logit_scale = (float)(1 / divisor);
     for (uint32_t i = 0; i < s->n_layer; i++)
@@ -540,6 +435,7 @@ static const struct arch archs[] = {
 /* clang-format on */
 
 #define N_ARCHS (sizeof(archs) / sizeof(archs[0]))
+#define LISTED 256 /* bytes of names in a refusal */
 
 static const struct arch *find_arch(struct span name)
 {
@@ -549,9 +445,27 @@ static const struct arch *find_arch(struct span name)
     return NULL;
 }
 
-bool arch_supported(struct span name)
+const char *arch_name(size_t i)
 {
-    return find_arch(name) != NULL;
+    return i < N_ARCHS ? archs[i].name : NULL;
+}
+
+/* Refuses an architecture, and lists those that are supported as far as LISTED bytes go. */
+static bool refuse(struct span name, struct error *err)
+{
+    char shown[64], list[LISTED + 64] = "";
+    if (name.size == 0)
+        return error_set(err, "the file has no key general.architecture");
+    text_escape(shown, sizeof(shown), name);
+    for (size_t i = 0, size = 0; i < N_ARCHS; i++)
+        if (size < LISTED)
+            size +=
+                (size_t)snprintf(list + size, sizeof(list) - size, "%s%s", i > 0 ? ", " : "", archs[i].name);
+        else
+            return error_set(err,
+                "architecture \"%s\" is not supported; berth runs %s and %zu more, which `berth inspect --help` lists",
+                shown, list, N_ARCHS - i);
+    return error_set(err, "architecture \"%s\" is not supported; berth runs %s", shown, list);
 }
 
 bool arch_read(struct decoder *d, const struct checkpoint *c, struct error *err)
@@ -560,11 +474,8 @@ bool arch_read(struct decoder *d, const struct checkpoint *c, struct error *err)
     if (checkpoint_get_text(c, "general.architecture", &name, err) == CHECKPOINT_WRONG)
         return false;
     const struct arch *a = find_arch(name);
-    if (!a) {
-        char shown[64];
-        text_escape(shown, sizeof(shown), name);
-        return error_set(err, "architecture \"%s\" is not supported", shown);
-    }
+    if (!a)
+        return refuse(name, err);
     struct decoder_shape *s = &d->shape;
     struct arch_keys k = {.file = c, .architecture = a->name, .err = err};
     *s = a->shape;

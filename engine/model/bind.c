@@ -1,11 +1,10 @@
 /* bind.c - finds the tensors that a shape asks for, and checks them against it.
  *
- * Every tensor has the one shape that the keys imply, or the model is refused by its name: nothing is run on
- * numbers that contradict each other. The other way round, a tensor that nothing here asked for is refused,
- * too: a model that has one is another model than its architecture says, and would answer nonsense.
+ * Every tensor must have the shape that the keys imply; otherwise the model is refused, and the reason names the tensor.
+ * A tensor that no layer asks for is a reason to refuse as well: the file is another model than its architecture says, and
+ * would answer nonsense.
  *
- * Matrices are views on the file. So are the small vectors (norms, biases) where they are float32 and
- * aligned; the others are copied.
+ * Matrices are views on the file. So are vectors (norms, biases) that are float32 and aligned; other vectors are copied.
  */
 #include "bind_private.h"
 
@@ -165,12 +164,12 @@ static bool bind_matrix(
     if (!t)
         return false;
     if (!matmul_weight_init(out, t->type->id, t->data, rows, columns, b->d->as_float))
-        return error_set(b->err, "tensor %s of type %s cannot be multiplied by", name, t->type->name);
+        return error_set(b->err, "tensor %s has type %s, which weights cannot have", name, t->type->name);
     return true;
 }
 
-/* What comes with a weight: a bias, a factor of all its products, and the factor for activations of types
- * that need one, which ours do not. */
+/* The tensors beside a weight: a bias, a factor of all products, and a factor of activations, which is marked as asked for
+ * and not used: no type that berth multiplies needs it. */
 static bool bind_companions(struct binder *b, const char *stem, struct linear *l)
 {
     const float *ignored;
@@ -205,7 +204,8 @@ bool bind_experts(struct binder *b, const char *stem, uint64_t experts, uint64_t
     if (!t)
         return false;
     if (!matmul_weight_init(&first->weight, t->type->id, t->data, rows, columns, b->d->as_float))
-        return error_set(b->err, "tensor %s of type %s cannot be multiplied by", name.text, t->type->name);
+        return error_set(
+            b->err, "tensor %s has type %s, which weights cannot have", name.text, t->type->name);
     note_packed(b->d, &first->weight);
     return bind_optional(b, bind_name(stem, "scale").text, 1, experts, scales) &&
            bind_optional(b, bind_name(stem, "input_scale").text, 1, experts, &ignored);
@@ -241,7 +241,8 @@ static bool bind_layer(struct binder *b, size_t i)
 
 /* ---- the whole ---- */
 
-/* The vocabulary's size is the embedding's number of rows; other places that tell it must not say more. */
+/* The size of the vocabulary is the number of rows of the embedding. The key vocab_size must be equal to it, and there must
+ * be no more tokens. */
 static bool read_vocabulary(struct binder *b)
 {
     struct decoder_shape *s = &b->d->shape;
@@ -293,7 +294,7 @@ static bool bind_rope_factors(struct binder *b)
                    bind_optional(b, "rope_factors_short.weight", 1, pairs, &d->rope_factors_short)));
 }
 
-/* Tables of inv_freq that old converters left in files, and the heads of rerankers, which write no tokens. */
+/* Tables of inv_freq, which old converters left in files, and the heads of rerankers, which generation does not use. */
 static bool is_unneeded(struct span name)
 {
     return span_ends_with(name, ".attn_rot_embd") || span_ends_with(name, ".rotary_emb.inv_freq") ||
@@ -308,7 +309,7 @@ static bool all_bound(struct binder *b)
         text_escape(shown, sizeof(shown), name);
         if (!b->bound[i] && !is_unneeded(name))
             return error_set(
-                b->err, "tensor %s is none that architecture %s has", shown, b->d->shape.architecture);
+                b->err, "tensor %s does not belong to architecture %s", shown, b->d->shape.architecture);
     }
     return true;
 }
@@ -319,7 +320,7 @@ static bool bind_layers(struct binder *b)
     for (size_t i = 0; i < d->shape.n_layer; i++) {
         if (!bind_layer(b, i))
             return false;
-        d->kv[i] = d->layers[i].mixer->state(d, i);
+        d->states[i] = d->layers[i].mixer->state(d, i);
     }
     return true;
 }

@@ -1,8 +1,8 @@
 /* bind_private.h - how layer kinds find their tensors.
  *
  * Each function looks a tensor up by name, checks its shape, marks it as asked for and fills in a view on the
- * mapped file. They return false with the reason, which names the tensor, when it is missing or has another shape.
- * "Optional" means that a missing tensor is no error: the pointer is NULL then.
+ * mapped file. It returns false with the reason, which names the tensor, when it is missing or has another shape. A
+ * missing optional tensor is no error; the pointer is NULL then.
  */
 #ifndef BIND_PRIVATE_H
 #define BIND_PRIVATE_H

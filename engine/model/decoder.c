@@ -1,7 +1,7 @@
-/* decoder.c - makes and frees a decoder, and answers what others ask about its shape.
+/* decoder.c - makes and frees a decoder, and returns figures of its shape.
  *
- * Reading and binding take milliseconds and touch keys, tables and small vectors alone: the weights stay on
- * disk until a forward call reads them.
+ * Reading and binding take milliseconds, because they read keys, tables and small vectors only. Weights are not read
+ * before a forward call.
  */
 #include "decoder_private.h"
 
@@ -37,8 +37,8 @@ static bool read(struct decoder *d, const struct checkpoint *c, struct error *er
 {
     if (!arch_read(d, c, err))
         return false;
-    d->kv = calloc(d->shape.n_layer, sizeof(*d->kv));
-    if (!d->kv)
+    d->states = calloc(d->shape.n_layer, sizeof(*d->states));
+    if (!d->states)
         return error_set(err, "no memory for the layers");
     d->n_ropes = count_ropes(d);
     list_kinds(d);
@@ -67,7 +67,7 @@ void decoder_free(struct decoder *d)
     for (size_t i = 0; i < sizeof(d->ropes) / sizeof(d->ropes[0]); i++)
         free(d->ropes[i].inv_freq);
     free(d->layers);
-    free(d->kv);
+    free(d->states);
     free(d);
 }
 
@@ -76,9 +76,17 @@ bool decoder_limit_context(struct decoder *d, size_t context, struct error *err)
     return rope_prepare(d, context, err);
 }
 
+const char *decoder_architecture(size_t i)
+{
+    return arch_name(i);
+}
+
 bool decoder_supports(struct span architecture)
 {
-    return arch_supported(architecture);
+    for (size_t i = 0; arch_name(i); i++)
+        if (span_is(architecture, arch_name(i)))
+            return true;
+    return false;
 }
 
 size_t decoder_n_vocab(const struct decoder *d)
@@ -96,8 +104,8 @@ size_t decoder_n_ctx(const struct decoder *d)
     return d->shape.n_ctx_train;
 }
 
-const struct kv_layer *decoder_kv_layers(const struct decoder *d, size_t *n)
+const struct layer_state *decoder_layer_states(const struct decoder *d, size_t *n)
 {
     *n = d->shape.n_layer;
-    return d->kv;
+    return d->states;
 }

@@ -1,8 +1,7 @@
 /* decoder_private.h - the parts of a decoder: the shape, the layers with their kinds, the weights.
  *
  * arch.c reads keys into the shape and the layers' fields by the architecture's row, bind.c and the layer kinds
- * find the tensors that these ask for, rope.c computes the rates of rotation. From then on nothing changes, and
- * forward.c runs it.
+ * find the tensors, rope.c computes inv_freq. After that a decoder does not change. forward.c runs it.
  */
 #ifndef DECODER_PRIVATE_H
 #define DECODER_PRIVATE_H
@@ -15,7 +14,7 @@
 #include "layer_shortconv_private.h"
 
 #define DECODER_LAYERS_MAX 1024
-#define DECODER_SIZE_MAX (1u << 20) /* of widths and numbers of heads: products of two still fit */
+#define DECODER_SIZE_MAX (1u << 20) /* of widths and numbers of heads: the product of two does not overflow */
 #define DECODER_CONTEXT_MAX (1u << 30)
 
 /* ---- the shape ---- */
@@ -27,7 +26,7 @@ struct decoder_shape {
     /* Norms: before each half of a layer, and after it, before its result is added to the residual. */
     bool layer_norm; /* mean and bias, too; otherwise by root mean square */
     bool no_pre_norms, post_norms;
-    bool ffn_norm_optional; /* without it a layer's halves run side by side, on the same input */
+    bool ffn_norm_optional; /* without it mixer and feed-forward have the same input */
     float epsilon;
     const char *output_norm; /* the last norm's tensor; NULL for "output_norm" */
     float logit_softcap; /* 0 for none */
@@ -59,23 +58,23 @@ struct layer {
 struct decoder {
     struct decoder_shape shape;
     struct layer *layers; /* [n_layer] */
-    const struct layer_kind *kinds[LAYER_KINDS_MAX + 1]; /* that its layers are of; NULL ends the list */
-    struct kv_layer *kv; /* [n_layer] */
+    const struct layer_kind *kinds[LAYER_KINDS_MAX + 1]; /* of its layers; NULL ends the list */
+    struct layer_state *states; /* [n_layer] */
     struct matmul_weight embedding;
     struct norm output_norm;
     struct linear output;
     struct rope_fields rope;
-    struct rope ropes[2]; /* of layers that see all, of layers with a window */
+    struct rope ropes[2]; /* of layers without and with a window */
     size_t n_ropes;
     const float *rope_factors; /* [n_rot / 2], or NULL */
     const float *rope_factors_long, *rope_factors_short;
     size_t packed_columns; /* of the widest input that some weight reads in packed form; 0: none does */
     bool as_float;
-    struct copy *copies; /* vectors that could not be used where they lie */
+    struct copy *copies; /* vectors that are no views on the file */
 };
 
-/* True when the table of architectures has this name. */
-bool arch_supported(struct span name);
+/* The name of row i of the table of architectures; NULL behind the last one. */
+const char *arch_name(size_t i);
 
 /* Reads the shape and the layers' kinds and fields from the model's keys; allocates d->layers. */
 bool arch_read(struct decoder *d, const struct checkpoint *c, struct error *err);

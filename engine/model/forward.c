@@ -1,11 +1,11 @@
 /* forward.c - the forward pass: from rows of tokens to logits.
  *
- * It reads like the diagram of a transformer's decoder: embedding, then layer by layer norm, mixer, sum, norm,
- * feed-forward, sum, then the last norm and the logits. What a mixer or a feed-forward does is the business of its
- * kind (layer_private.h). Every product by a weight goes through linear.c.
+ * It follows the diagram of a transformer's decoder: embedding, then in each layer norm, mixer, sum, norm, feed-forward,
+ * sum, then the last norm and the logits. What a mixer or a feed-forward computes is defined by its kind
+ * (layer_private.h). Every product by a weight goes through linear.c.
  *
- * Nothing that a row becomes depends on the worker that computes it, nor on the rows beside it: kernels promise it,
- * and no sum here runs over rows or workers.
+ * The values of a row depend neither on the worker that computes them nor on the other rows of the batch: kernels
+ * guarantee it, and no sum here runs over rows or workers.
  */
 #include "forward_private.h"
 
@@ -20,7 +20,7 @@ struct work_range forward_work_range(const struct worker *m, size_t n)
     return (struct work_range){n * m->index / m->n_workers, n * (m->index + 1) / m->n_workers};
 }
 
-struct work_range forward_stream_rows(const struct worker *m)
+struct work_range forward_residual_rows(const struct worker *m)
 {
     return m->f->alone ? (struct work_range){0, m->n} : forward_work_range(m, m->n);
 }
@@ -41,7 +41,7 @@ size_t forward_counters(const struct worker *m)
     return m->n_workers < FORWARD_STRETCHES ? m->n_workers : FORWARD_STRETCHES;
 }
 
-/* Counters are set back two barriers before they are used again, and one after their last use. */
+/* A counter is reset when all workers have left the step that used it, and two barriers before its next use. */
 void forward_barrier(struct worker *m)
 {
     pool_barrier(m->f->pool);
@@ -67,11 +67,11 @@ void forward_norm(const struct decoder_shape *s, float *out, const float *x, str
         vector_rms_norm(out, x, w.weight, s->epsilon, n);
 }
 
-/* Makes the rows of the residual, normed, the next input. Without a norm they are the input themselves. */
+/* Makes the norm of the residual the next input, or the residual itself where there is no norm. */
 static void input_from_residual(struct worker *m, struct norm w, bool packed)
 {
     const struct decoder_shape *s = &m->f->d->shape;
-    struct work_range rows = forward_stream_rows(m);
+    struct work_range rows = forward_residual_rows(m);
     if (!w.weight) {
         linear_input(m, m->x, s->n_embd, packed);
         return;
@@ -81,11 +81,11 @@ static void input_from_residual(struct worker *m, struct norm w, bool packed)
     linear_input(m, m->normed, s->n_embd, packed);
 }
 
-/* Adds the half layer's sum to the residual, normed first where the family does so. */
+/* Adds the result of a mixer or feed-forward to the residual, after its norm where there is one. */
 static void add_to_residual(struct worker *m, struct norm post)
 {
     const struct decoder_shape *s = &m->f->d->shape;
-    struct work_range rows = forward_stream_rows(m);
+    struct work_range rows = forward_residual_rows(m);
     for (size_t t = rows.first; t < rows.end; t++) {
         const float *sum = m->f->sum + t * s->n_embd;
         if (post.weight) {
@@ -101,7 +101,7 @@ static void embed(struct worker *m)
     const struct decoder *d = m->f->d;
     const struct matmul_weight *e = &d->embedding;
     size_t width = d->shape.n_embd;
-    struct work_range rows = forward_stream_rows(m);
+    struct work_range rows = forward_residual_rows(m);
     for (size_t t = rows.first; t < rows.end; t++) {
         const struct decoder_row *row = &m->f->batch->rows[t];
         float *x = m->x + t * width;
@@ -118,13 +118,13 @@ static void embed(struct worker *m)
 
 /* ---- a layer ---- */
 
-/* Both halves read the same norm where a layer has one norm alone. */
+/* Mixer and feed-forward have the same input where the layer has one norm only. */
 static bool side_by_side(const struct decoder_shape *s, const struct layer *l)
 {
     return s->ffn_norm_optional && !l->ffn_norm.weight;
 }
 
-/* The rows go into memory that is free at this point; a worker's own residual is left whole. */
+/* The rows are copied to memory that is not used at this point. A worker that has a residual of its own keeps all rows. */
 const float *forward_keep_wanted(
     struct worker *m, size_t layer, const float *rows, size_t columns, float *kept)
 {
@@ -151,8 +151,8 @@ const float *forward_keep_wanted(
     return kept;
 }
 
-/* Between the mixer and the feed-forward, each of which has barriers: all workers have read the flag of the layer
- * before, and all will see this one at the layer's end. */
+/* Called between mixer and feed-forward, which both have barriers: by now all workers have read `stopping` after the
+ * layer before, and all will see the new value at the end of this layer. */
 static void look_for_stop(struct worker *m)
 {
     struct forward *f = m->f;
@@ -169,10 +169,10 @@ static void run_layer(struct worker *m, size_t i)
     input_from_residual(m, l->mixer_norm, l->mixer_packs);
     l->mixer->run(m, i);
     if (i + 1 == s->n_layer && f->n_out == 0)
-        return; /* the states are written: that was all */
+        return; /* only the states were wanted, and they are written */
     look_for_stop(m);
 
-    if (side_by_side(s, l)) { /* the norm is computed anew: its packed form has been overwritten */
+    if (side_by_side(s, l)) { /* the norm is computed again, because its packed form has been overwritten */
         input_from_residual(m, l->mixer_norm, l->ffn_packs);
         add_to_residual(m, l->mixer_post_norm);
     } else {
@@ -185,14 +185,14 @@ static void run_layer(struct worker *m, size_t i)
 
 /* ---- the end ---- */
 
-/* The last norm of the wanted rows, one after the other in m->normed. */
+/* Writes the last norm of the wanted rows to m->normed, one after the other. */
 static void norm_wanted(struct worker *m)
 {
     struct forward *f = m->f;
     const struct decoder_shape *s = &f->d->shape;
     forward_settle(m);
     m->n = f->n_out;
-    struct work_range rows = forward_stream_rows(m);
+    struct work_range rows = forward_residual_rows(m);
     for (size_t i = rows.first; i < rows.end; i++)
         forward_norm(s, m->normed + i * s->n_embd, m->x + (m->kept_wanted ? i : f->wanted[i]) * s->n_embd,
             f->d->output_norm, s->n_embd);
@@ -223,7 +223,7 @@ static void write_logits(struct worker *m)
     forward_barrier(m);
 }
 
-/* Hidden states go over whatever logits were worked out in their rows. */
+/* Overwrites logits where a row's hidden state is wanted. */
 static void write_hidden(struct worker *m)
 {
     struct forward *f = m->f;
@@ -275,7 +275,7 @@ bool decoder_forward(struct decoder *d, struct decoder_workspace *w, struct pool
     if (!forward_prepare(&f, w, err))
         return false;
     if (!pool_run(pool, run_worker, &f))
-        return error_set(err, "the compute threads are at work on something else");
+        return error_set(err, "the compute threads are busy");
     if (f.stopping)
         return false;
     for (size_t i = 0; i < f.n_runs; i++)

@@ -1,9 +1,9 @@
 /* forward_private.h - one forward call: what its workers share, and what each of them has for itself.
  *
- * The workers of the pool go through the layers side by side, and wait for each other (a barrier) after each step
- * whose results others read. What is done to a row of the residual (norms, sums, packing) is divided among them
- * when there are many rows; when there are few, every worker does all of it in memory of its own, since that costs
- * less than one more barrier. The numbers are the same either way.
+ * The workers of the pool run the same layer at the same time, and meet at a barrier after each step whose results other
+ * workers read. Work on the residual (norms, sums, packing) is divided among them when there are many rows. When there are
+ * few, every worker does all of it in memory of its own, because that takes less time than another barrier. The numbers
+ * are the same in both cases.
  */
 #ifndef FORWARD_PRIVATE_H
 #define FORWARD_PRIVATE_H
@@ -11,15 +11,15 @@
 #include "decoder_private.h"
 
 #define FORWARD_COUNTERS 4
-#define FORWARD_PIECES 8 /* that each worker should find in a step, so that a slow one gets fewer */
-#define FORWARD_STRETCHES 16 /* that a step's pieces are cut into at most */
+#define FORWARD_PIECES 8 /* of a step for each worker; a slow worker takes fewer */
+#define FORWARD_STRETCHES 16 /* the most stretches of a step's pieces */
 
 /* Rows of one sequence. */
 struct batch_run {
     struct sequence *sequence;
     uint8_t *const *pages;
     size_t row, n; /* which rows of the batch */
-    uint32_t start, end; /* positions: of its first row, and behind its last one */
+    uint32_t start, end; /* position of its first row, and one more than that of its last row */
 };
 
 struct counter {
@@ -43,7 +43,7 @@ struct forward {
     float *x, *normed; /* [n][n_embd], or as many for each worker; so is the packed form */
     uint8_t *packed;
     size_t packed_bytes;
-    float *sum; /* [n][n_embd]: a half layer's result, which is added to the residual */
+    float *sum; /* [n][n_embd]: the result of a mixer or feed-forward, which is added to the residual */
     /* Of the layer kinds. */
     struct attention_memory attention;
     struct shortconv_memory shortconv;
@@ -58,8 +58,8 @@ struct worker {
     struct forward *f;
     unsigned index, n_workers;
     unsigned step;
-    size_t n; /* rows that are left, */
-    bool kept_wanted; /* and whether they are those whose results are wanted */
+    size_t n; /* rows that are still computed */
+    bool kept_wanted; /* they are only those whose results are wanted */
     float *x, *normed; /* [n][n_embd], its own or the shared ones: the residual, and its norm */
     struct matmul_input in;
     uint8_t *packed;
@@ -67,23 +67,23 @@ struct worker {
 
 /* The worker's share of n items, each of which is done by one worker. */
 struct work_range forward_work_range(const struct worker *m, size_t n);
-/* The worker's rows of the residual: all of them where it has its own. */
-struct work_range forward_stream_rows(const struct worker *m);
-/* The next item of this step that nobody has taken yet: of one counter, or of one of several. */
+/* The rows of the residual that the worker computes: all where it has a residual of its own. */
+struct work_range forward_residual_rows(const struct worker *m);
+/* The next item of this step that no worker has taken, by the first counter or by another one. */
 size_t forward_take(struct worker *m);
 size_t forward_take_of(const struct worker *m, size_t counter); /* below forward_counters */
 size_t forward_counters(const struct worker *m);
-/* Waits for all workers: what they wrote in this step can be read. */
+/* Waits for all workers. What they wrote before can be read afterwards. */
 void forward_barrier(struct worker *m);
-/* The same after work on forward_stream_rows, which nobody else reads where each worker has its own. */
+/* The same after work on forward_residual_rows, which nobody else reads where each worker has its own. */
 void forward_settle(struct worker *m);
 
-/* Norm as the shape has it, of n values. */
+/* The norm of n values, of the shape's kind. */
 void forward_norm(const struct decoder_shape *s, float *out, const float *x, struct norm w, size_t n);
 
-/* For a mixer, once the states are written: `rows` [m->n][columns] is what its result is computed from. In the last
- * layer the rows whose results nobody wants are left out: the others go to `kept`, their residual is moved, and m->n
- * becomes smaller. Returns where the rows are then, or NULL when nothing is wanted of the batch. */
+/* For a mixer that has written the states: `rows` [m->n][columns] is what its result is computed from. In the last layer
+ * only rows whose results are wanted are kept: they are copied to `kept`, the residual is reduced to the same rows, and
+ * m->n becomes smaller. Returns the rows to go on with, or NULL when no result of the batch is wanted. */
 const float *forward_keep_wanted(
     struct worker *m, size_t layer, const float *rows, size_t columns, float *kept);
 

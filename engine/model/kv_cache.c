@@ -3,8 +3,10 @@
 
 #include <stdlib.h>
 
-#define STATE_SHARE 4 /* checkpoints take one part in so many of what the pages of their positions take */
-#define CHECKPOINT_PAGES_MAX 64 /* from one checkpoint to the next */
+#define STATE_SHARE                                                                                          \
+    4 /* a checkpoint takes at most one fourth of the memory of the pages up to the next one */
+#define CHECKPOINT_PAGES_MAX                                                                                 \
+    64 /* the most pages from one checkpoint to the next, which may make it more than that */
 
 static size_t key_bytes(const struct kv_cache *c, size_t layer)
 {
@@ -22,7 +24,7 @@ static size_t checkpoint_pages(const struct kv_cache *c)
     return pages < CHECKPOINT_PAGES_MAX ? pages : CHECKPOINT_PAGES_MAX;
 }
 
-static void lay_out(struct kv_cache *c, const struct kv_layer *layers)
+static void lay_out(struct kv_cache *c, const struct layer_state *layers)
 {
     size_t bytes = 0, floats = 0;
     for (size_t i = 0; i < c->n_layers; i++) {
@@ -30,7 +32,7 @@ static void lay_out(struct kv_cache *c, const struct kv_layer *layers)
         c->at[i] = bytes;
         c->state_at[i] = floats;
         bytes += layers[i].n_head_kv > 0 ? layers[i].n_head_kv * head_bytes(c, i) : 0;
-        floats += layers[i].state_floats;
+        floats += layers[i].recurrent_floats;
     }
     c->page_bytes = KV_HEADER + bytes;
     c->state_bytes = floats > 0 ? KV_HEADER + floats * sizeof(float) : 0;
@@ -38,7 +40,7 @@ static void lay_out(struct kv_cache *c, const struct kv_layer *layers)
 }
 
 struct kv_cache *kv_cache_new(
-    struct kv_budget *budget, enum attention_type type, const struct kv_layer *layers, size_t n_layers)
+    struct kv_budget *budget, enum attention_type type, const struct layer_state *layers, size_t n_layers)
 {
     struct kv_cache *c = calloc(1, sizeof(*c));
     if (!c)

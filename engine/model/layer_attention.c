@@ -1,22 +1,22 @@
-/* layer_attention.c - the mixer "attention": from a layer's normed input to what attention makes of it.
+/* layer_attention.c - the mixer "attention".
  *
- * The keys and values of a batch are stored before any of its queries is answered, and read back as the cache
- * holds them, so that it makes no difference which of them came in this batch and which in one before. The
- * work is divided by key-value head and tile (some rows of one sequence); one query head has too little to
- * do, and the heads of a group share the reading of keys. Three ways, which give the same bits:
- *  - together: where no sequence has more than a tile of rows, the worker that stores a head's keys answers its
- *    queries.
- *  - in turn: all keys are stored, then all queries answered, the longest ranges first.
- *  - split: where there are fewer tiles and heads than workers could work on, and ranges are long, their
- *    splits are divided, too, and merged afterwards.
+ * The keys and values of a batch are stored before attention reads them, and are read as the cache stores them. So a result
+ * does not depend on how the positions were cut into batches. The work is divided by key-value head and tile (some rows of
+ * one sequence), because one query head is too little work and the query heads of a group read the same keys. There are
+ * three ways, which give the same bits:
+ *  - together: where no sequence has more rows than a tile, the worker that stores the keys of a head also computes the
+ *    attention of its queries.
+ *  - in turn: all keys are stored, then attention is computed, the longest ranges first.
+ *  - split: where there are few tiles and heads for the workers, and ranges are long, their splits are divided among the
+ *    workers, too, and merged afterwards.
  */
 #include "layer_attention_private.h"
 
 #include "bind_private.h"
 #include "forward_private.h"
 
-#define SPLIT_ITEMS 4 /* tiles and heads for each worker, from which on splits need not be divided */
-#define TILE_QUERIES 48 /* that a call of attention answers at the best speed */
+#define SPLIT_ITEMS 4 /* rows and heads for each worker, from which on splits are not divided */
+#define TILE_QUERIES 48 /* of a call of attention_run, for the best speed */
 
 /* ---- weights ---- */
 
@@ -70,10 +70,10 @@ static bool bind(struct binder *b, size_t i)
     return good;
 }
 
-static struct kv_layer state(const struct decoder *d, size_t i)
+static struct layer_state state(const struct decoder *d, size_t i)
 {
     const struct attention_layer *l = &d->layers[i].attention;
-    return (struct kv_layer){
+    return (struct layer_state){
         .n_head_kv = l->n_head_kv, .head_dim_k = l->head_dim_k, .head_dim_v = l->head_dim_v};
 }
 
@@ -103,7 +103,7 @@ static struct widths widths_of(const struct decoder *d)
     return w;
 }
 
-/* The tiles of a run are whole groups of rows, in order; the last one may be smaller. */
+/* The tiles of a run have `rows` rows each, in order; the last one may have fewer. */
 static size_t count_tiles(const struct forward *f, size_t rows)
 {
     size_t tiles = 0;
@@ -120,7 +120,7 @@ static uint32_t longest_end(const struct forward *f)
     return end;
 }
 
-/* How the batch is divided. Nothing of this changes a result. */
+/* Chooses how the batch is divided. No result depends on it. */
 static void choose_ways(struct forward *f, const struct widths *widths)
 {
     struct attention_memory *w = &f->attention;
@@ -196,9 +196,9 @@ static struct attention head_of(const struct forward *f, size_t layer, size_t he
         .v_at = kv_cache_v_at(f->cache, layer, head)};
 }
 
-/* ---- before it is stored ---- */
+/* ---- queries and keys ---- */
 
-/* Queries or keys of one row, in place: normed head by head, and rotated. */
+/* Applies the norms of heads and the rotation to queries or keys of one row, in place. */
 static void prepare_heads(const struct forward *f, const struct attention_layer *l, float *x,
     const float *norm, size_t first, size_t n, size_t row)
 {
@@ -216,7 +216,7 @@ static void prepare_heads(const struct forward *f, const struct attention_layer 
     }
 }
 
-/* The rows of a tile, for one key-value head and the query heads of its group. */
+/* Prepares the rows of a tile for one key-value head and the query heads of its group, and stores keys and values. */
 static void prepare_tile(const struct forward *f, size_t layer, const struct query_tile *t, size_t head)
 {
     const struct attention_layer *l = &f->d->layers[layer].attention;
@@ -235,7 +235,7 @@ static void prepare_tile(const struct forward *f, size_t layer, const struct que
     }
 }
 
-/* Where a norm runs over all heads of a row, it comes before anything is done to one head. */
+/* A norm over all heads of a row, before any head is prepared. */
 static void norm_rows(struct worker *m, const struct attention_layer *l)
 {
     const struct decoder_shape *s = &m->f->d->shape;
@@ -249,9 +249,9 @@ static void norm_rows(struct worker *m, const struct attention_layer *l)
     forward_barrier(m);
 }
 
-/* ---- answers ---- */
+/* ---- attention ---- */
 
-/* Lists the queries of a tile for one key-value head, row by row, since neighbours see nearly the same keys. Returns
+/* Lists the queries of a tile for one key-value head, row by row, because neighbours have nearly the same range. Returns
  * their number. */
 static size_t list_queries(const struct forward *f, const struct attention_layer *l,
     const struct query_tile *t, size_t head, struct attention_query *out)
@@ -272,7 +272,7 @@ static size_t list_queries(const struct forward *f, const struct attention_layer
     return n;
 }
 
-static void answer_tile(const struct forward *f, size_t layer, const struct query_tile *t, size_t head)
+static void attend_tile(const struct forward *f, size_t layer, const struct query_tile *t, size_t head)
 {
     const struct attention_layer *l = &f->d->layers[layer].attention;
     struct attention a = head_of(f, layer, head, &f->runs[t->run]);
@@ -297,7 +297,7 @@ static void in_turn(struct worker *m, size_t layer)
             &f->attention.tiles[f->attention.together ? i / heads : f->attention.n_tiles - 1 - i / heads];
         if (f->attention.together)
             prepare_tile(f, layer, t, i % heads);
-        answer_tile(f, layer, t, i % heads);
+        attend_tile(f, layer, t, i % heads);
     }
     forward_barrier(m);
 }
@@ -311,8 +311,8 @@ static void store_all(struct worker *m, size_t layer)
     forward_barrier(m);
 }
 
-/* Parts lie by row, key-value head, split and query of the group, so that the worker of one split of a row's head
- * writes one stretch. */
+/* Parts are ordered by row, key-value head, split and query of the group, so a worker writes the parts of one split of a
+ * row's head without gaps. */
 static float *parts_of(const struct forward *f, const struct attention *a, const struct attention_layer *l,
     size_t row, size_t head, size_t split)
 {
@@ -321,7 +321,7 @@ static float *parts_of(const struct forward *f, const struct attention *a, const
            ((row * l->n_head_kv + head) * f->attention.n_splits + split) * group * attention_part_floats(a);
 }
 
-static void answer_span(
+static void attend_split(
     const struct forward *f, size_t layer, size_t row, size_t run, size_t head, uint32_t split)
 {
     const struct attention_layer *l = &f->d->layers[layer].attention;
@@ -343,15 +343,15 @@ static void merge_row(const struct forward *f, size_t layer, size_t row, size_t 
             group * floats, queries[i].out);
 }
 
-/* Here every tile is one row. */
-static void by_spans(struct worker *m, size_t layer)
+/* Every tile has one row here. */
+static void in_splits(struct worker *m, size_t layer)
 {
     struct forward *f = m->f;
     size_t heads = f->d->layers[layer].attention.n_head_kv, items = f->attention.n_tiles * heads;
     for (size_t i; (i = forward_take(m)) < items * f->attention.n_splits;) {
         size_t item = i / f->attention.n_splits;
         const struct query_tile *t = &f->attention.tiles[item / heads];
-        answer_span(f, layer, t->row, t->run, item % heads, (uint32_t)(i % f->attention.n_splits));
+        attend_split(f, layer, t->row, t->run, item % heads, (uint32_t)(i % f->attention.n_splits));
     }
     forward_barrier(m);
     for (size_t i; (i = forward_take(m)) < items;)
@@ -370,7 +370,7 @@ static void run(struct worker *m, size_t i)
     if (!w->together)
         store_all(m, i);
     if (w->split)
-        by_spans(m, i);
+        in_splits(m, i);
     else
         in_turn(m, i);
     const float *att = forward_keep_wanted(m, i, w->att, width, w->q);

@@ -1,7 +1,7 @@
 /* layer_attention_private.h - the mixer "attention": heads of queries over the keys and values of the sequence.
  *
  * Its fields cover grouped heads, norms of heads or rows, rotation (rope), windows, softcaps and scales. A sequence
- * keeps pages of keys and values for it.
+ * stores pages of keys and values for it.
  */
 #ifndef LAYER_ATTENTION_PRIVATE_H
 #define LAYER_ATTENTION_PRIVATE_H
@@ -36,26 +36,26 @@ struct attention_layer {
 
 /* ---- rotation ---- */
 
-/* What turns positions into angles: every pair of a head's elements at its own rate. */
+/* The angles of rotation at a position: each pair of a head's elements has a frequency of its own. */
 struct rope_shape {
     double base;
     double scale; /* factor of all positions: 1 / rope.scaling.factor */
     double magnitude; /* factor of cosine and sine */
-    double yarn; /* share of YaRN's blend, 0 for none */
-    double yarn_fast, yarn_slow; /* turns within the original context between which it blends */
+    double yarn; /* weight of YaRN's correction, 0 for none */
+    double yarn_fast, yarn_slow; /* turns within the original context, see rope.c */
 };
 
 /* Rotation of all attention layers of a decoder. */
 struct rope_fields {
-    uint32_t n_rot; /* elements of a head that turn; 0: no layer of the decoder rotates */
+    uint32_t n_rot; /* elements of a head that are rotated; 0: no layer of the decoder rotates */
     bool halves; /* element i is paired with i + n_rot / 2, not with its neighbour */
     bool long_factors; /* the file has two sets of factors, chosen by the context's size */
-    uint32_t skip; /* every so many layers one does not rotate; 0 for none */
-    uint32_t context; /* that the model had before it was stretched */
-    struct rope_shape global, local; /* of layers that see all positions, and of layers with a window */
+    uint32_t skip; /* each layer whose number, from 1, is a multiple of this does not rotate; 0 for none */
+    uint32_t context; /* the original context, before scaling */
+    struct rope_shape global, local; /* of layers without and with a window */
 };
 
-/* The rates that follow from it. */
+/* The frequencies of rotation. */
 struct rope {
     double *inv_freq; /* [n_rot / 2], radians a position */
     float magnitude;
@@ -68,7 +68,7 @@ void rope_cos_sin(const struct rope *r, uint32_t position, size_t first, size_t 
 
 /* ---- a forward call ---- */
 
-/* Rows of one run whose queries are answered together. */
+/* Rows of one run whose attention is computed by one call. */
 struct query_tile {
     size_t run, row, n;
 };
@@ -76,8 +76,9 @@ struct query_tile {
 struct attention_memory {
     size_t tile_rows; /* at most, in a tile */
     size_t n_tiles, n_splits;
-    bool together; /* a tile's keys are stored and its queries answered in one go: no run has two tiles */
-    bool split; /* few tiles, long ranges: splits are divided among the workers */
+    bool
+        together; /* a worker stores a tile's keys and computes its attention at once; no run has two tiles */
+    bool split; /* splits are divided among the workers */
     struct query_tile *tiles;
     float *q, *k, *v; /* [n][n_head * head_dim_k], [n][n_head_kv * head_dim_k], [n][n_head_kv * head_dim_v] */
     float *att; /* [n][n_head * head_dim_v] */

@@ -87,7 +87,7 @@ void dense_gate_rows(const struct dense_layer *l, const struct matmul_input *in,
     }
 }
 
-/* The same worker computes a row of the gate and the same row of up, so no barrier stands between the two. */
+/* The same worker computes a row of the gate and the same row of up, so no barrier is needed between the two. */
 void dense_run(struct worker *m, const struct dense_layer *l)
 {
     const struct dense_memory *w = &m->f->dense;

@@ -111,7 +111,7 @@ static void workspace(struct forward *f, struct layout *lasting, struct layout *
 
 #define CHOSEN (-1.0f) /* in place of the probability of an expert that was chosen */
 
-/* The most probable expert that was not chosen before: of equals, or where none is a number, the first. */
+/* The most probable expert that was not chosen before; the first of several that are equal, or when all are NaN. */
 static uint32_t most_probable(const float *probabilities, size_t n)
 {
     size_t best = n;
@@ -121,7 +121,7 @@ static uint32_t most_probable(const float *probabilities, size_t n)
     return (uint32_t)best;
 }
 
-/* Softmax over all experts; the chosen ones, most probable first, and their weights. */
+/* Computes the softmax over all experts, and writes the chosen ones, most probable first, with their weights. */
 static void route_row(const struct moe_layer *l, float *router, uint32_t *chosen, float *weights)
 {
     float sum = 0;
@@ -146,7 +146,7 @@ static void route(struct worker *m, const struct moe_layer *l)
     forward_barrier(m);
 }
 
-/* What a worker knows of the step. */
+/* The groups of the batch, as one worker lists them. */
 struct moe_work {
     const struct moe_layer *l;
     struct expert_group *groups; /* [n_groups] of the experts that some row chose, in order */
@@ -156,7 +156,7 @@ struct moe_work {
     float *gate;
 };
 
-/* Every worker lists the groups for itself, which takes less time than waiting for one that does. */
+/* Every worker lists the groups for itself, which takes less time than a barrier. */
 static struct moe_work group(const struct worker *m, const struct moe_layer *l)
 {
     const struct forward *f = m->f;
@@ -201,7 +201,7 @@ static struct matmul_input group_input(
         .packed = packs ? m->f->moe.packed + packed_at(g->expert, g->first, columns) : NULL};
 }
 
-/* Packs the worker's share of places. */
+/* Packs the rows at the worker's share of places. */
 static void pack(struct worker *m, const struct moe_work *work, const float *x, size_t columns)
 {
     struct work_range share = forward_work_range(m, work->n_pairs);

@@ -6,7 +6,7 @@
  * (forward_private.h), list the row in layer.c, and let an architecture's row choose it (arch.c).
  *
  * The order of calls: arch.c sets the fields of every layer from the file's keys, `bind` finds the weights, and
- * `state` says what a sequence keeps. In each forward call `workspace` lays out memory, then all workers of the
+ * `state` says what a sequence stores. In each forward call `workspace` lays out memory, then all workers of the
  * pool call `begin` once and `run` for each layer of the kind.
  *
  * A forward call must not change the bits of a row with the number of workers, the other rows of the batch or the
@@ -31,13 +31,13 @@ struct layer_kind {
      * a product by the layer's input reads the packed form. False with the reason. */
     bool (*bind)(struct binder *b, size_t i);
 
-    /* What a sequence keeps for layer i. NULL for feed-forwards, which keep nothing. */
-    struct kv_layer (*state)(const struct decoder *d, size_t i);
+    /* What a sequence stores for layer i. NULL for feed-forwards, which store nothing. */
+    struct layer_state (*state)(const struct decoder *d, size_t i);
 
-    /* Takes the memory of a forward call of f->n rows for all layers of the kind (layout_take). What `passing` gives
-     * is the kind's own from the beginning of `run` to its end; what `lasting` gives, for the whole call. It is called
-     * several times for each forward call, and the pointers of the last time count. Where only the bytes of a row are
-     * asked for, there are no runs and f->batch is NULL. */
+    /* Takes the memory of a forward call of f->n rows for all layers of the kind (layout_take). Memory from `passing`
+     * belongs to the kind during `run`, memory from `lasting` during the whole call. It is called several times for each
+     * forward call; the pointers of the last time are the ones to use. For decoder_row_bytes there are no runs, and
+     * f->batch is NULL. */
     void (*workspace)(struct forward *f, struct layout *lasting, struct layout *passing);
 
     /* Before the first layer, on every worker; NULL for none. What it writes can be read after the first barrier. */
@@ -45,8 +45,8 @@ struct layer_kind {
 
     /* Runs the kind's part of layer i on every worker. The worker's input (m->in) is the layer's input, normed,
      * [m->n][n_embd]. The result goes to f->sum [m->n][n_embd], which others may read when `run` returns, so the last
-     * step ends with a barrier. A mixer writes the state of every row, and calls forward_keep_wanted when nothing but
-     * its result remains to be worked out; if that returns NULL it returns, too. */
+     * step ends with a barrier. A mixer writes the states for every row, and then calls forward_keep_wanted before it
+     * computes its result; if that returns NULL it returns, too. */
     void (*run)(struct worker *m, size_t i);
 };
 

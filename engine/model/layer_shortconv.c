@@ -1,7 +1,7 @@
 /* layer_shortconv.c - the mixer "short convolution" with gates.
  *
- * The workers divide the channels, so each of them has all rows of its channels and need not wait for others between
- * the gate, the convolution and the state. Taps are added from the oldest to the newest.
+ * The workers divide the channels. Each has all rows of its channels, so there is no barrier between the gate, the
+ * convolution and the state. Taps are added from the oldest to the newest.
  */
 #include "layer_shortconv_private.h"
 
@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-#define CHANNELS 256 /* that a worker convolves at a time */
+#define CHANNELS 256 /* of a stripe */
 
 /* ---- weights and state ---- */
 
@@ -26,9 +26,10 @@ static bool bind(struct binder *b, size_t i)
     return good;
 }
 
-static struct kv_layer state(const struct decoder *d, size_t i)
+static struct layer_state state(const struct decoder *d, size_t i)
 {
-    return (struct kv_layer){.state_floats = (d->layers[i].shortconv.n_taps - 1) * (size_t)d->shape.n_embd};
+    return (struct layer_state){
+        .recurrent_floats = (d->layers[i].shortconv.n_taps - 1) * (size_t)d->shape.n_embd};
 }
 
 static void workspace(struct forward *f, struct layout *lasting, struct layout *passing)
@@ -40,7 +41,7 @@ static void workspace(struct forward *f, struct layout *lasting, struct layout *
 
 /* ---- run ---- */
 
-/* Some channels of a run's rows. */
+/* The rows of a run, and the channels of them that a worker computes at a time. */
 struct stripe {
     const struct forward *f;
     const struct shortconv_layer *l;
@@ -49,7 +50,7 @@ struct stripe {
     size_t channel, n;
 };
 
-/* b * x at a position of the sequence, counted from the run's first row: below 0, as the state has it. */
+/* b * x of a row of the run; a negative number counts positions before the run, which come from the state. */
 static const float *gated_at(const struct stripe *s, ptrdiff_t row)
 {
     static const float zeros[CHANNELS] = {0};

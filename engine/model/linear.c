@@ -36,14 +36,14 @@ void linear_input(struct worker *m, const float *x, size_t columns, bool packs)
 {
     m->in = (struct matmul_input){
         .x = x, .stride = columns, .tokens = m->n, .columns = columns, .packed = packs ? m->packed : NULL};
-    struct work_range rows = forward_stream_rows(m); /* a unit of packing is a row */
+    struct work_range rows = forward_residual_rows(m); /* a unit of packing is a row */
     if (packs && rows.end > rows.first)
         matmul_pack(&m->in, rows.first, rows.end - rows.first);
     forward_settle(m);
 }
 
-/* With many tokens a few rows are much work already, and the smaller the last pieces are, the shorter the others
- * wait for them. */
+/* With many tokens a few rows are much work, and the smaller the last pieces are, the shorter the other workers wait for
+ * them. */
 size_t linear_piece_rows(const struct worker *m, size_t rows)
 {
     size_t least = m->n < MANY_TOKENS ? MATMUL_TILE : MATMUL_TILE / 2;

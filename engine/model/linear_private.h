@@ -34,7 +34,7 @@ void linear_rows(const struct linear *l, const struct matmul_input *in, size_t f
     float *out, size_t stride);
 
 /* Makes x [m->n][columns] the input of the worker's next products, packed where one of them reads that form. Each
- * worker has written its rows of x (forward_stream_rows). Waits for the others where they share x. */
+ * worker has written its rows of x (forward_residual_rows). Waits for the others where they share x. */
 void linear_input(struct worker *m, const float *x, size_t columns, bool packs);
 
 struct product {
@@ -47,12 +47,12 @@ void linear_multiply(struct worker *m, const struct product *p, size_t n);
 
 /* ---- how workers share the rows of a weight ---- */
 
-/* A walk through the pieces of a step. The pieces are cut into a stretch for each worker; a worker that has
- * finished its own stretch helps with the next. Kernels prefetch the rows behind those they multiply, so a worker
- * should go on where it was. */
+/* A walk through the pieces of a step. The pieces are divided into stretches, one for each worker; a worker that has
+ * finished its own stretch takes pieces of the next ones. A worker takes neighbouring pieces one after the other, because
+ * kernels prefetch the rows that follow. */
 struct weight_walk {
     size_t pieces, stretches;
-    size_t done; /* stretches, beginning with the worker's own */
+    size_t done; /* stretches that are finished, beginning with the worker's own */
 };
 
 struct weight_walk weight_walk_begin(const struct worker *m, size_t pieces);

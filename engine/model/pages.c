@@ -1,9 +1,9 @@
 /* pages.c - pages of keys and values that sequences share, each counted.
  *
- * A page lies behind a header of one cache line that holds its count; sequences keep pointers to the page
- * itself, in the form that attention reads. A page is written only while one sequence holds it, from that
- * sequence's length on: so a fork, which sees no more of it than what was there, needs no copy until one of them
- * writes. Counts are plain numbers, since one thread changes them; only the budget is shared between caches.
+ * A page follows a header of one cache line, which has its count. Sequences have pointers to the page itself, as
+ * attention reads them. A page is written only while one sequence alone holds it, and only from that sequence's length on.
+ * So a fork shares the pages, and a page is copied when one of its holders writes. Counts are not atomic, because one
+ * thread changes them.
  */
 #include "sequence_private.h"
 
@@ -70,11 +70,11 @@ static bool make_room(struct page_part *p, size_t pages)
     return true;
 }
 
-/* True when the page that the next position lies in is there and others hold it, too. */
+/* True when the next position lies in a page that exists and that others hold, too. */
 static bool writes_to_shared(const struct page_part *p, size_t length, size_t n)
 {
     size_t page = length / ATTENTION_BLOCK;
-    return n > length && page<p->n && * count_of(p->pages[page])> 1;
+    return n > length && page < p->n && count_of(p->pages[page])[0] > 1;
 }
 
 bool pages_reserve(struct page_part *p, size_t length, size_t n)

@@ -1,10 +1,10 @@
 /* rope.c - the angles by which pairs of a head's elements rotate at a position.
  *
- * Rotary embedding (arXiv 2104.09864): pair i of n rotates by position * base^(-i / n) radians. Files stretch
- * that in three ways, which may come together: a factor for each pair (Llama 3.1, longrope), one for all
- * positions (linear), or YaRN (arXiv 2309.00071), which blends from the unstretched rate of fast pairs to the
- * stretched one of slow ones. All of it is computed in double once, at load. The context chooses between two sets
- * of factors there, so that no answer depends on how long its own sequence grows.
+ * Rotary embedding (arXiv 2104.09864): pair i of n rotates by position * base^(-i / n) radians. Files change these
+ * frequencies in three ways, which may be combined: by a divisor for each pair (Llama 3.1, longrope), by one factor for
+ * all (linear), or by YaRN (arXiv 2309.00071): pairs that make more than yarn_fast turns within the original context keep
+ * their frequency, those that make fewer than yarn_slow are multiplied by the factor, with a ramp between. Everything is computed in double, once. The limit of the context
+ * chooses between two sets of divisors, not the length of a sequence, so an answer does not depend on how long it grows.
  */
 #include "decoder_private.h"
 
@@ -13,13 +13,13 @@
 
 #define WHOLE_TURN 6.283185307179586
 
-/* The pair, as a real number, that turns `turns` times within the original context. */
+/* The index of the pair, as a real number, that makes so many turns within the original context. */
 static double pair_turning(const struct rope_fields *f, const struct rope_shape *r, double turns)
 {
     return f->n_rot / 2 * log(f->context / (turns * WHOLE_TURN)) / log(r->base);
 }
 
-/* How much of a pair's unstretched rate stays: 1 below pair `low`, 0 above `high`, a ramp between. */
+/* The weight of a pair's own frequency: 1 up to pair `low`, 0 from `high` on, a ramp between. */
 static double yarn_share(const struct rope_fields *f, const struct rope_shape *r, size_t pair)
 {
     double low = fmax(0, floor(pair_turning(f, r, r->yarn_fast)));

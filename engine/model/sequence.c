@@ -55,7 +55,7 @@ uint64_t sequence_bytes(const struct sequence *s)
     return (uint64_t)s->pages.n * s->cache->page_bytes + (uint64_t)states * s->cache->state_bytes;
 }
 
-/* When there is no memory for the states, the pages that were taken are given back. */
+/* When there is no memory for the states, the new pages are freed. */
 static bool reserve(struct sequence *s, size_t n, bool checkpoints)
 {
     size_t before = s->pages.n;

@@ -1,7 +1,7 @@
 /* sequence_private.h - the parts of a sequence.
  *
- * sequence.c keeps the whole; pages.c keeps keys and values, states.c the recurrent state and its checkpoints;
- * kv_cache.c keeps what all sequences of a model share.
+ * sequence.c is the whole; pages.c has the keys and values, states.c the recurrent state and its checkpoints, kv_cache.c
+ * what all sequences of a model share.
  */
 #ifndef SEQUENCE_PRIVATE_H
 #define SEQUENCE_PRIVATE_H
@@ -17,7 +17,7 @@ struct kv_cache {
     size_t checkpoint_every;
     size_t n_pages, n_states; /* that are held */
     size_t n_layers;
-    struct kv_layer *layers;
+    struct layer_state *layers;
     size_t *at; /* [n_layers], where a layer begins in a page, */
     size_t *state_at; /* and in a state, in floats */
 };

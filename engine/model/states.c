@@ -1,8 +1,8 @@
 /* states.c - the recurrent state of a sequence, and its checkpoints.
  *
- * A forward call reads the state `now` and writes `next`, and the two change places when it has succeeded: so a call
- * that stops halfway leaves the sequence as it was. What has been written is never written again while others hold it,
- * so a checkpoint or a fork is one count more. Memory for the checkpoints that a call may pass is taken before it.
+ * A forward call reads the state `now` and writes `next`, and the two change places when it has succeeded. So a call that
+ * stops halfway does not change the sequence. A state that others hold is not written again, so a checkpoint or a fork
+ * only raises its count. Memory for the checkpoints that a call may write is taken before the call.
  */
 #include "sequence_private.h"
 
@@ -88,7 +88,8 @@ static bool add_checkpoint(struct state_part *p, size_t position, struct kv_stat
     return true;
 }
 
-/* What an earlier reservation took beyond the length is taken anew: the mark may have moved. */
+/* Checkpoints beyond the length, from an earlier reservation, are dropped and taken again, because the mark may have
+ * moved. */
 bool states_reserve(struct state_part *p, size_t length, size_t n, bool checkpoints)
 {
     if (p->cache->state_bytes == 0 || n <= length)
@@ -122,7 +123,7 @@ void states_advance(struct state_part *p, size_t n)
     p->next = NULL;
     drop_checkpoints(p, checkpoints_to(p, n));
     if (old && old->count == 1)
-        p->next = old; /* which spares taking it anew for the next token */
+        p->next = old; /* the next token needs no new one */
     else
         kv_cache_drop_state(p->cache, old);
 }
@@ -167,7 +168,7 @@ struct kv_state *states_at(const struct state_part *p, size_t length, size_t n)
     return i > 0 && p->checkpoints[i - 1].position == n ? p->checkpoints[i - 1].state : NULL;
 }
 
-/* The state becomes a checkpoint as well, where there is memory for its entry in the list. */
+/* The state becomes a checkpoint, too, if there is memory for its entry in the list. */
 void states_resume(struct state_part *p, size_t length, size_t n, struct kv_state *state)
 {
     drop_checkpoints(p, checkpoints_to(p, length));
@@ -177,7 +178,7 @@ void states_resume(struct state_part *p, size_t length, size_t n, struct kv_stat
         hold(state);
 }
 
-/* ---- what others see of it ---- */
+/* ---- for other files ---- */
 
 float *state_values(struct kv_state *state)
 {

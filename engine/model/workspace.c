@@ -1,7 +1,7 @@
 /* workspace.c - checks a batch, and lays out the memory that its forward call works in.
  *
- * One block holds everything but the list of runs. It is laid out twice by the same function, first to add up its
- * size. It only grows, and only the results in it are used after the call.
+ * One block has everything except the list of runs. The same function lays it out twice, the first time to add up its
+ * size. It only grows. After the call only the results in it are used.
  */
 #include "forward_private.h"
 
@@ -43,7 +43,7 @@ static bool begins_run(const struct decoder_batch *b, size_t i)
     return i == 0 || b->rows[i].sequence != b->rows[i - 1].sequence;
 }
 
-/* Counts runs and results; refuses rows that would make a forward call write where it must not. */
+/* Counts runs and results. Refuses rows whose keys and values would be written to positions that are not reserved. */
 static bool count(struct forward *f, struct error *err)
 {
     const struct decoder_batch *b = f->batch;
@@ -119,12 +119,11 @@ static size_t packed_bytes(const struct forward *f)
     return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
 }
 
-/* Half a layer is done with its memory before the next begins: so what the kinds have for that time lies at the same
- * place. */
+/* Memory from `passing` is used only during one `run`, so it begins at the same place for all kinds. */
 static void lay_out_kinds(struct forward *f, struct layout *l)
 {
     struct layout none = {.base = NULL}, lasting = *l;
-    for (size_t i = 0; f->d->kinds[i]; i++) /* to learn where the lasting part ends */
+    for (size_t i = 0; f->d->kinds[i]; i++) /* finds the end of the lasting memory */
         f->d->kinds[i]->workspace(f, &lasting, &none);
     size_t start = lasting.at, end = start;
     for (size_t i = 0; f->d->kinds[i]; i++) {
@@ -138,12 +137,12 @@ static void lay_out_kinds(struct forward *f, struct layout *l)
 static size_t lay_out(struct forward *f, uint8_t *base)
 {
     struct layout l = {.base = base};
-    size_t n = f->n, streams = f->alone ? pool_size(f->pool) : 1, n_embd = f->d->shape.n_embd;
+    size_t n = f->n, residuals = f->alone ? pool_size(f->pool) : 1, n_embd = f->d->shape.n_embd;
     f->wanted = layout_take(&l, f->n_out * sizeof(*f->wanted));
-    f->x = layout_floats(&l, streams * n, n_embd);
-    f->normed = layout_floats(&l, streams * n, n_embd);
+    f->x = layout_floats(&l, residuals * n, n_embd);
+    f->normed = layout_floats(&l, residuals * n, n_embd);
     f->packed_bytes = packed_bytes(f);
-    f->packed = layout_take(&l, streams * f->packed_bytes);
+    f->packed = layout_take(&l, residuals * f->packed_bytes);
     f->sum = layout_floats(&l, n, n_embd);
     f->out = layout_floats(&l, f->n_out, f->out_stride);
     lay_out_kinds(f, &l);

@@ -1,7 +1,6 @@
 /* deliver.c - turns logits into tokens, and tokens into pieces of answers.
  *
- * Tokens are sampled by all threads of the pool; the rest is done by the scheduler's thread. A slot may end here, and its
- * request with it.
+ * All threads of the pool sample; the scheduler's thread does the rest. A slot may end here, and its request with it.
  */
 #include "scheduler_private.h"
 
@@ -89,8 +88,7 @@ static void take_token(struct slot *l)
     if (l->token == SAMPLER_NONE) {
         bool forbidden = r->sampling.n_bias > 0;
         error_set(&why, "no token could be sampled: %s",
-            forbidden ? "the biases forbid all that the model might say"
-                      : "the model's logits are not numbers");
+            forbidden ? "the biases forbid all tokens" : "the model's logits are not numbers");
         request_fail(t, forbidden ? RESULT_BAD_REQUEST : RESULT_FAILED, &why);
         return;
     }
@@ -134,7 +132,7 @@ static bool take_echo(struct slot *l)
     return request_send_echo(t, t->n_echoed < r->n_prompt ? JOB_RUNNING : JOB_LENGTH);
 }
 
-/* Counts how far the prompt is read, and keeps its sequence for further choices when it is read to the end. */
+/* Counts the computed tokens of the prompt, and keeps its sequence for further choices when all are computed. */
 static void count_prompt(struct slot *l)
 {
     struct request *t = l->request;
@@ -146,11 +144,11 @@ static void count_prompt(struct slot *l)
         &t->schedule->model->served.metrics.prompt_tokens, done - t->usage.prompt_done, memory_order_relaxed);
     t->usage.prompt_done = done;
     request_update_usage(t);
-    if (done < request_reads(t->params) || t->prompt_read)
+    if (done < request_computes(t->params) || t->prompt_computed)
         return;
-    t->prompt_read = true;
+    t->prompt_computed = true;
     if (t->params->n_choices > 1 && request_samples(t->params))
-        t->prompt = sequence_fork(l->sequence, n - 1); /* without memory each choice reads the prompt */
+        t->prompt = sequence_fork(l->sequence, n - 1); /* without memory each choice computes the prompt */
 }
 
 static void deliver(struct slot *l)
@@ -165,7 +163,7 @@ static void deliver(struct slot *l)
         slot_end(l, JOB_LENGTH);
 }
 
-/* A slot may end others of its request with it, so the next one is searched anew each time. */
+/* The end of a slot may end other slots of its request, so the next one is searched from the start each time. */
 void deliver_answers(struct schedule *s)
 {
     for (struct slot *l; (l = slot_in_batch(s));) {

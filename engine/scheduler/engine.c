@@ -304,7 +304,7 @@ static enum result check_fit(
     const struct engine *e, const struct text_model *m, const struct job_request *r, struct error *err)
 {
     char needed[TEXT_NUMBER], limit[TEXT_NUMBER];
-    size_t positions = request_reads(r) + request_samples(r);
+    size_t positions = request_computes(r) + request_samples(r);
     if (positions > m->context) {
         error_set(err,
             "the prompt has %zu tokens and leaves no room for an answer: the model's context is %zu",
@@ -314,8 +314,8 @@ static enum result check_fit(
     uint64_t bytes = memory_of(m, positions), most = kv_budget_limit(&e->budget);
     if (bytes <= most)
         return RESULT_OK;
-    error_set(err, "the prompt's keys and values need %s of memory, and there is %s",
-        text_bytes(needed, bytes), text_bytes(limit, most));
+    error_set(err, "the prompt needs %s of KV cache; the KV cache limit is %s", text_bytes(needed, bytes),
+        text_bytes(limit, most));
     return RESULT_TOO_LONG;
 }
 
@@ -355,8 +355,8 @@ static enum result check(
     return result == RESULT_OK ? check_fit(e, m, r, err) : result;
 }
 
-/* Jobs that wait, over all models, without those for which a slot is free: the thread has not come to them yet. With
- * the lock. */
+/* Jobs of all models that wait for a slot. Jobs for which a slot is free are not counted, because the thread will begin
+ * them in its next step. With the lock. */
 static size_t waiting(const struct engine *e)
 {
     size_t n = 0, slots = e->options.slots;

@@ -1,10 +1,9 @@
 /* memory.c - which slots get pages, and which are preempted.
  *
- * Pages are taken as slots read, so a sequence costs what it holds. A new slot begins only when the pages that it is
- * known to need fit beside those that the others are known to need. How much the answers will need beyond that is
- * unknown. When memory runs out, idle prefixes are dropped, oldest first; then the youngest slot of all models is
- * preempted. The oldest slot is never preempted, so there is always one that makes progress, and each slot becomes the
- * oldest in the end.
+ * A sequence takes pages as its tokens are computed. A new slot begins only when the pages for its known tokens fit beside
+ * those for the known tokens of the other slots. The length of an answer is not known, so memory may still run out. Then
+ * idle prefixes are dropped, the oldest first, and after that the youngest slot of all models is preempted. The oldest
+ * slot is never preempted, so one slot always makes progress, and each slot becomes the oldest in the end.
  */
 #include "scheduler_private.h"
 
@@ -21,7 +20,7 @@ size_t memory_slots(const struct engine *e)
     return n;
 }
 
-/* Bytes that the slots are known to need beyond what they hold. */
+/* Bytes that the slots need for their known tokens beyond what they hold. */
 static uint64_t promised(const struct engine *e)
 {
     uint64_t bytes = 0;
@@ -62,7 +61,7 @@ static bool drop_prefix(struct engine *e)
     return prefix_give_back(oldest);
 }
 
-/* Frees the prompts that are kept for choices without a slot. These choices will read the prompt again. */
+/* Frees the prompts that are kept for choices without a slot. These choices will compute the prompt again. */
 static bool drop_prompts(struct engine *e)
 {
     bool dropped = false;
@@ -75,7 +74,7 @@ static bool drop_prompts(struct engine *e)
     return dropped;
 }
 
-/* Drops the states that are kept of prefixes in use, too. */
+/* Drops the recurrent states of all prefixes, also of those in use. */
 static bool drop_states(struct engine *e)
 {
     bool dropped = false;

@@ -1,8 +1,8 @@
 /* prefix.c - how slots use the prefix cache.
  *
- * Before each step a slot that reads takes the pages of its next tokens from the cache, whether they were read long ago or
- * in the last step. It puts each page that it has filled into the cache at once, and the filled part of its last page when
- * it ends. Each slot reads at least its last token, because logits are not kept.
+ * Before each step a slot takes the pages of its next tokens from the cache, whether they were computed long ago or in the
+ * last step. It puts each page that it has filled into the cache at once, and the filled part of its last page when it
+ * ends. Each slot computes at least its last token, because logits are not kept.
  *
  * Prompts that are scored need the logits of all their tokens, so they do not use the cache.
  */
@@ -69,8 +69,8 @@ struct resumption {
     size_t end;
 };
 
-/* The last node on the path of the slot's tokens that holds a state. Its node is NULL when there is none that would
- * spare reading. */
+/* The last node on the path of the slot's tokens that holds a state. The node is NULL when there is none that would save
+ * PREFIX_LEAST tokens. */
 static struct resumption find_state(const struct prefix_cache *p, const struct slot *l)
 {
     int32_t ids[ATTENTION_BLOCK];
@@ -90,7 +90,7 @@ static struct resumption find_state(const struct prefix_cache *p, const struct s
     return best;
 }
 
-/* Takes the pages down to the node and its state, or nothing without memory. */
+/* Shares the pages down to the node, and its state. Without memory it shares nothing. */
 static void resume(struct prefix_cache *p, struct slot *l, struct resumption to)
 {
     int32_t ids[ATTENTION_BLOCK];
@@ -159,8 +159,8 @@ void slot_leave_prefix(struct slot *l)
     l->path = NULL;
 }
 
-/* The beginning of the slot's prompt that `ahead` has in its prompt, too: in whole pages, or to where a recurrent model
- * has a checkpoint. */
+/* How many first tokens of the two prompts are equal, rounded down to whole pages, or to a checkpoint where the model is
+ * recurrent. */
 static size_t common(const struct slot *ahead, const struct slot *l)
 {
     const struct job_request *a = ahead->request->params, *b = l->request->params;

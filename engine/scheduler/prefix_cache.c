@@ -1,14 +1,14 @@
 /* prefix_cache.c - a tree of pages by their tokens, and the order in which idle pages are freed.
  *
- * The children of a node are sorted by their tokens' bytes, so the child that shares the longest beginning with a text is
- * beside the place where the text itself would be. A look-up takes time by the length of the text, whatever is kept.
+ * The children of a node are sorted by the bytes of their tokens, so the child that shares the longest beginning with a
+ * text is next to the place where the text itself would be. The time of a look-up depends mainly on the text's length.
  *
  * Idle nodes are in a list by age. A reader counts on its node and on all nodes above. When it leaves, they become idle
  * from below, so a node is always newer than its children. The oldest idle node therefore has no children and can be
  * freed.
  *
- * Pages count in the budget of sequences, as they did when sequences held them. The few hundred bytes of a node do not: a
- * page of the smallest real models is hundreds of times larger.
+ * Cached pages count in the KV budget like those of sequences. The few hundred bytes of a node do not, because a page of
+ * the smallest real models is hundreds of times larger.
  */
 #include "prefix_private.h"
 
@@ -22,8 +22,8 @@ struct prefix_node {
     size_t depth;
     size_t users; /* readers on it or below */
     struct prefix_node *older, *newer; /* while it is idle, as `left` */
-    uint64_t left; /* by the clock: in turns, */
-    double left_seconds; /* and in seconds */
+    uint64_t left; /* when its last reader left, by the clock: in turns, */
+    double left_seconds; /* in seconds */
     uint8_t *page; /* held */
     struct kv_state *state; /* held; after the node's last token, or NULL */
     size_t n;
@@ -215,7 +215,7 @@ bool prefix_give_back(struct prefix_cache *p)
     return true;
 }
 
-/* Of the nodes at and below x. The depth is that of the longest text that is kept, in pages. */
+/* Drops the states of x and of the nodes below. The recursion is as deep as the longest cached text has pages. */
 static bool drop_states(struct prefix_cache *p, struct prefix_node *x)
 {
     bool dropped = x->state != NULL;

@@ -1,4 +1,4 @@
-/* prefix_private.h - the prefix cache: pages that sequences of one model have read, kept for other sequences that begin
+/* prefix_private.h - the prefix cache: pages that sequences of one model have computed, kept for other sequences that begin
  * with the same tokens.
  *
  * The cache is a tree. A node is a page of keys and values and the tokens in it; the nodes above hold the tokens before.
@@ -19,14 +19,14 @@
 
 #define PREFIX_SWEEP_SECONDS 1.0 /* between two looks for idle pages that are too old */
 #define PREFIX_LEAST                                                                                         \
-    8 /* tokens of a page that are worth sharing: fewer are read as fast as the page is copied */
+    8 /* tokens of a page that are worth sharing: fewer are computed as fast as the page is copied */
 
 struct prefix_cache;
 struct prefix_node;
 
-/* What the age of idle nodes is measured by. Caches whose ages are compared share one. */
+/* The clock for the age of idle nodes. Caches whose ages are compared share one. */
 struct prefix_clock {
-    uint64_t turns; /* goes on whenever a reader leaves a cache */
+    uint64_t turns; /* is raised whenever a reader leaves a cache */
     double seconds; /* set by the owner before it uses a cache */
 };
 

@@ -1,15 +1,15 @@
 /* request.c - the life of requests and slots.
  *
- * A request begins with one slot, for its first choice, which reads the prompt. Then the sequence of the prompt without
- * its last token is kept. Each further choice begins with a fork of it and reads that one token, so it samples from
- * logits of its own, which are the same bits. A request ends when all of its choices have ended, or fails as a whole.
+ * A request begins with one slot, for its first choice, which computes the prompt. Then the sequence of the prompt without
+ * its last token is kept. Each further choice begins with a fork of it and computes that one token, so it samples from
+ * logits of its own, which have the same bits. A request ends when all of its choices have ended, or fails as a whole.
  */
 #include "scheduler_private.h"
 
 #include <math.h>
 #include <stdlib.h>
 
-/* ---- what a choice has to read ---- */
+/* ---- what a choice computes ---- */
 
 bool request_samples(const struct job_request *r)
 {
@@ -21,7 +21,7 @@ static bool echoes(const struct job_request *r)
     return r->kind == JOB_SCORE || r->echo_logprobs;
 }
 
-/* A choice that samples reads the whole prompt. To score a prompt, its last token is not read. */
+/* A choice that samples computes the whole prompt. To score a prompt, its last token is not needed. */
 static size_t known_at_first(const struct job_request *r, uint32_t choice)
 {
     if (request_samples(r))
@@ -29,7 +29,7 @@ static size_t known_at_first(const struct job_request *r, uint32_t choice)
     return echoes(r) && choice == 0 ? r->n_prompt - 1 : 0;
 }
 
-size_t request_reads(const struct job_request *r)
+size_t request_computes(const struct job_request *r)
 {
     return known_at_first(r, 0);
 }
@@ -135,7 +135,7 @@ void slot_start(struct request *t)
         slot_take_prefix(l);
         return;
     }
-    t->prompt_read = true; /* as far as it is needed */
+    t->prompt_computed = true; /* nothing of it is needed */
     slot_end(l, JOB_LENGTH);
 }
 

@@ -1,7 +1,6 @@
-/* rows.c - which rows a step reads, and which logits belong to which slot.
+/* rows.c - which rows a step computes, and which logits belong to which slot.
  *
- * A slot that answers gets one row in each step. The rows for prompts are divided among the slots that read: see
- * rows_share.
+ * A slot that decodes gets one row in each step. rows_share divides the prefill budget among the slots in prefill.
  */
 #include "scheduler_private.h"
 
@@ -16,7 +15,7 @@ size_t slot_left(const struct slot *l)
     return l->known - sequence_length(l->sequence);
 }
 
-static bool slot_reads(const struct slot *l)
+static bool slot_prefills(const struct slot *l)
 {
     return slot_left(l) > 1;
 }
@@ -29,22 +28,22 @@ static size_t rows_in_memory(const struct engine *e, const struct schedule *s)
 }
 
 /* Rows that prompts of this model may have in this step. The prefill budget of a round of all models is divided among
- * the models by how many of their slots read. */
-static size_t rows_for_prompts(const struct engine *e, const struct schedule *s, size_t readers)
+ * the models by how many of their slots are in prefill. */
+static size_t rows_for_prompts(const struct engine *e, const struct schedule *s, size_t prefilling)
 {
     struct prefill_load l = {0};
     for (const struct schedule *each = e->schedules; each; each = each->next) {
-        size_t reading = 0;
+        size_t own = 0;
         for (size_t i = 0; i < each->n_slots; i++)
-            reading += slot_reads(each->slots[i]);
-        l.reading += reading;
-        l.answering += each->n_slots - reading;
-        l.answer_seconds += prefill_answer_seconds(&each->prefill_cost, each->n_slots - reading);
+            own += slot_prefills(each->slots[i]);
+        l.prefilling += own;
+        l.decoding += each->n_slots - own;
+        l.decode_seconds += prefill_decode_seconds(&each->prefill_cost, each->n_slots - own);
     }
     size_t rows = prefill_budget(&s->prefill_cost, &l, e->options.chunk), most = rows_in_memory(e, s);
     rows = rows < most ? rows : most;
-    if (l.answering > 0 && readers < l.reading)
-        rows = rows * readers / l.reading;
+    if (l.decoding > 0 && prefilling < l.prefilling)
+        rows = rows * prefilling / l.prefilling;
     return rows > 0 ? rows : 1;
 }
 
@@ -53,7 +52,7 @@ bool slot_has_echo(const struct slot *l)
     return l->request->echo && l->choice == 0;
 }
 
-/* Gives up to `rows` more rows to a slot that reads. Returns how many it took. */
+/* Gives up to `rows` more rows to a slot in prefill. Returns how many it took. */
 static size_t give(struct slot *l, size_t rows)
 {
     size_t take = slot_left(l) - l->n_rows;
@@ -69,8 +68,9 @@ static size_t give(struct slot *l, size_t rows)
     return take;
 }
 
-/* The slot with the least to read of those that read and have no rows yet; the older one of two that are equal. */
-static struct slot *shortest_reader(const struct schedule *s)
+/* The slot with the fewest tokens to compute of those that are in prefill and have no rows yet; the older one of two that
+ * are equal. */
+static struct slot *shortest_prefill(const struct schedule *s)
 {
     struct slot *found = NULL;
     for (size_t i = 0; i < s->n_slots; i++)
@@ -80,8 +80,8 @@ static struct slot *shortest_reader(const struct schedule *s)
     return found;
 }
 
-/* Marks slots that wait for the oldest reader, because it reads the tokens that they need. They wait for no other slot:
- * the oldest reader gets rows in every step, at least as many as they would get. Returns how many wait. */
+/* Marks slots that wait for the oldest slot in prefill, because it computes the tokens that they need. They wait for no
+ * other slot: the oldest one gets rows in every step, at least as many as they would get. Returns how many wait. */
 static size_t let_wait(const struct schedule *s, const struct slot *oldest)
 {
     size_t n = 0;
@@ -93,27 +93,27 @@ static size_t let_wait(const struct schedule *s, const struct slot *oldest)
     return n;
 }
 
-/* One row for each slot that answers. The oldest reader gets half of the rows for prompts, so that it makes progress. The
- * rest goes to the shortest prompts first, so that they do not wait for it. */
+/* One row for each slot that decodes. Of the rows for prompts the oldest slot in prefill gets half, so that it makes
+ * progress. The rest goes to the shortest prompts first, so that they do not wait for it. */
 void rows_share(const struct engine *e, struct schedule *s)
 {
     struct slot *oldest = NULL;
-    size_t readers = 0;
+    size_t prefilling = 0;
     for (size_t i = s->n_slots; i-- > 0;) {
         struct slot *l = s->slots[i];
         slot_take_prefix(l);
-        bool reads = slot_reads(l);
-        l->reads = reads;
-        l->n_rows = !reads;
-        readers += reads;
-        oldest = reads ? l : oldest;
+        bool prefills = slot_prefills(l);
+        l->prefills = prefills;
+        l->n_rows = !prefills;
+        prefilling += prefills;
+        oldest = prefills ? l : oldest;
     }
     if (!oldest)
         return;
-    size_t left = rows_for_prompts(e, s, readers);
-    readers -= let_wait(s, oldest);
-    left -= give(oldest, readers > 1 ? (left + 1) / 2 : left);
-    for (struct slot *l; left > 0 && (l = shortest_reader(s));)
+    size_t left = rows_for_prompts(e, s, prefilling);
+    prefilling -= let_wait(s, oldest);
+    left -= give(oldest, prefilling > 1 ? (left + 1) / 2 : left);
+    for (struct slot *l; left > 0 && (l = shortest_prefill(s));)
         left -= give(l, left);
     give(oldest, left);
 }
@@ -126,7 +126,7 @@ static void end_for_lack_of_memory(struct slot *l)
         slot_end(l, JOB_LENGTH);
         return;
     }
-    error_set(&why, "there is not enough memory for the prompt's keys and values");
+    error_set(&why, "the KV cache has no room for the request");
     request_fail(l->request, RESULT_NO_MEMORY, &why);
 }
 
@@ -173,7 +173,7 @@ size_t rows_of_prompts(const struct schedule *s)
 {
     size_t n = 0;
     for (size_t i = 0; i < s->n_slots; i++)
-        n += s->slots[i]->reads ? s->slots[i]->n_rows : 0;
+        n += s->slots[i]->prefills ? s->slots[i]->n_rows : 0;
     return n;
 }
 

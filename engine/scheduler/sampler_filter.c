@@ -1,7 +1,7 @@
-/* sampler_filter.c - takes candidates away (top_k, typical_p, top_p, min_p) and samples one of those that are left.
+/* sampler_filter.c - removes candidates (top_k, typical_p, top_p, min_p) and samples one of the rest.
  *
- * Of 150,000 tokens a few hundred matter, and sorting all of them would cost more than the model's last layer. So the
- * first filter computes, in one pass over the logits, an x below which no candidate can pass it. Only candidates above
+ * Of 150,000 tokens a few hundred matter, and sorting all of them would take longer than the model's last layer. So for the
+ * first filter an x is computed, in one pass over the logits, below which no candidate can pass. Only candidates above it
  * are gathered and sorted. Without filters nothing is gathered.
  *
  * Sums are in double and in a fixed order, and exponentials are those of vector.h, so the same random number gives the

@@ -1,4 +1,4 @@
-/* sampling.c - a model's own sampling settings: keys of its file, else those that all models have. */
+/* sampling.c - a model's sampling settings: keys of its file, else sampler_defaults. */
 #include "scheduler_private.h"
 
 #include "text_model_private.h"

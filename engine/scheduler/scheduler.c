@@ -1,9 +1,9 @@
 /* scheduler.c - one step: chooses the model, lets slots begin, and runs a batch.
  *
- * Models take turns. In a step each slot that answers reads one token, and slots that read their prompts share up to
- * `chunk` rows. They get fewer where rows are slow (prefill.c), for two reasons: a stream beside a long prompt keeps at
- * least a third of its speed, and a step, after which cancelled jobs end, is never long. No answer depends on this,
- * because the bits of a row do not depend on the batch that it is in.
+ * Models take turns. In a step each slot that decodes has one row, and the slots in prefill share up to `chunk` rows. They
+ * get fewer where rows are slow (prefill.c), for two reasons: a stream beside a long prompt keeps at least a third of its
+ * speed, and cancelled jobs, which end between steps, do not wait long. No answer depends on this, because the bits of a
+ * row do not depend on its batch.
  */
 #include "scheduler_private.h"
 
@@ -126,7 +126,7 @@ static struct schedule *next_turn(struct engine *e)
     return s && has_work(e, s) ? s : NULL;
 }
 
-/* A first slot may always begin: waiting would not bring more memory. */
+/* The first slot of all may always begin, because waiting would free no memory. */
 static bool may_begin(
     const struct engine *e, const struct schedule *s, const struct job_request *r, size_t positions)
 {
@@ -136,7 +136,7 @@ static bool may_begin(
 static struct request *request_with_choices(const struct schedule *s)
 {
     struct request *t = s->requests;
-    while (t && (!t->prompt_read || t->n_started == t->params->n_choices))
+    while (t && (!t->prompt_computed || t->n_started == t->params->n_choices))
         t = t->next;
     return t;
 }
@@ -178,7 +178,7 @@ static bool begin_choice(struct engine *e, struct schedule *s, struct request *t
 
 static bool begin_queued(struct engine *e, struct schedule *s, struct request *t)
 {
-    if (!may_begin(e, s, t->params, request_reads(t->params) + 1))
+    if (!may_begin(e, s, t->params, request_computes(t->params) + 1))
         return false;
     s->choice_began = false;
     t = schedule_pop(e, s);
@@ -216,14 +216,14 @@ static void fail_batch(struct schedule *s, const struct error *why)
 static void count_step(struct schedule *s, size_t n, double seconds)
 {
     struct model_metrics *m = &s->model->served.metrics;
-    size_t reading = rows_of_prompts(s);
+    size_t prefill = rows_of_prompts(s);
     atomic_fetch_add_explicit(&m->forward_calls, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&m->forward_rows, n, memory_order_relaxed);
     atomic_fetch_add_explicit(&m->forward_ns, (uint_fast64_t)(seconds * 1e9), memory_order_relaxed);
-    prefill_learn(&s->prefill_cost, n - reading, reading, seconds);
+    prefill_learn(&s->prefill_cost, n - prefill, prefill, seconds);
 }
 
-/* Logs how far a long prompt is read, once a second at most. */
+/* Logs the progress of a long prompt, at most once a second. */
 static void log_progress(struct engine *e, const struct schedule *s)
 {
     double now = scheduler_now();

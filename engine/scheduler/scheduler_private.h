@@ -1,10 +1,10 @@
 /* scheduler_private.h - requests, slots and models as the scheduler sees them.
  *
- * A request is the engine's side of a job that was accepted. A slot is one of its answers while it is made: the tokens
- * that are known (the prompt, then the sampled ones) and a sequence that has read some of them. A step lets slots read.
- * A slot that has read all but its last token gets one row and samples the next token from it. A slot that has more to
- * read gets part of the rows for prompts, the prefill budget. A slot whose sequence was taken away because memory ran
- * out is preempted: it reads its known tokens again later, as a new slot would, and goes on.
+ * A request is the engine's side of a job that was accepted. A slot is one of its answers while it is generated: the known
+ * tokens (the prompt, then the sampled ones) and a sequence of the tokens that are computed. A step computes rows of slots.
+ * A slot of which only the last known token is not computed decodes: it gets one row and samples the next token from it. A
+ * slot with more tokens to compute is in prefill: it gets part of the prefill budget. When memory runs out, a slot is
+ * preempted: its sequence is freed. Later it computes its known tokens again, as a new slot would, and goes on.
  *
  * Files: engine.c (threads, submission, the list of models), scheduler.c (one step), rows.c (the rows of a step),
  * prefill.c (the prefill budget), deliver.c (from logits to pieces), request.c (the life of requests and slots),
@@ -37,7 +37,7 @@ struct request {
     struct output *echo; /* of the prompt's tokens, where they are wanted */
     size_t n_echoed; /* tokens of the prompt that were added to `echo` */
     struct sequence *prompt; /* all but the prompt's last token, for choices that have no slot yet */
-    bool prompt_read;
+    bool prompt_computed;
     uint32_t n_started, n_ended; /* choices */
     enum job_finish finish; /* of the first choice that ended */
     struct job_usage usage;
@@ -52,14 +52,14 @@ struct slot {
     struct output *output;
     int32_t *sampled; /* [n_sampled] */
     size_t n_sampled, room;
-    size_t known; /* tokens that it reads before it samples or ends */
+    size_t known; /* tokens that are computed before it samples or ends */
     double last_token; /* by scheduler_now */
     struct prefix_node *path; /* the node of the prefix cache that it uses; NULL for none */
     uint64_t compared; /* number + 1 of the request that its prompt was compared with last, */
     size_t common; /* and how many tokens they share, in whole pages */
     /* Of the current step. */
-    bool reads; /* it has more than one token to read */
-    bool waits; /* another slot reads the tokens that it needs */
+    bool prefills; /* it has more than one token to compute */
+    bool waits; /* another slot computes the tokens that it needs */
     size_t n_rows;
     float *logits; /* of its last row; NULL when it samples nothing in this step */
     const float
@@ -70,7 +70,7 @@ struct slot {
     struct sampler_logprob top[JOB_LOGPROBS_MAX];
 };
 
-/* What recent steps of a model have cost: see prefill.c. 0: not yet known. */
+/* Measured costs of a model's recent steps, see prefill.c. 0: not yet known. */
 struct prefill_cost {
     double base_seconds; /* of each step, and */
     double row_seconds; /* for each of its rows */
@@ -136,7 +136,7 @@ void scheduler_sweep(struct engine *e);
 
 /* ---- rows.c ---- */
 
-size_t slot_left(const struct slot *l); /* tokens that it has to read */
+size_t slot_left(const struct slot *l); /* known tokens that are not computed yet */
 bool slot_has_echo(const struct slot *l); /* its rows give the prompt's tokens their log probabilities */
 void rows_share(const struct engine *e, struct schedule *s); /* fills in each slot's n_rows */
 void rows_reserve(
@@ -152,14 +152,14 @@ struct slot *slot_in_batch(const struct schedule *s); /* the first with rows, or
 /* ---- prefill.c ---- */
 
 /* Learns from a step that had so many rows of answers and of prompts. */
-void prefill_learn(struct prefill_cost *p, size_t answering, size_t reading, double seconds);
-double prefill_answer_seconds(
-    const struct prefill_cost *p, size_t answering); /* what a step without prompts takes */
+void prefill_learn(struct prefill_cost *p, size_t decode_rows, size_t prefill_rows, double seconds);
+double prefill_decode_seconds(
+    const struct prefill_cost *p, size_t decoding); /* what a step without prompts takes */
 
 /* The slots of all models. */
 struct prefill_load {
-    size_t answering, reading; /* slots */
-    double answer_seconds; /* for a token for each that answers */
+    size_t decoding, prefilling; /* slots */
+    double decode_seconds; /* for one token of each slot that decodes */
 };
 /* The prefill budget: rows that all prompts may have together in a step, 1 to `chunk`. */
 size_t prefill_budget(const struct prefill_cost *p, const struct prefill_load *l, size_t chunk);
@@ -169,12 +169,12 @@ size_t prefill_budget(const struct prefill_cost *p, const struct prefill_load *l
 bool deliver_sample(struct engine *e,
     const struct schedule *s); /* a token for each slot that samples; false without memory */
 void deliver_answers(
-    struct schedule *s); /* sends what came of the step to the jobs of all slots in the batch */
+    struct schedule *s); /* sends the results of the step to the jobs of all slots in the batch */
 
 /* ---- request.c ---- */
 
 bool request_samples(const struct job_request *r); /* it wants at least one token */
-size_t request_reads(const struct job_request *r); /* tokens of the prompt that must be read */
+size_t request_computes(const struct job_request *r); /* tokens of the prompt that must be computed */
 void request_fail(struct request *t, enum result result, const struct error *why);
 void request_end(struct request *t, enum job_finish finish, enum result result, const struct error *why);
 void request_no_memory(struct request *t); /* fails it with RESULT_NO_MEMORY */
@@ -208,25 +208,25 @@ size_t memory_slots(const struct engine *e); /* slots of all models */
 
 /* ---- prefix.c ---- */
 
-/* Gives back the pages of prefixes that have been idle for too long, and all idle ones while memory is short. Looks once
- * a second at most. */
+/* Frees the pages of prefixes that have been idle for too long, and all idle ones while memory is short. Looks at most
+ * once a second. */
 void prefixes_sweep(struct engine *e);
 bool prefixes_are_kept(const struct engine *e); /* some page is idle: there will be something to sweep */
 
 void slot_take_prefix(
-    struct slot *l); /* shares cached pages of what it has to read, but for the last token */
+    struct slot *l); /* shares cached pages of the tokens that it has to compute, except the last */
 void slot_keep_prefix(struct slot *l); /* puts the pages that it has filled into the cache */
 void slot_leave_prefix(struct slot *l); /* the same, with its last page, before its sequence is freed */
-/* True when it can wait for `ahead`, which reads the tokens that it needs. */
+/* True when it can wait for `ahead`, which computes the tokens that it needs. */
 bool slot_may_wait(const struct slot *ahead, struct slot *l);
-/* How many pages of the request's prompt, from its beginning, other slots hold and it would share. */
+/* How many pages of the request's prompt, from its beginning, other slots hold, so that it would share them. */
 size_t prefix_pages_in_use(const struct schedule *s, const struct job_request *r);
 
 /* ---- engine.c ---- */
 
 struct schedule *schedule_new(struct engine *e, struct text_model *m); /* NULL without memory */
 void schedule_leave(
-    struct schedule *s, struct engine *e); /* waits until the thread has let go of it; frees it */
+    struct schedule *s, struct engine *e); /* waits until the thread does not use it any more; frees it */
 struct request *schedule_pop(
     struct engine *e, struct schedule *s); /* takes the first of its queue; NULL for none */
 

@@ -45,7 +45,7 @@ static void read_template(
         chat_template_read(&m->chat, c, missing);
         return;
     }
-    /* The tokens that the file names are needed whatever becomes of its own template. */
+    /* The tokens that the file names are needed even when its own template fails or is replaced. */
     struct error ignored = {0};
     chat_template_read(&m->chat, c, &ignored);
     chat_template_replace(&m->chat, o->chat_template, missing);
@@ -60,7 +60,7 @@ static bool read_decoder(
     if (!m->decoder)
         return true;
     size_t n_layers, context = decoder_n_ctx(m->decoder);
-    const struct kv_layer *layers = decoder_kv_layers(m->decoder, &n_layers);
+    const struct layer_state *layers = decoder_layer_states(m->decoder, &n_layers);
     m->context = o->context > 0 && o->context < context ? o->context : context;
     if (m->context < context && !decoder_limit_context(m->decoder, m->context, err))
         return false;

@@ -22,7 +22,7 @@ struct text_model {
     struct schedule *schedule; /* the scheduler's; NULL without a decoder */
 };
 
-/* sampling.c: the sampling settings of a file; those that it does not have are sampler_defaults. */
+/* sampling.c: the sampling settings of a file; where it has none, sampler_defaults. */
 struct sampler_options sampling_of_checkpoint(const struct checkpoint *k);
 
 /* engine.c: puts a job of this model into its queue. */

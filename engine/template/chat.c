@@ -1,8 +1,8 @@
 /* chat.c - renders a chat, and checks that every message has reached the prompt.
  *
- * The text of each checked message carries a number, and a prompt tells which numbers it shows. Most chats are rendered
- * once. Messages that are not shown are rendered together with other texts in their place; as long as the prompt changes
- * they are divided, so that each message is known to be lost or not after a few renderings.
+ * The text of each checked message has a number, and a prompt records which numbers occur in it. Most chats are rendered
+ * once. If messages do not occur, the chat is rendered again with other texts in their place. If the prompt does not
+ * change, all of them are lost; otherwise each half of them is tried by itself.
  */
 #include "chat_private.h"
 #include "template_private.h"
@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CHECKS_MAX 64 /* renderings of one chat for the sake of the check */
+#define CHECKS_MAX 64 /* renderings of one chat to find lost messages */
 #define CHECK_MEMORY ((size_t)256 << 20)
 
 enum message_state {
@@ -48,7 +48,7 @@ static struct value content_of(struct value message)
 
 /* ---- messages as they are rendered ---- */
 
-/* The texts of a content, one behind the other with `between`. */
+/* The texts of a content, with `between` between them. */
 static struct value text_of(struct value_arena *a, struct value content, const char *between)
 {
     struct value all = content.kind == VALUE_STRING ? content : value_literal("");
@@ -109,7 +109,7 @@ static bool render(struct chat_run *r, struct value_arena *a, struct template_te
 
 /* ---- the check ---- */
 
-/* Whether the prompt is another one when these messages have other texts. One that cannot be rendered is. */
+/* Whether the prompt changes when these messages have other texts. A failure to render counts as a change. */
 static bool changes_prompt(struct chat_run *r, const size_t *at, size_t n)
 {
     struct error ignored = {0};
@@ -126,7 +126,7 @@ static bool changes_prompt(struct chat_run *r, const size_t *at, size_t n)
     return !same;
 }
 
-/* Marks those of the messages that are lost. What is not settled when no check is left counts as lost. */
+/* Marks those of the messages that are lost. When no check is left, the rest counts as lost. */
 static void settle_lost(struct chat_run *r, const size_t *at, size_t n)
 {
     bool lost = r->checks == 0 || !changes_prompt(r, at, n);
@@ -169,7 +169,7 @@ static bool find_lost(struct chat_run *r)
     return true;
 }
 
-/* ---- what becomes of lost messages ---- */
+/* ---- lost messages ---- */
 
 static bool refuse(struct chat_run *r, size_t i, size_t *refused)
 {
@@ -178,12 +178,11 @@ static bool refuse(struct chat_run *r, size_t i, size_t *refused)
     text_escape(shown, sizeof(shown), role && role->kind == VALUE_STRING ? value_span(*role) : span_of(""));
     *refused = i;
     return error_set(r->err,
-        "'messages[%zu]' has the role '%s', and the chat template of this model leaves its text out", i,
-        shown);
+        "'messages[%zu]' has the role '%s', and the chat template of this model ignores its text", i, shown);
 }
 
-/* Moves lost system texts to the first user's; *moved tells whether there are any. False when another message is lost,
- * or there is no user. */
+/* Moves lost system texts to the first user's; *moved is true when there are any. False when another message is lost, or
+ * there is no user. */
 static bool move_lost(struct chat_run *r, bool *moved, size_t *refused)
 {
     *moved = false;
@@ -200,7 +199,7 @@ static bool move_lost(struct chat_run *r, bool *moved, size_t *refused)
     return true;
 }
 
-/* Renders, and renders again with what was lost in another place. */
+/* Renders the chat, and renders it again with the lost system texts in another place. */
 static bool render_checked(struct chat_run *r, bool *moved, size_t *refused)
 {
     bool again;

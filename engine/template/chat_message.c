@@ -42,7 +42,7 @@ static struct value text_part(struct value_arena *a, struct value text)
     return part;
 }
 
-/* The text of a part, or undefined when it is none of text. */
+/* The text of a part, or undefined when it is not a text part. */
 static struct value part_text(struct value part)
 {
     const struct value *text = value_find(part, span_of("text"));
@@ -67,8 +67,8 @@ static struct value copy_parts(struct value_arena *a, struct value parts, unsign
     return copy;
 }
 
-/* The texts of parts with a newline between two, as most servers join them. The parts as they are when one of them is
- * no text: the template may know it. */
+/* The texts of parts, joined by newlines, as most servers do. The parts themselves when one of them is not text, because
+ * the template may know it. */
 static struct value join_parts(struct value_arena *a, struct value parts, unsigned origin)
 {
     size_t size = 0, at = 0, n = parts.list->n;
@@ -115,7 +115,7 @@ struct value chat_message(
     bool parts = chat_is_system(message) ? t->system_parts : t->other_parts;
     if (has_role(message, "developer") && !t->knows_developer)
         value_set(a, copy, value_literal("role"), value_literal("system"));
-    /* What a model thought, beside its content, is its own text, too. */
+    /* The reasoning beside the content of an earlier answer is the model's own text, too. */
     for (size_t i = 0; chat_is_answer(message) && i < copy.map->n; i++)
         if (!value_is(copy.map->pairs[i].key, "role"))
             copy.map->pairs[i].value = with_origin(copy.map->pairs[i].value, origin);

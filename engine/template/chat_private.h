@@ -8,7 +8,7 @@
 
 #define CHAT_WRITTEN_MAX 8
 
-/* What probes have shown of a template. Constant once it is made. */
+/* The results of the probes of a template. Constant once it is made. */
 struct chat_traits {
     bool system_parts, other_parts; /* the content of these messages is a list of parts */
     bool knows_developer;
@@ -19,15 +19,15 @@ struct chat_traits {
 /* What a template keeps between renderings. */
 struct chat_kept {
     _Atomic(struct chat_traits *) traits; /* NULL until the first use */
-    atomic_flag moved; /* that a system text was moved has been told */
+    atomic_flag moved; /* the caller has been told that a system text was moved */
 };
 
-/* The template's traits, which belong to it, by probes at the first call. NULL when memory is short. */
+/* The template's traits, which belong to it. The first call renders the probes. NULL when memory is short. */
 const struct chat_traits *chat_traits_of(const struct chat_template *c);
 void chat_traits_free(struct chat_traits *t);
 
-/* A message as a template with these traits takes it: a copy with its role, and with its content in the right form and
- * of the origin `origin`. What is no map stays as it is. */
+/* A copy of a message with the role and the form of content that a template with these traits takes. The content has the
+ * origin `origin`. A message that is not a map is returned as it is. */
 struct value chat_message(
     struct value_arena *a, const struct chat_traits *t, struct value message, unsigned origin);
 

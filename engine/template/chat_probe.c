@@ -1,7 +1,7 @@
 /* chat_probe.c - finds out by short renderings what a template takes and what it writes.
  *
- * A probe has the render limits of its own, so that no template holds up its first request for long. A probe that fails
- * says that the template does not take this form; it never fails the model.
+ * Probes have lower render limits than prompts, so that they do not delay the first request for long. A probe that fails
+ * means that the template does not take this form; the model does not fail.
  */
 #include "chat_private.h"
 
@@ -21,7 +21,7 @@ struct probe {
 static const struct probe plain[] = {
     {{"system", "user", "assistant", "user"}}, {{"user", "assistant", "user"}}, {{"user"}}};
 
-/* Those that end in an answer: what a template writes behind an answer may differ from what it writes between turns. */
+/* Chats that end with an answer: a template may write something else after the last answer than between turns. */
 static const struct probe answered[] = {{{"system", "user", "assistant"}}, {{"user", "assistant"}}};
 
 #define N_PLAIN (sizeof(plain) / sizeof(plain[0]))
@@ -78,8 +78,8 @@ static size_t count_shown(const struct chat_template *c, const struct chat_trait
     return 0;
 }
 
-/* Of the forms of content the one that shows most. Strings stand first, so they are what a template gets that takes
- * both, or neither. */
+/* Chooses the form of content with which most texts are shown. Strings are tried first, so they are chosen when a template
+ * takes both forms, or none. */
 static void choose_forms(const struct chat_template *c, struct chat_traits *t)
 {
     static const struct {
@@ -98,7 +98,7 @@ static void choose_forms(const struct chat_template *c, struct chat_traits *t)
     t->other_parts = forms[best].other_parts;
 }
 
-/* The word in any case, in what the template wrote. */
+/* Whether the text has this word, in any case. */
 static bool writes(const struct template_text *text, const char *lower)
 {
     size_t size = strlen(lower);
@@ -112,8 +112,8 @@ static bool writes(const struct template_text *text, const char *lower)
     return false;
 }
 
-/* A template knows the role when it shows such a message, and its source names the role or the prompt does. One that
- * does neither takes the message for that of some other role. */
+/* A template knows the role when it shows such a message, and its source or the prompt has the role's name. Otherwise it
+ * treats the message like that of some other role. */
 static bool find_developer(const struct chat_template *c, const struct chat_traits *t)
 {
     static const struct probe probe = {{"developer", "user"}};
@@ -163,7 +163,7 @@ const struct chat_traits *chat_traits_of(const struct chat_template *c)
     if (known)
         return known;
     struct chat_traits *found = find_traits(c);
-    /* Of threads that find them at the same time the first one's are kept. */
+    /* When several threads find the traits at the same time, those of the first one are kept. */
     if (found && !atomic_compare_exchange_strong(&c->kept->traits, &known, found)) {
         chat_traits_free(found);
         return known;

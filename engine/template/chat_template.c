@@ -5,8 +5,8 @@
 
 #include <stdlib.h>
 
-/* The text of the token whose id the key holds; undefined when there is none such. A vocabulary keeps
- * special tokens as they are written, in any kind of tokenizer. */
+/* The text of the token whose id is the key's value; undefined when there is none. Vocabularies of all kinds have the
+ * plain text of special tokens. */
 static struct value token_text(const struct checkpoint *model, const char *key)
 {
     const struct checkpoint_value *tokens = checkpoint_find(model, "tokenizer.ggml.tokens");

@@ -1,6 +1,6 @@
 /* choose.c - the filters that pick, change and order the items of lists.
  *
- * Sorting is a stable merge, so that its steps are bounded and its result is Python's.
+ * Sorting is a stable merge sort, so that its steps are bounded and its result is Python's.
  */
 #include "template_private.h"
 

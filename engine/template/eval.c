@@ -1,7 +1,7 @@
 /* eval.c - evaluates expressions.
  *
- * All recursion goes through eval, which counts a step and a level each time. So a deep tree and a macro that calls
- * itself meet a limit.
+ * All recursion goes through eval, which counts a step and a level each time. So a deep tree, or a macro that calls itself,
+ * reaches a limit.
  */
 #include "template_private.h"
 
@@ -119,7 +119,7 @@ static bool eval_binary(struct template_run *r, const struct node *n, struct val
     return eval(r, n->a, &a) && eval(r, n->b, &b) && operate(r, n->op, a, b, out);
 }
 
-/* All parts are evaluated before any is printed, for a macro among them writes to the output, too. */
+/* All parts are evaluated before any is printed, because a macro among them writes to the output, too. */
 static bool eval_concat(struct template_run *r, const struct node *n, struct value *out)
 {
     struct value parts;
@@ -230,7 +230,7 @@ static bool eval_node(struct template_run *r, const struct node *n, struct value
 bool eval(struct template_run *r, const struct node *n, struct value *out)
 {
     if (r->depth >= RUN_DEPTH)
-        return run_fail(r, "more than %d levels of evaluation in each other", RUN_DEPTH);
+        return run_fail(r, "more than %d nested levels of evaluation", RUN_DEPTH);
     r->line = n->line;
     r->depth++;
     bool good = run_step(r, 1) && eval_node(r, n, out);
@@ -274,7 +274,7 @@ bool builtin_call(
             return run_fail(r, "'%s' needs its argument '%s'", b->name, b->parameters[n]);
     }
     if (given != args->n + args->n_named)
-        return run_fail(r, "'%s' is given arguments that it does not take here", b->name);
+        return run_fail(r, "'%s' does not take all of these arguments", b->name);
     return b->run(r, at, out);
 }
 

@@ -1,8 +1,7 @@
 /* exec.c - runs statements.
  *
- * Each round of a loop, each call of a macro and each `with` has a scope of its own, and what is set in it ends with it.
- * An `if` has none. A macro sees the scope that it was defined in, as that is when the
- * macro is called.
+ * Each round of a loop, each call of a macro and each `with` has a scope of its own; names that are set in it end with it.
+ * An `if` has none. A macro sees the scope in which it was defined, with the values at the time of the call.
  */
 #include "template_private.h"
 
@@ -54,7 +53,7 @@ static enum flow exec_scoped(struct template_run *r, const struct node *body)
     return flow;
 }
 
-/* Runs a body and takes what it writes as a value. */
+/* Runs a body and makes a value of what it writes. */
 static enum flow exec_captured(struct template_run *r, const struct node *body, struct value *out)
 {
     size_t start = r->size;
@@ -201,7 +200,7 @@ static bool exec_call_block(struct template_run *r, const struct node *n)
     if (!define_macro(r, n, &caller) || !eval(r, n->a->a, &callee) || !eval_arguments(r, n->a->b, &args))
         return false;
     if (callee.kind != VALUE_OBJECT || callee.object.type != object_macro || args.n_named == MAX_ARGUMENTS)
-        return run_fail(r, "a 'call' block is for macros");
+        return run_fail(r, "a 'call' block can only call a macro");
     args.names[args.n_named] = span_of("caller");
     args.named[args.n_named++] = caller;
     return call_macro(r, callee, &args, &result) && print_text(r, result);
@@ -266,7 +265,7 @@ enum flow exec_body(struct template_run *r, const struct node *first)
 {
     enum flow flow = FLOW_ON;
     if (r->depth >= RUN_DEPTH)
-        return flow_of(run_fail(r, "more than %d levels of evaluation in each other", RUN_DEPTH));
+        return flow_of(run_fail(r, "more than %d nested levels of evaluation", RUN_DEPTH));
     r->depth++;
     for (const struct node *n = first; n && flow == FLOW_ON; n = n->next)
         flow = exec(r, n);

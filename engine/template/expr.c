@@ -370,7 +370,7 @@ static struct node *parse_attribute(struct parser *p, struct node *of)
         return with_children(n, of, constant(p, value_integer(p->at++->integer)));
     }
     if (!n || p->at->kind != TOKEN_NAME)
-        return parse_fail(p, "expected a name or number behind the dot");
+        return parse_fail(p, "expected a name or number after the dot");
     n->a = of;
     n->value = value_borrow(p->at++->text, VALUE_FROM_TEMPLATE);
     return n;

@@ -1,7 +1,6 @@
 /* filters.c - the filters, a row each: name, parameters, function.
  *
- * A filter without a row fails where a template reaches it. Filters that are lazy in Jinja return lists here, which print
- * alike.
+ * A filter without a row fails where a template reaches it. Filters that return generators in Jinja return lists here.
  */
 #include "template_private.h"
 
@@ -178,7 +177,7 @@ static bool filter_items(struct template_run *r, const struct value *at, struct 
 
 /* ---- numbers ---- */
 
-/* Reads a whole string as a float, white space around it allowed. */
+/* Reads a string as a float. White space around it is allowed. */
 static bool read_real(struct value s, double *out)
 {
     char text[64], *end;
@@ -273,7 +272,7 @@ static bool filter_sum(struct template_run *r, const struct value *at, struct va
 
 /* ---- text of several lines, rounding ---- */
 
-/* Where the line that starts at `at` ends, and in *next where the following one starts. */
+/* Returns where the line that starts at `at` ends, and in *next where the following one starts. */
 static size_t line_end(struct value s, size_t at, size_t *next)
 {
     for (size_t i = at; i < s.text.size; i++) {
@@ -323,7 +322,7 @@ static bool filter_round(struct template_run *r, const struct value *at, struct 
     if (!is_number(at[0]))
         return run_fail(r, "round is for numbers, not '%s'", kind_name(at[0]));
     if (given(at[1]) && as_integer(at[1]) != 0)
-        return run_fail(r, "round to places behind the point is not supported");
+        return run_fail(r, "round to decimal places is not supported");
     double d = as_real(at[0]);
     bool common = !given(at[2]) || value_is(at[2], "common");
     if (common)
@@ -331,7 +330,7 @@ static bool filter_round(struct template_run *r, const struct value *at, struct 
     else if (value_is(at[2], "ceil") || value_is(at[2], "floor"))
         d = value_is(at[2], "ceil") ? ceil(d) : floor(d);
     else
-        return run_fail(r, "round goes 'common', 'ceil' or 'floor'");
+        return run_fail(r, "the method of round is 'common', 'ceil' or 'floor'");
     *out = at[0].kind == VALUE_FLOAT || !common ? value_float(d) : value_integer(as_integer(at[0]));
     return true;
 }

@@ -19,7 +19,7 @@ static bool function_strftime(struct template_run *r, const struct value *at, st
     struct tm now;
     time_t seconds = (time_t)r->now;
     if (at[0].kind != VALUE_STRING || at[0].text.size == 0 || at[0].text.size >= sizeof(format))
-        return run_fail(r, "strftime_now takes a short format");
+        return run_fail(r, "strftime_now: the format is empty, too long or not a str");
     memcpy(format, at[0].text.at, at[0].text.size);
     format[at[0].text.size] = '\0';
     if (!localtime_r(&seconds, &now))
@@ -69,7 +69,7 @@ static bool function_range(struct template_run *r, const struct value *at, struc
     }
     struct value list = value_list(r->arena, 0);
     if (part[2] == 0)
-        return run_fail(r, "range goes by 0");
+        return run_fail(r, "range has the step 0");
     for (int64_t i = part[0], n = 0; part[2] > 0 ? i < part[1] : i > part[1]; n++) {
         if (n == 100000) /* as in the sandbox */
             return run_fail(r, "range has more than 100000 numbers");
@@ -107,7 +107,7 @@ static bool loop_cycle(struct template_run *r, const struct arguments *args, str
 {
     const struct loop *l = args->at[0].object.data;
     if (args->n < 2 || args->n_named > 0)
-        return run_fail(r, "loop.cycle needs something to go through");
+        return run_fail(r, "loop.cycle needs at least one value");
     *out = args->at[1 + l->index % (args->n - 1)];
     return true;
 }

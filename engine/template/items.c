@@ -1,7 +1,7 @@
 /* items.c - attributes, subscripts, slices, and iteration.
  *
- * A name behind a dot is looked for among Python's attributes first and among the items then; in brackets in the other
- * order. Indices count characters, not bytes.
+ * A name after a dot is looked up among Python's attributes first, then among the items; in brackets it is the other way
+ * round. Indices count characters, not bytes.
  */
 #include "template_private.h"
 
@@ -27,7 +27,7 @@ static bool bound_method(
     return true;
 }
 
-/* Looks for a name that is a method in Python, supported here or not. Sets *found. */
+/* Looks up a name that is a method in Python. A method that is not supported here fails. Sets *found. */
 static bool find_method(
     struct template_run *r, struct value of, struct value name, bool *found, struct value *out)
 {
@@ -136,7 +136,7 @@ static bool slice_bounds(struct template_run *r, const struct value bounds[3], s
     *step = bounds[2].kind == VALUE_NULL ? 1 : as_integer(bounds[2]);
     for (size_t i = 0; i < 3; i++)
         if (bounds[i].kind != VALUE_NULL && !whole(bounds[i]))
-            return run_fail(r, "a slice is bounded by '%s'", kind_name(bounds[i]));
+            return run_fail(r, "a bound of a slice is '%s', not an integer", kind_name(bounds[i]));
     if (*step == 0)
         return run_fail(r, "a slice has the step 0");
     int64_t low = *step > 0 ? 0 : -1, high = *step > 0 ? size : size - 1;
@@ -218,7 +218,7 @@ bool iterate(struct template_run *r, struct value over, struct value *list)
         return run_step(r, 1);
     }
     if (over.kind != VALUE_UNDEFINED && over.kind != VALUE_STRING && over.kind != VALUE_MAP)
-        return run_fail(r, "'%s' is nothing to go through", kind_name(over));
+        return run_fail(r, "'%s' is not iterable", kind_name(over));
     *list = value_list(r->arena, 0);
     if (over.kind == VALUE_STRING && !each_character(r, over, *list))
         return false;

@@ -1,9 +1,8 @@
-/* lex.c - cuts a template into text, tags and what stands in tags.
+/* lex.c - cuts a template into text, tags and the tokens in tags.
  *
- * Most of it is about white space, which becomes part of the prompt: "-" beside a delimiter strips all on that side. A
- * block tag or comment removes the line break after it (trim_blocks) and the blanks between the
- * start of its line and itself (lstrip_blocks), unless "+" stands there. One pass, no going back but over
- * the text before a tag.
+ * Most of it is about white space, which becomes part of the prompt. "-" beside a delimiter strips all white space on that
+ * side. A block tag or a comment removes the line break after it (trim_blocks) and the blanks between the start of its line
+ * and itself (lstrip_blocks), except where it has a "+". There is one pass, which goes back only over the text before a tag.
  */
 #include "template_private.h"
 
@@ -21,10 +20,10 @@ struct lexer {
     struct span source; /* with "\n" for every line break */
     size_t pos;
     unsigned line;
-    bool line_start; /* the last tag ended in a line break, or nothing came yet */
+    bool line_start; /* the last tag ended in a line break, or there was none yet */
     struct template_token *tokens;
     size_t n, room;
-    char brackets[MAX_BRACKETS]; /* closers that the tag waits for */
+    char brackets[MAX_BRACKETS]; /* closing brackets that are still to come in the tag */
     size_t n_brackets;
 };
 
@@ -84,7 +83,7 @@ static void skip_space(struct lexer *x)
         advance(x, size);
 }
 
-/* Moves past the end of a tag if it is here: `close`, with or without "-" or "+" before it. `trims` is for blocks and
+/* Skips the end of a tag if it is here: `close`, with or without "-" or "+" before it. `trims` is for blocks and
  * comments. */
 static bool skip_close(struct lexer *x, const char *close, bool trims)
 {
@@ -286,8 +285,8 @@ static int64_t hex_escape(struct span s, size_t digits)
     return code > 0x10ffff || (code >= 0xd800 && code < 0xe000) ? -1 : code;
 }
 
-/* Writes the character of the escape after a backslash, and returns how many bytes of `s` it took. 0 for an escape that is
- * not known, which stays as it is with its backslash. */
+/* Writes the character of the escape after a backslash, and returns how many bytes of `s` it took; 0 for one that is wrong
+ * or not supported. Other characters are no escapes, and stay with their backslash. */
 static size_t escape_at(struct span s, char *out, size_t *n)
 {
     static const char from[] = "abfnrtv\\'\"", to[] = "\a\b\f\n\r\t\v\\'\"";
@@ -330,7 +329,7 @@ static bool lex_string(struct lexer *x)
         end += s.at[end] == '\\' ? 2 : 1;
     if (end >= s.size)
         return fail(x, "a string has no end");
-    /* No escape is longer than what it stands for, but \x80 to \xff, which are as long or shorter. */
+    /* No escape becomes longer: it has at least as many bytes as the character that it stands for. */
     char *text = value_alloc(x->arena, end + 4);
     if (!text)
         return fail(x, "no memory for the template");
@@ -342,7 +341,7 @@ static bool lex_string(struct lexer *x)
         }
         size_t took = escape_at((struct span){s.at + i + 1, end - i - 1}, text, &n);
         if (took == 0)
-            return fail(x, "the escape \\%c in a string is not known, or wrong", s.at[i + 1]);
+            return fail(x, "the escape \\%c in a string is wrong, or not supported", s.at[i + 1]);
         i += took + 1;
     }
     bool good = add(x, TOKEN_STRING, (struct span){(const uint8_t *)text, n}) != NULL;
@@ -356,7 +355,7 @@ static bool balance(struct lexer *x, char c)
     const char *at = strchr(open, c);
     if (at) {
         if (x->n_brackets == MAX_BRACKETS)
-            return fail(x, "more than %d brackets in each other", MAX_BRACKETS);
+            return fail(x, "more than %d nested brackets", MAX_BRACKETS);
         x->brackets[x->n_brackets++] = close[at - open];
     } else if (strchr(close, c)) {
         if (x->n_brackets == 0)

@@ -1,8 +1,7 @@
 /* methods.c - the methods of Python's strings, lists and dicts that templates call, a row each.
  *
- * A method that Python has and this table has not is refused where it is used: taken for a missing item it would change
- * the prompt in silence. Methods that would change a list or dict are refused, too, as in
- * the sandbox.
+ * A method of Python that is not in this table is refused where it is used. Treated as a missing item it would change the
+ * prompt without an error. Methods that change a list or dict are refused, too, as in the sandbox.
  */
 #include "template_private.h"
 
@@ -148,7 +147,7 @@ static bool split_at(struct template_run *r, struct value s, struct value by, in
 {
     size_t at = 0;
     if (by.text.size == 0)
-        return run_fail(r, "a str cannot be split at nothing");
+        return run_fail(r, "the separator of a split is empty");
     for (; most != 0; most--) {
         size_t found = find_bytes(value_span(s), value_span(by), at);
         if (found == SIZE_MAX)
@@ -172,7 +171,7 @@ static bool str_split(struct template_run *r, const struct value *at, struct val
     return good && run_step(r, 1);
 }
 
-/* Where `what` was last found in s, or SIZE_MAX. */
+/* Where `what` occurs last, or SIZE_MAX. */
 static size_t find_last(struct span in, struct span what)
 {
     for (size_t at = in.size >= what.size ? in.size - what.size + 1 : 0; at > 0; at--)
@@ -189,7 +188,7 @@ static bool str_rsplit(struct template_run *r, const struct value *at, struct va
         return str_split(r, at, out);
     if (!given(at[1]))
         return run_fail(r, "rsplit at white space with a count is not supported");
-    if (!wants_text(r, at[1]) || (at[1].text.size == 0 && !run_fail(r, "a str cannot be split at nothing")))
+    if (!wants_text(r, at[1]) || (at[1].text.size == 0 && !run_fail(r, "the separator of a split is empty")))
         return false;
     for (; most != 0; most--) {
         size_t found = find_last(value_span(s), value_span(at[1]));
@@ -260,7 +259,7 @@ static bool str_count(struct template_run *r, const struct value *at, struct val
 static bool all_of(struct template_run *r, struct value s, int (*holds)(int c), struct value *out)
 {
     if (!is_ascii(value_span(s)))
-        return run_fail(r, "what kind of letters those beyond ASCII are is not supported");
+        return run_fail(r, "the classes of characters beyond ASCII are not supported");
     bool all = s.text.size > 0;
     for (size_t i = 0; i < s.text.size && all; i++)
         all = holds((unsigned char)s.text.at[i]) != 0;
@@ -339,7 +338,7 @@ static bool dict_get(struct template_run *r, const struct arguments *args, struc
 
 static bool same_copy(struct template_run *r, const struct value *at, struct value *out)
 {
-    *out = at[0]; /* nothing can change the one or the other */
+    *out = at[0]; /* neither of the two can be changed */
     return run_step(r, 1);
 }
 
@@ -366,7 +365,7 @@ static bool list_index(struct template_run *r, const struct value *at, struct va
         if (equal)
             return true;
     }
-    return run_fail(r, "what 'index' looks for is not in the list");
+    return run_fail(r, "the value of 'index' is not in the list");
 }
 
 /* clang-format off */

@@ -1,7 +1,7 @@
 /* ops.c - operators, with Python's rules for them.
  *
- * What Python refuses is refused. Integers have 64 bits, and an overflow is an error. Comparing follows lists in lists to
- * VALUE_DEPTH and counts a step for each item.
+ * Operations that fail in Python fail here. Integers have 64 bits, and an overflow is an error. Comparison follows nested
+ * lists down to VALUE_DEPTH and counts a step for each item.
  */
 #include "template_private.h"
 
@@ -193,9 +193,9 @@ bool map_find(struct template_run *r, struct value map, struct value key, struct
 {
     *found = NULL;
     if (key.kind == VALUE_LIST && !key.list->tuple)
-        return run_fail(r, "a list is no key of a dict");
+        return run_fail(r, "a list cannot be a key of a dict");
     if (key.kind == VALUE_MAP)
-        return run_fail(r, "a dict is no key of a dict");
+        return run_fail(r, "a dict cannot be a key of a dict");
     for (size_t i = 0; i < map.map->n && !*found; i++) {
         bool equal = false;
         struct value_pair *p = &map.map->pairs[i];
@@ -265,11 +265,11 @@ static bool integer_power(struct template_run *r, int64_t base, int64_t exponent
     int64_t result = 1;
     if (exponent < 0) {
         if (base == 0)
-            return run_fail(r, "zero has no negative power");
+            return run_fail(r, "zero cannot have a negative exponent");
         *out = value_float(pow((double)base, (double)exponent));
         return true;
     }
-    if (base >= -1 && base <= 1) /* a long way that leads nowhere */
+    if (base >= -1 && base <= 1) /* the loop would be long, and only the parity counts */
         exponent = exponent > 2 ? 2 - exponent % 2 : exponent;
     for (int64_t i = 0; i < exponent; i++)
         if (__builtin_mul_overflow(result, base, &result))

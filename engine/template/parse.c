@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TREE_BYTES ((size_t)64 << 20) /* of a tree with its tokens: more than any real template comes near */
+#define TREE_BYTES ((size_t)64 << 20) /* of a tree with its tokens: far more than any real template needs */
 
 struct node *parse_fail(struct parser *p, const char *format, ...)
 {
@@ -80,7 +80,7 @@ bool parse_enter(struct parser *p)
         p->depth++;
         return true;
     }
-    parse_fail(p, "more than %d levels of tags and brackets in each other", PARSE_DEPTH);
+    parse_fail(p, "more than %d nested tags and brackets", PARSE_DEPTH);
     return false;
 }
 
@@ -88,7 +88,7 @@ bool parse_enter(struct parser *p)
 
 static struct node *parse_tag(struct parser *p);
 
-/* Statements up to a tag that begins with one of `ends`, whose name is the current token then. */
+/* Parses statements up to a tag that begins with one of `ends`, whose name is the current token then. */
 static bool parse_body(struct parser *p, const char *const ends[], struct node **first)
 {
     struct node **last = first;
@@ -117,7 +117,7 @@ static bool parse_body(struct parser *p, const char *const ends[], struct node *
     }
 }
 
-/* The body of a tag whose end is here, up to its closing tag, which is passed. */
+/* Parses the end of a tag, its body, and the closing tag. */
 static bool parse_block(struct parser *p, const char *end, struct node **body)
 {
     const char *const ends[] = {end, NULL};
@@ -128,7 +128,7 @@ static bool parse_block(struct parser *p, const char *end, struct node **body)
     return true;
 }
 
-/* ---- the tags; each function begins behind the tag's name and stops before its end ---- */
+/* ---- the tags; each function begins after the tag's name and stops before its end ---- */
 
 static struct node *parse_target_part(struct parser *p, bool namespaces)
 {
@@ -143,7 +143,7 @@ static struct node *parse_target_part(struct parser *p, bool namespaces)
         return n;
     struct node *attribute = parse_node(p, NODE_ATTRIBUTE);
     if (!attribute || p->at->kind != TOKEN_NAME)
-        return parse_fail(p, "expected a name behind the dot");
+        return parse_fail(p, "expected a name after the dot");
     attribute->a = n;
     attribute->value = value_borrow(p->at++->text, VALUE_FROM_TEMPLATE);
     return attribute;
@@ -182,7 +182,7 @@ static struct node *parse_target(struct parser *p, bool namespaces)
     return n && !can_assign(n) ? parse_fail(p, "this cannot be assigned to") : n;
 }
 
-/* Expressions without `if`, which would be taken for a loop's condition: one, or a tuple of them. */
+/* One expression or a tuple, without a conditional: an `if` belongs to the loop. */
 static struct node *parse_plain_tuple(struct parser *p)
 {
     struct node *first = parse_or(p);
@@ -287,7 +287,7 @@ static bool parse_parameters(struct parser *p, struct node **first)
     return true;
 }
 
-/* A macro may be called from anywhere, so a loop around its definition does not count as a loop around its body. */
+/* A macro may be called from anywhere, so a loop around its definition is not a loop around its body. */
 static bool parse_macro_body(struct parser *p, const char *end, struct node **body)
 {
     unsigned loops = p->loops;

@@ -1,7 +1,7 @@
 /* print.c - values as text: str() and repr() of Python, and JSON as json.dumps writes it.
  *
- * Text from a message keeps its origin inside quotes, too. The quotes and brackets around it are the template's in
- * repr(). In JSON they are the message's unless every string in it is the template's: tools and their names come from the
+ * Text from a message keeps its origin inside quotes. In repr() the quotes and brackets around it are the template's. In
+ * JSON they are the message's unless every string in it is the template's, because tools and their names come from the
  * client.
  */
 #include "template_private.h"
@@ -67,7 +67,7 @@ static bool print_integer(struct template_run *r, int64_t i)
 
 /* ---- repr() ---- */
 
-/* Characters that Python writes as an escape: controls, spaces but the usual one, what has no glyph. */
+/* Python writes other characters as escapes: controls, spaces except U+0020, and characters without a glyph. */
 static bool is_printable(uint32_t c)
 {
     static const struct {
@@ -254,13 +254,13 @@ static bool print_json_list(struct json *j, const struct value_list *l, unsigned
     return json_break(j, depth) && add(j->r, "]");
 }
 
-/* Keys that are no strings become strings where Python does that. */
+/* Other keys than strings become strings where Python does that. */
 static bool print_json_key(struct json *j, struct value key)
 {
     if (key.kind == VALUE_STRING)
         return print_json_text(j, key);
     if (key.kind != VALUE_NULL && !is_number(key))
-        return run_fail(j->r, "a '%s' is no key of JSON", kind_name(key));
+        return run_fail(j->r, "a '%s' cannot be a key of JSON", kind_name(key));
     return add(j->r, "\"") && print_json_at(j, key, 0) && add(j->r, "\"");
 }
 
@@ -328,7 +328,7 @@ static bool print_json_at(struct json *j, struct value v, unsigned depth)
     return run_fail(j->r, "a '%s' cannot be written as JSON", kind_name(v));
 }
 
-/* Where a client wrote any byte of the text from `start` on, the template's bytes in it count as a client's. */
+/* If any byte of the text from `start` on is a client's, the template's bytes in it become the client's. */
 static void distrust(struct template_run *r, size_t start)
 {
     bool trusted = true;

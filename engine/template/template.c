@@ -1,8 +1,8 @@
 /* template.c - a rendering: its limits, its output, its scopes.
  *
- * Each thing that a template can spend is counted in one place: steps in run_step, values in the arena, text in run_add,
- * depth in eval and exec_body. Text that becomes a value (of a block, a macro, a filter) is written at the end of the
- * output and removed from there, so one buffer is enough.
+ * Each resource of a rendering is counted in one place: steps in run_step, values in the arena, text in run_add, depth in
+ * eval and exec_body. Text that becomes a value (of a block, a macro, a filter) is written at the end of the output and
+ * removed from there, so one buffer is enough.
  */
 #include "template_private.h"
 
@@ -44,7 +44,7 @@ bool run_step(struct template_run *r, uint64_t steps)
     if (value_arena_failed(r->arena))
         return arena_failed(r);
     if (r->steps < steps)
-        return run_fail(r, "the template takes more steps than it may");
+        return run_fail(r, "the template exceeds its limit of steps");
     r->steps -= steps;
     return true;
 }
@@ -156,7 +156,7 @@ bool scope_open(struct template_run *r)
 
 /* ---- the whole ---- */
 
-/* Gives the text away with a mark of one byte for each of its bytes, and a bit for each part that it shows. */
+/* Moves the text to `out`, with one byte of origin for each of its bytes, and a bit for each part that it shows. */
 static bool finish(struct template_run *r, struct template_text *out)
 {
     uint8_t *marks = malloc(r->size + 1), *shown = calloc(VALUE_NUMBERS / 8 + 1, 1);

@@ -2,14 +2,14 @@
  *
  * lex -> tokens -> parse (parse.c statements, expr.c expressions) -> tree -> exec (statements) and eval (expressions),
  * with operators, printing and the tables of filters, tests, methods and functions beside them. The tree is constant
- * once it is parsed; a rendering changes its `struct template_run` alone.
+ * once it is parsed; a rendering changes only its `struct template_run`.
  */
 #ifndef BERTH_TEMPLATE_PRIVATE_H
 #define BERTH_TEMPLATE_PRIVATE_H
 
 #include "berth/engine/template/template.h"
 
-#define PARSE_DEPTH 100 /* tags and brackets in each other */
+#define PARSE_DEPTH 100 /* nested tags and brackets */
 #define RUN_DEPTH 200 /* nested evaluations, of the tree and of macros in macros: below 512 KiB of stack */
 #define MAX_ARGUMENTS 20 /* of one call */
 #define MAX_PARAMETERS 6 /* of one built-in */
@@ -33,7 +33,7 @@ enum template_token_kind {
 struct template_token {
     enum template_token_kind kind;
     unsigned line;
-    struct span text; /* of TOKEN_STRING what it stands for; else as written */
+    struct span text; /* of TOKEN_STRING the value; else as written */
     int64_t integer;
     double real;
 };
@@ -123,7 +123,7 @@ struct parser {
     unsigned loops; /* loops around this place: break and continue need one */
 };
 
-/* Writes the reason, once, behind the line of the current token. Returns NULL. */
+/* Writes the line of the current token and the reason; the first reason stays. Returns NULL. */
 struct node *parse_fail(struct parser *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
 struct node *parse_node(struct parser *p, enum node_kind kind); /* at the current line; NULL when full */
 bool parse_at(const struct parser *p, enum template_token_kind kind, const char *text);
@@ -167,15 +167,15 @@ struct template_run {
     uint64_t steps; /* left */
     unsigned depth, line;
     int64_t now;
-    /* The output. A value that is being made stands at its end, and is removed when it is done. */
+    /* The output. Text that becomes a value is at its end until it is removed. */
     char *text;
     uint16_t *marks; /* of each byte, enum value_origin */
     size_t size, room, limit;
 };
 
-/* Writes the reason, once, behind the line that runs. Returns false. */
+/* Writes the line that is run and the reason; the first reason stays. Returns false. */
 bool run_fail(struct template_run *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
-bool run_step(struct template_run *r, uint64_t steps); /* false, with the reason, when a limit is met */
+bool run_step(struct template_run *r, uint64_t steps); /* false, with the reason, at a limit */
 
 bool run_add(struct template_run *r, struct span s, unsigned origin);
 bool run_add_text(struct template_run *r, struct value s); /* with the origin of each byte */
@@ -216,11 +216,11 @@ struct builtin {
 const struct builtin *filter_find(struct span name);
 const struct builtin *test_find(struct span name);
 const struct builtin *function_find(struct span name);
-/* The method of that name of a string, list or map. *known: Python has one, whether or not we do. */
+/* The method of that name of a string, list or map. *known: Python has one, supported here or not. */
 const struct builtin *method_find(enum value_kind kind, struct span name, bool *known);
 bool builtin_call(
     struct template_run *r, const struct builtin *b, const struct arguments *args, struct value *out);
-/* Calls the filter or test of the node. One that is not known fails here, where it is reached. */
+/* Calls the filter or test of the node. One that is not known fails here, when it is reached. */
 bool builtin_call_node(
     struct template_run *r, const struct node *n, const struct arguments *args, struct value *out);
 
@@ -235,7 +235,7 @@ bool filter_dictsort(struct template_run *r, const struct value *at, struct valu
 bool filter_unique(struct template_run *r, const struct value *at, struct value *out);
 bool filter_min(struct template_run *r, const struct value *at, struct value *out);
 bool filter_max(struct template_run *r, const struct value *at, struct value *out);
-/* What each item of the list has at `path`, as "a.b.0" or an index. */
+/* A list of what each item has at `path`, a name like "a.b.0" or an index. */
 bool pick(struct template_run *r, struct value list, struct value path, struct value *out);
 bool pairs_of(struct template_run *r, struct value map, struct value *out); /* a list of (key, value) */
 
@@ -249,10 +249,10 @@ struct macro {
 };
 
 struct loop {
-    struct value items; /* those to be gone through, as far as they are known */
-    struct value all; /* where they come from: the condition is asked of each when its turn comes */
-    size_t asked; /* of `all` so far */
-    const struct node *node; /* NODE_FOR, and the scope that its condition is asked in */
+    struct value items; /* items of `all` that have passed the loop's condition so far */
+    struct value all; /* the condition of an item is evaluated when the loop comes to it */
+    size_t asked; /* items of `all` whose condition was evaluated */
+    const struct node *node; /* NODE_FOR, and the scope in which its condition is evaluated */
     struct scope *scope;
     size_t index; /* from 0 */
     unsigned depth; /* from 1 */
@@ -277,8 +277,8 @@ bool is_number(struct value v); /* a boolean is one, too */
 bool whole(struct value v); /* an integer or a boolean */
 bool is_sequence(struct value v); /* a string, list or tuple */
 double as_real(struct value v);
-int64_t as_integer(struct value v); /* of an integer or a boolean */
-bool undefined_fail(struct template_run *r, struct value v); /* tells what is undefined */
+int64_t as_integer(struct value v); /* the value of an integer or a boolean */
+bool undefined_fail(struct template_run *r, struct value v); /* fails with the name that is undefined */
 
 bool values_equal(struct template_run *r, struct value a, struct value b, bool *equal);
 bool values_order(
@@ -292,7 +292,7 @@ bool get_attribute(struct template_run *r, struct value of, struct value name, s
 bool get_item(struct template_run *r, struct value of, struct value key, struct value *out);
 bool get_slice(struct template_run *r, struct value of, const struct value bounds[3], struct value *out);
 bool iterate(
-    struct template_run *r, struct value over, struct value *list); /* a list of what `over` goes through */
+    struct template_run *r, struct value over, struct value *list); /* the items of `over` as a list */
 bool value_length(struct template_run *r, struct value v, int64_t *length);
 
 /* ---- printing ---- */

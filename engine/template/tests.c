@@ -98,7 +98,7 @@ static bool test_sequence(struct template_run *r, const struct value *at, struct
     return is_of(at[0], ITERABLES, out);
 }
 
-/* Undefined has a __call__ in Python, which only raises. */
+/* Undefined counts as callable: in Jinja it has a __call__, which raises. */
 static bool test_callable(struct template_run *r, const struct value *at, struct value *out)
 {
     (void)r;
@@ -172,7 +172,7 @@ static bool test_in(struct template_run *r, const struct value *at, struct value
     return compared(r, OP_IN, at, out);
 }
 
-/* Only of what is one object wherever it occurs can it be told whether two are the same. */
+/* Only kinds whose values are compared as in Python are supported. Python shares objects of others by rules of its own. */
 static bool test_sameas(struct template_run *r, const struct value *at, struct value *out)
 {
     if (at[0].kind != at[1].kind)
@@ -213,7 +213,7 @@ static bool test_upper(struct template_run *r, const struct value *at, struct va
     return has_case(r, at[0], CASE_UPPER, out);
 }
 
-/* Whether a filter or a test of this name is known: templates ask before they use one that may be missing. */
+/* Whether a filter or a test of this name is known. A template can check it before it uses one. */
 static bool test_filter(struct template_run *r, const struct value *at, struct value *out)
 {
     (void)r;

@@ -1,11 +1,11 @@
-/* bpe.c - byte-level BPE, "gpt2" in files: GPT-2's, and by now most families'.
+/* bpe.c - byte-level BPE, "gpt2" in files: the tokenizer of GPT-2 and of most families since.
  *
- * Text is cut into words; a word is bytes; each byte is a token, and pairs of tokens merge by the order of
- * the file's list of merges. A token's text writes each byte as a character that can be seen: the printable
- * ones of Latin-1 as themselves, the others as U+0100 and on.
+ * Text is cut into words, and a word into bytes. Each byte is a token, and pairs of tokens merge in the order of the
+ * file's list of merges. The text of a token has a visible character for each byte: the printable ones of Latin-1 stand
+ * for themselves, the others are U+0100 and on.
  *
- * Merges are kept by ids: which two tokens, and which one they give. A merge that names a text which is no
- * token could never have been trained; the file is refused.
+ * Merges are stored as ids: the two tokens, and the one that they become. A file in which a merge makes a text that is no
+ * token is refused.
  */
 #include "tokenizer_private.h"
 
@@ -21,7 +21,7 @@ static bool is_plain(uint32_t byte)
     return (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || (byte >= 0xae && byte <= 0xff);
 }
 
-/* The bytes that are not plain come in three runs, and are numbered through from U+0100. */
+/* The bytes that are not plain are three runs. Their characters are numbered from U+0100 on. */
 static uint32_t code_of_byte(uint8_t byte)
 {
     if (is_plain(byte))
@@ -41,7 +41,7 @@ static int byte_of_code(uint32_t code)
 /* --- Reading --- */
 
 #define MERGES_AT_A_TIME 32
-#define CODES_KEPT ((size_t)1 << 16) /* code points whose memory the next fragment uses again */
+#define CODES_KEPT ((size_t)1 << 16) /* code points whose memory is kept for the next fragment */
 
 static uint32_t hash_of_pair(int32_t left, int32_t right)
 {
@@ -61,14 +61,14 @@ static size_t slot_of(const struct merges *m, int32_t left, int32_t right)
     return NO_SLOT;
 }
 
-/* Whether a token's text is these two, one behind the other. */
+/* Whether a token's text is `left` followed by `right`. */
 static bool is_both(struct span text, struct span left, struct span right)
 {
     return text.size == left.size + right.size && memcmp(text.at, left.at, left.size) == 0 &&
            memcmp(text.at + left.size, right.at, right.size) == 0;
 }
 
-/* Not inlined: its array would be cleared at each call of the caller. */
+/* Not inlined, because the array would be set up at each call of the caller. */
 static __attribute__((noinline)) int32_t find_joined(
     const struct vocabulary *v, struct span left, struct span right)
 {
@@ -78,8 +78,8 @@ static __attribute__((noinline)) int32_t find_joined(
     return vocabulary_find(v, (struct span){text, left.size + right.size});
 }
 
-/* The token whose text is both. The one after the last that was asked for is looked at first: most
- * vocabularies are in the order of their merges. */
+/* The token whose text is both. The one after `last` is tried first, because most vocabularies are in the order of their
+ * merges. */
 static int32_t find_both(const struct vocabulary *v, struct span left, struct span right, int32_t last)
 {
     size_t next = (size_t)(last + 1);
@@ -94,7 +94,7 @@ static bool no_token(struct span merge, size_t rank, struct error *err)
 {
     char shown[96];
     text_escape(shown, sizeof(shown), merge);
-    return error_set(err, "merge %zu, \"%s\", names a text that is no token", rank, shown);
+    return error_set(err, "merge %zu, \"%s\", makes a text that is not a token", rank, shown);
 }
 
 /* A merge's two texts, as the file has them with a space between. */
@@ -130,11 +130,11 @@ static bool insert_merge(struct merges *m, size_t rank, struct error *err)
     if (slot == NO_SLOT)
         return error_set(err, "too many of the vocabulary's merges collide");
     if (m->slots[slot] == NO_SLOT)
-        m->slots[slot] = (uint32_t)rank; /* the first of two merges of the same pair counts */
+        m->slots[slot] = (uint32_t)rank; /* of two merges of the same pair the first counts */
     return true;
 }
 
-/* Reads n merges from `first` on. Memory is requested for all of them before any is used. */
+/* Reads n merges from `first` on. The memory of all of them is prefetched before any is used. */
 static bool add_merges(struct tokenizer *t, const struct checkpoint_value *array, size_t *pos, size_t first,
     size_t n, struct error *err)
 {
@@ -165,7 +165,7 @@ static bool read_merges(struct tokenizer *t, const struct checkpoint *c, struct 
     const struct checkpoint_value *array = checkpoint_find(c, "tokenizer.ggml.merges");
     if (!array || !checkpoint_is_array_of(array, CHECKPOINT_STRING))
         return error_set(
-            err, "key \"tokenizer.ggml.merges\" is %s", array ? "no array of strings" : "missing");
+            err, "key \"tokenizer.ggml.merges\" is %s", array ? "not an array of strings" : "missing");
     m->n = (size_t)array->count;
     m->mask = vocabulary_slots(m->n) - 1;
     m->at = malloc((m->n + 1) * sizeof(*m->at));
@@ -192,7 +192,7 @@ static bool read_pre(struct tokenizer *t, const struct checkpoint *c, struct err
         return true;
     char shown[96];
     text_escape(shown, sizeof(shown), name);
-    return error_set(err, "pre-tokenizer \"%s\" (key \"tokenizer.ggml.pre\") is not known", shown);
+    return error_set(err, "pre-tokenizer \"%s\" (key \"tokenizer.ggml.pre\") is not supported", shown);
 }
 
 static bool bpe_read(struct tokenizer *t, const struct checkpoint *c, struct error *err)
@@ -264,7 +264,7 @@ static bool bpe_link(
     return true;
 }
 
-/* A byte that is no token is left out, as in the reference. */
+/* Leaves out a byte that is no token, as the reference does. */
 static bool bpe_emit(struct tokenizer_session *s, const struct merge_window *w, const struct symbol *symbol)
 {
     (void)w;
@@ -333,8 +333,8 @@ static bool encode_words(struct tokenizer_session *s, struct span text, const ui
     return encode_word(s, (struct span){text.at + from, to - from}, trusted ? trusted + from : NULL);
 }
 
-/* The text with U+FFFD in place of each byte that is no UTF-8, which is what the reference merges. The caller frees it.
- * *trusted becomes that of the copy and is freed with it. NULL when memory is short. */
+/* A copy of the text with U+FFFD in place of each byte that is not UTF-8, as the reference has it. The caller frees it.
+ * *trusted is replaced by that of the copy, which is freed with it. NULL when memory is short. */
 static uint8_t *repair(struct span text, const uint8_t **trusted, size_t *size)
 {
     size_t room = text.size * UNICODE_BYTES;
@@ -376,7 +376,7 @@ static bool bpe_encode(struct tokenizer_session *s, struct span text, const uint
 
 /* --- Ids to text --- */
 
-/* A character that stands for no byte stays itself. Only vocabularies made by hand have such characters. */
+/* A character that stands for no byte is copied. Only vocabularies made by hand have such characters. */
 static void bpe_piece(const struct tokenizer *t, int32_t id, struct strbuf *out)
 {
     struct span text = vocabulary_text(&t->vocabulary, (size_t)id);

@@ -1,7 +1,7 @@
-/* detokenize.c - from token ids to text, without ever cutting a character.
+/* detokenize.c - from token ids to text, without cutting a character.
  *
- * A token of byte-level BPE may end inside a character that the next one completes. So the output always ends where a
- * character does, and up to three bytes wait for the next token.
+ * A token of byte-level BPE may end inside a character, which the next token completes. So the output always ends at the
+ * end of a character, and up to three bytes are held back until the next token.
  */
 #include "tokenizer_private.h"
 
@@ -26,7 +26,7 @@ void tokenizer_piece(const struct tokenizer *t, int32_t id, bool special, struct
     case TOKEN_BYTE:
         t->kind->piece(t, id, out);
         return;
-    default: /* unused and undefined ones stand for nothing */
+    default: /* unused and undefined tokens have no text */
         return;
     }
 }

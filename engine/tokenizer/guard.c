@@ -1,8 +1,8 @@
 /* guard.c - tokens that the text of a message never becomes.
  *
- * Files type the marks of turns as control tokens, or as user-defined ones, which are recognized in any text. A guard
- * holds the user-defined tokens that a chat template writes. A message can forge none of them, and none that ends an
- * answer. An earlier answer of the model may hold the marks of thought and of tools.
+ * In some files the marks of turns are control tokens, in others user-defined ones, which are recognized in any text. A
+ * guard has the user-defined tokens that a chat template writes. The text of a message becomes none of them, and none that
+ * ends an answer. An earlier answer of the model may contain the marks of reasoning and of tools.
  */
 #include "tokenizer_private.h"
 
@@ -28,7 +28,7 @@ void tokenizer_guard_free(struct tokenizer_guard *g)
     free(g);
 }
 
-/* The place of the id, or where it belongs. */
+/* The index of the id, or the index at which it would be inserted. */
 static size_t place_of(const struct tokenizer_guard *g, int32_t id)
 {
     size_t low = 0, high = g->n;
@@ -67,7 +67,7 @@ static bool insert(struct tokenizer_guard *g, int32_t id)
     return true;
 }
 
-/* White space in any of the ways that vocabularies write it. */
+/* White space, in any of the forms that vocabularies use for it. */
 static bool is_white(struct span text)
 {
     for (size_t pos = 0; pos < text.size;) {
@@ -105,7 +105,7 @@ bool tokenizer_guard_add(struct tokenizer_guard *g, const struct tokenizer *t, s
     return good;
 }
 
-/* Marks that are part of what a model says, by the words in their texts. */
+/* Marks that are part of an answer, recognized by words in their texts. */
 static bool is_said(struct span text)
 {
     static const char *const words[] = {"think", "thought", "reason", "tool", "call", "function"};

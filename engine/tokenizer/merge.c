@@ -1,14 +1,15 @@
-/* merge.c - merges symbols pair by pair, the best pair of all first, in memory that a long text does not set.
+/* merge.c - merges symbols pair by pair, the best pair first, in memory that does not grow with the text.
  *
- * Pairs wait in a heap by (rank, place). A pair changes when one of its two symbols merges with another; its old entry
- * stays in the heap and is recognized as stale when it comes up, since the symbol's rank has changed. Each merge removes
- * one symbol and adds at most two pairs, so n symbols take n log n steps.
+ * Pairs are in a heap by (rank, place). A pair changes when one of its two symbols merges with another one. Its old entry
+ * stays in the heap, and is skipped later because the symbol's rank has changed. Each merge removes one symbol and adds at
+ * most two pairs, so n symbols take n log n steps.
  *
- * A long text is merged in windows that overlap. Merges go by rank and then from the left, so the symbols of a text are
- * the only sequence in which no two neighbours, taken alone, would merge across their border: the first merge across any
- * border would happen in the pair alone, too. Where two windows have a symbol in common, each pair of neighbours up to it
- * stands in the first window and each pair behind it in the second, so both together are the symbols of the whole. Where
- * two windows have none in common, all is done again with larger ones, in the end with one.
+ * A long text is merged in windows that overlap. Pairs merge by rank, and equal ranks from the left. So the result for a
+ * text is the only sequence of symbols in which no two neighbours would merge across their border if they were merged
+ * alone: the first merge across a border would also happen in that pair alone. When two windows have a symbol in common,
+ * the pairs up to it are in the first window and the pairs from it on are in the second. So the symbols of the first window
+ * up to the common one and those of the second after it are the result for both. When two windows have no symbol in
+ * common, the text is merged again with larger windows, in the end with one.
  */
 #include "tokenizer_private.h"
 
@@ -74,7 +75,7 @@ static uint64_t pop(uint64_t *heap, size_t *n)
     return best;
 }
 
-/* The left symbol takes the right one in, which is not reached any more. */
+/* Makes `left` the merged symbol of both, and removes the right one from the list. */
 static void join(struct merge_window *w, struct symbol *left)
 {
     struct symbol *right = &w->symbols[left->next];
@@ -87,11 +88,11 @@ static void join(struct merge_window *w, struct symbol *left)
         w->symbols[left->next].previous = (uint32_t)(left - w->symbols);
 }
 
-/* Merges the first n symbols of the window, linked in order, until none merges any more. The first stays the first. */
+/* Merges the first n symbols of the window, linked in order, until no pair merges. The first symbol stays the first. */
 static bool merge_window(
     struct tokenizer_session *s, struct merge_window *w, size_t n_symbols, merge_rank rank)
 {
-    /* First each pair once, later two for each merge, of which one takes a place that was freed. */
+    /* At first an entry for each pair, later two for each merge, which has freed one. */
     if (!session_room(s, &s->heap, &s->heap_room, 2 * n_symbols, sizeof(*s->heap)))
         return false;
     size_t n = 0;
@@ -141,7 +142,7 @@ static bool emit(struct tokenizer_session *s, const struct merge_text *m, const 
     return true;
 }
 
-/* The first symbol of the window that begins at this place or behind it; NULL for none. */
+/* The first symbol of the window that begins at or after this place; NULL for none. */
 static const struct symbol *symbol_at(const struct merge_window *w, size_t place)
 {
     const struct symbol *at = w->symbols;
@@ -150,7 +151,8 @@ static const struct symbol *symbol_at(const struct merge_window *w, size_t place
     return at;
 }
 
-/* A symbol that both windows have, at or behind `a` and `b`. The last symbol of a window may have been cut. */
+/* Moves *a and *b forward to a symbol that both windows have. False when there is none. The last symbol of a window does
+ * not count, because it may have been cut. */
 static bool find_common(const struct merge_window *wa, const struct symbol **a, const struct merge_window *wb,
     const struct symbol **b)
 {
@@ -170,7 +172,7 @@ static bool find_common(const struct merge_window *wa, const struct symbol **a, 
 
 enum windows_result { WINDOWS_DONE, WINDOWS_TOO_SMALL, WINDOWS_NO_MEMORY };
 
-/* Emits the whole text by windows of `places`, of which a quarter overlaps. */
+/* Emits the whole text in windows of `places`, which overlap by a quarter. */
 static enum windows_result merge_windows(
     struct tokenizer_session *s, const struct merge_text *m, size_t places)
 {

@@ -1,11 +1,11 @@
-/* pretokenize.c - cuts text into the words within which byte-level BPE merges.
+/* pretokenize.c - cuts text into words; byte-level BPE merges within a word.
  *
- * Each model family was trained with one regular expression or with several in a row, each of which cuts what the ones
- * before left whole. The functions here match what those expressions match, and look at each character a bounded number
- * of times. A row of the table of names is a family's choice of them.
+ * Each model family was trained with one regular expression or with a series of them, each of which cuts the pieces that
+ * the ones before have left. The functions here match what those expressions match, and examine each character a bounded
+ * number of times. A row of the table of names says which of them a family uses.
  *
- * Source of the expressions: the families' tokenizer.json files, in the form that llama.cpp gives them, since its ids are
- * the reference. So letters outside ASCII have no case: they count as both.
+ * Source of the expressions: the families' tokenizer.json files, in the form that llama.cpp uses, because its ids are the
+ * reference. So letters outside ASCII count as both upper and lower case.
  */
 #include "tokenizer_private.h"
 
@@ -15,7 +15,7 @@ enum line_tail { TAIL_NONE, TAIL_LINES, TAIL_LINES_AND_SLASHES };
 
 struct stage;
 
-/* A fragment between two borders of earlier stages. A match does not look beyond it. */
+/* A part of the text between two borders of earlier stages. A match does not examine text beyond it. */
 struct piece {
     const uint32_t *codes;
     const uint8_t *classes;
@@ -23,20 +23,20 @@ struct piece {
     const struct stage *stage;
 };
 
-/* Where the match that begins at `at` ends; `at` itself when nothing matches there. */
+/* Returns where the match that begins at `at` ends; `at` when nothing matches there. */
 typedef size_t (*match)(const struct piece *p, size_t at);
 
 struct stage {
     match match;
     unsigned digits; /* most in a word */
-    enum line_tail tail; /* what a run of punctuation takes along */
+    enum line_tail tail; /* what a run of punctuation includes at its end */
     bool marks; /* combining marks count as letters */
     bool cased; /* a word changes case once, from upper to lower */
-    bool suffix; /* 's and its like belong to the word before, and are none themselves */
+    bool suffix; /* contractions such as 's belong to the word before */
     bool no_contractions;
 };
 
-/* --- What a character is --- */
+/* --- Classes of characters --- */
 
 static enum unicode_class class_at(const struct piece *p, size_t at)
 {
@@ -53,7 +53,7 @@ static bool is_code(const struct piece *p, size_t at, uint32_t code)
     return at < p->end && p->codes[at] == code;
 }
 
-/* In either case, as ASCII has it. */
+/* Equal to a letter of ASCII, without regard to case. */
 static bool is_letter(const struct piece *p, size_t at, uint32_t lower)
 {
     return at < p->end && (p->codes[at] | 0x20) == lower;
@@ -80,7 +80,7 @@ static bool is_lower(const struct piece *p, size_t at)
     return is(p, at, UNICODE_LETTER) && !(p->codes[at] >= 'A' && p->codes[at] <= 'Z');
 }
 
-/* Neither letter nor number nor space: punctuation in the widest sense. */
+/* Neither letter nor number nor space: punctuation, symbols and all the rest. */
 static bool is_other(const struct piece *p, size_t at)
 {
     return at < p->end && !is_word(p, at) && !is(p, at, UNICODE_LETTER) && !is(p, at, UNICODE_NUMBER) &&
@@ -119,7 +119,7 @@ static size_t contraction(const struct piece *p, size_t at, bool any_case)
     return at;
 }
 
-/* White space. The last one before other text stays behind, to begin the next word. */
+/* White space, without the last character when other text follows: that one begins the next word. */
 static size_t spaces(const struct piece *p, size_t at)
 {
     size_t end = run_of(p, at, UNICODE_SPACE);
@@ -153,8 +153,8 @@ static size_t match_gpt2(const struct piece *p, size_t at)
 
 /* --- The words of Llama 3 and of those that followed --- */
 
-/* Upper-case letters, then lower-case ones; one of the two may be missing. A letter of both cases at the end
- * of the first run counts for the second where that would be empty. */
+/* Upper-case letters, then lower-case ones; one of the two may be missing. When the second run would be empty, a letter of
+ * both cases at the end of the first one counts as the second. */
 static size_t cased_letters(const struct piece *p, size_t at)
 {
     size_t upper = at, end;
@@ -178,7 +178,7 @@ static size_t letters(const struct piece *p, size_t at)
     return at;
 }
 
-/* Letters, with one character in front that is no letter, number or line end. */
+/* Letters, with one character in front of them that is not a letter, a number or a line end. */
 static size_t word(const struct piece *p, size_t at)
 {
     bool leads = !is_line_end(p, at) && !is(p, at, UNICODE_LETTER) && !is(p, at, UNICODE_NUMBER);
@@ -210,7 +210,7 @@ static size_t match_llama3(const struct piece *p, size_t at)
     return spaces(p, at);
 }
 
-/* --- Stages of several in a row --- */
+/* --- Expressions of a series --- */
 
 static size_t match_numbers(const struct piece *p, size_t at)
 {
@@ -242,7 +242,7 @@ static size_t match_punctuation(const struct piece *p, size_t at)
 struct pretokenizer {
     const char *name; /* in tokenizer.ggml.pre */
     bool ignores_merges, adds_bos;
-    const struct stage *stages; /* those without a match are none */
+    const struct stage *stages; /* rows without a match are not used */
 };
 
 static const struct stage gpt2[STAGES] = {{.match = match_gpt2}};
@@ -273,7 +273,7 @@ static const struct stage plain[STAGES] = {
     {.match = match_three_digits},
 };
 
-/* Names that the reference treats alike; the flags are what differs within a family. */
+/* The reference treats the names of a row in the same way, except for the flags. */
 static const struct pretokenizer pretokenizers[] = {
     {.name = "default", .stages = plain},
     {.name = "gpt-2", .stages = gpt2},

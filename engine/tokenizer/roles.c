@@ -1,7 +1,7 @@
-/* roles.c - which tokens end a text or a turn, mark a gap, or are marks at all.
+/* roles.c - which tokens end a text or a turn, which mark a gap, and which are marks.
  *
- * Files name a few of these by keys, leave out others, or type a mark as an ordinary word. So they are recognized by
- * their texts, too: a model writes on behind an end that is not recognized.
+ * Files name some of these tokens by keys, do not name others, or give a mark the type of an ordinary word. So they are
+ * recognized by their texts, too. After an end that is not recognized a model would go on generating.
  *
  * Source of the texts: the vocabularies of the families, as llama.cpp lists them.
  */
@@ -12,7 +12,7 @@
 struct role {
     const char *text;
     enum tokenizer_special
-        special; /* the token is this where no key says which is; TOKENIZER_SPECIALS: none */
+        special; /* the role of the token where no key names another; TOKENIZER_SPECIALS: none */
     bool ends;
 };
 
@@ -76,7 +76,7 @@ static const struct role roles[] = {
     {.text = "<|file_sep|>",      .special = TOKENIZER_FIM_FILE},
 };
 
-/* Keys of ids. Where a token has several keys, the later ones are those of older files. */
+/* Keys of ids. When a role has several keys, older files have the later ones. */
 static const struct {
     const char *key;
     enum tokenizer_special special;
@@ -144,7 +144,8 @@ static bool read_keys(struct tokenizer *t, const struct checkpoint *c, struct er
     return true;
 }
 
-/* Takes what no key named from the texts; the first of a role's texts that the vocabulary has. */
+/* Gives a role that no key names to the token with the first of the role's texts that the vocabulary has, and marks every
+ * token whose text ends an answer. */
 static void find_roles(struct tokenizer *t)
 {
     for (size_t i = 0; i < N_ROLES; i++) {
@@ -167,8 +168,8 @@ static void find_ends(struct tokenizer *t)
         set_end(t, t->special[ends[i]], true);
 }
 
-/* Families in which a text of the table means something else. The reference takes the marks that part an answer for
- * words of any text; here they stay marks, which a message cannot forge, and are shown. */
+/* Corrects families in which a text of the table has another meaning. In the reference the marks that separate parts of an
+ * answer are recognized in any text. Here they are marks that a message cannot forge, and they are shown in answers. */
 static void mend_ends(struct tokenizer *t)
 {
     static const char *const shown[] = {"<|channel|>", "<|message|>", "<|start|>", "<|constrain|>"};
@@ -188,7 +189,7 @@ static void mend_ends(struct tokenizer *t)
     }
 }
 
-/* The white space behind a mark of Phi-3 belongs to the mark. No key says so, so the model's name decides. */
+/* In Phi-3 the white space after a mark belongs to the mark. No key says so, so the model's name decides. */
 static void find_strips(struct tokenizer *t, const struct checkpoint *c)
 {
     struct span name = {NULL, 0};

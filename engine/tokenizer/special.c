@@ -1,8 +1,8 @@
 /* special.c - finds the special tokens inside a text.
  *
- * The longest special token is looked for first, in all of the text, then the next shorter one in what is left, as the
- * reference does it. So the text is walked once for each length that special tokens have, with a rolling hash: a few
- * dozen walks for most vocabularies, 256 at most. What is found is kept as one byte for each byte of the text.
+ * The longest special tokens are searched first, in all of the text, then shorter ones in what is left, as in the
+ * reference. So there is one pass over the text for each length of special tokens, with a rolling hash: a few dozen passes
+ * for most vocabularies, 256 at most. The result is one byte for each byte of the text.
  */
 #include "tokenizer_private.h"
 
@@ -12,8 +12,8 @@
 #define BASE 0x100000001b3u
 
 enum taken { /* of a byte; 0: free */
-    TAKEN_FIRST = 1, /* it begins what belongs to a token */
-    TAKEN_SPACE = 2, /* white space at the token's side */
+    TAKEN_FIRST = 1, /* the first byte that belongs to a token */
+    TAKEN_SPACE = 2, /* white space beside the token's text */
     TAKEN_TOKEN = 4, /* the token's own text */
 };
 
@@ -65,7 +65,7 @@ static bool insert(struct specials *x, const struct vocabulary *v, int32_t id, s
     return true;
 }
 
-/* Lists the special tokens in `sized`, and refuses one that is too long to be looked for. */
+/* Lists the special tokens in `sized`. Refuses one that is too long. */
 static bool list(struct sized *sized, size_t *n, const struct vocabulary *v, struct error *err)
 {
     *n = 0;
@@ -143,8 +143,8 @@ static int32_t find(const struct tokenizer *t, struct span text, uint64_t hash)
     return TOKENIZER_NONE;
 }
 
-/* User-defined tokens stand for their text anywhere, but for those that the guard keeps from messages; marks stand for
- * it where special tokens are parsed, in the template's text. */
+/* User-defined tokens are recognized in any text, except that text of messages does not become those of the guard. Marks
+ * are recognized where special tokens are parsed, in the template's text. */
 static bool is_allowed(const struct special_search *s, int32_t id, size_t at, size_t size)
 {
     bool user = s->t->vocabulary.tokens[id].kind == TOKEN_USER_DEFINED, templates = true, answers = true;
@@ -160,7 +160,7 @@ static bool is_allowed(const struct special_search *s, int32_t id, size_t at, si
                    : !tokenizer_is_guarded(s->t, s->in->guard, id);
 }
 
-/* White space as C has it. */
+/* White space of ASCII. */
 static bool is_space(uint8_t byte)
 {
     return byte == ' ' || (byte >= '\t' && byte <= '\r');
@@ -178,12 +178,12 @@ static void take(struct special_search *s, int32_t id, size_t from, size_t to)
     s->taken[from] |= TAKEN_FIRST;
 }
 
-/* One walk, for the tokens of this length. What was taken before is at least as long, so a token overlaps it only when
- * one of its own ends does. */
+/* One pass, for the tokens of this length. Tokens that were found before are at least as long, so only the first and the
+ * last byte have to be free. */
 static void walk(struct special_search *s, size_t size)
 {
     const uint8_t *text = s->in->text.at;
-    uint64_t leaving = 1, hash = 0; /* what a byte counts when it leaves the window */
+    uint64_t leaving = 1, hash = 0; /* `leaving` is the weight of the byte that leaves the window */
     for (size_t i = 0; i < size; i++)
         leaving *= BASE;
     for (size_t end = 0; end < s->in->text.size; end++) {

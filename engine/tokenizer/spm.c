@@ -1,8 +1,8 @@
 /* spm.c - SentencePiece's BPE, "llama" in files: Llama 1 and 2, Mistral 7B, Phi-3, Gemma.
  *
- * A space is written U+2581, and one is put in front of a text unless the file says no. Characters merge
- * with their neighbours wherever that gives a token, the one with the highest score first. A character that
- * is no token becomes the tokens of its bytes, "<0x0A>".
+ * A space becomes U+2581, and one is put in front of a text unless the file forbids it. Neighbouring symbols, at first
+ * characters, merge where that makes a token, the token with the highest score first. A character that is not a token
+ * becomes the tokens of its bytes, "<0x0A>".
  */
 #include "tokenizer_private.h"
 
@@ -32,14 +32,14 @@ static bool read_scores(struct tokenizer *t, const struct checkpoint *c, struct 
     if (!array)
         return true;
     if (!checkpoint_is_array_of(array, CHECKPOINT_REAL) || array->width != sizeof(float))
-        return error_set(err, "key \"tokenizer.ggml.scores\" is no array of f32");
+        return error_set(err, "key \"tokenizer.ggml.scores\" is not an array of f32");
     if (array->count < t->vocabulary.n)
         return error_set(err, "key \"tokenizer.ggml.scores\" has %" PRIu64 " items for %zu tokens",
             array->count, t->vocabulary.n);
     t->scores = array->bytes.at;
     for (size_t i = 0; i < t->vocabulary.n; i++)
         if (isnan(score_of(t, (int32_t)i)))
-            return error_set(err, "token %zu has a score that is no number", i);
+            return error_set(err, "the score of token %zu is NaN", i);
     return true;
 }
 
@@ -64,12 +64,12 @@ static bool spm_read(struct tokenizer *t, const struct checkpoint *c, struct err
 
 /* --- Text to ids --- */
 
-/* The higher the score, the lower the rank. Floats in the order of their bits, those below zero turned
- * round; RANK_NONE is beyond minus infinity. */
+/* The higher the score, the lower the rank. The bits of floats are ordered like their values after the bits of negative
+ * ones are inverted. RANK_NONE is larger than the rank of minus infinity. */
 static uint32_t rank_of(float score)
 {
     uint32_t bits;
-    score += 0.0f; /* of the two zeros one */
+    score += 0.0f; /* makes -0 a 0 */
     memcpy(&bits, &score, sizeof(bits));
     return bits >> 31 ? bits : ~bits & 0x7fffffffu;
 }
@@ -90,17 +90,18 @@ static void spm_rank(const struct tokenizer_session *s, const struct merge_windo
     left->merged = id;
 }
 
-/* How many bytes the first one promises, right or wrong: what is no UTF-8 is cut as the reference cuts it. */
+/* The length that the first byte of a character announces. Text that is not UTF-8 is cut by it, too, as in the
+ * reference. */
 static size_t promised(uint8_t first)
 {
     return first < 0xc0 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
 }
 
-/* A byte of the text as it is merged: with a space in front, where the vocabulary wants one, and three bytes for each
+/* A byte of the text that is merged: with a space in front where the vocabulary wants one, and with three bytes for each
  * space. */
 struct spm_cursor {
-    size_t source; /* index in the text, behind the space in front */
-    unsigned within; /* byte of the space there */
+    size_t source; /* index in the text, with the space in front */
+    unsigned within; /* which byte of a space */
 };
 
 static size_t front_spaces(const struct tokenizer_session *s)
@@ -125,7 +126,7 @@ static struct spm_cursor step(const struct merge_text *m, size_t front, struct s
     return (struct spm_cursor){c.source + 1, 0};
 }
 
-/* Copies the character at *c behind `at` of the window's bytes, as a symbol without neighbours. */
+/* Copies the character at *c to the window's bytes from `at` on, and makes a symbol of it, without neighbours. */
 static struct symbol read_symbol(struct tokenizer_session *s, const struct merge_text *m,
     struct merge_window *w, size_t at, struct spm_cursor *c)
 {

@@ -1,7 +1,7 @@
-/* tokenizer.c - the table of kinds, and the call that takes a text through one.
+/* tokenizer.c - the table of kinds, and the call that encodes a text.
  *
- * A text is cut at its special tokens; what lies between goes to the kind. Everything that a call needs lives in its
- * session, so calls of several threads share the vocabulary alone.
+ * A text is cut at its special tokens, and the text between them is encoded by the kind. All memory of a call is in its
+ * session, so calls of several threads share only the vocabulary.
  */
 #include "tokenizer_private.h"
 
@@ -36,7 +36,7 @@ static const struct tokenizer_kind *find_kind(const struct checkpoint *c, struct
             return kinds[i];
     char shown[96];
     text_escape(shown, sizeof(shown), name);
-    error_set(err, "tokenizer \"%s\" (key \"tokenizer.ggml.model\") is not known", shown);
+    error_set(err, "tokenizer \"%s\" (key \"tokenizer.ggml.model\") is not supported", shown);
     return NULL;
 }
 
@@ -97,7 +97,7 @@ bool session_room(struct tokenizer_session *s, void *memory, size_t *room, size_
 bool session_add(struct tokenizer_session *s, int32_t id)
 {
     if (s->ids->stop && atomic_load_explicit(s->ids->stop, memory_order_relaxed))
-        return error_set(s->err, "the text is not needed any more");
+        return error_set(s->err, "the request was cancelled");
     if (!session_room(s, &s->ids->at, &s->ids->room, s->ids->n + 1, sizeof(*s->ids->at)))
         return false;
     s->ids->at[s->ids->n++] = id;
@@ -161,7 +161,7 @@ void tokenizer_ids_release(struct tokenizer_ids *ids)
     *ids = (struct tokenizer_ids){0};
 }
 
-/* --- What it knows --- */
+/* --- Figures and tokens --- */
 
 static const struct vocab_token *token_of(const struct tokenizer *t, int32_t id)
 {

@@ -1,8 +1,8 @@
-/* tokenizer_private.h - what the files of the tokenizer share: the vocabulary, and what one call works with.
+/* tokenizer_private.h - what the files of the tokenizer share: the vocabulary, and the session of one call.
  *
  *   tokenizer.c    the table of kinds, the call
  *   vocabulary.c   token texts and the hash that finds them
- *   roles.c        which tokens end a text, mark a gap, are marks at all
+ *   roles.c        which tokens end a text, which mark a gap, which are marks
  *   special.c      special tokens inside a text
  *   guard.c        tokens that the text of a message never becomes
  *   pretokenize.c  words, for byte-level BPE
@@ -15,7 +15,7 @@
 
 #define TOKEN_BYTES_MAX 4096 /* of a token's text */
 #define SPECIAL_BYTES_MAX 256 /* of a special token's text */
-#define PROBES_MAX 4096 /* steps in a hash table; a vocabulary that needs more was made for that */
+#define PROBES_MAX 4096 /* steps in a hash table; only a vocabulary of chosen collisions needs more */
 #define NO_SLOT UINT32_MAX
 
 /* --- Vocabulary --- */
@@ -34,8 +34,8 @@ struct vocab_token {
     uint32_t at; /* of its text, in vocabulary.bytes */
     uint16_t size;
     uint8_t kind; /* enum vocab_token_kind */
-    bool is_end : 1; /* a model that says this has said all */
-    bool is_shown : 1; /* a mark that parts an answer: it is part of the text */
+    bool is_end : 1; /* it ends an answer */
+    bool is_shown : 1; /* a mark that separates parts of an answer, and is part of its text */
     bool strip_left : 1, strip_right : 1; /* white space on this side of it belongs to it */
 };
 
@@ -54,13 +54,13 @@ bool vocabulary_read(struct vocabulary *v, const struct checkpoint *c, struct er
 void vocabulary_release(struct vocabulary *v);
 struct span vocabulary_text(const struct vocabulary *v, size_t id);
 int32_t vocabulary_find(const struct vocabulary *v, struct span text);
-/* The same, but never a mark: no words add up to one. */
+/* The same, but never a mark, because merges must not make one. */
 int32_t vocabulary_find_word(const struct vocabulary *v, struct span text);
-/* The same for many texts: the memory of several of them is requested before the first is read. */
+/* The same for many texts: the memory of several of them is prefetched before the first is read. */
 void vocabulary_find_all(const struct vocabulary *v, const struct span *texts, size_t n, int32_t *ids);
 bool vocabulary_is_mark(const struct vocabulary *v, int32_t id); /* a control token, or the unknown one */
 bool text_holds(struct span text, const char *lower); /* the letters of `lower`, in any case, somewhere */
-/* The smallest power of two with room for `n` and half as many free. */
+/* The number of slots for a table of `n` entries: the smallest power of two that leaves at least half as many free. */
 size_t vocabulary_slots(size_t n);
 
 /* --- One call --- */
@@ -68,12 +68,12 @@ size_t vocabulary_slots(size_t n);
 /* A piece of text that may merge with its right neighbour. */
 struct symbol {
     uint32_t place; /* where it begins in the merge_text */
-    uint32_t source; /* the same for the kind, which knows what it counts */
+    uint32_t source; /* the same in a unit of the kind's own */
     uint32_t at, size; /* its bytes in the window, for kinds that merge by text */
     int32_t id; /* its token, or TOKENIZER_NONE */
     uint32_t next, previous; /* NO_SYMBOL at the ends */
-    uint32_t rank; /* of merging it with the next one, the lower the sooner; RANK_NONE: never */
-    int32_t merged; /* the token that gives */
+    uint32_t rank; /* of the merge with the next one, the lowest first; RANK_NONE: they do not merge */
+    int32_t merged; /* the token that the merge makes */
     uint8_t within; /* with `source` */
     bool by_others; /* any of its bytes is not the template's */
 };
@@ -85,10 +85,10 @@ struct merge_window {
     struct symbol *symbols;
     uint8_t *bytes; /* for kinds that merge by text */
     size_t symbols_room, bytes_room;
-    struct symbol from; /* what the window begins at: its place, source and within */
+    struct symbol from; /* where the window begins: place, source and within */
 };
 
-/* All that one call to tokenizer_encode works with; grows as needed, freed at its end. */
+/* The memory of one call of tokenizer_encode. It grows as needed and is freed at the end of the call. */
 struct tokenizer_session {
     const struct tokenizer *t;
     const struct tokenizer_guard *guard; /* NULL for none */
@@ -101,7 +101,7 @@ struct tokenizer_session {
     size_t codes_room, classes_room, heap_room;
 };
 
-/* Makes *memory at least n items of `item` bytes large, what was in it stays. */
+/* Makes *memory at least n items of `item` bytes large and keeps its content. */
 bool session_room(struct tokenizer_session *s, void *memory, size_t *room, size_t n, size_t item);
 bool session_add(struct tokenizer_session *s, int32_t id);
 
@@ -109,24 +109,24 @@ bool session_add(struct tokenizer_session *s, int32_t id);
 typedef void merge_rank(const struct tokenizer_session *s, const struct merge_window *w, struct symbol *left,
     const struct symbol *right);
 
-/* A text whose symbols merge, and how a kind does that. Places are numbered through from 0; each symbol begins at one. */
+/* A text whose symbols merge, and the functions of its kind. Places are numbered from 0; each symbol begins at one. */
 struct merge_text {
     struct span text;
     const uint8_t *trusted; /* [text.size], enum tokenizer_source, or NULL: the guard does not apply */
     size_t places;
-    /* Makes the *n symbols of the places from w->from.place to `end`, linked in order. A symbol begins at the first one;
-     * one that begins before `end` is made whole. False when memory is short. */
+    /* Makes the *n symbols that begin at places from w->from.place up to `end`, linked in order. A symbol begins at
+     * w->from.place. The last symbol is whole, even when it reaches beyond `end`. False when memory is short. */
     bool (*link)(struct tokenizer_session *s, const struct merge_text *m, struct merge_window *w, size_t end,
         size_t *n);
     merge_rank *rank;
-    /* Adds the ids of a symbol that merges no more. */
+    /* Appends the ids of a symbol after all merges. */
     bool (*emit)(struct tokenizer_session *s, const struct merge_window *w, const struct symbol *symbol);
 };
 
-/* Merges the symbols of the text by rank and then from the left, until none merges any more, and emits them in order. */
+/* Merges the symbols of the text by rank, equal ranks from the left, until no pair merges, and emits them in order. */
 bool merge_text(struct tokenizer_session *s, const struct merge_text *m);
 
-/* Whether the guard keeps this token from standing for the text of a message, or of an earlier answer. */
+/* Whether the text of a message, or of an earlier answer, must not become this token. */
 bool tokenizer_is_guarded(const struct tokenizer *t, const struct tokenizer_guard *g, int32_t id);
 bool tokenizer_is_guarded_in_answer(const struct tokenizer *t, const struct tokenizer_guard *g, int32_t id);
 
@@ -162,11 +162,11 @@ struct special_found {
 
 bool specials_init(struct specials *x, const struct vocabulary *v, struct error *err);
 void specials_release(struct specials *x);
-/* Looks for the special tokens in a text. *taken says of each byte whether it belongs to one; it is the caller's to free,
- * and NULL when there is none. False when memory is short. */
+/* Finds the special tokens in a text. *taken shows for each byte whether it belongs to one; the caller frees it. It is
+ * NULL when there is none. False when memory is short. */
 bool specials_find(
     const struct tokenizer *t, const struct tokenizer_text *in, uint8_t **taken, struct error *err);
-/* The first special token at *at or behind it, and *at moves past it. False when there is none. */
+/* Finds the first special token at or after *at, and moves *at past it. False when there is none. */
 bool specials_next(const struct tokenizer *t, const struct tokenizer_text *in, const uint8_t *taken,
     size_t *at, struct special_found *found);
 
@@ -186,7 +186,7 @@ struct tokenizer_kind {
     bool adds_bos; /* where neither the file nor its pre-tokenizer says */
     int32_t bos, eos, unknown; /* where the file does not say; TOKENIZER_NONE: none then */
     bool (*read)(struct tokenizer *t, const struct checkpoint *c, struct error *err);
-    /* Adds the ids of what lies between two special tokens, which is not empty. `trusted` is NULL or [text.size]. */
+    /* Appends the ids of the text between two special tokens, which is not empty. `trusted` is NULL or [text.size]. */
     bool (*encode)(struct tokenizer_session *s, struct span text, const uint8_t *trusted);
     void (*piece)(const struct tokenizer *t, int32_t id, struct strbuf *out);
 };
@@ -204,11 +204,11 @@ struct tokenizer {
 };
 
 extern const struct tokenizer_kind tokenizer_bpe, tokenizer_spm;
-/* Which tokens are marks, and which end a text: by the file's keys, and by their texts. */
+/* Finds out which tokens are marks and which end a text, by the file's keys and by the tokens' texts. */
 bool tokenizer_read_roles(struct tokenizer *t, const struct checkpoint *c, struct error *err);
 void tokenizer_bpe_release(struct tokenizer *t);
 
-/* A key that may be missing; false with the reason when it is there and wrong. */
+/* Reads a key that may be missing. False with the reason when its value has the wrong type. */
 bool tokenizer_key_bool(const struct checkpoint *c, const char *key, bool *out, struct error *err);
 
 #endif

@@ -17,7 +17,7 @@ enum unicode_class unicode_class(uint32_t code)
     return (enum unicode_class)unicode_runs[low].class;
 }
 
-/* The bytes that a character takes whose first byte this is; 0 for a byte that begins none. */
+/* How many bytes a character with this first byte takes; 0 for a byte that begins none. */
 static size_t length_of(uint8_t first)
 {
     if (first < 0x80)
@@ -27,7 +27,7 @@ static size_t length_of(uint8_t first)
     return first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
 }
 
-/* Half of a UTF-16 pair, written as if it were a character. */
+/* Half of a UTF-16 pair, encoded like a character. */
 static bool is_surrogate(struct span s)
 {
     return s.size >= 3 && s.at[0] == 0xed && s.at[1] >= 0xa0 && s.at[1] <= 0xbf && (s.at[2] & 0xc0) == 0x80;

@@ -5,7 +5,7 @@
 #include "berth/engine/tokenizer/unicode.h"
 
 struct unicode_run {
-    uint32_t first : 24, class : 8; /* all code points from here to the next row's are of this class */
+    uint32_t first : 24, class : 8; /* of all code points up to the next row's */
 };
 
 extern const struct unicode_run unicode_runs[]; /* sorted; the first begins at 0 */

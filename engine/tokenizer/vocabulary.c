@@ -1,8 +1,8 @@
 /* vocabulary.c - the texts of the tokens, where the file has them, and a hash table that finds one.
  *
  * A token takes eight bytes and two or three slots of the table, of eight bytes each; its text stays in the mapping. The
- * table is open and at most half full. Whoever chose the texts may have made them collide, so a vocabulary in which a
- * search takes thousands of steps is refused.
+ * table has open addressing. A file may have texts that were chosen to collide, so a vocabulary in which a search takes
+ * thousands of steps is refused.
  */
 #include "tokenizer_private.h"
 
@@ -20,7 +20,7 @@ static uint64_t load_4(const uint8_t *at)
     return word;
 }
 
-/* All of 1 to 7 bytes: two words that may overlap, or single ones. Quicker than to copy them one by one. */
+/* Loads 1 to 7 bytes: as two words that may overlap, or as single bytes. That is faster than one byte after the other. */
 static uint64_t load_few(const uint8_t *at, size_t size)
 {
     if (size >= 4)
@@ -28,7 +28,7 @@ static uint64_t load_few(const uint8_t *at, size_t size)
     return at[0] | (uint64_t)at[size / 2] << 8 | (uint64_t)at[size - 1] << 16;
 }
 
-/* Eight bytes a step. The values never leave the process, so byte order is no matter. */
+/* Eight bytes a step. The values are used in this process only, so they may depend on the byte order. */
 static uint32_t hash_of(struct span text)
 {
     const uint64_t odd = 0x9e3779b97f4a7c15u;
@@ -42,7 +42,7 @@ static uint32_t hash_of(struct span text)
         h = (h ^ load_few(text.at + i, text.size - i)) * odd;
         h ^= h >> 29;
     }
-    /* The last bytes changed the upper bits alone, and the lower ones choose the slot. */
+    /* The last bytes have changed the upper bits only, but the lower ones choose the slot. */
     h = (h ^ h >> 32) * odd;
     return (uint32_t)(h >> 32);
 }
@@ -65,7 +65,7 @@ size_t vocabulary_slots(size_t n)
     return slots;
 }
 
-/* The slot that holds this text, or the free one where it belongs, or NO_SLOT after too many steps. */
+/* The slot with this text, or the free one where it belongs, or NO_SLOT after too many steps. */
 static size_t slot_of(const struct vocabulary *v, struct span text, uint32_t hash)
 {
     for (size_t step = 0, i = hash & v->mask; step < PROBES_MAX; step++, i = (i + 1) & v->mask)
@@ -88,7 +88,7 @@ int32_t vocabulary_find(const struct vocabulary *v, struct span text)
     return find_hashed(v, text, hash_of(text));
 }
 
-/* Requests the memory of all of them before it reads any. */
+/* Prefetches the memory of all of them before it reads any. */
 static void find_some(const struct vocabulary *v, const struct span *texts, size_t n, int32_t *ids)
 {
     uint32_t hash[FOUND_AT_A_TIME], id[FOUND_AT_A_TIME];
@@ -138,7 +138,7 @@ int32_t vocabulary_find_word(const struct vocabulary *v, struct span text)
     return id == TOKENIZER_NONE || vocabulary_is_mark(v, id) ? TOKENIZER_NONE : id;
 }
 
-/* Of two tokens with one text the later one is found, as in the reference. */
+/* Of two tokens with the same text the later one is found, as in the reference. */
 static bool insert(struct vocabulary *v, size_t id, uint32_t hash, struct error *err)
 {
     struct span text = vocabulary_text(v, id);
@@ -185,7 +185,7 @@ static bool read_kinds(struct vocabulary *v, const struct checkpoint *c, struct 
     if (!kinds)
         return true;
     if (!kinds->is_array || (kinds->kind != CHECKPOINT_SIGNED && kinds->kind != CHECKPOINT_UNSIGNED))
-        return error_set(err, "key \"tokenizer.ggml.token_type\" is no array of integers");
+        return error_set(err, "key \"tokenizer.ggml.token_type\" is not an array of integers");
     if (kinds->count < v->n)
         return error_set(err, "key \"tokenizer.ggml.token_type\" has %" PRIu64 " items for %zu tokens",
             kinds->count, v->n);
@@ -204,7 +204,7 @@ bool vocabulary_read(struct vocabulary *v, const struct checkpoint *c, struct er
         return error_set(err, "the file has no vocabulary: key \"tokenizer.ggml.tokens\" is %s",
             !texts              ? "missing"
             : texts->count == 0 ? "empty"
-                                : "no array of strings");
+                                : "not an array of strings");
     v->n = (size_t)texts->count;
     v->mask = vocabulary_slots(v->n) - 1;
     v->tokens = malloc(v->n * sizeof(*v->tokens));

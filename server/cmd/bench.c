@@ -1,11 +1,11 @@
-/* bench.c - measures how fast a model reads and writes on this machine, through the scheduler as a request would go.
+/* bench.c - measures the speed of prefill and decode on this machine, through the scheduler, like requests.
  *
- * Three figures are measured: reading a prompt; writing token by token, for --streams answers at a time; and, with
- * several streams, whole requests that do both. Each is repeated, and the median counts. Token ids are made up, which
- * costs the same as real ones, so the file needs no tokenizer.
+ * Three figures are measured: the prefill of a prompt; decode, for --streams answers at a time; and, with several streams,
+ * whole requests that do both. Each is repeated, and the median is printed. Token ids are made up, which takes the same
+ * time as real ones, so the file needs no tokenizer.
  *
- * With --depth all prompts begin with the same --depth tokens. They are read once before the clock runs; the engine
- * keeps them in its prefix cache.
+ * With --depth all prompts begin with the same --depth tokens. They are computed once before anything is measured; the
+ * engine keeps them in its prefix cache.
  */
 #include "flags_private.h"
 #include "local_private.h"
@@ -23,10 +23,10 @@
 #define REPEAT_MAX 100
 #define STREAMS_MAX JOB_CHOICES_MAX
 #define WARM_TOKENS 16
-#define FIT_LEAST 4 /* tokens behind the depth: two to read and two to write */
+#define FIT_LEAST 4 /* tokens after the depth: two of a prompt and two of an answer */
 
-/* The requests of each measurement have their own range of seeds, so that the prefix cache holds nothing for one of them
- * but the depth. */
+/* The requests of each measurement have their own range of seeds, so that the prefix cache has nothing but the depth for
+ * them. */
 enum { SEED_WARM = 1, SEED_PREFILL = 0x1000, SEED_DECODE = 0x2000, SEED_MIXED = 0x10000 };
 
 struct bench_request {
@@ -68,8 +68,8 @@ static bool finish(struct local *l, struct job *j, struct job_usage *usage, stru
 /* One request. */
 struct ask {
     size_t depth; /* tokens that all requests begin with */
-    size_t prompt; /* tokens of its own behind them */
-    size_t new; /* tokens to be written */
+    size_t prompt; /* tokens of its own after them */
+    size_t new; /* tokens of the answer */
     uint32_t choices;
     uint32_t seed; /* of its own tokens: the same in every run */
 };
@@ -116,7 +116,7 @@ static bool run_one(struct local *l, const struct ask *a, struct job_usage *usag
     return good;
 }
 
-/* A request that is not measured. It reads the depth into the prefix cache. */
+/* Runs a request that is not measured. It puts the depth into the prefix cache. */
 static bool warm_up(struct local *l, const struct bench_request *b, struct error *err)
 {
     struct job_usage u;
@@ -125,7 +125,7 @@ static bool warm_up(struct local *l, const struct bench_request *b, struct error
     return run_one(l, &a, &u, err);
 }
 
-/* The prefix cache keeps whole pages; the rest of the depth is read again and counted with the prompt. */
+/* The prefix cache has whole pages; the rest of the depth is computed again and counted with the prompt. */
 static bool measure_prefill(
     struct local *l, const struct bench_request *b, uint32_t turn, double *out, struct error *err)
 {
@@ -156,7 +156,7 @@ static bool measure_decode(
     return true;
 }
 
-/* Counts all tokens of all requests, read and written, from the first submission to the last end. */
+/* Counts all tokens of prompts and answers, from the first submission to the last end. */
 static bool measure_mixed(
     struct local *l, const struct bench_request *b, uint32_t turn, double *out, struct error *err)
 {
@@ -251,8 +251,8 @@ static bool print_json(const struct local *l, const struct bench_request *b, con
     return good;
 }
 
-/* Makes depth, prompt and answer fit the model's context: the prompt gives way first, then the answer. Says so on
- * standard error. False with the reason when the depth alone is too long. */
+/* Shortens the prompt, then the answer, until they fit the model's context after the depth, and prints that on standard
+ * error. False with the reason when the depth alone is too long. */
 static bool fit(struct bench_request *b, size_t context, struct error *err)
 {
     if (b->depth + b->prompt + b->new <= context)

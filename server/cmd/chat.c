@@ -1,8 +1,8 @@
 /* chat.c - a conversation on the terminal: messages, commands, and what happens when the context is full.
  *
- * The conversation is a chat request as the server takes it. Before each answer it is rendered and tokenized whole; the
- * engine's prefix cache makes what was read before cheap. When it does not fit the context any more, the oldest turns
- * are dropped from it, with a note.
+ * The conversation is a chat request as the server takes it. Before each answer all of it is rendered and tokenized; the
+ * engine takes the earlier turns from its prefix cache. When it does not fit the context any more, the oldest turns are
+ * dropped, with a note.
  */
 #include "chat_private.h"
 
@@ -25,9 +25,9 @@ struct chat {
     struct session *session;
     json_t *request; /* {"messages": [...]} */
     struct line_edit *editor; /* NULL: lines are read as they come */
-    struct strbuf typed; /* read from standard input and not used yet, without an editor */
+    struct strbuf typed; /* without an editor: bytes of standard input that are not used yet */
     char *saved; /* the file of the last /save */
-    bool asks; /* somebody sits at a terminal */
+    bool asks; /* input comes from a terminal */
     bool ended; /* /exit */
 };
 
@@ -65,8 +65,8 @@ static bool set_system(struct chat *c, struct span text)
     return json_array_insert_new(messages_of(c), 0, message) == 0;
 }
 
-/* Drops the oldest message and all up to the next one of the user. Returns how many; 0 when only the last message is
- * left. */
+/* Drops the oldest message and those after it up to the next one of the user. Returns how many; 0 when only the last
+ * message is left. */
 static size_t drop_turn(struct chat *c)
 {
     size_t first = has_system(c), n = 0;
@@ -105,7 +105,7 @@ static bool fit(struct chat *c, struct tokenizer_ids *ids, struct error *err)
         err, "the message has %zu tokens with the template, and the context %zu", ids->n, context);
 }
 
-/* A message and its answer. When it fails the message is taken back. */
+/* Adds a message and its answer. When that fails the message is removed. */
 static bool turn(struct chat *c, struct span text, struct error *err)
 {
     struct strbuf said;
@@ -141,7 +141,7 @@ static void close_chat(struct chat *c)
     free(c->saved);
 }
 
-/* The prompt as a text that the model goes on with. */
+/* Continues the prompt as plain text. */
 static bool answer_raw(struct session *s, struct error *err)
 {
     struct strbuf said;
@@ -173,7 +173,7 @@ bool chat_answer_once(struct session *s, struct error *err)
 
 const struct chat_command chat_commands[] = {
     {"/help", "", "list these commands"},
-    {"/clear", "", "forget the conversation; the system prompt stays"},
+    {"/clear", "", "clear the conversation; the system prompt stays"},
     {"/system", " [TEXT]", "set the system prompt, or show it"},
     {"/save", " FILE", "write the conversation as a chat request, in JSON"},
     {"/exit", "", "end; so does Ctrl-D"},
@@ -197,7 +197,7 @@ static void do_clear(struct chat *c, struct span argument)
     (void)argument;
     while (json_array_size(messages_of(c)) > (size_t)has_system(c))
         json_array_remove(messages_of(c), json_array_size(messages_of(c)) - 1);
-    fputs("The conversation is forgotten.\n", stderr);
+    fputs("The conversation was cleared.\n", stderr);
 }
 
 static void do_system(struct chat *c, struct span argument)
@@ -220,7 +220,7 @@ static void do_save(struct chat *c, struct span argument)
         fputs("Name a file: /save FILE\n", stderr);
         return;
     }
-    /* A file of this conversation is written again, any other is left alone. */
+    /* A file that this conversation has written may be overwritten, no other. */
     bool again = c->saved && strcmp(c->saved, path) == 0;
     FILE *file = fopen(path, again ? "w" : "wx");
     bool good = file && json_dumpf(c->request, file, JSON_INDENT(2)) == 0 && fputc('\n', file) != EOF;
@@ -229,7 +229,7 @@ static void do_save(struct chat *c, struct span argument)
         good = false;
         code = errno;
     }
-    fprintf(stderr, good ? "%s is written.\n" : "%s: %s\n", path, strerror(code));
+    fprintf(stderr, good ? "%s was written.\n" : "%s: %s\n", path, strerror(code));
     if (good) {
         free(c->saved);
         c->saved = path;
@@ -362,7 +362,7 @@ static void print_banner(const struct chat *c)
     fputs(".\n", stderr);
 }
 
-/* A message on a terminal that fails ends nothing; of input from elsewhere it ends the run. */
+/* A message that fails ends the conversation, except on a terminal. */
 static bool take_turn(struct chat *c, struct span text, struct error *err)
 {
     if (turn(c, text, err))

@@ -4,8 +4,8 @@
 
 #include "session_private.h"
 
-/* Holds a conversation until the input ends; the request's prompt is the first message. On a terminal an answer that
- * fails ends only itself. False with the reason. */
+/* Runs a conversation until the input ends; the request's prompt is the first message. On a terminal the conversation goes
+ * on after an answer that failed. False with the reason. */
 bool chat_run(struct session *s, struct error *err);
 
 /* Answers the request's prompt alone: by the chat template where the model has one, unless the request is raw. */

@@ -1,4 +1,4 @@
-/* commands.c - the list of commands, `berth help`, `berth version`, and the words for a command that is none. */
+/* commands.c - the list of commands, `berth help`, `berth version`, and the message about an unknown command. */
 #include "flags_private.h"
 
 #include "berth/base/near.h"
@@ -24,7 +24,7 @@
 #define MACHINE "another processor"
 #endif
 
-#define HELP_COLUMN 24 /* where the text behind a flag or a command begins */
+#define HELP_COLUMN 24 /* where the text after a flag or a command begins */
 
 const struct command *const commands[] = {&command_serve, &command_inspect, &command_generate, &command_bench,
     &command_health, &command_tokenize, &command_render, &command_logits, &command_completions,
@@ -104,13 +104,15 @@ int command_help(const struct command *c)
     }
     if (c->notes)
         printf("\n%s\n", c->notes);
+    if (c->print_more)
+        c->print_more();
     return flush_output(&err) ? 0 : command_failed(NULL, &err);
 }
 
 static int help_all(void)
 {
     struct error err = {0};
-    puts("berth serves the model files of a directory over HTTP, mapped where they lie.\n\nUsage:");
+    puts("berth serves the model files of a directory over HTTP.\n\nUsage:");
     for (size_t i = 0; commands[i]; i++) {
         char usage[120];
         snprintf(usage, sizeof(usage), "berth %s %s", commands[i]->name, commands[i]->usage);

@@ -1,4 +1,4 @@
-/* find_model.c - finds the model that a command line means, and says what there is when it means none. */
+/* find_model.c - finds the model that a command line names, and lists the models that exist when it names none. */
 #include "find_model_private.h"
 
 #include "berth/base/near.h"
@@ -17,7 +17,7 @@
 #define SHOWN 5 /* models that a message lists */
 #define EXTENSION ".gguf"
 
-/* Models of a directory, as paths that can be opened from here. */
+/* Models of a directory, as paths from the current directory. */
 struct found_models {
     char **paths;
     size_t n;
@@ -113,7 +113,7 @@ static void add_names(struct strbuf *out, const struct found_models *c)
         strbuf_format(out, " and %zu more", c->n - SHOWN);
 }
 
-/* Takes the one model of the list out of it. NULL with the reason when there is not exactly one. */
+/* Returns the only model of the list, which the caller frees. NULL with the reason when there is not exactly one. */
 static char *take_one(struct found_models *c, const char *where, struct error *err)
 {
     struct strbuf text;
@@ -165,7 +165,7 @@ static char *find_anywhere(struct error *err)
     return path;
 }
 
-/* Says that nothing is at `given`, and which GGUF file beside it has a similar name. */
+/* Writes that there is no file `given`, and which GGUF file of that directory has a similar name. */
 static void not_there(const char *given, struct error *err)
 {
     char dir[4096], shown[400];
@@ -194,7 +194,7 @@ char *find_model(const char *given, struct error *err)
         return find_anywhere(err);
     if (stat(given, &there) == 0 && S_ISDIR(there.st_mode))
         return find_in_directory(given, err);
-    /* Opening tells why a file cannot be reached; of one that is simply not there find_model knows more. */
+    /* Why a file cannot be opened is found out later; for a file that does not exist there may be a suggestion. */
     if (lstat(given, &there) != 0 && (errno == ENOENT || errno == ENOTDIR)) {
         not_there(given, err);
         return NULL;

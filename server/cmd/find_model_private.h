@@ -11,14 +11,14 @@
  *   a file         itself
  *   a directory    the one GGUF model in it
  *   NULL           the one GGUF model in the current directory; where it has none, the one in the directory that
- *                  BERTH_MODELS names, else in /app/models. Says on standard error which one it is.
+ *                  BERTH_MODELS names, else in /app/models. Prints on standard error which one it is.
  *
- * NULL with the reason, which lists the models where there are several and suggests a name where none is there. The
+ * NULL with the reason, which lists the models when there are several, and suggests a name when there is none. The
  * caller frees the path. */
 char *find_model(const char *given, struct error *err);
 
-/* Whether an argument in front of a prompt names a model rather than being text: it ends in ".gguf", or it is a file
- * that begins as GGUF files do, or a directory. */
+/* Whether an argument before a prompt names a model: it ends in ".gguf", or it is a file that begins with "GGUF", or a
+ * directory. */
 bool names_model(const char *argument);
 
 #endif

@@ -1,4 +1,4 @@
-/* flags.c - the parser of every command's flags, and what it says when they are wrong. */
+/* flags.c - the parser of every command's flags, and its messages. */
 #include "flags_private.h"
 
 #include "berth/base/near.h"
@@ -50,7 +50,7 @@ static bool read_count(const struct command_flag *f, const char *text, uint64_t 
     char *end;
     errno = 0;
     *out = strtoull(text, &end, 10);
-    /* Bounds are doubles, and all of them below 2^53 but the largest count of all. */
+    /* Bounds are doubles. All are below 2^53, and so exact, except the largest possible count. */
     bool in = (double)*out >= f->least && (f->most == 0 || (double)*out <= f->most);
     if (errno == 0 && text[0] >= '0' && text[0] <= '9' && *end == '\0' && in)
         return true;
@@ -187,7 +187,7 @@ int command_failed(const char *path, const struct error *err)
     char shown[4096] = "";
     if (path)
         text_escape(shown, sizeof(shown), span_of(path));
-    /* A reason from below may begin with the file's name or its path already. */
+    /* The reason may begin with the file's name or path already. */
     const char *slash = strrchr(shown, '/'), *name = slash ? slash + 1 : shown;
     bool named = strncmp(err->text, name, strlen(name)) == 0 || strncmp(err->text, shown, strlen(shown)) == 0;
     fprintf(stderr, "berth: %s%s%s\n", named ? "" : shown, named ? "" : ": ", err->text);

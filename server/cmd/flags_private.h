@@ -24,7 +24,7 @@ void operands_release(struct operands *o);
 int command_wrong(const struct command *c, const struct error *err); /* with the arguments: 2 */
 int command_failed(const char *path, const struct error *err); /* with the file or the run: 1 */
 
-/* Flushes standard output. False with the reason when something of it was not written. */
+/* Flushes standard output. False with the reason when not all of it was written. */
 bool flush_output(struct error *err);
 
 #endif

@@ -1,4 +1,4 @@
-/* generate.c - `berth generate`: an answer on the terminal, or a conversation, by the engine that the server uses. */
+/* generate.c - `berth generate`: an answer on the terminal, or a conversation, with the server's engine. */
 #include "chat_private.h"
 #include "find_model_private.h"
 #include "flags_private.h"
@@ -30,7 +30,7 @@ static bool take_operands(struct generate_request *g, const struct operands *o, 
     return true;
 }
 
-/* All of standard input as the prompt, without a line end behind it. NULL with the reason. */
+/* All of standard input as the prompt, without its last line end. NULL with the reason. */
 static char *read_prompt(struct error *err)
 {
     struct strbuf text;
@@ -55,7 +55,7 @@ static char *read_prompt(struct error *err)
     return NULL;
 }
 
-/* Whether the prompt is what standard input holds: it is "-", or there is none and nobody to ask for one. */
+/* Whether standard input is the prompt: PROMPT is "-", or there is none and standard input is no terminal. */
 static bool prompt_is_input(const struct generate_request *g)
 {
     if (g->prompt)
@@ -67,7 +67,7 @@ static bool prompt_is_input(const struct generate_request *g)
 
 static bool answer(struct session *s, const struct generate_request *g, struct error *err)
 {
-    /* Nothing was asked, and somebody sits there: a model that can chat does. */
+    /* Without a prompt, on a terminal, a model that can chat starts a conversation. */
     bool chats = g->chat || (!g->prompt && !g->raw && !session_no_chat(s));
     if (chats)
         return chat_run(s, err);
@@ -119,9 +119,9 @@ int cmd_generate(int argc, char **argv)
 /* clang-format off */
 static const struct command_flag flags[] = {
     {.name = "--chat", .kind = FLAG_SWITCH, .field = offsetof(struct generate_request, chat),
-     .help = "hold a conversation; PROMPT is its first message"},
+     .help = "start a conversation; PROMPT is its first message"},
     {.name = "--raw", .kind = FLAG_SWITCH, .field = offsetof(struct generate_request, raw),
-     .help = "go on with PROMPT as it is, without the chat template"},
+     .help = "continue PROMPT as it is, without the chat template"},
     {.name = "--system", .value = "TEXT", .kind = FLAG_TEXT, .field = offsetof(struct generate_request, system),
      .help = "the system prompt"},
     {.name = "--max-tokens", .value = "N", .kind = FLAG_COUNT,
@@ -138,13 +138,13 @@ static const struct command_flag flags[] = {
      .most = 1, .help = "from those with this share of the best one's probability\n(default 0.05)"},
     {.name = "--repeat-penalty", .value = "R", .kind = FLAG_REAL,
      .field = offsetof(struct generate_request, repeat_penalty), .least = 0.01, .most = 100,
-     .help = "above 1, tokens that were there become less likely (default 1)"},
+     .help = "above 1, earlier tokens become less likely (default 1)"},
     {.name = "--seed", .value = "N", .kind = FLAG_COUNT, .field = offsetof(struct generate_request, seed),
      .help = "the same seed gives the same answer (default: from the clock)"},
     {.name = "--stop", .value = "TEXT", .kind = FLAG_TEXTS, .field = offsetof(struct generate_request, stops),
      .help = "end an answer before this text; up to 16 times"},
     {.name = "--ignore-end", .kind = FLAG_SWITCH, .field = offsetof(struct generate_request, ignore_end),
-     .help = "go on where the model would end"},
+     .help = "continue after the model's end token"},
     {.name = "--special", .kind = FLAG_SWITCH, .field = offsetof(struct generate_request, special),
      .help = "print special tokens too"},
 };
@@ -154,12 +154,12 @@ const struct command command_generate = {
     .name = "generate",
     .run = cmd_generate,
     .usage = "[-m FILE] [OPTIONS] [PROMPT]",
-    .summary = "let a model answer, or chat with it",
+    .summary = "generate text with a model, or chat with it",
     .about =
-        "Prints what the model answers to PROMPT, by its chat template where it has one; a model without one goes\n"
-        "on with the text. PROMPT may come from standard input. Without a PROMPT, or with --chat, it is a\n"
-        "conversation: each line is a message, and /help lists the commands. Ctrl-C ends an answer; at the\n"
-        "prompt it ends the program, as Ctrl-D does.",
+        "Prints the model's answer to PROMPT, by its chat template. A model without one continues the text.\n"
+        "PROMPT may come from standard input. Without a PROMPT, or with --chat, there is a conversation: each\n"
+        "line is a message, and /help lists the commands. Ctrl-C ends an answer; at the prompt it ends the\n"
+        "program, as Ctrl-D does.",
     .notes =
         "Sampling settings that are not given are the model's own (general.sampling.* of the file), else the\n"
         "defaults. The speed is printed on standard error.\n"

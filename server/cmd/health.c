@@ -1,8 +1,8 @@
 /* health.c - asks a running server for /health, in an image that has neither a shell nor curl.
  *
- * It takes the options of serve, by flag and environment, and uses of them the address that the server listens on.
- * The probe of a container has the container's environment but not the server's flags; so where process 1 is berth,
- * the flags of that process count too, below those given here.
+ * It takes the options of serve, by flag and environment, and uses the address that the server listens on. The probe of a
+ * container has the container's environment but not the server's flags. So when process 1 is berth, the flags of that
+ * process are read first, and the flags given here override them.
  */
 #include "berth/server/command.h"
 #include "berth/server/http/listener.h"
@@ -50,7 +50,7 @@ static bool send_request(int fd)
     return send(fd, request, sizeof(request) - 1, MSG_NOSIGNAL) == (ssize_t)(sizeof(request) - 1);
 }
 
-/* The whole answer as text. Returns its length, 0 when none came in time. */
+/* Receives the whole answer as text. Returns its length, 0 when none came in time. */
 static size_t receive(int fd, char *text, size_t room)
 {
     size_t used = 0;
@@ -71,7 +71,7 @@ static bool check(const struct options *o, struct error *err)
     close(fd);
     if (size == 0)
         return error_set(
-            err, "the server on port %u took the connection and did not answer", (unsigned)o->port);
+            err, "the server on port %u accepted the connection and did not answer", (unsigned)o->port);
     const char *space = strchr(text, ' '), *body = strstr(text, "\r\n\r\n");
     long status = space ? strtol(space, NULL, 10) : 0;
     char shown[200];
@@ -85,12 +85,12 @@ static enum options_result read_options(struct options *o, int argc, char **argv
     static char text[COMMAND_LINE_MAX];
     char *flags[2 * ARGUMENTS_MAX];
     int n = flags_of_first_process(text, flags);
-    /* Alone first: an operand of process 1 is a path to serve, one of this command is a mistake. */
+    /* The arguments are read alone first: an operand is allowed for process 1, and a mistake here. */
     enum options_result result = options_read(o, argc - 1, argv + 1, environ, err);
     if (result == OPTIONS_READ && o->operand) {
         char shown[200];
         text_escape(shown, sizeof(shown), span_of(o->operand));
-        error_set(err, "health takes no argument \"%s\"; the server's address is --host and --port", shown);
+        error_set(err, "health takes no argument, not \"%s\"; --host and --port set the address", shown);
         return OPTIONS_BAD;
     }
     if (result != OPTIONS_READ || n == 0)

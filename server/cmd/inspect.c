@@ -1,8 +1,7 @@
-/* inspect.c - shows what a model file holds, or each model of a directory.
+/* inspect.c - shows the content of a model file, or of each model of a directory.
  *
- * It opens models as the server does: what it shows is what would be served, and a file that it refuses would be
- * listed as failed with the same reason. When the file changed while it was shown, that is reported afterwards, because
- * what was written may be a mixture.
+ * It opens models as the server does. A file that it refuses would be listed as failed by the server, with the same
+ * reason. A change of the file while it is shown is reported at the end, because the output may be a mixture.
  */
 #include "flags_private.h"
 #include "inspect_private.h"
@@ -60,8 +59,8 @@ static bool show(struct inspect_args *r, struct loaded *l, const char *path, str
     return good;
 }
 
-/* Says why `full` was not shown. A reason from the loader begins with the file's path below the volume; that is left
- * out, because `full` has more of it. */
+/* Prints why `full` was not shown. A reason from the loader begins with the file's path below the volume, which is left
+ * out, because `full` is the whole path. */
 static void report(const char *full, const char *path, const char *reason)
 {
     char shown[PATH_ROOM], below[PATH_ROOM];
@@ -93,7 +92,7 @@ static bool inspect_found(struct inspect_args *r, const struct volume *v, const 
     const char *path = m->path ? m->path : "";
     int size = snprintf(full, sizeof(full), "%s/%s", v->path, path);
     if (size < 0 || (size_t)size >= sizeof(full)) {
-        report(r->path, "", "holds a path that is too long");
+        report(r->path, "", "contains a path that is too long");
         return false;
     }
     if (m->reason) {
@@ -111,13 +110,13 @@ static bool inspect_all(struct inspect_args *r, const struct volume *v)
     if (!good)
         report(r->path, v->path, err.text);
     else if (s.n_models == 0)
-        report(r->path, "", "there is no model in it");
+        report(r->path, "", "there is no model file in it");
     good = good && s.n_models > 0;
     bool all = good;
     for (size_t i = 0; good && i < s.n_models; i++)
         all = inspect_found(r, v, &s.models[i]) && all;
     if (s.n_left_out > 0) {
-        report(r->path, "", "holds more models than are shown at once; name a directory below it");
+        report(r->path, "", "has more models than berth lists; name a directory below it");
         all = false;
     }
     scan_release(&s);
@@ -160,7 +159,7 @@ int cmd_inspect(int argc, char **argv)
         return command_help(&command_inspect);
     if (!good)
         return command_wrong(&command_inspect, &err);
-    /* A reader that has seen enough (`| head`) is no failure. */
+    /* A reader that ends early (`| head`) ends the command, without a message. */
     signal(SIGPIPE, SIG_DFL);
     return inspect(&r) ? 0 : 1;
 }
@@ -182,11 +181,12 @@ const struct command command_inspect = {
     .name = "inspect",
     .run = cmd_inspect,
     .usage = "PATH [--json]",
-    .summary = "show what a model file holds",
+    .summary = "show the metadata and the tensors of a model file",
     .about =
-        "Shows what the model file PATH holds: what it is, its metadata and its tensors. Of a directory, every\n"
-        "model in it, one after the other.",
-    .notes = "Exit status: 0; 1 when a file is no valid model or cannot be read; 2 for wrong usage.",
+        "Shows the model file PATH: a summary, its metadata and its tensors. Of a directory, every model in it,\n"
+        "one after the other.",
+    .notes = "Exit status: 0; 1 when a file is not a valid model or cannot be read; 2 for wrong usage.",
+    .print_more = inspect_print_architectures,
     .flags = {{flags, sizeof(flags) / sizeof(flags[0]), 0}},
     .operand = OPERAND_FILE,
 };

@@ -1,7 +1,7 @@
 /* inspect_json.c - shows a model as one JSON object, on one line.
  *
- * Everything is in it, also whole vocabularies. Keys and tensors are lists and not members: names in a file need not be
- * UTF-8, and two of them could become the same member. NaN and infinities are null.
+ * It has everything, also whole vocabularies. Keys and tensors are lists, not members of an object: names in a file need
+ * not be UTF-8, and two of them could become the same member. NaN and infinities are null.
  */
 #include "inspect_private.h"
 
@@ -21,7 +21,7 @@ static void add_number(struct strbuf *out, const char *name, uint64_t value)
     strbuf_format(out, ",\"%s\":%" PRIu64, name, value);
 }
 
-/* Zero stands for "the file does not say". */
+/* Zero means that the file has no such figure. */
 static void add_number_or_null(struct strbuf *out, const char *name, uint64_t value)
 {
     if (value)

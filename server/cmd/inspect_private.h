@@ -6,14 +6,14 @@
 #include "berth/loaders/gguf.h"
 #include "berth/base/strbuf.h"
 
-/* Each writes the model `l`, which was opened at `path`, to standard output by way of `out`. */
+/* Each writes the model `l`, which was opened at `path`, to standard output, through the buffer `out`. */
 void inspect_table(struct strbuf *out, const struct loaded *l, const char *path);
 void inspect_json(struct strbuf *out, const struct loaded *l, const char *path);
 
 /* Writes out what is in the buffer once there is enough of it. A failure shows in ferror(stdout). */
 void inspect_flush(struct strbuf *out);
 
-/* Adds the next number or bool of this type. `odd` is written for what is not a finite number; NULL: "nan" or "inf". */
+/* Adds the next number or bool of this type. `odd` is written for NaN and infinities; NULL: "nan" or "inf". */
 void inspect_scalar(struct strbuf *out, struct cursor *c, enum gguf_type type, const char *odd);
 
 /* Sums over the tensors of one type. */
@@ -22,7 +22,7 @@ struct type_total {
     uint64_t tensors, elems, bytes;
 };
 
-/* Whether berth runs the model; *why is a word on it for a person. */
+/* Whether berth runs the model. *why is "yes", or "no" with the reason. */
 bool inspect_supported(const struct loaded *l, const char **why);
 
 /* One of the sampling settings that a file recommends. */
@@ -40,5 +40,8 @@ size_t inspect_sampling(const struct gguf *g, struct sampling_setting found[INSP
 
 /* The sums for each type that occurs, the one with most bytes first. Returns how many. */
 size_t inspect_totals(const struct gguf_model *m, struct type_total totals[INSPECT_TYPES]);
+
+/* Prints the architectures that can be run, as a paragraph of help. */
+void inspect_print_architectures(void);
 
 #endif

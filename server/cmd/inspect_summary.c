@@ -1,11 +1,13 @@
-/* inspect_summary.c - what berth makes of a model: whether it can be run, and which sampling settings it brings. */
+/* inspect_summary.c - whether berth can run a model, and the sampling settings in its file. */
 #include "inspect_private.h"
 
 #include "berth/engine/model/decoder.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define SAMPLING "general.sampling."
+#define LINE_COLUMNS 100 /* of help */
 
 bool inspect_supported(const struct loaded *l, const char **why)
 {
@@ -14,8 +16,22 @@ bool inspect_supported(const struct loaded *l, const char **why)
         return false;
     }
     bool supported = decoder_supports(span_of(l->info.architecture));
-    *why = supported ? "yes" : "no: this architecture cannot be run";
+    *why = supported
+               ? "yes"
+               : "no: berth does not run this architecture (`berth inspect --help` lists those that it runs)";
     return supported;
+}
+
+void inspect_print_architectures(void)
+{
+    size_t column = (size_t)printf("\nArchitectures that berth runs:");
+    for (size_t i = 0; decoder_architecture(i); i++) {
+        size_t size = strlen(decoder_architecture(i)) + 2;
+        bool wraps = column + size > LINE_COLUMNS;
+        column = (wraps ? 0 : column) + size;
+        printf(
+            "%s%s%s", wraps ? "\n" : " ", decoder_architecture(i), decoder_architecture(i + 1) ? "," : "\n");
+    }
 }
 
 size_t inspect_sampling(const struct gguf *g, struct sampling_setting found[INSPECT_SAMPLING])

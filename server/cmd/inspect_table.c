@@ -1,7 +1,7 @@
 /* inspect_table.c - shows a model to a person: what it is, its keys, its tensors, and sums by type.
  *
- * A column is as wide as its widest cell, up to a limit; a longer name shifts only its own row. Text from the file goes
- * through text_escape, so it can neither control the terminal nor break a row.
+ * A column is as wide as its widest cell, up to a limit; a longer name shifts only its own row. Text from the file is
+ * escaped by text_escape, so it can neither control the terminal nor break a row.
  */
 #include "inspect_private.h"
 #include "width_private.h"
@@ -82,7 +82,7 @@ static void add_fact_bytes(struct strbuf *out, const char *name, uint64_t bytes)
     add_fact(out, name, text);
 }
 
-/* Nothing when the file does not say. */
+/* Adds nothing for 0, which means that the file has no such figure. */
 static void add_fact_count(struct strbuf *out, const char *name, uint64_t count, const char *unit)
 {
     char number[TEXT_NUMBER], text[80];

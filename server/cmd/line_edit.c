@@ -1,7 +1,7 @@
-/* line_edit.c - a line editor: the terminal, the keys, and what they do. line_view.c draws.
+/* line_edit.c - a line editor: the terminal, the keys, and their functions. line_view.c draws.
  *
  * A key comes as bytes: a character, a control byte, or a sequence that begins with ESC. The table `bindings` maps the
- * bytes of a key to a function. Bytes that were read and are no key yet stay in `input`.
+ * bytes of a key to a function. Bytes that are not a whole key yet stay in `input`.
  */
 #include "line_edit_private.h"
 
@@ -24,7 +24,7 @@
 #define HISTORY_MAX 500
 #define SEQUENCE_MAX 16
 #define ESCAPE_MS 50 /* within which the rest of a key's sequence comes */
-#define PASTE_MARKED "\033[?2004h" /* the terminal then tells what is pasted */
+#define PASTE_MARKED "\033[?2004h" /* makes the terminal mark pasted text */
 #define PASTE_PLAIN "\033[?2004l"
 #define PASTE_BEGINS "\033[200~"
 #define PASTE_ENDS "\033[201~"
@@ -36,10 +36,10 @@ struct line_edit {
     struct line_text text;
     struct line_view view;
     char *history[HISTORY_MAX];
-    size_t n_history, place; /* place: which line of before is shown; n_history: the new text */
-    char *draft; /* the new text while a line of before is shown */
+    size_t n_history, place; /* place: index of the earlier line that is shown; n_history: the new text */
+    char *draft; /* the new text while an earlier line is shown */
     bool pasting, gone; /* gone: the terminal has closed */
-    int pending; /* what a key decided: an enum line_result, or NOTHING */
+    int pending; /* the result of the last key: an enum line_result, or NOTHING */
 };
 
 enum { NOTHING = -1 };
@@ -55,7 +55,7 @@ static void replace(struct line_edit *e, const char *text)
     line_text_insert(&e->text, span_of(text));
 }
 
-/* ---- what keys do ---- */
+/* ---- functions of keys ---- */
 
 static void key_left(struct line_edit *e)
 {
@@ -123,7 +123,7 @@ static void key_end_of_input(struct line_edit *e)
         key_delete(e);
 }
 
-/* Shows the line of before at `place`, or the new text. */
+/* Shows the earlier line at `place`, or the new text. */
 static void show_history(struct line_edit *e, size_t place)
 {
     if (e->place == e->n_history) {
@@ -187,7 +187,7 @@ static void key_clear_screen(struct line_edit *e)
     e->view.cursor_row = 0;
 }
 
-/* Leaves the drawn text where it is: what is drawn next begins below it. */
+/* Leaves the text on the screen, and moves the cursor below it. */
 static void leave_text(struct line_edit *e, const char *mark)
 {
     struct strbuf out;
@@ -244,7 +244,7 @@ static const struct key_binding {
     {"\x10", key_up}, {"\x15", key_delete_to_start}, {"\x17", key_delete_word}, {"\x1a", key_stop},
     {"\x7f", key_backspace}};
 
-/* ---- keys out of bytes ---- */
+/* ---- from bytes to keys ---- */
 
 /* Length of the key's sequence at the start of the input, 0 when its end has not come. An ESC before another key is a
  * sequence with it (Alt). */
@@ -275,7 +275,7 @@ static void press(struct line_edit *e, size_t n)
             return;
         }
     }
-    use_input(e, n); /* a key that does nothing here */
+    use_input(e, n); /* a key without a function */
 }
 
 static bool is_control(char c)
@@ -329,8 +329,8 @@ static bool take_paste(struct line_edit *e, bool all)
     return true;
 }
 
-/* Does what the bytes of the input ask for, until one decides something. With `all` a key that is not whole is taken
- * for what is there of it. Returns false when bytes are left that need more. */
+/* Runs the functions of the keys in the input, until one gives a result. With `all` the bytes of a key that is not whole
+ * are used as they are. Returns false when the rest of a key is still to come. */
 static bool take_input(struct line_edit *e, bool all)
 {
     while (e->input.size > 0 && e->pending == NOTHING) {
@@ -433,7 +433,7 @@ static bool read_more(struct line_edit *e, int signals, bool brief)
     return got > 0;
 }
 
-/* Takes the drawn text off the screen. */
+/* Removes the text from the screen. */
 static void hide_text(struct line_edit *e)
 {
     char up[32] = "";
@@ -444,7 +444,7 @@ static void hide_text(struct line_edit *e)
     e->view.cursor_row = 0;
 }
 
-/* Keeps a text that was interrupted by a signal for the next call; hands any other over. */
+/* After a signal the text is kept for the next call; otherwise it is moved to `line`. */
 static enum line_result finish_read(struct line_edit *e, struct strbuf *line)
 {
     enum line_result result = e->gone ? LINE_END : (enum line_result)e->pending;

@@ -1,9 +1,9 @@
 /* line_edit_private.h - reads lines from a person at a terminal, who can edit them.
  *
  * The terminal is set to send each key as it is pressed. Cursor keys, Home, End, Ctrl-A/E/B/F, Ctrl-left and right move;
- * Backspace, Delete, Ctrl-W/U/K/H/D delete; Up, Down, Ctrl-P/N walk through the lines of before; Ctrl-L clears the
- * screen; Alt-Enter, or Enter behind a backslash, begins a new line of the same text; Ctrl-Z stops the process. What is
- * pasted is inserted as it is, its line ends too. Texts may be longer than a row or the screen.
+ * Backspace, Delete, Ctrl-W/U/K/H/D delete; Up, Down, Ctrl-P/N show earlier lines; Ctrl-L clears the screen; Alt-Enter, or
+ * Enter after a backslash, begins a new line of the same text; Ctrl-Z stops the process. Pasted text is inserted as it is,
+ * with its line ends. Texts may be longer than a row or the screen.
  */
 #ifndef BERTH_LINE_EDIT_PRIVATE_H
 #define BERTH_LINE_EDIT_PRIVATE_H
@@ -14,7 +14,7 @@ struct line_edit;
 
 enum line_result {
     LINE_READ,
-    LINE_END, /* Ctrl-D in an empty line, or the terminal is gone */
+    LINE_END, /* Ctrl-D in an empty line, or the terminal was closed */
     LINE_INTERRUPTED, /* Ctrl-C in an empty line; in another it drops the line */
     LINE_SIGNALLED, /* `signals` can be read; the text so far is kept for the next call */
 };
@@ -29,7 +29,7 @@ void line_edit_close(struct line_edit *e);
 /* Shows the prompt (one column a byte) and reads a text into `line`, which is emptied first. */
 enum line_result line_edit_read(struct line_edit *e, const char *prompt, int signals, struct strbuf *line);
 
-/* Adds a text to those that Up brings back, unless it is the last of them. */
+/* Adds a text to the earlier lines, unless it is equal to the last of them. */
 void line_edit_remember(struct line_edit *e, struct span text);
 
 #endif

@@ -27,7 +27,7 @@ static uint32_t code_at(const struct line_text *t, size_t at)
     return unicode_read(text_of(t), &at);
 }
 
-/* The start of the character before `at`, with its marks, and of all that it is joined to. */
+/* The start of the character before `at`, with its marks and the characters that it is joined to. */
 size_t line_text_previous(const struct line_text *t, size_t at)
 {
     if (at == 0)
@@ -102,7 +102,7 @@ void line_text_insert(struct line_text *t, struct span s)
     size_t size = t->bytes.size, tail = size - t->cursor;
     strbuf_add(&t->bytes, s);
     if (t->bytes.size != size + s.size) {
-        t->bytes.failed = false; /* full: what does not fit is dropped */
+        t->bytes.failed = false; /* full: the text is dropped */
         line_text_erase(t, size, t->bytes.size);
         return;
     }

@@ -1,7 +1,7 @@
-/* line_view.c - draws a text that is edited: rows are broken here and not by the terminal.
+/* line_view.c - draws a text that is edited. Rows are wrapped here, not by the terminal.
  *
- * The text is walked twice: once to find the rows and the place of the cursor, once to draw the rows that fit. Each row
- * ends in a line break of its own, so the place of the cursor does not depend on how a terminal wraps.
+ * There are two passes over the text: one finds the rows and the cursor, the other one draws the rows that fit. Each row
+ * ends with a line break, so the place of the cursor does not depend on how a terminal wraps.
  */
 #include "line_view_private.h"
 
@@ -14,7 +14,7 @@
 #define TAB_COLUMNS 4
 #define COLUMNS_LEAST 4
 
-/* One walk over prompt and text. */
+/* One pass over prompt and text. */
 struct line_layout {
     struct strbuf *out; /* NULL: nothing is drawn */
     size_t columns;
@@ -46,7 +46,7 @@ static void put_text(struct line_layout *l, const char *text)
         put(l, (struct span){(const uint8_t *)text, 1}, 1);
 }
 
-/* A control character that a paste may bring is shown as ^X, which takes two columns. */
+/* Control characters, which pasted text may have, are shown as ^X and take two columns. */
 static void put_control(struct line_layout *l, uint8_t code)
 {
     const uint8_t shown[2] = {'^', code ^ 0x40};
@@ -88,7 +88,7 @@ static void walk(struct line_layout *l, const struct line_view *v)
             mark_cursor(l);
         put_character(l, v, &at);
     }
-    /* Behind a full row the cursor needs a row of its own. */
+    /* After a full row the cursor is in a row of its own. */
     if (l->column >= l->columns)
         next_row(l);
     if (v->cursor >= v->text.size)

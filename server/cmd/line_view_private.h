@@ -9,11 +9,11 @@ struct line_view {
     struct span text;
     size_t cursor; /* a byte of the text, or its end */
     size_t columns, rows; /* of the terminal */
-    size_t cursor_row; /* of the screen's rows that were drawn last time: where the cursor is */
+    size_t cursor_row; /* where the cursor is, among the rows that were drawn last time */
 };
 
-/* Adds to `out` what changes the screen from the last drawing to the present text, and sets cursor_row. Of a text with
- * more rows than the terminal has, the rows around the cursor are shown. */
+/* Appends to `out` what replaces the last drawing by the current text, and sets cursor_row. When the text has more rows
+ * than the terminal, the rows around the cursor are shown. */
 void line_view_draw(struct line_view *v, struct strbuf *out);
 
 #endif

@@ -139,7 +139,7 @@ static bool run_model(const struct checkpoint *c, const struct logits_args *r, s
     bool good = p.decoder && check_ids(p.decoder, r, err);
     if (good) {
         size_t n_layers;
-        const struct kv_layer *layers = decoder_kv_layers(p.decoder, &n_layers);
+        const struct layer_state *layers = decoder_layer_states(p.decoder, &n_layers);
         enum attention_type kv_type = ATTENTION_F16;
         attention_type_find(r->kv_type, &kv_type);
         p.pool = pool_new((unsigned)r->threads, r->processors, err);
@@ -161,7 +161,7 @@ static bool run_file(const struct volume *v, const struct logits_args *r, struct
     if (!loaded_open(&l, v, v->single, err))
         return false;
     bool good = l.checkpoint ? run_model(l.checkpoint, r, err)
-                             : error_set(err, "is no model in a format that berth can run");
+                             : error_set(err, "is not a model in a format that berth can run");
     good = good && loaded_intact(&l, err);
     loaded_close(&l);
     return good;
@@ -205,7 +205,7 @@ static bool read_operands(struct logits_args *r, const struct operands *o, struc
            error_set(err, "token ids are needed, or - to read them from standard input");
 }
 
-/* Numbers for a program would set a terminal to whatever they happen to spell. */
+/* Binary output could change the settings of a terminal. */
 static bool output_is_fit(struct error *err)
 {
     return !isatty(STDOUT_FILENO) ||
@@ -243,7 +243,7 @@ static const struct command_flag flags[] = {
     {.name = "--kv-type", .value = "TYPE", .kind = FLAG_WORD, .field = offsetof(struct logits_args, kv_type),
      .choices = local_kv_types, .help = "of cached keys and values: f16 (default), f32 or q8_0"},
     {.name = "--chunk", .value = "N", .kind = FLAG_COUNT, .field = offsetof(struct logits_args, chunk),
-     .least = 1, .most = IDS_MAX, .help = "ids that are read in one forward call (default 512)"},
+     .least = 1, .most = IDS_MAX, .help = "ids of one forward call (default 512)"},
     {.name = "--threads", .value = "N", .kind = FLAG_COUNT, .field = offsetof(struct logits_args, threads),
      .least = 1, .most = POOL_MAX, .help = "compute threads (default: the processors that the process may use)"},
     {.name = "--cpu", .value = "SET", .kind = FLAG_TEXT, .field = offsetof(struct logits_args, cpu),
@@ -261,10 +261,10 @@ const struct command command_logits = {
     .usage = "FILE ID...|- [OPTIONS] >LOGITS",
     .summary = "write the logits of every position as float32",
     .about =
-        "Reads the token ids with the model of the GGUF file FILE and writes the logits of every position to\n"
-        "standard output: float32 in this machine's byte order, [ids][vocabulary]. With - the ids come from\n"
-        "standard input, white space between them. The file needs no tokenizer.",
-    .notes = "--chunk, --threads and --cpu change the speed and no logit.\n"
+        "Runs the model of the GGUF file FILE on the token ids and writes the logits of every position to standard\n"
+        "output: float32 in this machine's byte order, [ids][vocabulary]. With - the ids come from standard input,\n"
+        "with white space between them. The file needs no tokenizer.",
+    .notes = "--chunk, --threads and --cpu change the speed, not the logits.\n"
              "Exit status: 0; 1 when the model cannot be run; 2 for wrong usage.",
     .flags = {{flags, sizeof(flags) / sizeof(flags[0]), 0}},
     .operand = OPERAND_FILE,

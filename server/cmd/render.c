@@ -1,7 +1,7 @@
 /* render.c - prints the prompt that a chat request becomes.
  *
- * The template is the model's own, or a file that holds only a template: the prompt, or the reason why a template
- * fails, can be seen before there is a model.
+ * The template is the model's own, or a file that has only a template. So a prompt, or the reason why a template fails, can
+ * be seen without a model.
  */
 #include "find_model_private.h"
 #include "flags_private.h"

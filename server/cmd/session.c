@@ -1,7 +1,7 @@
 /* session.c - opens the model for `berth generate` and prints its answers.
  *
- * The main thread waits for pieces of the answer and for signals at once: signals come as a descriptor that can be
- * read, so nothing is done in a signal handler.
+ * The main thread waits for pieces of the answer and for signals at the same time. Signals are read from a descriptor, so
+ * there is no signal handler.
  */
 #include "flags_private.h"
 #include "session_private.h"
@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 #define ARENA_MAX ((size_t)256 << 20)
-#define PROGRESS_SECONDS 0.25 /* between two reports of how much of a prompt was read */
+#define PROGRESS_SECONDS 0.25 /* between two reports of the progress of a prompt */
 
 /* ---- signals ---- */
 
@@ -140,7 +140,7 @@ struct printing {
     struct strbuf *said;
     bool shows_progress; /* until the first piece, on a terminal */
     bool progress_shown;
-    size_t progress; /* tokens that were read when it was shown last */
+    size_t progress; /* tokens in the last report */
     enum job_finish finish;
 };
 
@@ -168,7 +168,8 @@ static void end_progress(struct printing *p)
     p->shows_progress = p->progress_shown = false;
 }
 
-/* Prints what there is. Sets *ended when nothing more comes. False with the reason when it cannot be written. */
+/* Prints the pieces that have come. Sets *ended when there will be no more. False with the reason when they cannot be
+ * written. */
 static bool print_pieces(struct printing *p, bool *ended, struct error *err)
 {
     for (struct job_piece *piece = job_take(p->job, ended), *next; piece; piece = next) {
@@ -205,7 +206,7 @@ static bool print_answer(struct session *s, struct printing *p, struct error *er
 
 static void print_speed(const struct job_usage *u)
 {
-    size_t read = u->prompt_tokens - u->cached_tokens; /* the rest was read for an earlier turn */
+    size_t read = u->prompt_tokens - u->cached_tokens; /* the rest was computed for an earlier turn */
     bool terminal = isatty(STDOUT_FILENO);
     if (terminal && putchar('\n') != EOF)
         fflush(stdout);
@@ -216,7 +217,7 @@ static void print_speed(const struct job_usage *u)
     fputs("]\n", stderr);
 }
 
-/* What the text alone does not tell of an answer. */
+/* Notes about an answer that its text does not show. */
 static void print_notes(const struct session *s, const struct printing *p, const struct job_usage *u)
 {
     size_t context = session_context(s);

@@ -1,6 +1,6 @@
 /* tokenize.c - prints the token ids of the text on standard input, by a model file's vocabulary.
  *
- * The file is opened and its tokenizer made as in the server, so the ids are those that the model would see. The
+ * The file is opened and its tokenizer is made as in the server, so the ids are those that the model would get. The
  * tensors are not read, and may be missing.
  */
 #include "find_model_private.h"
@@ -62,7 +62,7 @@ static bool print_ids(
     return good;
 }
 
-/* Prints the ids of each text of the input. A last text without its NUL counts when it is not empty. */
+/* Prints the ids of each text of the input. A last text without a NUL is printed when it is not empty. */
 static bool print_texts(
     const struct tokenizer *t, const struct tokenize_args *r, struct span input, struct error *err)
 {
@@ -90,7 +90,7 @@ static bool tokenize_input(const struct tokenizer *t, const struct tokenize_args
 static bool tokenize_loaded(struct loaded *l, const struct tokenize_args *r, struct error *err)
 {
     if (!l->checkpoint)
-        return error_set(err, "is no model in a format that berth can run");
+        return error_set(err, "is not a model in a format that berth can run");
     struct tokenizer *t = tokenizer_new(l->checkpoint, err);
     bool good = t && tokenize_input(t, r, err) && loaded_intact(l, err);
     tokenizer_free(t);

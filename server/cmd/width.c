@@ -5,7 +5,7 @@
 
 #define FIRST_WIDE_OR_MARK 0x300
 
-/* Characters that show nothing by themselves: zero width spaces and joiners, directions, the byte order mark. */
+/* Characters without a glyph: zero width spaces and joiners, marks of direction, the byte order mark. */
 static bool is_invisible(uint32_t code)
 {
     return (code >= 0x200b && code <= 0x200f) || (code >= 0x202a && code <= 0x202e) ||

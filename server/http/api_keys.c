@@ -1,7 +1,7 @@
-/* api_keys.c - reads a file of keys, and compares what a client sends with each of them.
+/* api_keys.c - reads a file of keys, and compares a client's key with each of them.
  *
- * Every key is compared with all of what the client sent, also after one that differs or matches. So the time depends
- * on the length of the client's own text only.
+ * All of the client's text is compared with every key, also after a difference or a match. So the time depends only on the
+ * length of the client's text.
  */
 #include "berth/server/http/api_keys.h"
 
@@ -22,7 +22,7 @@ struct api_keys {
     size_t n;
 };
 
-/* A header can hold the key: printable ASCII without spaces. */
+/* Whether a header can hold the key: printable ASCII without spaces. */
 static bool is_good(const char *key)
 {
     for (const char *c = key; *c; c++)
@@ -50,7 +50,7 @@ static bool split(struct api_keys *k, struct error *err)
             continue;
         if (!is_good(key))
             return error_set(
-                err, "line %zu: a key has only printable ASCII characters, and no space", number);
+                err, "line %zu: a key may have only printable ASCII characters, and no spaces", number);
         const char **at = realloc(k->at, (k->n + 1) * sizeof(*at));
         if (!at)
             return error_set(err, "no memory for the keys");

@@ -1,7 +1,8 @@
-/* browser.c - requests that a page of another origin makes (CORS), and host names that a page could have made up.
+/* browser.c - requests of pages of other origins (CORS), and host names that a page could have registered.
  *
- * A request of a page carries its origin. Where the origin is allowed, every reply, also an error, says so, and the
- * browser lets the page read it. Before some requests the browser asks by OPTIONS what is allowed (a preflight).
+ * A request of a page has a header with the page's origin. Where the origin is allowed, every reply, also an error, has a
+ * header for it, and the browser lets the page read the reply. Before some requests the browser sends an OPTIONS request
+ * to learn what is allowed (a preflight).
  */
 #include "http_private.h"
 
@@ -57,8 +58,8 @@ static void refuse_name(struct http_session *s, const char *format, const char *
     decide_refuse(s, 403, message);
 }
 
-/* A page whose name was pointed at this machine is of the server's own origin, and only its Host header tells. With
- * API keys it can do nothing. A client that sends no Host header is no browser. */
+/* A page whose host name resolves to this machine has the server's own origin; only the Host header shows the name. With
+ * API keys such a page can do nothing. A client that sends no Host header is not a browser. */
 static bool refuse_host(struct http_session *s)
 {
     const struct http_config *config = &s->http->config;
@@ -67,7 +68,7 @@ static bool refuse_host(struct http_session *s)
     bool open = safe && q->route && (q->route->probe || q->route->any_host);
     if (config->keys || open || !q->host || origin_host_is_known(&config->origins, q->host))
         return false;
-    refuse_name(s, "The host '%s' is not one of this server's; --allowed-host adds it", q->host);
+    refuse_name(s, "The host name '%s' is not allowed; --allowed-host adds it", q->host);
     return true;
 }
 

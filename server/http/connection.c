@@ -18,7 +18,7 @@
 #define PHASE_BITS 3
 #define NO_DEADLINE (UINT64_MAX >> PHASE_BITS)
 #define LOOKED_AT_ONCE 128
-#define REFUSED_HEADER_SECONDS 1.0 /* for a connection over the limit, which must not hold its place */
+#define REFUSED_HEADER_SECONDS 1.0 /* for the headers on a connection over the limit, which must end soon */
 #define HURRY_SECONDS 2.0
 
 struct connections {
@@ -189,7 +189,8 @@ void connection_say(const struct connection *c, const char *status, const char *
     }
 }
 
-/* Tells the client why, where it can still be told. Caller holds the lock, so the socket is this connection's. */
+/* Sends the reason where a reply is still possible, and cuts the connection. The caller holds the lock, so the socket is
+ * still this connection's. */
 static void cut(struct connections *all, struct connection *c, enum phase phase)
 {
     switch (phase) {
@@ -254,7 +255,7 @@ static void cut_those_who_left(struct connection *const *batch, struct pollfd *p
         uint64_t now = atomic_load(&c->deadline);
         if (!waits_for_client(c) || !has_left(&polls[i]))
             continue;
-        /* Its last request may just have been read, and be about to be answered: cut at the second look. */
+        /* A request that was just read may be answered soon, so the connection is cut at the second look. */
         if (c->left_at != now)
             c->left_at = now;
         else if (expire(c, now))
@@ -262,8 +263,8 @@ static void cut_those_who_left(struct connection *const *batch, struct pollfd *p
     }
 }
 
-/* libmicrohttpd misses a client that leaves at the moment when its last bytes arrive: it waits for an event that it
- * has had. Caller holds the lock. */
+/* libmicrohttpd does not notice a client that leaves at the moment when its last bytes arrive: it waits for an event that
+ * has already come. Caller holds the lock. */
 static void cut_left(struct connections *all)
 {
     struct connection *batch[LOOKED_AT_ONCE];
@@ -296,7 +297,7 @@ void connections_hurry(struct connections *all)
     atomic_store(&all->hurry, true);
     for (struct connection *c = all->first; c; c = c->next) {
         uint64_t old = atomic_load(&c->deadline), sooner = pack(PHASE_BODY, deadline_of(all, c, PHASE_BODY));
-        /* Fails when the body has just ended: then there is nothing to hurry. */
+        /* Fails when the body has just ended, which is fine. */
         if (phase_of(old) == PHASE_BODY && sooner < old)
             atomic_compare_exchange_strong(&c->deadline, &old, sooner);
     }

@@ -6,7 +6,7 @@
 const unsigned http_codes[HTTP_CODES_MAX] = {200, 204, 307, 400, 401, 403, 404, 405, 408, 413, 414, 415, 417,
     422, 429, 431, 499, 500, 501, 503, 504, 0};
 
-/* Health and metadata are answered in well under a millisecond; generation takes seconds. */
+/* Replies about health and metadata take far less than a millisecond, generation takes seconds. */
 const double http_bounds[HTTP_BOUNDS] = {
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60};
 

@@ -1,7 +1,7 @@
-/* decide.c - what a request's first line and headers decide: its route, or the refusal.
+/* decide.c - finds a request's route by its first line and headers, or refuses it.
  *
- * The order of the checks is the order in which a client should hear of faults: first what concerns the connection,
- * then who asks, then what is asked for, then how.
+ * The order of the checks is the order in which faults are reported: the connection, the size of the headers, the page's
+ * origin, the API key, path and method, the coding of the body.
  */
 #include "http_private.h"
 
@@ -12,7 +12,7 @@
 #include <string.h>
 #include <strings.h>
 
-#define STRAY_BODY_MAX 65536 /* bytes, read and dropped where no route takes a body */
+#define STRAY_BODY_MAX 65536 /* bytes of a body that is read and dropped, where the route takes none */
 
 void decide_refuse(struct http_session *s, unsigned status, const char *message)
 {
@@ -54,7 +54,7 @@ static struct route_match find_route(struct http_session *s)
 
 /* ---- redirects ---- */
 
-/* Encodes what a Location header cannot have as it is. */
+/* Appends the path, and encodes characters that a Location header cannot have. */
 static void add_encoded(struct strbuf *b, const char *path, size_t size)
 {
     static const char safe[] =
@@ -67,8 +67,8 @@ static void add_encoded(struct strbuf *b, const char *path, size_t size)
     }
 }
 
-/* Redirects "/health/" to "/health", with its query, as the FastAPI service does. The location has neither scheme nor
- * host: behind a proxy the server does not know them. It begins with one slash; two would name a host. */
+/* Redirects "/health/" to "/health", with its query, as the FastAPI service does. The location has neither scheme nor host,
+ * because behind a proxy the server does not know them. It begins with one slash, because two would be a host. */
 static bool redirect_slash(struct http_session *s)
 {
     const struct http_request *q = &s->request;
@@ -98,7 +98,7 @@ static bool redirect_slash(struct http_session *s)
 
 /* ---- refusals ---- */
 
-/* A connection over the limits gets nothing but answers to probes. */
+/* On a connection over the limits only probes are answered. */
 static bool refuse_connection(struct http_session *s)
 {
     unsigned status = s->connection.refuse;
@@ -132,7 +132,7 @@ static bool refuse_size(struct http_session *s)
     return true;
 }
 
-/* Before the body is read: that of a stranger is not kept. */
+/* Checked before the body is read, so that the body of a request without a key takes no memory. */
 static bool refuse_key(struct http_session *s)
 {
     const struct api_keys *keys = s->http->config.keys;
@@ -142,8 +142,7 @@ static bool refuse_key(struct http_session *s)
     if (api_keys_allow(keys, given))
         return false;
     reply_error(&s->reply, s->dialect, 401,
-        given ? "The API key is not one of those that this server knows"
-              : "An API key is needed, in a header Authorization: Bearer KEY",
+        given ? "The API key is not valid" : "An API key is needed, in a header Authorization: Bearer KEY",
         NULL, given ? "invalid_api_key" : NULL);
     reply_header(&s->reply, "www-authenticate", "Bearer");
     return true;
@@ -163,7 +162,7 @@ static bool refuse_route(struct http_session *s, const struct route_match *match
     return s->reply.status != 0;
 }
 
-/* A body in a coding that nobody undoes would be read as nonsense. */
+/* Encoded bodies are refused, because they are not decoded. */
 static bool refuse_coding(struct http_session *s)
 {
     char shown[100], message[300];

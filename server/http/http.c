@@ -1,4 +1,4 @@
-/* http.c - libmicrohttpd's daemon: its set-up, its callbacks, and the way down.
+/* http.c - libmicrohttpd's daemon: its set-up, its callbacks, its end.
  *
  * It calls on_target when a request's first line has come, on_request when its headers have, again for each piece of
  * its body and once more at its end, and on_completed when the reply was sent or the client left. The work is in
@@ -10,7 +10,8 @@
 #include <sys/random.h>
 #include <time.h>
 
-#define STACK_BYTES (1024 * 1024) /* handlers parse and write JSON by recursion; musl's 128 KiB are too few */
+#define STACK_BYTES                                                                                          \
+    (1024 * 1024) /* handlers parse and write JSON by recursion; musl's 128 KiB are too little */
 #define POOL_SPARE 2048 /* bytes of a connection's memory for libmicrohttpd and the reply's headers */
 
 /* ---- what libmicrohttpd calls ---- */
@@ -33,7 +34,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *c, const
 {
     struct http_session *s = *request_context;
     (void)context;
-    (void)path; /* decide.c decodes the target itself: here an encoded slash is one like any other */
+    (void)path; /* not used: encoded slashes are decoded in it; decide.c decodes the target */
     (void)version;
     if (!s)
         return MHD_NO;
@@ -75,12 +76,12 @@ static void on_connection(
         return;
     }
     s = calloc(1, sizeof(*s));
-    *socket_context = s; /* NULL: every request on it is dropped */
+    *socket_context = s; /* NULL: every request on the connection is dropped */
     if (!s)
         return;
     s->http = h;
     pthread_mutex_init(&s->suspended.lock, NULL);
-    /* A connection has one union for all such answers: the second call overwrites the first. */
+    /* libmicrohttpd returns all of these values in one union of the connection: the second call overwrites the first. */
     int fd = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
     const union MHD_ConnectionInfo *address = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
     connections_add(h->connections, &s->connection, fd, address->client_addr);
@@ -133,7 +134,7 @@ bool http_start(struct http *h, struct error *err)
         {o->threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END, (intptr_t)o->threads, NULL},
         {MHD_OPTION_END, 0, NULL},
     };
-    /* The limit is split among the threads; each needs its spare places. */
+    /* libmicrohttpd divides the limit among the threads, so each thread gets spare places. */
     unsigned most = (unsigned)o->connections.most + CONNECTIONS_SPARE * o->threads;
     h->daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL,
         on_request, h, MHD_OPTION_LISTEN_SOCKET, h->listener.socket, MHD_OPTION_URI_LOG_CALLBACK, on_target,
@@ -190,7 +191,7 @@ void http_stop_listening(struct http *h)
         return;
     h->listening = false;
     MHD_quiesce_daemon(h->daemon);
-    /* Otherwise clients would still connect into the kernel's queue, and hang there. */
+    /* Otherwise clients could still connect, and would wait in the kernel's queue. */
     shutdown(h->listener.socket, SHUT_RDWR);
     connections_hurry(h->connections);
 }
@@ -206,8 +207,8 @@ void http_close(struct http *h)
 {
     if (!h)
         return;
-    /* Tells the clients of handlers that run, before it waits for these. A request worker may have a session, which
-     * must not end before the worker; and no connection may be suspended when the daemon stops. */
+    /* The clients of running handlers are answered before the handlers end. A session that a request worker uses must not
+     * end before the worker, and no connection may be suspended when the daemon stops. */
     atomic_store(&h->stopping, true);
     streams_close(&h->streams);
     request_workers_close(h->workers);

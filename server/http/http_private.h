@@ -1,7 +1,7 @@
 /* http_private.h - what the files of server/http share: the server's state and a connection's.
  *
- * A connection has one session, which holds the request that is being read and lives as long as the connection: a
- * request allocates nothing but its reply. This room is all of berth that knows libmicrohttpd.
+ * A connection has one session, which lives as long as the connection and has its current request. So a request allocates
+ * only its reply. No other room uses libmicrohttpd.
  */
 #ifndef BERTH_HTTP_PRIVATE_H
 #define BERTH_HTTP_PRIVATE_H
@@ -20,18 +20,19 @@
 struct streams {
     pthread_mutex_t lock; /* taken before a suspended connection's own */
     struct suspended *first; /* under lock */
-    bool closing; /* under lock: nothing may begin any more */
+    bool closing; /* under lock: no stream may begin any more */
     double ping; /* seconds of silence after which a stream sends a comment; 0: never */
 };
 
-/* A session's part of it, in use from the first look at a slow route to the end of the request. */
+/* A session's entry in the list, in use from the first call for a slow route to the end of the request. */
 struct suspended {
     struct suspended *next, *previous; /* under the list's lock */
     struct connection *wire;
     bool begun; /* it is in the list */
     struct MHD_Connection *connection;
-    const atomic_bool *stopping; /* the server ends: nobody waits for the handlers' work any more */
-    atomic_bool useless; /* set with `left`, and when the server ends: what a handler may poll at no cost */
+    const atomic_bool *stopping; /* the server ends: results of handlers are not used any more */
+    atomic_bool
+        useless; /* set with `left`, and when the server ends: for handlers, which may read it often */
 
     pthread_mutex_t lock; /* of what follows, down to the blank line */
     bool suspended;
@@ -42,9 +43,9 @@ struct suspended {
     uint64_t heard_ms; /* when the client last received something */
     struct async_reply *async;
 
-    struct strbuf out; /* of a stream: what is to be sent next, */
-    size_t taken; /* and how much of it was sent */
-    bool ended; /* nothing comes after that */
+    struct strbuf out; /* of a stream: the bytes to send next */
+    size_t taken; /* how many of them were sent */
+    bool ended; /* they are the last ones */
 };
 
 struct http {
@@ -72,7 +73,7 @@ struct http_session {
     size_t body_size, body_room, body_max;
 
     bool started; /* a request's first line has come, and its end has not */
-    bool begun; /* its headers too; it counts as running */
+    bool begun; /* its headers have come, too; it counts as running */
     bool closing; /* the reply says connection: close */
     size_t route_number;
     const struct dialect *dialect; /* of errors */
@@ -80,8 +81,8 @@ struct http_session {
     struct http_request request;
     struct reply reply; /* status is 0 until something is decided */
     struct reply_writer *writer; /* of a reply that is being sent */
-    struct strbuf written; /* the piece of it that is being sent, */
-    size_t written_taken; /* and how much of it was sent */
+    struct strbuf written; /* the piece of it that is being sent */
+    size_t written_taken; /* how many bytes of that were sent */
     bool written_ended;
     char id[REQUEST_ID_MAX + 1];
     bool fresh; /* the id was made here and has FRESH_ID characters */
@@ -93,7 +94,7 @@ struct http_session {
     struct http_session *next_for_workers;
 
     struct MHD_Response *kept; /* see kept_response */
-    struct reply kept_reply; /* that it was made of */
+    struct reply kept_reply; /* the reply that it was made of */
     const char *kept_origin;
     char *kept_id; /* in the response, FRESH_ID characters */
 };
@@ -103,7 +104,7 @@ struct http_session {
 /* A request's first line has come; `target` is its target as it came. False without memory. */
 bool session_target(struct http_session *s, const char *target);
 
-/* Its headers have come: finds the route or the refusal, and replies at once where the body is not to be read. */
+/* Its headers have come: finds the route or the refusal, and replies at once where the body is not read. */
 enum MHD_Result session_begin(struct http_session *s, struct MHD_Connection *c, const char *method);
 
 /* A piece of its body. False, with s->status set, when the body is larger than it may be (413), or there is no
@@ -127,7 +128,7 @@ void decide_refuse(struct http_session *s, unsigned status, const char *message)
 
 /* ---- browser.c: pages of other origins ---- */
 
-/* Decides on the headers for pages of other origins, and answers what such a page may not do, and preflights. True
+/* Decides on the headers for pages of other origins. Answers preflights, and requests that such a page must not make. True
  * when the reply is filled in. */
 bool browser_decide(struct http_session *s);
 
@@ -136,7 +137,7 @@ void browser_add_headers(const struct http_session *s, struct MHD_Response *resp
 
 /* ---- respond.c ---- */
 
-/* Runs the handler, where nothing was decided before, and queues the reply. */
+/* Runs the handler, unless there is a reply already, and queues the reply. */
 enum MHD_Result respond(struct http_session *s, struct MHD_Connection *c);
 
 /* Frees the response that respond keeps for the next reply. */
@@ -165,18 +166,18 @@ bool suspended_left(struct suspended *z);
 void stream_end(struct http_session *s);
 
 void streams_open(struct streams *all, double ping);
-/* Gives up those whose clients have left, and wakes streams that sent nothing for long. True when there is any
- * stream: then call it again soon. */
+/* Ends those whose clients have left, and wakes streams that sent nothing for long. True when there is any: then call it
+ * again soon. */
 bool streams_tick(struct streams *all);
 /* Tells the handlers that run to return. */
 void streams_stop(struct streams *all);
-/* Gives all up; nothing is suspended any more, except requests whose handlers run: these are told 503. */
+/* Ends all. Afterwards only connections of running handlers are suspended, and their clients have been sent 503. */
 void streams_close(struct streams *all);
 
 /* ---- request_workers.c: the threads that run the handlers of slow routes ---- */
 
 struct request_workers *request_workers_open(struct http *h, unsigned threads, struct error *err);
-/* Has the session's handler run and then its connection woken. False when the workers have stopped. */
+/* Queues the session: a worker runs its handler and then wakes its connection. False when the workers have stopped. */
 bool request_workers_put(struct request_workers *w, struct http_session *s);
 /* Runs no more handlers: those that wait are answered 503. */
 void request_workers_stop(struct request_workers *w);

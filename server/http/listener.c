@@ -39,7 +39,7 @@ static bool read_address(union address *out, const char *host, unsigned port, st
         out->v6.sin6_port = htons((uint16_t)port);
         return true;
     }
-    return error_set(err, "%s is no numeric IPv4 or IPv6 address", host);
+    return error_set(err, "%s is not a numeric IPv4 or IPv6 address", host);
 }
 
 bool listener_takes(const char *host)

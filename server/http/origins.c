@@ -1,4 +1,4 @@
-/* origins.c - compares origins and host names, and knows which cannot be a stranger's. */
+/* origins.c - compares origins and host names, and recognizes host names that a stranger cannot register. */
 #include "berth/server/http/origins.h"
 
 #include <arpa/inet.h>
@@ -58,7 +58,7 @@ static unsigned default_port(const char *origin)
     return strncasecmp(origin, "http://", 7) == 0 ? 80 : strncasecmp(origin, "https://", 8) == 0 ? 443 : 0;
 }
 
-/* Copies a listed name without the slash that people write behind it. False when it is too long. */
+/* Copies a listed name without a slash at its end. False when it is too long. */
 static bool copy_listed(struct span listed, char out[ORIGIN_MAX])
 {
     size_t size = listed.size;
@@ -150,7 +150,7 @@ static bool is_under(struct span host, const char *suffix)
 
 bool origin_host_is_known(const struct origins *o, const char *host)
 {
-    /* Nobody can register a name under these: clusters, multicast DNS, and what is reserved for private use. */
+    /* Nobody can register a name under these: clusters, multicast DNS, and names reserved for private use. */
     static const char *const reserved[] = {".svc", ".local", ".localhost", ".internal"};
     char text[ORIGIN_MAX];
     struct authority a, listed;

@@ -1,4 +1,4 @@
-/* request.c - what a handler can ask of a request beyond its fields. */
+/* request.c - headers, query and parameters of a request. */
 #include "http_private.h"
 
 #include <string.h>

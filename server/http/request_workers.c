@@ -1,18 +1,18 @@
 /* request_workers.c - the threads that run the handlers of slow routes.
  *
- * To read a long prompt takes a template, a tokenizer and up to some hundred milliseconds. On an HTTP thread, health
- * probes would wait for it; here they do not. A session that a worker has is suspended, so libmicrohttpd leaves it
- * alone, and stream.c does not let it end: until its handler has returned it belongs to the worker.
+ * Rendering and tokenizing a long prompt may take some hundred milliseconds. On an HTTP thread, health probes would wait
+ * for it. A worker's session is suspended, so libmicrohttpd does not use it, and stream.c does not end it before its
+ * handler has returned.
  *
- * There are two queues, for short and for long bodies. All threads but one prefer long ones, and one never takes
- * them: so a short request waits for short ones only, and long ones go on under any number of short ones. Requests
- * whose clients have left are not run. The number of connections bounds the queues.
+ * There are two queues, for short and for long bodies. One thread never takes long ones, and all others prefer them. So a
+ * short request never waits for long ones, and long ones are run however many short ones there are. Requests whose clients
+ * have left are not run. The number of connections bounds the queues.
  */
 #include "http_private.h"
 
 #include <stdlib.h>
 
-#define LONG_BYTES 65536 /* of a body; one of as many bytes is read in some milliseconds */
+#define LONG_BYTES 65536 /* of a body; a shorter one takes a few milliseconds */
 #define WORKER_STACK_BYTES (1024 * 1024) /* JSON parsers and templates recurse */
 
 struct request_queue {
@@ -157,7 +157,7 @@ void request_workers_stop(struct request_workers *w)
     w->stopped = true;
     pthread_cond_broadcast(&w->wake);
     pthread_mutex_unlock(&w->lock);
-    /* Nobody adds or takes any more. */
+    /* No thread adds or takes any more. */
     for (struct http_session *s; (s = take(&w->shorts)) || (s = take(&w->longs));)
         refuse(s);
 }

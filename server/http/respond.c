@@ -69,7 +69,7 @@ static struct MHD_Response *body_response(struct http_session *s)
     if (!r->owned)
         return MHD_create_response_from_buffer_static(r->size, body);
     struct MHD_Response *response = MHD_create_response_from_buffer_with_free_callback(r->size, body, free);
-    r->owned = response == NULL; /* the response has it now */
+    r->owned = response == NULL; /* the response owns the body now */
     return response;
 }
 
@@ -83,7 +83,7 @@ static struct MHD_Response *make_response(struct http_session *s)
     add_header(response, "x-request-id", s->id);
     add_header(response, "connection", s->closing ? "close" : NULL);
     add_header(response, "cache-control", r->events ? "no-cache" : NULL);
-    add_header(response, "x-accel-buffering", r->events ? "no" : NULL); /* nginx would collect it */
+    add_header(response, "x-accel-buffering", r->events ? "no" : NULL); /* nginx would buffer the events */
     for (size_t i = 0; i < r->n_headers; i++)
         add_header(response, r->headers[i].name, r->headers[i].value);
     browser_add_headers(s, response);
@@ -122,9 +122,9 @@ static bool is_kept(const struct http_session *s)
     return true;
 }
 
-/* The response to a constant reply. Probes and load balancers ask for the same one over one connection again and
- * again, so the connection keeps it, and only the request's id in it changes. The id is written over the copy that
- * the response holds: nothing reads that any more, because the reply before was sent. */
+/* The response for a constant reply. Probes and load balancers repeat the same request on one connection, so the connection
+ * keeps the response, and only the request's id in it changes. The id is overwritten in place, which is safe because the
+ * reply before was sent. */
 static struct MHD_Response *kept_response(struct http_session *s)
 {
     if (is_kept(s)) {

@@ -1,7 +1,7 @@
 /* route.c - joins the tables of routes, and matches a method and a path against them.
  *
- * Patterns are matched against the encoded path, character by decoded character, so that %2F in a name does not
- * end it and "/%68ealth" is "/health".
+ * A pattern is compared with the encoded path, whose characters are decoded one by one. So %2F does not end a name, and
+ * "/%68ealth" is "/health".
  */
 #include "berth/server/http/route.h"
 
@@ -79,7 +79,7 @@ static int hex_digit(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* The character at the start of at[size] and, in *taken, how many bytes it is written with. */
+/* The character at the start of at[size], decoded, and in *taken how many bytes it has there. */
 static char decoded(const char *at, size_t size, size_t *taken)
 {
     int high = size >= 3 && at[0] == '%' ? hex_digit(at[1]) : -1;
@@ -105,7 +105,7 @@ struct matching {
 
 static bool match_from(const struct matching *m, const char *pattern, const char *path, size_t n_params);
 
-/* `pattern` is behind a name that begins at `path`. Tries the ends that the name may have, the nearest first. */
+/* `pattern` is the rest after a name, which begins at `path`. Tries all ends of the name, the nearest first. */
 static bool match_name(const struct matching *m, const char *pattern, const char *path, size_t n_params)
 {
     size_t size = strlen(path), taken;
@@ -124,7 +124,7 @@ static bool match_name(const struct matching *m, const char *pattern, const char
     return false;
 }
 
-/* Matches a pattern's rest against a path's rest. Recurs once for each name. */
+/* Matches the rest of a pattern against the rest of a path. Recurses once for each name. */
 static bool match_from(const struct matching *m, const char *pattern, const char *path, size_t n_params)
 {
     for (; *pattern && *pattern != '{'; pattern++) {

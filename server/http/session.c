@@ -1,8 +1,8 @@
 /* session.c - the requests of one connection, one after the other: id, body, end.
  *
- * libmicrohttpd takes a reply when the headers have come, and then closes the connection, or when the body has ended.
- * What is wrong with a request is found with its headers. It is told then when the body is too large to be read;
- * otherwise the body is read and dropped, the reply follows, and the connection is kept.
+ * libmicrohttpd takes a reply after the headers, and then closes the connection, or at the end of the body. Faults of a
+ * request are found with its headers. If the body is too large to be read, the reply is sent then; otherwise the body is
+ * read and dropped, the reply follows, and the connection is kept.
  */
 #include "http_private.h"
 
@@ -12,7 +12,7 @@
 #include <string.h>
 #include <strings.h>
 
-#define IN_CHUNKS UINT64_MAX /* a body whose size only its end tells */
+#define IN_CHUNKS UINT64_MAX /* a chunked body, without a declared size */
 #define BODY_KEPT_MAX 65536 /* bytes; a larger buffer is not kept for the connection's next request */
 #define BODIES_MAX ((size_t)128 << 20) /* bytes of all bodies that are being received or read */
 #define TARGET_SPARE 64
@@ -26,7 +26,7 @@ static double seconds_of(const struct timespec *t)
 
 bool session_target(struct http_session *s, const char *target)
 {
-    /* Behind the target go its path as it came, the path decoded, and the names decoded. */
+    /* After the target there is room for its path, the decoded path, and the decoded names. */
     size_t size = strlen(target) + 1, need = 4 * size;
     if (need > s->target_room) {
         char *room = realloc(s->target, need + TARGET_SPARE);
@@ -43,7 +43,7 @@ bool session_target(struct http_session *s, const char *target)
     s->sent = s->body_size = 0;
     clock_gettime(CLOCK_MONOTONIC, &s->start);
     s->request.arrived = seconds_of(&s->start);
-    /* A client that is late already is told at the next step. */
+    /* When the connection has expired, the next step finds out. */
     connection_enter(s->http->connections, &s->connection, PHASE_HEADER);
     return true;
 }
@@ -55,8 +55,7 @@ static bool is_good_id(const char *id)
     return size > 0 && size <= REQUEST_ID_MAX && id[size] == '\0';
 }
 
-/* SplitMix64 (Steele, Lea, Flood 2014) over a counter: ids do not repeat, and do not tell how many requests there
- * were. */
+/* SplitMix64 (Steele, Lea, Flood 2014) of a counter: ids do not repeat, and do not show the number of requests. */
 static void fresh_id(struct http *h, char out[FRESH_ID + 1])
 {
     static const char digits[] = "0123456789abcdef";
@@ -88,7 +87,7 @@ static uint64_t declared_body(const struct http_request *q)
     return length ? strtoull(length, NULL, 10) : 0;
 }
 
-/* Has a route that wants it receive the body in pieces. */
+/* Gets the sink of a route that receives the body in pieces. */
 static void begin_body(struct http_session *s)
 {
     struct http_request *q = &s->request;
@@ -163,7 +162,7 @@ bool session_collect(struct http_session *s, const char *data, size_t size)
     if (size > s->body_max - s->body_size)
         return false;
     size_t need = s->body_size + size;
-    /* A body that nobody reads is only counted. */
+    /* A body that is dropped is only counted. */
     bool wanted = !s->reply.status && q->route && q->route->body_max > 0;
     s->status = 503;
     if (wanted && !q->sink && !make_room(s, need))
@@ -198,7 +197,7 @@ static void log_request(const struct http_session *s, double seconds, bool whole
     enum log_level level = q->route && q->route->probe && s->status < 400 ? LOG_DEBUG : LOG_INFO;
     if (!log_enabled(level))
         return;
-    /* The path alone: a query may hold a key. */
+    /* Only the path is logged, because a query may have a key in it. */
     struct span path = {(const uint8_t *)q->target, strcspn(q->target, "?")};
     log_line(level, whole ? "request" : "request cut off",
         LOG_FIELDS(log_text("id", s->id), log_text("method", q->method), log_span("path", path),
@@ -217,7 +216,7 @@ void session_end(struct http_session *s, bool whole)
     s->request.sink = NULL;
     s->started = false;
     if (!s->begun) {
-        /* libmicrohttpd refused it by itself, or the client left before its headers were whole. */
+        /* libmicrohttpd refused it, or the client left before its headers were complete. */
         atomic_fetch_add_explicit(&counters->requests_unread, 1, memory_order_relaxed);
         return;
     }

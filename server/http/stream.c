@@ -1,13 +1,13 @@
 /* stream.c - connections that are suspended until their reply comes, and replies that come in pieces.
  *
- * libmicrohttpd lets a callback suspend its connection, and any thread resume it. Three of its rules shape this file.
- * A connection that is not suspended must not be resumed: so both happen under the suspended connection's lock, and a
- * wake that comes before the suspension is remembered. It does not notice that a suspended client leaves: so
- * streams_tick polls the sockets, here and nowhere else. It must not be stopped while a connection is suspended: so
- * streams_close resumes all and lets none be suspended again.
+ * In libmicrohttpd a callback may suspend its connection, and any thread may resume it. There are three rules:
+ *  - A connection that is not suspended must not be resumed. So both are done under the suspended connection's lock, and
+ *    a wake that comes before the suspension is stored.
+ *  - libmicrohttpd does not notice when the client of a suspended connection leaves. So streams_tick polls the sockets.
+ *  - It must not be stopped while a connection is suspended. So streams_close resumes all of them, and none is suspended
+ *    afterwards.
  *
- * A client that shuts down its sending side counts as one that has left, as with most servers: the two cannot be told
- * apart.
+ * A client that shuts down its sending side counts as one that has left, as in most servers, because the two look the same.
  */
 #include "http_private.h"
 
@@ -30,8 +30,8 @@ static uint64_t now_ms(void)
     return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-/* Caller holds the suspended connection's lock. libmicrohttpd may close a connection that was resumed without telling
- * us, so one whose session a request worker has stays suspended. */
+/* Caller holds the suspended connection's lock. libmicrohttpd may close a connection after it was resumed, so a connection
+ * stays suspended while a request worker uses its session. */
 static void wake_locked(struct suspended *z)
 {
     z->woken = true;
@@ -48,7 +48,7 @@ void suspended_wake(struct suspended *z)
     pthread_mutex_unlock(&z->lock);
 }
 
-/* Once the lock is released the request may end, and the suspended connection with it. */
+/* When the lock is released the request may end, and `z` with it. */
 void suspended_answer(struct suspended *z, struct async_reply *async)
 {
     pthread_mutex_lock(&z->lock);
@@ -58,7 +58,8 @@ void suspended_answer(struct suspended *z, struct async_reply *async)
     pthread_mutex_unlock(&z->lock);
 }
 
-/* Only from a callback of libmicrohttpd. False after a wake since the last call: look again. */
+/* Suspends the connection; only from a callback of libmicrohttpd. False when it was woken since the last call: then look
+ * again. */
 static bool suspend(struct suspended *z)
 {
     pthread_mutex_lock(&z->lock);
@@ -139,7 +140,7 @@ static void leave(struct streams *all, struct suspended *z)
     z->begun = false;
 }
 
-/* What an HTTP thread needs to know for a look, read together. */
+/* State that an HTTP thread needs for one call, read under one lock. */
 struct stream_look {
     bool answered, left, quiet;
 };
@@ -161,7 +162,7 @@ static void heard(struct suspended *z)
     pthread_mutex_unlock(&z->lock);
 }
 
-/* Gives the session to the request workers. False when nothing is to come: s->reply says why, or nobody is there. */
+/* Gives the session to the request workers. False when that fails: s->reply has the refusal, or the client has left. */
 static bool start(struct http_session *s, struct MHD_Connection *c)
 {
     struct suspended *z = &s->suspended;
@@ -186,7 +187,7 @@ enum stream_answer stream_answer(struct http_session *s, struct MHD_Connection *
         struct stream_look seen = see(z);
         if (!seen.answered)
             continue;
-        session_drop_body(s); /* it may be large, and the answer may take long */
+        session_drop_body(s); /* it may be large, and the answer may take long; it is not needed any more */
         if (seen.left) {
             s->status = STATUS_LEFT;
             return STREAM_GONE;
@@ -208,8 +209,7 @@ enum stream_answer stream_answer(struct http_session *s, struct MHD_Connection *
 
 enum filled { FILLED, EMPTY, ENDED, BROKEN };
 
-/* Gets the next bytes into z->out, which the client is to take within the deadline for writing. EMPTY: the connection
- * was suspended. */
+/* Gets the next bytes into z->out and starts the deadline for writing. EMPTY: the connection was suspended. */
 static enum filled fill(struct http_session *s)
 {
     struct suspended *z = &s->suspended;
@@ -276,7 +276,8 @@ struct MHD_Response *stream_response(struct http_session *s)
     return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_BYTES, read_stream, s, NULL);
 }
 
-/* No request worker has the session: its connection would be suspended. Whoever woke it may still hold the lock. */
+/* No request worker uses the session, because its connection is not suspended. The thread that woke it may still hold the
+ * lock. */
 void stream_end(struct http_session *s)
 {
     struct suspended *z = &s->suspended;
@@ -299,7 +300,7 @@ void streams_open(struct streams *all, double seconds)
     all->ping = seconds;
 }
 
-/* Wakes it, to be dropped. Caller holds the list's lock, so that it does not end meanwhile. */
+/* Wakes the connection, which is dropped then. The caller holds the list's lock, so that `z` does not end meanwhile. */
 static void give_up(struct suspended *z)
 {
     atomic_store(&z->useless, true);
@@ -360,8 +361,8 @@ void streams_stop(struct streams *all)
     pthread_mutex_unlock(&all->lock);
 }
 
-/* The reply of a request whose handler still runs has not begun, so it can be told past libmicrohttpd. Caller holds
- * the list's lock. */
+/* Sends 503 past libmicrohttpd for a request whose handler still runs; its reply has not begun. Caller holds the list's
+ * lock. */
 static void refuse_running(struct suspended *z)
 {
     pthread_mutex_lock(&z->lock);

@@ -1,7 +1,7 @@
-/* cmocka.h - as much of cmocka as tests that are compiled across need, for there is no cmocka for that processor.
+/* cmocka.h - the part of cmocka that cross-compiled tests need, because there is no cmocka for that processor.
  *
- * The tests are the same files. A promise that is broken ends the program at once with status 1: there is one line
- * of it, and no test behind it has run. ONLY=WORD runs the tests with that word in their names.
+ * The tests are the same files. A failed assertion prints one line and ends the program at once with status 1, so later
+ * tests do not run. ONLY=WORD runs the tests with that word in their names.
  */
 #ifndef BERTH_TESTS_ACROSS_CMOCKA_H
 #define BERTH_TESTS_ACROSS_CMOCKA_H

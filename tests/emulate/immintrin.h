@@ -1,8 +1,8 @@
-/* immintrin.h - stands before the compiler's own: AVX-512 and AVX-VNNI for a processor that has AVX2 at most.
+/* immintrin.h - replaces the compiler's own: AVX-512 and AVX-VNNI for a processor that has AVX2 at most.
  *
- * Most of it is SIMDe's. What SIMDe 0.7.4 lacks is here, by the operations that the Intel SDM (volume 2) gives
- * for the instructions. Where AVX2 or F16C have the same instruction for 256 bits, a lane depends on nothing but
- * its own lane, and two of those make one of these.
+ * Most of it is SIMDe's. Instructions that SIMDe 0.7.4 lacks are here, as the Intel SDM (volume 2) defines them. Where AVX2
+ * or F16C have the same instruction for 256 bits, two of those do the work of one, because each lane depends only on its
+ * own inputs.
  */
 #ifndef BERTH_TESTS_EMULATE_IMMINTRIN_H
 #define BERTH_TESTS_EMULATE_IMMINTRIN_H

@@ -99,7 +99,7 @@ static void test_a_file_cut_at_any_byte_is_refused_by_the_loader(void **state)
     writer_release(&w);
 }
 
-/* What was to become a GGUF file, by its name, and is none: an empty file, a beginning, another content. */
+/* Files that are named as GGUF files and are none: an empty file, a beginning, another content. */
 static void test_a_file_named_gguf_that_does_not_begin_as_one_is_refused(void **state)
 {
     (void)state;
@@ -111,8 +111,10 @@ static void test_a_file_named_gguf_that_does_not_begin_as_one_is_refused(void **
     scratch_bytes("other.GGUF", other.at, other.size);
 
     assert_refused_as_a_file("empty", "empty.gguf", "empty");
-    assert_refused_as_a_file("one byte", "one.gguf", "is named as a gguf file, but does not begin as one");
-    assert_refused_as_a_file("bad magic", "other.GGUF", "is named as a gguf file, but does not begin as one");
+    assert_refused_as_a_file(
+        "one byte", "one.gguf", "is named as a gguf file, but does not begin as one; it may be incomplete");
+    assert_refused_as_a_file("bad magic", "other.GGUF",
+        "is named as a gguf file, but does not begin as one; it may be incomplete");
     struct error err = {0};
     assert_null(gguf_read(writer_done(&one), &err));
     assert_reason("one byte", err.text, "the magic number at byte 0 takes 4 bytes, but only 1 are left");
@@ -122,7 +124,7 @@ static void test_a_file_named_gguf_that_does_not_begin_as_one_is_refused(void **
     writer_release(&other);
 }
 
-/* Sparse: eight gigabytes of zeros behind a header that promises much. Neither memory nor time follow. */
+/* A sparse file: eight gigabytes of zeros after a header with large counts. Reading it takes little memory and time. */
 static void test_a_huge_file_of_nonsense_is_refused_at_once(void **state)
 {
     (void)state;

@@ -1,9 +1,9 @@
-/* fuzz_gguf.c - spoils right GGUF files in thousands of ways and has each of them read.
+/* fuzz_gguf.c - changes valid GGUF files in thousands of ways and reads each of them.
  *
- * A file is made from one of a few seeds by some changes: bits turned, integers of its tables set to what
- * lies at a border, bytes cut, doubled or taken from elsewhere. It is read from a block that ends where the
- * file ends; built with a sanitizer, a step outside stops the program. What is refused has to have a
- * reason, and what is accepted has to hold what gguf.h promises, all of which is then touched.
+ * A file is made from one of a few seeds by some changes: bits inverted, integers of its tables set to values at limits,
+ * bytes cut, doubled or copied from elsewhere. It is read from a block that ends where the file ends, so that a sanitizer
+ * detects an access outside. A file that is refused must have a reason. Of a file that is accepted everything that gguf.h
+ * promises is checked and read.
  *
  * The files depend on their number alone: `fuzz_gguf 1 4711` reads number 4711 again. FUZZ_FILES, or the
  * first argument, is how many are read. Files in tests/fuzz/corpus are read first.
@@ -21,9 +21,9 @@
 #define CHANGES_MAX 4
 #define GROWTH 256 /* bytes that the changes may add to a seed */
 
-static volatile uint64_t seen; /* what was touched goes here, so that no touch is left out */
+static volatile uint64_t seen; /* bytes that were read are added here, so that the compiler keeps the reads */
 
-/* --- Chance --- */
+/* --- Random numbers --- */
 
 static uint64_t chance_state;
 
@@ -40,7 +40,7 @@ static size_t below(size_t n)
     return n ? (size_t)(chance() % n) : 0;
 }
 
-/* --- Seeds: right files of several shapes --- */
+/* --- Seeds: valid files of several shapes --- */
 
 static void seed_smallest(struct writer *w)
 {
@@ -219,7 +219,7 @@ static struct span make_file(uint64_t number)
     return (struct span){room, size};
 }
 
-/* --- What has to hold --- */
+/* --- Checks --- */
 
 static void touch(struct span s)
 {
@@ -237,7 +237,7 @@ static bool lies_in(struct span part, struct span whole)
            (size_t)(part.at - whole.at) <= whole.size - part.size;
 }
 
-/* Asks for the key in every way. Its bytes are no C string, and may hold a NUL. */
+/* Looks the key up by every function. Its bytes are no C string, and may have a NUL. */
 static void ask(const struct gguf *g, struct span key)
 {
     char *name = calloc(1, key.size + 1);
@@ -358,7 +358,7 @@ static void try_corpus(struct tally *tally)
         closedir(d);
 }
 
-/* Files that all fail at the first field, or all pass, would test little. */
+/* Fails when all files fail at the first field, or all pass, because that would test little. */
 static void check_mixture(struct tally *tally)
 {
     uint64_t refused = tally->read - tally->accepted;
@@ -386,7 +386,7 @@ int main(int argc, char **argv)
     check_mixture(&tally);
     printf("fuzz_gguf: %" PRIu64 " files, %" PRIu64 " accepted\n", tally.read, tally.accepted);
     bool good = tally.failed == 0 && tally.read > 0;
-    /* One test, however many files: they would drown the other suites' sums. */
+    /* All files count as one test, so that the other suites still matter in the sum. */
     printf("%d passed, %d failed, 0 skipped\n", good, !good);
     return !good;
 }

@@ -1,9 +1,8 @@
-/* fuzz_template.c - spoils templates in thousands of ways and has each of them run.
+/* fuzz_template.c - changes templates in thousands of ways and runs each of them.
  *
- * A template is made of a model's, or of a line of the language's tests, by some changes: pieces cut,
- * doubled, or taken from another one, bytes set. It is read from a block that ends where it ends; built with
- * a sanitizer, a step outside stops the program. What is refused must have a reason, and what is rendered
- * must be UTF-8 with a mark for each byte.
+ * A template is made from a model's, or from a line of the language's tests, by some changes: pieces cut, doubled, or copied
+ * from another one, bytes set. It is read from a block that ends where it ends, so that a sanitizer detects an access
+ * outside. A template that is refused must have a reason. A rendered text must be UTF-8 with an origin for each byte.
  *
  * The templates depend on their number alone: `fuzz_template 1 4711` runs number 4711 again. FUZZ_FILES, or
  * the first argument, is how many there are.
@@ -165,7 +164,7 @@ int main(int argc, char **argv)
     json_decref(requests);
     json_decref(expected);
     printf("%zu of %llu templates were rendered\n", rendered, (unsigned long long)n);
-    /* One test, however many templates: they would drown the other suites' sums. */
+    /* All templates count as one test, so that the other suites still matter in the sum. */
     printf("%d passed, %d failed, 0 skipped\n", failed == 0, failed > 0);
     return failed > 0;
 }

@@ -1,9 +1,9 @@
-/* fuzz_tokenizer.c - spoils small vocabularies, and has texts of any bytes encoded and decoded by the rest.
+/* fuzz_tokenizer.c - changes small vocabularies, and encodes and decodes texts of any bytes with those that are accepted.
  *
- * A vocabulary of each kind is written, some of its bytes and integers are changed, and a text is drawn from
- * the pieces that it is about. Built with a sanitizer, a step outside stops the program. What is refused has
- * to have a reason; of what is accepted the ids have to lie in the vocabulary, to be the same when asked
- * again, and to give their text, of which no more is held back than the beginning of a character.
+ * A vocabulary of each kind is written, some of its bytes and integers are changed, and a text is made of its pieces. A
+ * sanitizer detects accesses outside. A vocabulary that is refused must have a reason. With one that is accepted the ids
+ * must lie in the vocabulary, be the same the second time, and give their text, of which at most the beginning of a
+ * character is held back.
  *
  * Everything depends on the number alone: `fuzz_tokenizer 1 4711` tries number 4711 again. FUZZ_FILES, or the
  * first argument, is how many are tried.
@@ -102,7 +102,7 @@ static size_t write_any_text(uint8_t *out, size_t room)
     return size;
 }
 
-/* --- What has to hold --- */
+/* --- Checks --- */
 
 static bool good_ids(const struct tokenizer *t, const struct tokenizer_ids *ids)
 {
@@ -117,8 +117,8 @@ static bool same(const struct tokenizer_ids *a, const struct tokenizer_ids *b)
     return a->n == b->n && (a->n == 0 || memcmp(a->at, b->at, a->n * sizeof(*a->at)) == 0);
 }
 
-/* Whether the text so far and what is held back are all that the tokens stand for, and no more is held than
- * has to be. */
+/* Whether the text so far and the bytes that are held back are the text of the tokens, and only the beginning of a character
+ * is held back. */
 static bool good_so_far(const struct detokenizer *d, const struct strbuf *out, const struct strbuf *all)
 {
     const uint8_t *bytes = (const uint8_t *)all->text;
@@ -197,7 +197,7 @@ static void try_number(struct tally *tally, uint64_t number)
     writer_release(&w);
 }
 
-/* Vocabularies that were all refused, or all accepted, would test little. */
+/* False when all vocabularies were refused, or all accepted, because that would test little. */
 static bool is_mixed(const struct tally *tally)
 {
     uint64_t refused = tally->tried - tally->accepted;
@@ -214,7 +214,7 @@ int main(int argc, char **argv)
         try_number(&tally, number);
     bool good = tally.failed == 0 && tally.tried > 0 && is_mixed(&tally);
     printf("fuzz_tokenizer: %" PRIu64 " vocabularies, %" PRIu64 " accepted\n", tally.tried, tally.accepted);
-    /* One test, however many vocabularies: they would drown the other suites' sums. */
+    /* All vocabularies count as one test, so that the other suites still matter in the sum. */
     printf("%d passed, %d failed, 0 skipped\n", good, !good);
     return !good;
 }

@@ -203,7 +203,7 @@ static void test_the_server_answers_under_names_that_nobody_can_register(void **
         expect(a, 403, NULL);
         expect(ask(s, "GET", "/v1/models", unknown[i], "", ""), 403, NULL);
         expect(ask(s, "GET", "/nope", unknown[i], "", ""), 403, NULL);
-        /* The page's own origin, after its name was pointed at this machine. */
+        /* The page's own origin, after its name was made to resolve to this machine. */
         expect(ask(s, "POST", COMPLETIONS, unknown[i], of_origin(text_of("http://%s", unknown[i])), good),
             403, NULL);
     }

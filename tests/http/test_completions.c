@@ -122,7 +122,7 @@ static void test_probabilities_have_the_four_lists(void **state)
     json_decref(a);
 }
 
-/* Clients slice the lists by the usage: each generated token has its place, the one that ends the answer too. */
+/* Clients slice the lists by the usage, so each generated token must be in them, also the one that ends the answer. */
 static void assert_an_end_is_listed(unsigned n_top, size_t answer)
 {
     json_t *a = complete(text_of("\"prompt\":\"%s\",\"max_tokens\":8,\"echo\":true,\"logprobs\":%u,"
@@ -216,7 +216,7 @@ static void test_a_stream_never_cuts_a_character(void **state)
         "{\"model\":\"tiny\",\"prompt\":\"7\",\"max_tokens\":26,\"stream\":true,\"logprobs\":1}");
     size_t n_tokens = 0, ends = 0;
     for (json_t *chunk = events_json(&e); chunk;
-         chunk = events_json(&e)) { /* jansson takes whole UTF-8 alone */
+         chunk = events_json(&e)) { /* jansson takes only whole characters */
         assert_int_equal(strncmp(text_at(chunk, "id"), "cmpl-", 5), 0);
         assert_text(chunk, "object", "text_completion");
         const json_t *lists = json_at(chunk, "choices.0.logprobs");

@@ -301,7 +301,7 @@ static void test_an_empty_stop_is_none(void **state)
     assert_refused(CHAT, "\"stop\":7", "stop", NULL, NULL);
 }
 
-/* With the likely letters forbidden and a high temperature the seed decides. */
+/* With the probable letters forbidden and a high temperature the seed decides. */
 static void test_seeds_beyond_64_bits_decide_as_others_do(void **state)
 {
     static const char *const seeds[] = {"18446744073709551616", "1e30", "-99999999999999999999"};
@@ -348,7 +348,7 @@ static void test_values_out_of_range_are_refused(void **state)
 #define DEFAULTS "\"temperature\":0.8,\"top_k\":40,\"top_p\":0.95,\"min_p\":0.05"
 #define OPENAI "\"temperature\":1,\"top_k\":0,\"top_p\":1,\"min_p\":0"
 
-/* What a seed answers where biases make 26 letters likely, one less than the other, so that the sampling fields decide.
+/* The answer of a seed. Biases make 26 letters probable, each less than the one before, so that the sampling fields decide.
  */
 static const char *sampled(const char *target, int seed, const char *fields)
 {

@@ -28,7 +28,7 @@ static int listen_on(const char *host, int *port)
     return fd;
 }
 
-/* Whether this machine has IPv6; says so where it has not. */
+/* Whether this machine has IPv6; prints a line when it has not. */
 static bool has_ipv6(void)
 {
     static int known = -1;

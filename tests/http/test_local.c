@@ -1,6 +1,6 @@
 /* test_local.c - the commands that run a model without a server: berth generate and berth bench.
  *
- * reciting_model.h tells what the model will say, so the texts that come out are compared with that.
+ * The answers of the model are known (reciting_model.h), so the output is compared with them.
  */
 #include "harness.h"
 
@@ -75,7 +75,7 @@ static void test_an_answer_is_as_long_as_asked_for_and_ends_before_a_stop_text(v
     assert_says(ARGS("--raw", "--ignore-end", "--special", "--max-tokens", "4", "y"), "z.<|im_end|>a");
 }
 
-/* Behind the template the model begins with a newline's successor; as a text "c" goes on with "d". */
+/* After the template the model answers what follows a newline; a plain text "c" is continued with "d". */
 static void test_a_prompt_goes_through_the_chat_template_where_there_is_one(void **state)
 {
     (void)state;

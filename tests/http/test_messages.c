@@ -1,4 +1,4 @@
-/* test_messages.c - what messages, tools and their texts become on the way to the model, and what is refused. */
+/* test_messages.c - the prompts that messages and tools become, and what is refused. */
 #include "events.h"
 #include "reciting_model.h"
 
@@ -32,7 +32,7 @@ static const struct {
              "{{ m.content }}{% endfor %}"},
 };
 
-/* The prompt that a chat becomes, by way of its token ids. */
+/* Checks the prompt that a chat becomes, by its token ids. */
 static void assert_prompt(const char *model, const char *members, const char *wanted, size_t size)
 {
     json_t *a =
@@ -213,7 +213,7 @@ static void test_nul_goes_all_the_way_like_any_character(void **state)
         "choices.0.text", "a\0bcd", 5);
     assert_content("{\"model\":\"tiny\",\"messages\":[" USER "],\"max_tokens\":2,\"logit_bias\":{\"0\":100}}",
         "choices.0.message.content", "\0\0", 2);
-    /* A stop string is more than what stands before its first NUL. */
+    /* A stop string does not end at a NUL. */
     assert_content("{\"model\":\"tiny\",\"messages\":[" USER "],\"max_tokens\":3,\"stop\":\"a\\u0000\"}",
         "choices.0.message.content", "abc", 3);
     assert_content("{\"model\":\"tiny\",\"messages\":[" USER "],\"max_tokens\":3,\"logit_bias\":{\"0\":100},"

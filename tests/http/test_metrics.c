@@ -1,4 +1,4 @@
-/* test_metrics.c - /metrics, by an own reading of the exposition formats. */
+/* test_metrics.c - /metrics, read by a parser of the exposition formats of this file's own. */
 #include "harness.h"
 
 #include <ctype.h>

@@ -1,7 +1,7 @@
-/* test_mount.c - what the server makes of the directory that it is given.
+/* test_mount.c - volumes of all kinds.
  *
- * Whatever lies in a volume, the process starts, says what it found, serves what is good and lists what is
- * not with its reason; and whatever becomes of a file that is served, the process lives.
+ * Whatever is in a volume, the process starts, logs what it found, serves the valid models and lists the others with a
+ * reason. Whatever happens to a file that is served, the process lives.
  */
 #include "mounted.h"
 #include "reciting_model.h"
@@ -16,7 +16,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-/* ---- volumes that hold nothing ---- */
+/* ---- volumes without models ---- */
 
 static void assert_serves_nothing(const char *models)
 {
@@ -344,7 +344,7 @@ static void test_pipes_sockets_and_empty_files_are_no_models(void **state)
     server_stop(s);
 }
 
-/* Whether the tests run as root, who alone can start the server as somebody else; says so if they do not. */
+/* Whether the tests run as root, which is needed to start the server as another user; prints a line when they do not. */
 static bool is_root(void)
 {
     if (geteuid() != 0)

@@ -1,7 +1,7 @@
-/* test_overload.c - clients that are slow, many or too big take nothing from the others.
+/* test_overload.c - clients that are slow, too many, or send too much do not harm the others.
  *
- * Deadlines are set to a second here, so that a test waits no longer; each is checked from below too, for a
- * server that cuts everybody at once would pass otherwise.
+ * Deadlines are set to a second here, so that tests are short. Each is also checked from below, because otherwise a server
+ * that cuts every client at once would pass.
  */
 #include "harness.h"
 
@@ -14,9 +14,9 @@
 
 #define HOST "Host: berth\r\n"
 #define SECOND_AT_LEAST 900
-#define SECOND_AT_MOST 3500 /* the reaper may look only now and then, and the machine may be busy */
+#define SECOND_AT_MOST 3500 /* deadlines are checked at intervals, and the machine may be busy */
 
-/* Sends a byte of filler every 50 ms until an answer comes or the connection ends; the time that took. */
+/* Sends a byte of filler every 50 ms until an answer comes or the connection ends. Returns the time that took. */
 static int trickle(struct wire *w, struct answer *a, const char *filler)
 {
     int64_t start = now_ms();
@@ -65,7 +65,7 @@ static void test_a_body_that_trickles_in_is_cut_at_the_deadline(void **state)
     server_stop(s);
 }
 
-/* Asks for pages and takes none, until the server's side of the connection can hold no more. */
+/* Sends requests for pages and reads no reply, until the server cannot send any more. */
 static void ask_without_reading(struct wire *w)
 {
     static const char request[] = "GET /openapi.json HTTP/1.1\r\n" HOST "\r\n";
@@ -145,7 +145,7 @@ static void close_all(struct wire *wires, size_t n)
         wire_close(&wires[i]);
 }
 
-/* Opens `n` connections that have each been served once and stay. */
+/* Opens `n` connections, makes one request on each, and keeps them open. */
 static void hold(struct wire *wires, size_t n, struct server *s)
 {
     open_all(wires, n, s, "GET /nope HTTP/1.1\r\n" HOST "\r\n");
@@ -224,7 +224,7 @@ static void test_hundreds_of_slow_clients_keep_nobody_from_the_probes(void **sta
     open_all(wires, N, s, "GET / HTTP/1.1\r\nX: ");
     for (int i = 0; i < 5; i++)
         assert_probes_answer(s);
-    server_wait_open_files(s, before); /* all cut, though their clients hold on */
+    server_wait_open_files(s, before); /* all are cut, although the clients keep them open */
     server_wait_status(s, "/nope", 404);
     close_all(wires, N);
     server_stop(s);

@@ -81,7 +81,7 @@ static void test_a_chat_goes_on_from_its_last_answer(void **state)
     (void)state;
     json_t *a = server_post_json(server, "/v1/chat/completions", 200,
         "{\"model\":\"tiny\",\"messages\":[{\"role\":\"user\",\"content\":\"4444\"}]}");
-    int known = (int)number_at(a, "usage.total_tokens") - 1; /* its end was drawn and not read */
+    int known = (int)number_at(a, "usage.total_tokens") - 1; /* its last token was sampled and not computed */
     const char *body = text_of("{\"model\":\"tiny\",\"messages\":[{\"role\":\"user\",\"content\":\"4444\"},"
                                "{\"role\":\"assistant\",\"content\":\"%s\"},"
                                "{\"role\":\"user\",\"content\":\"x\"}]}",

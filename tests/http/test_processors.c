@@ -1,4 +1,5 @@
-/* test_processors.c - processors that are taken from a running server and given back: its threads follow, and say so.
+/* test_processors.c - processors that are taken from a running server and given back: the number of threads follows, and
+ * is logged.
  */
 #include "events.h"
 #include "reciting_model.h"

@@ -1,9 +1,9 @@
-/* test_raw.c - what no well-behaved client sends, byte by byte.
+/* test_raw.c - requests that no correct client sends, byte by byte.
  *
- * Each row is one attempt: a request that two parsers could read in two ways, one that is cut, too long or no
- * HTTP at all. Of each the answer's status is known, and what becomes of the connection; after each a new
- * connection is served. Where a row hides a second request inside the first, its path is /smuggled: that word
- * must never appear in the log, and the connection never gives two answers for one.
+ * Each row is one attempt: a request that two parsers could read in two ways, one that is cut, too long, or not HTTP. The
+ * row has the status of the answer, and whether the connection stays open; after each attempt a new connection is served.
+ * Where a row hides a second request inside the first, its path is /smuggled: that word must never appear in the log, and
+ * the connection never gives two answers for one request.
  */
 #include "harness.h"
 
@@ -19,9 +19,9 @@
 #define CHUNKED "Transfer-Encoding: chunked\r\n"
 #define BYTES(literal) .start = literal, .start_size = sizeof(literal) - 1
 
-/* What becomes of the connection after the answer. */
+/* Whether the connection stays open after the answer. */
 enum after {
-    CLOSES, /* where a row says nothing */
+    CLOSES, /* the default of a row */
     KEEPS, /* the next request on it is answered */
     EITHER,
 };
@@ -32,7 +32,7 @@ struct attempt {
     const char *start;
     size_t start_size;
     int statuses[4]; /* any of them */
-    bool silent; /* or none at all: what hardly is HTTP may be closed without a word */
+    bool silent; /* or none: the connection may be closed without an answer */
     enum after after;
     const char *filler;
     size_t times;
@@ -260,7 +260,7 @@ static const struct attempt attempts[] = {
 };
 /* clang-format on */
 
-/* A server may answer and close before all has been sent: that is no failure here. */
+/* Sends the attempt. The server may answer and close before all of it is sent. */
 static void say(struct wire *w, const struct attempt *t)
 {
     size_t unit = t->filler ? strlen(t->filler) : 0;

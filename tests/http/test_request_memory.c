@@ -7,7 +7,7 @@
 #include <string.h>
 
 #define BUDGET "1M"
-#define LARGE 200000 /* bytes of a text whose understanding takes twice the budget */
+#define LARGE 200000 /* bytes of a text that needs twice the budget */
 #define HELLO "\"messages\":[{\"role\":\"user\",\"content\":\"Hello\"}]"
 
 static struct server *server;

@@ -1,7 +1,7 @@
-/* test_routes.c - every route, asked rightly and wrongly, against the bytes that it promises.
+/* test_routes.c - right and wrong requests for every route, and the exact bytes of the replies.
  *
- * One server serves them all: a volume with a raw file, a GGUF file and a nested id. The last test stops it,
- * so that whatever any request did to it counts.
+ * All tests use one server, whose volume has a raw file, a GGUF file and a nested id. The last test stops it and checks how
+ * it ended.
  */
 #include "harness.h"
 #include "reciting_model.h"

@@ -96,7 +96,7 @@ static void test_a_client_that_leaves_the_queue_frees_its_place(void **state)
     server_stop(s);
 }
 
-/* By these routers choose among replicas. */
+/* Routers choose among replicas by these figures. */
 static void test_routers_find_the_gauges_of_vllm(void **state)
 {
     (void)state;
@@ -184,7 +184,7 @@ static void test_a_full_queue_is_told_with_429(void **state)
     server_stop(s);
 }
 
-/* 429 would have the client come back for ever. */
+/* With 429 clients would retry for ever. */
 static void test_more_prompts_than_there_will_ever_be_room_for_are_refused_with_400(void **state)
 {
     (void)state;
@@ -339,7 +339,7 @@ static void test_a_file_cut_short_ends_its_streams_and_nothing_else(void **state
     server_stop(s);
 }
 
-/* ---- the way down ---- */
+/* ---- shutdown ---- */
 
 static void test_running_streams_finish_within_the_grace(void **state)
 {
@@ -476,7 +476,7 @@ static void test_the_only_model_is_told_what_it_lacks_without_being_named(void *
     server_stop(s);
 }
 
-/* ---- what is set for the engine ---- */
+/* ---- options of the engine ---- */
 
 static void test_engine_options_change_no_answer(void **state)
 {

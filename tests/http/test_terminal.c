@@ -1,5 +1,5 @@
-/* test_terminal.c - the program on a pseudo-terminal, as a person at a keyboard has it: conversations of berth generate,
- * and output that is not for a terminal.
+/* test_terminal.c - the program on a pseudo-terminal, with keys that are typed: conversations of berth generate, and output
+ * that is not for a terminal.
  */
 #include "harness.h"
 
@@ -76,7 +76,7 @@ static bool look(struct person *p, int64_t deadline)
     return true;
 }
 
-/* Waits until `text` appears behind what was expected before. */
+/* Waits until `text` appears after the text that was expected last. */
 static void expect(struct person *p, const char *text)
 {
     int64_t deadline = now_ms() + WAIT_MS;
@@ -127,22 +127,22 @@ static void test_a_conversation_has_a_banner_and_commands(void **state)
     expect(&p, ALPHABET);
     expect(&p, "[prompt: ");
     type(&p, "/help\r");
-    expect(&p, "forget the conversation");
+    expect(&p, "clear the conversation");
     type(&p, "/hlep\r");
     expect(&p, "There is no command /hlep; did you mean /help?");
     type(&p, "/system Be brief.\r");
     expect(&p, "The system prompt is set.");
     type(&p, text_of("/save %s\r", saved));
-    expect(&p, "is written.");
+    expect(&p, "was written.");
     assert_message(saved, 0, "system", "Be brief.");
     assert_message(saved, 1, "user", "Hello");
     assert_message(saved, 2, "assistant", ALPHABET);
     type(&p, "/clear\r");
-    expect(&p, "is forgotten");
+    expect(&p, "was cleared");
     type(&p, "/etc/hosts is a path\r");
     expect(&p, ALPHABET);
     type(&p, "/save\r");
-    expect(&p, "is written.");
+    expect(&p, "was written.");
     assert_message(saved, 0, "system", "Be brief.");
     assert_message(saved, 1, "user", "/etc/hosts is a path");
     type(&p, "/exit\r");
@@ -178,7 +178,7 @@ static void test_lines_are_edited_and_several_are_pasted(void **state)
     type(&p, "\033[A\x05!\r");
     expect(&p, ALPHABET);
     type(&p, text_of("/save %s\r", saved));
-    expect(&p, "is written.");
+    expect(&p, "was written.");
     assert_message(saved, 0, "user", "one\ntwo\n\nthree 日語!");
     assert_message(saved, 2, "user", "second");
     assert_message(saved, 4, "user", "second!");
@@ -253,7 +253,7 @@ static void test_the_oldest_turns_go_when_the_context_is_full(void **state)
     expect(&p, ALPHABET);
     const char *saved = path_in(dir, "full.json");
     type(&p, text_of("/save %s\r", saved));
-    expect(&p, "is written.");
+    expect(&p, "was written.");
     assert_message(saved, 0, "system", "Recite.");
     type(&p, "\x04");
     assert_int_equal(leave(&p), 0);

@@ -1,4 +1,4 @@
-/* kl - how far two sets of logits are apart, and how well each foretells a text.
+/* kl - how far two sets of logits are apart, and how well each predicts a text.
  *
  *   kl IDS TRUTH OTHER [OTHER...]
  *

@@ -1,7 +1,7 @@
 /* asked.h - submits requests to the scheduler on tiny models and gathers their answers.
  *
- * Where a test needs the scheduler to stand still, it uses a plug: a job whose wake does not return before the test allows
- * it. Wakes are called on the scheduler's thread. Include this behind cmocka.h.
+ * When a test needs the scheduler to stop for a while, it uses a plug: a job whose wake does not return before the test
+ * allows it. Wakes are called on the scheduler's thread. Include this after cmocka.h.
  */
 #ifndef BERTH_TESTS_ASKED_H
 #define BERTH_TESTS_ASKED_H
@@ -126,7 +126,7 @@ static inline void ask(struct asked *a, const struct job_request *q)
         fail_msg("%u: %s", result, err.text);
 }
 
-/* Holds the scheduler still as soon as the job has said something. */
+/* Stops the scheduler as soon as the job has a piece. */
 static inline void plug(struct asked *a, const struct job_request *q)
 {
     enum result result;

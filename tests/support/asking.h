@@ -1,7 +1,7 @@
 /* asking.h - requests to a rig's engine, their answers, and the rows that they took.
  *
- * `wake` runs on the scheduler's thread: a job that is asked with `held` keeps it still from its first token on, until
- * the test calls let_go. Include it behind cmocka.h.
+ * `wake` runs on the scheduler's thread. A job with `held` stops that thread from its first token on, until the test calls
+ * let_go. Include it after cmocka.h.
  */
 #ifndef BERTH_TESTS_ASKING_H
 #define BERTH_TESTS_ASKING_H
@@ -35,7 +35,7 @@ static inline uint64_t pages(const struct rig *r, size_t n)
     return n * kv_cache_page_bytes(r->m[0]->cache);
 }
 
-/* ---- requests and what comes of them ---- */
+/* ---- requests and their answers ---- */
 
 static inline struct job_request request(const struct rig *r, const int32_t *ids, size_t n, size_t max_tokens)
 {

@@ -1,7 +1,7 @@
-/* bad_files.h - one file for every way in which a GGUF file can be wrong, and the reason that it gets.
+/* bad_files.h - one file for every way in which a GGUF file can be wrong, and the reason with which it is refused.
  *
- * A row of the table at the end writes the file in a few lines and says the words of the reason. The right file, which
- * the rows bend, stands first. Include it behind cmocka.h.
+ * A row of the table at the end has a function that writes the file, and words of the reason. The valid file, from which
+ * the rows differ, comes first. Include it after cmocka.h.
  */
 #ifndef BERTH_TESTS_BAD_FILES_H
 #define BERTH_TESTS_BAD_FILES_H
@@ -18,7 +18,7 @@ struct bad_file {
     const char *reason;
 };
 
-/* --- The right file, which none of the readers may refuse --- */
+/* --- The valid file --- */
 
 static void write_right(struct writer *w)
 {
@@ -383,7 +383,7 @@ static void write_elements_overflow(struct writer *w)
     write_one_tensor(w, "t", DIMS((uint64_t)1 << 32, (uint64_t)1 << 32), F32, 0);
 }
 
-/* 2^64 + 4: the product comes round to something small. */
+/* 2^64 + 4 elements: the product overflows to a small number. */
 static void write_elements_wrap(struct writer *w)
 {
     write_one_tensor(w, "t", DIMS(4, (HUGE_COUNT / 2) + 1), F32, 0);

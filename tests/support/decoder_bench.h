@@ -1,6 +1,6 @@
-/* decoder_bench.h - a tiny decoder with what it takes to run it, and the reference for its logits.
+/* decoder_bench.h - a tiny decoder with everything that is needed to run it, and the reference for its logits.
  *
- * The reference is a sequence read token by token, alone, by one thread in plain C. For tests with cmocka.
+ * The reference is a sequence that is computed token by token, alone, by one thread in plain C. For tests with cmocka.
  */
 #ifndef BERTH_TESTS_DECODER_BENCH_H
 #define BERTH_TESTS_DECODER_BENCH_H
@@ -18,7 +18,7 @@
 #define ROWS_MAX 2048
 #define OTHERS 7
 
-/* A model and what it takes to run it. */
+/* A model and everything that is needed to run it. */
 struct bench {
     struct tiny tiny;
     struct decoder *decoder;
@@ -37,7 +37,7 @@ static inline void bench_open(struct bench *b, const char *arch, enum attention_
     if (!b->decoder)
         fail_msg("%s", err.text);
     size_t n;
-    const struct kv_layer *layers = decoder_kv_layers(b->decoder, &n);
+    const struct layer_state *layers = decoder_layer_states(b->decoder, &n);
     b->budget.limit = UINT64_MAX;
     b->cache = kv_cache_new(&b->budget, type, layers, n);
     b->workspace = decoder_workspace_new();
@@ -86,8 +86,8 @@ static inline void add_others(
     }
 }
 
-/* Reads the positions from the sequence's length to before `end`, `chunk` at a time, and writes their logits
- * to out, which belongs to the first of them. */
+/* Computes the positions from the sequence's length to before `end`, `chunk` at a time, and writes their logits to `out`,
+ * from the first of these positions on. */
 static inline void read_chunks(
     struct bench *b, struct sequence *s, size_t end, size_t chunk, struct sequence **others, float *out)
 {

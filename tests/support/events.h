@@ -1,7 +1,7 @@
 /* events.h - requests with a body, and answers that come as a stream of events.
  *
- * What a stream consists of on the wire is checked on the way: chunks with their sizes, in HTTP/1.1, and the
- * last one; one event after the other, each a line that begins with "data: " or ":", and an empty one.
+ * The form of a stream is checked while it is read: in HTTP/1.1 chunks with their sizes, up to the last chunk; events that
+ * are a line which begins with "data: " or ":", and an empty line.
  */
 #ifndef BERTH_TESTS_EVENTS_H
 #define BERTH_TESTS_EVENTS_H
@@ -28,7 +28,7 @@ struct events {
 /* Sends the request, and waits for the head of the answer. */
 void events_open(struct events *e, const struct server *s, const char *target, const char *body);
 
-/* Sends the request's bytes alone. */
+/* Only sends the request. */
 void events_ask(struct events *e, const struct server *s, const char *target, const char *body);
 
 /* The next event without its empty line ("data: {…}", ": ping"), or NULL at the end. The caller frees it. */
@@ -45,7 +45,7 @@ const json_t *json_at(const json_t *value, const char *path);
 const char *text_at(const json_t *value, const char *path);
 long long number_at(const json_t *value, const char *path);
 
-/* A sample of /metrics, by all that is before its value; -1 when there is none such. */
+/* The value of a sample of /metrics, by the text before it; -1 when there is no such sample. */
 double metric(const struct server *s, const char *sample);
 
 /* Waits until the sample has this value. */

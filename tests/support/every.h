@@ -1,5 +1,4 @@
-/* every.h - what a test sweeps through, made sparse where time is short: an emulator is slow.
- */
+/* every.h - thins the sweep of a test out, for emulators, which are slow. */
 #ifndef BERTH_TESTS_UNIT_EVERY_H
 #define BERTH_TESTS_UNIT_EVERY_H
 

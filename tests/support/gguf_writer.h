@@ -1,7 +1,7 @@
-/* gguf_writer.h - puts GGUF files together in memory, right or wrong, byte by byte.
+/* gguf_writer.h - writes valid and invalid GGUF files in memory, field by field.
  *
- * The writer checks nothing: a test says what it wants to see in the file, and gets it. The bytes end exactly
- * where the block ends once writer_done was called, so that a sanitizer sees a reader that goes one too far.
+ * The writer checks nothing. After writer_done the bytes end exactly at the end of their block of memory, so that a
+ * sanitizer detects a read beyond them.
  */
 #ifndef BERTH_TESTS_GGUF_WRITER_H
 #define BERTH_TESTS_GGUF_WRITER_H
@@ -19,7 +19,7 @@ struct writer {
     size_t n_fields;
     struct {
         size_t at, size;
-    } fields[WRITER_FIELDS]; /* where the first integers of the file lie, for whoever wants to spoil them */
+    } fields[WRITER_FIELDS]; /* where the first integers of the file lie, for tests that change them */
 };
 
 static inline void write_bytes(struct writer *w, const void *bytes, size_t size)
@@ -131,8 +131,8 @@ static inline void write_padding(struct writer *w, size_t alignment)
     write_zeros(w, (alignment - w->size % alignment) % alignment);
 }
 
-/* Cuts the block to what was written and lends it. An empty file is a block of one byte, of which none
- * counts. */
+/* Cuts the block to the bytes that were written, and returns a view of it. An empty file is a block of one byte and a
+ * view of size 0. */
 static inline struct span writer_done(struct writer *w)
 {
     w->room = w->size ? w->size : 1;

@@ -1,11 +1,11 @@
-/* harness.h - a real server as a child process, and a client that says to it exactly the bytes it is told.
+/* harness.h - a real server as a child process, and a client that sends exactly the bytes that it is given.
  *
- * A test starts the program named by the environment variable BERTH (build/berth when unset) on a free
- * loopback port, talks to it over TCP, and stops it by SIGTERM. Stopping is a check of its own: the exit
- * status is 0, standard error is empty, and each line of the log is a JSON object. Nothing here sleeps to let
- * something happen: it asks again until the answer is right or the deadline is over.
+ * A test starts the program named by the environment variable BERTH (build/berth when unset) on a free loopback port,
+ * sends requests over TCP, and stops it by SIGTERM. Stopping is also a check: the exit status is 0, standard error is
+ * empty, and each line of the log is a JSON object. Nothing here sleeps in the hope that something happens: it looks
+ * again until the answer is right or the deadline is over.
  *
- * A wait that runs out fails the test. A server that a failed test leaves behind dies with the test program.
+ * A wait that reaches its deadline fails the test. A server that is left by a failed test ends with the test program.
  */
 #ifndef BERTH_TESTS_HARNESS_H
 #define BERTH_TESTS_HARNESS_H
@@ -30,7 +30,7 @@ enum server_out {
     OUT_STUCK, /* a full pipe that nobody reads */
 };
 
-/* What is out of the ordinary about a start. All zero: an empty volume on 127.0.0.1, any free port. */
+/* How a server is started. All zero: an empty volume on 127.0.0.1, any free port. */
 struct setup {
     const char *models; /* NULL: an empty directory */
     const char *host; /* NULL: 127.0.0.1 */
@@ -60,13 +60,13 @@ struct server {
 /* Starts a server and waits until it listens, and unless told otherwise until its first load has ended. */
 struct server *server_start(const struct setup *setup);
 
-/* Ends it by SIGTERM and checks how it went. Frees it. */
+/* Ends it by SIGTERM and checks how it ended. Frees it. */
 void server_stop(struct server *s);
 
 /* The same for a server that ends, or has ended, for another reason. */
 void server_expect_end(struct server *s);
 
-/* Ends it by SIGKILL without looking at what it wrote. Frees it. */
+/* Ends it by SIGKILL, and does not check what it wrote. Frees it. */
 void server_kill(struct server *s);
 
 /* True when the process has ended within `ms`. */
@@ -75,13 +75,13 @@ bool server_has_ended(struct server *s, int ms);
 double server_cpu_seconds(const struct server *s);
 size_t server_open_files(const struct server *s);
 
-/* The same, once the connections of before have been closed. */
+/* The same, after earlier connections have been closed. */
 size_t server_files_at_rest(const struct server *s);
 
-/* Waits until it has `n` open files, and returns after how many milliseconds. */
+/* Waits until it has `n` open files. Returns how many milliseconds that took. */
 int server_wait_open_files(const struct server *s, size_t n);
 
-/* All that is in the log so far, in a buffer that the caller frees. */
+/* The log so far, in a buffer that the caller frees. */
 char *server_log(const struct server *s);
 
 /* Waits until a line of the log contains `text`, and returns the line (the caller frees it). */
@@ -149,7 +149,7 @@ void answer_release(struct answer *a);
 /* The value of a header, compared without regard to case, or NULL. Valid until the next call. */
 const char *answer_header(const struct answer *a, const char *name);
 
-/* The body as JSON; a body that is none, or names a member twice, fails the test. */
+/* The body as JSON. The test fails when it is not JSON, or has a member twice. */
 json_t *answer_json(const struct answer *a);
 
 /* One request on a connection of its own; `headers` are whole lines with their ends, or NULL. */
@@ -191,7 +191,7 @@ int free_port(void);
 const char *text_of(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 int64_t now_ms(void);
-void pause_ms(int ms); /* between two looks, never instead of one */
+void pause_ms(int ms); /* between two checks of a condition; never to wait for it */
 
 /* Removes what the harness made. The group teardown of each program. */
 int harness_end(void **state);

@@ -1,4 +1,4 @@
-/* mounted.h - what a server says of the models on its volume. Include it behind harness.h. */
+/* mounted.h - a server's replies about the models on its volume. Include it after harness.h. */
 #ifndef BERTH_TESTS_MOUNTED_H
 #define BERTH_TESTS_MOUNTED_H
 
@@ -61,7 +61,7 @@ static inline void assert_failed(struct server *s, const char *id, const char *r
         fail_msg("the reason of %s is \"%s\", without \"%s\"", id, told(s, id, "reason"), reason);
 }
 
-/* Waits at most 5 s, what the server promises, until a change has been noticed. */
+/* Waits until the server has noticed a change, at most the 5 seconds within which it must. */
 static inline void wait_failed(struct server *s, const char *id)
 {
     int64_t deadline = now_ms() + 5000;

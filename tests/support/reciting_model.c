@@ -1,7 +1,7 @@
-/* reciting_model.c - writes the model of tiny_model.h.
+/* reciting_model.c - writes the model of reciting_model.h.
  *
- * The embedding of a token is a row of signs, +1 or -1, by a hash of its id; two such rows are nearly at right
- * angles. The row of the output that stands for token t is the sum of the embeddings of those that t follows.
+ * The embedding of a token is a row of +1 and -1, by a hash of its id; two such rows are nearly orthogonal. The output's
+ * row for token t is the sum of the embeddings of the tokens that t follows.
  */
 #include "harness.h"
 
@@ -26,7 +26,7 @@ static const char chat_template[] =
 
 /* ---- the vocabulary ---- */
 
-/* How byte-level vocabularies write a byte: as itself where it can be seen, else as a character from U+0100. */
+/* The text of a byte in byte-level vocabularies: a visible character is itself, any other a character from U+0100 on. */
 static void byte_text(unsigned byte, char out[4])
 {
     unsigned n = 0, code = byte;
@@ -65,7 +65,7 @@ static void write_vocabulary(struct writer *w, const struct tiny_model *m)
     write_pair_u32(w, "tokenizer.ggml.eos_token_id", TINY_END);
 }
 
-/* ---- what it says ---- */
+/* ---- its answers ---- */
 
 static int follower(int id)
 {

@@ -1,7 +1,7 @@
-/* reciting_model.h - a language model of a few kilobytes that recites, so that tests know what it will say.
+/* reciting_model.h - a language model of a few kilobytes that recites, so that tests know its answers.
  *
- * It is of the llama architecture with a token for each byte. All its layers add nothing; what it says next is
- * decided by the last token alone, with a probability of almost one, at any temperature up to 1:
+ * It has the llama architecture and a token for each byte. Its layers add nothing. The next token depends only on the last
+ * one, with a probability of almost one, at any temperature up to 1:
  *
  *   a newline, or the end of a turn: 'a'; 'a' to 'y': the next letter; 'z': '.'; '.': the end of the turn
  *   '0' to '8': the next digit; '9': a euro sign, of three bytes; the euro sign: '0', and so on without end
@@ -35,7 +35,7 @@ struct tiny_model {
 /* Writes it to dir/name. */
 void write_tiny_model(const char *dir, const char *name, const struct tiny_model *m);
 
-/* Milliseconds a token, or about: wide enough for that the client can act while it answers. */
+/* So wide that a token takes some milliseconds, and the client can act while it answers. */
 #define TINY_SLOW                                                                                            \
     (struct tiny_model)                                                                                      \
     {                                                                                                        \

@@ -1,6 +1,6 @@
 /* rig.h - an engine with tiny models of different families, for tests of the code that works with them.
  *
- * Include it behind cmocka.h.
+ * Include it after cmocka.h.
  */
 #ifndef BERTH_TESTS_RIG_H
 #define BERTH_TESTS_RIG_H

@@ -1,6 +1,6 @@
-/* scratch.h - a directory of its own for a test, and short ways to put things into it.
+/* scratch.h - a directory of its own for each test, and functions that make files in it.
  *
- * A test that cannot prepare its files must fail where it stands: every helper asserts.
+ * Every function asserts that it succeeds.
  */
 #ifndef BERTH_TESTS_SCRATCH_H
 #define BERTH_TESTS_SCRATCH_H
@@ -24,7 +24,7 @@
 
 struct scratch {
     char path[96];
-    int home; /* where the process was before; it stands in the directory while a test runs */
+    int home; /* the working directory before the test, which runs in the new one */
 };
 
 static inline int scratch_setup(void **state)
@@ -54,7 +54,7 @@ static inline int scratch_teardown(void **state)
     struct scratch *s = *state;
     assert_return_code(fchdir(s->home), 0);
     close(s->home);
-    /* On a FUSE, a large directory that is emptied while it is read may not tell all of its names at once. */
+    /* On FUSE, reading a large directory while it is emptied may skip names. */
     int left = -1;
     for (int attempt = 0; attempt < 5 && left != 0; attempt++)
         left = nftw(s->path, scratch_forget, 16, FTW_DEPTH | FTW_PHYS);
@@ -97,7 +97,7 @@ static inline void scratch_link(const char *target, const char *path)
     assert_return_code(symlink(target, path), 0);
 }
 
-/* Whether the files lie on a FUSE, as they do in a container on some engines: berth treats that as remote. */
+/* Whether the files are on FUSE, as in containers of some engines: berth treats it as a remote file system. */
 static inline bool scratch_is_fuse(void)
 {
     struct statfs fs;

@@ -1,6 +1,6 @@
 /* server_process.c - starts servers as child processes, reads their logs, and ends them; see harness.h.
  *
- * The log goes to a file and not through a pipe of ours, so that no server ever waits for a test to read.
+ * The log goes to a file, not to a pipe, so that a server never waits for a test to read.
  */
 #include "harness.h"
 
@@ -34,7 +34,7 @@ static bool is_berths(const char *variable)
     return strncmp(variable, "BERTH", 5) == 0 || strncmp(variable, "MODEL_INIT_MODE=", 16) == 0;
 }
 
-/* The surroundings without what berth would read, then what the test adds. */
+/* The environment without the variables that berth reads, and then the variables of the test. */
 static void list_environment(const struct setup *setup, const char *list[static ENV_MAX])
 {
     size_t n = 0;
@@ -63,7 +63,7 @@ static void list_arguments(const struct setup *setup, const char *list[static AR
     list[n] = NULL;
 }
 
-/* A pipe's full writing end; the reading end stays open in the child, which reads none. */
+/* The writing end of a full pipe. The reading end stays open in the child, which does not read. */
 static int stuck_pipe(void)
 {
     int ends[2];
@@ -109,7 +109,7 @@ static void become(const struct setup *setup, const char **args, const char **en
     int self = open(program(), O_RDONLY | O_CLOEXEC);
     if (!place_standard_files(setup, out, err) || !limit_child(setup))
         _exit(99);
-    /* By descriptor: another user may not be able to walk to the path. */
+    /* By descriptor, because another user may have no access to the path. */
     if (self >= 0)
         fexecve(self, (char *const *)(uintptr_t)args, (char *const *)(uintptr_t)env);
     dprintf(2, "cannot run %s: %s\n", program(), strerror(errno));
@@ -151,7 +151,7 @@ bool server_has_ended(struct server *s, int ms)
     return s->ended;
 }
 
-/* Why a server that should listen does not, with what it said. */
+/* Fails the test, with what a server that does not listen has written. */
 static void fail_with_output(struct server *s, const char *what)
 {
     fail_msg("%s\nstandard output:\n%s\nstandard error:\n%s", what, read_whole(s->out_path),

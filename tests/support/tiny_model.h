@@ -1,8 +1,8 @@
-/* tiny_model.h - small decoder models with random weights, whole or spoilt in one place, in memory.
+/* tiny_model.h - small decoder models with random weights, in memory, valid or with one fault.
  *
- * Enough of each architecture for its own choices to matter: several layers, heads in groups, weights of several
- * types with and without an int8 path, experts, convolutions. An edit leaves out one key or tensor, gives a key
- * another value, a tensor another shape or adds a tensor.
+ * They have what the architectures differ in: several layers, grouped heads, weights of several types with and without an
+ * int8 path, experts, convolutions. An edit leaves out one key or tensor, gives a key another value, gives a tensor
+ * another shape, or adds a tensor.
  */
 #ifndef BERTH_TESTS_TINY_MODEL_H
 #define BERTH_TESTS_TINY_MODEL_H
@@ -41,7 +41,7 @@ struct tiny_tensor {
     uint64_t depth; /* experts; 0 for one matrix */
 };
 
-/* What the architectures differ in. */
+/* The choices of an architecture. */
 struct tiny_family {
     const char *arch;
     size_t layers;

@@ -33,7 +33,7 @@ static inline void release(struct span s)
     free((void *)(uintptr_t)s.at);
 }
 
-/* A file's bytes, which gguf and tokenizer lie on. */
+/* A file's bytes, and the gguf and tokenizer that point into them. */
 struct opened {
     struct span bytes;
     struct gguf *g;

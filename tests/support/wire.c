@@ -97,7 +97,7 @@ bool wire_say(struct wire *w, const char *text)
     return wire_send(w, text, strlen(text));
 }
 
-/* Receives what is there, waiting for it until the deadline. False when nothing came. */
+/* Receives bytes, and waits for them until the deadline. False when none came. */
 static bool receive(struct wire *w, int64_t deadline)
 {
     if (w->ended || !wait_for(w->fd, POLLIN, deadline))
@@ -182,7 +182,7 @@ void wire_begin_post(struct wire *w, const char *path, size_t size)
     take(w, sizeof(go_on) - 1);
 }
 
-/* Takes `size` bytes behind the body that is there. */
+/* Appends `size` bytes to the body. */
 static bool take_into(struct wire *w, struct answer *a, size_t size, int64_t deadline)
 {
     if (!have(w, size, deadline))

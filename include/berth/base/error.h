@@ -1,9 +1,8 @@
 /* error.h - why something could not be done, as a value.
  *
- * A function that can fail takes a `struct error *` from its caller, writes one sentence fit for a person
- * into it, and returns false or NULL. The sentence travels to the place that can answer: a log line, a
- * model's reason, an HTTP reply. The first cause wins: a function that fails because another did leaves
- * the text alone or puts the context in front with error_prefix.
+ * A function that can fail takes a `struct error *` from its caller, writes one sentence for a person into it, and
+ * returns false or NULL. The sentence ends up in a log line, in a model's reason or in an HTTP reply. A function that
+ * fails because another one failed keeps that one's sentence, and may put its context in front with error_prefix.
  */
 #ifndef BERTH_ERROR_H
 #define BERTH_ERROR_H

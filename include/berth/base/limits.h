@@ -18,16 +18,16 @@ struct limits {
     char memory_from[LIMITS_FROM]; /* "the machine", "cgroup limit (/sys/fs/cgroup/memory.max)" */
 };
 
-/* Reads the limits in force. `root` is put before /proc and /sys ("" for the real ones). What cannot be read
- * does not limit; nothing here fails. */
+/* Reads the limits in force. `root` is put before /proc and /sys ("" for the real ones). A limit that cannot be read
+ * counts as none. */
 void limits_read(struct limits *out, const char *root);
 
-/* A quota may be changed while the process runs, and so may its processors. What tells of quotas is opened once, so
- * that it can be read later where nothing more may be opened; what is not there yet is looked for again. */
+/* Quota and affinity may change while the process runs. The files of the quota are opened once, so that they can be read
+ * later, when a sandbox forbids opening files. A file that is missing is looked for again. */
 struct limits_watch;
 struct limits_watch *limits_watch_new(const char *root); /* NULL without memory */
 void limits_watch_free(struct limits_watch *w); /* NULL is fine */
-/* How many processors there are now, at least 1, and where that is from. One thread at a time. */
+/* Returns how many processors may be used now, at least 1, and writes the source of the number. One thread at a time. */
 unsigned limits_watch_cpus(struct limits_watch *w, char from[LIMITS_FROM]);
 
 #endif

@@ -1,8 +1,8 @@
 /* log.h - one line for each thing that happened, on standard output.
  *
- * A line is a message and named fields, as text for a person or as JSON for a machine; each goes out with a
- * single write, so that lines of several threads never mix. Values are escaped here: names from files can be
- * passed as they are. Never a request's body, never a key.
+ * A line is a message and named fields, as text for a person or as JSON for a machine. Each line is written by a single
+ * write, so that lines of several threads never mix. Values are escaped here, so names from files are passed as they
+ * are. Bodies of requests and API keys are never logged.
  */
 #ifndef BERTH_LOG_H
 #define BERTH_LOG_H

@@ -1,7 +1,7 @@
-/* memory_watch.h - whether memory is so short that caches should give theirs back.
+/* memory_watch.h - whether memory is so short that caches should free theirs.
  *
- * Memory is short when the process's own memory (what is no file's page) comes near its limit, or when the machine has
- * next to nothing left for anybody. Mapped models do not count: their pages can be dropped and read again.
+ * Memory is short when the process's own memory comes near its limit, or when the machine has almost none available. The
+ * pages of mapped files do not count: the kernel can drop them and read them again.
  */
 #ifndef BERTH_MEMORY_WATCH_H
 #define BERTH_MEMORY_WATCH_H
@@ -16,7 +16,7 @@ struct memory_watch;
 struct memory_watch *memory_watch_new(const char *root, uint64_t limit);
 void memory_watch_free(struct memory_watch *w); /* NULL is fine */
 
-/* False also where the system does not tell. One thread at a time. */
+/* False also where the figures cannot be read. One thread at a time. */
 bool memory_watch_is_short(struct memory_watch *w);
 
 #endif

@@ -25,8 +25,7 @@
  *     where keys out of range count 0); a[d] = a[d] * c, then for each j in order fma(p[j], v[j][d], a[d]). Keys out
  *     of the query's range are not read.
  *  3. Blocks are grouped into splits of ATTENTION_SPLIT positions, which start at absolute multiples of that.
- *     Each split starts step 2 again and ends with a part (m, s, a). The parts are merged in order into (M, S, A),
- * which
+ *     Each split starts step 2 again and ends with a part (m, s, a). The parts are merged in order into (M, S, A), which
  *     starts as the first part: M' = max(M, m), C = exp(M - M'), c = exp(m - M'), S = fma(S, C, s * c),
  *     A[d] = fma(A[d], C, a[d] * c). Parts without a key are skipped. The result is A[d] / S.
  * exp and tanh are vector.h's. attention_plain.c is the reference.

@@ -65,9 +65,9 @@ void checkpoint_release(struct checkpoint *c);
 
 /* ---- for the engine ---- */
 
-/* The value of `key` in *out, which keeps what it held unless the result is CHECKPOINT_GOT. CHECKPOINT_ABSENT
- * when the key is not there; CHECKPOINT_WRONG, with the reason, when it has another kind or does not fit. An
- * integer of any width is a u64 when it is not negative; a real of any width is an f64. */
+/* Writes the value of `key` to *out and returns CHECKPOINT_GOT. Otherwise *out does not change: CHECKPOINT_ABSENT when
+ * there is no such key; CHECKPOINT_WRONG, with the reason, when the value has another kind or does not fit. An integer of
+ * any width is a u64 when it is not negative; a real of any width is an f64. */
 enum checkpoint_got { CHECKPOINT_GOT, CHECKPOINT_ABSENT, CHECKPOINT_WRONG };
 enum checkpoint_got checkpoint_get_u64(
     const struct checkpoint *c, const char *key, uint64_t *out, struct error *err);
@@ -78,8 +78,8 @@ enum checkpoint_got checkpoint_get_bool(
 enum checkpoint_got checkpoint_get_text(
     const struct checkpoint *c, const char *key, struct span *out, struct error *err);
 
-/* The source of a chat template. `name` NULL asks for the default one; models may have others, as "tool_use".
- * Results as above. */
+/* The source of a chat template. `name` is NULL for the default one; a model may have others, such as "tool_use". Results
+ * as above. */
 enum checkpoint_got checkpoint_chat_template(
     const struct checkpoint *c, const char *name, struct span *out, struct error *err);
 

@@ -49,9 +49,9 @@ struct gguf {
     struct checkpoint checkpoint; /* of this file alone */
 };
 
-/* Reads and validates the tables of a whole file's bytes. NULL with the reason, which names field and offset,
- * when it is not GGUF, is cut short or contradicts itself, and when it is out of all proportion: more than
- * 65,536 keys, 262,144 tensors, 16,777,216 items of an array, or 1 GiB of keys and values. */
+/* Reads and validates the tables of a file, given all of its bytes. NULL with the reason, which names field and offset,
+ * when the file is not GGUF, is cut short or contradicts itself, or exceeds a limit: 65,536 keys, 262,144 tensors,
+ * 16,777,216 items of an array, 1 GiB of keys and values. */
 struct gguf *gguf_read(struct span bytes, struct error *err);
 void gguf_free(struct gguf *g);
 

@@ -1,7 +1,7 @@
 /* loader.h - from a path to a mapped, validated, described model, whatever its format.
  *
- * Formats are known by their content. What the engine reads of a model is its checkpoint; a file of a format
- * that no loader knows is mapped and listed, and has none.
+ * Formats are recognized by their content. The engine reads a model's checkpoint. A file of a format that no loader
+ * knows is mapped and listed, and has no checkpoint.
  */
 #ifndef BERTH_LOADER_H
 #define BERTH_LOADER_H
@@ -10,10 +10,10 @@
 #include "berth/loaders/mapping.h"
 #include "berth/loaders/volume.h"
 
-/* What a file says of the model in it. Empty strings and zeros where it says nothing. */
+/* The description of a model in its file. Empty strings and zeros where the file has none. */
 struct model_info {
     const char *format; /* "gguf", "raw": the row's name */
-    const char *kind; /* what it could do: "generate", "embed", or "" when that is unknown */
+    const char *kind; /* what a model of this kind does: "generate", "embed", or "" when that is unknown */
     char name[128]; /* the model's own name, escaped */
     char architecture[64]; /* escaped */
     char quantization[32]; /* "Q4_K_M" */
@@ -26,11 +26,11 @@ struct loader;
 
 /* A loaded model: its files and what the loader found out. */
 struct loaded {
-    const struct loader *loader; /* how to release it; for nobody but loader.c */
+    const struct loader *loader; /* for loader.c alone */
     struct model_info info;
     struct mapping **maps; /* [n_maps], the main file first */
     size_t n_maps;
-    const struct checkpoint *checkpoint; /* what the engine reads; NULL: the format's content is not read */
+    const struct checkpoint *checkpoint; /* what the engine reads; NULL: no loader reads this format */
     struct gguf_model
         *gguf; /* the reading of the loader "gguf", which owns the checkpoint; NULL for others */
 };

@@ -1,11 +1,11 @@
-/* scan.h - finds the models in a volume by name, without opening what could be one.
+/* scan.h - finds the models in a volume by their names; model files are not opened.
  *
- * Four levels deep, version directories included. Names that begin with a dot, documentation, scripts and the side
- * files of Hugging Face directories are no models; nor is what lies in blobs/ and refs/ beside snapshots/. A file with
- * several paths is one model: a path outside blobs/ names it, of several the first. A directory that has numeric sub-directories
- * holds versions of one model, the highest of which counts. Files NAME-00001-of-00003.gguf are one model. A
- * link that leaves the volume, a pipe or a directory that cannot be read is listed with its reason, which
- * begins with its path; so is an id that two files claim.
+ * The scan is four levels deep, version directories included. Names that begin with a dot, documentation, scripts, the
+ * side files of Hugging Face directories, and everything in blobs/ and refs/ beside snapshots/ are no models. A file with
+ * several paths is one model, named by the first path outside blobs/. A directory with numeric sub-directories holds
+ * versions of one model; the highest is used. Files NAME-00001-of-00003.gguf are one model. A link that leaves the volume,
+ * a pipe, a directory that cannot be read, and an id that two files have are listed with a reason, which begins with the
+ * path.
  */
 #ifndef BERTH_SCAN_H
 #define BERTH_SCAN_H
@@ -19,8 +19,8 @@
 #define SCAN_MODELS_MAX 4096
 
 struct scan_model {
-    /* Path below the volume without the format's extension, escaped, UTF-8. The one model in a version is
-     * called like the directory of versions (m/2/x.gguf is "m"), several by that and their names ("m/x"). */
+    /* Path below the volume without the format's extension, escaped, UTF-8. The only model of a version has the name of
+     * the directory above (m/2/x.gguf is "m"); several have that and their own names ("m/x"). */
     char *id;
     char *path; /* below the volume, bytes as the directory has them */
     dev_t dev; /* with ino: the file behind the path; both 0 where there is a reason */

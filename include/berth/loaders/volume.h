@@ -1,9 +1,8 @@
-/* volume.h - the directory (or the single file) that models are mounted in, and the only way to open a
- * file there.
+/* volume.h - the directory (or the single file) that models are mounted in. All files in it are opened here.
  *
  * Paths are relative to the volume. A symbolic link is followed while it stays under the volume, as the links
- * of a Kubernetes volume do (model.gguf -> ..data/model.gguf); one that leaves it is refused by name. Opening
- * never blocks and never has an effect: what is no regular file is refused before it is opened for reading.
+ * of a Kubernetes volume do (model.gguf -> ..data/model.gguf); one that leaves it is refused, and the reason names it.
+ * Opening never blocks and has no side effect: only a regular file is opened for reading.
  */
 #ifndef BERTH_VOLUME_H
 #define BERTH_VOLUME_H
@@ -13,16 +12,16 @@
 #include <sys/stat.h>
 
 struct volume {
-    char *path; /* as the person wrote it: "/app/models", or the file's directory */
+    char *path; /* as it was given: "/app/models", or the file's directory */
     char *single; /* the one file to serve, below path; NULL for a whole directory */
     int dir; /* file descriptor of the directory */
-    bool anywhere; /* links may lead out: a file that a person named is taken where it is */
+    bool anywhere; /* links may lead out of the volume: set for a file that was named on the command line */
 };
 
 enum volume_result {
     VOLUME_OPEN,
-    VOLUME_MISSING, /* nothing is there (yet), or the path leads through a dangling link */
-    VOLUME_REFUSED, /* it is there and cannot be read; err says why, with the user id where that matters */
+    VOLUME_MISSING, /* the path does not exist (yet), or leads through a broken link */
+    VOLUME_REFUSED, /* it exists and cannot be read; err says why, with the user id where that matters */
 };
 
 /* Opens `path`, a directory or a single regular file. Close it with volume_close unless VOLUME_MISSING. */

@@ -1,8 +1,8 @@
-/* catalog.h - the models of the volume: which there are, their state, and references to them.
+/* catalog.h - the models of the volume: the list of them, their state, and references to them.
  *
  * One thread, the model watcher, scans the volume, loads each model and then looks once a second whether a file
- * changed under its map. Models are objects with counted references. The list of models never changes; another list
- * takes its place. A reader gets the list of the moment from atomics and never waits for a load.
+ * changed while it is mapped. Models are objects with counted references. A list of models never changes; a new list
+ * replaces it. A reader gets the current list from atomics and never waits for a load.
  *
  * Mapping a model takes a moment. Opening it for answers (its tokenizer, its template) takes longer: the watcher does
  * so after the first load, model after model, and a request that comes earlier opens the model that it needs.
@@ -20,7 +20,7 @@
 
 enum model_state {
     MODEL_LOADING,
-    MODEL_MAPPED, /* in memory, validated and described; whether it can answer is another question */
+    MODEL_MAPPED, /* in memory, validated and described; it may still be unable to answer */
     MODEL_FAILED, /* for the reason given, until berth is restarted */
     MODEL_STATES
 };
@@ -46,7 +46,7 @@ struct model {
     atomic_bool tried; /* to open it; `served` and `not_served` will not change */
 
     atomic_int state; /* enum model_state */
-    atomic_size_t references; /* of lists and of requests; the catalog's own business, like the next */
+    atomic_size_t references; /* of lists and of requests; for the catalog alone, like the next */
     struct model *next_retired;
 };
 
@@ -61,8 +61,7 @@ struct catalog_progress {
     size_t mapped, failed;
 };
 
-/* `memory` is what the process may use, in bytes: models larger than that are served, slowly, with a
- * warning. */
+/* `memory` is how many bytes the process may use. A model that is larger is served, slowly, and a warning is logged. */
 struct catalog *catalog_new(const struct options *o, uint64_t memory, struct error *err);
 
 /* Before the start: models are to be opened for answers on this engine, which must live longer. Reads the chat
@@ -70,11 +69,11 @@ struct catalog *catalog_new(const struct options *o, uint64_t memory, struct err
  * mapped. */
 bool catalog_use_engine(struct catalog *c, struct engine *e, struct error *err);
 
-/* Starts the watcher. Returns at once; the load goes on behind. */
+/* Starts the watcher, which loads the models. Returns at once. */
 bool catalog_start(struct catalog *c, struct error *err);
 
-/* Tells the watcher to end, also in the middle of a load, and waits up to `seconds` for it: a disk that hangs
- * must not keep the process from ending. False when it did not end; then the catalog must not be freed. */
+/* Tells the watcher to end, also in the middle of a load, and waits for it for up to `seconds`, because a disk may hang.
+ * False when it did not end; then the catalog must not be freed. */
 bool catalog_stop(struct catalog *c, double seconds);
 void catalog_free(
     struct catalog *c); /* after engine_stop, and after catalog_stop returned true, or when never started */

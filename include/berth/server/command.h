@@ -51,6 +51,7 @@ struct command {
     const char *usage; /* what follows the name */
     const char *summary; /* one line for `berth help` */
     const char *about, *notes; /* paragraphs of its own help, before and after the flags; NULL: none */
+    void (*print_more)(void); /* prints what follows the notes; NULL: nothing */
     struct flag_set flags[2];
     enum operand_kind operand; /* what the shell completes where no flag is typed */
     bool server_options; /* takes the options of options.h as well */
@@ -66,7 +67,7 @@ const struct command *command_find(const char *name);
 /* Prints the help of one command on standard output. Returns the exit status. */
 int command_help(const struct command *c);
 
-/* Says on standard error that there is no command of that name, and what was probably meant. Returns 2. */
+/* Prints on standard error that there is no command of that name, and which one was probably meant. Returns 2. */
 int command_unknown(const char *name);
 
 extern const struct command command_serve, command_inspect, command_generate, command_bench, command_health,

@@ -1,4 +1,4 @@
-/* options.h - what a person may set, by flag or by environment.
+/* options.h - the settings of the server, by flag or by environment variable.
  *
  * Each option is a row of one table: its flag, its variable, the values it takes, its default and a line of help. The
  * parser of flags, the parser of the environment, `berth help`, `berth health` and the manual read that table. A flag
@@ -92,7 +92,7 @@ void options_print(FILE *out);
 /* The value of --cpu, as isa_select wants it. */
 const char *options_cpu(const struct options *o);
 
-/* Says in the log which BERTH_… variables mean nothing, and which were taken for service links. */
+/* Logs the BERTH_… variables that are ignored: unknown ones, and addresses of Kubernetes Services. */
 void options_warn(char *const *environment);
 
 #endif

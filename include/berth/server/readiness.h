@@ -1,4 +1,4 @@
-/* readiness.h - whether the server lives and can answer, as all of its health routes tell it. */
+/* readiness.h - whether the server lives and can answer, for all health routes. */
 #ifndef BERTH_READINESS_H
 #define BERTH_READINESS_H
 

@@ -1,7 +1,7 @@
-/* request_memory.h - memory that requests take while they are understood, run and answered.
+/* request_memory.h - memory that requests take while they are parsed, run and answered.
  *
- * All requests share one budget (struct server). A request takes what understanding its body may need before the body is
- * parsed, keeps its prompts' share while it runs, and takes more as its answer is formed. Beyond the budget it is
+ * All requests share one budget (struct server). Before its body is parsed a request takes what parsing and tokenizing may
+ * need. It keeps the share of its prompts while it runs, and takes more as its answer grows. Beyond the budget it is
  * answered 503.
  */
 #ifndef BERTH_REQUEST_MEMORY_H
@@ -12,7 +12,7 @@
 
 #include <stdint.h>
 
-/* The budget where --request-memory does not say it: three eighths of what the process may use, at most 1 GiB. `memory`
+/* The budget where --request-memory does not set it: three eighths of what the process may use, at most 1 GiB. `memory`
  * is in bytes, 0 for an unknown limit. */
 size_t request_memory_default(uint64_t memory);
 

@@ -32,7 +32,7 @@ static float float_of(uint32_t bits)
     return value;
 }
 
-/* What the half means, by the book. The largest exponent is read as if it were a number like the others. */
+/* The value of the half, by its definition. The largest exponent is treated like the others here. */
 static double meaning(unsigned bits)
 {
     int exponent = (int)(bits >> 10 & 31);
@@ -64,8 +64,8 @@ static void test_every_half_survives_the_way_to_float_and_back(void **state)
     }
 }
 
-/* Between every two neighbours lies one middle. Its float goes to the even neighbour, the next float on
- * either side to the nearer one. The infinite one is met as the number that it would be. */
+/* Each pair of neighbours has a middle. The float in the middle is rounded to the even neighbour, the next float on either
+ * side to the nearer one. Infinity is the neighbour with the next value here. */
 static void test_floats_go_to_the_nearest_half_and_ties_to_the_even_one(void **state)
 {
     (void)state;
@@ -101,7 +101,7 @@ static void test_brain_floats_are_the_upper_half_and_round_to_even(void **state)
     assert_int_equal(bfloat_from_float(float_of(0x7f800001)), 0x7fc0);
 }
 
-/* Five numbers by one of the pairs of functions; what lies behind the last one stays as it was. */
+/* Converts five numbers by one pair of functions. The memory after the last one must not change. */
 static void check_rows(size_t shift, void (*narrow)(void *, const float *, size_t), uint16_t (*one)(float),
     void (*widen)(float *, const void *, size_t), float (*back)(uint16_t))
 {

@@ -1,7 +1,7 @@
-/* test_limits.c - processors and memory, as made-up /proc and /sys trees tell them.
+/* test_limits.c - processors and memory, read from made-up /proc and /sys trees.
  *
- * The scheduler's affinity is the real one: a test that needs to be above a quota asks how much there is, and
- * one that needs a single processor takes it.
+ * The affinity is the real one: a test that needs more processors than a quota allows asks how many there are, and one that
+ * needs a single processor sets its affinity.
  */
 #include "scratch.h"
 
@@ -37,7 +37,7 @@ static void machine_of_8_gib(const char *cgroups)
     scratch_write(ROOT "/proc/self/cgroup", cgroups);
 }
 
-/* Most quotas here are below one processor, to bind on every machine; the text tells which was found. */
+/* Most quotas here are below one processor, so that they limit every machine; the text shows which one was found. */
 static void check_cpus(const struct limits *l, unsigned cpus, const char *from)
 {
     assert_string_equal(l->cpus_from, from);

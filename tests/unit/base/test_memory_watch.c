@@ -1,4 +1,4 @@
-/* test_memory_watch.c - when memory is short, as made-up /proc trees tell it. */
+/* test_memory_watch.c - when memory is short, by made-up /proc trees. */
 #include "scratch.h"
 
 #include "berth/base/memory_watch.h"

@@ -1,8 +1,7 @@
-/* test_pool.c - the team of threads: who is called, who waits for whom, and what it costs to have one.
+/* test_pool.c - the compute pool: which workers are called, how they wait, and what an idle pool costs.
  *
- * Every test of a run is made on teams of 1 to 7, once as if there were processors for all, so that members
- * spin, and once as if there was one, so that they sleep. A member that is forgotten makes a test hang: the
- * alarm ends it.
+ * Every test of a run is made with pools of 1 to 7 workers, once as if there were processors for all, so that workers spin,
+ * and once as if there was one, so that they sleep. A worker that is not woken makes a test hang; an alarm ends it.
  */
 #include "berth/base/pool.h"
 
@@ -46,7 +45,7 @@ static struct pool *pool_of(unsigned n, unsigned processors)
     return p;
 }
 
-/* Calls `check` with teams of every size, awake ones and sleepy ones. */
+/* Calls `check` with pools of every size, of workers that spin and of workers that sleep. */
 static void with_every_pool(void (*check)(struct pool *p))
 {
     for (unsigned n = 1; n <= MOST; n++)
@@ -57,7 +56,7 @@ static void with_every_pool(void (*check)(struct pool *p))
         }
 }
 
-/* ---- who is called ---- */
+/* ---- calls ---- */
 
 struct calls {
     unsigned n, of_index[MOST]; /* plain numbers: the pool must order the accesses */
@@ -112,7 +111,7 @@ static void dawdle(unsigned microseconds)
     nanosleep(&t, NULL);
 }
 
-/* Members that come at all times, some just when the others give up spinning. */
+/* Workers arrive at different times, some when the others have just stopped spinning. */
 static void come_late(void *context, unsigned index, unsigned n)
 {
     struct calls *c = context;
@@ -120,7 +119,7 @@ static void come_late(void *context, unsigned index, unsigned n)
     dawdle((c->of_index[index]++ * 7 + index * 13) % 90);
 }
 
-static void test_members_that_come_late_are_waited_for_awake_or_asleep(void **state)
+static void test_workers_that_come_late_are_waited_for_awake_or_asleep(void **state)
 {
     (void)state;
     struct pool *p = pool_of(2, 2);
@@ -140,11 +139,11 @@ static void test_members_that_come_late_are_waited_for_awake_or_asleep(void **st
 
 struct rounds {
     struct pool *pool;
-    unsigned at[MOST]; /* the round that each is in; plain numbers again */
+    unsigned at[MOST]; /* the round of each worker; plain numbers, too */
     atomic_uint wrong;
 };
 
-/* Between two barriers everybody is in the same round. */
+/* Between two barriers all workers are in the same round. */
 static void walk(void *context, unsigned index, unsigned n)
 {
     struct rounds *r = context;
@@ -215,7 +214,7 @@ static void test_a_run_inside_a_run_and_a_barrier_outside_are_refused(void **sta
     with_every_pool(nest);
 }
 
-static void test_teams_of_none_and_of_too_many_are_refused_with_a_reason(void **state)
+static void test_pools_of_none_and_of_too_many_are_refused_with_a_reason(void **state)
 {
     (void)state;
     struct error err = {0};
@@ -235,7 +234,7 @@ static size_t address_space(void)
     return pages * (size_t)sysconf(_SC_PAGESIZE);
 }
 
-/* Room for some stacks but not for all: those that were started must end again. */
+/* There is memory for some stacks but not for all: the threads that were started must end. */
 static void test_threads_that_cannot_be_had_are_told_and_the_others_ended(void **state)
 {
     (void)state;
@@ -252,10 +251,10 @@ static void test_threads_that_cannot_be_had_are_told_and_the_others_ended(void *
     struct pool *p = pool_new(200, 2, &err);
     assert_return_code(setrlimit(RLIMIT_AS, &before), 0);
     assert_null(p);
-    assert_non_null(strstr(err.text, " of 200 compute threads could be had: "));
+    assert_non_null(strstr(err.text, " of 200 compute threads could be started: "));
 }
 
-/* ---- what it costs, and the threads themselves ---- */
+/* ---- costs, and the threads themselves ---- */
 
 static double seconds_used(void)
 {
@@ -275,7 +274,7 @@ static void test_a_pool_at_rest_uses_no_processor_time(void **state)
     dawdle(500000);
     double used = seconds_used() - before;
     pool_free(p);
-    /* Seven members that spun would have used a second on two processors; a sanitizer has a thread too. */
+    /* Seven spinning workers would use a second on two processors; a sanitizer has a thread of its own. */
     if (used > (SANITIZED ? 0.05 : 0.005))
         fail_msg("%g seconds in half a second of rest", used);
 }
@@ -335,10 +334,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_every_index_runs_once_a_run_and_0_is_the_caller, set_alarm),
         cmocka_unit_test_setup(test_a_hundred_thousand_runs_lose_nobody, set_alarm),
-        cmocka_unit_test_setup(test_members_that_come_late_are_waited_for_awake_or_asleep, set_alarm),
+        cmocka_unit_test_setup(test_workers_that_come_late_are_waited_for_awake_or_asleep, set_alarm),
         cmocka_unit_test_setup(test_nobody_passes_a_barrier_before_the_last_has_come, set_alarm),
         cmocka_unit_test_setup(test_a_run_inside_a_run_and_a_barrier_outside_are_refused, set_alarm),
-        cmocka_unit_test_setup(test_teams_of_none_and_of_too_many_are_refused_with_a_reason, set_alarm),
+        cmocka_unit_test_setup(test_pools_of_none_and_of_too_many_are_refused_with_a_reason, set_alarm),
         cmocka_unit_test_setup(test_threads_that_cannot_be_had_are_told_and_the_others_ended, set_alarm),
         cmocka_unit_test_setup(test_a_pool_at_rest_uses_no_processor_time, set_alarm),
         cmocka_unit_test_setup(test_its_threads_leave_signals_to_others_but_take_sigbus, set_alarm),

@@ -1,7 +1,6 @@
-/* test_tensor.c - the sizes of blocks, against a list written down on its own.
+/* test_tensor.c - the sizes of blocks, compared with an independent list.
  *
- * The module sums a block's parts; this list has the totals that other readers of the format use. A slip in
- * one does not pass unseen by the other.
+ * The module adds up a block's parts; this list has the totals that other readers of the format use.
  */
 #include "berth/base/tensor.h"
 

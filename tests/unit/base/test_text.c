@@ -16,7 +16,7 @@
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
-/* The exact bytes on the heap, so that a sanitizer sees one byte too many. */
+/* The exact bytes on the heap, so that a sanitizer detects a read beyond them. */
 static struct span on_heap(const char *bytes, size_t size)
 {
     uint8_t *copy = malloc(size ? size : 1);

@@ -1,8 +1,8 @@
-/* test_attention.c - attention: the plain one against a softmax in double, the others against the plain one,
- * bit by bit.
+/* test_attention.c - attention: plain C compared with a softmax in double, the other sets compared with plain C, bit by
+ * bit.
  *
- * Whatever a query must not see is poison, bytes 0xff, which are NaN in every type (in q8_0 the scales are): one
- * touch and the answer is NaN, too.
+ * Memory that a query must not read has bytes 0xff, which are NaN in every type (in q8_0 the scales are). So one read of it
+ * makes the result NaN.
  */
 #include "berth/kernels/attention.h"
 
@@ -166,7 +166,8 @@ static void assert_same(const float *want, const float *got, size_t n, const cha
                 cache.a.head_dim_k, cache.a.head_dim_v, i, (double)got[i], (double)want[i]);
 }
 
-/* Each query by itself in plain C, all that it does not see poison; then all together with every set. */
+/* Computes each query alone in plain C, with 0xff in all positions that it does not see, then all together with every
+ * set. */
 static void compare(const struct attention_query *queries, size_t n, const char *what)
 {
     static float want[QUERIES][SIZE_MAX_HERE];

@@ -1,7 +1,7 @@
-/* test_matmul.c - products: plain C against arithmetic in double, every other set of kernels against plain C.
+/* test_matmul.c - products: plain C compared with arithmetic in double, every other set of kernels with plain C.
  *
- * Between sets, and between ways to divide a product, bytes are compared. Weights end where their last page does
- * and so begin at any address. Weights are random bytes, drawn again until what they stand for is of a sane size.
+ * Between sets, and between ways to divide a product, bytes are compared. Weights end at the end of a page, so they begin
+ * at any address. They are random bytes, which are drawn again until their values have a usual size.
  */
 #include "berth/kernels/matmul.h"
 
@@ -21,7 +21,7 @@
 
 #include <cmocka.h>
 
-#define GAP 3 /* floats between the rows of x and of outputs, which nobody may touch */
+#define GAP 3 /* floats between the rows of x and of outputs, which must not be read or written */
 
 static uint64_t state_of_random = 1;
 
@@ -250,7 +250,7 @@ static void test_plain_products_are_those_of_double_within_the_rounding_of_activ
 
 /* ---- the types with an int8 path ---- */
 
-/* What is promised in matmul.h, and where their blocks have their float scales. */
+/* The types that matmul.h lists, and where their blocks have their float scales. */
 static const struct int8_type {
     uint32_t id;
     size_t scales[2]; /* offsets; the second may be 0 for none */

@@ -1,7 +1,7 @@
-/* test_quant.c - blocks against what the reference makes of them.
+/* test_quant.c - the values of blocks, compared with the reference's.
  *
- * The vectors in tests/vectors/quant are the reference's own; its README tells how they were made. Blocks are
- * laid right before a page that may not be touched, and so are the numbers that come out.
+ * The vectors in tests/vectors/quant are the reference's; its README says how they were made. Blocks and results end right
+ * before a page that must not be accessed.
  */
 #include "berth/kernels/quant.h"
 
@@ -21,7 +21,7 @@
 
 #define FOLDER "tests/vectors/quant/"
 
-/* `size` bytes that end where their last page does; the next page kills who reads it. */
+/* `size` bytes that end at the end of a page. An access to the next page ends the program. */
 struct edge {
     void *map;
     size_t mapped;

@@ -1,5 +1,5 @@
-/* test_vector.c - rows of floats: the plain functions against the C library in double, the others against the
- * plain ones, bit by bit.
+/* test_vector.c - rows of floats: the plain functions compared with the C library in double, the others with the plain ones,
+ * bit by bit.
  */
 #include "berth/kernels/vector.h"
 
@@ -34,7 +34,7 @@ static float float_of(uint32_t bits)
     return value;
 }
 
-/* NaNs are one: which of two is kept by an addition is nowhere promised. */
+/* All NaNs count as equal, because it is not defined which of two an addition keeps. */
 static bool same(float a, float b)
 {
     return bits_of(a) == bits_of(b) || (isnan(a) && isnan(b));

@@ -1,4 +1,4 @@
-/* test_weights.c - what bench_kernels multiplies by is what a model could contain. */
+/* test_weights.c - the weights of bench_kernels have values that real models have. */
 #include "bench/weights.h"
 
 #include "berth/base/half.h"

@@ -1,7 +1,7 @@
 /* test_checkpoint.c - a checkpoint filled as a loader fills it, from memory and without a GGUF file, and read
  * as the engine reads it.
  *
- * test_gguf.c asks the same of what a GGUF file fills in.
+ * test_gguf.c has the same tests for the checkpoint of a GGUF file.
  */
 #include "berth/loaders/checkpoint.h"
 

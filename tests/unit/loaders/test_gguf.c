@@ -1,8 +1,6 @@
-/* test_gguf.c - files that are right are read as they were written; what is asked of them is answered by
- * type.
+/* test_gguf.c - valid files are read as they were written, and their values are returned by type.
  *
- * Files that are wrong have a program of their own, test_bad_files.c; here stand the one that is cut at every
- * byte and those at the border of what is allowed.
+ * Invalid files are in test_bad_files.c, except a file that is cut at every byte, and files at the limits.
  */
 #include "berth/loaders/gguf.h"
 #include "gguf_writer.h"
@@ -362,7 +360,7 @@ static void test_an_array_of_strings_is_walked_in_order(void **state)
     writer_release(&w);
 }
 
-/* The file may change under the map after it was read: a length that has grown leads nowhere. */
+/* The file may change after it was read: a length that has grown must not be followed. */
 static void test_a_string_that_grew_after_reading_is_not_followed(void **state)
 {
     (void)state;

@@ -1,4 +1,4 @@
-/* test_gguf_model.c - what a GGUF model says of itself, and a model that is split over several files. */
+/* test_gguf_model.c - the description of a GGUF model, and models that are split into several files. */
 #include "berth/loaders/gguf.h"
 #include "gguf_writer.h"
 #include "scratch.h"

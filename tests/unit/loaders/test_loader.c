@@ -1,4 +1,4 @@
-/* test_loader.c - from a path to an open model, or to a reason and nothing left open. */
+/* test_loader.c - from a path to an open model, or to a reason with everything closed. */
 #include "scratch.h"
 
 #include "loaders/loader_private.h"

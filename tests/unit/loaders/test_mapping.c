@@ -15,7 +15,7 @@
 
 #define MIB ((size_t)1 << 20)
 
-/* Guards, too: cmocka catches SIGBUS itself, anew for each test. */
+/* Also installs the handler of SIGBUS, because cmocka installs its own for each test. */
 static struct mapping *map(const char *path)
 {
     struct error err = {0};
@@ -59,7 +59,7 @@ static void expect_changed(struct mapping *m, const char *reason)
     assert_non_null(strstr(err.text, mapping_name(m)));
 }
 
-/* Time must pass between two writes before the second can be told by the file's time. */
+/* Waits until a second write changes the file's time. */
 static void wait_for_the_clock(void)
 {
     nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);

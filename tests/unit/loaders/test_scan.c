@@ -1,4 +1,4 @@
-/* test_scan.c - what a volume holds, by name: ids, versions, splits, links, and names made to harm. */
+/* test_scan.c - the models of a volume, by their names: ids, versions, splits, links, and hostile names. */
 #include "scratch.h"
 
 #include "berth/loaders/scan.h"
@@ -169,8 +169,8 @@ static void test_a_split_without_its_first_file_is_listed_once_with_the_reason(v
     put("big-00002-of-00003.gguf");
     put("big-00003-of-00003.gguf");
     put("odd-00004-of-00003.gguf"); /* beyond its own count: a name like any other */
-    expect(VOLUME, "big <- big-00002-of-00003.gguf ! big-00002-of-00003.gguf: belongs to "
-                   "big-00001-of-00003.gguf, which is not there\n"
+    expect(VOLUME, "big <- big-00002-of-00003.gguf ! big-00002-of-00003.gguf: is a part of a split "
+                   "model whose first file, big-00001-of-00003.gguf, is missing\n"
                    "odd-00004-of-00003 <- odd-00004-of-00003.gguf\n");
 }
 
@@ -183,8 +183,8 @@ static void test_two_files_with_one_id_are_one_entry_that_names_both(void **stat
     put("m.bin");
     put("m/1/model.gguf");
     expect(VOLUME,
-        "m <- m.bin ! m.bin and m/1/model.gguf claim one id; rename all but one\n"
-        "model <- model.bin ! model.bin and model.gguf and 1 more claim one id; rename all but one\n");
+        "m <- m.bin ! m.bin and m/1/model.gguf have the same id; rename all but one\n"
+        "model <- model.bin ! model.bin and model.gguf and 1 more have the same id; rename all but one\n");
 }
 
 static void test_kubernetes_links_are_followed_and_seen_once(void **state)
@@ -272,7 +272,7 @@ static void test_links_in_a_circle_end_and_are_told(void **state)
     expect(VOLUME, "a/model <- a/model.gguf\n"
                    "a/self <- a/self ! a/self: links back to a directory that it lies in\n"
                    "a/up <- a/up ! a/up: links back to a directory that it lies in\n"
-                   "itself <- itself.gguf ! itself.gguf: links to itself.gguf, which leads in a circle\n");
+                   "itself <- itself.gguf ! itself.gguf: links to itself.gguf, in a loop of links\n");
 }
 
 static void test_what_cannot_be_loaded_is_listed_with_its_reason(void **state)

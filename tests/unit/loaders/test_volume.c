@@ -1,4 +1,4 @@
-/* test_volume.c - what the volume opens, what it refuses, and in which words. */
+/* test_volume.c - what the volume opens, what it refuses, and the reasons. */
 #include "scratch.h"
 
 #include "berth/loaders/volume.h"
@@ -145,7 +145,7 @@ static void test_links_that_leave_the_volume_are_refused_by_name(void **state)
         &v, "neighbour.gguf", "neighbour.gguf: links to ../models-too/model.gguf, outside the volume");
     expect_refusal(&v, "../secret", "../secret: lies outside the volume");
     expect_refusal(&v, "/etc/passwd", "/etc/passwd: lies outside the volume");
-    /* It goes out and comes back: what counts is where it ends. */
+    /* The path leaves the volume and comes back, which is allowed. */
     expect_file(&v, "around.gguf", "weights");
     volume_close(&v);
 }
@@ -161,7 +161,7 @@ static void test_dangling_and_looping_links_are_named(void **state)
     volume_of(&v, "models");
     expect_refusal(&v, "dangling.gguf", "dangling.gguf: broken link to gone.gguf");
     expect_refusal(&v, "far.gguf", "far.gguf: broken link to /nowhere/gone.gguf");
-    expect_refusal(&v, "a.gguf", "a.gguf: links to b.gguf, which leads in a circle");
+    expect_refusal(&v, "a.gguf", "a.gguf: links to b.gguf, in a loop of links");
     expect_refusal(&v, "none.gguf", "none.gguf: is not there");
     volume_close(&v);
 }
@@ -313,7 +313,7 @@ static int check_links(void)
         {"relative.gguf", "relative.gguf: links to ../secret, outside the volume"},
         {"absolute.gguf", "absolute.gguf: links to /etc/passwd, outside the volume"},
         {"neighbour.gguf", "neighbour.gguf: links to ../models-too/model.gguf, outside the volume"},
-        {"loop.gguf", "loop.gguf: links to loop.gguf, which leads in a circle"},
+        {"loop.gguf", "loop.gguf: links to loop.gguf, in a loop of links"},
         {"pipe.gguf", "pipe.gguf: is a pipe, not a regular file"},
         {"none.gguf", "none.gguf: is not there"},
         {"../secret", "../secret: lies outside the volume"},
@@ -369,7 +369,7 @@ static void test_stat_and_directories_follow_the_same_rule(void **state)
     close(fd);
     assert_int_equal(volume_open_dir(&v, "outside", &err), -1);
     assert_int_equal(volume_open_dir(&v, "sub/model.bin", &err), -1);
-    assert_string_equal(err.text, "sub/model.bin: is no directory, or leads through what is none");
+    assert_string_equal(err.text, "sub/model.bin: is not a directory, or leads through a file");
     volume_close(&v);
 }
 

@@ -302,7 +302,7 @@ static void test_names_match_without_regard_to_case_and_to_endings(void **state)
     stop(c);
 }
 
-/* Readers and the writer of lists at the same time. Under a sanitizer a list or a model freed too early shows. */
+/* Readers and the writer of lists run at the same time. A sanitizer detects a list or model that is freed too early. */
 static atomic_bool reading;
 
 static void *read_lists(void *context)

@@ -1,4 +1,4 @@
-/* test_kv_memory.c - what sequences get of memories of all sizes. */
+/* test_kv_memory.c - the default of the KV budget, for memory limits of all sizes. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -26,7 +26,7 @@ static void test_the_least_is_a_share_of_the_limit_and_fits_any_container(void *
     const char *from;
     (void)state;
     assert_int_equal(kv_memory_default(64 * MIB, 600 * MIB, &from), 8 * MIB);
-    assert_non_null(strstr(from, "least"));
+    assert_non_null(strstr(from, "minimum"));
     assert_int_equal(kv_memory_default(8192 * MIB, 9000 * MIB, &from), 64 * MIB);
     for (uint64_t memory = 4 * MIB; memory < 4096 * MIB; memory = memory * 3 / 2)
         for (uint64_t mapped = 0; mapped < 2 * memory; mapped += memory / 7) {

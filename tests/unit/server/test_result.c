@@ -14,7 +14,7 @@ static void test_every_result_but_ok_is_an_error(void **state)
     for (int r = RESULT_OK + 1; r < RESULTS; r++) {
         struct result_reply reply = result_reply((enum result)r);
         assert_in_range(reply.status, 400, 599);
-        /* Only what passes by itself is worth another try. */
+        /* A retry makes sense only for results that pass by themselves. */
         if (reply.retry_after)
             assert_true(reply.status == 429 || reply.status == 503);
     }

@@ -19,24 +19,25 @@
 struct decoder;
 
 /* Reads the shape and binds the weights. NULL with the reason, which names the architecture, key or tensor:
- * an architecture that is not known, a key or tensor that is missing, contradicts another or is out of
- * bounds. Takes milliseconds, touches no weight. `as_float`: products with float32 activations throughout.
+ * an architecture that is not supported, a key or tensor that is missing, contradicts another or is out of
+ * bounds. Takes milliseconds and reads no weight. `as_float`: all products have float32 activations.
  * The model's files must live longer. */
 struct decoder *decoder_new(const struct checkpoint *c, bool as_float, struct error *err);
 void decoder_free(struct decoder *d);
 
-/* Says that no sequence will have more than so many positions, fewer than the model's own. Called before the first
- * forward call: some models rotate by other factors then (longrope). */
+/* Limits sequences to so many positions, fewer than the model's own. Called before the first forward call: the limit
+ * decides by which factors some models rotate (longrope). */
 bool decoder_limit_context(struct decoder *d, size_t context, struct error *err);
 
-/* True when the architecture is supported. */
+/* The name of the i-th architecture that is supported; NULL behind the last one. */
+const char *decoder_architecture(size_t i);
 bool decoder_supports(struct span architecture);
 
 size_t decoder_n_vocab(const struct decoder *d); /* logits a row */
 size_t decoder_n_embd(const struct decoder *d);
 size_t decoder_n_ctx(const struct decoder *d); /* positions that the model was made for */
-/* What a sequence keeps of each layer, for kv_cache_new. */
-const struct kv_layer *decoder_kv_layers(const struct decoder *d, size_t *n);
+/* What a sequence stores for each of the n layers, for kv_cache_new. */
+const struct layer_state *decoder_layer_states(const struct decoder *d, size_t *n);
 
 enum decoder_output { DECODER_NOTHING, DECODER_LOGITS, DECODER_HIDDEN };
 

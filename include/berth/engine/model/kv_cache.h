@@ -1,6 +1,6 @@
 /* kv_cache.h - the state of sequences, within one budget for all models.
  *
- * A sequence is what a model has read so far. It has a part for each kind of layer:
+ * A sequence stores what the layers need of the tokens so far. It has a part for each kind of layer:
  *
  *  - Keys and values lie in pages of ATTENTION_BLOCK positions, all layers of a position in one page, taken from the
  *    budget as the sequence grows and given back when it ends. Pages are counted, so that sequences with a common
@@ -21,8 +21,8 @@
 
 #include <stdatomic.h>
 
-/* Bytes that all caches may use together. Any thread may read both figures and set the limit; a limit below what is used
- * only keeps new pages and states from being taken. */
+/* Bytes that all caches may use together. Any thread may read both figures and set the limit. Below what is used a limit
+ * frees nothing; it only refuses new pages and states. */
 struct kv_budget {
     atomic_uint_fast64_t limit;
     atomic_uint_fast64_t used;
@@ -43,24 +43,24 @@ static inline uint64_t kv_budget_used(const struct kv_budget *b)
     return atomic_load_explicit(&b->used, memory_order_relaxed);
 }
 
-/* What a sequence keeps of one layer. */
-struct kv_layer {
-    uint32_t n_head_kv, head_dim_k, head_dim_v; /* keys and values of each position; 0 heads: none */
-    size_t state_floats; /* recurrent state; 0: none */
+/* What a sequence stores for one layer: keys and values of each position, a recurrent state, or nothing. */
+struct layer_state {
+    uint32_t n_head_kv, head_dim_k, head_dim_v; /* n_head_kv is 0 where the layer has no keys and values */
+    size_t recurrent_floats; /* 0 where the layer is not recurrent */
 };
 
 struct kv_cache;
 
 /* `layers` is copied. NULL without memory. The budget must live longer. */
 struct kv_cache *kv_cache_new(
-    struct kv_budget *budget, enum attention_type type, const struct kv_layer *layers, size_t n_layers);
+    struct kv_budget *budget, enum attention_type type, const struct layer_state *layers, size_t n_layers);
 void kv_cache_free(struct kv_cache *c); /* no sequence, page or state may be left */
 
 size_t kv_cache_page_bytes(const struct kv_cache *c);
 enum attention_type kv_cache_type(const struct kv_cache *c);
 uint64_t kv_cache_bytes(
     const struct kv_cache *c); /* of all pages and states that are held, each counted once */
-/* Bytes that a sequence of so many positions takes by itself, and the least that it can do with: without checkpoints. */
+/* Bytes of a sequence of so many positions that shares nothing, with all of its checkpoints, and without any. */
 uint64_t kv_cache_bytes_for(const struct kv_cache *c, size_t positions);
 uint64_t kv_cache_least_bytes_for(const struct kv_cache *c, size_t positions);
 /* Byte offset in every page of a head's keys and values. */
@@ -118,12 +118,12 @@ float *sequence_next_checkpoint(const struct sequence *s, size_t i, size_t *posi
 
 /* ---- pages and states by themselves ---- */
 
-/* Holds page i of the sequence independently of it, until kv_cache_drop_page: what is filled of it by now stays as it
- * is. */
+/* Holds page i of the sequence, until kv_cache_drop_page. The positions that are filled by now do not change while it is
+ * held. */
 uint8_t *sequence_hold_page(const struct sequence *s, size_t i);
 void kv_cache_drop_page(struct kv_cache *c, uint8_t *page);
-/* Puts a page of the same cache in the place of page i, or behind the last one; both hold it then. The length
- * stays. False without memory, which only one behind the last can need. */
+/* Makes a page of the same cache page i of the sequence, in the place of the old page i or behind the last one. The
+ * caller keeps its own hold. The length stays. False without memory, which only a page behind the last needs. */
 bool sequence_share_page(struct sequence *s, size_t i, uint8_t *page);
 
 struct kv_state;
@@ -131,8 +131,8 @@ struct kv_state;
 /* Holds the state after the first n positions, until kv_cache_drop_state. NULL when the sequence has none there. */
 struct kv_state *sequence_hold_state(const struct sequence *s, size_t n);
 void kv_cache_drop_state(struct kv_cache *c, struct kv_state *state); /* NULL is fine */
-/* The length becomes n, above what it was: the pages up to there have been shared, and `state` is the state after n
- * positions, which both hold then; NULL where no layer is recurrent. */
+/* Sets the length to n, above what it was. The pages up to there have been shared. `state` is the state after n positions,
+ * NULL where no layer is recurrent; the caller keeps its own hold. */
 void sequence_resume(struct sequence *s, size_t n, struct kv_state *state);
 
 #endif

@@ -26,10 +26,9 @@ struct engine_options {
     unsigned threads_most;
     uint64_t kv_memory; /* bytes for all sequences of all models */
     enum attention_type kv_type;
-    bool
-        prefix_cache; /* keep pages that were read, while there is room, for prompts that begin in the same way */
-    double prefix_age; /* seconds that it is kept without use; 0 for no limit */
-    /* Whether the process must give memory back: memory_watch_is_short, or a test's own. Called with `memory_watch` on the
+    bool prefix_cache; /* keep pages, while there is room, for prompts that begin with the same tokens */
+    double prefix_age; /* seconds that a page is kept without use; 0 for no limit */
+    /* Whether the process must free memory: memory_watch_is_short, or a test's own. Called with `memory_watch` on the
      * engine's thread, at most once a second, while prefixes are kept. NULL: never. */
     bool (*memory_is_short)(struct memory_watch *watch);
     struct memory_watch *memory_watch;

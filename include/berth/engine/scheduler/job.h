@@ -85,7 +85,7 @@ void job_piece_free(struct job_piece *p);
 
 struct job;
 
-/* Copies the request and all that its pointers point to, but for the model. `wake(context)` is called on the engine's
+/* Copies the request and everything that it points to, except the model. `wake(context)` is called on the engine's
  * thread, without locks, when pieces or the end have become available since the last job_take; it is not called after
  * job_release has returned. `wake` may be NULL. NULL without memory. */
 struct job *job_new(const struct job_request *request, void (*wake)(void *context), void *context);
@@ -101,7 +101,7 @@ enum result job_result(struct job *j, struct error *why);
 struct job_usage {
     size_t prompt_tokens, cached_tokens;
     size_t generated_tokens; /* of all choices together */
-    size_t prompt_done; /* tokens of the prompt that are read so far */
+    size_t prompt_done; /* tokens of the prompt that are computed so far */
     double queued_seconds, prompt_seconds, generate_seconds;
 };
 struct job_usage job_usage_of(struct job *j);

@@ -19,13 +19,14 @@ struct model_metrics {
     atomic_uint_fast64_t prompt_tokens, cached_tokens, generated_tokens;
     atomic_uint_fast64_t jobs_ended[5]; /* by enum job_finish */
     atomic_uint_fast64_t jobs_refused; /* the queue was full */
-    atomic_uint_fast64_t preemptions; /* slots whose pages were taken away; they read their tokens again */
+    atomic_uint_fast64_t
+        preemptions; /* of slots; their pages were freed, and their tokens are computed again */
     atomic_uint_fast64_t forward_calls, forward_rows;
     atomic_uint_fast64_t forward_ns;
     atomic_uint_fast64_t queued, running; /* jobs, now */
     atomic_uint_fast64_t kv_bytes; /* now; a page that is shared counts once */
     atomic_uint_fast64_t
-        prefix_bytes; /* of these, pages that no slot uses and that are kept for later prompts */
+        prefix_bytes; /* the part of kv_bytes that no slot uses and that is kept for later prompts */
     struct model_histogram queue_time, first_token, between_tokens, whole;
 };
 

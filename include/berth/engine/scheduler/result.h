@@ -1,4 +1,4 @@
-/* result.h - how the engine answers a request: one value, and a sentence beside it where it is not RESULT_OK.
+/* result.h - how the engine answers a request: one value, with a sentence where it is not RESULT_OK.
  *
  * The engine knows no protocol. Which HTTP status, code and header a result becomes is decided by one table in
  * server/result.c.

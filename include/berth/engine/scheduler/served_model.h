@@ -2,7 +2,7 @@
  *
  * A kind of model is a row of operations (model_operations.h). The functions here choose the row for a loaded file
  * and call it, so the catalog opens, describes and closes models without knowing their kinds, and a dialect submits
- * jobs to any of them. What only models of text have is in text_model.h.
+ * jobs to any of them. text_model.h has what only models of text have.
  */
 #ifndef BERTH_SERVED_MODEL_H
 #define BERTH_SERVED_MODEL_H
@@ -41,8 +41,8 @@ bool served_model_fits(const struct loaded *l); /* some kind of model fits the f
 struct served_model *served_model_open(
     struct engine *e, struct loaded *l, const struct served_model_options *o, struct error *err);
 
-/* Waits, at most for the rest of a step, until the engine has let go of the model, and frees it. All of its jobs must
- * have been released. NULL is fine. */
+/* Waits, at most for the rest of a step, until the engine does not use the model any more, and frees it. All of its jobs
+ * must have been released. NULL is fine. */
 void served_model_close(struct served_model *m);
 
 /* What a model can do. Pointers live as long as the model. */

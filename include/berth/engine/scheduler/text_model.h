@@ -1,8 +1,8 @@
 /* text_model.h - what a model of text has beside jobs: a tokenizer, a chat template, a context.
  *
- * Each part may be missing, with a reason fit for a client: a model without a tokenizer still takes prompts of token
+ * Each part may be missing, with a reason for the client: a model without a tokenizer still takes prompts of token
  * ids, one without a chat template still completes text, and one whose architecture is not supported answers nothing.
- * A text model is a served model and never changes for its users once it is open; all functions may be called from any thread.
+ * A text model is a served model. It does not change once it is open, so all functions may be called from any thread.
  */
 #ifndef BERTH_TEXT_MODEL_H
 #define BERTH_TEXT_MODEL_H
@@ -30,7 +30,7 @@ const struct error *text_model_lacks(const struct text_model *m, enum text_part 
 const struct tokenizer *text_model_tokenizer(const struct text_model *m); /* NULL when it is missing */
 const struct chat_template *text_model_chat(const struct text_model *m); /* NULL when it is missing */
 
-/* What a request that does not choose is sampled with: general.sampling.* of the file, else sampler_defaults. Without
+/* The sampling settings of a request that sets none: general.sampling.* of the file, else sampler_defaults. Without
  * biases, and with seed 0. */
 const struct sampler_options *text_model_sampling(const struct text_model *m);
 
@@ -38,9 +38,9 @@ const struct sampler_options *text_model_sampling(const struct text_model *m);
 size_t text_model_context(const struct text_model *m); /* positions a sequence may have */
 size_t text_model_n_vocab(const struct text_model *m); /* token ids are below this */
 
-/* Puts the ids of a prompt that the model's chat template made into `ids`: special tokens where the template wrote
- * them, and in front the token that begins a text, once, where the file asks for one. Needs a tokenizer. False with
- * the reason. No text of a message becomes a token that ends an answer or that the template writes around messages. */
+/* Appends the ids of a prompt that the model's chat template made. Special tokens are recognized where the template wrote
+ * them. The token that begins a text comes first, once, where the file asks for one. Text of a message never becomes a
+ * token that ends an answer or that the template writes around messages. Needs a tokenizer. False with the reason. */
 bool text_model_chat_ids(
     struct text_model *m, const struct template_text *prompt, struct tokenizer_ids *ids, struct error *err);
 

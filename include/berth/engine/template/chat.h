@@ -1,9 +1,9 @@
-/* chat.h - from the messages of a chat to a prompt, by a model's template, so that nothing that was said is lost.
+/* chat.h - from the messages of a chat to a prompt, by a model's template, without losing a message.
  *
- * Templates differ in what they take: content as a string or as a list of parts, a role "developer" or none. What a
- * template takes is found out by rendering short probes, once, when it is first used. After each rendering it is checked
- * that the text of every system, developer, user and tool message has reached the prompt. Messages of the assistant are
- * not checked: templates leave earlier reasoning out on purpose.
+ * Templates differ in what they take: content as a string or as a list of parts, a role "developer" or none. Short probes
+ * are rendered when a template is first used, to find out what it takes. Each prompt is checked for text of every system,
+ * developer, user and tool message. Messages of the assistant are not checked: templates leave earlier reasoning out on
+ * purpose.
  */
 #ifndef BERTH_CHAT_H
 #define BERTH_CHAT_H
@@ -30,8 +30,8 @@ struct chat_prompt {
 bool chat_render(const struct chat_template *c, struct value_arena *a, struct value vars, int64_t now,
     struct chat_prompt *out, struct error *err);
 
-/* What the template writes around plain messages of system, user and assistant: prompts of such messages, *n of them.
- * They belong to the template. NULL when memory is short. */
+/* Prompts of plain messages of system, user and assistant, *n of them: they show what the template writes around
+ * messages. They belong to the template. NULL when memory is short. */
 const struct template_text *chat_written(const struct chat_template *c, size_t *n);
 
 #endif

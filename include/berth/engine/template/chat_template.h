@@ -1,6 +1,6 @@
-/* chat_template.h - the chat template that a model brings, and the tokens it names.
+/* chat_template.h - the chat template of a model's file, and the tokens that it names.
  *
- * A file without one has none: no other is put in its place.
+ * There is no built-in template for a file without one.
  */
 #ifndef BERTH_CHAT_TEMPLATE_H
 #define BERTH_CHAT_TEMPLATE_H
@@ -8,7 +8,7 @@
 #include "berth/loaders/checkpoint.h"
 #include "berth/engine/template/template.h"
 
-struct chat_kept; /* what is found out when the template is first used; see chat.h */
+struct chat_kept; /* results of the probes, see chat.h */
 
 struct chat_template {
     struct template *parsed; /* NULL when the file has none or it failed */

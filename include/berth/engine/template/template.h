@@ -2,11 +2,11 @@
  *
  * Text comes out byte for byte as jinja2 3.1 makes it in the environment that Hugging Face's transformers
  * sets up: trim_blocks, lstrip_blocks, break and continue, the immutable sandbox, a `tojson` that does not
- * escape for HTML, raise_exception(), strftime_now() and the tag `generation`. What is not known here is
- * refused by its name and line: tags when the template is parsed, filters, tests and functions where they are
- * reached. Nothing is passed over in silence.
+ * escape for HTML, raise_exception(), strftime_now() and the tag `generation`. Whatever berth does not know is
+ * refused with its name and line, never skipped: tags when the template is parsed, filters, tests and functions where
+ * they are reached.
  *
- * A template comes with a model, so from a stranger: parsing takes linear time and bounded depth, and a
+ * A template comes from a stranger, with the model: parsing takes linear time and bounded depth, and a
  * rendering has limits of steps, memory, output and depth.
  *
  * Where text differs from Python's, it is refused rather than guessed: integers beyond 64 bits, upper and
@@ -27,7 +27,7 @@ struct template;
 struct template *template_parse(struct span source, struct error *err);
 void template_free(struct template *t); /* NULL is fine */
 
-/* How much one rendering may take. Zeros stand for the defaults. */
+/* Limits of one rendering. Zeros stand for the defaults. */
 struct template_limits {
     uint64_t steps; /* 20 million */
     size_t memory; /* bytes of values made on the way: 256 MiB */
@@ -43,9 +43,9 @@ struct template_text {
     size_t size;
 };
 
-/* Renders `t` with the variables of the map `vars`; `now` is what strftime_now tells, in local time.
- * False with the reason, which names the line, when the template raises an error, uses what is not known or
- * meets a limit; `out` is empty then. A template may be rendered by several threads at a time. */
+/* Renders `t` with the variables of the map `vars`; `now` is the time for strftime_now, which shows it as local time.
+ * False with the reason, which names the line, when the template raises an error, uses what berth does not know or
+ * reaches a limit; `out` is empty then. A template may be rendered by several threads at a time. */
 bool template_render(const struct template *t, struct value vars, int64_t now,
     const struct template_limits *limits, struct template_text *out, struct error *err);
 void template_text_release(struct template_text *t);

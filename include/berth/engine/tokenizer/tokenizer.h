@@ -1,15 +1,15 @@
-/* tokenizer.h - from text to token ids and back, as the file's vocabulary says.
+/* tokenizer.h - from text to token ids and back, by the vocabulary of a model's file.
  *
  * A tokenizer is read from the keys tokenizer.ggml.* of a file and needs none of its tensors. It never changes once it is
  * made, so any number of threads may use it. It borrows the file's bytes: token texts, scores and merges stay in the
  * mapping.
  *
  * Two kinds are known: "gpt2", byte-level BPE behind one of several pre-tokenizers, and "llama", the BPE of
- * SentencePiece. Ids are those of the reference implementation (llama.cpp), for any bytes whatever.
+ * SentencePiece. Ids are those of the reference implementation (llama.cpp), for any bytes, valid UTF-8 or not.
  *
  * Special tokens (those that mark turns, documents, ends) are recognized in text only where the caller allows it, and
- * no words merge into one: a message cannot forge a turn. Tokens that a model's author added as words ("user-defined")
- * are recognized in any text, but for those that a guard keeps from messages.
+ * merges never make one, so a message cannot forge a turn. Tokens that a model's author added as words ("user-defined")
+ * are recognized in any text, except that a guard may forbid some of them in messages.
  *
  * A call takes at most 16 bytes for each byte of its text, the ids included, and a fixed amount.
  */
@@ -46,8 +46,8 @@ enum tokenizer_source {
     TOKENIZER_BY_MODEL, /* an earlier answer, as others have sent it */
 };
 
-/* Tokens that no text of others becomes: the user-defined ones that a chat template writes around messages. White space
- * is never among them. Tokens that end an answer are guarded without being in it. */
+/* A set of tokens that text by others never becomes: the user-defined ones that a chat template writes around messages.
+ * White space is never in it. Tokens that end an answer are guarded in any case. */
 struct tokenizer_guard;
 
 struct tokenizer_guard *tokenizer_guard_new(void); /* empty; NULL when memory is short */
@@ -109,9 +109,9 @@ struct span tokenizer_text_of(const struct tokenizer *t, int32_t id);
 /* The id of the token whose text in the file this is, or TOKENIZER_NONE. */
 int32_t tokenizer_find(const struct tokenizer *t, struct span text);
 
-/* Appends the bytes that a token stands for (" the", "\n"). They need not be whole characters. Of special
- * tokens, with `special`, their text; without, nothing but for those that part an answer ("<|channel|>").
- * Nothing for an id out of range. */
+/* Appends the bytes that a token stands for (" the", "\n"). They need not be whole characters. With `special`, special
+ * tokens add their text; without, only those that separate parts of an answer ("<|channel|>") do. Appends nothing for an
+ * id out of range. */
 void tokenizer_piece(const struct tokenizer *t, int32_t id, bool special, struct strbuf *out);
 
 /* Tokens to text, one by one. The text never ends inside a character: bytes of an incomplete character are held back. */

@@ -31,7 +31,7 @@ struct http_config {
     size_t n_tables;
 };
 
-/* Binds the socket: from here on clients can connect, and wait. NULL with the reason. */
+/* Binds the socket: clients can connect from then on, and wait until http_start. NULL with the reason. */
 struct http *http_open(const struct http_config *config, struct server *context, struct error *err);
 
 /* Begins to answer, on threads of its own. */

@@ -1,8 +1,8 @@
-/* test_decoder.c - the forward pass: the same bytes however it is run, and models that are refused by name.
+/* test_decoder.c - the forward pass: the same bytes however it is run, and models that are refused.
  *
- * The reference is a sequence read token by token, alone, by one thread in plain C. Every other way must give
- * its bytes: in chunks, by several threads, among other sequences, with other instructions, on forked and cut
- * sequences. That the numbers are right is what tests/models/logits asks the reference program.
+ * The reference is a sequence that is computed token by token, alone, by one thread in plain C. Every other way must give
+ * the same bytes: in chunks, by several threads, beside other sequences, with other instructions, on forked and cut
+ * sequences. tests/models/logits compares the numbers with the reference program.
  */
 #include "berth/kernels/isa.h"
 #include "berth/engine/model/decoder.h"
@@ -18,7 +18,7 @@
 
 static const char *const archs[] = {"llama", "gemma2", "granitemoe", "olmoe", "lfm2"};
 
-/* With what tests of sameness are run. */
+/* Models and types of the KV cache for these tests. */
 static const struct {
     const char *arch;
     enum attention_type type;
@@ -71,7 +71,7 @@ static void test_chunks_threads_neighbours_and_instructions_change_no_byte(void 
     }
 }
 
-/* Beyond one span and a half a few rows are divided by spans, a chunk is not. */
+/* With more positions than one and a half splits, a few rows are divided by splits, and a chunk is not. */
 static void test_long_sequences_are_divided_without_a_trace(void **state)
 {
     (void)state;
@@ -183,7 +183,7 @@ static void test_only_what_is_wanted_is_given_in_the_order_of_rows(void **state)
         rows[7].output = DECODER_HIDDEN;
         const struct decoder_batch batch = {.rows = rows, .n = N, .causal = true};
         assert_true(decoder_forward(b.decoder, b.workspace, b.pool, &batch, NULL, &out, &err));
-        if (!mixed) /* rows 3, 7, 13, 23, closely */
+        if (!mixed) /* rows 3, 7, 13, 23, contiguous */
             memcpy(hidden, out + W, sizeof(hidden));
         else {
             assert_memory_equal(out, expected + 3 * V, V * sizeof(float));
@@ -197,8 +197,8 @@ static void test_only_what_is_wanted_is_given_in_the_order_of_rows(void **state)
     bench_close(&b);
 }
 
-/* The second time the keys of the first lie in the pages: who answered before they were stored would be found
- * out. */
+/* The second time the pages have the keys of the first time, so attention before the keys are stored would give other
+ * bytes. */
 static void test_without_causality_all_rows_see_each_other(void **state)
 {
     (void)state;
@@ -292,7 +292,7 @@ static void test_rows_that_would_write_elsewhere_are_refused(void **state)
     bench_close(&b);
 }
 
-/* Members pack the rows that they have normed without waiting for each other. */
+/* Workers pack the rows whose norms they have computed, without a barrier. */
 static void test_a_unit_of_packing_is_a_token(void **state)
 {
     (void)state;
@@ -371,16 +371,21 @@ static void test_what_contradicts_itself_is_refused_by_its_name(void **state)
         assert_refused("llama", cases[i].edit, cases[i].reason);
 }
 
-static void test_an_unknown_architecture_is_refused_by_its_name(void **state)
+static void test_an_unknown_architecture_is_refused_with_those_that_are_known(void **state)
 {
     (void)state;
-    assert_refused("mamba", (struct tiny_edit){0}, "\"mamba\"");
+    assert_refused(
+        "mamba", (struct tiny_edit){0}, "architecture \"mamba\" is not supported; berth runs llama, ");
+    for (size_t i = 0; decoder_architecture(i); i++)
+        assert_refused("mamba", (struct tiny_edit){0}, decoder_architecture(i));
+    struct error err = {0};
+    assert_null(decoder_new(&(struct checkpoint){0}, false, &err));
+    assert_string_equal(err.text, "the file has no key general.architecture");
     assert_true(decoder_supports(span_of("llama")));
     assert_false(decoder_supports(span_of("mamba")));
     assert_false(decoder_supports(span_of("llam")));
 }
 
-/* The last tensor in a file of its own, as split models have it. */
 /* The keys of the first and the tensors of both, as a split model has them. */
 static struct checkpoint joined(const struct checkpoint *a, const struct checkpoint *b)
 {
@@ -459,7 +464,7 @@ int main(void)
         cmocka_unit_test(test_a_unit_of_packing_is_a_token),
         cmocka_unit_test(test_what_is_missing_is_refused_by_its_name),
         cmocka_unit_test(test_what_contradicts_itself_is_refused_by_its_name),
-        cmocka_unit_test(test_an_unknown_architecture_is_refused_by_its_name),
+        cmocka_unit_test(test_an_unknown_architecture_is_refused_with_those_that_are_known),
         cmocka_unit_test(test_tensors_may_lie_in_several_files),
         cmocka_unit_test(test_without_an_output_tensor_the_embedding_serves),
     };

@@ -1,7 +1,7 @@
-/* test_kv_cache.c - pages that are shared, copied, given back, and never more than the budget has.
+/* test_kv_cache.c - pages are shared, copied and freed, within the budget.
  *
- * Every position of a sequence is marked by a byte in the keys of one head and by one at the end of its values, so
- * that a page that should have been copied and was not, or not whole, shows at once.
+ * Every position of a sequence is marked by a byte in the keys of one head and by one at the end of its values. So a test
+ * detects a page that was not copied, or not completely.
  */
 #include "berth/engine/model/kv_cache.h"
 
@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-static const struct kv_layer layers[] = {{2, 16, 8, 0}, {1, 24, 40, 0}};
+static const struct layer_state layers[] = {{2, 16, 8, 0}, {1, 24, 40, 0}};
 
 struct fixture {
     struct kv_budget budget;

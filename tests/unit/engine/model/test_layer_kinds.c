@@ -1,6 +1,6 @@
-/* test_layer_kinds.c - what is particular to single kinds of layers: mixtures of experts, short convolutions.
+/* test_layer_kinds.c - properties of single kinds of layers: mixtures of experts, short convolutions.
  *
- * That chunks, threads, neighbours and instruction sets change no byte is test_decoder's question, for all kinds.
+ * test_decoder.c shows for all kinds that chunks, threads, other sequences and instruction sets change no byte.
  */
 #include "decoder_bench.h"
 
@@ -46,7 +46,7 @@ static void choose_first_experts(const struct bench *b)
     }
 }
 
-/* Allows or forbids the pages that hold nothing but weights of experts that are not chosen. Returns their number. */
+/* Allows or forbids access to the pages that have only weights of experts that are not chosen. Returns their number. */
 static size_t protect_others(const struct bench *b, int protection)
 {
     static const char *const parts[] = {"gate", "up", "down"};
@@ -94,7 +94,7 @@ static void test_experts_that_no_row_chose_are_not_touched(void **state)
     bench_close(&b);
 }
 
-/* A router that is no number: the results are none, and nothing is written elsewhere. */
+/* The router gives NaN: so are the results, and nothing else is written. */
 static void test_a_router_of_no_numbers_harms_nothing(void **state)
 {
     (void)state;
@@ -126,7 +126,7 @@ static void test_mixtures_that_contradict_themselves_are_refused_by_name(void **
         {{.key = "expert_count", .value = 0}, "ffn_down.weight is missing"},
         {{.key = "expert_feed_forward_length", .value = 64}, "ffn_gate_exps.weight"},
         {{.key = "expert_shared_feed_forward_length", .value = 64}, "ffn_gate_shexp.weight"},
-        {{.key = "expert_shared_feed_forward_length", .value = 0}, "_shexp.weight is none"},
+        {{.key = "expert_shared_feed_forward_length", .value = 0}, "_shexp.weight does not belong"},
         {{.key = "expert_gating_func", .value = 2}, "softmax"},
         {{.key = "expert_group_count", .value = 2}, "groups of experts"},
         {{.key = "expert_weights_scale", .value = 2.5}, "expert_weights_scale"},

@@ -1,8 +1,7 @@
 /* test_sequence.c - the recurrent part of a sequence: states and checkpoints, which are shared, counted in the budget and
  * never changed once they are written.
  *
- * A forward call is played by `read_to`: it writes the state after each position that wants one as numbers that tell the
- * position and who wrote it.
+ * `read_to` stands for a forward call. It writes each wanted state as numbers that show its position and its writer.
  */
 #include "berth/engine/model/kv_cache.h"
 
@@ -16,7 +15,7 @@
 
 enum { FLOATS = 3, EVERY = 64 };
 
-static const struct kv_layer layers[] = {{2, 64, 64, 0}, {0, 0, 0, FLOATS}, {0, 0, 0, 5}};
+static const struct layer_state layers[] = {{2, 64, 64, 0}, {0, 0, 0, FLOATS}, {0, 0, 0, 5}};
 
 struct fixture {
     struct kv_budget budget;
@@ -174,8 +173,7 @@ static void test_a_state_that_is_held_goes_on_in_another_sequence(void **state)
     assert_null(sequence_hold_state(s, 65));
     uint8_t *pages[] = {sequence_hold_page(s, 0), sequence_hold_page(s, 1)};
     sequence_free(s);
-    assert_true(
-        sequence_reserve(t, 90)); /* what it took for the call that does not come is written by nobody */
+    assert_true(sequence_reserve(t, 90)); /* the call that it is reserved for is not made */
     assert_true(sequence_share_page(t, 0, pages[0]));
     sequence_resume(t, 64, middle);
     assert_state(sequence_state(t), 64, 1);

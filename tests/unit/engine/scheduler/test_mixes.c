@@ -3,8 +3,8 @@
  *
  * A round is an engine with random options (threads, which may change during the round, chunk, slots, prefix cache,
  * kernels, memory so short that slots are preempted) and some requests that arrive one by one while others run. They have
- * common beginnings, several choices, scores and all kinds of sampling. Some are cancelled and some released early: what
- * they got until then must be the beginning of their answer.
+ * common beginnings, several choices, scores and all kinds of sampling. Some are cancelled and some released early: their
+ * pieces until then must be the beginning of their answer.
  *
  *     SEED=N      the first round's seed (default 1); round i has SEED + i, so that a failure can be repeated alone
  *     ROUNDS=N    how many (default 24)
@@ -36,7 +36,7 @@
 #define TOP_MOST 4
 #define BASES 2
 
-/* ---- chance ---- */
+/* ---- random numbers ---- */
 
 static uint64_t chance;
 
@@ -54,7 +54,7 @@ static bool one_in(uint32_t n)
     return sample(n) == 0;
 }
 
-/* ---- what was said ---- */
+/* ---- answers ---- */
 
 struct mixed_piece {
     int32_t id;
@@ -142,7 +142,7 @@ static struct job *submit(struct rig *r, struct mixed_request *q)
     return j;
 }
 
-/* ---- what is asked ---- */
+/* ---- requests ---- */
 
 static struct sampler_options draw_sampling(struct mixed_request *q)
 {
@@ -201,7 +201,7 @@ struct restless {
     unsigned changes, last;
 };
 
-/* Changes the number of processors now and then. */
+/* Changes the number of processors from time to time. */
 static unsigned processors_now(struct limits_watch *context, char from[LIMITS_FROM])
 {
     struct restless *r = (struct restless *)(void *)context;

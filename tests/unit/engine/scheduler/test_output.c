@@ -222,7 +222,7 @@ static void test_the_end_token_is_told_last_and_without_text_where_it_is_asked_f
     struct output_log t = run(*state, &r, false, WORDS("c", "</s>", "c"));
     assert_string_equal(t.line, "[c 1][! 1]");
     assert_int_equal(t.result, OUTPUT_STOPPED);
-    /* Behind text that was held back for a stop string, and behind bytes that are no whole character. */
+    /* After text that was held back for a stop string, and after bytes that are no whole character. */
     assert_string_equal(run(*state, &r, false, WORDS("c", "a", "</s>")).line, "[c 1][a! 2]");
     assert_string_equal(run(*state, &r, false, WORDS("<0xC3>", "</s>")).line, "[\xc3! 2]");
     r.ignore_end = true;

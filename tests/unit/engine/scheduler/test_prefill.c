@@ -25,7 +25,7 @@ static double cost(size_t model, size_t rows)
 static size_t rows_beside(const struct prefill_cost *p, size_t answering, size_t reading)
 {
     struct prefill_load l = {
-        .answering = answering, .reading = reading, .answer_seconds = prefill_answer_seconds(p, answering)};
+        .decoding = answering, .prefilling = reading, .decode_seconds = prefill_decode_seconds(p, answering)};
     return prefill_budget(p, &l, CHUNK);
 }
 
@@ -33,7 +33,7 @@ static size_t rows_beside(const struct prefill_cost *p, size_t answering, size_t
 static void warm_up(struct prefill_cost *p, size_t model, size_t answering)
 {
     for (int i = 0; i < 3; i++) {
-        size_t rows = prefill_budget(p, &(struct prefill_load){.reading = 1}, CHUNK);
+        size_t rows = prefill_budget(p, &(struct prefill_load){.prefilling = 1}, CHUNK);
         prefill_learn(p, 0, rows, cost(model, rows));
     }
     for (int i = 0; i < 10; i++)
@@ -60,7 +60,7 @@ static void test_a_step_with_prompts_takes_about_twice_as_long_as_without(void *
                 double alone = cost(model, answering), beside = cost(model, answering + rows);
                 assert_true(rows >= 8 && rows <= CHUNK);
                 assert_true(beside <= 2.3 * alone || beside <= 0.012);
-                /* It comes from below. */
+                /* The budget grows to its value in the first steps. */
                 assert_true(step < 10 || rows == CHUNK || beside >= 1.7 * alone);
                 prefill_learn(&p, answering, rows, beside);
             }
@@ -87,7 +87,7 @@ static void test_what_is_not_known_yet_is_tried_with_few_rows(void **state)
     assert_in_range(rows_beside(&p, 0, 1), 1, 16);
     prefill_learn(&p, 1, 0, 0.5); /* half a second for a single row is the most that a row can cost */
     assert_in_range(rows_beside(&p, 0, 1), 1, 8);
-    assert_int_equal(prefill_budget(&p, &(struct prefill_load){.reading = 1}, 3), 3);
+    assert_int_equal(prefill_budget(&p, &(struct prefill_load){.prefilling = 1}, 3), 3);
 }
 
 static void test_a_prompt_alone_gets_the_whole_chunk_or_a_second(void **state)
@@ -140,7 +140,7 @@ static void test_where_prompts_alone_are_read_a_machine_that_becomes_slower_is_n
 {
     (void)state;
     const size_t model = 2, slower = 8;
-    const struct prefill_load l = {.reading = 2};
+    const struct prefill_load l = {.prefilling = 2};
     struct prefill_cost p = {0};
     for (int step = 0; step < 40; step++) {
         size_t rows = prefill_budget(&p, &l, CHUNK);

@@ -1,5 +1,6 @@
-/* test_prefix.c - what has been read is not read again, and no answer shows it: forward rows are counted, and answers
- * compared with those of requests that do not use the cache. test_prefix_mixes.c does the same with random mixes.
+/* test_prefix.c - tokens in the prefix cache are not computed again, and answers do not change: forward rows are counted,
+ * and answers are compared with those of requests that do not use the cache. test_prefix_mixes.c does the same with random
+ * mixes.
  */
 #include "berth/kernels/isa.h"
 
@@ -24,7 +25,7 @@
 static struct asked wanted[24], got[24], first, other; /* large: not for the stack */
 static int32_t text[MOST], another[MOST];
 
-/* ---- what is read ---- */
+/* ---- what is computed ---- */
 
 static void test_a_shared_beginning_is_read_once_to_the_token(void **state)
 {
@@ -35,7 +36,7 @@ static void test_a_shared_beginning_is_read_once_to_the_token(void **state)
     struct job_request q = request(&r, text, 1040, 1);
     assert_int_equal(ask_alone(&r, &first, &q), 1040);
     assert_int_equal(first.usage.cached_tokens, 0);
-    fill(text + 1000, 20, 2); /* they part inside a page */
+    fill(text + 1000, 20, 2); /* the texts differ from the middle of a page on */
     q = request(&r, text, 1020, 5);
     assert_int_equal(ask_alone(&r, &got[0], &q), 20 + 4);
     assert_int_equal(got[0].usage.cached_tokens, 1000);
@@ -59,7 +60,7 @@ static void test_of_a_prompt_that_is_kept_whole_the_last_token_is_read(void **st
         fill(text, n, 10 + i);
         struct job_request q = request(&r, text, n, 12);
         assert_int_equal(ask_alone(&r, &first, &q), n + 11);
-        /* 12 tokens were sampled and 11 of them read, so what is kept ends behind the prompt. */
+        /* 12 tokens were sampled and 11 of them computed, so the cache has more than the prompt. */
         size_t cached = n > 1 + (n - 1) % 64 && (n - 1) % 64 < 8 ? n - 1 - (n - 1) % 64 : n > 8 ? n - 1 : 0;
         assert_int_equal(ask_alone(&r, &got[0], &q), n - cached + 11);
         assert_int_equal(got[0].usage.cached_tokens, cached);
@@ -78,7 +79,7 @@ static void test_the_next_turn_of_a_chat_reads_what_is_new(void **state)
     struct job_request q = request(&r, text, n, 90);
     ask_alone(&r, &first, &q);
     for (size_t turn = 0; turn < 4; turn++) {
-        /* What was sampled last has not been read. */
+        /* The last sampled token was not computed. */
         size_t known = n + 89;
         memcpy(text + n, first.said[0], 90 * sizeof(*text));
         n += 90;
@@ -147,7 +148,7 @@ static void test_choices_share_what_is_kept(void **state)
     rig_stop(&r);
 }
 
-/* ---- who does without ---- */
+/* ---- requests that do not use the cache ---- */
 
 static void test_without_cache_prompt_nothing_is_taken_and_nothing_kept(void **state)
 {
@@ -232,7 +233,7 @@ static void test_the_oldest_is_dropped_first_and_nobody_is_preempted_for_what_is
         assert_true(atomic_load(&engine_budget(r.e)->used) <= pages(&r, 7));
     }
     assert_int_equal(atomic_load(&r.m[0]->served.metrics.preemptions), 0);
-    /* One that wants all of the memory gets it. */
+    /* A request that needs all of the memory gets it. */
     fill(text, 384, 40);
     struct job_request q = request(&r, text, 384, 65);
     ask_alone(&r, &got[0], &q);

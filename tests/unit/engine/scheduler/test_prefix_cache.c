@@ -1,5 +1,5 @@
-/* test_prefix_cache.c - the tree of pages against a plain list of all texts that were kept: the longest common beginning is
- * found, pages in use stay, and each page is freed once.
+/* test_prefix_cache.c - the tree of pages, compared with a plain list of all texts that were kept: the longest common
+ * beginning is found, pages in use stay, and each page is freed once.
  */
 #include "engine/scheduler/prefix_private.h"
 
@@ -15,7 +15,7 @@
 #define PAGE ATTENTION_BLOCK
 #define PAGES 4 /* of a text, at the most */
 
-static const struct kv_layer layers[] = {{1, 8, 8, 0}};
+static const struct layer_state layers[] = {{1, 8, 8, 0}};
 
 struct cache_fixture {
     struct kv_budget budget;
@@ -62,7 +62,7 @@ static struct sequence *read_text(struct cache_fixture *f, size_t n)
     return s;
 }
 
-/* Keeps a text as a slot does that has read all of it. Returns the node of its last full page. */
+/* Keeps a text like a slot that has computed all of it. Returns the node of its last full page. */
 static struct prefix_node *keep(struct cache_fixture *f, const int32_t *ids, size_t n, struct sequence *s)
 {
     struct prefix_node *at = NULL;

@@ -21,7 +21,7 @@ static int32_t text[MOST];
 
 /* ---- recurrent states ---- */
 
-/* A model with a recurrent state goes on only where there is a state: behind what others have read to the end, or at a
+/* A sequence of a recurrent model can go on only where there is a state: at the end of another sequence, or at a
  * checkpoint. */
 static void test_a_recurrent_model_goes_on_where_a_state_is_kept(void **state)
 {
@@ -92,7 +92,7 @@ static uint32_t dice(struct mix *m, uint32_t n)
     return (m->seed >> 8) % n;
 }
 
-/* A prompt of pieces from a small stock, so that many begin alike and part anywhere. */
+/* A prompt of pieces from a small stock, so that many prompts have common beginnings of all lengths. */
 static size_t write_prompt(struct mix *m, int32_t *ids)
 {
     size_t n = 0;

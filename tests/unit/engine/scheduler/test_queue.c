@@ -50,7 +50,7 @@ static void test_what_can_never_be_done_is_refused_at_once(void **state)
     assert_refused(&q, RESULT_UNSUPPORTED, "tokenizer");
     engine_budget(r.e)->limit = pages(&r, 1);
     q = request(&r, 0, 64, 1);
-    assert_refused(&q, RESULT_TOO_LONG, "memory");
+    assert_refused(&q, RESULT_TOO_LONG, "the KV cache limit is");
     q = request(&r, 0, 63, 1);
     ask_alone(&alone[0], &q);
     assert_int_equal(alone[0].said[0].n, 1);
@@ -172,7 +172,7 @@ static void test_timeouts_count_from_the_request_s_arrival(void **state)
     rig_stop(&r);
 }
 
-/* ---- those who leave ---- */
+/* ---- clients that leave ---- */
 
 static void test_a_job_cancelled_in_the_queue_is_never_begun(void **state)
 {

@@ -1,4 +1,4 @@
-/* test_sampler.c - which tokens may be sampled, how often, and that only seed and history decide.
+/* test_sampler.c - which tokens may be sampled and how often; only the seed and the history decide.
  *
  * Frequencies are compared with exact probabilities, with a fixed seed, so a test gives the same result each time. The
  * tolerance of five deviations is for changes of the generator.

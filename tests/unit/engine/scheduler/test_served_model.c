@@ -1,4 +1,4 @@
-/* test_served_model.c - a kind of model is a row of operations, and callers need not know the kind. */
+/* test_served_model.c - a kind of model is a row of operations, and callers do not depend on the kind. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-/* test_chat.c - chats of which nothing is lost, whatever their template takes. */
+/* test_chat.c - no message of a chat is lost, whatever forms a template takes. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>

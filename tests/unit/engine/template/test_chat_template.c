@@ -1,4 +1,4 @@
-/* test_chat_template.c - the template and the tokens that a GGUF file brings. */
+/* test_chat_template.c - the template and the tokens of a GGUF file. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>

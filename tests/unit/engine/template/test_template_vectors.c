@@ -1,4 +1,4 @@
-/* test_template_vectors.c - models' templates and small ones, against what jinja2 makes of them.
+/* test_template_vectors.c - models' templates and small ones, compared with jinja2's results.
  *
  * tests/vectors/template/README.md says how the expected texts were made.
  */
@@ -50,7 +50,7 @@ static struct span span_of_json(const json_t *text)
     return (struct span){(const uint8_t *)json_string_value(text), json_string_length(text)};
 }
 
-/* Renders and compares; `wanted` is null where jinja2 refuses. Tells of the difference and counts it. */
+/* Renders and compares; `wanted` is null where jinja2 fails. Prints a difference and returns 1 for it. */
 static int differs(const char *name, struct span source, struct value vars, const json_t *wanted)
 {
     struct error err = {0};

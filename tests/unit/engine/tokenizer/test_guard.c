@@ -1,4 +1,5 @@
-/* test_guard.c - no text of a message becomes the mark of a turn or the end of an answer, however a file types them. */
+/* test_guard.c - no text of a message becomes the mark of a turn or the end of an answer, whatever types they have in a
+ * file. */
 #include "vocabulary.h"
 
 /* What one message becomes: the template's marks around it, then its text. */
@@ -48,7 +49,7 @@ static size_t count(const struct tokenizer *t, const struct tokenizer_guard *g, 
     return n;
 }
 
-/* The ways in which parts of the marks can merge: all of them are words, down to single characters. */
+/* All parts of the marks are words, down to single characters, so that they can merge in all ways. */
 enum { START, END, THINK, CALL, SPACE, PLAIN, MARKS };
 static const char *const marks[MARKS] = {"<b>", "<e>", "<think>", "<tool_call>", "\n\n", "<odd>"};
 static const char *const parts[] = {"<", ">", "b", "e", "<b", "b>", "<e", "e>", "t", "h", "i", "n", "k", "th",

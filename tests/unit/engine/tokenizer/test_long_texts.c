@@ -11,7 +11,7 @@ static uint32_t draw(uint32_t *state)
     return *state >> 8;
 }
 
-/* ---- beside merges one by one ---- */
+/* ---- compared with merges one by one ---- */
 
 #define TEXT_BYTES 20000
 #define WORDS_MAX 16
@@ -40,7 +40,7 @@ static void find_merges(struct merging *m)
         }
 }
 
-/* Merges the best pair of all, the left one of equals, until none is left. */
+/* Merges the best pair, the left one of equals, until none is left. */
 static size_t merge_all(const struct merging *m, int32_t *ids, size_t n)
 {
     for (;;) {
@@ -130,7 +130,7 @@ static void write_chain(struct writer *w)
         write_bytes(w, &(float){i < CHAIN ? 0 : (float)i}, sizeof(float));
 }
 
-/* The pair furthest to the right merges first, so each window that is cut anew would pair the characters anew. */
+/* The pair furthest to the right merges first, so another end of a window gives other pairs. */
 static void test_windows_that_have_nothing_in_common_become_one(void **state)
 {
     (void)state;
@@ -234,7 +234,7 @@ static void test_a_call_that_is_stopped_ends_without_a_result(void **state)
         atomic_store(&stop, true);
         assert_false(tokenizer_encode(all[k].t, &in, &ids, &err));
         assert_int_equal(ids.n, n);
-        assert_non_null(strstr(err.text, "not needed"));
+        assert_non_null(strstr(err.text, "cancelled"));
         tokenizer_ids_release(&ids);
         close_opened(&all[k]);
     }

@@ -1,6 +1,6 @@
-/* test_tokenizer.c - ids beside the reference's, and text back from ids.
+/* test_tokenizer.c - ids compared with the reference's, and text from ids.
  *
- * What the reference gives is in tests/vectors/tokenizer; its README says how that was made.
+ * The reference's ids are in tests/vectors/tokenizer; its README says how they were made.
  */
 #include "vocabulary.h"
 
@@ -108,7 +108,7 @@ static void assert_round_trip(const struct tokenizer *t, struct span text)
     tokenizer_ids_release(&ids);
 }
 
-/* SentencePiece takes its mark of a space for one, and puts one behind a special token. */
+/* SentencePiece decodes its mark of a space as a space, and adds a space after a special token. */
 static bool comes_back(const char *text)
 {
     return is_utf8(span_of(text)) && !strstr(text, "▁") && !strstr(text, "<word>");

@@ -52,14 +52,14 @@ static void test_every_code_point_comes_back_from_its_bytes(void **state)
     for (uint32_t code = 0; code < 0x110000; code++) {
         uint8_t *bytes = malloc(UNICODE_BYTES);
         size_t size = unicode_write(bytes, code), pos = 0;
-        bytes = realloc(bytes, size); /* exactly so large, that a sanitizer sees one byte too many */
+        bytes = realloc(bytes, size); /* the exact size, so that a sanitizer detects a read beyond it */
         assert_int_equal(unicode_read((struct span){bytes, size}, &pos), code);
         assert_int_equal(pos, size);
         free(bytes);
     }
 }
 
-/* What each byte of a text that is no UTF-8 is read as. */
+/* Checks how many bytes of a text that is not UTF-8 become U+FFFD. */
 static void assert_replaced(const char *text, size_t size, size_t replaced)
 {
     struct span s = {(const uint8_t *)text, size};

@@ -269,7 +269,7 @@ static void test_a_vocabulary_that_contradicts_itself_is_refused(void **state)
     write_text(&w, "a");
     write_pair_array(&w, "tokenizer.ggml.scores", GGUF_F32, 1);
     write_u32(&w, 0x7fc00000);
-    assert_refused(&w, "no number");
+    assert_refused(&w, "the score of token 0 is NaN");
 
     write_header(&w, 3, 0, 3);
     write_pair_text(&w, "tokenizer.ggml.model", "llama");

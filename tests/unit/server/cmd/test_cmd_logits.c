@@ -7,7 +7,7 @@
 
 #define ARGUMENTS 24
 
-/* What a run left behind. */
+/* The output and the exit status of a run. */
 struct logits_run {
     int status;
     uint8_t out[64 * TINY_VOCABULARY * sizeof(float)];
@@ -129,7 +129,7 @@ static void test_what_cannot_be_run_is_said_and_writes_nothing(void **state)
         {"m.gguf 1 --cpu fast", "", "fast", 2},
         {"m.gguf 95 96", "", "id 96 is not below the vocabulary's size, 96", 1},
         {"m.gguf -", "1 2 no", "has no, which", 1},
-        {"plain.txt 1", "", "plain.txt: is no model in a format that berth can run", 1},
+        {"plain.txt 1", "", "plain.txt: is not a model in a format that berth can run", 1},
         {"none.gguf 1", "", "none.gguf", 1},
     };
     static struct logits_run o;

@@ -6,6 +6,7 @@
 
 #include "scratch.h"
 
+#include "berth/engine/model/decoder.h"
 #include "berth/server/command.h"
 #include "berth/server/options.h"
 
@@ -86,6 +87,14 @@ static void test_every_command_explains_itself_by_both_ways(void **state)
         assert_int_equal(run("help", NULL, NULL), 0);
         assert_has(out_text, c->summary, "berth help");
     }
+}
+
+static void test_the_help_of_inspect_lists_every_architecture(void **state)
+{
+    (void)state;
+    assert_int_equal(run("inspect", "--help", NULL), 0);
+    for (size_t i = 0; decoder_architecture(i); i++)
+        assert_has(out_text, decoder_architecture(i), "the help of inspect");
 }
 
 static void test_what_is_misspelt_is_told_with_what_was_meant(void **state)
@@ -224,6 +233,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(
             test_every_command_explains_itself_by_both_ways, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(
+            test_the_help_of_inspect_lists_every_architecture, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(
             test_what_is_misspelt_is_told_with_what_was_meant, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(

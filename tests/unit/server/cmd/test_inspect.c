@@ -253,7 +253,7 @@ static void test_a_directory_without_models_is_told(void **state)
     (void)state;
     assert_return_code(mkdir("empty", 0755), 0);
     assert_int_equal(RUN("empty"), 1);
-    assert_string_equal(err_text, "berth: empty: there is no model in it\n");
+    assert_string_equal(err_text, "berth: empty: there is no model file in it\n");
 }
 
 static void test_a_file_may_be_a_link_that_leads_anywhere(void **state)
@@ -312,7 +312,7 @@ static void test_support_and_sampling_are_told(void **state)
     assert_says(out_text, "\"sampling\":{\"temp\":0.6,\"top_k\":20}");
     write_with_sampling("o.gguf", "oddity");
     assert_int_equal(RUN("o.gguf"), 0);
-    assert_says(out_text, "supported     no: this architecture cannot be run\n");
+    assert_says(out_text, "supported     no: berth does not run this architecture (");
     assert_int_equal(RUN("o.gguf", "--json"), 0);
     assert_says(out_text, "\"supported\":false");
     scratch_bytes("w.bin", (const uint8_t *)"weights", 7);

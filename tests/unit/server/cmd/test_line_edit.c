@@ -1,4 +1,4 @@
-/* test_line_edit.c - the line editor on a pseudo-terminal: what keys make of a text, and what the screen shows.
+/* test_line_edit.c - the line editor on a pseudo-terminal: how keys change a text, and what the screen shows.
  *
  * A thread types the keys. What the editor draws goes through a small screen of this file's own, so a test sees rows and
  * the place of the cursor as a person would.
@@ -170,8 +170,7 @@ static void read_until(struct pseudo_terminal *f, const char *mark)
     } while (!strstr(f->drawn, mark));
 }
 
-/* The person: types once the editor has the terminal. What is typed before is seen by the terminal in its other mode,
- * where Ctrl-C is a signal. */
+/* Types the keys after the editor has taken over the terminal. Before that Ctrl-C would be a signal. */
 static void *type_keys(void *context)
 {
     struct pseudo_terminal *f = context;
