@@ -63,6 +63,8 @@ static char *escaped(const char *text)
 
 static void model_free(struct model *m)
 {
+    if (m->again)
+        model_free(m->again);
     served_model_close(model_served(m));
     loaded_close(&m->loaded);
     pthread_mutex_destroy(&m->opening);
@@ -154,6 +156,17 @@ void list_publish(struct catalog *c, struct model_list *l)
     old->next_old = c->old_lists;
     c->old_lists = old;
     catalog_sweep(c);
+}
+
+bool list_replace(struct catalog *c, const struct model *old, struct model *m)
+{
+    struct model_list *now = list_take(c), *l = list_new(now->n);
+    for (size_t i = 0; l && i < now->n; i++)
+        l->models[l->n++] = now->models[i] == old ? m : refer(now->models[i]);
+    list_drop(c, now);
+    if (l)
+        list_publish(c, l);
+    return l != NULL;
 }
 
 /* A reader that is counted after `list` was replaced finds the new list. So once no reader is counted, nobody takes a

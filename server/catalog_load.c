@@ -164,15 +164,28 @@ static void log_model(const struct catalog *c, const struct model *m)
     strbuf_release(&line);
 }
 
-static void load_model(struct catalog *c, struct model *m, const char *reason)
+static bool map_model(struct catalog *c, struct model *m)
 {
     double start = catalog_now();
-    bool good = !reason;
-    if (!good)
-        error_set(&m->reason, "%s", reason);
-    else if ((good = loaded_open(&m->loaded, &c->volume, m->file, &m->reason)))
-        good = bring_in(c, &m->loaded, &m->reason);
+    bool good =
+        loaded_open(&m->loaded, &c->volume, m->file, &m->reason) && bring_in(c, &m->loaded, &m->reason);
     m->load_seconds = catalog_now() - start;
+    return good;
+}
+
+struct model *catalog_load_again(struct catalog *c, const struct model *failed)
+{
+    const struct scan_model found = {.id = failed->id, .path = failed->file, .version = failed->version};
+    struct model *m = model_new(&found);
+    if (m && map_model(c, m))
+        return m;
+    catalog_drop(c, m);
+    return NULL;
+}
+
+static void load_model(struct catalog *c, struct model *m, const char *reason)
+{
+    bool good = reason ? error_set(&m->reason, "%s", reason) : map_model(c, m);
     if (good)
         model_set_mapped(c, m);
     else

@@ -59,6 +59,10 @@ void list_drop(struct catalog *c, struct model_list *l);
 /* Makes `l` the list that readers get, and takes over the caller's reference. The watcher's. */
 void list_publish(struct catalog *c, struct model_list *l);
 
+/* Publishes the list of this moment with `m`, and the caller's reference to it, in the place of `old`. False without
+ * memory. The watcher's. */
+bool list_replace(struct catalog *c, const struct model *old, struct model *m);
+
 /* An empty list with room for n models and one reference. NULL when memory is short. */
 struct model_list *list_new(size_t n);
 
@@ -83,6 +87,10 @@ void catalog_warn_of_names(struct catalog *c);
 
 /* Scans the volume, publishes its models and loads one after the other. */
 void catalog_first_load(struct catalog *c);
+
+/* Loads the file of a model that has failed into another model, whose state stays MODEL_LOADING, with one reference.
+ * NULL when the file cannot be loaded. */
+struct model *catalog_load_again(struct catalog *c, const struct model *failed);
 
 /* Logs models that were added to the volume since, once each: they need a restart. */
 void catalog_look_for_added(struct catalog *c);

@@ -1,6 +1,10 @@
 /* catalog_watch.c - the model watcher: a thread that loads the models, opens them, and then checks once a second whether a
  * mapped file has changed.
  *
+ * A model whose file changed has failed. Its file is loaded again. When the file is still the same at a later look,
+ * nobody is writing it, and the new model takes the failed one's place. Models without a checkpoint are left as they are,
+ * since they answer nothing.
+ *
  * From time to time it scans the volume for models that were added. They are not served before a restart, which is logged
  * once for each.
  */
@@ -13,6 +17,7 @@
 
 #define LOOK_SECONDS 1.0
 #define MEASURE_EVERY 10 /* looks */
+#define LOAD_EVERY 2 /* looks, of a model that has failed */
 #define SCAN_FILES_MAX 20000 /* a volume with more names is not scanned again, because that takes too long */
 #define ADDED_MAX 1000 /* further models are not logged */
 
@@ -36,11 +41,40 @@ static void look_at(struct catalog *c, struct model *m)
         LOG_FIELDS(log_text("id", m->id), log_text("reason", m->reason.text)));
 }
 
-static void look_at_all(struct catalog *c)
+/* Puts a model that was loaded anew in the failed one's place, if its file has stayed the same since. */
+static void replace(struct catalog *c, struct model *failed)
+{
+    struct error changed = {0};
+    struct model *again = failed->again;
+    failed->again = NULL;
+    if (!loaded_intact(&again->loaded, &changed) || !list_replace(c, failed, again)) {
+        catalog_drop(c, again);
+        return;
+    }
+    atomic_fetch_sub(&c->failed, 1);
+    model_set_mapped(c, again);
+    log_line(LOG_INFO, "a failed model is served again", LOG_FIELDS(log_text("id", again->id)));
+    catalog_open_all(c);
+}
+
+static void load_again(struct catalog *c, struct model *m)
+{
+    if (model_state(m) != MODEL_FAILED || !m->loaded.checkpoint)
+        return;
+    if (m->again)
+        replace(c, m);
+    else
+        m->again = catalog_load_again(c, m);
+}
+
+static void look_at_all(struct catalog *c, bool load)
 {
     struct model_list *l = list_take(c);
-    for (size_t i = 0; i < l->n; i++)
+    for (size_t i = 0; i < l->n; i++) {
         look_at(c, l->models[i]);
+        if (load)
+            load_again(c, l->models[i]);
+    }
     list_drop(c, l);
 }
 
@@ -113,7 +147,7 @@ void *watcher_run(void *catalog)
     catalog_open_all(c);
     mapping_measure();
     for (unsigned looks = 1; watcher_sleep(c, LOOK_SECONDS); looks++) {
-        look_at_all(c);
+        look_at_all(c, looks % LOAD_EVERY == 0);
         catalog_sweep(c);
         if (looks % MEASURE_EVERY != 0)
             continue;

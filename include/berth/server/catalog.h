@@ -4,6 +4,9 @@
  * changed while it is mapped. Models are objects with counted references. A list of models never changes; a new list
  * replaces it. A reader gets the current list from atomics and never waits for a load.
  *
+ * A model that fails stays failed. When the file of one that the engine could read is whole again, the watcher loads it
+ * as another model, which takes the failed one's place. A model that failed at the first load needs a restart.
+ *
  * Mapping a model takes a moment. Opening it for answers (its tokenizer, its template) takes longer: the watcher does
  * so after the first load, model after model, and a request that comes earlier opens the model that it needs.
  */
@@ -21,7 +24,7 @@
 enum model_state {
     MODEL_LOADING,
     MODEL_MAPPED, /* in memory, validated and described; it may still be unable to answer */
-    MODEL_FAILED, /* for the reason given, until berth is restarted */
+    MODEL_FAILED, /* for the reason given */
     MODEL_STATES
 };
 
@@ -48,6 +51,7 @@ struct model {
     atomic_int state; /* enum model_state */
     atomic_size_t references; /* of lists and of requests; for the catalog alone, like the next */
     struct model *next_retired;
+    struct model *again; /* of a failed model: its file, loaded anew, or NULL; the watcher's */
 };
 
 enum model_state model_state(const struct model *m);
