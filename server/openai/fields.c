@@ -267,11 +267,14 @@ static bool read_integer(const struct field *f, const json_t *value, int64_t *ou
     }
     if (result == WHOLE_YES && (double)*out >= (double)f->least && (double)*out <= (double)f->most)
         return true;
+    double number = json_number_value(value);
+    if (f->most >= MANY && number > 0)
+        return api_error_bad(c, f->name, "'%s' is %.15g, which is too large", f->name, number);
     if (f->most >= MANY)
-        return api_error_bad(c, f->name, "'%s' is %.15g; it must be at least %g%s", f->name,
-            json_number_value(value), (double)f->least, or_all);
-    return api_error_bad(c, f->name, "'%s' is %.15g; it must be from %g to %g%s", f->name,
-        json_number_value(value), (double)f->least, (double)f->most, or_all);
+        return api_error_bad(
+            c, f->name, "'%s' is %.15g; it must be at least %g%s", f->name, number, (double)f->least, or_all);
+    return api_error_bad(c, f->name, "'%s' is %.15g; it must be from %g to %g%s", f->name, number,
+        (double)f->least, (double)f->most, or_all);
 }
 
 static bool read_number(const struct field *f, const json_t *value, double *out, struct api_error *c)

@@ -136,6 +136,7 @@ static bool check_state(const struct requested_model *m, struct api_error *c)
         c->retry_after = RETRY_SECONDS;
         return api_error_status(c, 503, "model_loading", "model", "The model is loading");
     case MODEL_FAILED:
+        c->retry_after = RETRY_SECONDS;
         return api_error_status(
             c, 503, "model_failed", "model", "The model has failed: %.500s", m->model->reason.text);
     default:

@@ -100,13 +100,14 @@ static void test_a_model_that_lies_too_deep_is_told_with_where_and_how_deep(void
     struct server *s = serve(dir);
     assert_int_equal(count_models(s), 0);
     char *line = server_wait_log(s, "no model is loaded; put a .gguf in ");
-    assert_has(line, "there is no model file in its first 4 levels; one/two/three/four lies deeper");
+    assert_has(line,
+        "there is no model file in its first 4 levels; deeper directories are not scanned (first: one/two/three/four)");
     free(line);
     server_stop(s);
     write_gguf(dir, "here.gguf"); /* with another model it is a remark */
     s = serve(dir);
     assert_mapped(s, "here");
-    line = server_wait_log(s, "directories that lie deeper than berth looks were left out");
+    line = server_wait_log(s, "directories that lie deeper than berth scans were left out");
     assert_has(line, "\"levels\":4");
     assert_has(line, "\"first\":\"one/two/three/four\"");
     free(line);

@@ -1,7 +1,6 @@
 /* test_http.c - the HTTP server by itself, on loopback, with routes of the test's own.
  *
- * What handlers are given and what they may reply: names in paths, query, headers, the client's address; bodies in
- * pieces; replies as bytes, from a writer, as events; and in which order slow handlers run.
+ * What handlers are given, what they may reply, and in which order slow handlers run.
  */
 #include "harness.h"
 
