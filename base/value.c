@@ -21,7 +21,10 @@ struct value_arena {
     struct value_block *last;
     size_t used, room; /* of the last block */
     size_t left; /* bytes that blocks may still take */
-    bool failed;
+    bool failed, starved;
+    struct byte_budget *budget; /* or NULL */
+    size_t counted; /* bytes taken of it */
+    struct value_arena *around; /* or NULL */
 };
 
 const struct value value_undefined = {.kind = VALUE_UNDEFINED};
@@ -35,10 +38,31 @@ struct value_arena *value_arena_new(size_t limit)
     return a;
 }
 
+void value_arena_count(struct value_arena *a, struct byte_budget *budget)
+{
+    a->budget = budget;
+}
+
+struct value_arena *value_arena_within(struct value_arena *around, size_t limit)
+{
+    struct value_arena *a = value_arena_new(limit);
+    if (a) {
+        a->around = around;
+        a->budget = around->budget;
+    }
+    return a;
+}
+
+bool value_arena_starved(const struct value_arena *a)
+{
+    return a->starved;
+}
+
 void value_arena_free(struct value_arena *a)
 {
     if (!a)
         return;
+    byte_budget_give(a->budget, a->counted);
     for (struct value_block *b = a->last; b;) {
         struct value_block *before = b->before;
         free(b);
@@ -47,12 +71,23 @@ void value_arena_free(struct value_arena *a)
     free(a);
 }
 
+static bool count(struct value_arena *a, size_t bytes)
+{
+    if (byte_budget_take(a->budget, bytes)) {
+        a->counted += a->budget ? bytes : 0;
+        return true;
+    }
+    for (; a; a = a->around)
+        a->starved = true;
+    return false;
+}
+
 static bool add_block(struct value_arena *a, size_t size)
 {
     size_t room = size > BLOCK_BYTES ? size : BLOCK_BYTES;
     if (room > a->left)
         room = size;
-    struct value_block *b = room <= a->left ? malloc(sizeof(*b) + room) : NULL;
+    struct value_block *b = room <= a->left && count(a, room) ? malloc(sizeof(*b) + room) : NULL;
     if (!b) {
         a->failed = true;
         return false;

@@ -1,8 +1,8 @@
 /* request_memory.h - memory that requests take while they are understood, run and answered.
  *
- * All requests share one budget (struct server). A request takes what understanding its body may need before the body is
- * parsed, keeps its prompts' share while it runs, and takes more as its answer is formed. Beyond the budget it is
- * answered 503.
+ * All requests share one budget (struct server). In it count bodies as they are received, what understanding a body may
+ * need, the values that a template makes, prompts while they run, pieces of answers, and replies until they are sent.
+ * Beyond the budget a request is answered 503, or its stream ends in an error.
  */
 #ifndef BERTH_REQUEST_MEMORY_H
 #define BERTH_REQUEST_MEMORY_H
