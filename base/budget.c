@@ -3,6 +3,8 @@
 
 bool byte_budget_take(struct byte_budget *b, size_t bytes)
 {
+    if (!b)
+        return true;
     size_t used = atomic_load_explicit(&b->used, memory_order_relaxed);
     do {
         if (bytes > b->limit || used > b->limit - bytes)
@@ -13,5 +15,6 @@ bool byte_budget_take(struct byte_budget *b, size_t bytes)
 
 void byte_budget_give(struct byte_budget *b, size_t bytes)
 {
-    atomic_fetch_sub(&b->used, bytes);
+    if (b)
+        atomic_fetch_sub(&b->used, bytes);
 }

@@ -6,9 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define ROOM_FIRST 256 /* is not counted */
+
 void strbuf_init(struct strbuf *b, size_t limit)
 {
-    *b = (struct strbuf){.limit = limit, .room = 256};
+    *b = (struct strbuf){.limit = limit, .room = ROOM_FIRST};
     b->text = malloc(b->room);
     if (b->text)
         b->text[0] = '\0';
@@ -16,10 +18,25 @@ void strbuf_init(struct strbuf *b, size_t limit)
         b->failed = true;
 }
 
+size_t strbuf_held(const struct strbuf *b)
+{
+    return b->budget && b->room > ROOM_FIRST ? b->room - ROOM_FIRST : 0;
+}
+
 void strbuf_release(struct strbuf *b)
 {
+    byte_budget_give(b->budget, strbuf_held(b));
     free(b->text);
     *b = (struct strbuf){.failed = true};
+}
+
+void strbuf_cut(struct strbuf *b, size_t size)
+{
+    if (!b->text)
+        return;
+    b->size = size;
+    b->text[size] = '\0';
+    b->failed = false;
 }
 
 static bool make_room(struct strbuf *b, size_t size)
@@ -33,8 +50,10 @@ static bool make_room(struct strbuf *b, size_t size)
         return true;
     while (room < need)
         room *= 2;
-    char *text = realloc(b->text, room);
+    bool counted = byte_budget_take(b->budget, room - b->room);
+    char *text = counted ? realloc(b->text, room) : NULL;
     if (!text) {
+        byte_budget_give(b->budget, counted ? room - b->room : 0);
         b->failed = true;
         return false;
     }
@@ -130,6 +149,7 @@ void strbuf_json(struct strbuf *b, struct span s)
 char *strbuf_take(struct strbuf *b, size_t *size)
 {
     char *text = b->failed ? NULL : b->text;
+    byte_budget_give(b->budget, strbuf_held(b));
     if (size)
         *size = text ? b->size : 0;
     if (!text)

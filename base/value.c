@@ -22,6 +22,9 @@ struct value_arena {
     size_t used, room; /* of the last block */
     size_t left; /* bytes that blocks may still take */
     bool failed, no_memory;
+    struct byte_budget *budget; /* or NULL */
+    size_t counted; /* bytes taken of it */
+    struct value_arena *around; /* or NULL */
 };
 
 const struct value value_undefined = {.kind = VALUE_UNDEFINED};
@@ -35,10 +38,31 @@ struct value_arena *value_arena_new(size_t limit)
     return a;
 }
 
+void value_arena_count(struct value_arena *a, struct byte_budget *budget)
+{
+    a->budget = budget;
+}
+
+struct value_arena *value_arena_within(struct value_arena *around, size_t limit)
+{
+    struct value_arena *a = value_arena_new(limit);
+    if (a) {
+        a->around = around;
+        a->budget = around->budget;
+    }
+    return a;
+}
+
+bool value_arena_starved(const struct value_arena *a)
+{
+    return a->no_memory;
+}
+
 void value_arena_free(struct value_arena *a)
 {
     if (!a)
         return;
+    byte_budget_give(a->budget, a->counted);
     for (struct value_block *b = a->last; b;) {
         struct value_block *before = b->before;
         free(b);
@@ -47,16 +71,32 @@ void value_arena_free(struct value_arena *a)
     free(a);
 }
 
+static void lack_memory(struct value_arena *a)
+{
+    for (; a; a = a->around)
+        a->no_memory = true;
+}
+
+static bool count(struct value_arena *a, size_t bytes)
+{
+    if (byte_budget_take(a->budget, bytes)) {
+        a->counted += a->budget ? bytes : 0;
+        return true;
+    }
+    return false;
+}
+
 static bool add_block(struct value_arena *a, size_t size)
 {
     size_t room = size > BLOCK_BYTES ? size : BLOCK_BYTES;
     if (room > a->left)
         room = size;
-    bool fits = room <= a->left;
-    struct value_block *b = fits ? malloc(sizeof(*b) + room) : NULL;
+    bool fits = room <= a->left, counted = fits && count(a, room);
+    struct value_block *b = counted ? malloc(sizeof(*b) + room) : NULL;
     if (!b) {
         a->failed = true;
-        a->no_memory = fits;
+        if (fits)
+            lack_memory(a);
         return false;
     }
     b->before = a->last;

@@ -210,6 +210,7 @@ static struct http *open_http(struct server *s, struct error *err)
         .max_body = o->max_body,
         .max_header = o->max_header,
         .max_uri = o->max_uri,
+        .memory = &s->request_memory,
         .ping = o->ping,
         .keys = s->keys,
         .origins =

@@ -166,14 +166,21 @@ const atomic_bool *job_cancelled(const struct job *j)
 
 /* ---- from the engine to the server ---- */
 
-struct job_piece *job_piece_new(uint32_t choice, size_t n_tokens, uint32_t n_top, size_t text_size)
+struct job_piece *job_piece_new(
+    uint32_t choice, size_t n_tokens, uint32_t n_top, size_t text_size, struct byte_budget *memory)
 {
     size_t tokens = n_tokens * sizeof(struct job_token);
     size_t tops = n_tokens * n_top * sizeof(struct sampler_logprob);
-    struct job_piece *p = malloc(sizeof(*p) + tokens + tops + text_size);
-    if (!p)
+    size_t bytes = sizeof(struct job_piece) + tokens + tops + text_size;
+    if (!byte_budget_take(memory, bytes))
         return NULL;
-    *p = (struct job_piece){.choice = choice, .n_tokens = n_tokens, .text_size = text_size};
+    struct job_piece *p = malloc(bytes);
+    if (!p) {
+        byte_budget_give(memory, bytes);
+        return NULL;
+    }
+    *p = (struct job_piece){
+        .choice = choice, .n_tokens = n_tokens, .text_size = text_size, .memory = memory, .bytes = bytes};
     p->tokens = (struct job_token *)(p + 1);
     struct sampler_logprob *top = (struct sampler_logprob *)(p->tokens + n_tokens);
     for (size_t i = 0; i < n_tokens; i++)
@@ -184,6 +191,7 @@ struct job_piece *job_piece_new(uint32_t choice, size_t n_tokens, uint32_t n_top
 
 void job_piece_free(struct job_piece *p)
 {
+    byte_budget_give(p->memory, p->bytes);
     free(p);
 }
 

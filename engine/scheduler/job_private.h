@@ -11,9 +11,10 @@ void job_drop(struct job *j);
 /* Becomes true when the job is cancelled; decoder_forward looks at it between layers. */
 const atomic_bool *job_cancelled(const struct job *j);
 
-/* A piece with room for so many tokens and bytes, in one block of memory. The text is not NUL-terminated. Token i's
- * `top` is set when n_top is not 0. NULL without memory. */
-struct job_piece *job_piece_new(uint32_t choice, size_t n_tokens, uint32_t n_top, size_t text_size);
+/* A piece with room for so many tokens and bytes, in one block of memory, which counts in the budget `memory`. The text
+ * is not NUL-terminated. Token i's `top` is set when n_top is not 0. NULL without memory. */
+struct job_piece *job_piece_new(
+    uint32_t choice, size_t n_tokens, uint32_t n_top, size_t text_size, struct byte_budget *memory);
 
 /* Appends a piece and wakes the server. The job must not have ended. */
 void job_push(struct job *j, struct job_piece *piece);

@@ -279,7 +279,7 @@ bool output_take(struct output *a, enum job_finish finish, struct job_piece **pi
         return false;
     if (n == 0 && size == 0 && (finish == JOB_RUNNING || a->prompt))
         return true;
-    struct job_piece *p = job_piece_new(a->choice, n, a->params->n_top, size);
+    struct job_piece *p = job_piece_new(a->choice, n, a->params->n_top, size, a->params->memory);
     if (!p)
         return false;
     p->prompt = a->prompt;

@@ -169,7 +169,7 @@ static void push(struct request *t, struct job_piece *p)
 /* Sends an empty last piece of a choice. */
 static void push_finish(struct request *t, uint32_t choice, enum job_finish finish)
 {
-    struct job_piece *p = job_piece_new(choice, 0, 0, 0);
+    struct job_piece *p = job_piece_new(choice, 0, 0, 0, NULL);
     if (p)
         p->finish = finish;
     push(t, p);

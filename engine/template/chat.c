@@ -104,7 +104,8 @@ static bool render(struct chat_run *r, struct value_arena *a, struct template_te
     struct value vars = chat_with_messages(a, r->vars, messages);
     if (value_arena_failed(a))
         return value_arena_explain(a, "the request", err);
-    return template_render(r->template->parsed, vars, r->now, NULL, out, err);
+    const struct template_limits limits = {.within = a};
+    return template_render(r->template->parsed, vars, r->now, &limits, out, err);
 }
 
 /* ---- the check ---- */
@@ -114,7 +115,7 @@ static bool changes_prompt(struct chat_run *r, const size_t *at, size_t n)
 {
     struct error ignored = {0};
     struct template_text text = {0};
-    struct value_arena *a = value_arena_new(CHECK_MEMORY);
+    struct value_arena *a = value_arena_within(r->arena, CHECK_MEMORY);
     for (size_t i = 0; i < n; i++)
         r->states[at[i]] = MESSAGE_REPLACED;
     bool good = a && render(r, a, &text, &ignored);
@@ -226,10 +227,11 @@ bool chat_render(const struct chat_template *c, struct value_arena *a, struct va
     struct chat_prompt *out, struct error *err)
 {
     const struct value *messages = value_find(vars, span_of("messages"));
+    const struct template_limits limits = {.within = a};
     *out = (struct chat_prompt){.refused = CHAT_NO_MESSAGE};
     /* A request may set any variable, this one included. */
     if (!messages || messages->kind != VALUE_LIST)
-        return template_render(c->parsed, vars, now, NULL, &out->text, err);
+        return template_render(c->parsed, vars, now, &limits, &out->text, err);
     struct chat_run r = {.template = c,
         .traits = chat_traits_of(c),
         .arena = a,

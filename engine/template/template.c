@@ -189,7 +189,8 @@ bool template_render(const struct template *t, struct value vars, int64_t now,
         .line = 1,
         .steps = most->steps ? most->steps : DEFAULT_STEPS,
         .limit = most->output ? most->output : DEFAULT_OUTPUT};
-    r.arena = value_arena_new(most->memory ? most->memory : DEFAULT_MEMORY);
+    size_t memory = most->memory ? most->memory : DEFAULT_MEMORY;
+    r.arena = most->within ? value_arena_within(most->within, memory) : value_arena_new(memory);
     if (!r.arena)
         return error_no_memory(err, "the prompt");
     bool good = make_room(&r, 0) && scope_open(&r) && exec_body(&r, t->body) == FLOW_ON && run_step(&r, 0);

@@ -43,10 +43,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *c, const
     if (*size == 0)
         return respond(s, c);
     if (!session_collect(s, data, *size)) {
-        if (s->status == 413)
-            connection_say(&s->connection, "413 Request Entity Too Large", "Request Entity Too Large");
-        else
-            connection_say(&s->connection, "503 Service Unavailable", "There is no memory for the body now");
+        connection_say(&s->connection, "413 Request Entity Too Large", "Request Entity Too Large");
         return MHD_NO;
     }
     *size = 0;

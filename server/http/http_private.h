@@ -58,7 +58,6 @@ struct http {
     struct connections *connections;
     struct streams streams;
     struct request_workers *workers;
-    atomic_size_t body_bytes; /* of all sessions' bodies */
     atomic_uint_fast64_t next_id;
     atomic_bool draining, stopping;
     bool listening;
@@ -71,6 +70,9 @@ struct http_session {
     size_t target_room;
     uint8_t *body; /* [body_room] */
     size_t body_size, body_room, body_max;
+    struct byte_budget
+        *reply_memory; /* of a reply that is being sent: bytes that it holds until the request ends */
+    size_t reply_held;
 
     bool started; /* a request's first line has come, and its end has not */
     bool begun; /* its headers have come, too; it counts as running */
@@ -107,8 +109,8 @@ bool session_target(struct http_session *s, const char *target);
 /* Its headers have come: finds the route or the refusal, and replies at once where the body is not read. */
 enum MHD_Result session_begin(struct http_session *s, struct MHD_Connection *c, const char *method);
 
-/* A piece of its body. False, with s->status set, when the body is larger than it may be (413), or there is no
- * memory for it, because it ran out or all bodies together have reached their limit (503). */
+/* A piece of its body. False, with s->status set, when the body is larger than it may be (413). A body for which there is
+ * no memory is read and dropped, and answered 503. */
 bool session_collect(struct http_session *s, const char *data, size_t size);
 
 /* Frees the memory of its body. */

@@ -11,6 +11,8 @@ void reply_release(struct reply *r)
 {
     if (r->owned)
         free((void *)(uintptr_t)r->body);
+    byte_budget_give(r->memory, r->held);
+    r->held = 0;
     if (r->writer)
         r->writer->kind->release(r->writer);
     for (size_t i = 0; i < r->n_headers; i++)
@@ -49,6 +51,17 @@ void reply_owned(struct reply *r, unsigned status, const char *content_type, cha
     r->body = text;
     r->size = size;
     r->owned = true;
+}
+
+void reply_buffer(struct reply *r, unsigned status, const char *content_type, struct strbuf *text)
+{
+    size_t held = strbuf_held(text), size;
+    struct byte_budget *memory = text->budget;
+    text->budget = NULL;
+    char *body = strbuf_take(text, &size);
+    reply_owned(r, status, content_type, body, size);
+    r->memory = memory;
+    r->held = held;
 }
 
 void reply_written(struct reply *r, unsigned status, const char *content_type, struct reply_writer *writer)

@@ -69,7 +69,12 @@ static struct MHD_Response *body_response(struct http_session *s)
     if (!r->owned)
         return MHD_create_response_from_buffer_static(r->size, body);
     struct MHD_Response *response = MHD_create_response_from_buffer_with_free_callback(r->size, body, free);
-    r->owned = response == NULL; /* the response owns the body now */
+    if (!response)
+        return NULL;
+    r->owned = false; /* the response owns the body until the request ends */
+    s->reply_memory = r->memory;
+    s->reply_held = r->held;
+    r->held = 0;
     return response;
 }
 

@@ -13,8 +13,7 @@
 #include <strings.h>
 
 #define IN_CHUNKS UINT64_MAX /* a chunked body, without a declared size */
-#define BODY_KEPT_MAX 65536 /* bytes; a larger buffer is not kept for the connection's next request */
-#define BODIES_MAX ((size_t)128 << 20) /* bytes of all bodies that are being received or read */
+#define RETRY_SECONDS 1
 #define TARGET_SPARE 64
 
 /* ---- its first line and headers ---- */
@@ -119,6 +118,8 @@ enum MHD_Result session_begin(struct http_session *s, struct MHD_Connection *c, 
         decide_refuse(s, 413, "Request Entity Too Large");
     if (s->reply.status && (huge || s->reply.close))
         return respond(s, c);
+    if (declared < s->body_max)
+        s->body_max = (size_t)declared;
     begin_body(s);
     bool in_time = declared == 0 || connection_enter(s->http->connections, &s->connection, PHASE_BODY);
     return in_time ? MHD_YES : MHD_NO;
@@ -126,7 +127,7 @@ enum MHD_Result session_begin(struct http_session *s, struct MHD_Connection *c, 
 
 /* ---- its body ---- */
 
-/* Makes room for a body of `need` bytes, within the limit of all bodies together. */
+/* Makes room for a body of `need` bytes, which counts in the requests' memory. */
 static bool make_room(struct http_session *s, size_t need)
 {
     size_t room = need < 4096 ? 4096 : need + need / 2;
@@ -134,10 +135,13 @@ static bool make_room(struct http_session *s, size_t need)
         return true;
     if (room > s->body_max)
         room = need > s->body_max ? need : s->body_max;
-    size_t more = room - s->body_room, before = atomic_fetch_add(&s->http->body_bytes, more);
-    uint8_t *body = before + more <= BODIES_MAX ? realloc(s->body, room) : NULL;
+    struct byte_budget *memory = s->http->config.memory;
+    size_t more = room - s->body_room;
+    if (!byte_budget_take(memory, more))
+        return false;
+    uint8_t *body = realloc(s->body, room);
     if (!body) {
-        atomic_fetch_sub(&s->http->body_bytes, more);
+        byte_budget_give(memory, more);
         return false;
     }
     s->body = body;
@@ -147,7 +151,7 @@ static bool make_room(struct http_session *s, size_t need)
 
 void session_drop_body(struct http_session *s)
 {
-    atomic_fetch_sub(&s->http->body_bytes, s->body_room);
+    byte_budget_give(s->http->config.memory, s->body_room);
     free(s->body);
     s->body = NULL;
     s->body_room = 0;
@@ -164,10 +168,11 @@ bool session_collect(struct http_session *s, const char *data, size_t size)
     size_t need = s->body_size + size;
     /* A body that is dropped is only counted. */
     bool wanted = !s->reply.status && q->route && q->route->body_max > 0;
-    s->status = 503;
-    if (wanted && !q->sink && !make_room(s, need))
-        return false;
-    if (wanted && q->sink) {
+    if (wanted && !q->sink && !make_room(s, need)) {
+        session_drop_body(s);
+        decide_refuse(s, 503, "There is no memory for the body now");
+        reply_retry_after(&s->reply, RETRY_SECONDS);
+    } else if (wanted && q->sink) {
         if (!q->sink->kind->take(q->sink, piece, &s->reply) && !s->reply.status)
             decide_refuse(s, 500, "Internal Server Error");
     } else if (wanted) {
@@ -226,8 +231,9 @@ void session_end(struct http_session *s, bool whole)
         http_counters_request(counters, s->route_number, s->status, seconds);
     log_request(s, seconds, whole);
     reply_release(&s->reply);
-    if (s->body_room > BODY_KEPT_MAX)
-        session_drop_body(s);
+    byte_budget_give(s->reply_memory, s->reply_held);
+    s->reply_held = 0;
+    session_drop_body(s);
     connection_enter(s->http->connections, &s->connection, PHASE_IDLE);
 }
 

@@ -18,6 +18,7 @@
 
 #define BLOCK_BYTES 4096
 #define OUT_MAX ((size_t)256 << 20)
+#define OUT_KEPT_MAX 65536 /* bytes; a larger buffer is freed when what is in it was sent */
 #define LOOKED_AT_ONCE 128
 #define STATUS_LEFT 499 /* for log and metrics only: the client closed the connection */
 
@@ -209,10 +210,19 @@ enum stream_answer stream_answer(struct http_session *s, struct MHD_Connection *
 
 enum filled { FILLED, EMPTY, ENDED, BROKEN };
 
+static void open_out(struct http_session *s)
+{
+    strbuf_release(&s->suspended.out);
+    strbuf_init(&s->suspended.out, OUT_MAX);
+    s->suspended.out.budget = s->http->config.memory;
+}
+
 /* Gets the next bytes into z->out and starts the deadline for writing. EMPTY: the connection was suspended. */
 static enum filled fill(struct http_session *s)
 {
     struct suspended *z = &s->suspended;
+    if (z->out.room > OUT_KEPT_MAX)
+        open_out(s);
     z->out.size = z->taken = 0;
     do {
         struct stream_look seen = see(z);
@@ -270,9 +280,7 @@ static ssize_t read_stream(void *context, uint64_t position, char *to, size_t ro
 
 struct MHD_Response *stream_response(struct http_session *s)
 {
-    struct suspended *z = &s->suspended;
-    strbuf_release(&z->out);
-    strbuf_init(&z->out, OUT_MAX);
+    open_out(s);
     return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_BYTES, read_stream, s, NULL);
 }
 

@@ -214,12 +214,19 @@ bool prompt_of_chat(struct prompt *p, const struct requested_model *m, json_t *r
     if (!check_messages(request, c) || !settle_tools(request, c) || !settle_effort(request, c))
         return false;
     struct value_arena *arena = value_arena_new(ARENA_MAX);
+    if (arena)
+        value_arena_count(arena, p->memory);
     bool good = arena ? json_chat_variables(arena, request, template->bos, template->eos, &variables, &err)
                       : error_no_memory(&err, "the request");
     good = good && chat_render(template, arena, variables, (int64_t)time(NULL), &chat, &err);
     if (good && chat.moved_first)
         tell_moved(m->model);
-    good = good ? add_rendered(p, m->text, &chat.text, c) : refuse(&chat, &err, c);
+    if (good)
+        good = add_rendered(p, m->text, &chat.text, c);
+    else if (arena && value_arena_starved(arena))
+        request_memory_refuse(c);
+    else
+        refuse(&chat, &err, c);
     template_text_release(&chat.text);
     value_arena_free(arena);
     return good;
@@ -230,7 +237,7 @@ bool prompt_of_chat(struct prompt *p, const struct requested_model *m, json_t *r
 static bool answer(struct server *s, const struct http_request *q, struct reply *r, json_t *request,
     struct requested_model *m, struct completion_params *w, struct api_error *c)
 {
-    struct prompt prompt = prompt_for(q);
+    struct prompt prompt = prompt_for(s, q);
     bool good = requested_model_find(m, s, request, NEEDS_DECODER | NEEDS_TOKENIZER | NEEDS_CHAT, c) &&
                 completion_params_for_model(w, text_model_n_vocab(m->text), c) &&
                 prompt_of_chat(&prompt, m, request, c) &&

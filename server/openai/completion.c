@@ -11,7 +11,8 @@
 
 #define RETRY_SECONDS 1
 #define TOKENS_AT_ONCE 512 /* that one call turns into text: other connections wait for the thread */
-#define ANSWER_COPIES 2 /* what is gathered, and the reply that is written from it */
+
+static const char no_memory[] = "There is no memory for the answer now";
 
 static struct completion *completion_of(struct async_reply *l)
 {
@@ -30,19 +31,14 @@ static void fail(struct completion *a, unsigned status, const char *why)
 /* Appends the scratch delta to the choice's own, within the limits of the request and of all requests. */
 static void gather(struct completion *a, struct choice *c)
 {
-    size_t more = delta_bytes(&a->scratch), taken = ANSWER_COPIES * more;
-    a->gathered += more;
+    a->gathered += delta_bytes(&a->scratch);
     if (a->gathered > ANSWER_MAX)
         fail(a, 400,
             "The answer is too large: ask for fewer choices, prompts or log probabilities, or a stream");
-    else if (!byte_budget_take(&a->server->request_memory, taken))
-        fail(a, 503, "There is no memory for the answer now");
-    else {
-        a->held += taken;
+    else
         delta_join(&c->delta, &a->scratch);
-    }
     if (delta_failed(&c->delta))
-        fail(a, 503, "There is no memory for the answer now");
+        fail(a, 503, no_memory);
 }
 
 static void use_fragment(struct completion *a, size_t index, enum job_finish finish, struct strbuf *out)
@@ -70,6 +66,7 @@ static void use_piece(struct completion *a, size_t index, const struct job_piece
     size_t first = index * a->n_choices + (shared ? 0 : p->choice), n = shared ? a->n_choices : 1;
     const struct prompt *prompt = &a->prompts[index].prompt;
     struct choice *c = &a->choices[first];
+    size_t before = out ? out->size : 0;
     delta_clear(&a->scratch);
     if (!p->prompt)
         c->generated = p->generated;
@@ -81,8 +78,11 @@ static void use_piece(struct completion *a, size_t index, const struct job_piece
         a->choices[first + i].unprefixed = c->unprefixed;
         use_fragment(a, first + i, p->finish, out);
     }
-    if (delta_failed(&a->scratch) || (out && out->failed))
-        fail(a, 503, "There is no memory for the answer now");
+    if (!delta_failed(&a->scratch) && (!out || !out->failed))
+        return;
+    fail(a, 503, no_memory);
+    if (out) /* an error event takes its place */
+        strbuf_cut(out, before);
 }
 
 static void end_job(struct completion *a, struct completion_prompt *one)
@@ -139,11 +139,13 @@ static void cancel(struct completion *a)
 
 /* ---- the reply ---- */
 
-/* Frees what was gathered and gives its memory back before the client reads the reply and asks again. */
+/* Frees what was gathered, and the prompts, before the client reads the reply and asks again. */
 static void drop_gathered(struct completion *a)
 {
     for (size_t i = 0; i < a->n_prompts * a->n_choices; i++)
         delta_release(&a->choices[i].delta);
+    for (size_t i = 0; i < a->n_prompts; i++)
+        prompt_release(&a->prompts[i].prompt);
     byte_budget_give(&a->server->request_memory, a->held);
     a->held = 0;
 }
@@ -159,11 +161,17 @@ static void reply_failure(struct completion *a, struct reply *r)
 static void reply_whole(struct completion *a, struct reply *r)
 {
     struct strbuf out;
-    size_t size;
     strbuf_init(&out, 2 * ANSWER_MAX);
+    out.budget = &a->server->request_memory;
     openai_write_whole(a, &out);
-    char *text = strbuf_take(&out, &size);
-    reply_owned(r, 200, "application/json", text, size);
+    if (out.failed) {
+        strbuf_release(&out);
+        fail(a, 503, no_memory);
+        reply_failure(a, r);
+        return;
+    }
+    reply_buffer(r, 200, "application/json", &out);
+    drop_gathered(a);
 }
 
 static enum async_reply_state look_whole(struct completion *a, struct reply *r)
@@ -203,7 +211,11 @@ static enum async_reply_more more(struct async_reply *l, struct strbuf *out)
     if (a->finished)
         return ASYNC_END;
     strbuf_add(out, (struct span){(const uint8_t *)a->first_events.text, a->first_events.size});
-    a->first_events.size = 0;
+    strbuf_release(&a->first_events);
+    if (out->failed) {
+        fail(a, 503, no_memory);
+        strbuf_cut(out, 0);
+    }
     bool all = take_pieces(a, out);
     if (!a->status && a->n_running > 0)
         return all ? ASYNC_MORE : ASYNC_MORE_NOW;

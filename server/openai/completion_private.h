@@ -1,8 +1,8 @@
 /* completion_private.h - a request whose jobs are running: its prompts, jobs, choices, and what they have said so far.
  *
  * A request has prompts, each prompt a job, each job n choices. Each piece of a job becomes a delta, in parts of JSON. A
- * stream writes it at once; a whole reply appends it to the delta of its choice. These bytes are counted, since a
- * request of some kilobytes may ask for gigabytes.
+ * stream writes it at once; a whole reply appends it to the delta of its choice. All of it counts in the server's
+ * request_memory, since a request of some kilobytes may ask for gigabytes.
  */
 #ifndef BERTH_COMPLETION_PRIVATE_H
 #define BERTH_COMPLETION_PRIVATE_H
@@ -58,7 +58,7 @@ struct completion {
     size_t n_choices;
     struct delta scratch; /* of one piece */
     size_t gathered; /* bytes of all choices' deltas */
-    size_t held; /* bytes taken of the server's request_memory, for prompts and deltas */
+    size_t held; /* bytes taken of the server's request_memory: all that does not count by itself */
     struct strbuf first_events; /* of a stream, before its head is sent */
     bool finished; /* the end of the stream is written */
     unsigned status; /* HTTP status of a failure; 0 for none */
@@ -75,7 +75,7 @@ void completion_release(struct completion *a);
 
 /* ---- delta.c ---- */
 
-void delta_init(struct delta *f);
+void delta_init(struct delta *f, struct byte_budget *memory);
 void delta_clear(struct delta *f);
 void delta_release(struct delta *f);
 bool delta_failed(const struct delta *f);

@@ -13,6 +13,8 @@
 #include <time.h>
 
 #define COMPLETIONS_MAX_TOKENS 16 /* OpenAI's default of max_tokens */
+#define JOB_BYTES 1024 /* of a job beside what its request makes large */
+#define CHOICE_BYTES 2048 /* the same of a choice, here and in the engine */
 
 /* ---- the jobs ---- */
 
@@ -72,6 +74,7 @@ static struct job_request job_request(
         .end_token = a->route == FOR_COMPLETIONS && w->logprobs,
         .cache_prompt = w->cache_prompt,
         .arrived = a->arrived,
+        .memory = &a->server->request_memory,
     };
 }
 
@@ -176,24 +179,25 @@ static struct completion *completion_new(struct server *s, const struct http_req
         const struct prompt *p = &all[i / a->n_choices].prompt;
         choices[i].unprefixed = w->echo && p->text_size > 0 && p->text[0] != ' ';
         if (!w->stream)
-            delta_init(&choices[i].delta);
+            delta_init(&choices[i].delta, &s->request_memory);
     }
-    delta_init(&a->scratch);
+    delta_init(&a->scratch, &s->request_memory);
     strbuf_init(&a->first_events, ANSWER_MAX);
+    a->first_events.budget = &s->request_memory;
     *m = (struct requested_model){0};
     return a;
 }
 
-/* Takes memory for the prompts, which stay while the jobs run. */
-static bool hold_prompts(struct completion *a, struct api_error *c)
+/* Bytes that stay while the jobs run: prompts with the jobs' copies of them, stop strings with their automata, biases,
+ * choices. */
+static size_t bytes_held(const struct completion_params *w, const struct prompt *prompts, size_t n)
 {
-    size_t bytes = 0;
-    for (size_t i = 0; i < a->n_prompts; i++)
-        bytes += a->prompts[i].prompt.ids.n * sizeof(int32_t) + a->prompts[i].prompt.text_size;
-    if (!byte_budget_take(&a->server->request_memory, bytes))
-        return request_memory_refuse(c);
-    a->held += bytes;
-    return true;
+    size_t job = w->n_bias * sizeof(w->bias[0]) + JOB_BYTES, bytes = sizeof(struct completion);
+    for (size_t i = 0; i < w->n_stops; i++)
+        job += w->stops[i].size * (1 + sizeof(size_t));
+    for (size_t i = 0; i < n; i++)
+        bytes += (prompts[i].ids.room + prompts[i].ids.n) * sizeof(int32_t) + prompts[i].text_size;
+    return bytes + n * (job + (size_t)w->n * (sizeof(struct choice) + CHOICE_BYTES));
 }
 
 /* Sets the limit of a request that has none. */
@@ -224,10 +228,16 @@ bool completion_start(struct server *s, const struct http_request *q, struct rep
     log_stream_option(s, w);
     if (!w->seeded)
         w->seed = (int64_t)random_number();
+    size_t bytes = bytes_held(w, prompts, n_prompts);
+    if (!byte_budget_take(&s->request_memory, bytes))
+        return request_memory_refuse(c);
     struct completion *a = completion_new(s, q, route, w, m, prompts, n_prompts);
-    if (!a)
+    if (!a) {
+        byte_budget_give(&s->request_memory, bytes);
         return api_error_no_memory(c);
-    bool good = check_number(a, c) && check_length(a, w, c) && hold_prompts(a, c);
+    }
+    a->held = bytes;
+    bool good = check_number(a, c) && check_length(a, w, c);
     for (size_t i = 0; good && i < n_prompts; i++)
         good = submit(a, w, i, c);
     if (good)

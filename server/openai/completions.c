@@ -19,6 +19,7 @@ static bool keep_text_of_ids(struct prompt *p, const struct text_model *t)
     struct strbuf text;
     struct detokenizer d = {.tokenizer = text_model_tokenizer(t), .strip = true};
     strbuf_init(&text, TOKENIZER_TEXT_MAX);
+    text.budget = p->memory;
     for (size_t i = 0; text_model_tokenizer(t) && i < p->ids.n; i++)
         detokenizer_add(&d, p->ids.at[i], &text);
     if (text_model_tokenizer(t))
@@ -71,7 +72,7 @@ static bool read_prompt(struct prompt *p, const struct text_model *t, const json
             return false;
         kept = !echo || keep_text(p, text);
     }
-    return (kept && begin_if_empty(p, t)) || api_error_no_memory(c);
+    return (kept && begin_if_empty(p, t)) || request_memory_refuse(c);
 }
 
 struct prompts {
@@ -93,8 +94,8 @@ static bool is_several(const json_t *prompt)
     return json_is_string(first) || json_is_array(first);
 }
 
-static bool read_prompts(struct prompts *all, const struct http_request *q, const struct text_model *t,
-    const json_t *request, const struct completion_params *w, struct api_error *c)
+static bool read_prompts(struct prompts *all, struct server *s, const struct http_request *q,
+    const struct text_model *t, const json_t *request, const struct completion_params *w, struct api_error *c)
 {
     bool add_special;
     const json_t *prompt = json_object_get(request, "prompt");
@@ -112,7 +113,7 @@ static bool read_prompts(struct prompts *all, const struct http_request *q, cons
         return api_error_no_memory(c);
     all->n = n;
     for (size_t i = 0; i < n; i++)
-        all->at[i] = prompt_for(q);
+        all->at[i] = prompt_for(s, q);
     if (!is_several(prompt))
         return read_prompt(&all->at[0], t, prompt, add_special, w->echo, "prompt", c);
     for (size_t i = 0; i < n; i++) {
@@ -135,7 +136,7 @@ static bool answer(struct server *s, const struct http_request *q, struct reply 
     struct prompts all = {0};
     bool good = requested_model_find(m, s, request, NEEDS_DECODER, c) &&
                 completion_params_for_model(w, text_model_n_vocab(m->text), c) &&
-                read_prompts(&all, q, m->text, request, w, c) &&
+                read_prompts(&all, s, q, m->text, request, w, c) &&
                 completion_start(s, q, r, FOR_COMPLETIONS, w, m, all.at, all.n, c);
     prompts_release(&all);
     return good;

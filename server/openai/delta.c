@@ -9,14 +9,13 @@
 
 /* ---- a delta and its parts ---- */
 
-void delta_init(struct delta *f)
+void delta_init(struct delta *f, struct byte_budget *memory)
 {
-    strbuf_init(&f->text, ANSWER_MAX);
-    strbuf_init(&f->ids, ANSWER_MAX);
-    strbuf_init(&f->tokens, ANSWER_MAX);
-    strbuf_init(&f->logprobs, ANSWER_MAX);
-    strbuf_init(&f->top, ANSWER_MAX);
-    strbuf_init(&f->offsets, ANSWER_MAX);
+    struct strbuf *const parts[] = {&f->text, &f->ids, &f->tokens, &f->logprobs, &f->top, &f->offsets};
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        strbuf_init(parts[i], ANSWER_MAX);
+        parts[i]->budget = memory;
+    }
 }
 
 void delta_clear(struct delta *f)

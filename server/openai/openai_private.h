@@ -129,11 +129,12 @@ struct prompt {
     struct tokenizer_ids ids;
     char *text; /* [text_size], for an echo; NULL without */
     size_t text_size;
+    struct byte_budget *memory; /* in which what is made on the way counts */
 };
 /* The error of a prompt that was not made: 503 where it is of no use any more, else 400 about `param`. */
 bool prompt_failed(const struct prompt *p, const char *param, const struct error *err, struct api_error *c);
 /* An empty prompt for a request: its tokenizer stops when the answer is of no use any more. */
-struct prompt prompt_for(const struct http_request *q);
+struct prompt prompt_for(struct server *s, const struct http_request *q);
 void prompt_release(struct prompt *p);
 
 /* An error about `param` when a text has more bytes than the model's context can hold. */

@@ -6,9 +6,9 @@
 #define BYTES_PER_TOKEN 64 /* more than the tokens of any real text have on average */
 #define BYTES_LEAST 65536
 
-struct prompt prompt_for(const struct http_request *q)
+struct prompt prompt_for(struct server *s, const struct http_request *q)
 {
-    return (struct prompt){.ids.stop = q->useless};
+    return (struct prompt){.ids.stop = q->useless, .memory = &s->request_memory};
 }
 
 void prompt_release(struct prompt *p)

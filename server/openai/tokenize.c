@@ -9,9 +9,6 @@
 
 #define REPLY_MAX ((size_t)256 << 20)
 #define PIECE_MAX 65536
-#define REPLY_BYTES_ID 8 /* that a token id takes in a reply, on the whole */
-#define REPLY_BYTES_PIECES 24 /* the same with its text */
-#define TEXT_SHARE 4 /* of the requests' memory, for a text made of ids */
 
 /* ---- tokenize ---- */
 
@@ -59,65 +56,73 @@ static void add_ids(struct strbuf *out, const struct tokenizer_ids *ids)
     }
 }
 
-static void reply_ids(
-    struct reply *r, const struct requested_model *m, const struct tokenizer_ids *ids, bool pieces)
+/* Begins a reply. */
+static void begin(struct strbuf *out, const struct requested_model *m, struct byte_budget *memory)
 {
+    strbuf_init(out, REPLY_MAX);
+    out->budget = memory;
+    strbuf_text(out, "{\"model\":");
+    strbuf_json(out, span_of(m->model->id));
+}
+
+static bool end(struct strbuf *out, struct reply *r, struct api_error *c)
+{
+    strbuf_text(out, "}");
+    if (out->failed) {
+        strbuf_release(out);
+        return request_memory_refuse(c);
+    }
+    reply_buffer(r, 200, "application/json", out);
+    return true;
+}
+
+static bool reply_ids(struct reply *r, const struct requested_model *m, const struct prompt *p, bool pieces,
+    struct api_error *c)
+{
+    const struct tokenizer_ids *ids = &p->ids;
     struct strbuf out;
-    size_t size;
-    strbuf_init(&out, REPLY_MAX);
-    strbuf_text(&out, "{\"model\":");
-    strbuf_json(&out, span_of(m->model->id));
+    begin(&out, m, p->memory);
     strbuf_format(
         &out, ",\"count\":%zu,\"max_model_len\":%zu,\"tokens\":[", ids->n, text_model_context(m->text));
     add_ids(&out, ids);
     strbuf_text(&out, "]");
     if (pieces)
         add_pieces(&out, text_model_tokenizer(m->text), ids);
-    strbuf_text(&out, "}");
-    char *text = strbuf_take(&out, &size);
-    reply_owned(r, 200, "application/json", text, size);
+    return end(&out, r, c);
 }
 
 static bool tokenize(struct server *s, const struct http_request *q, struct reply *r, json_t *request,
     struct requested_model *m, struct api_error *c)
 {
     bool pieces = false;
-    struct prompt p = prompt_for(q);
+    struct prompt p = prompt_for(s, q);
     unsigned needs = json_object_get(request, "messages") ? NEEDS_TOKENIZER | NEEDS_CHAT : NEEDS_TOKENIZER;
     bool good = requested_model_find(m, s, request, needs, c) &&
-                openai_truth(request, "with_pieces", false, &pieces, c) && read_text(&p, m, request, c);
-    size_t bytes = p.ids.n * (pieces ? REPLY_BYTES_PIECES : REPLY_BYTES_ID);
-    if (good && byte_budget_take(&s->request_memory, bytes)) {
-        reply_ids(r, m, &p.ids, pieces);
-        byte_budget_give(&s->request_memory, bytes);
-    } else if (good) {
-        good = request_memory_refuse(c);
-    }
+                openai_truth(request, "with_pieces", false, &pieces, c) && read_text(&p, m, request, c) &&
+                reply_ids(r, m, &p, pieces, c);
     prompt_release(&p);
     return good;
 }
 
 /* ---- detokenize ---- */
 
-static void reply_text(struct reply *r, const struct requested_model *m, const struct strbuf *text)
+static bool reply_text(
+    struct reply *r, const struct requested_model *m, const struct strbuf *text, struct api_error *c)
 {
     struct strbuf out;
-    size_t size;
-    strbuf_init(&out, REPLY_MAX);
-    strbuf_text(&out, "{\"model\":");
-    strbuf_json(&out, span_of(m->model->id));
+    if (text->failed)
+        return request_memory_refuse(c);
+    begin(&out, m, text->budget);
     strbuf_text(&out, ",\"text\":");
     strbuf_json(&out, (struct span){(const uint8_t *)text->text, text->size});
-    strbuf_text(&out, "}");
-    char *body = strbuf_take(&out, &size);
-    reply_owned(r, 200, "application/json", body, size);
+    return end(&out, r, c);
 }
 
 static bool detokenize(struct server *s, const struct http_request *q, struct reply *r, json_t *request,
     struct requested_model *m, struct api_error *c)
 {
     bool special;
-    struct prompt p = prompt_for(q);
+    struct prompt p = prompt_for(s, q);
     struct strbuf text;
     const json_t *tokens = json_object_get(request, "tokens");
     if (!requested_model_find(m, s, request, NEEDS_TOKENIZER, c) ||
@@ -130,19 +135,15 @@ static bool detokenize(struct server *s, const struct http_request *q, struct re
         return false;
     }
     struct detokenizer d = {.tokenizer = text_model_tokenizer(m->text), .special = special, .strip = true};
-    size_t most = s->request_memory.limit / TEXT_SHARE;
-    strbuf_init(&text, most < REPLY_MAX / 4 ? most : REPLY_MAX / 4);
+    strbuf_init(&text, REPLY_MAX / 4);
+    text.budget = p.memory;
     for (size_t i = 0; i < p.ids.n; i++)
         detokenizer_add(&d, p.ids.at[i], &text);
     detokenizer_end(&d, &text);
-    bool fits = !text.failed && byte_budget_take(&s->request_memory, 2 * text.size);
-    if (fits) {
-        reply_text(r, m, &text);
-        byte_budget_give(&s->request_memory, 2 * text.size);
-    }
+    bool good = reply_text(r, m, &text, c);
     strbuf_release(&text);
     prompt_release(&p);
-    return fits || request_memory_refuse(c);
+    return good;
 }
 
 /* ---- the routes ---- */

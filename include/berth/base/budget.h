@@ -1,7 +1,7 @@
 /* budget.h - bytes that several users share, counted so that together they stay below a limit.
  *
  * Whoever needs memory takes it from the budget before it is allocated and gives it back after it is freed. All functions
- * may be called from any thread.
+ * may be called from any thread. Without a budget (NULL) nothing is counted.
  */
 #ifndef BERTH_BUDGET_H
 #define BERTH_BUDGET_H

@@ -6,6 +6,7 @@
 #ifndef BERTH_STRBUF_H
 #define BERTH_STRBUF_H
 
+#include "berth/base/budget.h"
 #include "berth/base/text.h"
 
 struct strbuf {
@@ -13,6 +14,8 @@ struct strbuf {
     size_t size; /* bytes in it, without the NUL */
     size_t room;
     size_t limit;
+    struct byte_budget
+        *budget; /* set it after strbuf_init: `room` counts in it as the buffer grows; NULL: nothing does */
     bool failed; /* the limit was reached or memory ran out; text holds what came before */
 };
 
@@ -24,10 +27,17 @@ void strbuf_text(struct strbuf *b, const char *text);
 void strbuf_format(struct strbuf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void strbuf_integer(struct strbuf *b, int64_t n); /* in decimal; quicker than strbuf_format */
 
+/* Leaves the first `size` bytes, which may have been followed by a failure, and goes on from there. */
+void strbuf_cut(struct strbuf *b, size_t size);
+
+/* Bytes of the budget that the buffer holds. */
+size_t strbuf_held(const struct strbuf *b);
+
 /* Adds `s` as a JSON string with its quotes; bytes that are not UTF-8 become U+FFFD. */
 void strbuf_json(struct strbuf *b, struct span s);
 
-/* Returns the text, which the caller frees, or NULL when the buffer failed. Releases the buffer in both cases. */
+/* Returns the text, which the caller frees, or NULL when the buffer failed. Releases the buffer in both cases; the text
+ * counts in the budget no more. */
 char *strbuf_take(struct strbuf *b, size_t *size);
 
 #endif

@@ -11,6 +11,7 @@
 #ifndef BERTH_VALUE_H
 #define BERTH_VALUE_H
 
+#include "berth/base/budget.h"
 #include "berth/base/error.h"
 #include "berth/base/text.h"
 
@@ -84,6 +85,15 @@ struct value_arena;
 /* An arena of at most `limit` bytes; NULL without memory. */
 struct value_arena *value_arena_new(size_t limit);
 void value_arena_free(struct value_arena *a); /* `a` may be NULL */
+
+/* Counts what the arena takes from now on in a budget, beyond which it fails as beyond its limit. */
+void value_arena_count(struct value_arena *a, struct byte_budget *budget);
+
+/* An arena that counts in the same budget as `around`, which must live longer. NULL without memory. */
+struct value_arena *value_arena_within(struct value_arena *around, size_t limit);
+
+/* Whether memory was short for the arena, or for one within it: in the budget, or of the machine. */
+bool value_arena_starved(const struct value_arena *a);
 
 /* Returns `size` bytes, aligned for any type and not cleared. Beyond the limit it returns NULL, and the arena has
  * failed from then on. */

@@ -1,8 +1,8 @@
 /* request_memory.h - memory that requests take while they are parsed, run and answered.
  *
- * All requests share one budget (struct server). Before its body is parsed a request takes what parsing and tokenizing may
- * need. It keeps the share of its prompts while it runs, and takes more as its answer grows. Beyond the budget it is
- * answered 503.
+ * All requests share one budget (struct server). It counts bodies as they are received, what parsing and tokenizing a body
+ * may need, the values that a template makes, prompts while they run, pieces of answers, and replies until they are sent.
+ * Beyond the budget a request is answered 503, or its stream ends in an error.
  */
 #ifndef BERTH_REQUEST_MEMORY_H
 #define BERTH_REQUEST_MEMORY_H

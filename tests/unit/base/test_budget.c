@@ -1,10 +1,15 @@
 /* test_budget.c - users of a budget never take more than its limit together. */
 #include "berth/base/budget.h"
 
+#include "berth/base/strbuf.h"
+#include "berth/base/value.h"
+
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -52,11 +57,69 @@ static void test_threads_together_stay_below_the_limit(void **state)
     assert_int_equal(atomic_load(&shared.used), 0);
 }
 
+/* ---- what counts in one ---- */
+
+static void test_a_buffer_counts_its_room_until_it_is_released_or_taken(void **state)
+{
+    (void)state;
+    struct byte_budget b = {.limit = 4000};
+    struct strbuf s;
+    strbuf_init(&s, 100000);
+    s.budget = &b;
+    strbuf_format(&s, "%1000d", 7);
+    assert_int_equal(b.used, strbuf_held(&s));
+    assert_true(b.used + 256 >= s.room && s.room > 1000);
+    strbuf_format(&s, "%3500d", 7); /* would double it beyond the budget */
+    assert_true(s.failed);
+    assert_int_equal(s.size, 1000);
+    strbuf_cut(&s, 999);
+    strbuf_text(&s, "x");
+    assert_false(s.failed);
+    assert_int_equal(strlen(s.text), 1000);
+    strbuf_release(&s);
+    assert_int_equal(b.used, 0);
+    strbuf_init(&s, 100000);
+    s.budget = &b;
+    strbuf_format(&s, "%1000d", 7);
+    free(strbuf_take(&s, NULL));
+    assert_int_equal(b.used, 0);
+    strbuf_release(&s);
+    assert_int_equal(b.used, 0);
+}
+
+static void test_an_arena_counts_its_blocks_and_those_of_arenas_within(void **state)
+{
+    (void)state;
+    struct byte_budget b = {.limit = 100000};
+    struct value_arena *a = value_arena_new(SIZE_MAX);
+    value_arena_count(a, &b);
+    assert_non_null(value_alloc(a, 40000));
+    struct value_arena *within = value_arena_within(a, SIZE_MAX);
+    assert_non_null(value_alloc(within, 50000));
+    assert_true(b.used >= 90000);
+    assert_false(value_arena_starved(a));
+    assert_null(value_alloc(within, 50000));
+    assert_true(value_arena_failed(within) && value_arena_starved(within) && value_arena_starved(a));
+    assert_false(value_arena_failed(a)); /* it has what it has */
+    value_arena_free(within);
+    assert_non_null(value_alloc(a, 50000));
+    value_arena_free(a);
+    assert_int_equal(b.used, 0);
+    a = value_arena_new(1000); /* its own limit starves nobody */
+    value_arena_count(a, &b);
+    assert_null(value_alloc(a, 50000));
+    assert_false(value_arena_starved(a));
+    value_arena_free(a);
+    assert_int_equal(b.used, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_does_not_fit_is_not_taken),
         cmocka_unit_test(test_threads_together_stay_below_the_limit),
+        cmocka_unit_test(test_a_buffer_counts_its_room_until_it_is_released_or_taken),
+        cmocka_unit_test(test_an_arena_counts_its_blocks_and_those_of_arenas_within),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,6 +10,7 @@
 #ifndef BERTH_JOB_H
 #define BERTH_JOB_H
 
+#include "berth/base/budget.h"
 #include "berth/base/error.h"
 #include "berth/engine/scheduler/result.h"
 #include "berth/engine/scheduler/sampler.h"
@@ -52,6 +53,9 @@ struct job_request {
     double
         arrived; /* when the client's request came: seconds of CLOCK_MONOTONIC; 0: when the job is submitted */
     double deadline; /* seconds from then, for the whole job; 0 for the engine's default */
+    struct byte_budget
+        *memory; /* in which pieces count from their making to job_piece_free; a job that needs more fails.
+                                   NULL: in none */
 };
 
 enum job_finish {
@@ -80,6 +84,8 @@ struct job_piece {
     size_t text_size;
     size_t generated; /* tokens of the choice so far, also those that no piece shows */
     enum job_finish finish; /* JOB_RUNNING but in a choice's last piece */
+    struct byte_budget *memory; /* that its bytes were taken of */
+    size_t bytes;
 };
 void job_piece_free(struct job_piece *p);
 

@@ -7,6 +7,7 @@
 #ifndef BERTH_HTTP_H
 #define BERTH_HTTP_H
 
+#include "berth/base/budget.h"
 #include "berth/base/error.h"
 #include "berth/server/http/connection.h"
 #include "berth/server/http/origins.h"
@@ -24,6 +25,7 @@ struct http_config {
     unsigned workers; /* that run slow handlers; at least 2 */
     struct connection_limits connections;
     uint64_t max_body, max_header, max_uri; /* bytes */
+    struct byte_budget *memory; /* in which bodies and replies count; NULL: in none */
     double ping; /* seconds of silence after which a stream sends a comment; 0: never */
     const struct api_keys *keys; /* NULL: none are asked for */
     struct origins origins;

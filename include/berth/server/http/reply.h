@@ -39,6 +39,8 @@ struct reply {
     const void *body; /* [size] */
     size_t size;
     bool owned; /* the body is freed when it was sent; otherwise it is a constant */
+    struct byte_budget *memory; /* in which the body counts, with `held` bytes, until it was sent; or NULL */
+    size_t held;
     struct reply_writer *writer; /* in place of body and size */
     struct reply_header headers[REPLY_HEADERS_MAX]; /* [n_headers] */
     size_t n_headers;
@@ -71,6 +73,9 @@ void reply_constant(struct reply *r, unsigned status, const char *content_type, 
 
 /* Takes over text[size], from malloc. NULL is answered as 500. */
 void reply_owned(struct reply *r, unsigned status, const char *content_type, char *text, size_t size);
+
+/* Takes over the buffer, which has not failed, and what it holds of its budget. */
+void reply_buffer(struct reply *r, unsigned status, const char *content_type, struct strbuf *text);
 
 /* Takes over a writer. NULL is answered as 500. */
 void reply_written(struct reply *r, unsigned status, const char *content_type, struct reply_writer *writer);

@@ -172,6 +172,28 @@ static void test_timeouts_count_from_the_request_s_arrival(void **state)
     rig_stop(&r);
 }
 
+/* The pieces of an answer that nobody takes count until they are freed. */
+static void test_an_answer_that_grows_beyond_its_memory_fails(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct byte_budget memory = {.limit = 2000};
+    rig_start(&r, &usual);
+    for (int fits = 0; fits < 2; fits++) {
+        struct job_request q = request(&r, 0, 5, fits ? 3 : 50);
+        q.memory = &memory;
+        ask(&others[0], &q);
+        while (atomic_load(&r.m[0]->served.metrics.running) + atomic_load(&r.m[0]->served.metrics.queued) > 0)
+            sched_yield();
+        assert_true(atomic_load(&memory.used) > 0);
+        finish(&others[0]);
+        assert_int_equal(others[0].result, fits ? RESULT_OK : RESULT_NO_MEMORY);
+        assert_true(others[0].said[0].n < 50);
+        assert_int_equal(atomic_load(&memory.used), 0);
+    }
+    rig_stop(&r);
+}
+
 /* ---- clients that leave ---- */
 
 static void test_a_job_cancelled_in_the_queue_is_never_begun(void **state)
@@ -377,6 +399,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_who_waits_too_long_for_a_slot_fails_as_a_queue_timeout),
         cmocka_unit_test(test_a_job_that_takes_too_long_fails_as_a_timeout),
         cmocka_unit_test(test_timeouts_count_from_the_request_s_arrival),
+        cmocka_unit_test(test_an_answer_that_grows_beyond_its_memory_fails),
         cmocka_unit_test(test_a_job_cancelled_in_the_queue_is_never_begun),
         cmocka_unit_test(test_a_job_cancelled_while_its_prompt_is_read_ends_within_a_step),
         cmocka_unit_test(test_a_job_cancelled_while_it_answers_says_no_more_and_frees_its_slot),
