@@ -8,18 +8,18 @@ leaves them out, since behind a proxy it does not know them.
 import json
 import os
 import re
-import select
-import signal
 import socket
 import subprocess
 import sys
 import tempfile
-import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "support"))
+
+from rig import DEADLINE, Berth, Server  # noqa: E402
 
 COMPARED = ("content-type", "content-length", "allow", "location")
 HOST = "Host: lesson:8000"
-HERE = os.path.dirname(os.path.abspath(__file__))
-DEADLINE = 30
 
 # Method, target, more header lines, body.
 REQUESTS = [
@@ -112,48 +112,12 @@ def ask(port, request):
     return {"status": int(status.split()[1]), "headers": seen, "body": body}
 
 
-class Server:
-    """A child that says in its output on which port it listens."""
-
-    def __init__(self, command, pattern, **more):
-        self.child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **more)
-        self.output = b""
-        self.port = int(self.wait_for(pattern))
-
-    def wait_for(self, pattern):
-        end = time.monotonic() + DEADLINE
-        while not (found := re.search(pattern, self.output)):
-            ready, _, _ = select.select([self.child.stdout], [], [], max(0, end - time.monotonic()))
-            piece = os.read(self.child.stdout.fileno(), 65536) if ready else b""
-            if not piece:
-                said = self.output.decode(errors="replace")
-                raise SystemExit(f"{self.child.args[0]} does not listen: {said}")
-            self.output += piece
-        return found[1]
-
-    def stop(self):
-        self.child.send_signal(signal.SIGTERM)
-        self.child.communicate(timeout=DEADLINE)
-
-
 def start_service(model):
     # Of X-Forwarded headers uvicorn believes those from loopback alone, where no client of a container is.
     command = [sys.executable, "-m", "uvicorn", "fastapi_service:app", "--host", "127.0.0.1", "--port", "0",
                "--no-proxy-headers"]
     environment = {**os.environ, "LESSON_MODEL": model}
-    return Server(command, rb"running on http://127\.0\.0\.1:(\d+)", cwd=HERE, env=environment)
-
-
-def start_berth(program, models):
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("BERTH")}
-    server = Server([program, "--models", models, "--host", "127.0.0.1", "--port", "0", "--log", "json"],
-                    rb'"message":"listening"[^\n]*"port":(\d+)', env=clean)
-    end = time.monotonic() + DEADLINE
-    while ask(server.port, raw_request("GET", "/health", [], b""))["status"] != 200:
-        if time.monotonic() > end:
-            raise SystemExit("berth does not become healthy")
-        time.sleep(0.01)
-    return server
+    return Server(command, rb"running on http://127\.0\.0\.1:(\d+)", stderr=subprocess.STDOUT, cwd=HERE, env=environment)
 
 
 class Tally:
@@ -197,13 +161,13 @@ def main():
             f.write(b"dummy model data\n")
         for what, models, requests in (("a model", full, REQUESTS), ("no model", empty, REQUESTS[:2])):
             service = start_service(os.path.join(models, "model.bin"))
-            berth = start_berth(program, models)
+            berth = Berth(program, models)
+            berth.wait_until_ready("/health")
             compare(tally, service, berth, what, requests)
             if models == full:
                 check_openapi(tally, berth)
             service.stop()
-            berth.stop()
-            tally.note(berth.child.returncode == 0, f"{what}: berth ends with 0")
+            tally.note(berth.stop() == 0, f"{what}: berth ends with 0")
     print(f"{tally.passed} passed, {tally.failed} failed, 0 skipped")
     return 1 if tally.failed else 0
 

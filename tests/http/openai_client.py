@@ -6,19 +6,17 @@ The model recites: after each letter comes the next, after 'z' a full stop, afte
 import asyncio
 import os
 import random
-import re
-import select
-import signal
 import struct
-import subprocess
 import sys
 import tempfile
-import time
 
 import openai
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+
+from rig import DEADLINE, Berth  # noqa: E402
+
 ALPHABET = "abcdefghijklmnopqrstuvwxyz."
-DEADLINE = 30
 MESSAGES = [{"role": "system", "content": "Be brief"}, {"role": "user", "content": "Hello"}]
 
 # ---- the model: llama without anything in its layer, a token for each byte ----
@@ -251,21 +249,7 @@ def start(berth, directory):
     write_model(os.path.join(directory, "models", "tiny.gguf"))
     with open(os.path.join(directory, "keys"), "w") as f:
         f.write("the-key\n")
-    server = subprocess.Popen(
-        [berth, "serve", "--models", os.path.join(directory, "models"), "--host", "127.0.0.1", "--port", "0"]
-        + ["--api-key-file", os.path.join(directory, "keys"), "--log", "json"],
-        stdout=subprocess.PIPE,
-    )
-    deadline, said = time.monotonic() + DEADLINE, b""
-    while not (port := re.search(rb'listening[^\n]*"port":(\d+)', said)):
-        # Of the pipe itself: what a file object holds back already, select does not see.
-        left = max(0, deadline - time.monotonic())
-        piece = os.read(server.stdout.fileno(), 65536) if select.select([server.stdout], [], [], left)[0] else b""
-        if not piece:
-            server.kill()
-            raise SystemExit(f"berth does not listen: {said.decode(errors='replace')}")
-        said += piece
-    return server, int(port[1])
+    return Berth(berth, os.path.join(directory, "models"), "--api-key-file", os.path.join(directory, "keys"))
 
 
 def run(test, base):
@@ -285,8 +269,8 @@ def main():
     passed = failed = 0
     with tempfile.TemporaryDirectory() as directory:
         os.mkdir(os.path.join(directory, "models"))
-        server, port = start(sys.argv[1], directory)
-        base = {"base_url": f"http://127.0.0.1:{port}/v1", "api_key": "the-key", "timeout": DEADLINE, "max_retries": 3}
+        server = start(sys.argv[1], directory)
+        base = {"base_url": f"http://127.0.0.1:{server.port}/v1", "api_key": "the-key", "timeout": DEADLINE, "max_retries": 3}
         try:
             for name, test in list(globals().items()):
                 if not name.startswith("test_"):
@@ -299,10 +283,9 @@ def main():
                     print(f"FAILED: {name}: {type(e).__name__}: {e}")
                     failed += 1
         finally:
-            server.send_signal(signal.SIGTERM)
-            server.communicate(timeout=DEADLINE)
-        if server.returncode != 0:
-            print(f"FAILED: berth ended with {server.returncode}")
+            status = server.stop()
+        if status != 0:
+            print(f"FAILED: berth ended with {status}")
             failed += 1
     print(f"{passed} passed, {failed} failed, 0 skipped")
     sys.exit(failed > 0)
