@@ -21,10 +21,10 @@ struct value_arena {
     struct value_block *last;
     size_t used, room; /* of the last block */
     size_t left; /* bytes that blocks may still take */
-    bool failed, no_memory;
+    bool failed;
+    bool no_memory; /* and not its own limit */
     struct byte_budget *budget; /* or NULL */
     size_t counted; /* bytes taken of it */
-    struct value_arena *around; /* or NULL */
 };
 
 const struct value value_undefined = {.kind = VALUE_UNDEFINED};
@@ -43,19 +43,12 @@ void value_arena_count(struct value_arena *a, struct byte_budget *budget)
     a->budget = budget;
 }
 
-struct value_arena *value_arena_within(struct value_arena *around, size_t limit)
+struct value_arena *value_arena_beside(const struct value_arena *other, size_t limit)
 {
     struct value_arena *a = value_arena_new(limit);
-    if (a) {
-        a->around = around;
-        a->budget = around->budget;
-    }
+    if (a)
+        a->budget = other->budget;
     return a;
-}
-
-bool value_arena_starved(const struct value_arena *a)
-{
-    return a->no_memory;
 }
 
 void value_arena_free(struct value_arena *a)
@@ -71,37 +64,24 @@ void value_arena_free(struct value_arena *a)
     free(a);
 }
 
-static void lack_memory(struct value_arena *a)
-{
-    for (; a; a = a->around)
-        a->no_memory = true;
-}
-
-static bool count(struct value_arena *a, size_t bytes)
-{
-    if (byte_budget_take(a->budget, bytes)) {
-        a->counted += a->budget ? bytes : 0;
-        return true;
-    }
-    return false;
-}
-
 static bool add_block(struct value_arena *a, size_t size)
 {
     size_t room = size > BLOCK_BYTES ? size : BLOCK_BYTES;
     if (room > a->left)
         room = size;
-    bool fits = room <= a->left, counted = fits && count(a, room);
+    bool fits = room <= a->left;
+    bool counted = fits && byte_budget_take(a->budget, room);
     struct value_block *b = counted ? malloc(sizeof(*b) + room) : NULL;
     if (!b) {
+        byte_budget_give(a->budget, counted ? room : 0);
         a->failed = true;
-        if (fits)
-            lack_memory(a);
+        a->no_memory = fits;
         return false;
     }
     b->before = a->last;
     a->last = b;
     a->left -= room;
+    a->counted += a->budget ? room : 0;
     a->room = room;
     a->used = 0;
     return true;

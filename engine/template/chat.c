@@ -104,7 +104,7 @@ static bool render(struct chat_run *r, struct value_arena *a, struct template_te
     struct value vars = chat_with_messages(a, r->vars, messages);
     if (value_arena_failed(a))
         return value_arena_explain(a, "the request", err);
-    const struct template_limits limits = {.within = a};
+    const struct template_limits limits = {.beside = a};
     return template_render(r->template->parsed, vars, r->now, &limits, out, err);
 }
 
@@ -115,7 +115,7 @@ static bool changes_prompt(struct chat_run *r, const size_t *at, size_t n)
 {
     struct error ignored = {0};
     struct template_text text = {0};
-    struct value_arena *a = value_arena_within(r->arena, CHECK_MEMORY);
+    struct value_arena *a = value_arena_beside(r->arena, CHECK_MEMORY);
     for (size_t i = 0; i < n; i++)
         r->states[at[i]] = MESSAGE_REPLACED;
     bool good = a && render(r, a, &text, &ignored);
@@ -227,7 +227,7 @@ bool chat_render(const struct chat_template *c, struct value_arena *a, struct va
     struct chat_prompt *out, struct error *err)
 {
     const struct value *messages = value_find(vars, span_of("messages"));
-    const struct template_limits limits = {.within = a};
+    const struct template_limits limits = {.beside = a};
     *out = (struct chat_prompt){.refused = CHAT_NO_MESSAGE};
     /* A request may set any variable, this one included. */
     if (!messages || messages->kind != VALUE_LIST)

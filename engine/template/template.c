@@ -190,7 +190,7 @@ bool template_render(const struct template *t, struct value vars, int64_t now,
         .steps = most->steps ? most->steps : DEFAULT_STEPS,
         .limit = most->output ? most->output : DEFAULT_OUTPUT};
     size_t memory = most->memory ? most->memory : DEFAULT_MEMORY;
-    r.arena = most->within ? value_arena_within(most->within, memory) : value_arena_new(memory);
+    r.arena = most->beside ? value_arena_beside(most->beside, memory) : value_arena_new(memory);
     if (!r.arena)
         return error_no_memory(err, "the prompt");
     bool good = make_room(&r, 0) && scope_open(&r) && exec_body(&r, t->body) == FLOW_ON && run_step(&r, 0);

@@ -71,7 +71,7 @@ static struct MHD_Response *body_response(struct http_session *s)
     struct MHD_Response *response = MHD_create_response_from_buffer_with_free_callback(r->size, body, free);
     if (!response)
         return NULL;
-    r->owned = false; /* the response owns the body until the request ends */
+    r->owned = false; /* the response owns the body now */
     s->reply_memory = r->memory;
     s->reply_held = r->held;
     r->held = 0;

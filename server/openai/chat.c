@@ -221,12 +221,7 @@ bool prompt_of_chat(struct prompt *p, const struct requested_model *m, json_t *r
     good = good && chat_render(template, arena, variables, (int64_t)time(NULL), &chat, &err);
     if (good && chat.moved_first)
         tell_moved(m->model);
-    if (good)
-        good = add_rendered(p, m->text, &chat.text, c);
-    else if (arena && value_arena_starved(arena))
-        request_memory_refuse(c);
-    else
-        refuse(&chat, &err, c);
+    good = good ? add_rendered(p, m->text, &chat.text, c) : refuse(&chat, &err, c);
     template_text_release(&chat.text);
     value_arena_free(arena);
     return good;

@@ -72,7 +72,7 @@ static bool read_prompt(struct prompt *p, const struct text_model *t, const json
             return false;
         kept = !echo || keep_text(p, text);
     }
-    return (kept && begin_if_empty(p, t)) || request_memory_refuse(c);
+    return (kept && begin_if_empty(p, t)) || api_error_no_memory(c);
 }
 
 struct prompts {

@@ -86,14 +86,11 @@ struct value_arena;
 struct value_arena *value_arena_new(size_t limit);
 void value_arena_free(struct value_arena *a); /* `a` may be NULL */
 
-/* Counts what the arena takes from now on in a budget, beyond which it fails as beyond its limit. */
+/* Counts what the arena takes from now on in a budget. Beyond it the arena fails as without memory. */
 void value_arena_count(struct value_arena *a, struct byte_budget *budget);
 
-/* An arena that counts in the same budget as `around`, which must live longer. NULL without memory. */
-struct value_arena *value_arena_within(struct value_arena *around, size_t limit);
-
-/* Whether memory was short for the arena, or for one within it: in the budget, or of the machine. */
-bool value_arena_starved(const struct value_arena *a);
+/* An arena that counts in the same budget as `other`. NULL without memory. */
+struct value_arena *value_arena_beside(const struct value_arena *other, size_t limit);
 
 /* Returns `size` bytes, aligned for any type and not cleared. Beyond the limit it returns NULL, and the arena has
  * failed from then on. */

@@ -1,6 +1,6 @@
 /* request_memory.h - memory that requests take while they are parsed, run and answered.
  *
- * All requests share one budget (struct server). It counts bodies as they are received, what parsing and tokenizing a body
+ * All requests share one budget (struct server). In it count bodies as they are received, what parsing and tokenizing a body
  * may need, the values that a template makes, prompts while they run, pieces of answers, and replies until they are sent.
  * Beyond the budget a request is answered 503, or its stream ends in an error.
  */

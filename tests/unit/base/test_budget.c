@@ -87,28 +87,30 @@ static void test_a_buffer_counts_its_room_until_it_is_released_or_taken(void **s
     assert_int_equal(b.used, 0);
 }
 
-static void test_an_arena_counts_its_blocks_and_those_of_arenas_within(void **state)
+static void test_an_arena_counts_its_blocks_in_one_budget_with_others(void **state)
 {
+    struct error err = {0};
     (void)state;
     struct byte_budget b = {.limit = 100000};
     struct value_arena *a = value_arena_new(SIZE_MAX);
     value_arena_count(a, &b);
     assert_non_null(value_alloc(a, 40000));
-    struct value_arena *within = value_arena_within(a, SIZE_MAX);
-    assert_non_null(value_alloc(within, 50000));
+    struct value_arena *other = value_arena_beside(a, SIZE_MAX);
+    assert_non_null(value_alloc(other, 50000));
     assert_true(b.used >= 90000);
-    assert_false(value_arena_starved(a));
-    assert_null(value_alloc(within, 50000));
-    assert_true(value_arena_failed(within) && value_arena_starved(within) && value_arena_starved(a));
-    assert_false(value_arena_failed(a)); /* it has what it has */
-    value_arena_free(within);
+    assert_null(value_alloc(other, 50000));
+    assert_true(value_arena_failed(other) && !value_arena_failed(a));
+    value_arena_explain(other, "the test", &err);
+    assert_true(err.no_memory);
+    value_arena_free(other);
     assert_non_null(value_alloc(a, 50000));
     value_arena_free(a);
     assert_int_equal(b.used, 0);
-    a = value_arena_new(1000); /* its own limit starves nobody */
+    a = value_arena_new(1000); /* to reach its own limit is no lack of memory */
     value_arena_count(a, &b);
     assert_null(value_alloc(a, 50000));
-    assert_false(value_arena_starved(a));
+    value_arena_explain(a, "the test", &err);
+    assert_false(err.no_memory);
     value_arena_free(a);
     assert_int_equal(b.used, 0);
 }
@@ -119,7 +121,7 @@ int main(void)
         cmocka_unit_test(test_what_does_not_fit_is_not_taken),
         cmocka_unit_test(test_threads_together_stay_below_the_limit),
         cmocka_unit_test(test_a_buffer_counts_its_room_until_it_is_released_or_taken),
-        cmocka_unit_test(test_an_arena_counts_its_blocks_and_those_of_arenas_within),
+        cmocka_unit_test(test_an_arena_counts_its_blocks_in_one_budget_with_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

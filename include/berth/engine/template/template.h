@@ -32,7 +32,7 @@ struct template_limits {
     uint64_t steps; /* 20 million */
     size_t memory; /* bytes of values made on the way: 256 MiB */
     size_t output; /* bytes: 16 MiB */
-    struct value_arena *within; /* in whose budget the values count; NULL: in none */
+    const struct value_arena *beside; /* in whose budget the values count; NULL: in none */
 };
 
 /* A prompt, and where each of its bytes comes from: special tokens are looked for in runs of
