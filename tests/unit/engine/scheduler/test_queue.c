@@ -183,7 +183,7 @@ static void test_an_answer_that_grows_beyond_its_memory_fails(void **state)
         struct job_request q = request(&r, 0, 5, fits ? 3 : 50);
         q.memory = &memory;
         ask(&others[0], &q);
-        while (atomic_load(&r.m[0]->served.metrics.running) + atomic_load(&r.m[0]->served.metrics.queued) > 0)
+        while (atomic_load(&r.m[0]->served.metrics.jobs_ended[fits ? JOB_LENGTH : JOB_FAILED]) == 0)
             sched_yield();
         assert_true(atomic_load(&memory.used) > 0);
         finish(&others[0]);
