@@ -119,6 +119,14 @@ static void test_prefaulting_reads_a_model_before_the_server_is_ready(void **sta
 
 /* ---- files that change under the map ---- */
 
+/* Writes into a served file, so that it is no GGUF file any more: one that still is would be served again. */
+static void lose(const char *dir, const char *name)
+{
+    int fd = open(path_in(dir, name), O_WRONLY | O_CLOEXEC);
+    assert_int_equal(pwrite(fd, "x", 1, 0), 1);
+    close(fd);
+}
+
 static void test_a_file_rewritten_in_place_fails_its_model(void **state)
 {
     (void)state;
@@ -128,17 +136,13 @@ static void test_a_file_rewritten_in_place_fails_its_model(void **state)
     struct server *s = serve(dir);
     assert_mapped(s, "tiny");
     server_wait_status(s, "/readyz", 200);
-    int fd = open(path_in(dir, "tiny.gguf"), O_WRONLY | O_CLOEXEC);
-    assert_int_equal(pwrite(fd, "x", 1, 50), 1);
-    close(fd);
+    lose(dir, "tiny.gguf");
     wait_failed(s, "tiny");
     assert_mapped(s, "other");
     free(server_wait_log(s, "tiny.gguf"));
     server_assert_healthy(s);
     server_wait_status(s, "/readyz", 200); /* the other one can answer */
-    fd = open(path_in(dir, "other.gguf"), O_WRONLY | O_CLOEXEC);
-    assert_int_equal(pwrite(fd, "x", 1, 50), 1);
-    close(fd);
+    lose(dir, "other.gguf");
     wait_failed(s, "other");
     wait_reason(s, "rewritten in place");
     struct wire w;
@@ -153,13 +157,6 @@ static void test_a_file_rewritten_in_place_fails_its_model(void **state)
     answer_release(&a);
     wire_close(&w);
     server_stop(s);
-}
-
-static void lose(const char *dir, const char *name)
-{
-    int fd = open(path_in(dir, name), O_WRONLY | O_CLOEXEC);
-    assert_int_equal(pwrite(fd, "x", 1, 50), 1);
-    close(fd);
 }
 
 static void test_a_server_that_has_lost_what_it_needs_is_not_ready_and_lives(void **state)
