@@ -39,6 +39,7 @@ static const struct refused_field refused[] = {
     {"options", BOTH, EMPTY, "fields of the request itself"},
     {"extra_body", BOTH, EMPTY, "fields of the request itself"},
     {"images", BOTH, EMPTY, NULL},
+    {"image_data", BOTH, EMPTY, NULL},
     {"prompt_embeds", BOTH, EMPTY, NULL},
     {"multi_modal_data", BOTH, EMPTY, NULL},
     {"mm_processor_kwargs", BOTH, EMPTY, NULL},
@@ -52,6 +53,7 @@ static const struct refused_field refused[] = {
     {"truncate_prompt_tokens", BOTH, EMPTY | OFF, NULL},
     {"truncate", BOTH, EMPTY | ZERO, NULL},
     {"safe_prompt", BOTH, EMPTY, NULL},
+    {"instructions", BOTH, EMPTY, "'messages'"},
 
     /* how long the answer is */
     {"n_predict", BOTH, NEUTRAL_MINUS_ONE, "'max_tokens'"},
@@ -75,6 +77,7 @@ static const struct refused_field refused[] = {
     {"include_stop_str_in_output", BOTH, EMPTY, NULL},
     {"no_stop_trim", BOTH, EMPTY, NULL},
     {"ban_eos_token", BOTH, EMPTY, "'ignore_eos'"},
+    {"bypass_eos", BOTH, EMPTY, "'ignore_eos'"},
     {"repetition_detection", BOTH, EMPTY, NULL},
     {"thinking_token_budget", BOTH, NEUTRAL_MINUS_ONE, NULL},
     {"thinking_budget", BOTH, NEUTRAL_MINUS_ONE, NULL},
@@ -113,6 +116,7 @@ static const struct refused_field refused[] = {
     {"typical", BOTH, ONE, "'typical_p'"},
     {"top_a", BOTH, EMPTY | ZERO, "'top_p' or 'min_p'"},
     {"top_n_sigma", BOTH, EMPTY | OFF, "'top_p' or 'min_p'"},
+    {"nsigma", BOTH, EMPTY | ZERO, "'top_p' or 'min_p'"},
     {"tfs", BOTH, ONE, "'typical_p'"},
     {"tfs_z", BOTH, ONE, "'typical_p'"},
     {"epsilon_cutoff", BOTH, EMPTY | ZERO, "'min_p'"},
@@ -134,11 +138,15 @@ static const struct refused_field refused[] = {
     {"sampler_seed", BOTH, NONE, "'seed'"},
     {"lora", BOTH, EMPTY, NULL},
     {"lora_request", BOTH, EMPTY, NULL},
+    {"lora_path", BOTH, EMPTY, NULL},
     {"adapter_id", BOTH, EMPTY, "'model'"},
+    {"search_parameters", BOTH, EMPTY, NULL},
+    {"enable_search", BOTH, EMPTY, NULL},
 
     /* penalties */
     {"rep_pen", BOTH, ONE, "'repetition_penalty'"},
     {"rep_pen_range", BOTH, EMPTY | NEUTRAL_NO_PENALTY, "'repetition_penalty'"},
+    {"penalty_range", BOTH, EMPTY | OFF | NEUTRAL_NO_PENALTY, "'repetition_penalty'"},
     {"repetition_penalty_range", BOTH, EMPTY | OFF | NEUTRAL_NO_PENALTY, "'repetition_penalty'"},
     {"repeat_last_n", BOTH, NEUTRAL_MINUS_ONE | NEUTRAL_NO_PENALTY, "'repetition_penalty'"},
     {"penalize_nl", BOTH, NEUTRAL_TRUE | NEUTRAL_NO_PENALTY, "'logit_bias'"},
@@ -160,6 +168,7 @@ static const struct refused_field refused[] = {
     {"json_schema", BOTH, EMPTY, NULL},
     {"format", BOTH, EMPTY, NULL},
     {"regex", BOTH, EMPTY, NULL},
+    {"regex_pattern", BOTH, EMPTY, NULL},
     {"ebnf", BOTH, EMPTY, NULL},
     {"structural_tag", BOTH, EMPTY, NULL},
     {"structured_outputs", BOTH, EMPTY, NULL},
@@ -177,6 +186,7 @@ static const struct refused_field refused[] = {
     {"logits_processor", BOTH, EMPTY, "'logit_bias'"},
     {"custom_logit_processor", BOTH, EMPTY, "'logit_bias'"},
     {"custom_params", BOTH, EMPTY, NULL},
+    {"token_healing", BOTH, EMPTY, NULL},
     {"vllm_xargs", BOTH, EMPTY, NULL},
 
     /* reasoning */
