@@ -17,11 +17,12 @@ static const char *volume_of_many(size_t n)
     return dir;
 }
 
+/* Not by strstr: under the sanitizers it looks at all of the text each time. */
 static size_t count_of(const char *text, const char *part)
 {
-    size_t n = 0;
-    for (const char *at = strstr(text, part); at; at = strstr(at + 1, part))
-        n++;
+    size_t n = 0, size = strlen(part);
+    for (const char *at = text; *at; at++)
+        n += *at == *part && strncmp(at, part, size) == 0;
     return n;
 }
 
@@ -29,9 +30,9 @@ static size_t count_of(const char *text, const char *part)
 static void wait_until_all_answer(struct server *s, size_t n)
 {
     for (int64_t end = now_ms() + 10 * WAIT_MS;; pause_ms(100)) {
-        struct answer a = server_get(s, "/metrics");
-        size_t answering = count_of(a.body, "berth_jobs_running{");
-        answer_release(&a);
+        char *log = server_log(s);
+        size_t answering = count_of(log, "\"ready: completions only");
+        free(log);
         if (answering == n)
             return;
         if (now_ms() > end)

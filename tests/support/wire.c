@@ -182,12 +182,23 @@ void wire_begin_post(struct wire *w, const char *path, size_t size)
     take(w, sizeof(go_on) - 1);
 }
 
+/* Powers of two, so that a body of many pieces is not copied for each. */
+static size_t room_for(size_t size)
+{
+    size_t room = 64;
+    while (room < size)
+        room *= 2;
+    return room;
+}
+
 /* Appends `size` bytes to the body. */
 static bool take_into(struct wire *w, struct answer *a, size_t size, int64_t deadline)
 {
     if (!have(w, size, deadline))
         return false;
-    a->body = realloc(a->body, a->body_size + size + 1);
+    size_t room = room_for(a->body_size + size + 1);
+    if (!a->body || room != room_for(a->body_size + 1))
+        a->body = realloc(a->body, room);
     assert_non_null(a->body);
     memcpy(a->body + a->body_size, w->size ? w->data : "", size);
     a->body_size += size;
