@@ -34,8 +34,8 @@ struct catalog {
 
     struct model_list *_Atomic list; /* never NULL */
     atomic_size_t readers; /* threads between the load of `list` and its reference */
-    struct model_list
-        *old_lists; /* replaced; a reader may still be about to take a reference; the watcher's */
+    /* Replaced; a reader may still be about to take a reference; the watcher's. */
+    struct model_list *old_lists;
     struct model *_Atomic retired; /* models without references, for the watcher to close */
 
     atomic_bool ended, stopping;

@@ -1,5 +1,5 @@
-/* metrics_models.c - what loading and the engine count for each model, as berth's own families and, for routers that choose among
- * replicas, under the names that vLLM made common: the Gateway API inference extension and llm-d read those.
+/* metrics_models.c - what loading and the engine count for each model, as berth's own families and, for routers that
+ * choose among replicas, under the names that vLLM made common: the Gateway API inference extension and llm-d read those.
  */
 #include "metrics_private.h"
 

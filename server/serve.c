@@ -33,8 +33,8 @@
 #define BUSY_TICK_SECONDS 0.05 /* and, while requests wait for replies, for clients that left */
 #define DRAIN_TICK_SECONDS 0.01
 #define LAST_REPLIES_SECONDS 1.5 /* for the replies to requests that the engine's stop has ended */
-#define STOP_SECONDS                                                                                         \
-    5 /* after the grace; the process does not wait longer for a thread that hangs on a disk */
+/* After the grace; the process does not wait longer for a thread that hangs on a disk. */
+#define STOP_SECONDS 5
 #define STOP_LOADING_SECONDS 0.5 /* the process does not wait longer for a load that hangs on a disk */
 #define WORKERS_MOST 8
 

@@ -3,10 +3,10 @@
 
 #include <stdlib.h>
 
-#define STATE_SHARE                                                                                          \
-    4 /* a checkpoint takes at most one fourth of the memory of the pages up to the next one */
-#define CHECKPOINT_PAGES_MAX                                                                                 \
-    64 /* the most pages from one checkpoint to the next, which may make it more than that */
+/* A checkpoint takes at most one fourth of the memory of the pages up to the next one. */
+#define STATE_SHARE 4
+/* The most pages from one checkpoint to the next, which may make it more than that. */
+#define CHECKPOINT_PAGES_MAX 64
 
 static size_t key_bytes(const struct kv_cache *c, size_t layer)
 {

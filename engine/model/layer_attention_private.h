@@ -76,8 +76,8 @@ struct query_tile {
 struct attention_memory {
     size_t tile_rows; /* at most, in a tile */
     size_t n_tiles, n_splits;
-    bool
-        together; /* a worker stores a tile's keys and computes its attention at once; no run has two tiles */
+    /* A worker stores a tile's keys and computes its attention at once; no run has two tiles. */
+    bool together;
     bool split; /* splits are divided among the workers */
     struct query_tile *tiles;
     float *q, *k, *v; /* [n][n_head * head_dim_k], [n][n_head_kv * head_dim_k], [n][n_head_kv * head_dim_v] */

@@ -10,8 +10,8 @@
 #include <string.h>
 
 #define ALIGNMENT 64
-#define ALONE_ROWS                                                                                           \
-    4 /* up to so many rows each worker has a residual of its own rather than wait for others */
+/* Up to so many rows each worker has a residual of its own rather than wait for others. */
+#define ALONE_ROWS 4
 
 struct decoder_workspace *decoder_workspace_new(void)
 {

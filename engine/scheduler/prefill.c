@@ -16,8 +16,8 @@
 #define ROWS_LEAST 8 /* for prompts in a step, however slow rows are */
 #define ROWS_FIRST 16 /* while the cost of rows is unknown */
 #define NEWEST 0.25 /* weight of the newest step in the averages */
-#define MOST_TIMES                                                                                           \
-    2.0 /* of the mean: a larger value counts as this, because a single step may take any time */
+/* Of the mean: a larger value counts as this, because a single step may take any time. */
+#define MOST_TIMES 2.0
 #define LEAST_PART 0.25 /* of a step: base and rows each take at least this much, whatever was measured */
 
 /* Only steps without prompts give a value of the base, and there may be few of them. So a value that is far too large must

@@ -18,8 +18,8 @@
 #include "berth/engine/model/kv_cache.h"
 
 #define PREFIX_SWEEP_SECONDS 1.0 /* between two looks for idle pages that are too old */
-#define PREFIX_LEAST                                                                                         \
-    8 /* tokens of a page that are worth sharing: fewer are computed as fast as the page is copied */
+/* Tokens of a page that are worth sharing: fewer are computed as fast as the page is copied. */
+#define PREFIX_LEAST 8
 
 struct prefix_cache;
 struct prefix_node;

@@ -18,8 +18,8 @@
 #include <string.h>
 
 #define PIECE 256 /* elements of k that are copied or converted at a time: the largest block */
-#define PIECE_FLOATS                                                                                         \
-    (PIECE + 16) /* stride of a piece's rows; no power of two, so that rows do not share cache sets */
+/* Stride of a piece's rows; no power of two, so that rows do not share cache sets. */
+#define PIECE_FLOATS (PIECE + 16)
 #define PIECE_BYTES 320 /* the same for a piece of blocks: 256 elements of Q8_0 have 272 bytes */
 
 #define FLOAT_CHUNK 64 /* tokens at most, where activations are floats */

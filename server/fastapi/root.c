@@ -75,10 +75,12 @@ static bool metrics_piece(struct reply_writer *w, struct strbuf *out)
         return metrics_more(e->walk, out);
     strbuf_init(&plain, SIZE_MAX);
     bool more = metrics_more(e->walk, &plain);
-    metrics_add_openmetrics(plain.text, out);
+    if (plain.failed)
+        out->failed = true;
+    else
+        metrics_add_openmetrics(plain.text, out);
     if (!more)
         strbuf_text(out, METRICS_OPENMETRICS_END);
-    out->failed |= plain.failed;
     strbuf_release(&plain);
     return more;
 }

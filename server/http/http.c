@@ -10,8 +10,8 @@
 #include <sys/random.h>
 #include <time.h>
 
-#define STACK_BYTES                                                                                          \
-    (1024 * 1024) /* handlers parse and write JSON by recursion; musl's 128 KiB are too little */
+/* Handlers parse and write JSON by recursion; musl's 128 KiB are too little. */
+#define STACK_BYTES (1024 * 1024)
 #define POOL_SPARE 2048 /* bytes of a connection's memory for libmicrohttpd and the reply's headers */
 
 /* ---- what libmicrohttpd calls ---- */

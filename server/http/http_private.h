@@ -70,8 +70,8 @@ struct http_session {
     size_t target_room;
     uint8_t *body; /* [body_room] */
     size_t body_size, body_room, body_max;
-    struct byte_budget
-        *reply_memory; /* of a reply that is being sent: bytes that it holds until the request ends */
+    /* Of a reply that is being sent: bytes that it holds until the request ends. */
+    struct byte_budget *reply_memory;
     size_t reply_held;
 
     bool started; /* a request's first line has come, and its end has not */

@@ -14,8 +14,8 @@ struct strbuf {
     size_t size; /* bytes in it, without the NUL */
     size_t room;
     size_t limit;
-    struct byte_budget
-        *budget; /* set it after strbuf_init: `room` counts in it as the buffer grows; NULL: nothing does */
+    /* Set it after strbuf_init: `room` counts in it as the buffer grows; NULL: nothing does. */
+    struct byte_budget *budget;
     bool failed; /* the limit was reached or memory ran out; text holds what came before */
 };
 

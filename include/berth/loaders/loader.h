@@ -31,8 +31,8 @@ struct loaded {
     struct mapping **maps; /* [n_maps], the main file first */
     size_t n_maps;
     const struct checkpoint *checkpoint; /* what the engine reads; NULL: no loader reads this format */
-    struct gguf_model
-        *gguf; /* the reading of the loader "gguf", which owns the checkpoint; NULL for others */
+    /* The reading of the loader "gguf", which owns the checkpoint; NULL for others. */
+    struct gguf_model *gguf;
 };
 
 /* Opens, maps, validates and describes the model at `path` below the volume.

@@ -55,8 +55,8 @@ struct decoder_row {
 struct decoder_batch {
     const struct decoder_row *rows; /* [n] */
     size_t n;
-    bool
-        causal; /* attention sees the sequence up to the row; otherwise all rows of the sequence in this batch */
+    /* Attention sees the sequence up to the row; otherwise all rows of the sequence in this batch. */
+    bool causal;
 };
 
 /* Memory of forward calls: it grows with the largest batch and is reused. */

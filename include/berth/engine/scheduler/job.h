@@ -39,8 +39,8 @@ struct job_request {
     struct sampler_options sampling;
     bool logprobs; /* tokens come with their log probabilities, */
     uint32_t n_top; /* and with this many of the most probable ones (0 to JOB_LOGPROBS_MAX) */
-    bool
-        echo_logprobs; /* the prompt's tokens come first, in pieces with `prompt` set; the first token's is NAN */
+    /* The prompt's tokens come first, in pieces with `prompt` set; the first token's is NAN. */
+    bool echo_logprobs;
     bool text; /* pieces have text; needs a tokenizer */
     bool special_text; /* special tokens as their text, not left out */
     const struct span *stops; /* [n_stops]; an answer ends before the first of these strings in it */
@@ -50,12 +50,11 @@ struct job_request {
     bool ignore_end; /* go on after the model's own end */
     bool end_token; /* pieces list the token that ends an answer, too: the last one, without text */
     bool cache_prompt; /* use prefixes that are kept, and keep this prompt's */
-    double
-        arrived; /* when the client's request came: seconds of CLOCK_MONOTONIC; 0: when the job is submitted */
+    /* When the client's request came: seconds of CLOCK_MONOTONIC; 0: when the job is submitted. */
+    double arrived;
     double deadline; /* seconds from then, for the whole job; 0 for the engine's default */
-    struct byte_budget
-        *memory; /* in which pieces count from their making to job_piece_free; a job that needs more fails.
-                                   NULL: in none */
+    /* In which pieces count from their making to job_piece_free; a job that needs more fails. NULL: in none. */
+    struct byte_budget *memory;
 };
 
 enum job_finish {

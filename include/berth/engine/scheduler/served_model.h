@@ -28,8 +28,8 @@ const char *served_kind_name(enum served_kind kind); /* "generate", "embed", …
 struct served_model_options {
     const char *id; /* borrowed, and must live as long as the model; NULL for none */
     bool as_float; /* multiply in float32 also where weights are quantized */
-    size_t
-        context; /* positions a sequence may have, where that is less than the model's; 0: the model's own */
+    /* Positions a sequence may have, where that is less than the model's; 0: the model's own. */
+    size_t context;
     struct span chat_template; /* a template's source instead of the file's; .at NULL for none */
     bool no_tokenizer; /* leave the tokenizer out: for callers that need ids alone */
 };

@@ -15,8 +15,8 @@
 struct chat_prompt {
     struct template_text text; /* empty after a failure */
     size_t refused; /* after a failure: the message that is at fault, or CHAT_NO_MESSAGE */
-    bool
-        moved_first; /* a system text was moved to the first user's text, for the first time with this template */
+    /* A system text was moved to the first user's text, for the first time with this template. */
+    bool moved_first;
 };
 
 /* Renders the template with the variables `vars` of json_chat_variables, allocating in `a`.
