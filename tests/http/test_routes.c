@@ -545,6 +545,7 @@ static int begin(void **state)
     write_gguf(dir, "nest/deep/model.gguf");
     write_file(dir, "a-bad-one.gguf", "GGUF\x03\0\0\0cut", 11);
     server = server_start(&(struct setup){.models = dir});
+    server_wait_status(server, "/readyz", 200); /* "able" is opened after /health says 200 */
     return 0;
 }
 

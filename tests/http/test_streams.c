@@ -419,6 +419,7 @@ static void test_under_v1_a_key_is_asked_for_and_elsewhere_not(void **state)
     }
     static const char *const open[] = {
         "/", "/health", "/livez", "/readyz", "/metrics", "/docs", "/openapi.json"};
+    server_wait_status(s, "/readyz", 200);
     for (size_t i = 0; i < sizeof(open) / sizeof(*open); i++) {
         struct answer a = server_get(s, open[i]);
         assert_int_equal(a.status, 200);
