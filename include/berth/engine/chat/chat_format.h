@@ -1,0 +1,133 @@
+/* chat_format.h - how a family of models writes reasoning and tool calls, and how that is read.
+ *
+ * A chat format is a row of a table: the words of a chat template that tell it, its markers, how a call and its arguments
+ * are written. From the row and a request, chat_form_build makes the grammar of one answer: reasoning, text, calls. The
+ * engine follows the grammar token by token and tells the tag of each byte. A chat reader turns tagged text into what a
+ * client gets: text, reasoning, and calls with arguments in JSON. So what was enforced and what is read can never differ.
+ */
+#ifndef BERTH_CHAT_FORMAT_H
+#define BERTH_CHAT_FORMAT_H
+
+#include "berth/base/strbuf.h"
+#include "berth/base/value.h"
+#include "berth/engine/grammar/sources.h"
+
+#include <stdbool.h>
+
+struct chat_format;
+struct template;
+
+/* The format of a model by its template's words; a generic one when no row fits. Never NULL. `t` may be NULL. */
+const struct chat_format *chat_format_of(const struct template *t);
+const char *chat_format_name(const struct chat_format *f); /* "hermes", "mistral", … "generic" */
+/* By name, or NULL: for --chat-format and for tests. */
+const struct chat_format *chat_format_find(struct span name);
+/* All rows, for documentation and tests. */
+const struct chat_format *chat_format_at(size_t i); /* NULL after the last one */
+
+bool chat_format_reasons(const struct chat_format *f); /* the family marks reasoning */
+/* The template writes tools itself. Otherwise the server adds chat_format_instructions to the system text. */
+bool chat_format_has_tools(const struct chat_format *f, const struct template *t);
+
+/* ---- what is asked of an answer ---- */
+
+struct chat_tool {
+    struct span name;
+    struct value parameters; /* a schema, or VALUE_UNDEFINED: any object */
+    bool strict;
+};
+
+enum chat_tool_choice { CHAT_TOOLS_NONE, CHAT_TOOLS_AUTO, CHAT_TOOLS_REQUIRED, CHAT_TOOLS_NAMED };
+
+enum chat_answer_kind {
+    CHAT_ANSWER_FREE,
+    CHAT_ANSWER_JSON, /* any JSON object */
+    CHAT_ANSWER_SCHEMA,
+    CHAT_ANSWER_REGEX,
+    CHAT_ANSWER_CHOICE,
+    CHAT_ANSWER_GBNF,
+};
+
+/* What the text of an answer must be. */
+struct chat_answer_form {
+    enum chat_answer_kind kind;
+    struct value schema; /* of CHAT_ANSWER_SCHEMA */
+    struct span source; /* of CHAT_ANSWER_REGEX and CHAT_ANSWER_GBNF */
+    const struct span *choices; /* [n_choices] of CHAT_ANSWER_CHOICE */
+    size_t n_choices;
+};
+
+struct chat_form {
+    const struct chat_format *format; /* NULL: plain text, neither reasoning nor calls (completions) */
+    struct chat_answer_form answer;
+    const struct chat_tool *tools; /* [n_tools] */
+    size_t n_tools;
+    enum chat_tool_choice choice;
+    size_t named; /* of CHAT_TOOLS_NAMED: which tool */
+    bool parallel; /* several calls in one answer */
+    bool split_reasoning; /* reasoning is told apart; otherwise its markers are text */
+    struct span prompt_end; /* the end of the prompt's text: the template may have opened the reasoning already */
+    /* The id of the control token with this text, or -1: a marker that is one control token is that token alone. */
+    int32_t (*control_token)(void *context, struct span text);
+    void *context;
+};
+
+/* True when the form says nothing: any text, no reasoning and no tools. Then no grammar is needed. */
+bool chat_form_is_free(const struct chat_form *form);
+
+/* The grammar of an answer. `notes` tells what of the tools' schemas is not enforced. NULL with the reason. */
+struct grammar *chat_form_build(const struct chat_form *form, struct json_notes *notes, struct error *err);
+
+/* The text that ends reasoning, for a budget; empty when the format has none. */
+struct span chat_format_reasoning_end(const struct chat_format *f);
+
+/* True when the format and the end of a prompt say that the answer begins inside reasoning. */
+bool chat_format_opens_reasoning(const struct chat_format *f, struct span prompt_end);
+
+/* ---- templates without tools ---- */
+
+/* Appends a system text that tells the model of the tools and how to call them in the generic format. False without
+ * memory. */
+bool chat_format_instructions(const struct chat_tool *tools, size_t n, struct value definitions, struct strbuf *out);
+
+/* ---- tags of the grammar, in the order in which a reader gets them ---- */
+
+enum chat_tag {
+    CHAT_TAG_TEXT = 0, /* what the user reads; GRAMMAR_TAG_NONE */
+    CHAT_TAG_REASONING = 1,
+    CHAT_TAG_CALL_NAME = 2,
+    CHAT_TAG_ARGUMENTS = 3, /* JSON as it is */
+    CHAT_TAG_KEY = 4, /* the name of an argument, bare */
+    CHAT_TAG_VALUE = 5, /* JSON of an argument (in Python's style with JSON_TAG_* for its literals) */
+    CHAT_TAG_RAW = 6, /* text of an argument that is a string without quotes */
+    CHAT_TAG_CALL_ID = 7, /* an id that the model writes itself */
+    CHAT_TAG_CALL_END = 8, /* closes a call that has no CHAT_TAG_ARGUMENTS */
+    /* and GRAMMAR_TAG_MARK: syntax that nobody is shown */
+};
+
+enum chat_event {
+    CHAT_TEXT,
+    CHAT_REASONING,
+    CHAT_CALL_BEGIN, /* with the name: whole, once */
+    CHAT_CALL_ARGUMENTS, /* a part of the arguments' JSON */
+    CHAT_CALL_END, /* the arguments are whole */
+};
+
+struct chat_reader {
+    enum chat_tag state; /* of the last byte; private */
+    size_t n_calls;
+    struct strbuf name; /* of the call that begins; private */
+    uint8_t flags; /* private */
+};
+
+typedef void chat_reader_tell(void *context, enum chat_event event, size_t call, struct span text);
+
+void chat_reader_init(struct chat_reader *r, struct byte_budget *memory);
+void chat_reader_release(struct chat_reader *r);
+/* Reads text with one tag, and tells what it means. */
+void chat_reader_add(struct chat_reader *r, uint16_t tag, struct span text, chat_reader_tell *tell, void *context);
+/* The answer has ended: closes what can be closed. A call that is cut stays cut: no CHAT_CALL_END is told for it. */
+void chat_reader_end(struct chat_reader *r, chat_reader_tell *tell, void *context);
+bool chat_reader_in_call(const struct chat_reader *r); /* a call has begun and not ended */
+
+#endif
