@@ -10,6 +10,7 @@
 
 #include "berth/base/strbuf.h"
 #include "berth/base/value.h"
+#include "berth/engine/grammar/grammar.h"
 #include "berth/engine/grammar/sources.h"
 
 #include <stdbool.h>
@@ -67,9 +68,7 @@ struct chat_form {
     bool parallel; /* several calls in one answer */
     bool split_reasoning; /* reasoning is told apart; otherwise its markers are text */
     struct span prompt_end; /* the end of the prompt's text: the template may have opened the reasoning already */
-    /* The id of the control token with this text, or -1: a marker that is one control token is that token alone. */
-    int32_t (*control_token)(void *context, struct span text);
-    void *context;
+    const struct token_trie *trie; /* a marker that is one control token of it is that token alone; NULL: text */
 };
 
 /* True when the form says nothing: any text, no reasoning and no tools. Then no grammar is needed. */

@@ -26,13 +26,16 @@ enum token_class {
     TOKEN_NEVER, /* is never generated under a grammar: unused, unknown, without bytes */
 };
 
-/* Appends the bytes of a token of the class TOKEN_TEXT to `out`, and returns its class. */
+/* Returns the class of a token, and appends its bytes to `out`: of the class TOKEN_TEXT what it stands for, of the
+ * classes TOKEN_CONTROL and TOKEN_END the text by which people write it, "<|tool_call|>". */
 typedef enum token_class token_trie_read(void *context, int32_t id, struct strbuf *out);
 
 /* NULL with the reason when memory is short. Memory: some 16 bytes for each distinct prefix of tokens. */
 struct token_trie *token_trie_new(size_t n_vocab, token_trie_read *read, void *context, struct error *err);
 void token_trie_free(struct token_trie *t); /* NULL is fine */
 size_t token_trie_bytes(const struct token_trie *t);
+/* The control token that is written so (of the class TOKEN_CONTROL or TOKEN_END), or -1. */
+int32_t token_trie_control(const struct token_trie *t, struct span text);
 
 /* ---- a grammar ---- */
 
