@@ -68,9 +68,14 @@ struct grammar_run {
 /* True when the token can come next. Tokens of class TOKEN_END can where the answer may end. */
 bool grammar_matcher_allows(struct grammar_matcher *m, int32_t token);
 
-/* Takes the token, which must be allowed, and writes the tags of its bytes, in order (none for a control token, whose own
- * tag is GRAMMAR_TAG_MARK). Returns how many runs. */
-size_t grammar_matcher_accept(struct grammar_matcher *m, int32_t token, struct grammar_run runs[GRAMMAR_RUNS_MAX]);
+/* Takes the token, which must be allowed, and writes the tags of its bytes, in order. A control token has one run of 0
+ * bytes, with the tag of where it is: GRAMMAR_TAG_MARK for a marker. Returns how many runs. *back: so many bytes before
+ * the token, which were told to be text in doubt, turned out to belong to a marker, and have GRAMMAR_TAG_MARK. */
+size_t grammar_matcher_accept(
+    struct grammar_matcher *m, int32_t token, struct grammar_run runs[GRAMMAR_RUNS_MAX], size_t *back);
+
+/* How many of the last bytes may still turn out to be the beginning of a marker. */
+size_t grammar_matcher_in_doubt(const struct grammar_matcher *m);
 
 /* Sets the logits of all tokens that cannot come next to -INFINITY. Returns how many tokens remain. */
 size_t grammar_matcher_mask(struct grammar_matcher *m, float *logits, size_t n_vocab);

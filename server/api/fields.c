@@ -181,7 +181,7 @@ static bool read_stop_tokens(const json_t *value, struct completion_params *w, s
         return api_error_bad(c, "stop_token_ids", "'stop_token_ids' must be a list of at most %d token ids",
             COMPLETION_STOPS_MAX);
     for (size_t i = 0; i < json_array_size(value); i++)
-        if (!openai_token_id(json_array_get(value, i), SIZE_MAX, &w->stop_tokens[w->n_stop_tokens++]))
+        if (!api_token_id(json_array_get(value, i), SIZE_MAX, &w->stop_tokens[w->n_stop_tokens++]))
             return api_error_bad(c, "stop_token_ids", "'stop_token_ids[%zu]' is not a token id", i);
     return true;
 }
@@ -199,8 +199,8 @@ static bool read_stream_options(const json_t *value, struct completion_params *w
             strcmp(name, "include_obfuscation") != 0)
             w->unknown_stream_option = name;
     }
-    return openai_truth(value, "include_usage", false, &w->include_usage, c) &&
-           openai_truth(value, "continuous_usage_stats", false, &w->continuous_usage, c);
+    return api_truth(value, "include_usage", false, &w->include_usage, c) &&
+           api_truth(value, "continuous_usage_stats", false, &w->continuous_usage, c);
 }
 
 static bool read_logit_bias(const json_t *value, struct completion_params *w, struct api_error *c)
@@ -404,6 +404,7 @@ bool completion_params_read(
     size_t n_unknown = 0;
     *w = (struct completion_params){
         .n = 1,
+        .reasoning_budget = -1,
         .max_tokens = COMPLETION_UNSET,
         .max_completion_tokens = COMPLETION_UNSET,
         .temperature = NAN,
