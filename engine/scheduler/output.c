@@ -17,6 +17,7 @@
 
 struct stop {
     struct span text;
+    uint16_t number; /* 1 + its place in the request */
     size_t *
         border; /* [text.size]; of the first i + 1 bytes: the length of the longest proper prefix that is a suffix */
 };
@@ -44,7 +45,7 @@ struct output {
     const struct output_stops *stops;
     uint32_t choice;
     bool prompt;
-    bool cut; /* a stop string ended the answer */
+    uint16_t stop; /* the number of the stop string that ended the answer; 0: none did */
     struct detokenizer detokenizer;
     struct strbuf text;
     struct grammar_matcher *grammar; /* NULL for none */
@@ -91,7 +92,7 @@ struct output_stops *output_stops_new(const struct span *stops, size_t n)
         if (stops[i].size == 0)
             continue;
         struct stop *stop = &s->at[s->n++];
-        *stop = (struct stop){stops[i], border};
+        *stop = (struct stop){stops[i], (uint16_t)(i + 1), border};
         find_borders(stop);
         border += stops[i].size;
     }
@@ -103,15 +104,15 @@ void output_stops_free(struct output_stops *s)
     free(s);
 }
 
-/* The size of the longest stop string that is complete with this byte; 0 when none is. */
-static size_t follow_stops(struct output *a, uint8_t byte)
+/* The longest stop string that is complete with this byte; NULL when none is. */
+static const struct stop *follow_stops(struct output *a, uint8_t byte)
 {
-    size_t longest = 0;
+    const struct stop *longest = NULL;
     for (size_t i = 0; i < a->stops->n; i++) {
         const struct stop *stop = &a->stops->at[i];
         a->states[i] = next_state(stop, a->states[i], byte);
-        if (a->states[i] == stop->text.size && stop->text.size > longest)
-            longest = stop->text.size;
+        if (a->states[i] == stop->text.size && (!longest || stop->text.size > longest->text.size))
+            longest = stop;
     }
     return longest;
 }
@@ -122,11 +123,11 @@ static void look_for_stops(struct output *a, size_t from)
     if (a->prompt)
         return;
     for (size_t i = from; i < a->text.size; i++) {
-        size_t size = follow_stops(a, (uint8_t)a->text.text[i]);
-        if (size == 0)
+        const struct stop *stop = follow_stops(a, (uint8_t)a->text.text[i]);
+        if (!stop)
             continue;
-        a->text.size = i + 1 - size;
-        a->cut = true;
+        a->text.size = i + 1 - stop->text.size;
+        a->stop = stop->number;
         return;
     }
 }
@@ -315,7 +316,7 @@ enum output_result output_add(struct output *a, int32_t id, float logprob, const
     look_for_stops(a, before);
     if (a->text.failed)
         return OUTPUT_NO_MEMORY;
-    return a->cut ? OUTPUT_STOPPED : OUTPUT_GOES_ON;
+    return a->stop ? OUTPUT_STOPPED : OUTPUT_GOES_ON;
 }
 
 /* ---- pieces out ---- */
@@ -375,6 +376,7 @@ static struct job_piece *take_stretch(struct output *a, size_t size, uint16_t ta
     p->prompt = a->prompt;
     p->tag = tag;
     p->finish = JOB_RUNNING;
+    p->stop = 0;
     p->next = NULL;
     memcpy(p->text, a->text.text, size);
     for (size_t i = 0; i < n; i++)
@@ -387,7 +389,7 @@ bool output_take(struct output *a, enum job_finish finish, struct job_piece **pi
 {
     struct job_piece **end = piece;
     *piece = NULL;
-    if (finish != JOB_RUNNING && !a->cut)
+    if (finish != JOB_RUNNING && !a->stop)
         detokenizer_end(&a->detokenizer, &a->text);
     size_t size = a->text.size - (finish == JOB_RUNNING ? bytes_in_doubt(a) : 0);
     if (a->text.failed)
@@ -401,8 +403,10 @@ bool output_take(struct output *a, enum job_finish finish, struct job_piece **pi
         if (!*end)
             return false;
         size -= part;
-        if (size == 0 && !a->prompt)
+        if (size == 0 && !a->prompt) {
             (*end)->finish = finish;
+            (*end)->stop = a->stop;
+        }
         end = &(*end)->next;
     } while (size > 0);
     return true;

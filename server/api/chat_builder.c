@@ -1,0 +1,114 @@
+/* chat_builder.c - puts OpenAI's messages together from the messages, blocks and items of other dialects. */
+#include "berth/server/api/translate.h"
+
+#include <string.h>
+
+#define TEXT_MAX ((size_t)64 << 20)
+#define BARE_ID 9 /* characters of an id as the server made it */
+
+static json_t *string_of(struct span text)
+{
+    return json_stringn(text.size ? (const char *)text.at : "", text.size);
+}
+
+void chat_builder_init(struct chat_builder *b, struct byte_budget *memory)
+{
+    *b = (struct chat_builder){.messages = json_array(), .names = json_object()};
+    strbuf_init(&b->text, TEXT_MAX);
+    strbuf_init(&b->reasoning, TEXT_MAX);
+    b->text.budget = b->reasoning.budget = memory;
+}
+
+void chat_builder_release(struct chat_builder *b)
+{
+    json_decref(b->messages);
+    json_decref(b->names);
+    json_decref(b->calls);
+    strbuf_release(&b->text);
+    strbuf_release(&b->reasoning);
+}
+
+static void append(struct chat_builder *b, json_t *message)
+{
+    b->failed |= json_array_append_new(b->messages, message) != 0;
+}
+
+void chat_builder_end_turn(struct chat_builder *b)
+{
+    if (!b->open)
+        return;
+    struct span text = {(const uint8_t *)b->text.text, b->text.size};
+    json_t *message = json_pack("{s:s, s:o}", "role", "assistant", "content", string_of(text));
+    if (b->reasoning.size > 0)
+        b->failed |= json_object_set_new(message, "reasoning_content",
+                         string_of((struct span){(const uint8_t *)b->reasoning.text, b->reasoning.size})) != 0;
+    if (b->calls)
+        b->failed |= json_object_set_new(message, "tool_calls", b->calls) != 0;
+    b->calls = NULL;
+    append(b, message);
+    b->failed |= b->text.failed || b->reasoning.failed;
+    strbuf_cut(&b->text, 0);
+    strbuf_cut(&b->reasoning, 0);
+    b->open = false;
+}
+
+void chat_builder_message(struct chat_builder *b, const char *role, struct span text)
+{
+    chat_builder_end_turn(b);
+    append(b, json_pack("{s:s, s:o}", "role", role, "content", string_of(text)));
+}
+
+void chat_builder_say(struct chat_builder *b, struct span text)
+{
+    b->open = true;
+    strbuf_add(&b->text, text);
+}
+
+void chat_builder_reason(struct chat_builder *b, struct span text)
+{
+    b->open = true;
+    strbuf_add(&b->reasoning, text);
+}
+
+/* The id without a dialect's prefix, where the server made it: some templates take an id of nine characters alone. */
+static const char *bare_id(const json_t *id)
+{
+    static const char *const prefixes[] = {"toolu_", "call_", "fc_"};
+    const char *text = json_string_value(id);
+    for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++) {
+        size_t size = strlen(prefixes[i]);
+        if (strncmp(text, prefixes[i], size) == 0 && strlen(text + size) == BARE_ID)
+            return text + size;
+    }
+    return text;
+}
+
+void chat_builder_call(struct chat_builder *b, const json_t *id, const json_t *name, json_t *arguments)
+{
+    const char *bare = bare_id(id);
+    json_t *shown = json_incref((json_t *)(uintptr_t)name);
+    b->open = true;
+    if (!b->calls)
+        b->calls = json_array();
+    b->failed |= json_object_set(b->names, bare, shown) != 0;
+    b->failed |= json_array_append_new(b->calls, json_pack("{s:s, s:s, s:{s:o, s:O}}", "id", bare, "type",
+                                                     "function", "function", "name", shown, "arguments",
+                                                     arguments)) != 0;
+}
+
+void chat_builder_result(struct chat_builder *b, const json_t *id, struct span text)
+{
+    const char *bare = bare_id(id);
+    json_t *name = json_object_get(b->names, bare);
+    chat_builder_end_turn(b);
+    append(b, json_pack("{s:s, s:s, s:O*, s:o}", "role", "tool", "tool_call_id", bare, "name", name, "content",
+                  string_of(text)));
+}
+
+bool chat_builder_end(struct chat_builder *b, json_t *request, struct api_error *c)
+{
+    chat_builder_end_turn(b);
+    if (b->failed || json_object_set(request, "messages", b->messages) != 0)
+        return api_error_no_memory(c);
+    return true;
+}
