@@ -119,6 +119,8 @@ static void tell(void *context, enum chat_event kind, size_t call, struct span t
 {
     struct told *t = context;
     struct choice *c = &t->a->choices[t->index];
+    if (kind == CHAT_REASONING && t->a->hides_reasoning)
+        return;
     if (kind == CHAT_CALL_BEGIN) {
         c->n_calls++;
         random_id(c->call_id, CALL_ID_DIGITS);

@@ -178,6 +178,7 @@ static struct completion *completion_new(
         .include_usage = w->stream && w->include_usage,
         .continuous_usage = w->stream && w->continuous_usage,
         .logprobs = w->logprobs,
+        .hides_reasoning = !w->include_reasoning,
         .echo = w->echo,
         .token_ids = w->token_ids,
         .n_top = (uint32_t)w->n_top,

@@ -73,6 +73,7 @@ struct completion {
     struct suspended *suspended;
     enum fields_route route;
     bool stream, logprobs, echo, token_ids;
+    bool hides_reasoning; /* it is generated, and not told */
     bool include_usage,
         continuous_usage; /* of a stream: usage in an event of its own at the end, in every event */
     uint32_t n_top;

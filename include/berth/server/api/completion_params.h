@@ -26,6 +26,7 @@ struct completion_params {
     double temperature, top_p, min_p, typical_p;
     double presence_penalty, frequency_penalty, repetition_penalty;
     bool stream, logprobs, echo, token_ids, ignore_end, special_text, cache_prompt;
+    bool include_reasoning; /* the client gets it */
     bool include_usage, continuous_usage; /* usage in the last event of a stream, in every one */
     bool seeded; /* the request has a seed */
     bool salted; /* it has a cache salt */
