@@ -43,6 +43,11 @@ struct completion_params {
 /* Reads and checks all fields but `model` and those of the prompt. */
 bool completion_params_read(
     struct completion_params *w, const json_t *request, enum fields_route route, struct api_error *c);
+/* Describe the members of a request, for /openapi.json: the fields that are honoured. */
+struct route_field;
+bool completion_params_chat_field(size_t i, struct route_field *out);
+bool completion_params_text_field(size_t i, struct route_field *out);
+
 /* Checks token ids against the model's vocabulary and makes the biases. */
 bool completion_params_for_model(struct completion_params *w, size_t vocabulary, struct api_error *c);
 /* Gives the sampling fields that the request does not have the model's defaults. */
