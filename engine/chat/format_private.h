@@ -12,7 +12,8 @@ enum chat_id_place { CHAT_ID_NONE, CHAT_ID_BEFORE_NAME, CHAT_ID_AFTER_NAME, CHAT
  *     open [id] before_name NAME [id] after_name ARGUMENTS [id] close
  * A piece that is NULL is empty. Where there is no trigger, `open` of the first call tells that calls begin. */
 struct chat_calls {
-    const char *trigger, *gap, *list_open, *separator, *list_close, *list_end; /* gap and list_end may be left out */
+    const char *trigger, *gap, *list_open, *separator, *list_close,
+        *list_end; /* gap and list_end may be left out */
     const char *open, *before_name, *other_before_name, *after_name, *close;
 
     enum chat_id_place id_place;
@@ -49,11 +50,7 @@ struct chat_format {
 /* "" for NULL. */
 struct span chat_piece(const char *piece);
 
-#define CHAT_STARTS_MAX 4 /* texts with which calls begin without a trigger, beside names */
-
 /* ---- the grammar ---- */
-
-struct grammar_builder;
 
 /* The making of one grammar. */
 struct chat_build {
@@ -63,15 +60,17 @@ struct chat_build {
     struct grammar_builder *b;
     struct json_notes *notes;
     size_t first_tool, n_tools; /* of form->tools: those that may be called */
-    grammar_node *arguments; /* [n_tools], with what is behind the name */
-    bool no_memory;
+    grammar_node *arguments; /* [n_tools]: what is behind a name */
+    grammar_node named; /* a name and what is behind it */
+    grammar_node
+        text; /* any text, with calls and reasoning in it; NODE_NEVER where the form does not allow it */
 };
 
 /* The bytes and control tokens of a piece, as marks. */
 grammar_node chat_mark(const struct chat_build *f, const char *piece);
 /* The part of a piece by which it is found in text, and what is behind it. */
 struct grammar_marker chat_marker(const struct chat_build *f, const char *piece, grammar_node *rest);
-/* The same, where other pieces may be there instead. */
+/* The marks or nothing. */
 grammar_node chat_mark_optional(const struct chat_build *f, const char *piece);
 
 /* Text without reasoning and calls, as the form wants it. */
@@ -80,24 +79,26 @@ bool chat_answer_is_free(const struct chat_build *f);
 /* Arguments of a tool as one JSON object. */
 grammar_node chat_json_arguments(struct chat_build *f, const struct chat_tool *tool);
 
-/* Fills f->arguments. */
+/* Fills f->arguments and f->named. */
 void chat_calls_prepare(struct chat_build *f);
 /* All calls of an answer, from the trigger on. */
 grammar_node chat_calls_whole(struct chat_build *f);
-/* What is behind the first marker of calls. */
+/* What is behind the marker of the first call; `rest` is behind the marker, too. */
 grammar_node chat_calls_behind(struct chat_build *f, grammar_node rest);
-/* The same, behind the start that is `start` of chat_calls_starts. */
-grammar_node chat_calls_from_start(struct chat_build *f, size_t start);
-/* Text with which calls begin without a trigger, appended to `out`. False when there is no start with this number. */
+/* Appends the text number `start` of those with which calls begin without a trigger. False when there are fewer. */
 bool chat_calls_start(const struct chat_build *f, size_t start, struct strbuf *out);
-/* The answer can go on behind a call: with another one, or with text. */
+/* What is behind that text. */
+grammar_node chat_calls_from_start(struct chat_build *f, size_t start);
+/* An answer in channels. */
 grammar_node chat_harmony(struct chat_build *f);
 
+/* Newlines that the family writes beside its marks: two at most. */
+grammar_node chat_newlines(const struct chat_build *f);
+
+/* The text ends with the mark, but for white space. */
+bool chat_ends_with_mark(struct span text, const char *mark);
 /* The end of a prompt says that the reasoning is over: the template wrote an empty one. */
 bool chat_format_closes_reasoning(const struct chat_format *f, struct span prompt_end);
-
-/* White space of the family around its marks, up to two newlines. */
-grammar_node chat_newlines(const struct chat_build *f);
 
 /* ---- values as JSON ---- */
 

@@ -423,8 +423,8 @@ bool chat_format_has_tools(const struct chat_format *f, const struct template *t
 
 bool chat_format_wants_text_arguments(const struct template *t)
 {
-    static const char *const joins[] = {"['arguments'] +", "[\"arguments\"] +", ".arguments +", "['arguments']+",
-        "[\"arguments\"]+", ".arguments+"};
+    static const char *const joins[] = {"['arguments'] +", "[\"arguments\"] +", ".arguments +",
+        "['arguments']+", "[\"arguments\"]+", ".arguments+"};
     for (size_t i = 0; t && i < sizeof(joins) / sizeof(joins[0]); i++)
         if (template_names(t, joins[i]) && !template_names(t, "arguments is string"))
             return true;

@@ -76,8 +76,10 @@ struct chat_form {
     size_t named; /* of CHAT_TOOLS_NAMED: which tool */
     bool parallel; /* several calls in one answer */
     bool split_reasoning; /* reasoning is told apart; otherwise its markers are text */
-    struct span prompt_end; /* the end of the prompt's text: the template may have opened the reasoning already */
-    const struct token_trie *trie; /* a marker that is one control token of it is that token alone; NULL: text */
+    struct span
+        prompt_end; /* the end of the prompt's text: the template may have opened the reasoning already */
+    const struct token_trie
+        *trie; /* a marker that is one control token of it is that token alone; NULL: text */
 };
 
 /* True when the form says nothing: any text, no tools, and no reasoning that is told apart. Then no grammar is needed. */
@@ -96,7 +98,8 @@ bool chat_format_opens_reasoning(const struct chat_format *f, struct span prompt
 
 /* Appends a system text that tells the model of the tools and how to call them in the generic format. `definitions` is
  * the request's list of tools, of which those with a name among `tools` are written. False without memory. */
-bool chat_format_instructions(const struct chat_tool *tools, size_t n, struct value definitions, struct strbuf *out);
+bool chat_format_instructions(
+    const struct chat_tool *tools, size_t n, struct value definitions, struct strbuf *out);
 
 /* The messages with calls and results as text: calls stand in the assistant's content as the generic format writes them,
  * results in a user's message, which takes in the user's own message behind them. Others are passed on as they are.
@@ -154,7 +157,8 @@ typedef void chat_reader_tell(void *context, enum chat_event event, size_t call,
 void chat_reader_init(struct chat_reader *r, const struct chat_form *form, struct byte_budget *memory);
 void chat_reader_release(struct chat_reader *r);
 /* Reads text with one tag, and tells what it means. A control token is GRAMMAR_TAG_MARK and an empty text. */
-void chat_reader_add(struct chat_reader *r, uint16_t tag, struct span text, chat_reader_tell *tell, void *context);
+void chat_reader_add(
+    struct chat_reader *r, uint16_t tag, struct span text, chat_reader_tell *tell, void *context);
 /* The answer has ended; `whole`: where the grammar lets it end. Tells what was held back. A call that is cut stays cut: no
  * CHAT_CALL_END is told for it. */
 void chat_reader_end(struct chat_reader *r, bool whole, chat_reader_tell *tell, void *context);
