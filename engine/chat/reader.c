@@ -421,29 +421,40 @@ static void take_bare_name(struct reading *w)
         read_name(w, from(s, open.size));
 }
 
-/* Another tag follows the held bytes. They are dropped when they begin the marker that `mark` ends, and newlines in front
- * of any marker are. */
+/* The newlines that stand in front of the marker which the held bytes begin and `mark` goes on with; SIZE_MAX when they
+ * begin none. A control token in place of the mark closes a bare string. */
+static size_t newlines_before_marker(const struct chat_reader *r, struct span mark)
+{
+    uint8_t joined[CHAT_HELD_MAX + 1];
+    struct span s = {joined, r->n_held + 1};
+    if (mark.size == 0)
+        return r->tag == CHAT_TAG_RAW ? 0 : SIZE_MAX;
+    memcpy(joined, r->held, r->n_held);
+    joined[r->n_held] = mark.at[0];
+    size_t newlines = r->tag == CHAT_TAG_RAW ? 0 : newlines_of((struct span){joined, r->n_held});
+    for (size_t n = 0; n <= newlines && n < r->n_held; n++)
+        if (begins_marker(r, r->tag, from(s, n), true))
+            return n;
+    return SIZE_MAX;
+}
+
+/* Another tag follows the held bytes. Those that begin a marker are dropped, and so are newlines in front of anything that
+ * is no text. Newlines of reasoning that is told as text stay. */
 static void settle_held(struct reading *w, uint16_t next, struct span mark)
 {
     struct chat_reader *r = w->r;
-    uint8_t joined[CHAT_HELD_MAX + 1];
     if (r->n_held == 0)
         return;
-    bool raw = r->tag == CHAT_TAG_RAW, is_mark = next == GRAMMAR_TAG_MARK;
-    bool syntax = raw || (r->tag == CHAT_TAG_REASONING && !(r->flags & READER_SPLIT)) ? is_mark : true;
-    struct span s = {joined, r->n_held + (mark.size > 0)};
-    memcpy(joined, r->held, r->n_held);
-    joined[r->n_held] = mark.size > 0 ? mark.at[0] : 0;
-    size_t newlines = raw ? 0 : newlines_of((struct span){joined, r->n_held}), dropped = 0;
-    for (size_t n = 0; is_mark && n <= newlines && dropped == 0; n++)
-        if (mark.size > 0 ? n < r->n_held && begins_marker(r, r->tag, from(s, n), true) : raw)
-            dropped = r->n_held;
-    if (dropped > 0)
+    bool keep = r->tag == CHAT_TAG_RAW || (r->tag == CHAT_TAG_REASONING && !(r->flags & READER_SPLIT));
+    size_t newlines = newlines_of((struct span){r->held, r->n_held}), told = r->n_held;
+    size_t before = next == GRAMMAR_TAG_MARK ? newlines_before_marker(r, mark) : SIZE_MAX;
+    if (before != SIZE_MAX) {
         take_bare_name(w);
-    else if (syntax && !raw && newlines == r->n_held)
-        dropped = newlines;
-    if (dropped == 0)
-        put_text(w, r->tag, (struct span){r->held, r->n_held});
+        told = keep ? before : 0;
+    } else if (newlines == r->n_held && !keep) {
+        told = 0;
+    }
+    put_text(w, r->tag, (struct span){r->held, told});
     r->n_held = 0;
 }
 
