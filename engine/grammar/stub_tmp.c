@@ -1,5 +1,4 @@
 #include "berth/engine/chat/chat_format.h"
-struct grammar *grammar_hold(struct grammar *g){return g;} void grammar_drop(struct grammar*g){(void)g;} size_t grammar_bytes(const struct grammar*g){(void)g;return 0;}
 struct token_trie*token_trie_new(size_t n,token_trie_read*r,void*c,struct error*e){(void)n;(void)r;(void)c;error_set(e,"no");return NULL;}
 void token_trie_free(struct token_trie*t){(void)t;}
 struct grammar_matcher*grammar_matcher_new(struct grammar*g,const struct token_trie*t){(void)g;(void)t;return NULL;}
@@ -9,14 +8,10 @@ size_t grammar_matcher_accept(struct grammar_matcher*m,int32_t t,struct grammar_
 size_t grammar_matcher_in_doubt(const struct grammar_matcher*m){(void)m;return 0;}
 size_t grammar_matcher_mask(struct grammar_matcher*m,float*l,size_t n){(void)m;(void)l;return n;}
 bool grammar_matcher_is_over(struct grammar_matcher*m){(void)m;return false;}
-const struct chat_format*chat_format_of(const struct template*t){(void)t;return (const struct chat_format*)(const void*)"x";}
-const char*chat_format_name(const struct chat_format*f){(void)f;return "x";}
-bool chat_form_is_free(const struct chat_form*f){(void)f;return true;}
-struct grammar*chat_form_build(const struct chat_form*f,struct json_notes*n,struct error*e){(void)f;(void)n;(void)e;return NULL;}
-struct span chat_format_reasoning_end(const struct chat_format*f){(void)f;return span_of("");}
-bool chat_format_opens_reasoning(const struct chat_format*f,struct span s){(void)f;(void)s;return false;}
-void chat_reader_init(struct chat_reader*r,struct byte_budget*m){(void)m;*r=(struct chat_reader){0};}
-void chat_reader_release(struct chat_reader*r){(void)r;}
-void chat_reader_add(struct chat_reader*r,uint16_t tag,struct span t,chat_reader_tell*tell,void*c){(void)r;(void)tag;tell(c,CHAT_TEXT,0,t);}
-void chat_reader_end(struct chat_reader*r,chat_reader_tell*tell,void*c){(void)r;(void)tell;(void)c;}
-bool chat_reader_in_call(const struct chat_reader*r){(void)r;return false;}
+
+int32_t token_trie_control(const struct token_trie*t,struct span s){(void)t;(void)s;return -1;}
+grammar_node grammar_gbnf(struct grammar_builder*b,struct span s){(void)s;return grammar_builder_fail(b,"no");}
+grammar_node grammar_json_schema(struct grammar_builder*b,struct value v,const struct json_schema_options*o,struct json_notes*n){(void)v;(void)o;(void)n;return grammar_builder_fail(b,"no");}
+bool grammar_json_properties(struct grammar_builder*b,struct value v,const struct json_schema_options*o,struct json_notes*n,void(*each)(void*,const struct json_property*),void*c){(void)b;(void)v;(void)o;(void)n;(void)each;(void)c;return false;}
+bool chat_ends_with_mark(struct span text, const char *mark);
+bool chat_ends_with_mark(struct span text, const char *mark){(void)text;(void)mark;return false;}

@@ -14,6 +14,12 @@ bool chat_messages_check(const json_t *request, struct api_error *c);
 /* Checks `tools` and `functions`, and leaves in `tools` those that the template is to see. */
 bool chat_tools_settle(json_t *request, struct api_error *c);
 
+/* ---- chat_tools.c ---- */
+
+/* Brings tools, calls and results among the variables of json_chat_variables into the form that the template takes. */
+bool chat_tools_for_template(struct value_arena *a, const struct chat_format *format,
+    const struct template *template, struct value *variables, struct error *err);
+
 /* ---- answer_form.c ---- */
 
 /* The grammar of the answer that the request asks for, from the model's kept ones or made here. *grammar is NULL when
