@@ -6,7 +6,7 @@
 
 /* ---- a copy of what is reached ---- */
 
-struct copy {
+struct program_copy {
     struct program *to;
     const struct program *from;
     const grammar_node *list;
@@ -16,7 +16,7 @@ struct copy {
     bool failed;
 };
 
-static void *duplicate(struct copy *x, const void *bytes, size_t n, size_t size)
+static void *duplicate(struct program_copy *x, const void *bytes, size_t n, size_t size)
 {
     void *p = malloc(n * size + (n == 0));
     if (p && n > 0)
@@ -25,7 +25,7 @@ static void *duplicate(struct copy *x, const void *bytes, size_t n, size_t size)
     return p;
 }
 
-static void copy_dfa(struct copy *x, struct expression *e)
+static void copy_dfa(struct program_copy *x, struct expression *e)
 {
     const struct dfa *d = &x->from->dfas[e->a];
     struct program *to = x->to;
@@ -40,7 +40,7 @@ static void copy_dfa(struct copy *x, struct expression *e)
     e->a = to->n_dfas++;
 }
 
-static void copy_until(struct copy *x, struct expression *e)
+static void copy_until(struct program_copy *x, struct expression *e)
 {
     const struct until *u = &x->from->untils[e->a];
     struct program *to = x->to;
@@ -59,7 +59,7 @@ static void copy_until(struct copy *x, struct expression *e)
     e->a = to->n_untils++;
 }
 
-static void copy_bytes(struct copy *x, struct expression *e)
+static void copy_bytes(struct program_copy *x, struct expression *e)
 {
     struct program *to = x->to;
     bool set = e->kind == EXPRESSION_SET;
@@ -76,7 +76,7 @@ static void copy_bytes(struct copy *x, struct expression *e)
     }
 }
 
-static void copy_call(struct copy *x, struct expression *e)
+static void copy_call(struct program_copy *x, struct expression *e)
 {
     struct program *to = x->to;
     if (x->rule[e->a] == NO_INDEX) {
@@ -90,7 +90,7 @@ static void copy_call(struct copy *x, struct expression *e)
     e->a = x->rule[e->a];
 }
 
-static void copy_node(struct copy *x, struct expression *e)
+static void copy_node(struct program_copy *x, struct expression *e)
 {
     switch (e->kind) {
     case EXPRESSION_SEQUENCE:
@@ -124,7 +124,7 @@ static void copy_node(struct copy *x, struct expression *e)
 static grammar_node copy_program(
     struct program *to, const struct program *from, const grammar_node *list, uint32_t n)
 {
-    struct copy x = {.to = to, .from = from, .list = list, .n = n};
+    struct program_copy x = {.to = to, .from = from, .list = list, .n = n};
     x.node = calloc(from->n_nodes, sizeof(*x.node));
     x.rule = malloc(from->n_rules * sizeof(*x.rule) + 1);
     to->nodes = malloc(((size_t)n + 2) * sizeof(*to->nodes));
@@ -329,6 +329,8 @@ static bool check_recursion(
 
 /* ---- the grammar ---- */
 
+static const struct automaton_limits limits = {.stacks = 4096, .steps = 1 << 15, .bytes = (size_t)64 << 20};
+
 static bool fill(struct grammar *g, struct grammar_builder *b, grammar_node root, struct error *err)
 {
     grammar_node *list;
@@ -346,7 +348,7 @@ static bool fill(struct grammar *g, struct grammar_builder *b, grammar_node root
     list = malloc(g->program.n_nodes * sizeof(*list));
     for (uint32_t i = 0; list && i < g->program.n_nodes; i++)
         list[i] = i;
-    good = list && automaton_init(&g->automaton, &g->program, list, g->program.n_nodes);
+    good = list && automaton_init(&g->automaton, &g->program, list, g->program.n_nodes, limits);
     free(list);
     if (good)
         g->start = automaton_start(&g->automaton, g->root);
@@ -366,6 +368,7 @@ struct grammar *grammar_build(struct grammar_builder *b, grammar_node root, stru
         return NULL;
     }
     atomic_init(&g->references, 1);
+    g->most_bytes = GRAMMAR_CONFIGURATION_BYTES;
     if (fill(g, b, root, err))
         return g;
     grammar_drop(g);
@@ -383,6 +386,8 @@ void grammar_drop(struct grammar *g)
 {
     if (!g || atomic_fetch_sub_explicit(&g->references, 1, memory_order_acq_rel) != 1)
         return;
+    grammar_forget_masks(g);
+    free(g->masks);
     automaton_release(&g->automaton);
     program_release(&g->program);
     pthread_mutex_destroy(&g->lock);
@@ -400,9 +405,7 @@ bool grammar_matches(struct grammar *g, struct span text)
     uint32_t at = g->start;
     for (size_t i = 0; i < text.size && at != CONFIGURATION_DEAD; i++) {
         at = automaton_next(&g->automaton, at, text.at[i]).to;
-        uint32_t *roots[] = {&g->start, &at};
-        if (automaton_bytes(&g->automaton) > GRAMMAR_CACHE_BYTES)
-            automaton_keep(&g->automaton, roots, 2);
+        grammar_limit(g, &at, 1);
     }
     bool matches = automaton_accepts(&g->automaton, at);
     pthread_mutex_unlock(&g->lock);

@@ -8,11 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define UNKNOWN UINT64_MAX
-
-bool automaton_init(struct automaton *a, const struct program *p, const grammar_node *list, uint32_t n)
+bool automaton_init(struct automaton *a, const struct program *p, const grammar_node *list, uint32_t n,
+    struct automaton_limits most)
 {
-    *a = (struct automaton){.program = p};
+    *a = (struct automaton){.program = p, .most = most};
     a->n_classes = program_classes(p, list, n, a->classes);
     for (unsigned i = 256; i-- > 0;)
         a->sample[a->classes[i]] = (uint8_t)i;
@@ -74,7 +73,7 @@ static uint32_t push(struct automaton *a, uint32_t node, uint32_t count, uint32_
         return 0;
     }
     const struct expression *e = &p->nodes[node];
-    bool tagged = e->kind == EXPRESSION_TAG || (e->kind == EXPRESSION_UNTIL && e->tag != GRAMMAR_TAG_NONE);
+    bool tagged = e->kind == EXPRESSION_TAG && count == 1;
     a->frames[a->n_frames] = (struct frame){.node = node,
         .count = count,
         .next = next,
@@ -87,7 +86,7 @@ static void add_found(struct automaton *a, uint32_t frame)
 {
     if (frame == 0 || a->frames[frame].found == a->step)
         return;
-    if (a->n_found >= STACKS_MAX) {
+    if (a->n_found >= a->most.stacks) {
         a->cut = true;
     } else if (!array_grow(&a->found, &a->room_found, (size_t)a->n_found + 1, sizeof(*a->found))) {
         a->no_memory = true;
@@ -206,7 +205,7 @@ static void close_over(struct automaton *a, struct automaton_work w)
     for (add_work(a, w); a->n_work > 0 && !a->no_memory;) {
         w = a->work[--a->n_work];
         do {
-            if (a->steps++ >= STEPS_MAX) {
+            if (a->steps++ >= a->most.steps) {
                 a->cut = true;
                 a->n_work = 0;
                 return;
@@ -314,6 +313,13 @@ static bool consume(
     }
 }
 
+/* The tag of a byte that the frame on top consumes. */
+static uint16_t tag_of(const struct automaton *a, const struct frame *f)
+{
+    const struct expression *e = &a->program->nodes[f->node];
+    return e->kind == EXPRESSION_UNTIL && e->tag != GRAMMAR_TAG_NONE ? e->tag : f->tag;
+}
+
 static struct automaton_edge make_edge(struct automaton *a, uint32_t configuration, uint8_t byte)
 {
     struct automaton_edge edge = {.to = CONFIGURATION_DEAD};
@@ -323,7 +329,7 @@ static struct automaton_edge make_edge(struct automaton *a, uint32_t configurati
         uint32_t id = a->stacks[a->configurations[configuration].first + i];
         const struct frame *f = &a->frames[id];
         struct automaton_work w = {f->node, f->count, f->next, 0};
-        struct automaton_edge one = {.tag = f->tag};
+        struct automaton_edge one = {.tag = tag_of(a, f)};
         if (id == FRAME_BOTTOM || !consume(a->program, byte, &w, &one))
             continue;
         uint32_t before = a->n_found;
@@ -349,21 +355,30 @@ static bool make_row(struct automaton *a, uint32_t configuration)
     return true;
 }
 
-struct automaton_edge automaton_next(struct automaton *a, uint32_t configuration, uint8_t byte)
+struct automaton_edge automaton_make_edge(struct automaton *a, uint32_t configuration, uint8_t byte)
 {
-    uint32_t class = a->classes[byte];
-    const uint64_t *row = a->configurations[configuration].row;
-    if (row && row[class] != UNKNOWN)
-        return (struct automaton_edge){
-            (uint32_t)(row[class] >> 32), (uint16_t)(row[class] >> 16), (uint16_t)row[class]};
-    a->no_memory = !row && !make_row(a, configuration);
     struct automaton_edge edge = {.to = CONFIGURATION_DEAD};
+    a->no_memory = automaton_bytes(a) > a->most.bytes ||
+                   (!a->configurations[configuration].row && !make_row(a, configuration));
     if (!a->no_memory)
         edge = make_edge(a, configuration, byte);
     if (!a->no_memory)
-        a->configurations[configuration].row[class] =
+        a->configurations[configuration].row[a->classes[byte]] =
             (uint64_t)edge.to << 32 | (uint64_t)edge.tag << 16 | edge.back;
     return edge;
+}
+
+size_t automaton_in_doubt(const struct automaton *a, uint32_t configuration)
+{
+    const struct configuration *c = &a->configurations[configuration];
+    size_t most = 0;
+    for (uint32_t i = 0; i < c->n; i++) {
+        const struct frame *f = &a->frames[a->stacks[c->first + i]];
+        const struct expression *e = &a->program->nodes[f->node];
+        size_t depth = e->kind == EXPRESSION_UNTIL ? a->program->untils[e->a].depth[f->count] : 0;
+        most = depth > most ? depth : most;
+    }
+    return most;
 }
 
 /* What comes after the frame has consumed the token. False when it cannot. */
@@ -388,7 +403,7 @@ static bool consume_token(const struct program *p, int32_t token, bool any, stru
 
 uint32_t automaton_token(struct automaton *a, uint32_t configuration, int32_t token, bool any)
 {
-    a->no_memory = false;
+    a->no_memory = automaton_bytes(a) > a->most.bytes;
     begin_step(a);
     for (uint32_t i = 0; i < a->configurations[configuration].n; i++) {
         const struct frame *f = &a->frames[a->stacks[a->configurations[configuration].first + i]];
@@ -437,7 +452,7 @@ void automaton_keep(struct automaton *a, uint32_t *const *roots, size_t n)
 {
     struct automaton old = *a;
     uint32_t *copied = calloc(old.n_frames, sizeof(*copied));
-    if (!automaton_init(a, old.program, NULL, 0) || !copied) {
+    if (!automaton_init(a, old.program, NULL, 0, old.most) || !copied) {
         automaton_release(a);
         free(copied);
         *a = old;

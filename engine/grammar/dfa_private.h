@@ -16,9 +16,13 @@
 #define CONFIGURATION_DEAD 0u /* no stack at all */
 #define CONFIGURATION_OVER 1u /* the empty stack alone */
 
-#define STACKS_MAX 8192 /* of a configuration */
-#define STEPS_MAX ((size_t)1 << 17) /* to find those that a byte leads to */
 #define DEPTH_MAX ((uint32_t)1 << 16) /* of a stack */
+
+struct automaton_limits {
+    uint32_t stacks; /* of a configuration */
+    uint32_t steps; /* to find those that a byte leads to */
+    size_t bytes; /* of memory; without room a byte leads nowhere, as if memory were short */
+};
 
 struct frame {
     uint32_t node, count; /* count: bytes of a literal, repetitions, a state; 1: the end of a tag */
@@ -42,6 +46,7 @@ struct automaton_edge {
 
 struct automaton {
     const struct program *program;
+    struct automaton_limits most;
     uint8_t classes[256], sample[256]; /* sample: of each class a byte */
     uint32_t n_classes;
     bool sorted; /* the order of stacks does not matter */
@@ -61,23 +66,39 @@ struct automaton {
     uint32_t *found; /* stacks of the configuration that is being made */
     uint32_t n_work, n_found, room_work, room_found;
     uint32_t step;
-    size_t steps;
+    uint32_t steps;
 
     bool no_memory;
     bool cut; /* a bound was met */
 };
 
 /* The classes are those of `list`, the nodes that can be reached. False without memory; release it in both cases. */
-bool automaton_init(struct automaton *a, const struct program *p, const grammar_node *list, uint32_t n);
+bool automaton_init(struct automaton *a, const struct program *p, const grammar_node *list, uint32_t n,
+    struct automaton_limits most);
 void automaton_release(struct automaton *a);
 size_t automaton_bytes(const struct automaton *a);
 
 /* CONFIGURATION_DEAD when nothing matches, and without memory. */
 uint32_t automaton_start(struct automaton *a, grammar_node root);
-struct automaton_edge automaton_next(struct automaton *a, uint32_t configuration, uint8_t byte);
+/* Makes the edge that is not known yet. */
+struct automaton_edge automaton_make_edge(struct automaton *a, uint32_t configuration, uint8_t byte);
 /* `any`: the token is one that free text may contain. */
 uint32_t automaton_token(struct automaton *a, uint32_t configuration, int32_t token, bool any);
 bool automaton_accepts(const struct automaton *a, uint32_t configuration);
+
+/* How many of the last bytes may be the beginning of a marker. */
+size_t automaton_in_doubt(const struct automaton *a, uint32_t configuration);
+
+#define EDGE_UNKNOWN UINT64_MAX
+
+static inline struct automaton_edge automaton_next(struct automaton *a, uint32_t configuration, uint8_t byte)
+{
+    const uint64_t *row = a->configurations[configuration].row;
+    uint64_t e = row ? row[a->classes[byte]] : EDGE_UNKNOWN;
+    if (e == EDGE_UNKNOWN)
+        return automaton_make_edge(a, configuration, byte);
+    return (struct automaton_edge){(uint32_t)(e >> 32), (uint16_t)(e >> 16), (uint16_t)e};
+}
 
 /* Forgets all configurations but those of roots[n], which it numbers anew. Without memory it forgets
  * nothing, or a root too, which becomes CONFIGURATION_DEAD. */

@@ -4,7 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct product {
+static const struct automaton_limits limits = {
+    .stacks = 1 << 16, .steps = 1 << 19, .bytes = (size_t)256 << 20};
+
+struct dfa_product {
     struct grammar_builder *b;
     struct automaton a;
     bool subtract, test; /* test: it is enough to know that any text matches */
@@ -18,7 +21,7 @@ struct product {
     bool matches; /* a pair accepts */
 };
 
-static void product_release(struct product *x)
+static void product_release(struct dfa_product *x)
 {
     automaton_release(&x->a);
     free(x->pairs);
@@ -28,7 +31,7 @@ static void product_release(struct product *x)
 }
 
 /* The number of the pair + 1; 0 when no text can match behind it, or when the builder has failed. */
-static uint32_t pair_number(struct product *x, struct pair p)
+static uint32_t pair_number(struct dfa_product *x, struct pair p)
 {
     struct grammar_builder *b = x->b;
     uint32_t hash = hash_of(&p, sizeof(p), 0), at = 0, item;
@@ -55,7 +58,7 @@ static uint32_t pair_number(struct product *x, struct pair p)
     return ++x->n;
 }
 
-static bool step_failed(struct product *x)
+static bool step_failed(struct dfa_product *x)
 {
     if (x->a.no_memory)
         builder_no_memory(x->b);
@@ -64,7 +67,7 @@ static bool step_failed(struct product *x)
     return x->b->failed;
 }
 
-static void explore(struct product *x, grammar_node one, grammar_node other)
+static void explore(struct dfa_product *x, grammar_node one, grammar_node other)
 {
     struct pair p;
     p.one = automaton_start(&x->a, one);
@@ -90,7 +93,7 @@ static void explore(struct product *x, grammar_node one, grammar_node other)
 
 /* Numbers the states from which a text can match, from 1 in their order; others get 0. Returns how many; 0 without memory
  * too, with the builder failed. */
-static uint32_t number_live(struct product *x, uint32_t *number)
+static uint32_t number_live(struct dfa_product *x, uint32_t *number)
 {
     uint32_t k = x->a.n_classes, n = 0, live = 0;
     uint32_t *first = calloc((size_t)x->n + 2, sizeof(*first)); /* of each state, where its sources begin */
@@ -124,7 +127,7 @@ static uint32_t number_live(struct product *x, uint32_t *number)
 }
 
 /* The live states as an automaton of their own. */
-static grammar_node finish(struct product *x)
+static grammar_node finish(struct dfa_product *x)
 {
     uint32_t k = x->a.n_classes;
     uint32_t *number = calloc((size_t)x->n + 1, sizeof(*number));
@@ -179,7 +182,7 @@ grammar_node builder_dfa(struct grammar_builder *b, struct dfa *d)
 }
 
 /* Runs both. The result is in `x`, which the caller releases, unless the builder has failed. */
-static void run(struct product *x, grammar_node one, grammar_node other)
+static void run(struct dfa_product *x, grammar_node one, grammar_node other)
 {
     struct grammar_builder *b = x->b;
     const struct program *p = &b->program;
@@ -191,7 +194,7 @@ static void run(struct product *x, grammar_node one, grammar_node other)
     }
     grammar_node roots[2] = {one, other}, *list;
     uint32_t n = program_reach(p, roots, 2, &list);
-    if (n == 0 || !automaton_init(&x->a, p, list, n))
+    if (n == 0 || !automaton_init(&x->a, p, list, n, limits))
         builder_no_memory(b);
     free(list);
     x->a.sorted = true;
@@ -201,7 +204,7 @@ static void run(struct product *x, grammar_node one, grammar_node other)
 
 static grammar_node combine(struct grammar_builder *b, grammar_node one, grammar_node other, bool subtract)
 {
-    struct product x = {.b = b, .subtract = subtract};
+    struct dfa_product x = {.b = b, .subtract = subtract};
     if (b->failed)
         return NODE_NEVER;
     for (uint32_t i = 0; i < b->n_products; i++) {
@@ -231,7 +234,7 @@ grammar_node grammar_difference(struct grammar_builder *b, grammar_node one, gra
 
 bool grammar_disjoint(struct grammar_builder *b, grammar_node one, grammar_node other)
 {
-    struct product x = {.b = b, .test = true};
+    struct dfa_product x = {.b = b, .test = true};
     run(&x, one, other);
     bool disjoint = b->failed || !x.matches;
     product_release(&x);

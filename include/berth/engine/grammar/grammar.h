@@ -69,8 +69,19 @@ struct grammar_run {
 bool grammar_matcher_allows(struct grammar_matcher *m, int32_t token);
 
 /* Takes the token, which must be allowed, and writes the tags of its bytes, in order (none for a control token, whose own
- * tag is GRAMMAR_TAG_MARK). Returns how many runs. */
-size_t grammar_matcher_accept(struct grammar_matcher *m, int32_t token, struct grammar_run runs[GRAMMAR_RUNS_MAX]);
+ * tag is GRAMMAR_TAG_MARK). Returns how many runs.
+ *
+ * Where text goes up to a marker that is written as bytes, the first bytes of the marker cannot be told from text. They get
+ * the text's tag and are in doubt: grammar_matcher_in_doubt. When the marker is complete within this token, `*back` says
+ * how many bytes before this token belong to the marker: their tag is GRAMMAR_TAG_MARK after all. Those of this token have
+ * that tag in `runs` already. `*back` is at most what was in doubt before, and counts from the end of the bytes that were
+ * accepted; otherwise 0. Bytes in doubt that neither turn into a marker nor stay in doubt are text. */
+size_t grammar_matcher_accept(
+    struct grammar_matcher *m, int32_t token, struct grammar_run runs[GRAMMAR_RUNS_MAX], size_t *back);
+
+/* How many of the last bytes may still become the beginning of a marker. A caller holds these back. 0 where no marker is
+ * written as bytes, and after a control token. When the answer ends, they are text. */
+size_t grammar_matcher_in_doubt(const struct grammar_matcher *m);
 
 /* Sets the logits of all tokens that cannot come next to -INFINITY. Returns how many tokens remain. */
 size_t grammar_matcher_mask(struct grammar_matcher *m, float *logits, size_t n_vocab);
