@@ -302,8 +302,7 @@ static const struct chat_calls hunyuan_calls = {
 };
 
 static const struct chat_calls harmony_calls = {
-    .open = "<|channel|>commentary to=functions.",
-    .after_name = " <|constrain|>json<|message|>",
+    .open = "<|channel|>commentary to=functions.", /* the rest is in harmony.c */
 };
 
 /* ---- the rows ---- */
@@ -480,9 +479,9 @@ static struct span without_blanks(struct span s)
     return s;
 }
 
-static bool ends_with_mark(struct span prompt_end, const char *mark)
+bool chat_ends_with_mark(struct span s, const char *mark)
 {
-    struct span end = without_blanks(prompt_end), text = without_blanks(chat_piece(mark));
+    struct span end = without_blanks(s), text = without_blanks(chat_piece(mark));
     return text.size > 0 && end.size >= text.size &&
            memcmp(end.at + end.size - text.size, text.at, text.size) == 0;
 }
@@ -495,10 +494,10 @@ struct span chat_format_reasoning_end(const struct chat_format *f)
 /* A message that ends in the marker does not count: the template writes its own marks behind every message. */
 bool chat_format_opens_reasoning(const struct chat_format *f, struct span prompt_end)
 {
-    return ends_with_mark(prompt_end, f->reasoning_open);
+    return chat_ends_with_mark(prompt_end, f->reasoning_open);
 }
 
 bool chat_format_closes_reasoning(const struct chat_format *f, struct span prompt_end)
 {
-    return ends_with_mark(prompt_end, f->reasoning_close);
+    return chat_ends_with_mark(prompt_end, f->reasoning_close);
 }

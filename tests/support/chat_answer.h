@@ -166,7 +166,8 @@ static inline bool take(struct following *f, int32_t token)
     uint8_t byte = (uint8_t)token;
     if (!grammar_matcher_allows(f->m, token))
         return false;
-    size_t n = grammar_matcher_accept(f->m, token, runs);
+    size_t back; /* the reader knows by itself what it has to hold back */
+    size_t n = grammar_matcher_accept(f->m, token, runs, &back);
     if (token > TOKEN_OF_END)
         chat_reader_add(&f->reader, GRAMMAR_TAG_MARK, span_of(""), tell_told, &f->told);
     for (size_t i = 0; i < n; i++)
