@@ -247,7 +247,7 @@ static grammar_node compile_types(struct schema_compiler *c, struct schema_set *
         if (types & SCHEMA_BOOL && !is_excepted(c, set, value_bool(truth)))
             all = grammar_either(c->b, all, json_bool(&c->json, truth));
     if (types & SCHEMA_NULL && !is_excepted(c, set, value_null))
-        all = grammar_either(c->b, all, json_null(&c->json));
+        all = grammar_either(c->b, all, json_null_literal(&c->json));
     return all;
 }
 
