@@ -17,7 +17,7 @@
 
 struct stop {
     struct span text;
-    uint16_t number; /* 1 + its place in the request */
+    int32_t number; /* among the request's stop strings */
     size_t *
         border; /* [text.size]; of the first i + 1 bytes: the length of the longest proper prefix that is a suffix */
 };
@@ -45,7 +45,7 @@ struct output {
     const struct output_stops *stops;
     uint32_t choice;
     bool prompt;
-    uint16_t stop; /* the number of the stop string that ended the answer; 0: none did */
+    const struct stop *cut; /* the stop string that ended the answer; NULL: none did */
     struct detokenizer detokenizer;
     struct strbuf text;
     struct grammar_matcher *grammar; /* NULL for none */
@@ -92,7 +92,7 @@ struct output_stops *output_stops_new(const struct span *stops, size_t n)
         if (stops[i].size == 0)
             continue;
         struct stop *stop = &s->at[s->n++];
-        *stop = (struct stop){stops[i], (uint16_t)(i + 1), border};
+        *stop = (struct stop){stops[i], (int32_t)i, border};
         find_borders(stop);
         border += stops[i].size;
     }
@@ -104,7 +104,7 @@ void output_stops_free(struct output_stops *s)
     free(s);
 }
 
-/* The longest stop string that is complete with this byte; NULL when none is. */
+/* The longest stop string that is complete with this byte, or NULL. */
 static const struct stop *follow_stops(struct output *a, uint8_t byte)
 {
     const struct stop *longest = NULL;
@@ -127,7 +127,7 @@ static void look_for_stops(struct output *a, size_t from)
         if (!stop)
             continue;
         a->text.size = i + 1 - stop->text.size;
-        a->stop = stop->number;
+        a->cut = stop;
         return;
     }
 }
@@ -236,11 +236,10 @@ uint16_t output_tag(const struct output *a)
     return a->tag;
 }
 
+/* A stretch without bytes is that of a control token. */
 static bool add_tagged(struct output *a, size_t bytes, uint16_t tag)
 {
     a->tag = tag;
-    if (bytes == 0)
-        return true;
     struct tagged *last = a->n_tagged > 0 ? &a->tagged[a->n_tagged - 1] : NULL;
     if (last && last->tag == tag) {
         last->end += bytes;
@@ -280,7 +279,9 @@ static bool follow_grammar(struct output *a, int32_t id, size_t shown)
 {
     struct grammar_run runs[GRAMMAR_RUNS_MAX];
     size_t back = 0, n = grammar_matcher_accept(a->grammar, id, runs, &back), tagged = 0;
-    if (!retag_last(a, back))
+    if (back > 0 && !retag_last(a, back))
+        return false;
+    if (n == 0 && !add_tagged(a, 0, GRAMMAR_TAG_MARK))
         return false;
     for (size_t i = 0; i < n; i++) {
         if (!add_tagged(a, runs[i].bytes, runs[i].tag))
@@ -316,7 +317,7 @@ enum output_result output_add(struct output *a, int32_t id, float logprob, const
     look_for_stops(a, before);
     if (a->text.failed)
         return OUTPUT_NO_MEMORY;
-    return a->stop ? OUTPUT_STOPPED : OUTPUT_GOES_ON;
+    return a->cut ? OUTPUT_STOPPED : OUTPUT_GOES_ON;
 }
 
 /* ---- pieces out ---- */
@@ -359,8 +360,8 @@ static void drop(struct output *a, size_t n, size_t size)
     a->text.size -= size;
     memmove(a->text.text, a->text.text + size, a->text.size);
     size_t gone = 0;
-    while (gone < a->n_tagged && a->tagged[gone].end <= size)
-        gone++;
+    while (gone < a->n_tagged && a->tagged[gone].end <= size && (gone == 0 || a->tagged[gone].end < size))
+        gone++; /* a stretch without bytes behind them stays */
     a->n_tagged -= gone;
     for (size_t i = 0; i < a->n_tagged; i++)
         a->tagged[i] = (struct tagged){a->tagged[i + gone].end - size, a->tagged[i + gone].tag};
@@ -376,7 +377,6 @@ static struct job_piece *take_stretch(struct output *a, size_t size, uint16_t ta
     p->prompt = a->prompt;
     p->tag = tag;
     p->finish = JOB_RUNNING;
-    p->stop = 0;
     p->next = NULL;
     memcpy(p->text, a->text.text, size);
     for (size_t i = 0; i < n; i++)
@@ -387,9 +387,9 @@ static struct job_piece *take_stretch(struct output *a, size_t size, uint16_t ta
 
 bool output_take(struct output *a, enum job_finish finish, struct job_piece **piece)
 {
-    struct job_piece **end = piece;
+    struct job_piece **end = piece, *last;
     *piece = NULL;
-    if (finish != JOB_RUNNING && !a->stop)
+    if (finish != JOB_RUNNING && !a->cut)
         detokenizer_end(&a->detokenizer, &a->text);
     size_t size = a->text.size - (finish == JOB_RUNNING ? bytes_in_doubt(a) : 0);
     if (a->text.failed)
@@ -397,17 +397,16 @@ bool output_take(struct output *a, enum job_finish finish, struct job_piece **pi
     if (tokens_within(a, size) == 0 && size == 0 && (finish == JOB_RUNNING || a->prompt))
         return true;
     do {
-        bool split = a->n_tagged > 0 && a->tagged[0].end < size;
-        size_t part = split ? a->tagged[0].end : size;
-        *end = take_stretch(a, part, a->n_tagged > 0 ? a->tagged[0].tag : a->tag);
+        bool tagged = a->n_tagged > 0;
+        size_t part = tagged && a->tagged[0].end < size ? a->tagged[0].end : size;
+        *end = take_stretch(a, part, tagged ? a->tagged[0].tag : a->tag);
         if (!*end)
             return false;
         size -= part;
-        if (size == 0 && !a->prompt) {
-            (*end)->finish = finish;
-            (*end)->stop = a->stop;
-        }
-        end = &(*end)->next;
-    } while (size > 0);
+        last = *end;
+        end = &last->next;
+    } while (size > 0 || (a->n_tagged > 0 && a->tagged[0].end == 0));
+    last->finish = a->prompt ? JOB_RUNNING : finish;
+    last->stopped_by = a->cut ? a->cut->number : -1;
     return true;
 }

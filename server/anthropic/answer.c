@@ -48,9 +48,9 @@ static void add_stop(const struct completion *a, bool ended, struct strbuf *out)
     const struct job_request *r = job_request_of(a->prompts[0].job);
     if (!ended) {
         strbuf_text(out, "\"stop_reason\":null,\"stop_sequence\":null");
-    } else if (c->finish == JOB_STOP && c->stop > 0 && c->stop <= r->n_stops) {
+    } else if (c->finish == JOB_STOP && c->stopped_by >= 0 && (size_t)c->stopped_by < r->n_stops) {
         strbuf_text(out, "\"stop_reason\":\"stop_sequence\",\"stop_sequence\":");
-        strbuf_json(out, r->stops[c->stop - 1]);
+        strbuf_json(out, r->stops[c->stopped_by]);
     } else {
         strbuf_format(
             out, "\"stop_reason\":\"%s\",\"stop_sequence\":null", choice_finish_word(c, &words));
@@ -66,7 +66,7 @@ static void add_head(const struct completion *a, struct strbuf *out)
 
 static void add_call_head(const char *id, struct span name, struct strbuf *out)
 {
-    strbuf_format(out, "{\"type\":\"tool_use\",\"id\":\"toolu_%s\",\"caller\":{\"type\":\"direct\"},\"name\":", id);
+    strbuf_format(out, "{\"type\":\"tool_use\",\"id\":\"%s\",\"caller\":{\"type\":\"direct\"},\"name\":", id);
     strbuf_json(out, name);
     strbuf_text(out, ",\"input\":");
 }
@@ -209,6 +209,8 @@ static void write_event(
         break;
     case CHAT_CALL_END:
         close_block(c, out);
+        break;
+    case CHAT_CALL_ID:
         break;
     }
 }

@@ -129,22 +129,23 @@ static const char json[] = "application/json";
 /* clang-format off */
 static const struct route rows[] = {
     {.method = "POST", .path = "/v1/messages", .run = anthropic_messages,
-     .slow = true, .body_max = ANTHROPIC_BODY_MAX,
+     .slow = true, .body_max = ANTHROPIC_BODY_MAX, .stream = "text/event-stream",
      .tag = "answers", .summary = "Goes on with a chat, as Anthropic's API",
      .description = "Whole or as a stream of events; docs/messages.md tells of every field.",
-     .answers = {{200, "The message, or events with its parts", json, "Message"},
+     .answers = {{200, "The message, or events with its parts", json, "AnthropicMessage"},
                  {400, "Something in the request cannot be honoured", json, "AnthropicError"},
                  {404, "No model has this id", json, "AnthropicError"}}},
     {.method = "POST", .path = "/v1/messages/count_tokens", .run = anthropic_count_tokens,
      .slow = true, .body_max = ANTHROPIC_BODY_MAX,
      .tag = "tokens", .summary = "How many tokens the prompt of a chat has",
      .description = "Takes the request that /v1/messages would get.",
-     .answers = {{200, "The number", json, "MessageTokens"},
+     .answers = {{200, "The number", json, "InputTokens"},
                  {400, "Something in the request cannot be honoured", json, "AnthropicError"},
                  {404, "No model has this id", json, "AnthropicError"}}},
 };
 /* clang-format on */
 
-const struct dialect anthropic_dialect = {.prefix = "/v1/messages", .needs_key = true, .write = write_error};
+const struct dialect anthropic_dialect = {
+    .prefix = "/v1/messages", .error = "AnthropicError", .needs_key = true, .write = write_error};
 
 const struct route_table anthropic_routes = {&anthropic_dialect, rows, sizeof(rows) / sizeof(rows[0])};

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #define TEXT_MAX ((size_t)64 << 20)
-#define BARE_ID 9 /* characters of an id as the server made it */
 
 static json_t *string_of(struct span text)
 {
@@ -70,38 +69,25 @@ void chat_builder_reason(struct chat_builder *b, struct span text)
     strbuf_add(&b->reasoning, text);
 }
 
-/* The id without a dialect's prefix, where the server made it: some templates take an id of nine characters alone. */
-static const char *bare_id(const json_t *id)
-{
-    static const char *const prefixes[] = {"toolu_", "call_", "fc_"};
-    const char *text = json_string_value(id);
-    for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++) {
-        size_t size = strlen(prefixes[i]);
-        if (strncmp(text, prefixes[i], size) == 0 && strlen(text + size) == BARE_ID)
-            return text + size;
-    }
-    return text;
-}
-
 void chat_builder_call(struct chat_builder *b, const json_t *id, const json_t *name, json_t *arguments)
 {
-    const char *bare = bare_id(id);
+    const char *key = json_string_value(id);
     json_t *shown = json_incref((json_t *)(uintptr_t)name);
     b->open = true;
     if (!b->calls)
         b->calls = json_array();
-    b->failed |= json_object_set(b->names, bare, shown) != 0;
-    b->failed |= json_array_append_new(b->calls, json_pack("{s:s, s:s, s:{s:o, s:O}}", "id", bare, "type",
+    b->failed |= json_object_set(b->names, key, shown) != 0;
+    b->failed |= json_array_append_new(b->calls, json_pack("{s:s, s:s, s:{s:o, s:O}}", "id", key, "type",
                                                      "function", "function", "name", shown, "arguments",
                                                      arguments)) != 0;
 }
 
 void chat_builder_result(struct chat_builder *b, const json_t *id, struct span text)
 {
-    const char *bare = bare_id(id);
-    json_t *name = json_object_get(b->names, bare);
+    const char *key = json_string_value(id);
+    json_t *name = json_object_get(b->names, key);
     chat_builder_end_turn(b);
-    append(b, json_pack("{s:s, s:s, s:O*, s:o}", "role", "tool", "tool_call_id", bare, "name", name, "content",
+    append(b, json_pack("{s:s, s:s, s:O*, s:o}", "role", "tool", "tool_call_id", key, "name", name, "content",
                   string_of(text)));
 }
 
