@@ -52,8 +52,7 @@ static void add_stop(const struct completion *a, bool ended, struct strbuf *out)
         strbuf_text(out, "\"stop_reason\":\"stop_sequence\",\"stop_sequence\":");
         strbuf_json(out, r->stops[c->stopped_by]);
     } else {
-        strbuf_format(
-            out, "\"stop_reason\":\"%s\",\"stop_sequence\":null", choice_finish_word(c, &words));
+        strbuf_format(out, "\"stop_reason\":\"%s\",\"stop_sequence\":null", choice_finish_word(c, &words));
     }
     strbuf_text(out, ",\"stop_details\":null,\"container\":null");
 }
@@ -92,8 +91,9 @@ static void add_block(
     switch (part->kind) {
     case CHAT_REASONING:
         strbuf_text(out, "{\"type\":\"thinking\",\"signature\":\"\",\"thinking\":");
-        strbuf_json(out, omits(a) ? nothing
-                                  : (struct span){(const uint8_t *)c->delta.reasoning.text + part->at, part->size});
+        strbuf_json(
+            out, omits(a) ? nothing
+                          : (struct span){(const uint8_t *)c->delta.reasoning.text + part->at, part->size});
         strbuf_text(out, "}");
         break;
     case CHAT_TEXT:

@@ -86,8 +86,8 @@ static struct span without_billing(struct span text)
 }
 
 /* The system text: a string or a list of blocks. */
-static bool add_system(struct chat_builder *b, struct strbuf *room, const json_t *system, const char *param,
-    struct api_error *c)
+static bool add_system(
+    struct chat_builder *b, struct strbuf *room, const json_t *system, const char *param, struct api_error *c)
 {
     char at[96];
     const json_t *text;
@@ -116,8 +116,8 @@ static bool need_string(const json_t *block, const char *name, const char *param
 }
 
 /* Templates have no place for the mark of a failure, so the text says it. */
-static bool add_result(struct chat_builder *b, struct strbuf *room, const json_t *block, const char *param,
-    struct api_error *c)
+static bool add_result(
+    struct chat_builder *b, struct strbuf *room, const json_t *block, const char *param, struct api_error *c)
 {
     char at[96];
     const json_t *content = json_object_get(block, "content");
@@ -223,8 +223,8 @@ static bool add_assistant(
     return true;
 }
 
-static bool add_message(struct chat_builder *b, struct strbuf room[2], const json_t *message, size_t index,
-    struct api_error *c)
+static bool add_message(
+    struct chat_builder *b, struct strbuf room[2], const json_t *message, size_t index, struct api_error *c)
 {
     char param[96];
     const json_t *role = json_object_get(message, "role"), *content = json_object_get(message, "content");
@@ -253,7 +253,8 @@ bool messages_translate(const json_t *request, json_t *chat, struct byte_budget 
 {
     struct chat_builder b;
     struct strbuf room[2];
-    const json_t *messages = json_object_get(request, "messages"), *system = json_object_get(request, "system");
+    const json_t *messages = json_object_get(request, "messages"),
+                 *system = json_object_get(request, "system");
     if (!json_is_array(messages) || json_array_size(messages) == 0)
         return api_error_bad(c, "messages", "'messages' must be a list with at least one message");
     chat_builder_init(&b, memory);
@@ -266,7 +267,8 @@ bool messages_translate(const json_t *request, json_t *chat, struct byte_budget 
         good = add_message(&b, room, json_array_get(messages, i), i, c);
         b.failed |= room[0].failed || room[1].failed;
     }
-    good = good && chat_builder_end(&b, chat, c) && settle_prefill(json_object_get(chat, "messages"), chat, c);
+    good =
+        good && chat_builder_end(&b, chat, c) && settle_prefill(json_object_get(chat, "messages"), chat, c);
     strbuf_release(&room[0]);
     strbuf_release(&room[1]);
     chat_builder_release(&b);

@@ -54,8 +54,7 @@ static bool store(json_t *chat, const char *name, json_t *value, struct api_erro
 
 /* ---- tools ---- */
 
-static bool read_tool(
-    const json_t *tool, size_t index, json_t *tools, json_t *warnings, struct api_error *c)
+static bool read_tool(const json_t *tool, size_t index, json_t *tools, json_t *warnings, struct api_error *c)
 {
     char param[96];
     const json_t *type = json_object_get(tool, "type"), *schema = json_object_get(tool, "input_schema");
@@ -134,8 +133,8 @@ static bool read_thinking(const json_t *request, json_t *chat, json_t *told, str
         return false;
     if (enabled && !is_absent(budget)) {
         if (!json_is_integer(budget) || json_integer_value(budget) < 1)
-            return api_error_bad(c, "thinking.budget_tokens",
-                "'thinking.budget_tokens' must be an integer of at least 1");
+            return api_error_bad(
+                c, "thinking.budget_tokens", "'thinking.budget_tokens' must be an integer of at least 1");
         if (!store(chat, "reasoning_budget", json_incref(budget), c))
             return false;
     }
@@ -153,8 +152,8 @@ static bool read_format(const json_t *format, const char *param, json_t *chat, s
     if (!translate_is_word(json_object_get(format, "type"), "json_schema") || !json_is_object(schema))
         return api_error_bad(c, param, "'%s' must have the type json_schema and a 'schema'", param);
     return store(chat, "response_format",
-        json_pack("{s:s, s:{s:s, s:O, s:b}}", "type", "json_schema", "json_schema", "name", "answer", "schema",
-            schema, "strict", 1),
+        json_pack("{s:s, s:{s:s, s:O, s:b}}", "type", "json_schema", "json_schema", "name", "answer",
+            "schema", schema, "strict", 1),
         c);
 }
 

@@ -55,9 +55,8 @@ static void settle_error(struct api_error *c)
         {"messages", "messages", true},
         {"tools", "tools", true},
     };
-    struct error why = c->message;
     translate_error(c, names, sizeof(names) / sizeof(names[0]));
-    why = c->message;
+    struct error why = c->message;
     if (c->code && strcmp(c->code, "context_length_exceeded") == 0)
         snprintf(c->message.text, sizeof(c->message.text), "prompt is too long: %.600s", why.text);
 }
@@ -71,31 +70,33 @@ static bool answer(struct server *s, const struct http_request *q, struct reply 
     const struct messages_request *m, struct api_error *c)
 {
     struct chat_call call = {.request = m->chat, .writer = &anthropic_writer, .original = m->told};
-    return chat_answer(s, q, r, &call, c) || (settle_error(c), false);
+    return chat_answer(s, q, r, &call, c);
 }
 
 static bool count(struct server *s, const struct http_request *q, struct reply *r,
     const struct messages_request *m, struct api_error *c)
 {
     size_t n;
-    if (!chat_count(s, q, m->chat, &n, c)) {
-        settle_error(c);
+    if (!chat_count(s, q, m->chat, &n, c))
         return false;
-    }
     reply_json(r, 200, json_pack("{s:I}", "input_tokens", (json_int_t)n));
     return true;
 }
 
 /* The translated request is a second tree. */
-static void run(struct server *s, const struct http_request *q, struct reply *r, bool counts, answer_messages *go)
+static void run(
+    struct server *s, const struct http_request *q, struct reply *r, bool counts, answer_messages *go)
 {
     struct api_error c = {0};
     struct messages_request m = {0};
     size_t bytes = http_json_bytes(q->body);
     bool taken = byte_budget_take(&s->request_memory, bytes) || request_memory_refuse(&c);
     json_t *request = taken ? api_request(q, &c) : NULL;
-    if (!request || !messages_request_read(&m, request, counts, &s->request_memory, &c) ||
-        !go(s, q, r, &m, &c))
+    bool read = request && messages_request_read(&m, request, counts, &s->request_memory, &c);
+    bool good = read && go(s, q, r, &m, &c);
+    if (read && !good)
+        settle_error(&c);
+    if (!good)
         api_error_reply(&c, q, r);
     messages_request_release(&m);
     json_decref(request);

@@ -80,8 +80,8 @@ static bool check_unknown(const struct dialect_field *rows, size_t n, const char
     return true;
 }
 
-bool translate_fields(const json_t *request, const struct dialect_field *rows, size_t n, json_t *to,
-    struct api_error *c)
+bool translate_fields(
+    const json_t *request, const struct dialect_field *rows, size_t n, json_t *to, struct api_error *c)
 {
     const char *name;
     json_t *value;
@@ -165,9 +165,9 @@ bool translate_skipped_tool(json_t *warnings, size_t index, const json_t *type)
     char shown[64];
     text_escape(shown, sizeof(shown),
         (struct span){(const uint8_t *)json_string_value(type), json_string_length(type)});
-    return json_array_append_new(warnings,
-               json_sprintf("tools[%zu], of type '%s', is left out: this server cannot run it", index,
-                   shown)) == 0;
+    return json_array_append_new(
+               warnings, json_sprintf("tools[%zu], of type '%s', is left out: this server cannot run it",
+                             index, shown)) == 0;
 }
 
 /* ---- answers ---- */
@@ -197,7 +197,8 @@ void answer_add_warnings(const struct completion *a, const json_t *more, struct 
     strbuf_text(out, n ? "]" : "");
 }
 
-bool chat_count(struct server *s, const struct http_request *q, json_t *request, size_t *n, struct api_error *c)
+bool chat_count(
+    struct server *s, const struct http_request *q, json_t *request, size_t *n, struct api_error *c)
 {
     struct requested_model m = {0};
     struct prompt p = prompt_for(s, q);

@@ -24,8 +24,8 @@ struct dialect_field {
 /* Copies what is copied into `to`, and refuses what is refused unless it is null, false or empty. A name that is in no row
  * is refused when it is near one that is read or copied, and ignored otherwise. Berth's own fields of sampling and caching
  * are copied in every dialect. False with the error. */
-bool translate_fields(const json_t *request, const struct dialect_field *rows, size_t n, json_t *to,
-    struct api_error *c);
+bool translate_fields(
+    const json_t *request, const struct dialect_field *rows, size_t n, json_t *to, struct api_error *c);
 
 struct renamed_field {
     const char *name; /* OpenAI's */
@@ -50,22 +50,25 @@ bool translate_skipped_tool(json_t *warnings, size_t index, const json_t *type);
 struct chat_builder {
     json_t *messages; /* owned until chat_builder_end */
     json_t *names; /* names of tools by the ids of calls */
-    json_t *calls; /* of the assistant's message that is being made; NULL for none */
+    const char *role; /* of the message that is being made, user or assistant; NULL for none */
     struct strbuf text, reasoning; /* of the same */
-    bool open; /* there is one */
+    json_t *calls; /* of the same; NULL for none */
     bool failed; /* memory was short */
 };
 
 void chat_builder_init(struct chat_builder *b, struct byte_budget *memory);
 void chat_builder_release(struct chat_builder *b);
 
-/* A message of one text. Ends the assistant's message. */
+/* A message of one text. Texts of the user that follow each other become one message, since many templates take turns
+ * alone. `role` is a constant. */
 void chat_builder_message(struct chat_builder *b, const char *role, struct span text);
-/* Parts of a message of the assistant. */
+/* Parts of a message of the assistant, which goes on until another message comes. */
 void chat_builder_say(struct chat_builder *b, struct span text);
 void chat_builder_reason(struct chat_builder *b, struct span text);
 /* `arguments`: an object, or JSON in a string. */
 void chat_builder_call(struct chat_builder *b, const json_t *id, const json_t *name, json_t *arguments);
+/* The assistant has text or calls in the message that is being made. */
+bool chat_builder_has_answer(const struct chat_builder *b);
 void chat_builder_end_turn(struct chat_builder *b);
 /* What a tool gave back. */
 void chat_builder_result(struct chat_builder *b, const json_t *id, struct span text);
@@ -79,6 +82,7 @@ bool chat_builder_end(struct chat_builder *b, json_t *request, struct api_error 
 void answer_add_warnings(const struct completion *a, const json_t *more, struct strbuf *out);
 
 /* The number of tokens of a translated chat's prompt. False with the error. */
-bool chat_count(struct server *s, const struct http_request *q, json_t *request, size_t *n, struct api_error *c);
+bool chat_count(
+    struct server *s, const struct http_request *q, json_t *request, size_t *n, struct api_error *c);
 
 #endif
