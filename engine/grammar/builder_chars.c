@@ -94,23 +94,22 @@ static grammar_node bytes_then(
     return all;
 }
 
-/* `left` continuation bytes, for the characters of the block that begins at `base`; only those of [least, most]. */
-static grammar_node continuation(
-    struct grammar_builder *b, const struct ranges *r, uint32_t base, unsigned left, uint32_t least)
+/* What follows a byte that leads to `left` more, for the characters from `first` on; only those of at least `least`. `before`
+ * follows the byte in front of it, if there is one: where both lead to all characters, that is the same. */
+static grammar_node block(struct grammar_builder *b, const struct ranges *r, uint32_t first, unsigned left,
+    uint32_t least, grammar_node before)
 {
     grammar_node after[64];
+    uint32_t size = 1u << (6 * left), last = first + size - 1;
+    int some = last < least || first > LAST_CHARACTER ? 0 : covered(r, first, last);
+    if (some == 0)
+        return NODE_NEVER;
     if (left == 0)
-        return base >= least && covered(r, base, base) ? NODE_EMPTY : NODE_NEVER;
-    uint32_t step = 1u << (6 * (left - 1));
-    for (unsigned i = 0; i < 64; i++) {
-        uint32_t first = base + i * step, last = first + step - 1;
-        int some = last < least || first > LAST_CHARACTER ? 0 : covered(r, first, last);
-        after[i] = some == 0 ? NODE_NEVER
-                   : some == 1 && first >= least && i > 0 && covered(r, first - step, last) == 1 &&
-                           first - step >= least
-                       ? after[i - 1]
-                       : continuation(b, r, first, left - 1, least);
-    }
+        return NODE_EMPTY;
+    if (some == 1 && before != NODE_NEVER && first >= least + size && covered(r, first - size, last) == 1)
+        return before;
+    for (unsigned i = 0; i < 64; i++)
+        after[i] = block(b, r, first + i * (size / 64), left - 1, least, i > 0 ? after[i - 1] : NODE_NEVER);
     return bytes_then(b, after, 0x80, 64);
 }
 
@@ -119,17 +118,12 @@ static grammar_node characters(struct grammar_builder *b, const struct ranges *r
     static const struct {
         uint8_t first, n, left;
         uint32_t least;
-    } leads[] = {{0xc0, 32, 1, 0x80}, {0xe0, 16, 2, 0x800}, {0xf0, 8, 3, 0x10000}};
-    grammar_node after[128];
-    for (unsigned i = 0; i < 128; i++)
-        after[i] = covered(r, i, i) ? NODE_EMPTY : NODE_NEVER;
-    grammar_node all = bytes_then(b, after, 0, 128);
+    } leads[] = {{0, 128, 0, 0}, {0xc0, 32, 1, 0x80}, {0xe0, 16, 2, 0x800}, {0xf0, 8, 3, 0x10000}};
+    grammar_node after[128], all = NODE_NEVER;
     for (size_t k = 0; k < sizeof(leads) / sizeof(leads[0]); k++) {
-        for (unsigned i = 0; i < leads[k].n; i++) {
-            uint32_t base = i << (6 * leads[k].left);
-            after[i] =
-                base > LAST_CHARACTER ? NODE_NEVER : continuation(b, r, base, leads[k].left, leads[k].least);
-        }
+        for (unsigned i = 0; i < leads[k].n; i++)
+            after[i] = block(b, r, i << (6 * leads[k].left), leads[k].left, leads[k].least,
+                i > 0 ? after[i - 1] : NODE_NEVER);
         all = grammar_either(b, all, bytes_then(b, after, leads[k].first, leads[k].n));
     }
     return all;
