@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ANSWER_CALLS 64
+#define ANSWER_CALLS 512
 
 /* ---- what was told ---- */
 
@@ -151,6 +151,18 @@ static inline void follow_with(struct following *f, const struct chat_form *form
 static inline void follow(struct following *f, const struct chat_form *form, const char *const *controls)
 {
     follow_with(f, form, (struct token_list){.controls = controls});
+}
+
+/* A new answer under the same grammar. */
+static inline void begin_again(struct following *f, const struct chat_form *form)
+{
+    grammar_matcher_free(f->m);
+    f->m = grammar_matcher_new(f->g, f->trie);
+    assert_non_null(f->m);
+    chat_reader_release(&f->reader);
+    told_release(&f->told);
+    chat_reader_init(&f->reader, form, NULL);
+    told_init(&f->told);
 }
 
 static inline void unfollow(struct following *f)
