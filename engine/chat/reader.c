@@ -207,7 +207,7 @@ static void leave_call(struct reader_run *w)
 static void read_name(struct reader_run *w, struct span s)
 {
     struct chat_reader *r = w->r;
-    if (!(r->flags & READER_NAMING)) {
+    if (!(r->flags & READER_NAMING) || r->tag != CHAT_TAG_CALL_NAME) {
         leave_call(w);
         strbuf_cut(&r->name, 0);
         if (r->format->calls->id_place != CHAT_ID_BEFORE_NAME)
