@@ -335,6 +335,10 @@ static bool fill(struct grammar *g, struct grammar_builder *b, grammar_node root
 {
     grammar_node *list;
     uint32_t n = program_reach(&b->program, &root, 1, &list);
+    if (n > 0 && builder_factor(b, list, n)) {
+        free(list);
+        n = program_reach(&b->program, &root, 1, &list);
+    }
     if (n > 0)
         g->root = copy_program(&g->program, &b->program, list, n);
     bool good = n > 0 && (g->root != NODE_NEVER || root == NODE_NEVER) && settle(&g->program);
