@@ -117,7 +117,7 @@ static void add_item(
     const struct answer_part *part = &c->parts[i];
     const struct item_words *w = words_of(a, part);
     bool summary = w->index && w->index[0] == 's';
-    strbuf_format(out, "{\"id\":\"%s%s%zu", w->prefix, a->id, i);
+    strbuf_format(out, "{\"id\":\"%s%s_%zu", w->prefix, a->id, i);
     if (part->kind == CHAT_CALL_BEGIN) {
         add_call(&c->calls[part->at], status, out);
         return;
@@ -151,6 +151,12 @@ static void add_error(const struct completion *a, struct strbuf *out)
     strbuf_format(out, "{\"code\":\"%s\",\"message\":", code);
     strbuf_json(out, span_of(a->why.text));
     strbuf_text(out, "}");
+}
+
+/* A number that may be a model's default, of 32 bits: 0.8, not 0.800000012. */
+static void add_number(struct strbuf *out, const char *name, double number)
+{
+    strbuf_format(out, (double)(float)number == number ? ",\"%s\":%.7g" : ",\"%s\":%.15g", name, number);
 }
 
 enum response_status { IN_PROGRESS, COMPLETED, INCOMPLETE, FAILED };
@@ -191,7 +197,9 @@ static void add_response(const struct completion *a, enum response_status status
         add_usage(a, out);
     else
         strbuf_text(out, "null");
-    strbuf_format(out, ",\"temperature\":%.9g,\"top_p\":%.9g,", a->temperature, a->top_p);
+    add_number(out, "temperature", a->temperature);
+    add_number(out, "top_p", a->top_p);
+    strbuf_text(out, ",");
     strbuf_add(out, (struct span){(const uint8_t *)json_string_value(echo), json_string_length(echo)});
     answer_add_warnings(a, json_object_get(a->request, "warnings"), out);
     strbuf_text(out, "}");
@@ -242,7 +250,7 @@ static void begin_text_event(
 {
     const struct item_words *w = words_of(a, &a->choices[0].parts[i]);
     begin_event(a, stem, verb, out);
-    strbuf_format(out, ",\"item_id\":\"%s%s%zu\",\"output_index\":%zu", w->prefix, a->id, i, i);
+    strbuf_format(out, ",\"item_id\":\"%s%s_%zu\",\"output_index\":%zu", w->prefix, a->id, i, i);
     if (w->index)
         strbuf_format(out, ",\"%s\":0", w->index);
 }
