@@ -237,7 +237,8 @@ static void write_fail(struct completion *a, struct strbuf *out)
     begin_event(out, "error");
     strbuf_format(out, ",\"error\":{\"type\":\"%s\",\"message\":", anthropic_error_type(a->status));
     strbuf_json(out, span_of(a->why.text));
-    strbuf_text(out, "},\"request_id\":null");
+    strbuf_text(out, "},\"request_id\":");
+    strbuf_json(out, span_of(a->request_id));
     strbuf_text(out, event_end);
 }
 

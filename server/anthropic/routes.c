@@ -38,8 +38,8 @@ static void write_error(
     (void)param;
     (void)code;
     reply_json(r, status,
-        json_pack("{s:s, s:{s:s, s:s}, s:n}", "type", "error", "error", "type", anthropic_error_type(status),
-            "message", json_message(message, room, sizeof(room)), "request_id"));
+        json_pack("{s:s, s:{s:s, s:s}, s:s?}", "type", "error", "error", "type", anthropic_error_type(status),
+            "message", json_message(message, room, sizeof(room)), "request_id", r->request_id));
 }
 
 /* Clients know by these words that they have to shorten the conversation. */

@@ -230,5 +230,8 @@ void openai_model(struct server *s, const struct http_request *q, struct reply *
     char id[200], message[300];
     text_escape(id, sizeof(id), asked);
     snprintf(message, sizeof(message), "The model '%s' does not exist; /v1/models lists those that do", id);
-    reply_error(r, &openai_dialect, 404, message, "model", "model_not_found");
+    if (is_anthropic(q))
+        reply_json(r, 404, models_anthropic_unknown(message, r->request_id));
+    else
+        reply_error(r, &openai_dialect, 404, message, "model", "model_not_found");
 }

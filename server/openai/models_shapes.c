@@ -50,6 +50,12 @@ json_t *models_anthropic_list(json_t *data)
         json_string_value(last), "has_more", 0, "data", data);
 }
 
+json_t *models_anthropic_unknown(const char *message, const char *request_id)
+{
+    return json_pack("{s:s, s:{s:s, s:s}, s:s?}", "type", "error", "error", "type", "not_found_error",
+        "message", message, "request_id", request_id);
+}
+
 json_t *models_codex(struct span id, uint64_t context)
 {
     json_t *model = json_pack("{s:o, s:o, s:n, s:[], s:s, s:s, s:b, s:i, s:n, s:n, s:s}", "slug",

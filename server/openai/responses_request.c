@@ -73,7 +73,7 @@ static json_t *or_null(const json_t *value)
 }
 
 /* A request while it is read. */
-struct reading {
+struct responses_reading {
     const json_t *request;
     json_t *chat; /* OpenAI's chat request */
     json_t *echo; /* what the answer repeats */
@@ -92,8 +92,8 @@ static json_t *echoed_tool(const json_t *tool)
 }
 
 /* Agents send tools of types that only OpenAI's servers run, beside functions of their own. */
-static bool read_tool(
-    struct reading *r, const json_t *tool, size_t index, json_t *tools, json_t *echo, struct api_error *c)
+static bool read_tool(struct responses_reading *r, const json_t *tool, size_t index, json_t *tools,
+    json_t *echo, struct api_error *c)
 {
     char param[96];
     const json_t *type = json_object_get(tool, "type"), *schema = json_object_get(tool, "parameters");
@@ -112,7 +112,7 @@ static bool read_tool(
            api_error_no_memory(c);
 }
 
-static bool read_tools(struct reading *r, struct api_error *c)
+static bool read_tools(struct responses_reading *r, struct api_error *c)
 {
     const json_t *given = json_object_get(r->request, "tools");
     json_t *tools = json_array(), *echo = json_array();
@@ -127,7 +127,7 @@ static bool read_tools(struct reading *r, struct api_error *c)
 }
 
 /* none, auto, required, a function, or some functions of which the model takes one. */
-static bool read_tool_choice(struct reading *r, struct api_error *c)
+static bool read_tool_choice(struct responses_reading *r, struct api_error *c)
 {
     json_t *choice = json_object_get(r->request, "tool_choice");
     const json_t *type = json_object_get(choice, "type");
@@ -154,7 +154,7 @@ static json_t *echoed_schema(const json_t *format)
         "strict", json_is_true(strict));
 }
 
-static bool read_format(struct reading *r, json_t *format, json_t **echo, struct api_error *c)
+static bool read_format(struct responses_reading *r, json_t *format, json_t **echo, struct api_error *c)
 {
     static const char *const words[] = {"text", "json_object"};
     const json_t *type = json_object_get(format, "type");
@@ -182,7 +182,7 @@ static bool read_format(struct reading *r, json_t *format, json_t **echo, struct
         c);
 }
 
-static bool read_text(struct reading *r, struct api_error *c)
+static bool read_text(struct responses_reading *r, struct api_error *c)
 {
     const json_t *text = json_object_get(r->request, "text");
     const json_t *verbosity = json_object_get(text, "verbosity");
@@ -202,7 +202,7 @@ static bool read_text(struct reading *r, struct api_error *c)
 /* ---- reasoning ---- */
 
 /* A model's reasoning is its own text. A client that asks for a summary gets that text in the place of the summary. */
-static bool read_reasoning(struct reading *r, struct api_error *c)
+static bool read_reasoning(struct responses_reading *r, struct api_error *c)
 {
     const json_t *reasoning = json_object_get(r->request, "reasoning");
     const json_t *effort = json_object_get(reasoning, "effort"),
@@ -225,7 +225,7 @@ static bool read_reasoning(struct reading *r, struct api_error *c)
 
 /* ---- log probabilities ---- */
 
-static bool read_logprobs(struct reading *r, struct api_error *c)
+static bool read_logprobs(struct responses_reading *r, struct api_error *c)
 {
     const json_t *include = json_object_get(r->request, "include");
     json_t *top = json_object_get(r->request, "top_logprobs");
@@ -243,7 +243,7 @@ static bool read_logprobs(struct reading *r, struct api_error *c)
 
 /* ---- what is only repeated ---- */
 
-static bool check_rest(const struct reading *r, struct api_error *c)
+static bool check_rest(const struct responses_reading *r, struct api_error *c)
 {
     const json_t *truncation = json_object_get(r->request, "truncation");
     const json_t *metadata = json_object_get(r->request, "metadata");
@@ -255,7 +255,7 @@ static bool check_rest(const struct reading *r, struct api_error *c)
 }
 
 /* Members that are as the request has them: null, a number or an empty object where it does not. */
-static bool echo_rest(struct reading *r, struct api_error *c)
+static bool echo_rest(struct responses_reading *r, struct api_error *c)
 {
     static const struct {
         const char *name;
@@ -290,7 +290,7 @@ static bool echo_rest(struct reading *r, struct api_error *c)
 }
 
 /* Stores the members that are repeated as text: "a":1,"b":2. */
-static bool keep_echo(struct reading *r, struct api_error *c)
+static bool keep_echo(struct responses_reading *r, struct api_error *c)
 {
     char *text = json_dumps(r->echo, JSON_COMPACT);
     size_t size = text ? strlen(text) : 0;
@@ -302,7 +302,7 @@ static bool keep_echo(struct reading *r, struct api_error *c)
 bool responses_request_read(
     struct responses_request *m, const json_t *request, struct byte_budget *memory, struct api_error *c)
 {
-    struct reading r = {request, json_object(), json_object(), json_object(), json_array()};
+    struct responses_reading r = {request, json_object(), json_object(), json_object(), json_array()};
     m->chat = r.chat;
     m->told = r.told;
     bool good = r.chat && r.echo && store(r.told, "warnings", r.warnings, c) &&

@@ -82,6 +82,7 @@ struct completion {
     const struct dialect *dialect; /* of errors before the reply has begun */
     struct requested_model requested_model;
     struct suspended *suspended;
+    const char *request_id; /* of the client's request, which lives longer */
     enum fields_route route;
     bool stream, logprobs, echo, token_ids;
     bool hides_reasoning; /* it is generated, and not told */
