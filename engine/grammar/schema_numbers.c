@@ -1,7 +1,10 @@
 /* schema_numbers.c - limits and multiples of numbers. */
 #include "schema_private.h"
 
+#include "regex_private.h"
+
 #define EXCEPTIONS_MOST 64
+#define FRACTION_MOST 1000000000
 
 static bool is_number(struct value v)
 {
@@ -145,6 +148,20 @@ static grammar_node between_exceptions(struct schema_compiler *c, const struct i
     return all;
 }
 
+/* Within these limits a fraction has enough digits to stay one as a double. */
+static void bound_fractions(struct json_limit *low, struct json_limit *high)
+{
+    struct json_limit least = {.set = true, .number = value_integer(-FRACTION_MOST)};
+    struct json_limit most = {.set = true, .number = value_integer(FRACTION_MOST)};
+    *low = narrower(*low, least, true);
+    *high = narrower(*high, most, false);
+}
+
+static grammar_node not_whole(struct schema_compiler *c)
+{
+    return regex_node(c->b, span_of("-?[0-9]+\\.[0-9]*[1-9][0-9]*"), false, CHAR_RAW);
+}
+
 grammar_node schema_numbers(struct schema_compiler *c, const struct schema_set *set, unsigned types)
 {
     struct json_limit low = schema_limit(c, set, true), high = schema_limit(c, set, false);
@@ -157,12 +174,10 @@ grammar_node schema_numbers(struct schema_compiler *c, const struct schema_set *
     const char *why;
     if (schema_failed(c))
         return NODE_NEVER;
-    if (!(types & SCHEMA_INTEGER)) {
-        if (limited)
-            schema_refuse(
-                c, set->parts[0].path, "not", "limits of numbers that are not whole cannot be enforced");
+    if (!(types & SCHEMA_INTEGER) && !limited)
         return json_any_fraction(&c->json);
-    }
+    if (!(types & SCHEMA_INTEGER))
+        bound_fractions(&low, &high);
     if (!limited)
         return whole ? json_any_integer(&c->json) : json_any_number(&c->json);
     grammar_node node = between_exceptions(c, &v, low, high, whole, multiple, &why);
@@ -170,5 +185,5 @@ grammar_node schema_numbers(struct schema_compiler *c, const struct schema_set *
         schema_refuse(c, part->path, "multipleOf", why);
         node = between_exceptions(c, &v, low, high, whole, value_undefined, &why);
     }
-    return node;
+    return types & SCHEMA_INTEGER ? node : grammar_intersection(c->b, node, not_whole(c));
 }
