@@ -30,7 +30,7 @@ struct counts {
 
 static struct counts all;
 static double slowest;
-static char slowest_name[1000];
+static char slowest_name[2000];
 
 static double now_ms(void)
 {
@@ -71,9 +71,11 @@ static struct grammar *compile(const json_t *schema, const char *name, struct er
 
 static void run_group(const char *file, const json_t *group, struct counts *counts)
 {
-    char name[1000];
+    char name[2000];
     struct error err = {0};
-    const json_t *schema = json_object_get(group, "schema");
+    json_t *schema = json_object_get(group, "schema");
+    if (strstr(file, "draft7/") && json_is_object(schema) && !json_object_get(schema, "$schema"))
+        json_object_set_new(schema, "$schema", json_string("http://json-schema.org/draft-07/schema#"));
     snprintf(name, sizeof(name), "%s: %s", file, json_string_value(json_object_get(group, "description")));
     struct grammar *g = compile(schema, name, &err);
     if (!g) {
@@ -107,7 +109,7 @@ static void run_group(const char *file, const json_t *group, struct counts *coun
 
 static void run_file(const char *folder, const char *file)
 {
-    char path[600];
+    char path[1000];
     json_error_t wrong;
     struct counts counts = {0};
     snprintf(path, sizeof(path), "%s/%s", folder, file);
