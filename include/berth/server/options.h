@@ -37,6 +37,7 @@ struct options {
     const char *default_model; /* a name that catalog_hold knows; empty for none */
     const char *alias; /* NAME=ID, comma between; empty for none */
     const char *chat_template; /* a file; empty: each model's own */
+    const char *chat_format; /* a name; empty: by each model's template */
     /* the listener */
     const char *host;
     uint64_t port;
