@@ -130,10 +130,10 @@ def test_errors_are_the_client_s_exceptions(client):
     e = raises(
         openai.BadRequestError,
         lambda: client.chat.completions.create(
-            model="tiny", messages=MESSAGES, response_format={"type": "json_object"}
+            model="tiny", messages=MESSAGES, extra_body={"mirostat": 2}
         ),
     )
-    assert (e.code, e.param) == ("unsupported_parameter", "response_format")
+    assert (e.code, e.param) == ("unsupported_parameter", "mirostat")
     raises(openai.AuthenticationError, lambda: client.with_options(api_key="wrong").models.list())
 
 
