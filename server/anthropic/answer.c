@@ -75,7 +75,7 @@ static void add_call(const struct tool_call *call, struct strbuf *out)
 {
     add_call_head(call->id, span_of_buffer(&call->name), out);
     if (call->whole) {
-        strbuf_text(out, call->arguments.size > 0 ? call->arguments.text : "{}");
+        strbuf_add(out, call->arguments.size > 0 ? span_of_buffer(&call->arguments) : span_of("{}"));
     } else {
         strbuf_text(out, "{\"INVALID_JSON\":");
         strbuf_json(out, span_of_buffer(&call->arguments));
@@ -189,7 +189,8 @@ static void write_event(
     struct completion *a, size_t index, const struct completion_event *e, struct strbuf *out)
 {
     struct choice *c = &a->choices[index];
-    if (e->text.size == 0 && e->kind != CHAT_CALL_END)
+    bool grows = e->kind == CHAT_TEXT || e->kind == CHAT_REASONING || e->kind == CHAT_CALL_ARGUMENTS;
+    if (grows && e->text.size == 0)
         return;
     switch (e->kind) {
     case CHAT_TEXT:

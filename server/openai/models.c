@@ -200,9 +200,12 @@ void openai_models(struct server *s, const struct http_request *q, struct reply 
     json_array_extend(l.data, l.others);
     json_decref(l.others);
     catalog_drop_all(s->catalog, models, n);
+    bool told = json_array_size(l.codex) > 0 || http_request_query(q, "client_version");
     reply_json(r, 200,
-        l.codex ? json_pack("{s:s, s:o, s:o}", "object", "list", "data", l.data, "models", l.codex)
-                : models_anthropic_list(l.data));
+        is_anthropic(q) ? models_anthropic_list(l.data)
+                        : json_pack("{s:s, s:o, s:O*}", "object", "list", "data", l.data, "models",
+                              told ? l.codex : NULL));
+    json_decref(l.codex);
 }
 
 /* The alias of the model that equals `name` but for case, or else the model's id. */

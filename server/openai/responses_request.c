@@ -236,7 +236,7 @@ static bool read_logprobs(struct responses_reading *r, struct api_error *c)
         wanted |= translate_is_word(json_array_get(include, i), "message.output_text.logprobs");
     if (wanted && !store(r->chat, "logprobs", json_true(), c))
         return false;
-    if (wanted && !is_absent(top) && !store(r->chat, "top_logprobs", json_incref(top), c))
+    if (!is_absent(top) && !store(r->chat, "top_logprobs", json_incref(top), c))
         return false;
     return store(r->echo, "top_logprobs", is_absent(top) ? json_integer(0) : json_incref(top), c);
 }
