@@ -352,8 +352,8 @@ static bool make_row(struct automaton *a, uint32_t configuration)
 struct automaton_edge automaton_make_edge(struct automaton *a, uint32_t configuration, uint8_t byte)
 {
     struct automaton_edge edge = {.to = CONFIGURATION_DEAD};
-    a->no_memory = automaton_bytes(a) > a->most.bytes ||
-                   (!a->configurations[configuration].row && !make_row(a, configuration));
+    a->full = automaton_bytes(a) > a->most.bytes;
+    a->no_memory = a->full || (!a->configurations[configuration].row && !make_row(a, configuration));
     if (!a->no_memory)
         edge = make_edge(a, configuration, byte);
     if (!a->no_memory)
@@ -397,7 +397,8 @@ static bool consume_token(const struct program *p, int32_t token, bool any, stru
 
 uint32_t automaton_token(struct automaton *a, uint32_t configuration, int32_t token, bool any)
 {
-    a->no_memory = automaton_bytes(a) > a->most.bytes;
+    a->full = automaton_bytes(a) > a->most.bytes;
+    a->no_memory = a->full;
     automaton_begin(a);
     for (uint32_t i = 0; i < a->configurations[configuration].n; i++) {
         const struct frame *f = &a->frames[a->stacks[a->configurations[configuration].first + i]];

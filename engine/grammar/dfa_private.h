@@ -21,7 +21,7 @@
 struct automaton_limits {
     uint32_t stacks; /* of a configuration */
     uint32_t steps; /* to find those that a byte leads to */
-    size_t bytes; /* of memory; without room a byte leads nowhere, as if memory were short */
+    size_t bytes; /* of memory; above it a byte leads nowhere, as if memory were short */
 };
 
 struct frame {
@@ -70,7 +70,7 @@ struct automaton {
     uint32_t steps;
 
     bool no_memory;
-    bool cut; /* a bound was met */
+    bool cut, full; /* a bound was met: of stacks and steps, of memory */
 };
 
 /* The classes are those of `list`, the nodes that can be reached. False without memory; release it in both cases. */
