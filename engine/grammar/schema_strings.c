@@ -183,8 +183,9 @@ static void add_length(struct contents *s)
     struct grammar_builder *b = s->c->b;
     if (!s->least && s->most == GRAMMAR_UNBOUNDED)
         return;
-    if (s->narrowed && s->most != GRAMMAR_UNBOUNDED && s->most > LENGTH_BESIDE) {
-        s->most = LENGTH_BESIDE;
+    size_t beside = s->least > LENGTH_BESIDE / 2 ? s->least * 2 : LENGTH_BESIDE;
+    if (s->narrowed && s->most != GRAMMAR_UNBOUNDED && s->most > beside) {
+        s->most = beside;
         s->exact = false;
     }
     narrow(s, grammar_repeat(b, char_any(b, CHAR_JSON), s->least, s->most));
