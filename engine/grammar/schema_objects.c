@@ -294,7 +294,8 @@ static void read_names(struct objects *o)
     if (names.never || !(types & SCHEMA_STRING))
         return;
     for (size_t i = 0; values && i < values->n; i++)
-        if (values->items[i].kind == VALUE_STRING && schema_allows(c, &names, types, values->items[i]))
+        if (values->items[i].kind == VALUE_STRING &&
+            schema_allows(c, &names, types, values->items[i], values))
             o->names =
                 grammar_either(c->b, o->names, char_text(c->b, value_span(values->items[i]), CHAR_JSON));
     if (!values)

@@ -182,6 +182,8 @@ bool schema_equal(struct value a, struct value b)
 void schema_add(struct schema_compiler *c, struct schema_set *set, struct value schema,
     const struct schema_path *path, uint32_t parent, bool silent)
 {
+    if (schema_failed(c))
+        return;
     if (schema.kind == VALUE_BOOL) {
         set->never = set->never || !schema.boolean;
         return;
