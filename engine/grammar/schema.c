@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ARENA_BYTES ((size_t)48 << 20)
+#define ARENA_BYTES ((size_t)24 << 20)
 #define DEPTH_MOST 96 /* of sets in each other */
 
 /* ---- types ---- */

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define STEPS_MOST ((size_t)1 << 20)
+#define STEPS_MOST ((size_t)1 << 19)
 #define PARTS_MOST 512
 #define CHOICES_MOST 64
 #define PATH_SIZE 128

@@ -13,6 +13,8 @@
 #define LENGTH_BESIDE                                                                                        \
     ((size_t)4096) /* the same beside a pattern: the automaton has a state for each length */
 
+#define PRODUCT_STEPS 2048 /* of work, for an intersection or a difference */
+
 /* Of each format a part that every validator accepts. */
 #define DATE                                                                                                 \
     "(?:[12][0-9]{3}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])"                                       \
@@ -79,7 +81,10 @@ struct contents {
 
 static void narrow(struct contents *s, grammar_node node)
 {
-    s->node = s->narrowed ? grammar_intersection(s->c->b, s->node, node) : node;
+    if (!s->narrowed)
+        s->node = node;
+    else if (schema_step(s->c, PRODUCT_STEPS))
+        s->node = grammar_intersection(s->c->b, s->node, node);
     s->narrowed = true;
 }
 
@@ -88,7 +93,8 @@ static void leave_out(struct contents *s, grammar_node node)
     struct grammar_builder *b = s->c->b;
     if (!s->narrowed)
         s->node = grammar_repeat(b, char_any(b, CHAR_JSON), 0, GRAMMAR_UNBOUNDED);
-    s->node = grammar_difference(b, s->node, node);
+    if (schema_step(s->c, PRODUCT_STEPS))
+        s->node = grammar_difference(b, s->node, node);
     s->narrowed = true;
 }
 
