@@ -329,7 +329,7 @@ static bool check_recursion(
 
 /* ---- the grammar ---- */
 
-static const struct automaton_limits limits = {.stacks = 4096, .steps = 1 << 15, .bytes = (size_t)64 << 20};
+static const struct automaton_limits limits = {.stacks = 4096, .steps = 1 << 16, .bytes = (size_t)64 << 20};
 
 static bool fill(struct grammar *g, struct grammar_builder *b, grammar_node root, struct error *err)
 {
@@ -356,7 +356,10 @@ static bool fill(struct grammar *g, struct grammar_builder *b, grammar_node root
     free(list);
     if (good)
         g->start = automaton_start(&g->automaton, g->root);
-    return (good && !g->automaton.no_memory) || error_no_memory(err, "a grammar");
+    if (!good || g->automaton.no_memory)
+        return error_no_memory(err, "a grammar");
+    return !g->automaton.cut ||
+           error_set(err, "the grammar is too ambiguous: it has more than %u ways to begin", limits.stacks);
 }
 
 struct grammar *grammar_build(struct grammar_builder *b, grammar_node root, struct error *err)
