@@ -10,8 +10,8 @@
 #include <string.h>
 
 #define LENGTH_MOST ((size_t)1 << 20) /* a longer limit is this one: no answer is longer */
-#define LENGTH_BESIDE                                                                                        \
-    ((size_t)4096) /* the same beside a pattern: the automaton has a state for each length */
+/* The same beside a pattern or format, where the automaton has a state for each length. */
+#define LENGTH_BESIDE ((size_t)256)
 
 #define PRODUCT_STEPS 2048 /* of work, for an intersection or a difference */
 
