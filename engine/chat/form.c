@@ -358,6 +358,9 @@ struct grammar *chat_form_build(const struct chat_form *form, struct json_notes 
     if (f.b && f.arguments) {
         grammar_node root = root_of(&f);
         g = grammar_build(f.b, root, err);
+        if (f.failed && !err->no_memory)
+            error_prefix(
+                err, "the function '%.*s'", (int)f.failed->name.size, (const char *)f.failed->name.at);
     } else {
         error_no_memory(err, "a grammar");
     }

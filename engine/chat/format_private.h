@@ -34,6 +34,7 @@ struct chat_calls {
 
 enum chat_call_ids { CHAT_IDS_RANDOM, CHAT_IDS_NINE, CHAT_IDS_FUNCTIONS };
 
+#define CHAT_NAME_MAX 64 /* bytes of a function's name */
 #define CHAT_WORDS 3
 
 struct chat_format {
@@ -58,9 +59,10 @@ struct chat_build {
     const struct chat_format *format;
     const struct chat_calls *calls; /* NULL: the answer has none */
     struct grammar_builder *b;
-    struct json_notes *notes;
+    struct json_notes *notes; /* NULL: nobody asks */
+    const struct chat_tool *failed; /* whose parameters made the builder fail; NULL: none */
     size_t first_tool, n_tools; /* of form->tools: those that may be called */
-    grammar_node *arguments; /* [n_tools]: what is behind a name */
+    grammar_node *arguments; /* [n_tools], with what closes the call */
     grammar_node named; /* a name and what is behind it */
     grammar_node
         text; /* any text, with calls and reasoning in it; NODE_NEVER where the form does not allow it */

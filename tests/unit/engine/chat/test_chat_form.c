@@ -420,6 +420,39 @@ static void test_strict_parameters_that_cannot_be_enforced_are_refused(void **st
     tool.strict = true;
     assert_null(chat_form_build(&form, &notes, &err));
     assert_non_null(strstr(err.text, "'odd'"));
+    form = form_of(w, "hermes", CHAT_TOOLS_AUTO);
+    tool = new_tool(w->a, "look",
+        "{\"type\": \"object\", \"properties\": {\"a\": {\"type\": \"string\", "
+        "\"pattern\": \"(?=x)y\"}}}");
+    form.tools = &tool;
+    form.n_tools = 1;
+    notes = (struct json_notes){0};
+    g = chat_form_build(&form, &notes, &err);
+    assert_non_null(g);
+    assert_int_equal(notes.n, 1);
+    assert_memory_equal(notes.at[0], "look.", 5);
+    assert_non_null(strstr(notes.at[0], "pattern"));
+    grammar_drop(g);
+    tool.strict = true;
+    assert_null(chat_form_build(&form, &notes, &err));
+    assert_non_null(strstr(err.text, "'look'"));
+    assert_non_null(strstr(err.text, "pattern"));
+}
+
+static void test_names_that_would_break_a_syntax_are_refused(void **state)
+{
+    struct world *w = *state;
+    static const char *const names[] = {"", "a b", "a\"b", "a(", "\xc3\xa4",
+        "a2345678901234567890123456789012345678901234567890123456789012345"};
+    struct chat_form form = form_of(w, "hermes", CHAT_TOOLS_AUTO);
+    form.n_tools = 1;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        struct error err = {0};
+        struct chat_tool tool = {.name = span_of(names[i])};
+        form.tools = &tool;
+        assert_null(chat_form_build(&form, NULL, &err));
+        assert_non_null(strstr(err.text, "name of a function"));
+    }
 }
 
 int main(void)
@@ -438,6 +471,7 @@ int main(void)
         cmocka_unit_test(test_what_is_free_needs_no_grammar),
         cmocka_unit_test(test_parameters_without_properties_take_any_members),
         cmocka_unit_test(test_strict_parameters_that_cannot_be_enforced_are_refused),
+        cmocka_unit_test(test_names_that_would_break_a_syntax_are_refused),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
