@@ -102,9 +102,4 @@ bool chat_ends_with_mark(struct span text, const char *mark);
 /* The end of a prompt says that the reasoning is over: the template wrote an empty one. */
 bool chat_format_closes_reasoning(const struct chat_format *f, struct span prompt_end);
 
-/* ---- values as JSON ---- */
-
-/* Appends a value as JSON, as Python's json.dumps writes it. Nesting beyond VALUE_DEPTH becomes null. */
-void chat_write_json(struct strbuf *out, struct value v);
-
 #endif

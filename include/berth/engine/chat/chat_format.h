@@ -101,6 +101,9 @@ bool chat_format_opens_reasoning(const struct chat_format *f, struct span prompt
 bool chat_format_instructions(
     const struct chat_tool *tools, size_t n, struct value definitions, struct strbuf *out);
 
+/* Appends a value as JSON in one line. */
+void chat_write_json(struct strbuf *out, struct value v);
+
 /* The messages with calls and results as text: calls stand in the assistant's content as the generic format writes them,
  * results in a user's message, which takes in the user's own message behind them. Others are passed on as they are.
  * VALUE_UNDEFINED without memory. */
