@@ -8,17 +8,35 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* True when reasoning has used its budget up, and its end comes next. */
+static bool is_forced(const struct slot *l)
+{
+    const struct job_request *r = l->request->params;
+    return l->n_forced < r->n_budget_end && l->n_budget >= r->budget &&
+           (l->n_forced > 0 || output_tag(l->output) == r->budget_tag);
+}
+
+/* The sampler counts the token that is forced, too. */
+static int32_t next_token(struct slot *l, float *logits)
+{
+    int32_t forced = is_forced(l) ? l->request->params->budget_end[l->n_forced] : SAMPLER_NONE;
+    if (forced == SAMPLER_NONE || (l->grammar && !grammar_matcher_allows(l->grammar, forced)))
+        return sampler_next(l->sampler, logits);
+    l->n_forced++;
+    return forced;
+}
+
 /* Log probabilities are of the logits as the model gave them. The sampler changes logits, so it gets a copy. */
 static void sample(struct slot *l, float *copy)
 {
     const struct job_request *r = l->request->params;
     size_t n = decoder_n_vocab(l->request->schedule->model->decoder);
     if (!r->logprobs) {
-        l->token = sampler_next(l->sampler, l->logits);
+        l->token = next_token(l, l->logits);
         return;
     }
     memcpy(copy, l->logits, n * sizeof(*copy));
-    l->token = sampler_next(l->sampler, copy);
+    l->token = next_token(l, copy);
     l->logprob = sampler_logprobs(l->logits, n, l->token, l->top, r->n_top);
 }
 
@@ -78,18 +96,27 @@ static void count_token(struct slot *l, double now)
     atomic_fetch_add_explicit(&m->generated_tokens, 1, memory_order_relaxed);
 }
 
+static void fail_without_token(struct slot *l)
+{
+    const struct job_request *r = l->request->params;
+    struct error why = {0};
+    bool forbidden = r->sampling.n_bias > 0;
+    error_set(&why, "no token could be sampled: %s",
+        forbidden && l->grammar ? "the biases and the form of the answer together forbid all tokens"
+        : forbidden             ? "the biases forbid all tokens"
+        : l->grammar            ? "the vocabulary has no token that the form of the answer allows"
+                                : "the model's logits are not numbers");
+    request_fail(l->request, forbidden || l->grammar ? RESULT_BAD_REQUEST : RESULT_FAILED, &why);
+}
+
 /* Adds the sampled token to the answer, and ends the slot when it is the last one. */
 static void take_token(struct slot *l)
 {
     struct request *t = l->request;
     const struct job_request *r = t->params;
-    struct error why = {0};
     struct job_piece *piece;
     if (l->token == SAMPLER_NONE) {
-        bool forbidden = r->sampling.n_bias > 0;
-        error_set(&why, "no token could be sampled: %s",
-            forbidden ? "the biases forbid all tokens" : "the model's logits are not numbers");
-        request_fail(t, forbidden ? RESULT_BAD_REQUEST : RESULT_FAILED, &why);
+        fail_without_token(l);
         return;
     }
     count_token(l, scheduler_now());
@@ -100,16 +127,15 @@ static void take_token(struct slot *l)
         return;
     }
     request_update_usage(t);
-    if (result == OUTPUT_STOPPED)
+    l->n_budget += r->n_budget_end > 0 && output_tag(l->output) == r->budget_tag;
+    if (result == OUTPUT_STOPPED || (l->grammar && grammar_matcher_is_over(l->grammar)))
         slot_end(l, JOB_STOP);
     else if (l->n_sampled >= r->max_tokens || l->known >= t->schedule->model->context)
         slot_end(l, JOB_LENGTH);
     else if (!output_take(l->output, JOB_RUNNING, &piece))
         request_no_memory(t);
-    else if (piece) {
-        piece->generated = l->n_sampled;
-        job_push(t->job, piece);
-    }
+    else
+        request_push(t, piece, l->n_sampled);
 }
 
 /* Sends the log probabilities of the prompt's own tokens. False when that ended the request. */

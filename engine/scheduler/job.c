@@ -68,6 +68,8 @@ static void free_request(struct job_request *r)
     free((void *)r->sampling.bias);
     free((void *)r->stops);
     free((void *)r->stop_tokens);
+    free((void *)r->budget_end);
+    grammar_drop(r->grammar);
 }
 
 static bool copy_request(struct job_request *to, const struct job_request *from)
@@ -75,18 +77,23 @@ static bool copy_request(struct job_request *to, const struct job_request *from)
     *to = *from;
     if (!from->logprobs && !from->echo_logprobs)
         to->n_top = 0;
-    to->prompt = to->stop_tokens = NULL;
+    to->prompt = to->stop_tokens = to->budget_end = NULL;
+    to->grammar = grammar_hold(from->grammar);
     to->sampling.bias = NULL;
     to->stops = NULL;
-    const void *prompt = from->prompt, *bias = from->sampling.bias, *ends = from->stop_tokens;
+    const void *prompt = from->prompt, *bias = from->sampling.bias, *ends = from->stop_tokens,
+               *last = from->budget_end;
     if (copy_bytes(&prompt, from->n_prompt * sizeof(*from->prompt)))
         to->prompt = prompt;
     if (copy_bytes(&bias, from->sampling.n_bias * sizeof(*from->sampling.bias)))
         to->sampling.bias = bias;
     if (copy_bytes(&ends, from->n_stop_tokens * sizeof(*from->stop_tokens)))
         to->stop_tokens = ends;
-    return copy_stops(to, from->stops) && (to->prompt || !from->n_prompt) &&
-           (to->sampling.bias || !from->sampling.n_bias) && (to->stop_tokens || !from->n_stop_tokens);
+    if (copy_bytes(&last, from->n_budget_end * sizeof(*from->budget_end)))
+        to->budget_end = last;
+    return copy_stops(to, from->stops) && (to->budget_end || !from->n_budget_end) &&
+           (to->prompt || !from->n_prompt) && (to->sampling.bias || !from->sampling.n_bias) &&
+           (to->stop_tokens || !from->n_stop_tokens);
 }
 
 /* ---- the life of a job ---- */
@@ -179,8 +186,12 @@ struct job_piece *job_piece_new(
         byte_budget_give(memory, bytes);
         return NULL;
     }
-    *p = (struct job_piece){
-        .choice = choice, .n_tokens = n_tokens, .text_size = text_size, .memory = memory, .bytes = bytes};
+    *p = (struct job_piece){.choice = choice,
+        .n_tokens = n_tokens,
+        .text_size = text_size,
+        .stopped_by = -1,
+        .memory = memory,
+        .bytes = bytes};
     p->tokens = (struct job_token *)(p + 1);
     struct sampler_logprob *top = (struct sampler_logprob *)(p->tokens + n_tokens);
     for (size_t i = 0; i < n_tokens; i++)

@@ -8,6 +8,8 @@
 
 #include "job_private.h"
 
+#include "berth/engine/grammar/builder.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +17,7 @@
 
 struct stop {
     struct span text;
+    int32_t number; /* among the request's stop strings */
     size_t *
         border; /* [text.size]; of the first i + 1 bytes: the length of the longest proper prefix that is a suffix */
 };
@@ -31,14 +34,25 @@ struct unsent {
     size_t start, end; /* of its text */
 };
 
+/* Bytes up to `end` that no earlier stretch has. */
+struct tagged {
+    size_t end;
+    uint16_t tag;
+};
+
 struct output {
     const struct job_request *params;
     const struct output_stops *stops;
     uint32_t choice;
     bool prompt;
-    bool cut; /* a stop string ended the answer */
+    const struct stop *cut; /* the stop string that ended the answer; NULL: none did */
     struct detokenizer detokenizer;
     struct strbuf text;
+    struct grammar_matcher *grammar; /* NULL for none */
+    struct tagged
+        *tagged; /* [n_tagged]: stretches of the text and of what is held behind it; with a grammar */
+    size_t n_tagged, tagged_room;
+    uint16_t tag; /* of the last byte, or of the last control token */
     struct unsent *unsent; /* [n_unsent] */
     struct sampler_logprob *tops; /* [n_unsent][n_top], where the request wants log probabilities */
     size_t n_unsent, room;
@@ -78,7 +92,7 @@ struct output_stops *output_stops_new(const struct span *stops, size_t n)
         if (stops[i].size == 0)
             continue;
         struct stop *stop = &s->at[s->n++];
-        *stop = (struct stop){stops[i], border};
+        *stop = (struct stop){stops[i], (int32_t)i, border};
         find_borders(stop);
         border += stops[i].size;
     }
@@ -90,15 +104,15 @@ void output_stops_free(struct output_stops *s)
     free(s);
 }
 
-/* The size of the longest stop string that is complete with this byte; 0 when none is. */
-static size_t follow_stops(struct output *a, uint8_t byte)
+/* The longest stop string that is complete with this byte, or NULL. */
+static const struct stop *follow_stops(struct output *a, uint8_t byte)
 {
-    size_t longest = 0;
+    const struct stop *longest = NULL;
     for (size_t i = 0; i < a->stops->n; i++) {
         const struct stop *stop = &a->stops->at[i];
         a->states[i] = next_state(stop, a->states[i], byte);
-        if (a->states[i] == stop->text.size && stop->text.size > longest)
-            longest = stop->text.size;
+        if (a->states[i] == stop->text.size && (!longest || stop->text.size > longest->text.size))
+            longest = stop;
     }
     return longest;
 }
@@ -109,11 +123,11 @@ static void look_for_stops(struct output *a, size_t from)
     if (a->prompt)
         return;
     for (size_t i = from; i < a->text.size; i++) {
-        size_t size = follow_stops(a, (uint8_t)a->text.text[i]);
-        if (size == 0)
+        const struct stop *stop = follow_stops(a, (uint8_t)a->text.text[i]);
+        if (!stop)
             continue;
-        a->text.size = i + 1 - size;
-        a->cut = true;
+        a->text.size = i + 1 - stop->text.size;
+        a->cut = stop;
         return;
     }
 }
@@ -125,7 +139,9 @@ static size_t bytes_in_doubt(const struct output *a)
     for (size_t i = 0; !a->prompt && i < a->stops->n; i++)
         if (a->states[i] > most)
             most = a->states[i];
-    return most;
+    size_t marker = a->grammar ? grammar_matcher_in_doubt(a->grammar) : 0;
+    marker -= marker < a->detokenizer.n_held ? marker : a->detokenizer.n_held;
+    return marker > most ? (marker < a->text.size ? marker : a->text.size) : most;
 }
 
 /* ---- the life of an answer ---- */
@@ -156,6 +172,7 @@ void output_free(struct output *a)
     if (!a)
         return;
     strbuf_release(&a->text);
+    free(a->tagged);
     free(a->unsent);
     free(a->tops);
     free(a);
@@ -171,7 +188,8 @@ static bool ends_answer(const struct output *a, int32_t id)
     for (size_t i = 0; i < r->n_stop_tokens; i++)
         if (r->stop_tokens[i] == id)
             return true;
-    return !r->ignore_end && a->detokenizer.tokenizer && tokenizer_is_end(a->detokenizer.tokenizer, id);
+    return (!r->ignore_end || a->grammar) && a->detokenizer.tokenizer &&
+           tokenizer_is_end(a->detokenizer.tokenizer, id);
 }
 
 static bool make_room(struct output *a)
@@ -206,6 +224,81 @@ static struct unsent *append(struct output *a, int32_t id, float logprob, const 
     return token;
 }
 
+/* ---- tags ---- */
+
+void output_set_grammar(struct output *a, struct grammar_matcher *m)
+{
+    a->grammar = m;
+}
+
+uint16_t output_tag(const struct output *a)
+{
+    return a->tag;
+}
+
+/* A stretch without bytes is that of a control token. */
+static bool add_tagged(struct output *a, size_t bytes, uint16_t tag)
+{
+    a->tag = tag;
+    struct tagged *last = a->n_tagged > 0 ? &a->tagged[a->n_tagged - 1] : NULL;
+    if (last && last->tag == tag) {
+        last->end += bytes;
+        return true;
+    }
+    if (a->n_tagged == a->tagged_room) {
+        size_t room = a->tagged_room ? 2 * a->tagged_room : 8;
+        struct tagged *more = realloc(a->tagged, room * sizeof(*more));
+        if (!more)
+            return false;
+        a->tagged = more;
+        a->tagged_room = room;
+        last = a->n_tagged > 0 ? &more[a->n_tagged - 1] : NULL;
+    }
+    a->tagged[a->n_tagged++] = (struct tagged){(last ? last->end : 0) + bytes, tag};
+    return true;
+}
+
+/* Takes the last bytes back, which turned out to be a marker's, and tags them as such. */
+static bool retag_last(struct output *a, size_t bytes)
+{
+    size_t left = bytes;
+    while (left > 0 && a->n_tagged > 0) {
+        struct tagged *last = &a->tagged[a->n_tagged - 1];
+        size_t start = a->n_tagged > 1 ? last[-1].end : 0, size = last->end - start;
+        size_t take = left < size ? left : size;
+        last->end -= take;
+        left -= take;
+        a->n_tagged -= take == size;
+    }
+    return add_tagged(a, bytes - left, GRAMMAR_TAG_MARK);
+}
+
+/* Lets the matcher take the token, and stores the tags of its bytes. A control token that is shown as text has the
+ * matcher's tag for it. */
+static bool follow_grammar(struct output *a, int32_t id, size_t shown)
+{
+    struct grammar_run runs[GRAMMAR_RUNS_MAX];
+    size_t back = 0, n = grammar_matcher_accept(a->grammar, id, runs, &back), tagged = 0;
+    if (back > 0 && !retag_last(a, back))
+        return false;
+    if (n == 0 && !add_tagged(a, 0, GRAMMAR_TAG_MARK))
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        if (!add_tagged(a, runs[i].bytes, runs[i].tag))
+            return false;
+        tagged += runs[i].bytes;
+    }
+    return shown <= tagged || add_tagged(a, shown - tagged, a->tag);
+}
+
+static bool add_text(struct output *a, int32_t id)
+{
+    size_t before = a->text.size + a->detokenizer.n_held;
+    if (a->params->text)
+        detokenizer_add(&a->detokenizer, id, &a->text);
+    return !a->grammar || follow_grammar(a, id, a->text.size + a->detokenizer.n_held - before);
+}
+
 enum output_result output_add(struct output *a, int32_t id, float logprob, const struct sampler_logprob *top)
 {
     bool ends = ends_answer(a, id);
@@ -218,8 +311,8 @@ enum output_result output_add(struct output *a, int32_t id, float logprob, const
     token->ends = ends;
     if (ends)
         return OUTPUT_STOPPED;
-    if (a->params->text)
-        detokenizer_add(&a->detokenizer, id, &a->text);
+    if (!add_text(a, id))
+        return OUTPUT_NO_MEMORY;
     token->end = a->text.size + a->detokenizer.n_held;
     look_for_stops(a, before);
     if (a->text.failed)
@@ -266,28 +359,54 @@ static void drop(struct output *a, size_t n, size_t size)
     }
     a->text.size -= size;
     memmove(a->text.text, a->text.text + size, a->text.size);
+    size_t gone = 0;
+    while (gone < a->n_tagged && a->tagged[gone].end <= size && (gone == 0 || a->tagged[gone].end < size))
+        gone++; /* a stretch without bytes behind them stays */
+    a->n_tagged -= gone;
+    for (size_t i = 0; i < a->n_tagged; i++)
+        a->tagged[i] = (struct tagged){a->tagged[i + gone].end - size, a->tagged[i + gone].tag};
 }
 
-bool output_take(struct output *a, enum job_finish finish, struct job_piece **piece)
+/* Makes a piece of the first `size` bytes, which have one tag. */
+static struct job_piece *take_stretch(struct output *a, size_t size, uint16_t tag)
 {
-    *piece = NULL;
-    if (finish != JOB_RUNNING && !a->cut)
-        detokenizer_end(&a->detokenizer, &a->text);
-    size_t size = a->text.size - (finish == JOB_RUNNING ? bytes_in_doubt(a) : 0);
     size_t n = tokens_within(a, size);
-    if (a->text.failed)
-        return false;
-    if (n == 0 && size == 0 && (finish == JOB_RUNNING || a->prompt))
-        return true;
     struct job_piece *p = job_piece_new(a->choice, n, a->params->n_top, size, a->params->memory);
     if (!p)
-        return false;
+        return NULL;
     p->prompt = a->prompt;
-    p->finish = a->prompt ? JOB_RUNNING : finish;
+    p->tag = tag;
+    p->finish = JOB_RUNNING;
+    p->next = NULL;
     memcpy(p->text, a->text.text, size);
     for (size_t i = 0; i < n; i++)
         fill_token(a, i, &p->tokens[i]);
     drop(a, n, size);
-    *piece = p;
+    return p;
+}
+
+bool output_take(struct output *a, enum job_finish finish, struct job_piece **piece)
+{
+    struct job_piece **end = piece, *last;
+    *piece = NULL;
+    if (finish != JOB_RUNNING && !a->cut)
+        detokenizer_end(&a->detokenizer, &a->text);
+    size_t size = a->text.size - (finish == JOB_RUNNING ? bytes_in_doubt(a) : 0);
+    if (a->text.failed)
+        return false;
+    if (tokens_within(a, size) == 0 && size == 0 && (finish == JOB_RUNNING || a->prompt))
+        return true;
+    do {
+        bool tagged = a->n_tagged > 0;
+        size_t part = tagged && a->tagged[0].end < size ? a->tagged[0].end : size;
+        *end = take_stretch(a, part, tagged ? a->tagged[0].tag : a->tag);
+        if (!*end)
+            return false;
+        size -= part;
+        last = *end;
+        end = &last->next;
+    } while (size > 0 || (a->n_tagged > 0 && a->tagged[0].end == 0));
+    last->finish = a->prompt ? JOB_RUNNING : finish;
+    last->stopped_by = a->cut ? a->cut->number : -1;
     return true;
 }

@@ -33,8 +33,12 @@ enum output_result {
 /* Adds the next token, its log probability, and the most probable ones at its place (n_top of the request, or NULL). */
 enum output_result output_add(struct output *a, int32_t id, float logprob, const struct sampler_logprob *top);
 
-/* Makes a piece of what is final; with a finish, of all that is left. *piece is NULL when there is nothing to send.
- * False without memory. */
+/* The answer's text has tags from now on, by a matcher, which takes each token. Borrowed. */
+void output_set_grammar(struct output *a, struct grammar_matcher *m);
+uint16_t output_tag(const struct output *a); /* of the last byte */
+
+/* Makes pieces of what is final, one for each stretch with one tag; with a finish, of all that is left. The last one has
+ * the finish. *piece is NULL when there is nothing to send. False without memory. */
 bool output_take(struct output *a, enum job_finish finish, struct job_piece **piece);
 
 #endif

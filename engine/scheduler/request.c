@@ -71,6 +71,7 @@ static void slot_free(struct slot *l)
     sequence_free(l->sequence);
     sampler_free(l->sampler);
     output_free(l->output);
+    grammar_matcher_free(l->grammar);
     free(l->sampled);
     free(l);
 }
@@ -100,10 +101,13 @@ static struct slot *slot_new(struct request *t, uint32_t choice)
     l->output = output_new(r, m->tokenizer, t->stops, choice, false);
     l->sequence = choice > 0 && t->prompt ? sequence_fork(t->prompt, sequence_length(t->prompt))
                                           : sequence_new(m->cache);
-    if (!l->sampler || !l->output || !l->sequence) {
+    l->grammar = r->grammar ? grammar_matcher_new(r->grammar, text_model_trie(m)) : NULL;
+    if (!l->sampler || !l->output || !l->sequence || (r->grammar && !l->grammar)) {
         slot_free(l);
         return NULL;
     }
+    sampler_set_grammar(l->sampler, l->grammar);
+    output_set_grammar(l->output, l->grammar);
     sampler_see_prompt(l->sampler, r->prompt, r->n_prompt);
     if (choice == 0 && r->n_choices > 1)
         sequence_mark(l->sequence, r->n_prompt - 1); /* where the other choices will begin */
@@ -160,19 +164,24 @@ bool slot_append(struct slot *l, int32_t token)
     return true;
 }
 
-static void push(struct request *t, struct job_piece *p)
+void request_push(struct request *t, struct job_piece *pieces, size_t generated)
 {
-    if (p)
-        job_push(t->job, p);
+    for (struct job_piece *next; pieces; pieces = next) {
+        next = pieces->next;
+        pieces->generated = generated;
+        job_push(t->job, pieces);
+    }
 }
 
 /* Sends an empty last piece of a choice. */
 static void push_finish(struct request *t, uint32_t choice, enum job_finish finish)
 {
     struct job_piece *p = job_piece_new(choice, 0, 0, 0, NULL);
-    if (p)
-        p->finish = finish;
-    push(t, p);
+    if (!p)
+        return;
+    p->finish = finish;
+    p->next = NULL;
+    request_push(t, p, 0);
 }
 
 bool request_send_echo(struct request *t, enum job_finish finish)
@@ -182,7 +191,7 @@ bool request_send_echo(struct request *t, enum job_finish finish)
         request_no_memory(t);
         return false;
     }
-    push(t, p);
+    request_push(t, p, 0);
     return true;
 }
 
@@ -196,10 +205,9 @@ void slot_end(struct slot *l, enum job_finish finish)
         request_no_memory(t);
         return;
     }
-    if (p)
-        p->generated = l->n_sampled;
+    size_t generated = l->n_sampled;
     slot_drop(l);
-    push(t, p);
+    request_push(t, p, generated);
     if (t->finish == JOB_RUNNING)
         t->finish = finish;
     if (++t->n_ended == t->params->n_choices)

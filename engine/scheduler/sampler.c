@@ -8,6 +8,7 @@
  */
 #include "sampler_private.h"
 
+#include "berth/engine/grammar/grammar.h"
 #include "berth/kernels/vector.h"
 
 #include <math.h>
@@ -16,6 +17,7 @@
 #define NEVER_BIAS (-100.0f)
 #define TABLE_LEAST 64
 #define NO_TOKEN (-1)
+#define SECOND_CHOICE 0x5851f42d4c957f2du /* makes another seed */
 
 struct penalty_seen {
     int32_t token; /* NO_TOKEN: a free place */
@@ -29,8 +31,7 @@ struct sampler {
     struct penalty_seen *seen; /* [room], a power of two; open addressing */
     size_t n_seen, room;
     bool failed; /* memory ran out: the table misses tokens */
-    sampler_hook hook;
-    void *hook_context;
+    struct grammar_matcher *grammar; /* NULL: every token is allowed */
     struct candidates candidates;
 };
 
@@ -60,10 +61,9 @@ void sampler_free(struct sampler *s)
     free(s);
 }
 
-void sampler_set_hook(struct sampler *s, sampler_hook hook, void *context)
+void sampler_set_grammar(struct sampler *s, struct grammar_matcher *m)
 {
-    s->hook = hook;
-    s->hook_context = context;
+    s->grammar = m;
 }
 
 /* ---- what was seen ---- */
@@ -171,9 +171,10 @@ static int32_t first_equal(const float *logits, size_t n, float value)
     return SAMPLER_NONE;
 }
 
-static int32_t choose(struct sampler *s, float *logits, uint64_t index)
+/* `temperature` divides the logits, which are changed. */
+static int32_t choose(struct sampler *s, float *logits, float temperature, double random)
 {
-    float most = vector_max(logits, s->vocabulary), temperature = s->options.temperature;
+    float most = vector_max(logits, s->vocabulary);
     if (!(most > -INFINITY))
         return SAMPLER_NONE;
     if (!(temperature > 0) || most == INFINITY)
@@ -182,7 +183,22 @@ static int32_t choose(struct sampler *s, float *logits, uint64_t index)
         float x = (logits[i] - most) / temperature;
         logits[i] = x <= 0 ? x : -INFINITY; /* a NaN is no candidate */
     }
-    return sampler_draw(&s->candidates, &s->options, logits, s->vocabulary, uniform(s->options.seed, index));
+    if (s->grammar)
+        return sampler_draw_kept(&s->candidates, &s->options, logits, s->vocabulary, random);
+    return sampler_draw(&s->candidates, &s->options, logits, s->vocabulary, random);
+}
+
+/* The first choice is among all tokens. When it is forbidden, the second is among the allowed ones, with another random
+ * number; the logits are then divided by the temperature already. */
+static int32_t choose_allowed(struct sampler *s, float *logits, uint64_t index)
+{
+    float temperature = s->options.temperature;
+    bool divided = temperature > 0 && vector_max(logits, s->vocabulary) < INFINITY;
+    int32_t token = choose(s, logits, temperature, uniform(s->options.seed, index));
+    if (token == SAMPLER_NONE || grammar_matcher_allows(s->grammar, token))
+        return token;
+    grammar_matcher_mask(s->grammar, logits, s->vocabulary);
+    return choose(s, logits, divided ? 1 : temperature, uniform(s->options.seed ^ SECOND_CHOICE, index));
 }
 
 int32_t sampler_next(struct sampler *s, float *logits)
@@ -192,9 +208,9 @@ int32_t sampler_next(struct sampler *s, float *logits)
     apply_bias(s, logits);
     if (has_penalties(&s->options))
         apply_penalties(s, logits);
-    if (s->hook)
-        s->hook(s->hook_context, logits, s->vocabulary);
-    int32_t token = choose(s, logits, s->sampled++);
+    uint64_t index = s->sampled++;
+    int32_t token = s->grammar ? choose_allowed(s, logits, index)
+                               : choose(s, logits, s->options.temperature, uniform(s->options.seed, index));
     if (has_penalties(&s->options))
         see(s, token, 1);
     return token;

@@ -14,6 +14,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#define DRAW_BLOCK 1024
 #define BUCKETS 1024
 #define BUCKETS_A_UNIT 16 /* a power of two, so that the bounds are exact */
 #define LEAST_X (-104.0f) /* exp is 0 in float32 below this */
@@ -250,10 +251,48 @@ static int32_t draw_any(float *x, size_t n, double uniform)
     return (int32_t)last;
 }
 
+/* Finds the block that the number falls into by the blocks' sums, then the token. */
+static int32_t draw_any_kept(const float *x, size_t n, double uniform)
+{
+    double total = 0, sum = 0, block;
+    size_t last = 0, from = 0;
+    for (size_t at = 0; at < n; at += DRAW_BLOCK)
+        total += (double)vector_exp_sum(x + at, 0, n - at < DRAW_BLOCK ? n - at : DRAW_BLOCK);
+    for (; from + DRAW_BLOCK < n; from += DRAW_BLOCK, sum += block) {
+        block = (double)vector_exp_sum(x + from, 0, DRAW_BLOCK);
+        if (sum + block > uniform * total)
+            break;
+    }
+    for (size_t i = from; i < n; i++) {
+        float weight = vector_exp(x[i]);
+        if (!(weight > 0))
+            continue;
+        last = i;
+        if ((sum += (double)weight) > uniform * total)
+            break;
+    }
+    return (int32_t)last;
+}
+
+static bool filters(const struct sampler_options *o, size_t n)
+{
+    return (o->top_k > 0 && o->top_k < n) || o->typical_p < 1 || o->top_p < 1 || o->min_p > 0;
+}
+
+static int32_t draw_of_filtered(
+    struct candidates *c, const struct sampler_options *o, const float *x, size_t n, double uniform)
+{
+    return filter(c, o, x, n) ? draw_filtered(c, uniform) : SAMPLER_NONE;
+}
+
 int32_t sampler_draw(
     struct candidates *c, const struct sampler_options *o, float *x, size_t n, double uniform)
 {
-    if ((o->top_k == 0 || o->top_k >= n) && o->typical_p >= 1 && o->top_p >= 1 && o->min_p <= 0)
-        return draw_any(x, n, uniform);
-    return filter(c, o, x, n) ? draw_filtered(c, uniform) : SAMPLER_NONE;
+    return filters(o, n) ? draw_of_filtered(c, o, x, n, uniform) : draw_any(x, n, uniform);
+}
+
+int32_t sampler_draw_kept(
+    struct candidates *c, const struct sampler_options *o, const float *x, size_t n, double uniform)
+{
+    return filters(o, n) ? draw_of_filtered(c, o, x, n, uniform) : draw_any_kept(x, n, uniform);
 }

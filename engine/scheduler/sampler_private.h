@@ -23,4 +23,8 @@ struct candidates {
 int32_t sampler_draw(
     struct candidates *c, const struct sampler_options *o, float *x, size_t n, double uniform);
 
+/* The same, and x stays as it is. */
+int32_t sampler_draw_kept(
+    struct candidates *c, const struct sampler_options *o, const float *x, size_t n, double uniform);
+
 #endif

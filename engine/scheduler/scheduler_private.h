@@ -50,6 +50,9 @@ struct slot {
     struct sequence *sequence; /* NULL while it is preempted */
     struct sampler *sampler;
     struct output *output;
+    struct grammar_matcher *grammar; /* NULL: any token may come */
+    size_t n_budget; /* tokens so far that count in the request's budget */
+    size_t n_forced; /* tokens of budget_end that came already */
     int32_t *sampled; /* [n_sampled] */
     size_t n_sampled, room;
     size_t known; /* tokens that are computed before it samples or ends */
@@ -177,6 +180,7 @@ bool request_samples(const struct job_request *r); /* it wants at least one toke
 size_t request_computes(const struct job_request *r); /* tokens of the prompt that must be computed */
 void request_fail(struct request *t, enum result result, const struct error *why);
 void request_end(struct request *t, enum job_finish finish, enum result result, const struct error *why);
+void request_push(struct request *t, struct job_piece *pieces, size_t generated); /* sends a list of pieces */
 void request_no_memory(struct request *t); /* fails it with RESULT_NO_MEMORY */
 void request_update_usage(struct request *t);
 bool request_send_echo(struct request *t,

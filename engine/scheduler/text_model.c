@@ -78,6 +78,8 @@ static void close_text(struct served_model *served)
     decoder_free(m->decoder);
     chat_template_release(&m->chat);
     tokenizer_guard_free(atomic_load(&m->guard));
+    token_trie_free(atomic_load(&m->trie));
+    kept_grammars_free(m->grammars);
     tokenizer_free(m->tokenizer);
     free(m);
 }
@@ -93,8 +95,10 @@ static struct served_model *open_text(
     served_model_init(&m->served, &text_generation, e, l, o);
     read_tokenizer(m, l->checkpoint, o);
     read_template(m, l->checkpoint, o);
+    m->chat_format = chat_format_of(m->chat.parsed);
+    m->grammars = kept_grammars_new();
     m->sampling = sampling_of_checkpoint(l->checkpoint);
-    if (read_decoder(m, l->checkpoint, o, err))
+    if (m->grammars ? read_decoder(m, l->checkpoint, o, err) : error_set(err, "memory is short"))
         return &m->served;
     close_text(&m->served);
     return NULL;
@@ -125,6 +129,11 @@ const struct tokenizer *text_model_tokenizer(const struct text_model *m)
 const struct chat_template *text_model_chat(const struct text_model *m)
 {
     return m->chat.parsed ? &m->chat : NULL;
+}
+
+const struct chat_format *text_model_chat_format(const struct text_model *m)
+{
+    return m->chat_format;
 }
 
 const struct sampler_options *text_model_sampling(const struct text_model *m)

@@ -8,12 +8,16 @@
 #include "berth/engine/model/decoder.h"
 
 struct schedule;
+struct kept_grammars;
 
 struct text_model {
     struct served_model served; /* first: the two are cast into each other */
     struct tokenizer *tokenizer; /* NULL: it is missing */
     struct chat_template chat; /* parsed == NULL: it is missing */
     _Atomic(struct tokenizer_guard *) guard; /* of the template's marks; NULL until the first chat */
+    const struct chat_format *chat_format;
+    _Atomic(struct token_trie *) trie; /* NULL until the first answer with a grammar */
+    struct kept_grammars *grammars;
     struct decoder *decoder; /* NULL: it is missing */
     struct error missing[TEXT_PARTS]; /* why, for each part that is */
     struct kv_cache *cache; /* the scheduler's; NULL without a decoder */
@@ -24,6 +28,11 @@ struct text_model {
 
 /* sampling.c: the sampling settings of a file; where it has none, sampler_defaults. */
 struct sampler_options sampling_of_checkpoint(const struct checkpoint *k);
+
+/* grammars.c: */
+struct kept_grammars *kept_grammars_new(void); /* NULL without memory */
+void kept_grammars_free(struct kept_grammars *k); /* NULL is fine */
+const struct token_trie *text_model_trie(const struct text_model *m); /* which was made; NULL before */
 
 /* engine.c: puts a job of this model into its queue. */
 enum result engine_submit(struct engine *e, struct job *j, struct error *err);

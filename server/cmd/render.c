@@ -9,7 +9,7 @@
 #include "berth/engine/template/chat.h"
 #include "berth/loaders/loader.h"
 #include "berth/server/command.h"
-#include "berth/server/openai/json_value.h"
+#include "berth/server/api/json_value.h"
 
 #include <errno.h>
 #include <stddef.h>

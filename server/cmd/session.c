@@ -7,7 +7,7 @@
 #include "session_private.h"
 
 #include "berth/engine/template/chat.h"
-#include "berth/server/openai/json_value.h"
+#include "berth/server/api/json_value.h"
 
 #include <errno.h>
 #include <math.h>

@@ -182,6 +182,7 @@ void decide(struct http_session *s)
     struct http_request *q = &s->request;
     struct route_match match = find_route(s);
     q->route = match.route;
+    q->dialect = match.dialect;
     s->route_number = match.number;
     s->dialect = match.dialect;
     uint64_t max = s->http->config.max_body;

@@ -68,6 +68,11 @@ const struct route *router_row(const struct router *r, size_t number)
     return r->rows[number].route;
 }
 
+const struct dialect *router_dialect(const struct router *r, size_t number)
+{
+    return r->rows[number].dialect;
+}
+
 /* ---- characters of a path ---- */
 
 static int hex_digit(char c)

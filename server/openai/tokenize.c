@@ -19,8 +19,8 @@ static bool ids_of_text(struct prompt *p, const struct text_model *t, const json
     struct tokenizer_text in = {.text = {(const uint8_t *)json_string_value(text), json_string_length(text)}};
     if (!json_is_string(text))
         return api_error_bad(c, field, "'%s' must be a string", field);
-    return openai_truth(request, "add_special", true, &in.add_special, c) &&
-           openai_truth(request, "parse_special", true, &in.parse_special, c) &&
+    return api_truth(request, "add_special", true, &in.add_special, c) &&
+           api_truth(request, "parse_special", true, &in.parse_special, c) &&
            prompt_add_text(p, t, &in, field, c);
 }
 
@@ -98,7 +98,7 @@ static bool tokenize(struct server *s, const struct http_request *q, struct repl
     struct prompt p = prompt_for(s, q);
     unsigned needs = json_object_get(request, "messages") ? NEEDS_TOKENIZER | NEEDS_CHAT : NEEDS_TOKENIZER;
     bool good = requested_model_find(m, s, request, needs, c) &&
-                openai_truth(request, "with_pieces", false, &pieces, c) && read_text(&p, m, request, c) &&
+                api_truth(request, "with_pieces", false, &pieces, c) && read_text(&p, m, request, c) &&
                 reply_ids(r, m, &p, pieces, c);
     prompt_release(&p);
     return good;
@@ -126,7 +126,7 @@ static bool detokenize(struct server *s, const struct http_request *q, struct re
     struct strbuf text;
     const json_t *tokens = json_object_get(request, "tokens");
     if (!requested_model_find(m, s, request, NEEDS_TOKENIZER, c) ||
-        !openai_truth(request, "special", true, &special, c))
+        !api_truth(request, "special", true, &special, c))
         return false;
     if (!json_is_array(tokens))
         return api_error_bad(c, "tokens", "'tokens' must be a list of token ids");
@@ -155,9 +155,9 @@ static void answer(struct server *s, const struct http_request *q, struct reply 
 {
     struct api_error c = {0};
     struct requested_model m = {0};
-    json_t *request = openai_request(q, &c);
+    json_t *request = api_request(q, &c);
     if (!request || !run(s, q, r, request, &m, &c))
-        api_error_reply(&c, r);
+        api_error_reply(&c, q, r);
     requested_model_release(&m, s);
     json_decref(request);
 }
@@ -174,10 +174,10 @@ static void run_detokenize(struct server *s, const struct http_request *q, struc
 
 void openai_tokenize(struct server *s, const struct http_request *q, struct reply *r)
 {
-    openai_run(s, q, r, run_tokenize);
+    api_run(s, q, r, run_tokenize);
 }
 
 void openai_detokenize(struct server *s, const struct http_request *q, struct reply *r)
 {
-    openai_run(s, q, r, run_detokenize);
+    api_run(s, q, r, run_detokenize);
 }

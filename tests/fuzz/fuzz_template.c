@@ -7,7 +7,7 @@
  * The templates depend on their number alone: `fuzz_template 1 4711` runs number 4711 again. FUZZ_FILES, or
  * the first argument, is how many there are.
  */
-#include "berth/server/openai/json_value.h"
+#include "berth/server/api/json_value.h"
 #include "berth/engine/template/template.h"
 
 #include <stdio.h>

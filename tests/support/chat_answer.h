@@ -5,7 +5,7 @@
 #define BERTH_TESTS_CHAT_ANSWER_H
 
 #include "berth/engine/chat/chat_format.h"
-#include "berth/server/openai/json_value.h"
+#include "berth/server/api/json_value.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -12,6 +12,7 @@
 
 #include "berth/base/budget.h"
 #include "berth/base/error.h"
+#include "berth/engine/grammar/grammar.h"
 #include "berth/engine/scheduler/result.h"
 #include "berth/engine/scheduler/sampler.h"
 #include "berth/base/text.h"
@@ -47,8 +48,17 @@ struct job_request {
     size_t n_stops;
     const int32_t *stop_tokens; /* [n_stop_tokens]; end an answer as the model's own end tokens do */
     size_t n_stop_tokens;
-    bool ignore_end; /* go on after the model's own end */
+    bool ignore_end; /* go on after the model's own end; without a grammar */
     bool end_token; /* pieces list the token that ends an answer, too: the last one, without text */
+    /* What each answer may be. Pieces then have tags, and the model's end comes where the grammar allows it. An answer
+     * that nothing can follow ends. The job holds a reference. NULL: anything. */
+    struct grammar *grammar;
+    /* After `budget` tokens with the tag `budget_tag` the tokens of budget_end come next, unless the grammar forbids
+     * them: they end the reasoning. n_budget_end is 0 for no budget. */
+    uint16_t budget_tag;
+    size_t budget;
+    const int32_t *budget_end; /* [n_budget_end] */
+    size_t n_budget_end;
     bool cache_prompt; /* use prefixes that are kept, and keep this prompt's */
     /* When the client's request came: seconds of CLOCK_MONOTONIC; 0: when the job is submitted. */
     double arrived;
@@ -77,12 +87,14 @@ struct job_piece {
     struct job_piece *next;
     uint32_t choice;
     bool prompt; /* tokens of the prompt, not of an answer; only of choice 0 */
+    uint16_t tag; /* of all of its text, by the request's grammar; 0 without one */
     struct job_token *tokens; /* [n_tokens]; 0 of them when the piece only carries a finish */
     size_t n_tokens;
     char *text; /* [text_size]; UTF-8 as far as the model's tokens are */
     size_t text_size;
     size_t generated; /* tokens of the choice so far, also those that no piece shows */
     enum job_finish finish; /* JOB_RUNNING but in a choice's last piece */
+    int32_t stopped_by; /* of a last piece: which of the request's stop strings ended the choice; -1: none */
     struct byte_budget *memory; /* that its bytes were taken of */
     size_t bytes;
 };

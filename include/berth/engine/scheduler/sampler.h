@@ -43,15 +43,17 @@ void sampler_free(struct sampler *s);
 /* Counts tokens of the prompt, for the repetition penalty. */
 void sampler_see_prompt(struct sampler *s, const int32_t *ids, size_t n);
 
-/* Called with the logits, after biases and penalties and before a token is chosen, so that a grammar can forbid
- * tokens. */
-typedef void (*sampler_hook)(void *context, float *logits, size_t vocabulary);
-void sampler_set_hook(struct sampler *s, sampler_hook hook, void *context);
+/* What forbids tokens: a grammar. The sampler samples from all tokens first. Only when that token is forbidden it
+ * removes all that are, and samples once more: to check one token is cheap, and most are allowed. With top_k, top_p and
+ * the others this keeps more of the model's own choice than to remove forbidden tokens first. Both members are called by
+ * sampler_next, on its thread. */
+struct grammar_matcher;
+void sampler_set_grammar(struct sampler *s, struct grammar_matcher *m); /* borrowed; NULL for none */
 
 #define SAMPLER_NONE (-1)
 
 /* Samples the next token and counts it. Changes `logits` [vocabulary]. SAMPLER_NONE when there is no candidate: biases or
- * the hook forbid all tokens, the logits are not numbers, or memory is short. */
+ * the grammar forbid all tokens, the logits are not numbers, or memory is short. */
 int32_t sampler_next(struct sampler *s, float *logits);
 
 /* Returns the log probability of `token` in the model's own distribution (before biases, penalties and temperature),

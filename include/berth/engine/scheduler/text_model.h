@@ -7,6 +7,7 @@
 #ifndef BERTH_TEXT_MODEL_H
 #define BERTH_TEXT_MODEL_H
 
+#include "berth/engine/chat/chat_format.h"
 #include "berth/engine/scheduler/served_model.h"
 #include "berth/engine/template/chat_template.h"
 #include "berth/engine/tokenizer/tokenizer.h"
@@ -33,6 +34,18 @@ const struct chat_template *text_model_chat(const struct text_model *m); /* NULL
 /* The sampling settings of a request that sets none: general.sampling.* of the file, else sampler_defaults. Without
  * biases, and with seed 0. */
 const struct sampler_options *text_model_sampling(const struct text_model *m);
+
+/* How the model's family writes reasoning and calls of tools, by its template. Never NULL. */
+const struct chat_format *text_model_chat_format(const struct text_model *m);
+
+/* The vocabulary, for grammars; made by the first thread that asks. NULL with the reason; needs a tokenizer. */
+const struct token_trie *text_model_vocabulary(struct text_model *m, struct error *err);
+
+/* Grammars that were made lately for this model, by what they were made from, so that the turns of a chat make each one
+ * once. Find returns a reference, or NULL, and the notes of that time; keep takes its own reference. */
+struct grammar *text_model_find_grammar(struct text_model *m, struct span source, struct json_notes *notes);
+void text_model_keep_grammar(
+    struct text_model *m, struct span source, struct grammar *g, const struct json_notes *notes);
 
 /* Both 0 without a decoder. */
 size_t text_model_context(const struct text_model *m); /* positions a sequence may have */

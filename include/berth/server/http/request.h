@@ -38,6 +38,7 @@ struct http_request {
     const char *id; /* the request's id: the client's, or one made for it */
     double arrived; /* when the last of it came: seconds of CLOCK_MONOTONIC */
     const struct route *route;
+    const struct dialect *dialect; /* of the route's errors */
     struct span
         params[ROUTE_PARAMS_MAX]; /* what the names in the pattern stand for, decoded, in their order */
     struct span body; /* of a route that takes it in memory */

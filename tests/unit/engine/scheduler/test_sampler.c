@@ -302,26 +302,6 @@ static void test_many_different_tokens_are_all_remembered(void **state)
     sampler_free(s);
 }
 
-static void forbid_even(void *context, float *logits, size_t n)
-{
-    ++*(int *)context;
-    for (size_t i = 0; i < n; i += 2)
-        logits[i] = -INFINITY;
-}
-
-static void test_a_hook_sees_the_logits_before_anything_is_chosen(void **state)
-{
-    (void)state;
-    int calls = 0;
-    struct sampler_options o = plain;
-    o.top_k = 1;
-    struct sampler *s = sampler_of(&o, 5);
-    sampler_set_hook(s, forbid_even, &calls);
-    assert_greedy(s, halves, 5, (int32_t[]){1, 1}, 2);
-    assert_int_equal(calls, 2);
-    sampler_free(s);
-}
-
 static void test_a_draw_depends_on_seed_and_number_of_draws_alone(void **state)
 {
     (void)state;
@@ -478,7 +458,6 @@ int main(void)
         cmocka_unit_test(test_presence_and_frequency_do_not_look_at_the_prompt),
         cmocka_unit_test(test_the_repetition_penalty_looks_at_prompt_and_answer_on_both_sides_of_zero),
         cmocka_unit_test(test_many_different_tokens_are_all_remembered),
-        cmocka_unit_test(test_a_hook_sees_the_logits_before_anything_is_chosen),
         cmocka_unit_test(test_a_draw_depends_on_seed_and_number_of_draws_alone),
         cmocka_unit_test(test_the_draws_of_a_seed_are_these),
         cmocka_unit_test(test_of_150000_tokens_the_filters_leave_what_sorting_all_leaves),

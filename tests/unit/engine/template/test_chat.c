@@ -5,7 +5,7 @@
 #include <setjmp.h>
 
 #include "berth/engine/template/chat.h"
-#include "berth/server/openai/json_value.h"
+#include "berth/server/api/json_value.h"
 
 #include <stdio.h>
 #include <stdlib.h>

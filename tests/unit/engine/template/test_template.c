@@ -4,7 +4,7 @@
 #include <stdint.h>
 #include <setjmp.h>
 
-#include "berth/server/openai/json_value.h"
+#include "berth/server/api/json_value.h"
 #include "berth/engine/template/template.h"
 
 #include <stdio.h>

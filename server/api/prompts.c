@@ -1,5 +1,7 @@
 /* prompts.c - prompts as token ids, made of text or of lists of ids. */
-#include "openai_private.h"
+#include "berth/server/api/prompt.h"
+
+#include "berth/server/api/completion_params.h"
 
 #include <stdlib.h>
 
@@ -58,7 +60,7 @@ bool prompt_add_ids(
         return api_error_no_memory(c);
     p->ids = (struct tokenizer_ids){.at = ids, .n = n, .room = n};
     for (size_t i = 0; i < n; i++) {
-        if (!openai_token_id(json_array_get(list, i), vocabulary, &ids[i]))
+        if (!api_token_id(json_array_get(list, i), vocabulary, &ids[i]))
             return api_error_bad(
                 c, param, "'%s[%zu]' is not a token id; this model has 0 to %zu", param, i, vocabulary - 1);
     }

@@ -6,7 +6,7 @@
 #ifndef BERTH_FIELDS_PRIVATE_H
 #define BERTH_FIELDS_PRIVATE_H
 
-#include "openai_private.h"
+#include "berth/server/api/completion_params.h"
 
 #include "berth/base/near.h"
 

@@ -3,13 +3,18 @@
  * An HTTP thread looks whenever a job has woken the connection. When one job fails the whole request fails: with a
  * reply whose status says why, or, in a stream that has begun, with an error event. Every stream ends in [DONE].
  */
-#include "completion_private.h"
+#include "berth/server/api/completion.h"
 
 #include "berth/server/result.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
 
 #define RETRY_SECONDS 1
+#define CALL_ID_DIGITS 9 /* as Mistral's templates want */
 #define TOKENS_AT_ONCE 512 /* that one call turns into text: other connections wait for the thread */
 
 static const char no_memory[] = "There is no memory for the answer now";
@@ -28,34 +33,143 @@ static void fail(struct completion *a, unsigned status, const char *why)
     error_set(&a->why, "%s", why);
 }
 
-/* Appends the scratch delta to the choice's own, within the limits of the request and of all requests. */
-static void gather(struct completion *a, struct choice *c)
+/* What is told of one piece, in order. */
+struct told {
+    struct completion *a;
+    size_t index; /* of the choice */
+    struct strbuf *out; /* of a stream; NULL for a whole reply */
+    bool any;
+};
+
+static void random_id(char *out, size_t digits)
 {
-    a->gathered += delta_bytes(&a->scratch);
-    if (a->gathered > ANSWER_MAX)
+    static const char letters[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    uint8_t bytes[CALL_ID_MAX] = {0};
+    if (getrandom(bytes, digits, 0) != (ssize_t)digits)
+        bytes[0] = (uint8_t)time(NULL);
+    for (size_t i = 0; i < digits; i++)
+        out[i] = letters[bytes[i] % (sizeof(letters) - 1)];
+    out[digits] = '\0';
+}
+
+static bool gathers(const struct completion *a)
+{
+    return !a->stream || a->writer->gathers;
+}
+
+static struct tool_call *begin_call(struct completion *a, struct choice *c, struct span name)
+{
+    struct tool_call *more = realloc(c->calls, (c->n_gathered + 1) * sizeof(*more));
+    if (!more) {
+        fail(a, 503, no_memory);
+        return NULL;
+    }
+    c->calls = more;
+    struct tool_call *call = &more[c->n_gathered++];
+    *call = (struct tool_call){0};
+    memcpy(call->id, c->call_id, sizeof(call->id));
+    strbuf_init(&call->name, ANSWER_MAX);
+    strbuf_init(&call->arguments, ANSWER_MAX);
+    call->name.budget = call->arguments.budget = &a->server->request_memory;
+    strbuf_add(&call->name, name);
+    return call;
+}
+
+/* Appends an event to the choice, within the limits of the request and of all requests. */
+static void gather(struct completion *a, struct choice *c, const struct completion_event *e)
+{
+    struct tool_call *call = c->n_gathered > 0 ? &c->calls[c->n_gathered - 1] : NULL;
+    a->gathered += e->text.size + (e->lists ? delta_bytes(e->lists) : 0);
+    if (a->gathered > ANSWER_MAX) {
         fail(a, 400,
             "The answer is too large: ask for fewer choices, prompts or log probabilities, or a stream");
-    else
-        delta_join(&c->delta, &a->scratch);
-    if (delta_failed(&c->delta))
+        return;
+    }
+    if (e->lists)
+        delta_join_lists(&c->delta, e->lists);
+    if (e->kind == CHAT_TEXT || e->kind == CHAT_REASONING)
+        strbuf_add(e->kind == CHAT_TEXT ? &c->delta.text : &c->delta.reasoning, e->text);
+    if (e->kind == CHAT_CALL_BEGIN)
+        call = begin_call(a, c, e->text);
+    if (e->kind == CHAT_CALL_ARGUMENTS && call)
+        strbuf_add(&call->arguments, e->text);
+    if (e->kind == CHAT_CALL_END && call)
+        call->whole = true;
+    if (delta_failed(&c->delta) || (call && (call->name.failed || call->arguments.failed)))
         fail(a, 503, no_memory);
 }
 
-static void use_fragment(struct completion *a, size_t index, enum job_finish finish, struct strbuf *out)
+static void tell_event(struct told *t, const struct completion_event *e)
 {
-    struct choice *c = &a->choices[index];
-    if (!out)
-        gather(a, c);
-    if (out && !c->begun)
-        openai_write_begin(a, index, out);
-    if (out)
-        openai_write_fragment(a, index, &a->scratch, out);
-    c->begun = true;
-    if (finish == JOB_RUNNING)
+    struct completion *a = t->a;
+    struct choice *c = &a->choices[t->index];
+    t->any = true;
+    if (a->status)
         return;
+    if (gathers(a))
+        gather(a, c, e);
+    if (!t->out || a->status)
+        return;
+    if (!c->begun && a->writer->begin)
+        a->writer->begin(a, t->index, t->out);
+    a->writer->event(a, t->index, e, t->out);
+    c->begun = a->begun = true;
+}
+
+static void tell(void *context, enum chat_event kind, size_t call, struct span text)
+{
+    struct told *t = context;
+    struct choice *c = &t->a->choices[t->index];
+    if (kind == CHAT_REASONING && t->a->hides_reasoning)
+        return;
+    if (kind == CHAT_CALL_ID) {
+        snprintf(c->call_id, sizeof(c->call_id), "%.*s", (int)text.size, (const char *)text.at);
+        c->has_call_id = true;
+        return;
+    }
+    if (kind == CHAT_CALL_BEGIN) {
+        c->n_calls++;
+        if (!c->has_call_id)
+            random_id(c->call_id, CALL_ID_DIGITS);
+        c->has_call_id = false;
+    }
+    const struct delta *lists = !t->any && delta_has_lists(&t->a->scratch) ? &t->a->scratch : NULL;
+    tell_event(t, &(struct completion_event){kind, call, text, lists});
+}
+
+static void end_choice(struct told *t, const struct job_piece *last)
+{
+    struct completion *a = t->a;
+    struct choice *c = &a->choices[t->index];
+    enum job_finish finish = last->finish;
+    c->stopped_by = last->stopped_by;
+    chat_reader_end(&c->reader, finish == JOB_STOP && last->stopped_by < 0, tell, t);
+    if (c->reader.failed)
+        fail(a, 503, no_memory);
     c->finish = a->max_tokens == 0 && finish == JOB_STOP ? JOB_LENGTH : finish;
-    if (out && (finish == JOB_STOP || finish == JOB_LENGTH))
-        openai_write_finish(a, index, out);
+    if (!t->out || a->status || (finish != JOB_STOP && finish != JOB_LENGTH))
+        return;
+    if (!c->begun && a->writer->begin)
+        a->writer->begin(a, t->index, t->out);
+    c->begun = a->begun = true;
+    if (a->writer->finish)
+        a->writer->finish(a, t->index, t->out);
+}
+
+/* Makes events of a piece for one choice. The scratch delta has its lists, and the text of an echo. */
+static void use_for_choice(struct told *t, const struct job_piece *p)
+{
+    struct completion *a = t->a;
+    struct choice *c = &a->choices[t->index];
+    if (a->scratch.text.size > 0)
+        tell(t, CHAT_TEXT, 0, (struct span){(const uint8_t *)a->scratch.text.text, a->scratch.text.size});
+    if (!p->prompt && (p->text_size > 0 || p->tag == GRAMMAR_TAG_MARK))
+        chat_reader_add(&c->reader, p->tag, (struct span){(const uint8_t *)p->text, p->text_size}, tell, t);
+    /* Tokens without text still have their ids and log probabilities. */
+    if (!t->any && delta_has_lists(&a->scratch))
+        tell(t, CHAT_TEXT, 0, (struct span){(const uint8_t *)"", 0});
+    if (p->finish != JOB_RUNNING)
+        end_choice(t, p);
 }
 
 /* Pieces with tokens of the prompt, and all pieces of a job that only scores, belong to every choice. They come before
@@ -70,13 +184,15 @@ static void use_piece(struct completion *a, size_t index, const struct job_piece
     delta_clear(&a->scratch);
     if (!p->prompt)
         c->generated = p->generated;
-    if (a->echo && !c->begun)
+    c->reasoning_tokens += p->tag == CHAT_TAG_REASONING ? p->n_tokens : 0;
+    if (a->echo && !c->begun && !c->echoed)
         strbuf_add(&a->scratch.text, (struct span){(const uint8_t *)prompt->text, prompt->text_size});
     delta_add(a, c, &a->scratch, p);
     for (size_t i = 0; i < n && !a->status; i++) {
         a->choices[first + i].characters = c->characters;
         a->choices[first + i].unprefixed = c->unprefixed;
-        use_fragment(a, first + i, p->finish, out);
+        a->choices[first + i].echoed = true;
+        use_for_choice(&(struct told){.a = a, .index = first + i, .out = out}, p);
     }
     if (!delta_failed(&a->scratch) && (!out || !out->failed))
         return;
@@ -137,13 +253,53 @@ static void cancel(struct completion *a)
             job_cancel(a->prompts[i].job);
 }
 
+/* ---- what writers ask ---- */
+
+const char *choice_finish_word(const struct choice *c, const struct finish_words *words)
+{
+    if (c->finish != JOB_STOP)
+        return words->length;
+    return c->n_calls > 0 && !chat_reader_in_call(&c->reader) ? words->calls : words->stop;
+}
+
+struct completion_totals completion_totals_of(const struct completion *a)
+{
+    struct completion_totals t = {0};
+    for (size_t i = 0; i < a->n_prompts; i++) {
+        const struct job_usage *u = &a->prompts[i].usage;
+        t.prompt += a->prompts[i].prompt.ids.n;
+        t.cached += u->cached_tokens;
+        t.generated += u->generated_tokens;
+        t.prompt_seconds = u->prompt_seconds > t.prompt_seconds ? u->prompt_seconds : t.prompt_seconds;
+        t.generate_seconds =
+            u->generate_seconds > t.generate_seconds ? u->generate_seconds : t.generate_seconds;
+        t.queued_seconds = u->queued_seconds > t.queued_seconds ? u->queued_seconds : t.queued_seconds;
+    }
+    for (size_t i = 0; i < a->n_prompts * a->n_choices; i++)
+        t.reasoning += a->choices[i].reasoning_tokens;
+    return t;
+}
+
 /* ---- the reply ---- */
+
+static void choice_release(struct choice *c)
+{
+    delta_release(&c->delta);
+    chat_reader_release(&c->reader);
+    for (size_t i = 0; i < c->n_gathered; i++) {
+        strbuf_release(&c->calls[i].name);
+        strbuf_release(&c->calls[i].arguments);
+    }
+    free(c->calls);
+    c->calls = NULL;
+    c->n_gathered = 0;
+}
 
 /* Frees what was gathered, and the prompts, before the client reads the reply and asks again. */
 static void drop_gathered(struct completion *a)
 {
     for (size_t i = 0; i < a->n_prompts * a->n_choices; i++)
-        delta_release(&a->choices[i].delta);
+        choice_release(&a->choices[i]);
     for (size_t i = 0; i < a->n_prompts; i++)
         prompt_release(&a->prompts[i].prompt);
     byte_budget_give(&a->server->request_memory, a->held);
@@ -152,7 +308,7 @@ static void drop_gathered(struct completion *a)
 
 static void reply_failure(struct completion *a, struct reply *r)
 {
-    reply_error(r, &openai_dialect, a->status, a->why.text, NULL, a->code);
+    reply_error(r, a->dialect, a->status, a->why.text, NULL, a->code);
     reply_retry_after(r, a->retry_after);
     cancel(a);
     drop_gathered(a);
@@ -163,7 +319,7 @@ static void reply_whole(struct completion *a, struct reply *r)
     struct strbuf out;
     strbuf_init(&out, 2 * ANSWER_MAX);
     out.budget = &a->server->request_memory;
-    openai_write_whole(a, &out);
+    a->writer->whole(a, &out);
     if (out.failed) {
         strbuf_release(&out);
         fail(a, 503, no_memory);
@@ -200,7 +356,7 @@ static enum async_reply_state look(struct async_reply *l, bool begin, struct rep
     if (a->first_events.size == 0 && !begin)
         return all ? ASYNC_NOT_YET : ASYNC_AGAIN;
     r->status = 200;
-    r->content_type = "text/event-stream; charset=utf-8";
+    r->content_type = a->writer->stream_type;
     r->events = true;
     return ASYNC_STREAM;
 }
@@ -220,12 +376,11 @@ static enum async_reply_more more(struct async_reply *l, struct strbuf *out)
     if (!a->status && a->n_running > 0)
         return all ? ASYNC_MORE : ASYNC_MORE_NOW;
     if (a->status) {
-        openai_write_error(a->status, a->code, a->why.text, out);
+        a->writer->fail(a, out);
         cancel(a);
-    } else if (a->include_usage) {
-        openai_write_usage(a, out);
+    } else if (a->writer->end) {
+        a->writer->end(a, out);
     }
-    openai_write_done(out);
     a->finished = true;
     return ASYNC_END;
 }
@@ -241,8 +396,9 @@ void completion_release(struct completion *a)
             job_release(a->prompts[i].job);
         prompt_release(&a->prompts[i].prompt);
     }
-    for (size_t i = 0; a->choices && !a->stream && i < a->n_prompts * a->n_choices; i++)
-        delta_release(&a->choices[i].delta);
+    for (size_t i = 0; a->choices && i < a->n_prompts * a->n_choices; i++)
+        choice_release(&a->choices[i]);
+    json_decref(a->request);
     byte_budget_give(&a->server->request_memory, a->held);
     delta_release(&a->scratch);
     strbuf_release(&a->first_events);

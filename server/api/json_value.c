@@ -1,6 +1,6 @@
 /* json_value.c - copies a JSON tree into values, to a bounded depth, and brings messages into the form that templates
  * are written for. */
-#include "berth/server/openai/json_value.h"
+#include "berth/server/api/json_value.h"
 
 #include "berth/server/json/body.h"
 

@@ -2,9 +2,10 @@
  *
  * Either all jobs of a request are submitted, or none runs.
  */
-#include "completion_private.h"
+#include "berth/server/api/completion.h"
 
 #include "berth/base/log.h"
+#include "berth/engine/scheduler/engine.h"
 #include "berth/server/result.h"
 
 #include <stdio.h>
@@ -33,8 +34,9 @@ static uint64_t random_number(void)
 }
 
 static struct job_request job_request(
-    const struct completion *a, const struct completion_params *w, size_t index)
+    const struct completion *a, const struct completion_setup *setup, size_t index)
 {
+    const struct completion_params *w = setup->params;
     const struct tokenizer_ids *ids = &a->prompts[index].prompt.ids;
     bool scores = w->max_tokens == 0;
     return (struct job_request){
@@ -72,16 +74,22 @@ static struct job_request job_request(
         .ignore_end = w->ignore_end,
         /* What counts in completion_tokens is in the four lists, by which clients slice. */
         .end_token = a->route == FOR_COMPLETIONS && w->logprobs,
+        .grammar = setup->grammar,
+        .budget_tag = CHAT_TAG_REASONING,
+        .budget = w->reasoning_budget >= 0 ? (size_t)w->reasoning_budget : SIZE_MAX,
+        .budget_end = setup->reasoning_end.at,
+        .n_budget_end = w->reasoning_budget >= 0 ? setup->reasoning_end.n : 0,
         .cache_prompt = w->cache_prompt,
         .arrived = a->arrived,
         .memory = &a->server->request_memory,
     };
 }
 
-static bool submit(struct completion *a, const struct completion_params *w, size_t index, struct api_error *c)
+static bool submit(
+    struct completion *a, const struct completion_setup *setup, size_t index, struct api_error *c)
 {
     struct error err = {0};
-    struct job_request request = job_request(a, w, index);
+    struct job_request request = job_request(a, setup, index);
     struct job *j = job_new(&request, wake, a);
     a->prompts[index].job = j;
     if (!j)
@@ -131,14 +139,25 @@ static bool check_length(const struct completion *a, const struct completion_par
 static void make_id(struct completion *a)
 {
     uint64_t high = random_number(), low = random_number();
-    snprintf(a->id, sizeof(a->id), "%s%016llx%08llx", a->route == FOR_CHAT ? "chatcmpl-" : "cmpl-",
-        (unsigned long long)high, (unsigned long long)(low & 0xffffffff));
+    snprintf(a->id, sizeof(a->id), "%016llx%08llx", (unsigned long long)high,
+        (unsigned long long)(low & 0xffffffff));
 }
 
-static struct completion *completion_new(struct server *s, const struct http_request *q,
-    enum fields_route route, const struct completion_params *w, struct requested_model *m,
-    struct prompt *prompts, size_t n)
+static void init_choice(struct completion *a, size_t index, const struct chat_form *form)
 {
+    struct choice *c = &a->choices[index];
+    const struct prompt *p = &a->prompts[index / a->n_choices].prompt;
+    c->unprefixed = a->echo && p->text_size > 0 && p->text[0] != ' ';
+    delta_init(&c->delta, &a->server->request_memory);
+    chat_reader_init(&c->reader, form, &a->server->request_memory);
+    c->stopped_by = -1;
+}
+
+static struct completion *completion_new(
+    struct server *s, const struct http_request *q, const struct completion_setup *setup)
+{
+    const struct completion_params *w = setup->params;
+    size_t n = setup->n_prompts;
     struct completion *a = calloc(1, sizeof(*a));
     struct completion_prompt *all = calloc(n, sizeof(*all));
     struct choice *choices = calloc(n * (size_t)w->n, sizeof(*choices));
@@ -151,17 +170,23 @@ static struct completion *completion_new(struct server *s, const struct http_req
     *a = (struct completion){
         .async = {&completion_kind},
         .server = s,
-        .requested_model = *m,
+        .writer = setup->writer,
+        .dialect = q->dialect,
+        .requested_model = *setup->model,
         .suspended = q->suspended,
-        .route = route,
+        .route = setup->route,
         .stream = w->stream,
         .include_usage = w->stream && w->include_usage,
         .continuous_usage = w->stream && w->continuous_usage,
         .logprobs = w->logprobs,
+        .hides_reasoning = !w->include_reasoning,
         .echo = w->echo,
         .token_ids = w->token_ids,
         .n_top = (uint32_t)w->n_top,
         .max_tokens = w->max_tokens,
+        .temperature = w->temperature,
+        .top_p = w->top_p,
+        .request = json_incref(setup->request),
         .created = (int64_t)time(NULL),
         .arrived = q->arrived,
         .prompts = all,
@@ -172,19 +197,17 @@ static struct completion *completion_new(struct server *s, const struct http_req
     };
     make_id(a);
     for (size_t i = 0; i < n; i++) {
-        all[i].prompt = prompts[i];
-        prompts[i] = (struct prompt){0};
+        all[i].prompt = setup->prompts[i];
+        setup->prompts[i] = (struct prompt){0};
     }
-    for (size_t i = 0; i < n * a->n_choices; i++) {
-        const struct prompt *p = &all[i / a->n_choices].prompt;
-        choices[i].unprefixed = w->echo && p->text_size > 0 && p->text[0] != ' ';
-        if (!w->stream)
-            delta_init(&choices[i].delta, &s->request_memory);
-    }
+    for (size_t i = 0; i < n * a->n_choices; i++)
+        init_choice(a, i, setup->form);
+    if (setup->notes)
+        a->notes = *setup->notes;
     delta_init(&a->scratch, &s->request_memory);
     strbuf_init(&a->first_events, ANSWER_MAX);
     a->first_events.budget = &s->request_memory;
-    *m = (struct requested_model){0};
+    *setup->model = (struct requested_model){0};
     return a;
 }
 
@@ -220,26 +243,28 @@ static void log_stream_option(struct server *s, const struct completion_params *
 }
 
 bool completion_start(struct server *s, const struct http_request *q, struct reply *r,
-    enum fields_route route, struct completion_params *w, struct requested_model *m, struct prompt *prompts,
-    size_t n_prompts, struct api_error *c)
+    const struct completion_setup *setup, struct api_error *c)
 {
-    set_max_tokens(w, route, s->options);
-    completion_params_set_sampling(w, text_model_sampling(m->text));
+    struct completion_params *w = setup->params;
+    set_max_tokens(w, setup->route, s->options);
+    completion_params_set_sampling(w, text_model_sampling(setup->model->text));
     log_stream_option(s, w);
     if (!w->seeded)
         w->seed = (int64_t)random_number();
-    size_t bytes = bytes_held(w, prompts, n_prompts);
+    size_t bytes = bytes_held(w, setup->prompts, setup->n_prompts);
+    if (setup->request)
+        bytes += request_memory_of_body(q->body);
     if (!byte_budget_take(&s->request_memory, bytes))
         return request_memory_refuse(c);
-    struct completion *a = completion_new(s, q, route, w, m, prompts, n_prompts);
+    struct completion *a = completion_new(s, q, setup);
     if (!a) {
         byte_budget_give(&s->request_memory, bytes);
         return api_error_no_memory(c);
     }
     a->held = bytes;
     bool good = check_number(a, c) && check_length(a, w, c);
-    for (size_t i = 0; good && i < n_prompts; i++)
-        good = submit(a, w, i, c);
+    for (size_t i = 0; good && i < setup->n_prompts; i++)
+        good = submit(a, setup, i, c);
     if (good)
         r->async = &a->async;
     else

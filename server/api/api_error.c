@@ -1,5 +1,5 @@
-/* api_error.c - refusals in OpenAI's shape, which name the field that is at fault. */
-#include "openai_private.h"
+/* api_error.c - refusals, which name the field that is at fault. */
+#include "berth/server/api/api_error.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -34,9 +34,9 @@ bool api_error_status(
     return false;
 }
 
-void api_error_reply(const struct api_error *c, struct reply *r)
+void api_error_reply(const struct api_error *c, const struct http_request *q, struct reply *r)
 {
-    reply_error(r, &openai_dialect, c->status, c->message.text, c->param[0] ? c->param : NULL, c->code);
+    reply_error(r, q->dialect, c->status, c->message.text, c->param[0] ? c->param : NULL, c->code);
     reply_retry_after(r, c->retry_after);
 }
 
@@ -59,21 +59,21 @@ bool request_memory_refuse(struct api_error *c)
     return api_error_status(c, 503, NULL, NULL, "requests under way leave too little memory for this one");
 }
 
-void openai_run(struct server *s, const struct http_request *q, struct reply *r,
+void api_run(struct server *s, const struct http_request *q, struct reply *r,
     void (*run)(struct server *s, const struct http_request *q, struct reply *r))
 {
     struct api_error c = {0};
     size_t bytes = request_memory_of_body(q->body);
     if (!byte_budget_take(&s->request_memory, bytes)) {
         request_memory_refuse(&c);
-        api_error_reply(&c, r);
+        api_error_reply(&c, q, r);
         return;
     }
     run(s, q, r);
     byte_budget_give(&s->request_memory, bytes);
 }
 
-json_t *openai_request(const struct http_request *q, struct api_error *c)
+json_t *api_request(const struct http_request *q, struct api_error *c)
 {
     struct error err = {0};
     json_t *request = http_request_json(q, &err);

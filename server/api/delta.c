@@ -1,5 +1,5 @@
 /* delta.c - what is new of a choice, as parts of JSON: text, token ids, tokens with their log probabilities. */
-#include "completion_private.h"
+#include "berth/server/api/completion.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -9,10 +9,21 @@
 
 /* ---- a delta and its parts ---- */
 
+#define PARTS 7
+
+static void parts_of(struct delta *f, struct strbuf *parts[PARTS])
+{
+    struct strbuf *const all[PARTS] = {
+        &f->ids, &f->tokens, &f->logprobs, &f->top, &f->offsets, &f->text, &f->reasoning};
+    for (size_t i = 0; i < PARTS; i++)
+        parts[i] = all[i];
+}
+
 void delta_init(struct delta *f, struct byte_budget *memory)
 {
-    struct strbuf *const parts[] = {&f->text, &f->ids, &f->tokens, &f->logprobs, &f->top, &f->offsets};
-    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+    struct strbuf *parts[PARTS];
+    parts_of(f, parts);
+    for (size_t i = 0; i < PARTS; i++) {
         strbuf_init(parts[i], ANSWER_MAX);
         parts[i]->budget = memory;
     }
@@ -20,23 +31,35 @@ void delta_init(struct delta *f, struct byte_budget *memory)
 
 void delta_clear(struct delta *f)
 {
-    f->text.size = f->ids.size = f->tokens.size = f->logprobs.size = f->top.size = f->offsets.size = 0;
+    struct strbuf *parts[PARTS];
+    parts_of(f, parts);
+    for (size_t i = 0; i < PARTS; i++)
+        parts[i]->size = 0;
 }
 
 void delta_release(struct delta *f)
 {
-    strbuf_release(&f->text);
-    strbuf_release(&f->ids);
-    strbuf_release(&f->tokens);
-    strbuf_release(&f->logprobs);
-    strbuf_release(&f->top);
-    strbuf_release(&f->offsets);
+    struct strbuf *parts[PARTS];
+    parts_of(f, parts);
+    for (size_t i = 0; i < PARTS; i++)
+        strbuf_release(parts[i]);
 }
 
 bool delta_failed(const struct delta *f)
 {
-    return f->text.failed || f->ids.failed || f->tokens.failed || f->logprobs.failed || f->top.failed ||
-           f->offsets.failed;
+    return f->text.failed || f->reasoning.failed || f->ids.failed || f->tokens.failed || f->logprobs.failed ||
+           f->top.failed || f->offsets.failed;
+}
+
+size_t delta_bytes(const struct delta *f)
+{
+    return f->text.size + f->reasoning.size + f->ids.size + f->tokens.size + f->logprobs.size + f->top.size +
+           f->offsets.size;
+}
+
+bool delta_has_lists(const struct delta *f)
+{
+    return f->ids.size > 0 || f->tokens.size > 0;
 }
 
 void delta_add_part(struct strbuf *out, const struct strbuf *text)
@@ -57,14 +80,8 @@ static void join_list(struct strbuf *to, const struct strbuf *from)
     delta_add_part(to, from);
 }
 
-size_t delta_bytes(const struct delta *f)
+void delta_join_lists(struct delta *to, const struct delta *from)
 {
-    return f->text.size + f->ids.size + f->tokens.size + f->logprobs.size + f->top.size + f->offsets.size;
-}
-
-void delta_join(struct delta *to, const struct delta *from)
-{
-    delta_add_part(&to->text, &from->text);
     join_list(&to->ids, &from->ids);
     join_list(&to->tokens, &from->tokens);
     join_list(&to->logprobs, &from->logprobs);
@@ -232,8 +249,6 @@ static void add_completion_token(const struct completion *a, struct choice *c, s
 void delta_add(const struct completion *a, struct choice *c, struct delta *f, const struct job_piece *p)
 {
     struct strbuf piece;
-    if (!p->prompt)
-        strbuf_add(&f->text, (struct span){(const uint8_t *)p->text, p->text_size});
     for (size_t i = 0; a->token_ids && !p->prompt && i < p->n_tokens && !p->tokens[i].ends; i++)
         strbuf_format(&f->ids, f->ids.size ? ",%" PRId32 : "%" PRId32, p->tokens[i].id);
     if (!a->logprobs || p->n_tokens == 0)

@@ -1,9 +1,9 @@
-/* model.c - finds the model that a request names, and checks that it can do what is asked.
+/* requested_model.c - finds the model that a request names, and checks that it can do what is asked.
  *
  * A model that does not exist, is still loading, has failed, or lacks a part is refused with the reason. The refusal of
  * an unknown name lists the known ones. A request may leave the name out where exactly one model can answer.
  */
-#include "openai_private.h"
+#include "berth/server/api/requested_model.h"
 
 #include "berth/base/strbuf.h"
 

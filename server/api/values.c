@@ -26,7 +26,7 @@ bool value_is_word(const json_t *value, const char *word)
            memcmp(json_string_value(value), word, strlen(word)) == 0;
 }
 
-bool openai_token_id(const json_t *value, size_t vocabulary, int32_t *out)
+bool api_token_id(const json_t *value, size_t vocabulary, int32_t *out)
 {
     int64_t id;
     if (value_whole(value, &id) != WHOLE_YES || id < 0 || id > INT32_MAX || (uint64_t)id >= vocabulary)
@@ -35,7 +35,7 @@ bool openai_token_id(const json_t *value, size_t vocabulary, int32_t *out)
     return true;
 }
 
-bool openai_truth(const json_t *request, const char *name, bool otherwise, bool *out, struct api_error *c)
+bool api_truth(const json_t *request, const char *name, bool otherwise, bool *out, struct api_error *c)
 {
     const json_t *value = json_object_get(request, name);
     *out = otherwise;

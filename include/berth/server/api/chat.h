@@ -1,0 +1,28 @@
+/* chat.h - chats and completions, whatever dialect they came in.
+ *
+ * A dialect translates its request to OpenAI's fields, names the writer of its replies, and calls one of these.
+ */
+#ifndef BERTH_API_CHAT_H
+#define BERTH_API_CHAT_H
+
+#include "berth/server/api/completion.h"
+
+/* How a dialect wants a chat to be answered. */
+struct chat_call {
+    json_t *request; /* OpenAI's chat request; changed */
+    const struct completion_writer *writer;
+    json_t *original; /* what the writer repeats of the client's request; NULL for nothing */
+};
+
+/* Answers a chat: r->async is set. False with the error. */
+bool chat_answer(struct server *s, const struct http_request *q, struct reply *r,
+    const struct chat_call *call, struct api_error *c);
+
+/* The ids of the messages of a chat request, by the model's template. */
+bool prompt_of_chat(struct prompt *p, const struct requested_model *m, json_t *request, struct api_error *c);
+
+/* Answers a completion of OpenAI's request: one or several prompts of text or ids. */
+bool completion_answer(struct server *s, const struct http_request *q, struct reply *r,
+    const struct chat_call *call, struct api_error *c);
+
+#endif
