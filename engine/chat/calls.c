@@ -301,6 +301,7 @@ void chat_calls_prepare(struct chat_build *f)
             f->failed = tool;
             return;
         }
+        f->values[i] = node;
         f->arguments[i] = grammar_sequence(f->b, node, behind);
         node = grammar_tag(f->b, grammar_literal(f->b, tool->name), CHAT_TAG_CALL_NAME);
         any = grammar_either(f->b, any, sequence3(f, node, before, f->arguments[i]));
@@ -364,6 +365,15 @@ grammar_node chat_calls_whole(struct chat_build *f)
 }
 
 /* ---- calls without a trigger ---- */
+
+const char *const chat_loose_fences[] = {"", "```json\n", "```\n", NULL};
+const char *const chat_loose_names[] = {
+    "{\"name\": \"", "{\"name\":\"", "{ \"name\": \"", "{\n  \"name\": \"", "{\n    \"name\": \"", NULL};
+
+const char *chat_trigger(const struct chat_build *f)
+{
+    return f->calls->trigger ? f->calls->trigger : f->calls->open;
+}
 
 bool chat_calls_start(const struct chat_build *f, size_t start, struct strbuf *out)
 {

@@ -22,6 +22,7 @@ static const struct chat_calls hermes_calls = {
     .close = "}\n</tool_call>",
     .separator = "\n",
     .repeats = true,
+    .loose = true,
 };
 
 static const struct chat_calls llama3_calls = {

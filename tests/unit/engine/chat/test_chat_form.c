@@ -349,6 +349,61 @@ static void test_reasoning_by_bytes_opens_at_the_beginning_alone(void **state)
     unfollow(&f);
 }
 
+static void check_open(
+    const struct chat_form *form, const char *answer, const char *text, const char *arguments)
+{
+    for (int controls = 0; controls < 2; controls++) {
+        struct following f;
+        follow(&f, form, controls ? chat_controls : NULL);
+        size_t taken = take_text(&f, answer);
+        if (answer[taken] || !take_end(&f))
+            fail_msg("%s refuses at %zu: %s", chat_format_name(form->format), taken, answer);
+        assert_string_equal(f.told.text.text, text);
+        assert_int_equal(f.told.n_calls, arguments ? 1 : 0);
+        if (arguments) {
+            assert_string_equal(f.told.calls[0].name, "weather");
+            assert_string_equal(f.told.calls[0].arguments.text, arguments);
+            assert_true(f.told.calls[0].ended);
+        }
+        unfollow(&f);
+    }
+}
+
+static void test_json_that_names_a_function_is_a_call_without_the_mark(void **state)
+{
+    const struct world *w = *state;
+    struct chat_form form = form_of(w, "hermes", CHAT_TOOLS_AUTO);
+    check_open(&form, JSON_CALL("weather", "arguments", WEATHER) "}", "", WEATHER);
+    check_open(&form,
+        "```json\n{\n  \"name\": \"weather\",\n  \"arguments\": {\n    \"city\": \"x\"\n  }\n}\n```\n", "",
+        "{\n    \"city\": \"x\"\n  }");
+    check_open(
+        &form, "\n```\n{\"name\":\"weather\",\"parameters\":{\"city\":\"x\"}}```", "", "{\"city\":\"x\"}");
+    check_open(&form, JSON_CALL("weather", "arguments", WEATHER) "}\nAnd?", "And?", WEATHER);
+    static const char *const texts[] = {"```json\n{\"name\": \"weather2\"}\n```",
+        "{\"name\": \"Bob\", \"age\": 3}", "{\"name\": \"weather", "{\"name\": \"weather \"}",
+        "```json\n{\n\"name\": \"weather\"}", "```\n{", "```json\n",
+        "A {\"name\": \"weather\", \"arguments\": {}}"};
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+        check_open(&form, texts[i], texts[i], NULL);
+    check_open(&form, "```\n<tool_call>\n" JSON_CALL("weather", "arguments", WEATHER) "}\n</tool_call>\n```",
+        "```"
+        "```",
+        WEATHER);
+    check_open(
+        &form, "<<tool_call>\n" JSON_CALL("weather", "arguments", WEATHER) "}\n</tool_call>", "<", WEATHER);
+    form.format = chat_format_find(span_of("hermes-think"));
+    check_open(
+        &form, "<think>\nHm\n</think>\n\n" JSON_CALL("weather", "arguments", WEATHER) "}", "", WEATHER);
+    check_open(&form, "<th<tool_call>\n" JSON_CALL("weather", "arguments", WEATHER) "}\n</tool_call>", "<th",
+        WEATHER);
+    form.prompt_end = span_of("<think>\n");
+    check_open(&form, "Hm</think>" JSON_CALL("weather", "arguments", WEATHER) "}", "", WEATHER);
+    form.prompt_end = span_of("");
+    form.parallel = false;
+    check_open(&form, JSON_CALL("weather", "arguments", WEATHER) "}", "", WEATHER);
+}
+
 static void test_what_is_free_needs_no_grammar(void **state)
 {
     const struct world *w = *state;
@@ -468,6 +523,7 @@ int main(void)
         cmocka_unit_test(test_a_form_begins_where_the_reasoning_ends),
         cmocka_unit_test(test_an_answer_in_a_form_may_be_calls_instead),
         cmocka_unit_test(test_reasoning_by_bytes_opens_at_the_beginning_alone),
+        cmocka_unit_test(test_json_that_names_a_function_is_a_call_without_the_mark),
         cmocka_unit_test(test_what_is_free_needs_no_grammar),
         cmocka_unit_test(test_parameters_without_properties_take_any_members),
         cmocka_unit_test(test_strict_parameters_that_cannot_be_enforced_are_refused),
