@@ -33,7 +33,7 @@ struct starts {
     size_t n, room;
     bool failed;
     grammar_node tokens; /* control tokens that are markers, with what is behind each */
-    grammar_rule rules[ROOTS]; /* of the roots of names */
+    grammar_rule rules[ROOTS]; /* of roots that are gone to more than once */
     grammar_node again[256]; /* behind a byte that begins a marker; NODE_NEVER: it begins none */
 };
 
@@ -142,15 +142,16 @@ static grammar_node with_space(const struct chat_build *f, grammar_node one, gra
     return grammar_sequence(f->b, one, grammar_sequence(f->b, spaces(f), other));
 }
 
-/* What is behind a name: its arguments, in any layout. */
-static grammar_node loose_arguments(const struct chat_build *f, size_t tool, bool fenced)
+/* What is behind a name: its arguments, in any layout. Behind a call the next one may stand as at the beginning. */
+static grammar_node loose_arguments(const struct starts *s, size_t tool, bool fenced)
 {
+    const struct chat_build *f = s->f;
     grammar_node key = grammar_either(f->b, mark(f, "\"arguments\""), mark(f, "\"parameters\""));
     grammar_node node = with_space(f, with_space(f, mark(f, ","), key), mark(f, ":"));
     node = with_space(f, with_space(f, node, f->values[tool]), mark(f, "}"));
     if (fenced)
         node = with_space(f, node, mark(f, "```"));
-    return f->form->parallel ? grammar_sequence(f->b, node, f->text) : node;
+    return f->form->parallel ? grammar_sequence(f->b, node, grammar_call(f->b, s->rules[ROOT])) : node;
 }
 
 static void add_names(struct starts *s, size_t root)
@@ -160,7 +161,7 @@ static void add_names(struct starts *s, size_t root)
     for (size_t i = 0; i < f->n_tools && !s->failed; i++) {
         size_t at = add_text(s, root, f->form->tools[f->first_tool + i].name);
         at = add_text(s, at, span_of("\""));
-        end_text(s, at, loose_arguments(f, i, root == ROOT_FENCED), GRAMMAR_TAG_MARK);
+        end_text(s, at, loose_arguments(s, i, root == ROOT_FENCED), GRAMMAR_TAG_MARK);
     }
 }
 
@@ -168,6 +169,7 @@ static void add_names(struct starts *s, size_t root)
  * when it names one of the functions. */
 static void add_loose(struct starts *s)
 {
+    s->rules[ROOT] = grammar_rule_new(s->f->b);
     add_names(s, ROOT_NAMES);
     add_names(s, ROOT_FENCED);
     for (size_t i = 0; chat_loose_fences[i]; i++) {
@@ -223,6 +225,7 @@ static void make_expressions(struct starts *s)
     for (size_t at = s->at[ROOT_MARKERS].child; at; at = s->at[at].sibling)
         grammar_rule_define(b, rules[s->at[at].byte], s->at[at].expression);
     if (s->f->calls && s->f->calls->loose) {
+        grammar_rule_define(b, s->rules[ROOT], s->at[ROOT].expression);
         grammar_rule_define(b, s->rules[ROOT_NAMES], s->at[ROOT_NAMES].expression);
         grammar_rule_define(b, s->rules[ROOT_FENCED], s->at[ROOT_FENCED].expression);
     }

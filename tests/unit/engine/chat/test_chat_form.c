@@ -400,6 +400,15 @@ static void test_json_that_names_a_function_is_a_call_without_the_mark(void **st
     form.prompt_end = span_of("<think>\n");
     check_open(&form, "Hm</think>" JSON_CALL("weather", "arguments", WEATHER) "}", "", WEATHER);
     form.prompt_end = span_of("");
+    struct following two;
+    follow(&two, &form, NULL);
+    take_text(&two, JSON_CALL("weather", "arguments", WEATHER) "}\n```json\n" JSON_CALL(
+                        "add", "arguments", ADD) "}\n```\n");
+    assert_true(take_end(&two));
+    assert_int_equal(two.told.n_calls, 2);
+    assert_string_equal(two.told.calls[1].arguments.text, ADD);
+    assert_string_equal(two.told.text.text, "");
+    unfollow(&two);
     form.parallel = false;
     check_open(&form, JSON_CALL("weather", "arguments", WEATHER) "}", "", WEATHER);
 }
