@@ -86,8 +86,10 @@ LIBS := $(DEPS_LIBS) -pthread -lm
 
 OTHER_CPU := $(if $(filter x86_64,$(MACHINE)),,%_avx2.c %_avxvnni.c %_avx512.c) $(if $(filter aarch64,$(MACHINE)),,%_neon.c %_dotprod.c %_i8mm.c)
 ROOMS := base kernels kernels/* loaders engine/* server server/*
+# The page of server/web/, joined, compressed and written as C.
+PAGE  := $(OUT)/server/web/page_bytes.c
 SRC   := $(filter-out $(OTHER_CPU),$(sort $(wildcard $(ROOMS:%=%/*.c))))
-OBJ   := $(SRC:%.c=$(OUT)/%.o)
+OBJ   := $(SRC:%.c=$(OUT)/%.o) $(PAGE:.c=.o)
 START := $(if $(filter static,$(FLAVOUR)),$(if $(filter x86_64,$(MACHINE)),$(OUT)/deps/start.o))
 # What a unit test may link: everything but the program's own main: an archive, it takes what it calls.
 PARTS := $(OUT)/parts.a
@@ -229,7 +231,7 @@ endif
 
 # What ships is compiled for speed, but for the rooms whose work is small beside a forward call or is done once. Only
 # loops of kernels are worth the bytes of their alignment.
-COLD := loaders engine/template server server/cmd server/fastapi server/json server/oip server/openai
+COLD := loaders engine/template server server/cmd server/fastapi server/json server/oip server/openai server/web
 ifneq ($(filter static arm64,$(FLAVOUR)),)
 $(OBJ): TUNE := -fno-align-functions -fno-align-jumps -fno-align-loops -fno-tree-vectorize
 $(patsubst %.c,$(OUT)/%.o,$(wildcard $(COLD:%=%/*.c))): TUNE := -Os
@@ -251,6 +253,13 @@ endef
 $(foreach room,$(USERS),$(eval $(call with_libraries,$(room))))
 
 $(OUT)/%.o: %.c $(OUT)/flags $(if $(filter arm64,$(FLAVOUR)),$(READY))
+	$(compile)
+
+$(PAGE): server/web/make-page $(wildcard server/web/*.html server/web/*.css server/web/*.js)
+	@mkdir -p $(@D)
+	$(call say,PAGE,$@)server/web/make-page $@
+
+$(PAGE:.c=.o): $(PAGE) $(OUT)/flags
 	$(compile)
 
 $(PARTS): $(filter-out $(OUT)/server/main.o,$(OBJ))

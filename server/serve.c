@@ -221,7 +221,7 @@ static struct http *open_http(struct server *s, struct error *err)
                 .n_hosts = o->allowed_host.n,
             },
         .tables = route_tables,
-        .n_tables = n_route_tables,
+        .n_tables = n_route_tables - !o->ui, /* the last is the page's */
     };
     return http_open(&config, s, err);
 }

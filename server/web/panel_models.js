@@ -1,0 +1,94 @@
+// panel_models.js - the models of the volume: what they are, what they can do, and why one cannot be used.
+
+const LOADING_POLL = 1000;
+const IDLE_POLL = 10000;
+
+const STATES = {mapped: 'ready', loading: 'loading', failed: 'failed'};
+
+function stateOf(model) {
+    const berth = model.berth ?? {};
+    if (berth.state === 'mapped' && berth.generates === false && !berth.chats) {
+        return ['cannot answer', 'warn'];
+    }
+    return [STATES[berth.state] ?? berth.state, berth.state === 'mapped' ? 'good' : berth.state === 'failed' ? 'bad' : 'busy'];
+}
+
+// Names and values of what is known about a model.
+function factsOf(model) {
+    const berth = model.berth ?? {};
+    const resident = berth.bytes_mapped ? Math.round(100 * berth.bytes_resident / berth.bytes_mapped) : 0;
+    return [
+        ['Kind', berth.kind],
+        ['Architecture', berth.architecture],
+        ['Parameters', berth.parameters && countText(berth.parameters)],
+        ['Quantization', berth.quantization],
+        ['Context', model.context_length && countText(model.context_length) + ' tokens' +
+            (berth.context > model.context_length ? ' of ' + countText(berth.context) : '')],
+        ['Size', berth.bytes_mapped > 0 && bytesText(berth.bytes_mapped) + ', ' + resident + ' % in memory'],
+        ['Keys and values', berth.kv_bytes_per_token && bytesText(berth.kv_bytes_per_token) + ' a token, ' + berth.kv_type],
+        ['Loaded in', typeof berth.load_seconds === 'number' && secondsText(berth.load_seconds)],
+        ['Format', berth.format && berth.format + (berth.files > 1 ? ', ' + berth.files + ' files' : '')],
+        ['File', berth.path],
+        ['Alias of', model.root !== model.id && model.root],
+        ['Aliases', berth.aliases?.length > 0 && model.root === model.id && berth.aliases.join(', ')],
+    ].filter(([, value]) => value);
+}
+
+function modelCard(model) {
+    const [state, look] = stateOf(model);
+    const berth = model.berth ?? {};
+    return make('article', {class: 'card', 'aria-label': model.id},
+        make('h3', null, model.id, make('span', {class: 'badge ' + look}, state)),
+        berth.name && berth.name !== model.id && make('p', {class: 'dim'}, berth.name),
+        berth.reason && make('p', {class: 'wrong'}, berth.reason),
+        berth.state !== 'failed' && berth.lacks && make('p', {class: 'dim'}, 'Lacks: ' + berth.lacks),
+        make('dl', null, factsOf(model).map(([name, value]) => make('div', null, make('dt', null, name), make('dd', null, value)))),
+        make('p', {class: 'buttons'},
+            canChat(model) && button('Chat', () => openPanel('chat', model.id)),
+            canComplete(model) && button('Complete', () => openPanel('completion', model.id)),
+            copyButton(() => model.id, 'Copy id')));
+}
+
+function loadingBar({done, total}) {
+    return make('div', {class: 'card'}, make('p', null, 'Loading models: ' + done + ' of ' + total),
+        make('progress', {max: total || 1, value: done, 'aria-label': 'Models that were tried'}));
+}
+
+function emptyVolume() {
+    return make('div', {class: 'empty'}, make('h2', null, 'No models'),
+        make('p', null, 'Put a .gguf file into the directory that --models names, then start the server again.'));
+}
+
+function buildModels(root) {
+    const progress = make('div');
+    const cards = make('div', {class: 'cards'});
+    let timer = 0;
+    let shown = '';
+    root.append(make('h2', null, 'Models'), progress, cards);
+
+    // Cards are built anew only when something changed, so focus and selection stay.
+    function show() {
+        const now = JSON.stringify([modelList.all, modelList.error]);
+        if (now === shown) {
+            return;
+        }
+        shown = now;
+        cards.replaceChildren(...(modelList.error ? [make('p', {class: 'wrong', role: 'alert'}, modelList.error)]
+            : modelList.all.length ? modelList.all.map(modelCard) : [emptyVolume()]));
+    }
+
+    async function poll() {
+        clearTimeout(timer);
+        await refreshModels();
+        const ready = await readiness();
+        const loading = ready.models && ready.models.done < ready.models.total;
+        progress.replaceChildren(...(loading ? [loadingBar(ready.models)] : []));
+        const busy = loading || modelList.all.some((model) => model.berth?.state === 'loading');
+        timer = setTimeout(poll, busy ? LOADING_POLL : IDLE_POLL);
+    }
+
+    modelList.watchers.add(show);
+    return {show: poll, hide: () => clearTimeout(timer)};
+}
+
+panels.push({name: 'models', title: 'Models', order: 10, build: buildModels});
