@@ -100,7 +100,8 @@ function bytesText(bytes) {
 function countText(count) {
     const units = ['', ' k', ' M', ' G', ' T'];
     let unit = 0;
-    while (count >= 10000 && unit + 1 < units.length) {
+    const least = count < 10000 ? 10000 : 1000;
+    while (count >= least && unit + 1 < units.length) {
         count /= 1000;
         unit++;
     }

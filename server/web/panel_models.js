@@ -41,7 +41,8 @@ function modelCard(model) {
         make('h3', null, model.id, make('span', {class: 'badge ' + look}, state)),
         berth.name && berth.name !== model.id && make('p', {class: 'dim'}, berth.name),
         berth.reason && make('p', {class: 'wrong'}, berth.reason),
-        berth.state !== 'failed' && berth.lacks && make('p', {class: 'dim'}, 'Lacks: ' + berth.lacks),
+        berth.state !== 'failed' && berth.lacks &&
+            make('p', {class: 'dim'}, (berth.generates ? 'Cannot chat: ' : 'Cannot answer: ') + berth.lacks),
         make('dl', null, factsOf(model).map(([name, value]) => make('div', null, make('dt', null, name), make('dd', null, value)))),
         make('p', {class: 'buttons'},
             canChat(model) && button('Chat', () => openPanel('chat', model.id)),

@@ -198,6 +198,12 @@ function operationsByTag(api) {
     return tags;
 }
 
+// Tags whose routes do work come before those that tell of the server.
+function sortedTags(tags) {
+    const works = (operations) => operations.some((one) => one.querySelector('.method').textContent === 'POST');
+    return [...tags].sort((a, b) => works(b[1]) - works(a[1]));
+}
+
 function filterOperations(root, wanted) {
     for (const operation of root.querySelectorAll('.operation')) {
         operation.hidden = !operation.querySelector('summary').textContent.toLowerCase().includes(wanted);
@@ -217,7 +223,7 @@ function buildReference(root) {
         try {
             await refreshModels();
             const api = await (await succeed('openapi.json')).json();
-            list.replaceChildren(...[...operationsByTag(api)].map(([tag, operations]) => make('section', {'aria-label': tag}, make('h3', null, tag), operations)));
+            list.replaceChildren(...sortedTags(operationsByTag(api)).map(([tag, operations]) => make('section', {'aria-label': tag}, make('h3', null, tag), operations)));
         } catch (error) {
             list.replaceChildren(make('p', {class: 'wrong', role: 'alert'}, error.message));
         }
