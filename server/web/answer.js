@@ -43,6 +43,9 @@ function statsText(stats, finish) {
             parts.push('prompt ' + countText(stats.prompt) + (stats.cached ? ' (' + countText(stats.cached) + ' cached)' : ''));
         }
     }
+    if (!stats && finish === 'stop') {
+        parts.push('an empty answer');
+    }
     if (ENDINGS[finish]) {
         parts.push(ENDINGS[finish]);
     }

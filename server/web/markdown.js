@@ -31,11 +31,13 @@ function endOfFence(lines, start) {
 
 // The index behind a list: its items, what is indented below them, and single blank lines between.
 function endOfList(lines, start) {
+    const [, indent, mark] = lines[start].match(ITEM);
+    const isOwn = (match) => match[1].length > indent.length + 1 || /\d/.test(match[2]) === /\d/.test(mark);
+    const goesOn = (text) => ITEM.test(text) ? isOwn(text.match(ITEM)) : /^ {2,}\S/.test(text);
     let end = start + 1;
     while (end < lines.length) {
         const line = lines[end];
         const next = lines[end + 1] ?? '';
-        const goesOn = (text) => ITEM.test(text) || /^ {2,}\S/.test(text);
         if (isBlank(line) ? !goesOn(next) : !goesOn(line) && (beginsBlock(line) || isBlank(lines[end - 1]))) {
             break;
         }
@@ -156,7 +158,7 @@ function inlineOf(text, depth = 0) {
 function codeBlock(text, language) {
     return make('div', {class: 'code'},
         make('div', {class: 'code-bar'}, make('span', null, language || 'text'), copyButton(() => text)),
-        make('pre', {tabindex: 0, role: 'region', 'aria-label': 'Code'}, make('code', null, text)));
+        make('pre', {tabindex: 0, role: 'group', 'aria-label': 'Code'}, make('code', null, text)));
 }
 
 function fencedCode(lines) {
@@ -199,7 +201,7 @@ function cellsOf(line) {
 
 function tableElement(lines) {
     const row = (tag, line) => make('tr', null, cellsOf(line).map((cell) => make(tag, null, inlineOf(cell))));
-    return make('div', {class: 'wide', tabindex: 0, role: 'region', 'aria-label': 'Table'},
+    return make('div', {class: 'wide', tabindex: 0, role: 'group', 'aria-label': 'Table'},
         make('table', null, make('thead', null, row('th', lines[0])),
             make('tbody', null, lines.slice(2).map((line) => row('td', line)))));
 }
@@ -216,7 +218,7 @@ function blockElement(block, depth = 0) {
     }
     switch (kind) {
     case 'code': return fencedCode(lines);
-    case 'heading': return make('h' + Math.min(6, lines[0].match(HEADING)[1].length + 2), null, inlineOf(lines[0].match(HEADING)[2]));
+    case 'heading': return make('h' + Math.min(6, lines[0].match(HEADING)[1].length + 3), null, inlineOf(lines[0].match(HEADING)[2]));
     case 'rule': return make('hr');
     case 'quote': return make('blockquote', null,
         blocksOf(lines.map((line) => line.replace(/^> ?/, '')).join('\n')).map((inner) => blockElement(inner, depth + 1)));

@@ -127,7 +127,7 @@ function messageView(message, actions) {
     const foot = make('footer', null, stats, copyButton(() => message.content), edit, again);
     const more = make('div');
     const element = make('article', {class: 'message ' + message.role, 'aria-label': ROLES[message.role]},
-        make('h3', null, ROLES[message.role]), body.element, wrong, more, foot);
+        make('h3', null, message.model ?? ROLES[message.role]), body.element, wrong, more, foot);
     return {
         element,
         update(running, last) {

@@ -135,7 +135,7 @@ function buildChat(root) {
     }
 
     function greet() {
-        return make('div', {class: 'empty'}, make('h2', null, 'Chat'),
+        return make('div', {class: 'empty'}, make('h3', null, 'Begin a conversation'),
             make('p', null, modelList.all.some(canChat)
                 ? 'Ask a model something. What you write stays between this browser and this server.'
                 : 'No model here can chat yet. The panel Models says what each one lacks.'));
@@ -271,11 +271,12 @@ function buildChat(root) {
     const wideEnough = window.innerWidth > 1000;
     root.classList.add('chat');
     root.append(
+        make('h2', {class: 'unseen'}, 'Chat'),
         fold('History', {class: 'side', open: wideEnough},
             button('New chat', () => openChat(newChat()), {class: 'wide-button'}), history, clear),
-        make('div', {class: 'middle'}, log, wrong,
+        make('div', {class: 'middle'}, picker.element, log, wrong,
             make('form', {class: 'composer', onsubmit: (event) => { event.preventDefault(); sendInput(); }}, input, submit, stop)),
-        fold('Settings', {class: 'side', open: wideEnough}, picker.element, settings.element));
+        fold('Settings', {class: 'side', open: wideEnough}, settings.element));
     root.addEventListener('keydown', (event) => {
         if (event.key === 'Escape' && running) {
             running.abort();

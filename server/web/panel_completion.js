@@ -10,7 +10,7 @@ function buildCompletion(root) {
     picker.onchange(sampling.defaults);
     const prompt = make('textarea', {rows: 8, onkeydown: typed, oninput: () => writeStored('prompt', prompt.value)});
     prompt.value = readStored('prompt', 'It is a truth universally acknowledged, that');
-    const output = make('div', {class: 'output', role: 'region', 'aria-live': 'polite', 'aria-label': 'Completion', tabindex: 0});
+    const output = make('div', {class: 'output', role: 'group', 'aria-live': 'polite', 'aria-label': 'Completed text', tabindex: 0});
     const stats = make('span', {class: 'stats'});
     const wrong = make('p', {class: 'wrong', role: 'alert'});
     const submit = make('button', {class: 'main', type: 'submit', title: 'Ctrl+Enter'}, 'Complete');

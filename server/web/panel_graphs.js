@@ -180,7 +180,7 @@ function modelTable(metrics) {
 function buildGraphs(root) {
     const graphs = GRAPHS.map(graph);
     const wrong = make('p', {class: 'wrong', role: 'alert'});
-    const table = make('div', {class: 'wide', tabindex: 0, role: 'region', 'aria-label': 'Models'});
+    const table = make('div', {class: 'wide', tabindex: 0, role: 'group', 'aria-label': 'Models'});
     let before = null;
     root.append(make('h2', null, 'Graphs'),
         make('p', {class: 'dim'}, 'The last five minutes, from ', make('a', {href: 'metrics'}, 'metrics'), '. Point at a line to read it.'),

@@ -56,7 +56,7 @@ function loadingBar({done, total}) {
 }
 
 function emptyVolume() {
-    return make('div', {class: 'empty'}, make('h2', null, 'No models'),
+    return make('div', {class: 'empty'}, make('h3', null, 'No models'),
         make('p', null, 'Put a .gguf file into the directory that --models names, then start the server again.'));
 }
 

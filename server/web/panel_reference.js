@@ -112,7 +112,7 @@ function memberTable(api, reference) {
     if (members.length === 0) {
         return null;
     }
-    return make('div', {class: 'wide', tabindex: 0, role: 'region', 'aria-label': 'Fields'}, make('table', null,
+    return make('div', {class: 'wide', tabindex: 0, role: 'group', 'aria-label': 'Fields'}, make('table', null,
         make('thead', null, make('tr', null, ['field', 'type', 'meaning'].map((name) => make('th', null, name)))),
         make('tbody', null, members.map(([name, one]) => {
             const member = resolve(api, one);

@@ -37,8 +37,9 @@ def byte_texts():
 
 
 def pieces_of(words):
-    """The text in pieces of six characters, each a token."""
-    return [words[i : i + 6] for i in range(0, len(words), 6)]
+    """The text in pieces of six characters, each a token. A piece of one would be the token of a byte."""
+    pieces = [words[i : i + 6] for i in range(0, len(words), 6)]
+    return pieces if len(pieces[-1]) > 1 else [*pieces[:-2], pieces[-2] + pieces[-1]]
 
 
 def keys_of(pieces, layers, width, context, template):
