@@ -1,12 +1,14 @@
 // panel_completion.js - continues a text, for models that know no chat as well as for those that do.
 
+const COMPLETION_TOKENS = 256; // the API's own default is short
+
 function buildCompletion(root) {
     let running = null;
     let answer = '';
     let tokens = [];
     let shades = null;
     const picker = modelPicker(canComplete, 'completion-model');
-    const sampling = samplingControls('completion-sampling');
+    const sampling = samplingControls('completion-sampling', {max_tokens: COMPLETION_TOKENS});
     picker.onchange(sampling.defaults);
     const prompt = make('textarea', {rows: 8, onkeydown: typed, oninput: () => writeStored('prompt', prompt.value)});
     prompt.value = readStored('prompt', 'It is a truth universally acknowledged, that');
@@ -102,9 +104,9 @@ function buildCompletion(root) {
     root.classList.add('split');
     root.append(
         make('form', {class: 'middle', onsubmit: (event) => { event.preventDefault(); complete(); }},
-            make('h2', null, 'Completion'), field('Text to continue', prompt, 'Ctrl+Enter completes, Escape stops'),
+            make('h2', null, 'Completion'), picker.element, field('Text to continue', prompt, 'Ctrl+Enter completes, Escape stops'),
             make('p', {class: 'buttons'}, submit, stop, goOn, copy, stats), wrong, output),
-        fold('Settings', {class: 'side', open: window.innerWidth > 1000}, picker.element, sampling.element, shadesBox));
+        fold('Settings', {class: 'side', open: window.innerWidth > 1000}, sampling.element, shadesBox));
     root.addEventListener('keydown', (event) => event.key === 'Escape' && running?.abort());
     return {pick: picker.pick};
 }

@@ -27,11 +27,14 @@ function parseMetrics(text) {
     return metrics;
 }
 
-const sumOf = (metrics, name) => (metrics.get(name) ?? []).reduce((sum, one) => sum + one.value, 0);
+const isAny = () => true;
+const isError = (labels) => labels.code >= '400';
+
+const sumOf = (metrics, name, isMeant = isAny) => (metrics.get(name) ?? []).reduce((sum, one) => sum + (isMeant(one.labels) ? one.value : 0), 0);
 
 // By how much a counter grew each second between two samples.
-function rateOf(now, before, name) {
-    return Math.max(0, (sumOf(now.metrics, name) - sumOf(before.metrics, name)) / (now.time - before.time));
+function rateOf(now, before, name, isMeant) {
+    return Math.max(0, (sumOf(now.metrics, name, isMeant) - sumOf(before.metrics, name, isMeant)) / (now.time - before.time));
 }
 
 function bucketsOf(metrics, name) {
@@ -88,7 +91,7 @@ const GRAPHS = [
         ['prefixes kept', (now) => sumOf(now.metrics, 'berth_prefix_bytes')]]],
     ['Requests', perSecond, [
         ['all', (now, before) => rateOf(now, before, 'berth_http_requests_total')],
-        ['running', (now) => sumOf(now.metrics, 'berth_http_requests_running')]]],
+        ['refused or failed', (now, before) => rateOf(now, before, 'berth_http_requests_total', isError)]]],
     ['Processors', (value) => shortNumber(value), [
         ['busy', (now, before) => rateOf(now, before, 'process_cpu_seconds_total')],
         ['allowed', (now) => sumOf(now.metrics, 'berth_cpu_limit')]]],

@@ -26,7 +26,7 @@ function factsOf(model) {
             (berth.context > model.context_length ? ' of ' + countText(berth.context) : '')],
         ['Size', berth.bytes_mapped > 0 && bytesText(berth.bytes_mapped) + ', ' + resident + ' % in memory'],
         ['Keys and values', berth.kv_bytes_per_token && bytesText(berth.kv_bytes_per_token) + ' a token, ' + berth.kv_type],
-        ['Loaded in', typeof berth.load_seconds === 'number' && secondsText(berth.load_seconds)],
+        ['Loaded in', berth.state === 'mapped' && typeof berth.load_seconds === 'number' && secondsText(berth.load_seconds)],
         ['Format', berth.format && berth.format + (berth.files > 1 ? ', ' + berth.files + ' files' : '')],
         ['File', berth.path],
         ['Alias of', model.root !== model.id && model.root],

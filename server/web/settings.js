@@ -13,11 +13,11 @@ const SAMPLING = [
     ['seed', 'Seed', 0, 4294967295, 1],
 ];
 
-// Controls kept under `name`: {element, values(), defaults(model)}.
-function samplingControls(name) {
+// Controls kept under `name`: {element, values(), defaults(model)}. `own` is what the panel sends for empty ones.
+function samplingControls(name, own = {}) {
     const kept = readStored(name, {});
     const inputs = {};
-    const keep = () => writeStored(name, {...values(), stop: stop.value});
+    const keep = () => writeStored(name, Object.fromEntries([...Object.entries(inputs), ['stop', stop]].map(([key, input]) => [key, input.value])));
     const rows = SAMPLING.map(([key, label, min, max, step]) => {
         inputs[key] = make('input', {type: 'number', min, max, step: step === 1 ? 1 : 'any', inputmode: 'decimal', oninput: keep});
         inputs[key].value = kept[key] ?? '';
@@ -26,7 +26,7 @@ function samplingControls(name) {
     const stop = make('textarea', {rows: 2, oninput: keep, spellcheck: 'false'});
     stop.value = kept.stop ?? '';
     function values() {
-        const out = {};
+        const out = {...own};
         for (const [key, input] of Object.entries(inputs)) {
             if (input.value !== '' && !Number.isNaN(input.valueAsNumber)) {
                 out[key] = input.valueAsNumber;
@@ -47,7 +47,7 @@ function samplingControls(name) {
         // What the server takes where a control is empty.
         defaults(model) {
             for (const [key, input] of Object.entries(inputs)) {
-                input.placeholder = model?.default_parameters?.[key] ?? '';
+                input.placeholder = own[key] ?? model?.default_parameters?.[key] ?? '';
             }
         },
     };
