@@ -172,8 +172,8 @@ bench: ## programs that measure, each against a peer where there is one
 	+@$(MAKE) --no-print-directory all static $(BENCHES)
 	@bench/all
 
-format: ## puts the C files into the house's shape
-	clang-format -i $(sort $(wildcard $(ROOMS:%=include/berth/%/*.h) $(ROOMS:%=%/*.[ch]) $(UNIT_SRC) bench/*.[ch] tests/*/*.[ch]))
+format: ## puts the C files and the page's scripts into the house's shape
+	clang-format -i $(sort $(wildcard $(ROOMS:%=include/berth/%/*.h) $(ROOMS:%=%/*.[ch]) $(UNIT_SRC) bench/*.[ch] tests/*/*.[ch] server/web/*.js))
 
 COMPLETIONS := share/bash-completion/completions/berth share/zsh/site-functions/_berth \
                share/fish/vendor_completions.d/berth.fish
@@ -257,7 +257,7 @@ $(OUT)/%.o: %.c $(OUT)/flags $(if $(filter arm64,$(FLAVOUR)),$(READY))
 
 $(PAGE): server/web/make-page $(wildcard server/web/*.html server/web/*.css server/web/*.js)
 	@mkdir -p $(@D)
-	$(call say,PAGE,$@)server/web/make-page $@
+	$(call say,WEB,$@)server/web/make-page $@
 
 $(PAGE:.c=.o): $(PAGE) $(OUT)/flags
 	$(compile)

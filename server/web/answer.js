@@ -29,7 +29,12 @@ function stopwatch() {
     };
 }
 
-const ENDINGS = {length: 'cut at the longest answer', stopped: 'stopped', tool_calls: 'calls a tool', content_filter: 'filtered'};
+const ENDINGS = {
+    length: 'cut at the longest answer',
+    stopped: 'stopped',
+    tool_calls: 'calls a tool',
+    content_filter: 'filtered'
+};
 
 function statsText(stats, finish) {
     const parts = [];
@@ -40,7 +45,8 @@ function statsText(stats, finish) {
         }
         parts.push('first after ' + secondsText(stats.first));
         if (stats.prompt !== undefined) {
-            parts.push('prompt ' + countText(stats.prompt) + (stats.cached ? ' (' + countText(stats.cached) + ' cached)' : ''));
+            parts.push('prompt ' + countText(stats.prompt) +
+                (stats.cached ? ' (' + countText(stats.cached) + ' cached)' : ''));
         }
     }
     if (!stats && finish === 'stop') {
@@ -91,6 +97,7 @@ function paced(update) {
             waiting = false;
             update();
             last = performance.now() - start;
-        }), Math.min(1000, 8 * last));
+        }),
+            Math.min(1000, 8 * last));
     };
 }

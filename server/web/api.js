@@ -11,7 +11,12 @@ const apiBase = () => new URL('.', location.href).href;
 
 // ---- the key ----
 
+const KEY_WANTED =
+    'This server asks for a key. It is kept in this tab alone and is gone when the tab is closed.';
+const KEY_WRONG = 'This server does not take this key.';
+
 let keyAsked = null;
+let keyDeclined = false;
 
 const apiKey = () => sessionStorage.getItem('berth.key') ?? '';
 
@@ -25,10 +30,11 @@ function keepKey(key) {
 }
 
 // Shows the box for the key. Resolves to whether one was given. Requests that fail together share one box.
-function askKey() {
+function askKey(why = KEY_WANTED) {
     keyAsked ??= new Promise((resolve) => {
         const box = byId('key');
         let given = false;
+        byId('key-why').textContent = why;
         byId('key-value').value = apiKey();
         byId('key-form').onsubmit = (event) => {
             event.preventDefault();
@@ -43,6 +49,7 @@ function askKey() {
         byId('key-cancel').onclick = () => box.close();
         box.onclose = () => {
             keyAsked = null;
+            keyDeclined = !given;
             resolve(given);
         };
         box.showModal();
@@ -77,11 +84,14 @@ async function send(path, {method = 'GET', body, signal} = {}) {
     }
 }
 
-// The response, whatever its status; but a 401 asks for the key and tries again while one is given.
+// The response, whatever its status; but a 401 asks for the key and tries again while one is given. Who has
+// closed the box is asked again when they do something, and not when the page looks by itself.
 async function request(path, options) {
     let response = await send(path, options);
-    while (response.status === 401 && await askKey()) {
-        response = await send(path, options);
+    let asks = !keyDeclined || options?.method === 'POST';
+    while (asks && response.status === 401) {
+        asks = await askKey(apiKey() ? KEY_WRONG : KEY_WANTED);
+        response = asks ? await send(path, options) : response;
     }
     return response;
 }

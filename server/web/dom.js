@@ -3,8 +3,8 @@
 const SVG = 'http://www.w3.org/2000/svg';
 const SVG_TAGS = new Set(['svg', 'g', 'path', 'line', 'rect', 'polyline', 'text']);
 
-// An element. Attributes: onNAME adds a listener, true sets an empty attribute, false, null and undefined set none.
-// Children are elements and texts, also in arrays; null and false are left out.
+// An element. Attributes: onNAME adds a listener, true sets an empty attribute, false, null and undefined set
+// none. Children are elements and texts, also in arrays; null and false are left out.
 function make(tag, attributes, ...children) {
     const element = SVG_TAGS.has(tag) ? document.createElementNS(SVG, tag) : document.createElement(tag);
     for (const [name, value] of Object.entries(attributes ?? {})) {
@@ -16,7 +16,8 @@ function make(tag, attributes, ...children) {
             element.setAttribute(name, value);
         }
     }
-    element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+    element.append(
+        ...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
     return element;
 }
 
@@ -40,8 +41,8 @@ function field(label, control, hint) {
     if (hint) {
         control.setAttribute('aria-describedby', id + 'hint');
     }
-    return make('div', {class: 'field'}, make('label', {for: id}, label), control,
-        hint && make('small', {id: id + 'hint'}, hint));
+    return make('div', {class: 'field'}, make('label', {for: id
+    }, label), control, hint && make('small', {id: id + 'hint'}, hint));
 }
 
 function checkbox(label, checked, onchange) {
@@ -81,7 +82,9 @@ function copyButton(textOf, label = 'Copy') {
         await copyText(textOf());
         copy.textContent = 'Copied';
         say('Copied');
-        setTimeout(() => { copy.textContent = label; }, 1500);
+        setTimeout(() => {
+            copy.textContent = label;
+        }, 1500);
     }, {class: 'quiet'});
     return copy;
 }
@@ -109,7 +112,10 @@ function countText(count) {
 }
 
 function shortNumber(number) {
-    return number >= 100 ? String(Math.round(number)) : String(Number(number.toPrecision(3)));
+    if (number >= 100) {
+        return String(Math.round(number));
+    }
+    return String(Number(number >= 0.1 ? number.toPrecision(3) : number.toFixed(3)));
 }
 
 function secondsText(seconds) {

@@ -1,7 +1,8 @@
 // markdown.js - shows the Markdown that models write, by elements that are built one by one.
 //
-// A text is cut into blocks. While an answer grows, only the blocks that changed are built anew, so what the reader has
-// selected stays. Links lead to http and https alone, and pictures are shown as links: nothing is loaded from elsewhere.
+// A text is cut into blocks. While an answer grows, only the blocks that changed are built anew, so what the
+// reader has selected stays. Links lead to http and https alone, and pictures are shown as links: nothing is
+// loaded from elsewhere.
 
 const NESTED_MOST = 6;
 
@@ -16,14 +17,16 @@ const TABLE_LINE = /^ *\|?( *:?-+:? *\|)+ *(:?-+:?)? *$/;
 const isBlank = (line) => line.trim() === '';
 
 function beginsBlock(line) {
-    return FENCE.test(line) || HEADING.test(line) || RULE.test(line) || ITEM.test(line) || line.startsWith('>');
+    return FENCE.test(line) || HEADING.test(line) || RULE.test(line) || ITEM.test(line) ||
+        line.startsWith('>');
 }
 
 // The index behind the code block whose fence is at `start`; one that is still open reaches to the end.
 function endOfFence(lines, start) {
     const mark = lines[start].match(FENCE)[1];
     let end = start + 1;
-    while (end < lines.length && !(lines[end].trim().startsWith(mark) && isBlank(lines[end].replaceAll(mark[0], '')))) {
+    while (end < lines.length &&
+        !(lines[end].trim().startsWith(mark) && isBlank(lines[end].replaceAll(mark[0], '')))) {
         end++;
     }
     return Math.min(end + 1, lines.length);
@@ -93,17 +96,20 @@ function blocksOf(text) {
 
 // ---- text in a line ----
 
-const INLINE = new RegExp([
-    '\\\\([\\\\`*_~\\[\\]#|>.!-])', // 1: an escape
-    '(`+)([^`]{1,4000})\\2(?!`)', // 3: code
-    '\\*\\*((?=\\S)(?:[^*]|\\*(?!\\*)){1,2000})\\*\\*', // 4: bold
-    '(?<!\\w)__((?=\\S)[^_]{1,2000})__(?!\\w)', // 5: bold
-    '\\*((?=[^\\s*])[^*]{1,2000})\\*', // 6: italic
-    '(?<!\\w)_((?=[^\\s_])[^_]{1,2000})_(?!\\w)', // 7: italic
-    '~~((?=\\S)[^~]{1,2000})~~', // 8: struck out
-    '!?\\[([^\\]\\n]{0,1000})\\]\\(<?([^\\s()<>]{1,2000}(?:\\([^\\s()]{0,200}\\))?)>?(?: "[^"]{0,500}")?\\)', // 9, 10: link
-    '(https?://[^\\s<>"\'`)\\]]{1,2000}[^\\s<>"\'`)\\].,;:!?*_])', // 11: an address
-].join('|'), 'g');
+const INLINE = new RegExp(
+    [
+        '\\\\([\\\\`*_~\\[\\]#|>.!-])',                     // 1: an escape
+        '(`+)([^`]{1,4000})\\2(?!`)',                       // 3: code
+        '\\*\\*((?=\\S)(?:[^*]|\\*(?!\\*)){1,2000})\\*\\*', // 4: bold
+        '(?<!\\w)__((?=\\S)[^_]{1,2000})__(?!\\w)',         // 5: bold
+        '\\*((?=[^\\s*])[^*]{1,2000})\\*',                  // 6: italic
+        '(?<!\\w)_((?=[^\\s_])[^_]{1,2000})_(?!\\w)',       // 7: italic
+        '~~((?=\\S)[^~]{1,2000})~~',                        // 8: struck out
+        '!?\\[([^\\]\\n]{0,1000})\\]' +                     // 9: the text of a link
+            '\\(<?([^\\s()<>]{1,2000}(?:\\([^\\s()]{0,200}\\))?)>?(?: "[^"]{0,500}")?\\)', // 10: its address
+        '(https?://[^\\s<>"\'`)\\]]{1,2000}[^\\s<>"\'`)\\].,;:!?*_])',                     // 11: an address
+    ].join('|'),
+    'g');
 
 // A link where the address is one of the web, else the text alone.
 function link(text, address) {
@@ -114,7 +120,8 @@ function link(text, address) {
         return [text];
     }
     const web = url.protocol === 'http:' || url.protocol === 'https:';
-    return [web ? make('a', {href: url.href, rel: 'noopener noreferrer', target: '_blank'}, text || address) : text];
+    return [web ? make('a', {href: url.href, rel: 'noopener noreferrer', target: '_blank'}, text || address)
+                : text];
 }
 
 function inlinePart(match, depth) {
@@ -182,7 +189,8 @@ function listElement(lines, depth) {
         }
     }
     const numbered = /\d/.test(marker);
-    return make(numbered ? 'ol' : 'ul', {start: numbered && parseInt(marker, 10) !== 1 && parseInt(marker, 10)},
+    return make(numbered ? 'ol' : 'ul',
+        {start: numbered && parseInt(marker, 10) !== 1 && parseInt(marker, 10)},
         items.map((item) => make('li', null, itemContent(item.lines.join('\n'), depth))));
 }
 
@@ -196,7 +204,10 @@ function itemContent(text, depth) {
 }
 
 function cellsOf(line) {
-    return line.trim().replace(/^\||(?<!\\)\|$/g, '').split(/(?<!\\)\|/).map((cell) => cell.trim().replaceAll('\\|', '|'));
+    return line.trim()
+        .replace(/^\||(?<!\\)\|$/g, '')
+        .split(/(?<!\\)\|/)
+        .map((cell) => cell.trim().replaceAll('\\|', '|'));
 }
 
 function tableElement(lines) {
@@ -217,14 +228,23 @@ function blockElement(block, depth = 0) {
         return make('p', null, lines.join('\n'));
     }
     switch (kind) {
-    case 'code': return fencedCode(lines);
-    case 'heading': return make('h' + Math.min(6, lines[0].match(HEADING)[1].length + 3), null, inlineOf(lines[0].match(HEADING)[2]));
-    case 'rule': return make('hr');
-    case 'quote': return make('blockquote', null,
-        blocksOf(lines.map((line) => line.replace(/^> ?/, '')).join('\n')).map((inner) => blockElement(inner, depth + 1)));
-    case 'list': return listElement(lines, depth);
-    case 'table': return tableElement(lines);
-    default: return make('p', null, textOf(lines));
+    case 'code':
+        return fencedCode(lines);
+    case 'heading':
+        return make('h' + Math.min(6, lines[0].match(HEADING)[1].length + 3), null,
+            inlineOf(lines[0].match(HEADING)[2]));
+    case 'rule':
+        return make('hr');
+    case 'quote':
+        return make('blockquote', null,
+            blocksOf(lines.map((line) => line.replace(/^> ?/, '')).join('\n'))
+                .map((inner) => blockElement(inner, depth + 1)));
+    case 'list':
+        return listElement(lines, depth);
+    case 'table':
+        return tableElement(lines);
+    default:
+        return make('p', null, textOf(lines));
     }
 }
 

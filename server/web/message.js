@@ -1,6 +1,11 @@
 // message.js - one message of a conversation as an element that follows it.
 
-const ROLES = {user: 'You', assistant: 'Model', tool: 'Tool result', system: 'System'};
+const ROLES = {
+    user: 'You',
+    assistant: 'Model',
+    tool: 'Tool result',
+    system: 'System'
+};
 
 function prettyJson(text) {
     try {
@@ -35,7 +40,8 @@ function toolCallViews() {
                     views[i] = foldedText('tool-call');
                     element.append(views[i].element);
                 }
-                views[i].update('Calls ' + (call.function.name || '…'), prettyJson(call.function.arguments));
+                const {name, arguments: given} = call.function;
+                views[i].update('Calls ' + (name || '…'), prettyJson(given));
             });
         },
     };
@@ -58,7 +64,8 @@ function answerBody(message) {
         element: make('div', null, reasoning.element, text, calls.element),
         update(running) {
             reasoning.element.hidden = message.reasoning === '';
-            reasoning.update(running && message.content === '' ? 'Thinking …' : 'Reasoning', message.reasoning);
+            reasoning.update(
+                running && message.content === '' ? 'Thinking …' : 'Reasoning', message.reasoning);
             if (message.tokens.length) {
                 showShades();
             } else {
@@ -95,7 +102,10 @@ function editMessage(body, message, onsend) {
                 leave();
             }
         },
-    }, area, make('p', {class: 'buttons'}, make('button', {class: 'main', type: 'submit'}, 'Send'), button('Cancel', leave)));
+    },
+        area,
+        make('p', {class: 'buttons'}, make('button', {class: 'main', type: 'submit'}, 'Send'),
+            button('Cancel', leave)));
     body.replaceWith(editor);
     area.focus();
 }
@@ -107,15 +117,20 @@ function resultForm(message, onresults) {
         class: 'results',
         onsubmit: (event) => {
             event.preventDefault();
-            onresults(message.tool_calls.map((call, i) => (
-                {role: 'tool', tool_call_id: call.id, name: call.function.name, content: areas[i].value})));
+            onresults(message.tool_calls.map((call, i) => ({
+                role: 'tool',
+                tool_call_id: call.id,
+                name: call.function.name,
+                content: areas[i].value
+            })));
         },
-    }, areas.map((area, i) => field('Result of ' + message.tool_calls[i].function.name, area)),
-    make('p', {class: 'buttons'}, make('button', {class: 'main', type: 'submit'}, 'Send results')));
+    },
+        areas.map((area, i) => field('Result of ' + message.tool_calls[i].function.name, area)),
+        make('p', {class: 'buttons'}, make('button', {class: 'main', type: 'submit'}, 'Send results')));
 }
 
-// {element, update(running, last)}. `actions` are edit(text), again() and results(messages); `last` is whether it is
-// the conversation's last message.
+// {element, update(running, last)}. `actions` are edit(text), again() and results(messages); `last` is
+// whether it is the conversation's last message.
 function messageView(message, actions) {
     const isAnswer = message.role === 'assistant';
     const body = isAnswer ? answerBody(message) : {element: plainBody(message), update() {}};
@@ -134,9 +149,12 @@ function messageView(message, actions) {
             element.setAttribute('aria-busy', String(running));
             element.classList.toggle('running', running);
             body.update(running);
-            stats.textContent = running ? 'answering … ' + statsText(message.stats) : statsText(message.stats, message.finish);
+            stats.textContent = running ? 'answering … ' + statsText(message.stats)
+                                        : statsText(message.stats, message.finish);
             wrong.textContent = message.error ?? '';
-            foot.querySelectorAll('button').forEach((one) => { one.hidden = running; });
+            foot.querySelectorAll('button').forEach((one) => {
+                one.hidden = running;
+            });
             const asks = isAnswer && last && !running && message.tool_calls.length > 0;
             more.replaceChildren(...(asks ? [resultForm(message, actions.results)] : []));
         },

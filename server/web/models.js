@@ -1,6 +1,10 @@
 // models.js - the list of models, shared by the panels, and the control that picks one of them.
 
-const modelList = {all: [], error: null, watchers: new Set()};
+const modelList = {
+    all: [],
+    error: null,
+    watchers: new Set()
+};
 
 const canChat = (model) => model.berth?.chats === true;
 const canComplete = (model) => model.berth?.generates === true;
@@ -18,10 +22,12 @@ async function refreshModels() {
 
 // A select of the models that can do what the panel wants. `value()` is the id, "" when there is none.
 function modelPicker(able, name) {
-    const select = make('select', {onchange: () => {
-        writeStored(name, select.value);
-        changed();
-    }});
+    const select = make('select', {
+        onchange: () => {
+            writeStored(name, select.value);
+            changed();
+        }
+    });
     const listeners = [];
     const changed = () => listeners.forEach((listener) => listener(picked()));
     const picked = () => modelList.all.find((model) => model.id === select.value);
@@ -41,7 +47,10 @@ function modelPicker(able, name) {
         element: field('Model', select),
         value: () => select.value,
         picked,
-        onchange: (listener) => { listeners.push(listener); listener(picked()); },
+        onchange: (listener) => {
+            listeners.push(listener);
+            listener(picked());
+        },
         pick(id) {
             writeStored(name, id);
             select.value = id;

@@ -7,12 +7,17 @@ const ASKED_LOGPROBS = 5;
 
 const keptChats = () => readStored('chats', []);
 
-const chatTitle = (chat) => (chat.messages.find((message) => message.role === 'user')?.content ?? 'Empty').trim().slice(0, 60);
+const chatTitle = (chat) =>
+    (chat.messages.find((message) => message.role === 'user')?.content ?? 'Empty').trim().slice(0, 60);
 
-// The newest comes first. Tokens with their probabilities are left out: they are many. Where there is no more room, the
-// oldest go.
+// The newest comes first. Tokens with their probabilities are left out: they are many. Where there is no more
+// room, the oldest go.
 function keepChat(chat) {
-    const bare = {...chat, messages: chat.messages.map((message) => ({...message, tokens: message.role === 'assistant' ? [] : undefined}))};
+    const bare = {
+        ...chat,
+        messages: chat.messages.map(
+            (message) => ({...message, tokens: message.role === 'assistant' ? [] : undefined}))
+    };
     let all = [bare, ...keptChats().filter((one) => one.id !== chat.id)].slice(0, CHATS_MOST);
     while (!writeStored('chats', all) && all.length > 1) {
         all = all.slice(0, -1);
@@ -41,14 +46,21 @@ function responseFormat(kind, schema) {
         return {type: kind};
     }
     return kind === 'json_schema' && schema !== undefined
-        ? {type: kind, json_schema: {name: 'answer', schema, strict: true}} : undefined;
+        ? {type: kind, json_schema: {name: 'answer', schema, strict: true}}
+        : undefined;
 }
 
 // The settings beside the conversation: {element, body(), defaults(model)}.
 function chatSettings() {
     const kept = readStored('chat-settings', {});
     const keep = () => writeStored('chat-settings', kept);
-    const system = make('textarea', {rows: 4, oninput: () => { kept.system = system.value; keep(); }});
+    const system = make('textarea', {
+        rows: 4,
+        oninput: () => {
+            kept.system = system.value;
+            keep();
+        }
+    });
     system.value = kept.system ?? '';
     const sampling = samplingControls('chat-sampling');
     const schema = jsonBox('JSON schema', 'the answer keeps this form', 'chat-schema');
@@ -58,26 +70,29 @@ function chatSettings() {
         schema.element.hidden = value !== 'json_schema';
         keep();
     });
-    const toolChoice = choice(['auto', 'none', 'required'].map((name) => [name, name]), kept.choice ?? 'auto', (value) => {
-        kept.choice = value;
+    const toolChoice =
+        choice(['auto', 'none', 'required'].map((name) => [name, name]), kept.choice ?? 'auto', (value) => {
+            kept.choice = value;
+            keep();
+        });
+    schema.element.hidden = format.value !== 'json_schema';
+    const shades = checkbox('Shade tokens by probability', kept.shades === true, (on) => {
+        kept.shades = on;
         keep();
     });
-    schema.element.hidden = format.value !== 'json_schema';
-    const shades = checkbox('Shade tokens by probability', kept.shades === true, (on) => { kept.shades = on; keep(); });
     return {
-        element: make('div', {class: 'settings'},
-            field('System text', system),
+        element: make('div', {class: 'settings'}, field('System text', system),
             fold('Sampling', null, sampling.element),
             fold('Form of the answer', null, field('Format', format), schema.element),
-            fold('Tools', null, tools.element, field('Tool choice', toolChoice)),
-            shades),
+            fold('Tools', null, tools.element, field('Tool choice', toolChoice)), shades),
         system: () => system.value.trim(),
         defaults: sampling.defaults,
         body() {
             const asked = tools.read();
             return {
                 ...sampling.values(),
-                response_format: responseFormat(format.value, format.value === 'json_schema' ? schema.read() : undefined),
+                response_format:
+                    responseFormat(format.value, format.value === 'json_schema' ? schema.read() : undefined),
                 ...(asked ? {tools: asked, tool_choice: toolChoice.value} : {}),
                 ...(kept.shades ? {logprobs: true, top_logprobs: ASKED_LOGPROBS} : {}),
             };
@@ -91,13 +106,19 @@ function buildChat(root) {
     let chat = newChat();
     let running = null;
     let views = [];
+    const forgotten = new Set(); // ids, so that an answer that ends late does not bring one back
     const picker = modelPicker(canChat, 'chat-model');
     const settings = chatSettings();
     picker.onchange(settings.defaults);
     const log = make('div', {class: 'log', role: 'log', 'aria-label': 'Conversation', tabindex: 0});
     const history = make('ul', {class: 'history'});
     const wrong = make('p', {class: 'wrong', role: 'alert'});
-    const input = make('textarea', {rows: 2, 'aria-label': 'Message', placeholder: 'Write a message. Enter sends, Shift+Enter begins a line.', onkeydown: typed});
+    const input = make('textarea', {
+        rows: 2,
+        'aria-label': 'Message',
+        placeholder: 'Write a message. Enter sends, Shift+Enter begins a line.',
+        onkeydown: typed
+    });
     const submit = make('button', {class: 'main', type: 'submit'}, 'Send');
     const stop = button('Stop', () => running?.abort(), {class: 'stop', hidden: true, title: 'Escape'});
 
@@ -136,9 +157,10 @@ function buildChat(root) {
 
     function greet() {
         return make('div', {class: 'empty'}, make('h3', null, 'Begin a conversation'),
-            make('p', null, modelList.all.some(canChat)
-                ? 'Ask a model something. What you write stays between this browser and this server.'
-                : 'No model here can chat yet. The panel Models says what each one lacks.'));
+            make('p', null,
+                modelList.all.some(canChat)
+                    ? 'Ask a model something. What you write stays between this browser and this server.'
+                    : 'No model here can chat yet. The panel Models says what each one lacks.'));
     }
 
     function showChat() {
@@ -161,15 +183,21 @@ function buildChat(root) {
         input.focus();
     }
 
+    function historyItem(one) {
+        const title = chatTitle(one);
+        const current = one.id === chat.id ? 'true' : null;
+        return make('li', null, button(title, () => openChat(one), {class: 'entry', 'aria-current': current}),
+            button('×', () => forget(one), {class: 'quiet', 'aria-label': 'Delete ' + title}));
+    }
+
     function showHistory() {
         const all = keptChats();
-        history.replaceChildren(...all.map((one) => make('li', null,
-            button(chatTitle(one), () => openChat(one), {class: 'entry', 'aria-current': one.id === chat.id ? 'true' : null}),
-            button('×', () => forget(one), {class: 'quiet', 'aria-label': 'Delete ' + chatTitle(one)}))));
+        history.replaceChildren(...all.map(historyItem));
         clear.hidden = all.length === 0;
     }
 
     function forget(one) {
+        forgotten.add(one.id);
         writeStored('chats', keptChats().filter((other) => other.id !== one.id));
         if (one.id === chat.id) {
             openChat(newChat());
@@ -180,6 +208,7 @@ function buildChat(root) {
 
     const clear = button('Clear history', () => {
         if (confirm('Delete all conversations that this browser keeps?')) {
+            keptChats().concat(chat).forEach((one) => forgotten.add(one.id));
             writeStored('chats', []);
             openChat(newChat());
         }
@@ -202,7 +231,8 @@ function buildChat(root) {
     }
 
     function requestBody() {
-        const before = chat.messages.filter((message) => !(message.role === 'assistant' && message.error && !message.content));
+        const before = chat.messages.filter(
+            (message) => !(message.role === 'assistant' && message.error && !message.content));
         const system = settings.system();
         return {
             model: picker.value(),
@@ -241,7 +271,8 @@ function buildChat(root) {
             return;
         }
         const asked = chat;
-        const message = {role: 'assistant', content: '', reasoning: '', tool_calls: [], tokens: [], model: body.model};
+        const message =
+            {role: 'assistant', content: '', reasoning: '', tool_calls: [], tokens: [], model: body.model};
         const abort = new AbortController();
         setRunning(abort);
         chat.messages.push(message);
@@ -253,7 +284,9 @@ function buildChat(root) {
         if (running === abort) {
             setRunning(null);
         }
-        keepChat(asked);
+        if (!forgotten.has(asked.id)) {
+            keepChat(asked);
+        }
         updateViews();
         showHistory();
         say(message.error ? 'The answer failed' : 'The answer is complete');
@@ -270,12 +303,18 @@ function buildChat(root) {
 
     const wideEnough = window.innerWidth > 1000;
     root.classList.add('chat');
-    root.append(
-        make('h2', {class: 'unseen'}, 'Chat'),
+    root.append(make('h2', {class: 'unseen'}, 'Chat'),
         fold('History', {class: 'side', open: wideEnough},
             button('New chat', () => openChat(newChat()), {class: 'wide-button'}), history, clear),
         make('div', {class: 'middle'}, picker.element, log, wrong,
-            make('form', {class: 'composer', onsubmit: (event) => { event.preventDefault(); sendInput(); }}, input, submit, stop)),
+            make('form', {
+                class: 'composer',
+                onsubmit: (event) => {
+                    event.preventDefault();
+                    sendInput();
+                }
+            },
+                input, submit, stop)),
         fold('Settings', {class: 'side', open: wideEnough}, settings.element));
     root.addEventListener('keydown', (event) => {
         if (event.key === 'Escape' && running) {

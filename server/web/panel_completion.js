@@ -10,9 +10,11 @@ function buildCompletion(root) {
     const picker = modelPicker(canComplete, 'completion-model');
     const sampling = samplingControls('completion-sampling', {max_tokens: COMPLETION_TOKENS});
     picker.onchange(sampling.defaults);
-    const prompt = make('textarea', {rows: 8, onkeydown: typed, oninput: () => writeStored('prompt', prompt.value)});
+    const prompt =
+        make('textarea', {rows: 8, onkeydown: typed, oninput: () => writeStored('prompt', prompt.value)});
     prompt.value = readStored('prompt', 'It is a truth universally acknowledged, that');
-    const output = make('div', {class: 'output', role: 'group', 'aria-live': 'polite', 'aria-label': 'Completed text', tabindex: 0});
+    const output = make('div',
+        {class: 'output', role: 'group', 'aria-live': 'polite', 'aria-label': 'Completed text', tabindex: 0});
     const stats = make('span', {class: 'stats'});
     const wrong = make('p', {class: 'wrong', role: 'alert'});
     const submit = make('button', {class: 'main', type: 'submit', title: 'Ctrl+Enter'}, 'Complete');
@@ -51,7 +53,12 @@ function buildCompletion(root) {
         shades = wantShades ? tokenView() : null;
         output.replaceChildren(...(shades ? [shades.element] : []));
         setRunning(new AbortController());
-        return {model: picker.value(), prompt: prompt.value, ...sampling.values(), ...(shades ? {logprobs: ASKED_LOGPROBS} : {})};
+        return {
+            model: picker.value(),
+            prompt: prompt.value,
+            ...sampling.values(),
+            ...(shades ? {logprobs: ASKED_LOGPROBS} : {})
+        };
     }
 
     function setRunning(abort) {
@@ -102,13 +109,22 @@ function buildCompletion(root) {
 
     copy.hidden = true;
     root.classList.add('split');
-    root.append(
-        make('form', {class: 'middle', onsubmit: (event) => { event.preventDefault(); complete(); }},
-            make('h2', null, 'Completion'), picker.element, field('Text to continue', prompt, 'Ctrl+Enter completes, Escape stops'),
-            make('p', {class: 'buttons'}, submit, stop, goOn, copy, stats), wrong, output),
+    const onsubmit = (event) => {
+        event.preventDefault();
+        complete();
+    };
+    root.append(make('form', {class: 'middle', onsubmit}, make('h2', null, 'Completion'), picker.element,
+                    field('Text to continue', prompt, 'Ctrl+Enter completes, Escape stops'),
+                    make('p', {class: 'buttons'}, submit, stop, goOn, copy, stats), wrong, output),
         fold('Settings', {class: 'side', open: window.innerWidth > 1000}, sampling.element, shadesBox));
     root.addEventListener('keydown', (event) => event.key === 'Escape' && running?.abort());
     return {pick: picker.pick};
 }
 
-panels.push({name: 'completion', title: 'Completion', order: 30, build: buildCompletion, show: () => refreshModels()});
+panels.push({
+    name: 'completion',
+    title: 'Completion',
+    order: 30,
+    build: buildCompletion,
+    show: () => refreshModels()
+});

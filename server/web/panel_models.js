@@ -3,49 +3,60 @@
 const LOADING_POLL = 1000;
 const IDLE_POLL = 10000;
 
-const STATES = {mapped: 'ready', loading: 'loading', failed: 'failed'};
+// What the list says of each state of /v1/models, and the look of that.
+const STATES =
+    new Map([['mapped', ['ready', 'good']], ['loading', ['loading', 'busy']], ['failed', ['failed', 'bad']]]);
 
-function stateOf(model) {
-    const berth = model.berth ?? {};
-    if (berth.state === 'mapped' && berth.generates === false && !berth.chats) {
-        return ['cannot answer', 'warn'];
+// A model that is mapped is opened next: until then it is not known what it can do.
+function stateOf({state, generates, chats}) {
+    if (state === 'mapped' && generates === null) {
+        return ['opening', 'busy'];
     }
-    return [STATES[berth.state] ?? berth.state, berth.state === 'mapped' ? 'good' : berth.state === 'failed' ? 'bad' : 'busy'];
+    const mute = state === 'mapped' && generates === false && !chats;
+    return mute ? ['cannot answer', 'warn'] : STATES.get(state) ?? [state, 'busy'];
 }
 
 // Names and values of what is known about a model.
 function factsOf(model) {
     const berth = model.berth ?? {};
     const resident = berth.bytes_mapped ? Math.round(100 * berth.bytes_resident / berth.bytes_mapped) : 0;
+    const context = model.context_length && countText(model.context_length) + ' tokens';
+    const trained = berth.context > model.context_length ? ' of ' + countText(berth.context) : '';
+    const isOwnName = model.root === model.id;
     return [
         ['Kind', berth.kind],
         ['Architecture', berth.architecture],
         ['Parameters', berth.parameters && countText(berth.parameters)],
         ['Quantization', berth.quantization],
-        ['Context', model.context_length && countText(model.context_length) + ' tokens' +
-            (berth.context > model.context_length ? ' of ' + countText(berth.context) : '')],
+        ['Context', context && context + trained],
         ['Size', berth.bytes_mapped > 0 && bytesText(berth.bytes_mapped) + ', ' + resident + ' % in memory'],
-        ['Keys and values', berth.kv_bytes_per_token && bytesText(berth.kv_bytes_per_token) + ' a token, ' + berth.kv_type],
-        ['Loaded in', berth.state === 'mapped' && typeof berth.load_seconds === 'number' && secondsText(berth.load_seconds)],
+        [
+            'Keys and values',
+            berth.kv_type && bytesText(berth.kv_bytes_per_token) + ' a token, ' + berth.kv_type
+        ],
+        ['Loaded in', berth.state === 'mapped' && berth.load_seconds > 0 && secondsText(berth.load_seconds)],
         ['Format', berth.format && berth.format + (berth.files > 1 ? ', ' + berth.files + ' files' : '')],
         ['File', berth.path],
-        ['Alias of', model.root !== model.id && model.root],
-        ['Aliases', berth.aliases?.length > 0 && model.root === model.id && berth.aliases.join(', ')],
+        ['Alias of', !isOwnName && model.root],
+        ['Aliases', berth.aliases?.length > 0 && isOwnName && berth.aliases.join(', ')],
     ].filter(([, value]) => value);
 }
 
+function factRow([name, value]) {
+    return make('div', null, make('dt', null, name), make('dd', null, value));
+}
+
 function modelCard(model) {
-    const [state, look] = stateOf(model);
     const berth = model.berth ?? {};
+    const [state, look] = stateOf(berth);
     return make('article', {class: 'card', 'aria-label': model.id},
         make('h3', null, model.id, make('span', {class: 'badge ' + look}, state)),
         berth.name && berth.name !== model.id && make('p', {class: 'dim'}, berth.name),
         berth.reason && make('p', {class: 'wrong'}, berth.reason),
         berth.state !== 'failed' && berth.lacks &&
             make('p', {class: 'dim'}, (berth.generates ? 'Cannot chat: ' : 'Cannot answer: ') + berth.lacks),
-        make('dl', null, factsOf(model).map(([name, value]) => make('div', null, make('dt', null, name), make('dd', null, value)))),
-        make('p', {class: 'buttons'},
-            canChat(model) && button('Chat', () => openPanel('chat', model.id)),
+        make('dl', null, factsOf(model).map(factRow)),
+        make('p', {class: 'buttons'}, canChat(model) && button('Chat', () => openPanel('chat', model.id)),
             canComplete(model) && button('Complete', () => openPanel('completion', model.id)),
             copyButton(() => model.id, 'Copy id')));
 }
@@ -57,7 +68,8 @@ function loadingBar({done, total}) {
 
 function emptyVolume() {
     return make('div', {class: 'empty'}, make('h3', null, 'No models'),
-        make('p', null, 'Put a .gguf file into the directory that --models names, then start the server again.'));
+        make('p', null,
+            'Put a .gguf file into the directory that --models names, then start the server again.'));
 }
 
 function buildModels(root) {
@@ -74,8 +86,9 @@ function buildModels(root) {
             return;
         }
         shown = now;
-        cards.replaceChildren(...(modelList.error ? [make('p', {class: 'wrong', role: 'alert'}, modelList.error)]
-            : modelList.all.length ? modelList.all.map(modelCard) : [emptyVolume()]));
+        const found = modelList.all.length ? modelList.all.map(modelCard) : [emptyVolume()];
+        const wrong = make('p', {class: 'wrong', role: 'alert'}, modelList.error);
+        cards.replaceChildren(...(modelList.error ? [wrong] : found));
     }
 
     async function poll() {
@@ -84,7 +97,7 @@ function buildModels(root) {
         const ready = await readiness();
         const loading = ready.models && ready.models.done < ready.models.total;
         progress.replaceChildren(...(loading ? [loadingBar(ready.models)] : []));
-        const busy = loading || modelList.all.some((model) => model.berth?.state === 'loading');
+        const busy = loading || modelList.all.some((model) => stateOf(model.berth ?? {})[1] === 'busy');
         timer = setTimeout(poll, busy ? LOADING_POLL : IDLE_POLL);
     }
 

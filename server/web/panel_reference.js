@@ -1,22 +1,32 @@
 // panel_reference.js - the routes, as /openapi.json describes them, with requests to copy and to try.
 
 const DEPTH_MOST = 6;
+const REPLY_MOST = 100000; // characters that are shown
 
 // What the fields of an example are, by their names.
 function sampleOf(name) {
     const model = modelList.all.find(canChat) ?? modelList.all.find(canComplete) ?? modelList.all[0];
     const question = [{role: 'user', content: 'What is a berth?'}];
     return {
-        model: model?.id ?? 'MODEL', id: model?.id ?? 'MODEL', messages: question, prompt: 'It is a truth', text: 'It is a truth',
-        input: 'What is a berth?', max_tokens: 60, tokens: [1, 2, 3],
+        model: model?.id ?? 'MODEL',
+        id: model?.id ?? 'MODEL',
+        messages: question,
+        prompt: 'It is a truth',
+        text: 'It is a truth',
+        input: 'What is a berth?',
+        max_tokens: 60,
+        tokens: [1, 2, 3],
     }[name];
 }
 
 // Examples of the bodies whose schema does not list its fields.
 const BODIES = [
-    [/chat\/completions$/, ['model', 'messages', 'max_tokens']], [/completions$/, ['model', 'prompt', 'max_tokens']],
-    [/\/messages$/, ['model', 'messages', 'max_tokens']], [/\/responses$/, ['model', 'input']],
-    [/detokenize$/, ['model', 'tokens']], [/tokenize$/, ['model', 'text']],
+    [/chat\/completions$/, ['model', 'messages', 'max_tokens']],
+    [/completions$/, ['model', 'prompt', 'max_tokens']],
+    [/\/messages$/, ['model', 'messages', 'max_tokens']],
+    [/\/responses$/, ['model', 'input']],
+    [/detokenize$/, ['model', 'tokens']],
+    [/tokenize$/, ['model', 'text']],
 ];
 
 function resolve(api, schema) {
@@ -27,25 +37,33 @@ function resolve(api, schema) {
 function exampleOfType(api, schema, depth) {
     const type = Array.isArray(schema.type) ? schema.type[0] : schema.type;
     switch (type) {
-    case 'object': return exampleOfObject(api, schema, depth);
-    case 'array': return schema.items ? [exampleOf(api, schema.items, depth + 1)] : [];
+    case 'object':
+        return exampleOfObject(api, schema, depth);
+    case 'array':
+        return schema.items ? [exampleOf(api, schema.items, depth + 1)] : [];
     case 'integer':
-    case 'number': return schema.minimum ?? 1;
-    case 'boolean': return false;
-    case 'string': return 'text';
-    default: return schema.properties ? exampleOfObject(api, schema, depth) : null;
+    case 'number':
+        return schema.minimum ?? 1;
+    case 'boolean':
+        return false;
+    case 'string':
+        return 'text';
+    default:
+        return schema.properties ? exampleOfObject(api, schema, depth) : null;
     }
 }
 
 // The members that are required.
 function exampleOfObject(api, schema, depth) {
-    return Object.fromEntries((schema.required ?? []).map((name) => [
-        name, sampleOf(name) ?? exampleOf(api, schema.properties?.[name] ?? {}, depth + 1)]));
+    const member = (name) => sampleOf(name) ?? exampleOf(api, schema.properties?.[name] ?? {}, depth + 1);
+    const required = schema.required ?? [];
+    return Object.fromEntries(required.map((name) => [name, member(name)]));
 }
 
 function exampleOf(api, reference, depth = 0) {
     const schema = resolve(api, reference);
-    const given = schema.example ?? schema.examples?.[0] ?? schema.const ?? schema.default ?? schema.enum?.[0];
+    const given =
+        schema.example ?? schema.examples?.[0] ?? schema.const ?? schema.default ?? schema.enum?.[0];
     if (given !== undefined || depth > DEPTH_MOST) {
         return given ?? null;
     }
@@ -73,37 +91,67 @@ function exampleBody(api, path, operation) {
 const shellQuote = (text) => "'" + text.replaceAll("'", "'\\''") + "'";
 
 function curlCode({method, url, body, key}) {
-    return ['curl', method === 'GET' || body ? '' : '-X ' + method + ' ', url,
-        key ? ' \\\n  -H "authorization: Bearer $BERTH_API_KEY"' : '',
-        body ? " \\\n  -H 'content-type: application/json' \\\n  -d " + shellQuote(body) : ''].join('').replace('curl', 'curl ');
+    const parts = ['curl ' + (method === 'GET' || body ? '' : '-X ' + method + ' ') + url];
+    if (key) {
+        parts.push('-H "authorization: Bearer $BERTH_API_KEY"');
+    }
+    if (body) {
+        parts.push("-H 'content-type: application/json'", '-d ' + shellQuote(body));
+    }
+    return parts.join(' \\\n  ');
 }
 
+// A text as a literal of Python, raw where that is possible.
+const pythonText = (text) => text.includes('"""') ? JSON.stringify(text) : 'r"""' + text + '"""';
+
 function pythonCode({method, url, body, key}) {
-    return ['import json', ...(key ? ['import os'] : []), 'import urllib.request', '',
-        'request = urllib.request.Request(', '    ' + JSON.stringify(url) + ',',
-        ...(body ? ['    data=json.dumps(json.loads(r"""' + body + '""")).encode(),'] : []),
-        '    headers={' + [...(body ? ['"content-type": "application/json"'] : []),
-            ...(key ? ['"authorization": "Bearer " + os.environ["BERTH_API_KEY"]'] : [])].join(', ') + '},',
-        '    method="' + method + '",', ')',
-        'with urllib.request.urlopen(request) as response:', '    print(response.read().decode())'].join('\n');
+    const lines = ['import os', 'import urllib.request', ''];
+    lines.push(`request = urllib.request.Request("${url}", method="${method}")`);
+    if (key) {
+        lines.push('request.add_header("authorization", "Bearer " + os.environ["BERTH_API_KEY"])');
+    }
+    if (body) {
+        lines.push('request.add_header("content-type", "application/json")');
+        lines.push('request.data = ' + pythonText(body) + '.encode()');
+    }
+    lines.push('with urllib.request.urlopen(request) as response:', '    print(response.read().decode())');
+    return lines.slice(key ? 0 : 1).join('\n');
 }
 
 function scriptCode({method, url, body, key}) {
-    const headers = [...(body ? ["'content-type': 'application/json'"] : []),
-        ...(key ? ['authorization: `Bearer ${process.env.BERTH_API_KEY}`'] : [])];
-    return ['const response = await fetch(' + JSON.stringify(url) + ', {', "    method: '" + method + "',",
-        ...(headers.length ? ['    headers: {' + headers.join(', ') + '},'] : []),
-        ...(body ? ['    body: JSON.stringify(' + body.replaceAll('\n', '\n    ') + '),'] : []),
-        '});', 'console.log(await response.text());'].join('\n');
+    const lines = [`const response = await fetch("${url}", {`, `    method: '${method}',`];
+    const headers = [];
+    if (key) {
+        headers.push('authorization: `Bearer ${process.env.BERTH_API_KEY}`');
+    }
+    if (body) {
+        headers.push("'content-type': 'application/json'");
+        lines.push('    body: JSON.stringify(' + body.replaceAll('\n', '\n    ') + '),');
+    }
+    if (headers.length) {
+        lines.push('    headers: {' + headers.join(', ') + '},');
+    }
+    lines.push('});', 'console.log(await response.text());');
+    return lines.join('\n');
 }
 
 const LANGUAGES = [['curl', curlCode], ['Python', pythonCode], ['JavaScript', scriptCode]];
 
 // ---- an operation ----
 
-const typeText = (schema) => schema.const !== undefined ? JSON.stringify(schema.const)
-    : schema.enum ? schema.enum.map((value) => JSON.stringify(value)).join(', ')
-        : [schema.type ?? (schema.oneOf ?? schema.anyOf ?? []).map((one) => one.type ?? 'object')].flat().join(' or ') || 'any';
+function typeText(schema) {
+    if (schema.const !== undefined) {
+        return JSON.stringify(schema.const);
+    }
+    if (schema.enum) {
+        return schema.enum.map((value) => JSON.stringify(value)).join(', ');
+    }
+    const choices = schema.oneOf ?? schema.anyOf ?? [];
+    const types = schema.type ?? choices.map((one) => one.type ?? 'object');
+    return [types].flat().join(' or ') || 'any';
+}
+
+const tableRow = (tag, ...cells) => make('tr', null, cells.map((cell) => make(tag, null, cell)));
 
 // A table of the members of a schema, or null when it lists none.
 function memberTable(api, reference) {
@@ -112,46 +160,53 @@ function memberTable(api, reference) {
     if (members.length === 0) {
         return null;
     }
-    return make('div', {class: 'wide', tabindex: 0, role: 'group', 'aria-label': 'Fields'}, make('table', null,
-        make('thead', null, make('tr', null, ['field', 'type', 'meaning'].map((name) => make('th', null, name)))),
-        make('tbody', null, members.map(([name, one]) => {
-            const member = resolve(api, one);
-            return make('tr', null,
-                make('th', {scope: 'row'}, make('code', null, name), schema.required?.includes(name) && ' required'),
-                make('td', null, typeText(member)), make('td', null, member.description ?? ''));
-        }))));
+    const rows = members.map(([name, one]) => {
+        const member = resolve(api, one);
+        const title = [make('code', null, name), schema.required?.includes(name) ? ' required' : ''];
+        return tableRow('td', title, typeText(member), member.description ?? '');
+    });
+    const head = make('thead', null, tableRow('th', 'field', 'type', 'meaning'));
+    return make('div', {class: 'wide', tabindex: 0, role: 'group', 'aria-label': 'Fields'},
+        make('table', null, head, make('tbody', null, rows)));
 }
 
-function responseList(operation) {
-    return make('ul', null, Object.entries(operation.responses ?? {}).map(([status, response]) => make('li', null,
-        make('b', null, status), ' ' + response.description + ' ',
-        make('span', {class: 'dim'}, Object.keys(response.content ?? {}).join(', ')))));
+function responseItem([status, response]) {
+    const kinds = Object.keys(response.content ?? {}).join(', ');
+    return make('li', null, make('b', null, status), ' ' + response.description + ' ',
+        make('span', {class: 'dim'}, kinds));
 }
+
+const responseList = (operation) =>
+    make('ul', null, Object.entries(operation.responses ?? {}).map(responseItem));
 
 // The path with its parameters filled in.
-const filledPath = (path) => path.replace(/\{(\w+)\}/g, (_, name) => encodeURIComponent(sampleOf(name) ?? name)).slice(1);
+const filledPath = (path) =>
+    path.replace(/\{(\w+)\}/g, (_, name) => encodeURIComponent(sampleOf(name) ?? name)).slice(1);
 
 // Code in one of the languages, and a button that sends the request.
 function requestPart(method, path, example) {
-    const body = example === undefined ? null : make('textarea', {rows: Math.min(14, JSON.stringify(example, null, 2).split('\n').length + 1), class: 'mono', spellcheck: 'false', oninput: show});
+    const text = example === undefined ? '' : JSON.stringify(example, null, 2);
+    const rows = Math.min(14, text.split('\n').length + 1);
+    const body = text ? make('textarea', {rows, class: 'mono', spellcheck: 'false', oninput: show}) : null;
     const code = make('div');
     const reply = make('div', {'aria-live': 'polite'});
     let written = curlCode;
     if (body) {
-        body.value = JSON.stringify(example, null, 2);
+        body.value = text;
     }
     function show() {
         const url = apiBase() + filledPath(path);
-        const text = written({method, url, body: body?.value, key: apiKey() !== '' && path.startsWith('/v')});
-        code.replaceChildren(codeBlock(text, LANGUAGES.find(([, write]) => write === written)[0]));
+        const key = apiKey() !== '';
+        code.replaceChildren(codeBlock(written({method, url, body: body?.value, key}),
+            LANGUAGES.find(([, write]) => write === written)[0]));
     }
     async function tryIt() {
         reply.replaceChildren(make('p', {class: 'dim'}, 'Sent …'));
         try {
-            const response = await request(filledPath(path), {method, body: body?.value});
-            const text = await response.text();
+            const response = await request(filledPath(path) || '.', {method, body: body?.value});
+            const said = (await response.text()).slice(0, REPLY_MOST);
             reply.replaceChildren(make('p', null, 'Status ', make('b', null, String(response.status))),
-                codeBlock(prettyJson(text.slice(0, 100000)), response.headers.get('content-type') ?? ''));
+                codeBlock(prettyJson(said), response.headers.get('content-type') ?? ''));
         } catch (error) {
             reply.replaceChildren(make('p', {class: 'wrong'}, error.message));
         }
@@ -163,13 +218,16 @@ function requestPart(method, path, example) {
     }, {'aria-pressed': String(i === 0)}));
     show();
     return make('div', null, body && field('Body', body),
-        make('p', {class: 'buttons', role: 'group', 'aria-label': 'Request'}, buttons, button('Send it', tryIt, {class: 'main'})), code, reply);
+        make('p', {class: 'buttons', role: 'group', 'aria-label': 'Request'}, buttons,
+            button('Send it', tryIt, {class: 'main'})),
+        code, reply);
 }
 
 function operationFold(api, path, method, operation) {
     const name = method.toUpperCase();
     const element = fold('', {class: 'operation'});
-    element.querySelector('summary').append(make('b', {class: 'method'}, name), make('code', null, path), make('span', {class: 'dim'}, operation.summary ?? ''));
+    element.querySelector('summary').append(make('b', {class: 'method'}, name), make('code', null, path),
+        make('span', {class: 'dim'}, operation.summary ?? ''));
     // Built when it is opened: there are many.
     element.addEventListener('toggle', () => {
         if (element.children.length > 1) {
@@ -178,7 +236,8 @@ function operationFold(api, path, method, operation) {
         const schema = Object.values(operation.requestBody?.content ?? {})[0]?.schema;
         element.append(make('p', null, operation.description ?? ''),
             ...[schema && memberTable(api, schema)].filter(Boolean),
-            requestPart(name, path, exampleBody(api, path, operation)), make('h4', null, 'Answers'), responseList(operation));
+            requestPart(name, path, exampleBody(api, path, operation)), make('h4', null, 'Answers'),
+            responseList(operation));
     });
     return element;
 }
@@ -200,8 +259,13 @@ function operationsByTag(api) {
 
 // Tags whose routes do work come before those that tell of the server.
 function sortedTags(tags) {
-    const works = (operations) => operations.some((one) => one.querySelector('.method').textContent === 'POST');
+    const works = (operations) =>
+        operations.some((one) => one.querySelector('.method').textContent === 'POST');
     return [...tags].sort((a, b) => works(b[1]) - works(a[1]));
+}
+
+function tagSection([tag, operations]) {
+    return make('section', {'aria-label': tag}, make('h3', null, tag), operations);
 }
 
 function filterOperations(root, wanted) {
@@ -215,15 +279,17 @@ function filterOperations(root, wanted) {
 
 function buildReference(root) {
     const list = make('div');
-    const search = make('input', {type: 'search', oninput: () => filterOperations(list, search.value.toLowerCase())});
+    const search =
+        make('input', {type: 'search', oninput: () => filterOperations(list, search.value.toLowerCase())});
     root.append(make('h2', null, 'API reference'),
-        make('p', {class: 'dim'}, 'The routes of this server, from ', make('a', {href: 'openapi.json'}, 'openapi.json'), '.'),
+        make('p', {class: 'dim'}, 'The routes of this server, from ',
+            make('a', {href: 'openapi.json'}, 'openapi.json'), '.'),
         field('Find a route', search), list);
     async function load() {
         try {
             await refreshModels();
             const api = await (await succeed('openapi.json')).json();
-            list.replaceChildren(...sortedTags(operationsByTag(api)).map(([tag, operations]) => make('section', {'aria-label': tag}, make('h3', null, tag), operations)));
+            list.replaceChildren(...sortedTags(operationsByTag(api)).map(tagSection));
         } catch (error) {
             list.replaceChildren(make('p', {class: 'wrong', role: 'alert'}, error.message));
         }

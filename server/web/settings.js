@@ -1,4 +1,5 @@
-// settings.js - the controls of sampling, and boxes for JSON. An empty control leaves its field out of the request.
+// settings.js - the controls of sampling, and boxes for JSON. An empty control leaves its field out of the
+// request.
 
 // name, label, least, most, step
 const SAMPLING = [
@@ -13,13 +14,18 @@ const SAMPLING = [
     ['seed', 'Seed', 0, 4294967295, 1],
 ];
 
-// Controls kept under `name`: {element, values(), defaults(model)}. `own` is what the panel sends for empty ones.
+// Controls kept under `name`: {element, values(), defaults(model)}. `own` is what the panel sends for empty
+// ones.
 function samplingControls(name, own = {}) {
     const kept = readStored(name, {});
     const inputs = {};
-    const keep = () => writeStored(name, Object.fromEntries([...Object.entries(inputs), ['stop', stop]].map(([key, input]) => [key, input.value])));
+    function keep() {
+        const texts = Object.entries({...inputs, stop}).map(([key, input]) => [key, input.value]);
+        writeStored(name, Object.fromEntries(texts));
+    }
     const rows = SAMPLING.map(([key, label, min, max, step]) => {
-        inputs[key] = make('input', {type: 'number', min, max, step: step === 1 ? 1 : 'any', inputmode: 'decimal', oninput: keep});
+        inputs[key] = make('input',
+            {type: 'number', min, max, step: step === 1 ? 1 : 'any', inputmode: 'decimal', oninput: keep});
         inputs[key].value = kept[key] ?? '';
         return field(label, inputs[key]);
     });
@@ -36,13 +42,15 @@ function samplingControls(name, own = {}) {
         return stops.length ? {...out, stop: stops} : out;
     }
     function clear() {
-        Object.values(inputs).forEach((input) => { input.value = ''; });
+        Object.values(inputs).forEach((input) => {
+            input.value = '';
+        });
         stop.value = '';
         keep();
     }
     return {
-        element: make('div', null, make('div', {class: 'grid'}, rows), field('Stop texts', stop, 'one a line, at most four'),
-            button('Reset', clear, {class: 'quiet'})),
+        element: make('div', null, make('div', {class: 'grid'}, rows),
+            field('Stop texts', stop, 'one a line, at most four'), button('Reset', clear, {class: 'quiet'})),
         values,
         // What the server takes where a control is empty.
         defaults(model) {
@@ -56,11 +64,16 @@ function samplingControls(name, own = {}) {
 // A box for JSON: {element, read()}. read() is undefined for an empty box, and throws what is wrong.
 function jsonBox(label, hint, name) {
     const why = make('p', {class: 'wrong', role: 'alert'});
-    const area = make('textarea', {rows: 5, spellcheck: 'false', class: 'mono', oninput: () => {
-        writeStored(name, area.value);
-        why.textContent = '';
-        area.removeAttribute('aria-invalid');
-    }});
+    const area = make('textarea', {
+        rows: 5,
+        spellcheck: 'false',
+        class: 'mono',
+        oninput: () => {
+            writeStored(name, area.value);
+            why.textContent = '';
+            area.removeAttribute('aria-invalid');
+        }
+    });
     area.value = readStored(name, '');
     return {
         element: make('div', null, field(label, area, hint), why),

@@ -10,7 +10,8 @@ let currentPanel = null;
 
 // Builds a panel at its first look. What build() returns has its show, hide and pick.
 function buildPanel(panel) {
-    panel.root = make('section', {class: 'panel panel-' + panel.name, 'aria-label': panel.title, hidden: true});
+    panel.root =
+        make('section', {class: 'panel panel-' + panel.name, 'aria-label': panel.title, hidden: true});
     byId('main').append(panel.root);
     Object.assign(panel, panel.build(panel.root));
 }
@@ -60,6 +61,8 @@ addEventListener('hashchange', showAddressed);
 
 // ---- the server's state ----
 
+const STATE_LOOKS = new Map([['ready', 'good'], ['unreachable', 'bad']]);
+
 // The body of /readyz, with `status` "unreachable" when nothing answers.
 async function readiness() {
     try {
@@ -72,11 +75,12 @@ async function readiness() {
 async function showState() {
     const now = await readiness();
     const state = byId('state');
-    const text = now.status + (now.models && now.models.done < now.models.total ? ' ' + now.models.done + '/' + now.models.total : '');
+    const loads = now.models && now.models.done < now.models.total;
+    const text = now.status + (loads ? ' ' + now.models.done + '/' + now.models.total : '');
     if (state.textContent !== text) {
         state.textContent = text;
         state.title = now.reason ?? '';
-        state.className = 'state ' + (now.status === 'ready' ? 'good' : now.status === 'unreachable' ? 'bad' : 'busy');
+        state.className = 'state ' + (STATE_LOOKS.get(now.status) ?? 'busy');
         refreshModels();
     }
 }
@@ -94,7 +98,10 @@ function setTheme(theme) {
     writeStored('theme', theme);
 }
 
-byId('theme').onclick = () => setTheme(THEMES[(THEMES.indexOf(document.documentElement.dataset.theme) + 1) % THEMES.length]);
+byId('theme').onclick = () => {
+    const now = THEMES.indexOf(document.documentElement.dataset.theme);
+    setTheme(THEMES[(now + 1) % THEMES.length]);
+};
 setTheme(THEMES.includes(readStored('theme', 'auto')) ? readStored('theme', 'auto') : 'auto');
 
 // ---- the beginning ----

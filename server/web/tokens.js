@@ -3,27 +3,39 @@
 // [{token, logprob, top: [{token, logprob}]}] of a chunk of /v1/chat/completions or /v1/completions.
 function tokensOf(logprobs) {
     if (logprobs?.content) {
-        return logprobs.content.map(({token, logprob, top_logprobs: top}) => ({token, logprob, top: top ?? []}));
+        return logprobs.content.map(
+            ({token, logprob, top_logprobs: top}) => ({token, logprob, top: top ?? []}));
     }
+    const topOf = (i) => Object.entries(logprobs.top_logprobs?.[i] ?? {});
     return (logprobs?.tokens ?? []).map((token, i) => ({
         token,
         logprob: logprobs.token_logprobs[i],
-        top: Object.entries(logprobs.top_logprobs?.[i] ?? {}).map(([other, logprob]) => ({token: other, logprob})),
+        top: topOf(i).map((pair) => ({token: pair[0], logprob: pair[1]})),
     }));
 }
 
 const percent = (logprob) => shortNumber(100 * Math.exp(logprob)) + ' %';
 
-function tellToken({token, logprob, top}) {
-    const others = [...top].sort((a, b) => b.logprob - a.logprob).filter((other) => other.token !== token);
-    return JSON.stringify(token) + ' ' + percent(logprob) +
-        (others.length ? '; else ' + others.map((other) => JSON.stringify(other.token) + ' ' + percent(other.logprob)).join(', ') : '');
+const namedToken = ({token, logprob}) => JSON.stringify(token) + ' ' + percent(logprob);
+
+// The token with its probability, and what else was probable.
+function tellToken(token) {
+    const others = token.top.filter((other) => other.token !== token.token);
+    others.sort((a, b) => b.logprob - a.logprob);
+    return namedToken(token) + (others.length ? '; else ' + others.map(namedToken).join(', ') : '');
 }
 
 // A view of tokens that can grow: {element, update(tokens)}.
 function tokenView() {
-    const told = make('p', {class: 'told', 'aria-live': 'polite'}, 'Darker is less probable. Point at a token, or walk with the arrow keys.');
-    const text = make('div', {class: 'tokens', tabindex: 0, role: 'group', 'aria-label': 'Tokens by probability', onkeydown: walk});
+    const told = make('p', {class: 'told', 'aria-live': 'polite'},
+        'Darker is less probable. Point at a token, or walk with the arrow keys.');
+    const text = make('div', {
+        class: 'tokens',
+        tabindex: 0,
+        role: 'group',
+        'aria-label': 'Tokens by probability',
+        onkeydown: walk
+    });
     let tokens = [];
     let current = -1;
     function show(index) {

@@ -103,6 +103,25 @@ def test_the_models_are_listed_with_their_states(page, server):
     shot(page, "models")
 
 
+def test_loading_is_shown_with_its_progress(page, server):
+    listed = {"object": "list", "data": [
+        {"id": "first", "root": "first", "berth": {"state": "mapped", "generates": None, "chats": None, "aliases": []}},
+        {"id": "second", "root": "second", "berth": {"state": "loading", "aliases": []}},
+    ]}
+    page.reply_to("/v1/models", json.dumps(listed), "application/json")
+    waits = {"status": "loading", "reason": "models are loading", "models": {"done": 1, "total": 3}}
+    page.reply_to("/readyz", json.dumps(waits), "application/json")
+    opened(page, server)
+    page.has(".card p", "Loading models: 1 of 3")
+    page.has("#state", "loading 1/3")
+    page.has("[aria-label=first] .badge", "opening")
+    page.has("[aria-label=second] .badge", "loading")
+    assert page.run("document.querySelector('progress').value") == 1
+    shot(page, "loading")
+    page.reply_to("/readyz", json.dumps({"status": "ready"}), "application/json")
+    page.wait("document.querySelector('progress') === null")
+
+
 def test_a_card_leads_to_a_chat_with_its_model(page, server):
     opened(page, server)
     page.has(".card", "writer")
@@ -204,6 +223,19 @@ def test_history_is_kept_in_the_browser_and_cleared(page, server):
     page.click("button", "Clear history")
     page.wait("document.querySelectorAll('.history li').length === 0")
     assert "Remember me" not in page.run("JSON.stringify(localStorage)")
+
+
+def test_a_conversation_that_is_deleted_while_it_answers_stays_deleted(page, server):
+    picked(page, server, "writer")
+    ask(page, "First")
+    answered(page)
+    page.pick(".panel-chat .middle select", "slow")
+    ask(page, "Second")
+    page.has(".message.running .text", "never")
+    page.click("button[aria-label^=Delete]")
+    page.wait("document.querySelectorAll('.history li').length === 0")
+    page.has("button.main", "Send")
+    assert page.run("localStorage['berth.chats']") == "[]"
 
 
 def test_tokens_are_shaded_by_their_probability(page, server):
@@ -377,7 +409,14 @@ def test_a_key_is_asked_for_and_kept_in_the_tab(page, server):
         page.click("#key-value")
         page.type("wrong")
         page.press("Enter")
-        page.wait("document.querySelector('#key').open && document.querySelector('#key-value').value === 'wrong'")
+        page.has("#key-why", "does not take this key")
+        page.press("Escape")
+        page.has(".panel-models .wrong", "key")
+        page.click("nav a[href='#chat']")
+        page.click("nav a[href='#models']")
+        page.wait("!document.querySelector('#key').open")
+        page.click("#key-button")
+        page.wait("document.querySelector('#key-value').value === 'wrong'")
         page.run("document.querySelector('#key-value').select()")
         page.type(KEY)
         page.click("#key button", "Use the key")
