@@ -22,6 +22,7 @@ function stopwatch() {
                 tokens,
                 prompt: usage?.prompt_tokens,
                 cached: usage?.prompt_tokens_details?.cached_tokens,
+                reasoning: usage?.completion_tokens_details?.reasoning_tokens,
                 first: (first - start) / 1000,
                 rate: last > first ? (tokens - 1) * 1000 / (last - first) : null,
             };
@@ -39,7 +40,8 @@ const ENDINGS = {
 function statsText(stats, finish) {
     const parts = [];
     if (stats) {
-        parts.push(countText(stats.tokens) + (stats.tokens === 1 ? ' token' : ' tokens'));
+        const thought = stats.reasoning ? ' (' + countText(stats.reasoning) + ' of them reasoning)' : '';
+        parts.push(countText(stats.tokens) + (stats.tokens === 1 ? ' token' : ' tokens') + thought);
         if (stats.rate) {
             parts.push(shortNumber(stats.rate) + ' tokens/s');
         }
@@ -80,6 +82,7 @@ function addChatChunk(message, chunk) {
     message.tokens.push(...tokensOf(choice?.logprobs));
     message.finish = choice?.finish_reason ?? message.finish;
     message.usage = chunk.usage ?? message.usage;
+    message.warnings = chunk.warnings ?? message.warnings;
     return Boolean(delta.content || reasoning || delta.tool_calls?.length);
 }
 

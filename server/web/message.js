@@ -136,13 +136,14 @@ function messageView(message, actions) {
     const body = isAnswer ? answerBody(message) : {element: plainBody(message), update() {}};
     const stats = make('span', {class: 'stats'});
     const wrong = make('p', {class: 'wrong', role: 'alert'});
+    const warned = make('p', {class: 'warn'});
     const again = isAnswer && button('Regenerate', actions.again, {class: 'quiet'});
     const edit = message.role === 'user' &&
         button('Edit', () => editMessage(body.element, message, actions.edit), {class: 'quiet'});
     const foot = make('footer', null, stats, copyButton(() => message.content), edit, again);
     const more = make('div');
     const element = make('article', {class: 'message ' + message.role, 'aria-label': ROLES[message.role]},
-        make('h3', null, message.model ?? ROLES[message.role]), body.element, wrong, more, foot);
+        make('h3', null, message.model ?? ROLES[message.role]), body.element, wrong, warned, more, foot);
     return {
         element,
         update(running, last) {
@@ -152,6 +153,7 @@ function messageView(message, actions) {
             stats.textContent = running ? 'answering … ' + statsText(message.stats)
                                         : statsText(message.stats, message.finish);
             wrong.textContent = message.error ?? '';
+            warned.textContent = (message.warnings ?? []).join('; ');
             foot.querySelectorAll('button').forEach((one) => {
                 one.hidden = running;
             });

@@ -39,6 +39,8 @@ function sentMessage({role, content, tool_calls: calls, tool_call_id: id, reason
     return {role, content, tool_calls: calls, ...(reasoning ? {reasoning_content: reasoning} : {})};
 }
 
+const EFFORTS = [['', "the model's own"], ...['none', 'low', 'medium', 'high'].map((name) => [name, name])];
+
 const FORMATS = [['text', 'Text'], ['json_object', 'JSON object'], ['json_schema', 'JSON schema']];
 
 function responseFormat(kind, schema) {
@@ -75,6 +77,10 @@ function chatSettings() {
             kept.choice = value;
             keep();
         });
+    const effort = choice(EFFORTS, kept.effort ?? '', (value) => {
+        kept.effort = value;
+        keep();
+    });
     schema.element.hidden = format.value !== 'json_schema';
     const shades = checkbox('Shade tokens by probability', kept.shades === true, (on) => {
         kept.shades = on;
@@ -82,7 +88,7 @@ function chatSettings() {
     });
     return {
         element: make('div', {class: 'settings'}, field('System text', system),
-            fold('Sampling', null, sampling.element),
+            fold('Sampling', null, sampling.element, field('Reasoning effort', effort)),
             fold('Form of the answer', null, field('Format', format), schema.element),
             fold('Tools', null, tools.element, field('Tool choice', toolChoice)), shades),
         system: () => system.value.trim(),
@@ -91,6 +97,7 @@ function chatSettings() {
             const asked = tools.read();
             return {
                 ...sampling.values(),
+                ...(effort.value ? {reasoning_effort: effort.value} : {}),
                 response_format:
                     responseFormat(format.value, format.value === 'json_schema' ? schema.read() : undefined),
                 ...(asked ? {tools: asked, tool_choice: toolChoice.value} : {}),

@@ -85,6 +85,14 @@ def answered(page):
     page.wait("!document.querySelector('.message.running')")
 
 
+def keep_bodies(page):
+    """From here on `sent` has the bodies of the page's requests."""
+    page.run(
+        "window.sent = []; window.fetch = ((fetch) => (path, options) => {"
+        "if (options?.body) sent.push(JSON.parse(options.body)); return fetch(path, options); })(window.fetch); 0"
+    )
+
+
 def shot(page, name):
     if SHOTS:
         page.shot(os.path.join(SHOTS, name + ".png"))
@@ -266,6 +274,7 @@ def test_reasoning_and_calls_are_folded_and_results_go_back(page, server):
         event(tool_calls=[call(0, "weather", '{"city":', "call_1")]),
         event(tool_calls=[call(0, "", '"Kiel"}'), call(1, "clock", "{}", "call_2")]),
         event(finish="tool_calls"),
+        "data: " + json.dumps({"choices": [], "warnings": ["not enforced: weather: format"]}) + "\n\n",
         "data: [DONE]\n\n",
     ]
     picked(page, server, "writer")
@@ -278,7 +287,12 @@ def test_reasoning_and_calls_are_folded_and_results_go_back(page, server):
     page.has(".reasoning pre", "They ask for <b>weather</b>.")
     page.click(".tool-call summary", "Calls weather")
     page.has(".tool-call pre", '"city": "Kiel"')
+    page.has(".message .warn", "not enforced: weather: format")
     shot(page, "tools")
+    page.click(".settings summary", "Sampling")
+    page.run("[...document.querySelectorAll('.settings select')].find((one) => one.value === '').id = 'effort'")
+    page.pick("#effort", "low")
+    keep_bodies(page)
     page.reply_to("/v1/chat/completions", event(content="It rains.") + event(finish="stop") + "data: [DONE]\n\n")
     for result in ("rain", "noon"):
         page.run("[...document.querySelectorAll('.results textarea')].find((area) => area.value === '').focus()")
@@ -286,6 +300,12 @@ def test_reasoning_and_calls_are_folded_and_results_go_back(page, server):
     page.click(".results button", "Send results")
     page.has(".message.assistant .text", "It rains.")
     page.has(".message.tool summary", "Result of weather")
+    sent = page.run("sent[0]")
+    assert sent["reasoning_effort"] == "low"
+    assert [one["role"] for one in sent["messages"]] == ["user", "assistant", "tool", "tool"]
+    assert sent["messages"][1]["reasoning_content"] == "They ask for <b>weather</b>."
+    assert [one["function"]["arguments"] for one in sent["messages"][1]["tool_calls"]] == ['{"city":"Kiel"}', "{}"]
+    assert sent["messages"][2] == {"role": "tool", "content": "rain", "tool_call_id": "call_1"}
     kept = page.run("JSON.parse(localStorage['berth.chats'])[0].messages.map((one) => [one.role, one.tool_call_id ?? ''])")
     assert kept == [["user", ""], ["assistant", ""], ["tool", "call_1"], ["tool", "call_2"], ["assistant", ""]], kept
 
@@ -303,10 +323,7 @@ def test_a_schema_is_sent_and_a_broken_one_is_told(page, server):
     page.click(".settings details:nth-of-type(2) textarea")
     page.run("document.activeElement.setSelectionRange(99, 99)")
     page.type('"object"}')
-    page.run(
-        "window.sent = []; window.fetch = ((fetch) => (path, options) => {"
-        "if (options?.body) sent.push(JSON.parse(options.body)); return fetch(path, options); })(window.fetch)"
-    )
+    keep_bodies(page)
     page.reply_to("/v1/chat/completions", event(content="{}") + event(finish="stop") + "data: [DONE]\n\n")
     ask(page, "Answer")
     page.has(".message.assistant .text", "{}")
