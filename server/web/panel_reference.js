@@ -1,6 +1,7 @@
 // panel_reference.js - the routes, as /openapi.json describes them, with requests to copy and to try.
 
 const DEPTH_MOST = 6;
+const FIELDS_SHOWN = 10;   // longer tables are folded
 const REPLY_MOST = 100000; // characters that are shown
 
 // What the fields of an example are, by their names.
@@ -151,6 +152,13 @@ function typeText(schema) {
     return [types].flat().join(' or ') || 'any';
 }
 
+// What the schema says beside the type: its description, and the limits of a number.
+function meaningText({description, minimum, maximum}) {
+    const least = minimum === undefined ? '' : 'from ' + minimum;
+    const most = maximum === undefined ? '' : 'to ' + maximum;
+    return [description, [least, most].join(' ').trim()].filter(Boolean).join('; ');
+}
+
 const tableRow = (tag, ...cells) => make('tr', null, cells.map((cell) => make(tag, null, cell)));
 
 // A table of the members of a schema, or null when it lists none.
@@ -163,11 +171,12 @@ function memberTable(api, reference) {
     const rows = members.map(([name, one]) => {
         const member = resolve(api, one);
         const title = [make('code', null, name), schema.required?.includes(name) ? ' required' : ''];
-        return tableRow('td', title, typeText(member), member.description ?? '');
+        return tableRow('td', title, typeText(member), meaningText(member));
     });
     const head = make('thead', null, tableRow('th', 'field', 'type', 'meaning'));
-    return make('div', {class: 'wide', tabindex: 0, role: 'group', 'aria-label': 'Fields'},
-        make('table', null, head, make('tbody', null, rows)));
+    const table = make('table', null, head, make('tbody', null, rows));
+    const wide = make('div', {class: 'wide', tabindex: 0, role: 'group', 'aria-label': 'Fields'}, table);
+    return fold('Fields of the body (' + rows.length + ')', {open: rows.length <= FIELDS_SHOWN}, wide);
 }
 
 function responseItem([status, response]) {
@@ -235,8 +244,8 @@ function operationFold(api, path, method, operation) {
         }
         const schema = Object.values(operation.requestBody?.content ?? {})[0]?.schema;
         element.append(make('p', null, operation.description ?? ''),
-            ...[schema && memberTable(api, schema)].filter(Boolean),
-            requestPart(name, path, exampleBody(api, path, operation)), make('h4', null, 'Answers'),
+            requestPart(name, path, exampleBody(api, path, operation)),
+            ...[schema && memberTable(api, schema)].filter(Boolean), make('h4', null, 'Answers'),
             responseList(operation));
     });
     return element;
