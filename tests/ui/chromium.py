@@ -1,8 +1,8 @@
 """Drives a headless Chromium by its DevTools protocol, over a pair of pipes.
 
-What the page logs, what it throws and what it asks for is collected, so that a test can say that there was nothing. Nothing
-here waits for a while in the hope that something has happened: it asks again until the answer is right or the deadline
-is over.
+What the page logs, what it throws and what it asks for is collected, so that a test can say that there was nothing.
+Nothing here waits for a while in the hope that something has happened: it asks again until the answer is right or the
+deadline is over.
 """
 
 import base64
@@ -247,8 +247,8 @@ class Page:
         """Picks a value of a select."""
         self.has(selector)
         self.run(
-            f"(() => {{const select = document.querySelector({json.dumps(selector)}); select.value = {json.dumps(value)};"
-            "select.dispatchEvent(new Event('change'));})()"
+            f"((select) => {{ select.value = {json.dumps(value)}; select.dispatchEvent(new Event('change')); }})"
+            f"(document.querySelector({json.dumps(selector)}))"
         )
 
     def close(self):
