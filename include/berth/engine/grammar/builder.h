@@ -39,6 +39,8 @@ bool grammar_builder_failed(const struct grammar_builder *b);
 /* Makes the builder fail with this reason, unless it has failed. Returns NODE_NEVER. */
 grammar_node grammar_builder_fail(struct grammar_builder *b, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/* The same for lack of memory: the same grammar may be made later. */
+grammar_node grammar_builder_no_memory(struct grammar_builder *b);
 /* The reason; an empty error while it has not failed. */
 const struct error *grammar_builder_error(const struct grammar_builder *b);
 
