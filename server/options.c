@@ -77,6 +77,8 @@ static const struct option table[] = {
     {.flag = "--api-key-file", .variable = "BERTH_API_KEY_FILE", .value = "FILE", .kind = OPTION_TEXT,
      .field = FIELD(api_key_file), .initial = "",
      .help = "file of API keys, one a line; clients must send one under /v1"},
+    {.flag = "--ui", .variable = "BERTH_UI", .value = "on|off", .kind = OPTION_CHOICE, .field = FIELD(ui),
+     .initial = "on", .choices = switches, .help = "whether /ui is a page for people"},
     {.flag = "--cors-origin", .variable = "BERTH_CORS_ORIGIN", .value = "ORIGIN|*", .kind = OPTION_ORIGINS,
      .field = FIELD(cors_origin), .initial = "",
      .help = "web pages of this origin may use the server; may be given several times; *: all pages"},

@@ -42,6 +42,7 @@ struct options {
     const char *host;
     uint64_t port;
     const char *api_key_file; /* empty: no keys */
+    unsigned ui; /* 1: /ui is the page */
     struct option_list cors_origin; /* origins of web pages that may use the server */
     struct option_list allowed_host; /* host names that Host may have beside the usual ones */
     /* the machine */
