@@ -3,6 +3,7 @@
  * A set that is being compiled, and turns up inside itself, is called as a rule. All others are nodes, which are shared.
  */
 #include "schema_private.h"
+#include "builder_private.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -429,7 +430,7 @@ static bool begin(struct schema_compiler *c, struct grammar_builder *b, struct v
         *notes = (struct json_notes){0};
     c->arena = value_arena_new(ARENA_BYTES);
     if (!c->arena) {
-        grammar_builder_fail(b, "no memory for a schema");
+        builder_no_memory(b);
         return false;
     }
     schema_find_places(c);

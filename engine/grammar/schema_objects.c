@@ -159,7 +159,8 @@ struct schema_set schema_member(struct schema_compiler *c, const struct schema_s
     for (uint32_t i = 0; spoken && i < set->n && !schema_failed(c); i++) {
         const struct value_map *properties = map_of(c, &set->parts[i], "properties");
         struct value all = {.kind = VALUE_MAP, .map = (struct value_map *)(uintptr_t)properties};
-        const struct value *own = properties ? value_find(all, name) : NULL;
+        bool go_on = schema_step(c, 1 + (properties ? properties->n / 64 : 0));
+        const struct value *own = properties && go_on ? value_find(all, name) : NULL;
         if (own)
             say(c, &member, set, i, "properties", name, *own);
         spoken[i] = say_patterns(c, &member, set, i, name) || own;

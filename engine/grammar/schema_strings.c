@@ -4,6 +4,7 @@
  * character has one form and languages can be intersected. A length alone counts characters in any form.
  */
 #include "schema_private.h"
+#include "builder_private.h"
 
 #include <string.h>
 
@@ -101,12 +102,14 @@ bool schema_check_pattern(struct schema_compiler *c, const struct schema_path *p
 {
     struct grammar_builder *trial = grammar_builder_new(0);
     if (!trial) {
-        grammar_builder_fail(c->b, "no memory for a pattern");
+        builder_no_memory(c->b);
         return false;
     }
     regex_node(trial, pattern, true, CHAR_JSON, REGEX_SURE);
     bool good = !grammar_builder_failed(trial);
-    if (!good)
+    if (!good && grammar_builder_error(trial)->no_memory)
+        builder_no_memory(c->b);
+    else if (!good)
         schema_refuse(c, path, "pattern", grammar_builder_error(trial)->text);
     grammar_builder_free(trial);
     return good;
