@@ -150,7 +150,7 @@ grammar_node char_set_node(struct grammar_builder *b, const struct char_set *s, 
     }
     grammar_node node = NODE_NEVER;
     if (plain.failed)
-        builder_no_memory(b);
+        grammar_builder_no_memory(b);
     else if (plain.n)
         node = grammar_chars(b, plain.ranges, plain.n, false);
     if (special && writing == CHAR_JSON && !plain.failed)
@@ -197,7 +197,7 @@ static grammar_node text_between(struct grammar_builder *b, const char *before, 
     size_t n = strlen(before), ends = n + strlen(after);
     uint8_t *out = text.size < SIZE_MAX / 8 ? malloc(text.size * 6 + ends + 1) : NULL;
     if (!out)
-        return builder_no_memory(b);
+        return grammar_builder_no_memory(b);
     memcpy(out, before, n);
     for (size_t i = 0; i < text.size;) {
         size_t length = text_character((struct span){text.at + i, text.size - i});

@@ -18,7 +18,7 @@ bool schema_failed(struct schema_compiler *c)
     if (value_arena_failed(c->arena) && !grammar_builder_failed(c->b)) {
         value_arena_explain(c->arena, "the schema", &err);
         if (err.no_memory)
-            builder_no_memory(c->b);
+            grammar_builder_no_memory(c->b);
         else
             grammar_builder_fail(c->b, "%s", err.text);
     }

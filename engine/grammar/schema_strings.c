@@ -102,13 +102,13 @@ bool schema_check_pattern(struct schema_compiler *c, const struct schema_path *p
 {
     struct grammar_builder *trial = grammar_builder_new(0);
     if (!trial) {
-        builder_no_memory(c->b);
+        grammar_builder_no_memory(c->b);
         return false;
     }
     regex_node(trial, pattern, true, CHAR_JSON, REGEX_SURE);
     bool good = !grammar_builder_failed(trial);
     if (!good && grammar_builder_error(trial)->no_memory)
-        builder_no_memory(c->b);
+        grammar_builder_no_memory(c->b);
     else if (!good)
         schema_refuse(c, path, "pattern", grammar_builder_error(trial)->text);
     grammar_builder_free(trial);
