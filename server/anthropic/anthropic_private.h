@@ -22,6 +22,10 @@ bool messages_request_read(struct messages_request *m, const json_t *request, bo
     struct byte_budget *memory, struct api_error *c);
 void messages_request_release(struct messages_request *m);
 
+/* Describe the members of a request for /openapi.json. */
+bool messages_field(size_t i, struct route_field *out);
+bool messages_count_field(size_t i, struct route_field *out);
+
 /* ---- messages.c: the messages, in OpenAI's words ---- */
 
 bool messages_translate(const json_t *request, json_t *chat, struct byte_budget *memory, struct api_error *c);

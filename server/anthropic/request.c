@@ -6,41 +6,57 @@
 
 /* clang-format off */
 static const struct dialect_field fields[] = {
-    {"model", FIELD_COPIED, NULL},
-    {"max_tokens", FIELD_COPIED, NULL},
-    {"messages", FIELD_READ, NULL},
-    {"system", FIELD_READ, NULL},
-    {"stop_sequences", FIELD_COPIED, "stop"},
-    {"stream", FIELD_COPIED, NULL},
-    {"tools", FIELD_READ, NULL},
-    {"tool_choice", FIELD_READ, NULL},
-    {"thinking", FIELD_READ, NULL},
-    {"output_config", FIELD_READ, NULL},
-    {"output_format", FIELD_READ, NULL},
+    {"model", FIELD_COPIED, NULL, SCHEMA_STRING},
+    {"max_tokens", FIELD_COPIED, NULL, "{\"type\":\"integer\",\"minimum\":1}"},
+    {"messages", FIELD_READ, NULL, "{\"type\":\"array\",\"minItems\":1,\"items\":{\"type\":\"object\",\"required\":[\"role\",\"content\"]}}"},
+    {"system", FIELD_READ, NULL, SCHEMA_STRING_OR_LIST},
+    {"stop_sequences", FIELD_COPIED, "stop", SCHEMA_LIST},
+    {"stream", FIELD_COPIED, NULL, SCHEMA_TRUTH},
+    {"tools", FIELD_READ, NULL, SCHEMA_LIST},
+    {"tool_choice", FIELD_READ, NULL, NULL},
+    {"thinking", FIELD_READ, NULL, SCHEMA_OBJECT},
+    {"output_config", FIELD_READ, NULL, SCHEMA_OBJECT},
+    {"output_format", FIELD_READ, NULL, SCHEMA_OBJECT},
 
-    {"anthropic_beta", FIELD_IGNORED, NULL},
-    {"anthropic_version", FIELD_IGNORED, NULL},
-    {"betas", FIELD_IGNORED, NULL},
-    {"cache_control", FIELD_IGNORED, NULL},
-    {"context_management", FIELD_IGNORED, NULL},
-    {"diagnostics", FIELD_IGNORED, NULL},
-    {"inference_geo", FIELD_IGNORED, NULL},
-    {"metadata", FIELD_IGNORED, NULL},
-    {"service_tier", FIELD_IGNORED, NULL},
-    {"speed", FIELD_IGNORED, NULL},
-    {"user_profile_id", FIELD_IGNORED, NULL},
-    {"workspace_id", FIELD_IGNORED, NULL},
+    {"anthropic_beta", FIELD_IGNORED, NULL, NULL},
+    {"anthropic_version", FIELD_IGNORED, NULL, NULL},
+    {"betas", FIELD_IGNORED, NULL, NULL},
+    {"cache_control", FIELD_IGNORED, NULL, NULL},
+    {"context_management", FIELD_IGNORED, NULL, NULL},
+    {"diagnostics", FIELD_IGNORED, NULL, NULL},
+    {"inference_geo", FIELD_IGNORED, NULL, NULL},
+    {"metadata", FIELD_IGNORED, NULL, NULL},
+    {"service_tier", FIELD_IGNORED, NULL, NULL},
+    {"speed", FIELD_IGNORED, NULL, NULL},
+    {"user_profile_id", FIELD_IGNORED, NULL, NULL},
+    {"workspace_id", FIELD_IGNORED, NULL, NULL},
 
-    {"container", FIELD_REFUSED, ": this server runs no code"},
-    {"mcp_servers", FIELD_REFUSED, ": this server calls no other"},
-    {"prompt", FIELD_REFUSED, "; use 'messages'"},
-    {"max_tokens_to_sample", FIELD_REFUSED, "; use 'max_tokens'"},
-    {"max_completion_tokens", FIELD_REFUSED, "; use 'max_tokens'"},
-    {"stop", FIELD_REFUSED, "; use 'stop_sequences'"},
-    {"response_format", FIELD_REFUSED, "; use 'output_config.format'"},
-    {"reasoning_effort", FIELD_REFUSED, "; use 'output_config.effort'"},
+    {"container", FIELD_REFUSED, ": this server runs no code", NULL},
+    {"mcp_servers", FIELD_REFUSED, ": this server calls no other", NULL},
+    {"prompt", FIELD_REFUSED, "; use 'messages'", NULL},
+    {"max_tokens_to_sample", FIELD_REFUSED, "; use 'max_tokens'", NULL},
+    {"max_completion_tokens", FIELD_REFUSED, "; use 'max_tokens'", NULL},
+    {"stop", FIELD_REFUSED, "; use 'stop_sequences'", NULL},
+    {"response_format", FIELD_REFUSED, "; use 'output_config.format'", NULL},
+    {"reasoning_effort", FIELD_REFUSED, "; use 'output_config.effort'", NULL},
 };
 /* clang-format on */
+
+bool messages_count_field(size_t i, struct route_field *out)
+{
+    bool there = translate_describe(fields, sizeof(fields) / sizeof(fields[0]), i, out);
+    if (there)
+        out->required = strcmp(out->name, "messages") == 0;
+    return there;
+}
+
+bool messages_field(size_t i, struct route_field *out)
+{
+    bool there = messages_count_field(i, out);
+    if (there && strcmp(out->name, "max_tokens") == 0)
+        out->required = true;
+    return there;
+}
 
 static bool is_absent(const json_t *value)
 {

@@ -83,13 +83,13 @@ static bool count(struct server *s, const struct http_request *q, struct reply *
     return true;
 }
 
-/* The translated request is a second tree. */
+/* The translated request, and what the answer repeats, are trees as large as the request. */
 static void run(
     struct server *s, const struct http_request *q, struct reply *r, bool counts, answer_messages *go)
 {
     struct api_error c = {0};
     struct messages_request m = {0};
-    size_t bytes = http_json_bytes(q->body);
+    size_t bytes = 2 * http_json_bytes(q->body);
     bool taken = byte_budget_take(&s->request_memory, bytes) || request_memory_refuse(&c);
     json_t *request = taken ? api_request(q, &c) : NULL;
     bool read = request && messages_request_read(&m, request, counts, &s->request_memory, &c);
@@ -130,14 +130,14 @@ static const char json[] = "application/json";
 /* clang-format off */
 static const struct route rows[] = {
     {.method = "POST", .path = "/v1/messages", .run = anthropic_messages,
-     .slow = true, .body_max = ANTHROPIC_BODY_MAX, .stream = "text/event-stream",
+     .slow = true, .body_max = ANTHROPIC_BODY_MAX, .field = messages_field, .stream = "text/event-stream",
      .tag = "answers", .summary = "Goes on with a chat, as Anthropic's API",
      .description = "Whole or as a stream of events; docs/messages.md tells of every field.",
      .answers = {{200, "The message, or events with its parts", json, "AnthropicMessage"},
                  {400, "Something in the request cannot be honoured", json, "AnthropicError"},
                  {404, "No model has this id", json, "AnthropicError"}}},
     {.method = "POST", .path = "/v1/messages/count_tokens", .run = anthropic_count_tokens,
-     .slow = true, .body_max = ANTHROPIC_BODY_MAX,
+     .slow = true, .body_max = ANTHROPIC_BODY_MAX, .field = messages_count_field,
      .tag = "tokens", .summary = "How many tokens the prompt of a chat has",
      .description = "Takes the request that /v1/messages would get.",
      .answers = {{200, "The number", json, "InputTokens"},

@@ -11,22 +11,22 @@
 /* ---- fields ---- */
 
 static const struct dialect_field sampling_fields[] = {
-    {"cache_prompt", FIELD_COPIED, NULL},
-    {"cache_salt", FIELD_COPIED, NULL},
-    {"chat_template_kwargs", FIELD_COPIED, NULL},
-    {"frequency_penalty", FIELD_COPIED, NULL},
-    {"ignore_eos", FIELD_COPIED, NULL},
-    {"logit_bias", FIELD_COPIED, NULL},
-    {"min_p", FIELD_COPIED, NULL},
-    {"presence_penalty", FIELD_COPIED, NULL},
-    {"repeat_penalty", FIELD_COPIED, NULL},
-    {"repetition_penalty", FIELD_COPIED, NULL},
-    {"seed", FIELD_COPIED, NULL},
-    {"stop_token_ids", FIELD_COPIED, NULL},
-    {"temperature", FIELD_COPIED, NULL},
-    {"top_k", FIELD_COPIED, NULL},
-    {"top_p", FIELD_COPIED, NULL},
-    {"typical_p", FIELD_COPIED, NULL},
+    {"cache_prompt", FIELD_COPIED, NULL, SCHEMA_TRUTH},
+    {"cache_salt", FIELD_COPIED, NULL, SCHEMA_STRING},
+    {"chat_template_kwargs", FIELD_COPIED, NULL, SCHEMA_OBJECT},
+    {"frequency_penalty", FIELD_COPIED, NULL, SCHEMA_NUMBER},
+    {"ignore_eos", FIELD_COPIED, NULL, SCHEMA_TRUTH},
+    {"logit_bias", FIELD_COPIED, NULL, SCHEMA_OBJECT},
+    {"min_p", FIELD_COPIED, NULL, SCHEMA_NUMBER},
+    {"presence_penalty", FIELD_COPIED, NULL, SCHEMA_NUMBER},
+    {"repeat_penalty", FIELD_COPIED, NULL, SCHEMA_NUMBER},
+    {"repetition_penalty", FIELD_COPIED, NULL, SCHEMA_NUMBER},
+    {"seed", FIELD_COPIED, NULL, SCHEMA_INTEGER},
+    {"stop_token_ids", FIELD_COPIED, NULL, SCHEMA_LIST},
+    {"temperature", FIELD_COPIED, NULL, SCHEMA_NUMBER},
+    {"top_k", FIELD_COPIED, NULL, SCHEMA_INTEGER},
+    {"top_p", FIELD_COPIED, NULL, SCHEMA_NUMBER},
+    {"typical_p", FIELD_COPIED, NULL, SCHEMA_NUMBER},
 };
 
 #define N_SAMPLING (sizeof(sampling_fields) / sizeof(sampling_fields[0]))
@@ -95,6 +95,20 @@ bool translate_fields(
             return false;
     }
     return true;
+}
+
+bool translate_describe(const struct dialect_field *rows, size_t n, size_t i, struct route_field *out)
+{
+    for (size_t k = 0; k < n + N_SAMPLING; k++) {
+        const struct dialect_field *row = k < n ? &rows[k] : &sampling_fields[k - n];
+        bool told = row->use == FIELD_READ || row->use == FIELD_COPIED;
+        if (!told || i-- > 0)
+            continue;
+        *out = (struct route_field){.name = row->name};
+        snprintf(out->schema, sizeof(out->schema), "%s", row->schema ? row->schema : "{}");
+        return true;
+    }
+    return false;
 }
 
 bool translate_is_word(const json_t *value, const char *word)

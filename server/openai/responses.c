@@ -39,12 +39,12 @@ static bool count(struct server *s, const struct http_request *q, struct reply *
     return true;
 }
 
-/* The translated request is a second tree. */
+/* The translated request, and what the answer repeats, are trees as large as the request. */
 static void run(struct server *s, const struct http_request *q, struct reply *r, answer_request *go)
 {
     struct api_error c = {0};
     struct responses_request m = {0};
-    size_t bytes = http_json_bytes(q->body);
+    size_t bytes = 2 * http_json_bytes(q->body);
     bool taken = byte_budget_take(&s->request_memory, bytes) || request_memory_refuse(&c);
     json_t *request = taken ? api_request(q, &c) : NULL;
     bool read = request && responses_request_read(&m, request, &s->request_memory, &c);

@@ -14,6 +14,8 @@ struct responses_request {
 bool responses_request_read(
     struct responses_request *m, const json_t *request, struct byte_budget *memory, struct api_error *c);
 void responses_request_release(struct responses_request *m);
+/* Describes the members of a request for /openapi.json. */
+bool responses_field(size_t i, struct route_field *out);
 
 /* responses_input.c: `instructions` and `input`, as messages of a chat. */
 bool responses_translate(

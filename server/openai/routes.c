@@ -2,6 +2,7 @@
 #include "berth/server/routes.h"
 
 #include "openai_private.h"
+#include "responses_private.h"
 
 /* Bytes, and never more than --max-body. What a body is read into can be twenty times as large. */
 #define OPENAI_BODY_MAX ((size_t)8 << 20)
@@ -37,14 +38,14 @@ static const struct route rows[] = {
                  {400, "Something in the request cannot be honoured", json, "OpenAIError"},
                  {404, "No model has this id", json, "OpenAIError"}}},
     {.method = "POST", .path = "/v1/responses", .run = openai_responses,
-     .slow = true, .body_max = OPENAI_BODY_MAX, .stream = "text/event-stream",
+     .slow = true, .body_max = OPENAI_BODY_MAX, .field = responses_field, .stream = "text/event-stream",
      .tag = "answers", .summary = "Goes on with a chat, as the Responses API",
      .description = "Whole or as a stream of events; docs/responses.md tells of every field.",
      .answers = {{200, "The response, or events that tell of it", json, "Response"},
                  {400, "Something in the request cannot be honoured", json, "OpenAIError"},
                  {404, "No model has this id", json, "OpenAIError"}}},
     {.method = "POST", .path = "/v1/responses/input_tokens", .run = openai_responses_input_tokens,
-     .slow = true, .body_max = OPENAI_BODY_MAX,
+     .slow = true, .body_max = OPENAI_BODY_MAX, .field = responses_field,
      .tag = "tokens", .summary = "How many tokens the prompt of a response has",
      .description = "Takes the request that /v1/responses would get.",
      .answers = {{200, "The number", json, "InputTokens"},

@@ -9,6 +9,7 @@
 
 #include "berth/base/strbuf.h"
 #include "berth/server/api/chat.h"
+#include "berth/server/http/route.h"
 
 /* ---- fields ---- */
 
@@ -19,7 +20,21 @@ struct dialect_field {
     enum field_use use;
     /* Copied: OpenAI's name, NULL for the same one. Refused: what the message says after "is not supported", or NULL. */
     const char *more;
+    const char
+        *schema; /* of a field that is read or copied: JSON Schema, for /openapi.json; NULL: any value */
 };
+
+#define SCHEMA_STRING "{\"type\":[\"string\",\"null\"]}"
+#define SCHEMA_TRUTH "{\"type\":[\"boolean\",\"null\"]}"
+#define SCHEMA_INTEGER "{\"type\":[\"integer\",\"null\"]}"
+#define SCHEMA_NUMBER "{\"type\":[\"number\",\"null\"]}"
+#define SCHEMA_OBJECT "{\"type\":[\"object\",\"null\"]}"
+#define SCHEMA_LIST "{\"type\":[\"array\",\"null\"]}"
+#define SCHEMA_STRING_OR_LIST "{\"type\":[\"string\",\"array\",\"null\"]}"
+
+/* Describes the i-th field of the table that is read or copied, and then those that every dialect takes. False when there
+ * are not so many. */
+bool translate_describe(const struct dialect_field *rows, size_t n, size_t i, struct route_field *out);
 
 /* Copies what is copied into `to`, and refuses what is refused unless it is null, false or empty. A name that is in no row
  * is refused when it is near one that is read or copied, and ignored otherwise. Berth's own fields of sampling and caching
