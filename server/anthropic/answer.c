@@ -245,6 +245,8 @@ static void write_fail(struct completion *a, struct strbuf *out)
 
 const struct completion_writer anthropic_writer = {
     .stream_type = "text/event-stream; charset=utf-8",
+    .ping = "event: ping\ndata: {\"type\":\"ping\"}\n\n",
+    .begins_early = true,
     .whole = write_whole,
     .begin = write_begin,
     .event = write_event,

@@ -378,6 +378,16 @@ static enum async_reply_state look_whole(struct completion *a, struct reply *r)
     return ASYNC_WHOLE;
 }
 
+/* The client has waited for long: it gets the first events of the choices, which tell that the request was accepted. */
+static void begin_choices(struct completion *a, struct strbuf *out)
+{
+    for (size_t i = 0; i < a->n_prompts * a->n_choices; i++) {
+        if (!a->choices[i].begun && a->writer->begin)
+            a->writer->begin(a, i, out);
+        a->choices[i].begun = a->begun = true;
+    }
+}
+
 /* A stream begins when there is something to send, so that what fails before has a status of its own. */
 static enum async_reply_state look(struct async_reply *l, bool begin, struct reply *r)
 {
@@ -391,6 +401,8 @@ static enum async_reply_state look(struct async_reply *l, bool begin, struct rep
     }
     if (a->first_events.size == 0 && !begin)
         return all ? ASYNC_NOT_YET : ASYNC_AGAIN;
+    if (a->first_events.size == 0 && a->writer->begins_early)
+        begin_choices(a, &a->first_events);
     r->status = 200;
     r->content_type = a->writer->stream_type;
     r->events = true;

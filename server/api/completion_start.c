@@ -168,7 +168,7 @@ static struct completion *completion_new(
         return NULL;
     }
     *a = (struct completion){
-        .async = {&completion_kind},
+        .async = {&completion_kind, setup->writer->ping},
         .server = s,
         .writer = setup->writer,
         .dialect = q->dialect,

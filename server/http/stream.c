@@ -233,7 +233,7 @@ static enum filled fill(struct http_session *s)
         enum async_reply_more more = z->async->kind->more(z->async, &z->out);
         z->ended = more == ASYNC_END;
         if (z->out.size == 0 && seen.quiet && !z->ended)
-            strbuf_text(&z->out, ping);
+            strbuf_text(&z->out, z->async->ping ? z->async->ping : ping);
         if (z->out.failed)
             return BROKEN;
         enum phase phase = z->out.size > 0 ? PHASE_WRITE : PHASE_WORK;

@@ -352,6 +352,7 @@ static void write_fail(struct completion *a, struct strbuf *out)
 
 const struct completion_writer responses_writer = {
     .stream_type = "text/event-stream; charset=utf-8",
+    .begins_early = true,
     .gathers = true,
     .whole = write_whole,
     .begin = write_begin,

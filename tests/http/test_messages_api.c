@@ -253,6 +253,34 @@ static void test_a_job_that_fails_ends_its_stream_in_an_error(void **state)
     server_stop(s);
 }
 
+/* It waits for a slot: the client is told that it was accepted, and that the server lives. */
+static void test_a_stream_that_waits_begins_and_says_that_it_lives(void **state)
+{
+    (void)state;
+    const char *dir = temp_dir();
+    const char *endless =
+        "{\"model\":\"slow\",\"max_tokens\":4000,\"stream\":true,\"ignore_eos\":true," HELLO "}";
+    struct events slow, waiting;
+    write_tiny_model(dir, "slow.gguf", &TINY_SLOW);
+    struct server *s =
+        server_start(&(struct setup){.models = dir, .args = {"--slots", "1", "--ping", "0.1"}});
+    server_wait_status(s, "/readyz", 200);
+    events_open(&slow, s, MESSAGES, endless);
+    json_decref(events_named(&slow));
+    events_open(&waiting, s, MESSAGES, endless);
+    json_t *event = events_named(&waiting);
+    assert_text(event, "type", "message_start");
+    json_decref(event);
+    for (int i = 0; i < 2; i++) {
+        event = events_named(&waiting);
+        assert_text(event, "type", "ping");
+        json_decref(event);
+    }
+    events_close(&waiting);
+    events_close(&slow);
+    server_stop(s);
+}
+
 /* ---- what the model is told ---- */
 
 /* How many tokens the prompt of a request has; each byte is one. */
@@ -483,6 +511,7 @@ int main(void)
         cmocka_unit_test(test_the_events_of_a_stream_come_in_order),
         cmocka_unit_test(test_an_empty_answer_has_its_first_and_last_events),
         cmocka_unit_test(test_a_job_that_fails_ends_its_stream_in_an_error),
+        cmocka_unit_test(test_a_stream_that_waits_begins_and_says_that_it_lives),
         cmocka_unit_test(test_system_text_and_blocks_become_the_messages_of_a_chat),
         cmocka_unit_test(test_calls_results_and_thinking_of_earlier_turns_are_told),
         cmocka_unit_test(test_tools_reach_the_template_and_those_of_other_servers_are_left_out),

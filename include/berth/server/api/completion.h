@@ -125,6 +125,8 @@ struct completion_event {
 /* Members may be NULL where the dialect writes nothing. */
 struct completion_writer {
     const char *stream_type; /* content type of a stream */
+    const char *ping; /* what a stream sends when nothing is said for long; NULL: a comment */
+    bool begins_early; /* a stream that waits for long for its first event begins its choices then */
     bool gathers; /* choices are gathered in a stream, too, for what `finish` and `end` write */
     void (*whole)(const struct completion *a, struct strbuf *out); /* the body of a whole reply */
     /* Of a stream: the first of a choice, an event, the last of a choice, the end of all that went well, an error in its

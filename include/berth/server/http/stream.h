@@ -29,6 +29,7 @@ enum async_reply_more {
 
 struct async_reply {
     const struct async_reply_kind *kind;
+    const char *ping; /* what a stream sends when it has nothing else to send for long; NULL: a comment */
 };
 
 /* Called on an HTTP thread, one at a time. None may wait, and no call should take more than some milliseconds: other
