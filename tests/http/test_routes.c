@@ -411,7 +411,8 @@ static void test_openapi_describes_every_route(void **state)
 {
     static const char *const paths[] = {"/", "/health", "/livez", "/readyz", "/v2/health/live",
         "/v2/health/ready", "/metrics", "/openapi.json", "/docs", "/redoc", "/ui", "/v1/models",
-        "/v1/models/{id}", "/v1/chat/completions", "/v1/completions", "/v1/tokenize", "/v1/detokenize", NULL};
+        "/v1/models/{id}", "/v1/chat/completions", "/v1/completions", "/v1/tokenize", "/v1/detokenize",
+        "/v1/responses", "/v1/responses/input_tokens", "/v1/messages", "/v1/messages/count_tokens", NULL};
     (void)state;
     struct answer a = server_get(server, "/openapi.json");
     json_t *api = answer_json(&a), *routes = json_object_get(api, "paths");
