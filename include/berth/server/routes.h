@@ -7,6 +7,7 @@
 extern const struct route_table fastapi_routes; /* the service itself, probes, metrics, documentation */
 extern const struct route_table oip_routes; /* the Open Inference Protocol's health */
 extern const struct route_table openai_routes;
+extern const struct route_table ollama_routes;
 
 /* All of them, in the order in which the documentation shows them. */
 extern const struct route_table *const route_tables[];

@@ -12,6 +12,12 @@ struct chat_call {
     json_t *request; /* OpenAI's chat request; changed */
     const struct completion_writer *writer;
     json_t *original; /* what the writer repeats of the client's request; NULL for nothing */
+    const json_t *asked; /* the client's request, for make_prompt */
+    /* Makes the only prompt of a completion, once the model is known. NULL: it is the request's `prompt`. */
+    bool (*make_prompt)(
+        struct prompt *p, const struct requested_model *m, const struct chat_call *call, struct api_error *c);
+    bool
+        limit_only; /* of a completion: max_tokens is an upper bound, as a chat's, and need not fit the context */
 };
 
 /* Answers a chat: r->async is set. False with the error. */
