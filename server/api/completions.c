@@ -75,12 +75,7 @@ static bool read_prompt(struct prompt *p, const struct text_model *t, const json
     return (kept && begin_if_empty(p, t)) || api_error_no_memory(c);
 }
 
-struct prompts {
-    struct prompt *at; /* [n] */
-    size_t n;
-};
-
-static void prompts_release(struct prompts *all)
+void prompts_release(struct prompts *all)
 {
     for (size_t i = 0; i < all->n; i++)
         prompt_release(&all->at[i]);
@@ -94,7 +89,7 @@ static bool is_several(const json_t *prompt)
     return json_is_string(first) || json_is_array(first);
 }
 
-static bool read_prompts(struct prompts *all, struct server *s, const struct http_request *q,
+bool prompts_of_completion(struct prompts *all, struct server *s, const struct http_request *q,
     const struct text_model *t, const json_t *request, const struct completion_params *w, struct api_error *c)
 {
     bool add_special;
@@ -156,7 +151,7 @@ static bool start(struct server *s, const struct http_request *q, struct reply *
                 completion_params_for_model(w, text_model_n_vocab(m->text), c) &&
                 answer_form_grammar(m, call->request, NULL, &s->request_memory, &setup.grammar, &notes, c) &&
                 (call->make_prompt ? make_prompt(&all, s, q, m, call, c)
-                                   : read_prompts(&all, s, q, m->text, call->request, w, c));
+                                   : prompts_of_completion(&all, s, q, m->text, call->request, w, c));
     setup.prompts = all.at;
     setup.n_prompts = all.n;
     good = good && completion_start(s, q, r, &setup, c);

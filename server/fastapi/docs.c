@@ -29,6 +29,7 @@ struct schema {
 
 static const struct schema schemas[] = {
     {"Any", "{\"type\":\"object\"}"},
+    {"List", "{\"type\":\"array\",\"items\":{\"type\":\"object\"}}"},
     {"Message", "{\"type\":\"object\",\"required\":[\"message\"],\"properties\":{\"message\":{\"type\":\"string\"}}}"},
     {"Health", "{\"type\":\"object\",\"required\":[\"status\"],\"properties\":{\"status\":{\"type\":\"string\"}}}"},
     {"Readiness", "{\"type\":\"object\",\"required\":[\"status\"],\"properties\":{\"status\":{\"type\":\"string\"},"

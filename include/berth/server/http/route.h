@@ -34,6 +34,7 @@ struct route_answer {
 struct route {
     const char *method;
     const char *path; /* the pattern */
+    const char *also; /* a second pattern, which /openapi.json leaves out; NULL for none */
 
     /* Checks the whole request and fills the reply. Runs on an HTTP thread and must not wait; on a slow route it
      * runs on a request worker and may leave a reply that comes later (stream.h). */
@@ -57,6 +58,9 @@ struct route_table {
     const struct dialect *dialect; /* of their errors */
     const struct route *rows; /* [n] */
     size_t n;
+    /* Prefixes under which the rows are found, too, in place of the dialect's own; NULL at the end. Only the dialect's
+     * is documented. NULL for none. */
+    const char *const *prefixes;
 };
 
 struct router;
