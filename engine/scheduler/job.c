@@ -186,8 +186,12 @@ struct job_piece *job_piece_new(
         byte_budget_give(memory, bytes);
         return NULL;
     }
-    *p = (struct job_piece){
-        .choice = choice, .n_tokens = n_tokens, .text_size = text_size, .memory = memory, .bytes = bytes};
+    *p = (struct job_piece){.choice = choice,
+        .n_tokens = n_tokens,
+        .text_size = text_size,
+        .stopped_by = -1,
+        .memory = memory,
+        .bytes = bytes};
     p->tokens = (struct job_token *)(p + 1);
     struct sampler_logprob *top = (struct sampler_logprob *)(p->tokens + n_tokens);
     for (size_t i = 0; i < n_tokens; i++)

@@ -17,6 +17,7 @@
 
 struct stop {
     struct span text;
+    int32_t number; /* among the request's stop strings */
     size_t *
         border; /* [text.size]; of the first i + 1 bytes: the length of the longest proper prefix that is a suffix */
 };
@@ -44,7 +45,7 @@ struct output {
     const struct output_stops *stops;
     uint32_t choice;
     bool prompt;
-    bool cut; /* a stop string ended the answer */
+    const struct stop *cut; /* the stop string that ended the answer; NULL: none did */
     struct detokenizer detokenizer;
     struct strbuf text;
     struct grammar_matcher *grammar; /* NULL for none */
@@ -91,7 +92,7 @@ struct output_stops *output_stops_new(const struct span *stops, size_t n)
         if (stops[i].size == 0)
             continue;
         struct stop *stop = &s->at[s->n++];
-        *stop = (struct stop){stops[i], border};
+        *stop = (struct stop){stops[i], (int32_t)i, border};
         find_borders(stop);
         border += stops[i].size;
     }
@@ -103,15 +104,15 @@ void output_stops_free(struct output_stops *s)
     free(s);
 }
 
-/* The size of the longest stop string that is complete with this byte; 0 when none is. */
-static size_t follow_stops(struct output *a, uint8_t byte)
+/* The longest stop string that is complete with this byte, or NULL. */
+static const struct stop *follow_stops(struct output *a, uint8_t byte)
 {
-    size_t longest = 0;
+    const struct stop *longest = NULL;
     for (size_t i = 0; i < a->stops->n; i++) {
         const struct stop *stop = &a->stops->at[i];
         a->states[i] = next_state(stop, a->states[i], byte);
-        if (a->states[i] == stop->text.size && stop->text.size > longest)
-            longest = stop->text.size;
+        if (a->states[i] == stop->text.size && (!longest || stop->text.size > longest->text.size))
+            longest = stop;
     }
     return longest;
 }
@@ -122,11 +123,11 @@ static void look_for_stops(struct output *a, size_t from)
     if (a->prompt)
         return;
     for (size_t i = from; i < a->text.size; i++) {
-        size_t size = follow_stops(a, (uint8_t)a->text.text[i]);
-        if (size == 0)
+        const struct stop *stop = follow_stops(a, (uint8_t)a->text.text[i]);
+        if (!stop)
             continue;
-        a->text.size = i + 1 - size;
-        a->cut = true;
+        a->text.size = i + 1 - stop->text.size;
+        a->cut = stop;
         return;
     }
 }
@@ -235,11 +236,10 @@ uint16_t output_tag(const struct output *a)
     return a->tag;
 }
 
+/* A stretch without bytes is that of a control token. */
 static bool add_tagged(struct output *a, size_t bytes, uint16_t tag)
 {
     a->tag = tag;
-    if (bytes == 0)
-        return true;
     struct tagged *last = a->n_tagged > 0 ? &a->tagged[a->n_tagged - 1] : NULL;
     if (last && last->tag == tag) {
         last->end += bytes;
@@ -279,7 +279,9 @@ static bool follow_grammar(struct output *a, int32_t id, size_t shown)
 {
     struct grammar_run runs[GRAMMAR_RUNS_MAX];
     size_t back = 0, n = grammar_matcher_accept(a->grammar, id, runs, &back), tagged = 0;
-    if (!retag_last(a, back))
+    if (back > 0 && !retag_last(a, back))
+        return false;
+    if (n == 0 && !add_tagged(a, 0, GRAMMAR_TAG_MARK))
         return false;
     for (size_t i = 0; i < n; i++) {
         if (!add_tagged(a, runs[i].bytes, runs[i].tag))
@@ -358,8 +360,8 @@ static void drop(struct output *a, size_t n, size_t size)
     a->text.size -= size;
     memmove(a->text.text, a->text.text + size, a->text.size);
     size_t gone = 0;
-    while (gone < a->n_tagged && a->tagged[gone].end <= size)
-        gone++;
+    while (gone < a->n_tagged && a->tagged[gone].end <= size && (gone == 0 || a->tagged[gone].end < size))
+        gone++; /* a stretch without bytes behind them stays */
     a->n_tagged -= gone;
     for (size_t i = 0; i < a->n_tagged; i++)
         a->tagged[i] = (struct tagged){a->tagged[i + gone].end - size, a->tagged[i + gone].tag};
@@ -385,7 +387,7 @@ static struct job_piece *take_stretch(struct output *a, size_t size, uint16_t ta
 
 bool output_take(struct output *a, enum job_finish finish, struct job_piece **piece)
 {
-    struct job_piece **end = piece;
+    struct job_piece **end = piece, *last;
     *piece = NULL;
     if (finish != JOB_RUNNING && !a->cut)
         detokenizer_end(&a->detokenizer, &a->text);
@@ -395,15 +397,16 @@ bool output_take(struct output *a, enum job_finish finish, struct job_piece **pi
     if (tokens_within(a, size) == 0 && size == 0 && (finish == JOB_RUNNING || a->prompt))
         return true;
     do {
-        bool split = a->n_tagged > 0 && a->tagged[0].end < size;
-        size_t part = split ? a->tagged[0].end : size;
-        *end = take_stretch(a, part, a->n_tagged > 0 ? a->tagged[0].tag : a->tag);
+        bool tagged = a->n_tagged > 0;
+        size_t part = tagged && a->tagged[0].end < size ? a->tagged[0].end : size;
+        *end = take_stretch(a, part, tagged ? a->tagged[0].tag : a->tag);
         if (!*end)
             return false;
         size -= part;
-        if (size == 0 && !a->prompt)
-            (*end)->finish = finish;
-        end = &(*end)->next;
-    } while (size > 0);
+        last = *end;
+        end = &last->next;
+    } while (size > 0 || (a->n_tagged > 0 && a->tagged[0].end == 0));
+    last->finish = a->prompt ? JOB_RUNNING : finish;
+    last->stopped_by = a->cut ? a->cut->number : -1;
     return true;
 }

@@ -52,7 +52,9 @@ struct asked_form {
 static bool is_absent(const json_t *value)
 {
     return !value || json_is_null(value) || json_is_false(value) ||
-           (json_is_string(value) && json_string_length(value) == 0);
+           (json_is_string(value) && json_string_length(value) == 0) ||
+           (json_is_object(value) && json_object_size(value) == 0) ||
+           (json_is_array(value) && json_array_size(value) == 0);
 }
 
 static bool bad_format(struct api_error *c, const char *param, const char *what)
@@ -398,7 +400,8 @@ static bool make_grammar(struct form_work *w, const struct requested_model *m, c
 }
 
 bool answer_form_grammar(const struct requested_model *m, const json_t *request, const struct prompt *prompt,
-    struct byte_budget *memory, struct grammar **grammar, struct json_notes *notes, struct api_error *c)
+    struct byte_budget *memory, struct grammar **grammar, struct chat_form *form, struct json_notes *notes,
+    struct api_error *c)
 {
     struct asked_form f;
     struct form_work w = {.arena = value_arena_new(ARENA_MAX)};
@@ -417,6 +420,8 @@ bool answer_form_grammar(const struct requested_model *m, const json_t *request,
         w.form.parallel = parallel;
     }
     good = good && make_grammar(&w, m, request, &f, grammar, notes, c);
+    *form = (struct chat_form){
+        .format = w.form.format, .split_reasoning = w.form.split_reasoning, .prompt_end = w.form.prompt_end};
     release_work(&w);
     return good;
 }

@@ -21,6 +21,7 @@ static bool start(struct server *s, const struct http_request *q, struct reply *
 {
     struct prompt prompt = prompt_for(s, q);
     struct json_notes notes = {0};
+    struct chat_form form = {0};
     struct completion_setup setup = {.route = FOR_CHAT,
         .writer = call->writer,
         .params = w,
@@ -28,13 +29,14 @@ static bool start(struct server *s, const struct http_request *q, struct reply *
         .prompts = &prompt,
         .n_prompts = 1,
         .notes = &notes,
+        .form = &form,
         .request = call->original};
-    bool good =
-        requested_model_find(m, s, call->request, NEEDS_DECODER | NEEDS_TOKENIZER | NEEDS_CHAT, c) &&
-        completion_params_for_model(w, text_model_n_vocab(m->text), c) &&
-        prompt_of_chat(&prompt, m, call->request, c) &&
-        answer_form_grammar(m, call->request, &prompt, &s->request_memory, &setup.grammar, &notes, c) &&
-        make_reasoning_end(&setup, c) && completion_start(s, q, r, &setup, c);
+    bool good = requested_model_find(m, s, call->request, NEEDS_DECODER | NEEDS_TOKENIZER | NEEDS_CHAT, c) &&
+                completion_params_for_model(w, text_model_n_vocab(m->text), c) &&
+                prompt_of_chat(&prompt, m, call->request, c) &&
+                answer_form_grammar(
+                    m, call->request, &prompt, &s->request_memory, &setup.grammar, &form, &notes, c) &&
+                make_reasoning_end(&setup, c) && completion_start(s, q, r, &setup, c);
     grammar_drop(setup.grammar);
     tokenizer_ids_release(&setup.reasoning_end);
     prompt_release(&prompt);

@@ -14,12 +14,20 @@ bool chat_messages_check(const json_t *request, struct api_error *c);
 /* Checks `tools` and `functions`, and leaves in `tools` those that the template is to see. */
 bool chat_tools_settle(json_t *request, struct api_error *c);
 
+/* ---- chat_tools.c ---- */
+
+/* Brings tools, calls and results among the variables of json_chat_variables into the form that the template takes. */
+bool chat_tools_for_template(struct value_arena *a, const struct chat_format *format,
+    const struct template *template, struct value *variables, struct error *err);
+
 /* ---- answer_form.c ---- */
 
 /* The grammar of the answer that the request asks for, from the model's kept ones or made here. *grammar is NULL when
- * anything is allowed. `prompt` is the chat's, NULL for completions, which have neither reasoning nor tools. */
+ * anything is allowed. `prompt` is the chat's, NULL for completions, which have neither reasoning nor tools. *form gets
+ * what a chat reader needs, and points into the prompt. */
 bool answer_form_grammar(const struct requested_model *m, const json_t *request, const struct prompt *prompt,
-    struct byte_budget *memory, struct grammar **grammar, struct json_notes *notes, struct api_error *c);
+    struct byte_budget *memory, struct grammar **grammar, struct chat_form *form, struct json_notes *notes,
+    struct api_error *c);
 
 /* True when the request asks for a form of its answer. */
 bool answer_form_is_asked(const json_t *request);

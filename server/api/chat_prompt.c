@@ -149,6 +149,8 @@ static bool render(struct prompt *p, const struct requested_model *m, json_t *re
         value_arena_count(arena, p->memory);
     bool good = arena ? json_chat_variables(arena, request, template->bos, template->eos, &variables, &err)
                       : error_no_memory(&err, "the request");
+    good = good && chat_tools_for_template(
+                       arena, text_model_chat_format(m->text), template->parsed, &variables, &err);
     good = good && chat_render(template, arena, variables, (int64_t)time(NULL), &chat, &err);
     if (good && chat.moved_first)
         tell_moved(m->model);

@@ -7,6 +7,7 @@
 
 #include "berth/server/result.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -119,19 +120,32 @@ static void tell(void *context, enum chat_event kind, size_t call, struct span t
 {
     struct told *t = context;
     struct choice *c = &t->a->choices[t->index];
+    if (kind == CHAT_REASONING && t->a->hides_reasoning)
+        return;
+    if (kind == CHAT_CALL_ID) {
+        snprintf(c->call_id, sizeof(c->call_id), "%.*s", (int)text.size, (const char *)text.at);
+        c->has_call_id = true;
+        return;
+    }
     if (kind == CHAT_CALL_BEGIN) {
         c->n_calls++;
-        random_id(c->call_id, CALL_ID_DIGITS);
+        if (!c->has_call_id)
+            random_id(c->call_id, CALL_ID_DIGITS);
+        c->has_call_id = false;
     }
     const struct delta *lists = !t->any && delta_has_lists(&t->a->scratch) ? &t->a->scratch : NULL;
     tell_event(t, &(struct completion_event){kind, call, text, lists});
 }
 
-static void end_choice(struct told *t, enum job_finish finish)
+static void end_choice(struct told *t, const struct job_piece *last)
 {
     struct completion *a = t->a;
     struct choice *c = &a->choices[t->index];
-    chat_reader_end(&c->reader, tell, t);
+    enum job_finish finish = last->finish;
+    c->stopped_by = last->stopped_by;
+    chat_reader_end(&c->reader, finish == JOB_STOP && last->stopped_by < 0, tell, t);
+    if (c->reader.failed)
+        fail(a, 503, no_memory);
     c->finish = a->max_tokens == 0 && finish == JOB_STOP ? JOB_LENGTH : finish;
     if (!t->out || a->status || (finish != JOB_STOP && finish != JOB_LENGTH))
         return;
@@ -149,13 +163,13 @@ static void use_for_choice(struct told *t, const struct job_piece *p)
     struct choice *c = &a->choices[t->index];
     if (a->scratch.text.size > 0)
         tell(t, CHAT_TEXT, 0, (struct span){(const uint8_t *)a->scratch.text.text, a->scratch.text.size});
-    if (!p->prompt && p->text_size > 0)
+    if (!p->prompt && (p->text_size > 0 || p->tag == GRAMMAR_TAG_MARK))
         chat_reader_add(&c->reader, p->tag, (struct span){(const uint8_t *)p->text, p->text_size}, tell, t);
     /* Tokens without text still have their ids and log probabilities. */
     if (!t->any && delta_has_lists(&a->scratch))
         tell(t, CHAT_TEXT, 0, (struct span){(const uint8_t *)"", 0});
     if (p->finish != JOB_RUNNING)
-        end_choice(t, p->finish);
+        end_choice(t, p);
 }
 
 /* Pieces with tokens of the prompt, and all pieces of a job that only scores, belong to every choice. They come before

@@ -143,13 +143,14 @@ static void make_id(struct completion *a)
         (unsigned long long)(low & 0xffffffff));
 }
 
-static void init_choice(struct completion *a, size_t index)
+static void init_choice(struct completion *a, size_t index, const struct chat_form *form)
 {
     struct choice *c = &a->choices[index];
     const struct prompt *p = &a->prompts[index / a->n_choices].prompt;
     c->unprefixed = a->echo && p->text_size > 0 && p->text[0] != ' ';
     delta_init(&c->delta, &a->server->request_memory);
-    chat_reader_init(&c->reader, &a->server->request_memory);
+    chat_reader_init(&c->reader, form, &a->server->request_memory);
+    c->stopped_by = -1;
 }
 
 static struct completion *completion_new(
@@ -178,6 +179,7 @@ static struct completion *completion_new(
         .include_usage = w->stream && w->include_usage,
         .continuous_usage = w->stream && w->continuous_usage,
         .logprobs = w->logprobs,
+        .hides_reasoning = !w->include_reasoning,
         .echo = w->echo,
         .token_ids = w->token_ids,
         .n_top = (uint32_t)w->n_top,
@@ -199,7 +201,7 @@ static struct completion *completion_new(
         setup->prompts[i] = (struct prompt){0};
     }
     for (size_t i = 0; i < n * a->n_choices; i++)
-        init_choice(a, i);
+        init_choice(a, i, setup->form);
     if (setup->notes)
         a->notes = *setup->notes;
     delta_init(&a->scratch, &s->request_memory);

@@ -142,16 +142,22 @@ static bool start(struct server *s, const struct http_request *q, struct reply *
     const struct chat_call *call, struct completion_params *w, struct requested_model *m, struct api_error *c)
 {
     struct prompts all = {0};
-    struct completion_setup setup = {
-        .route = FOR_COMPLETIONS, .writer = call->writer, .params = w, .model = m, .request = call->original};
     struct json_notes notes = {0};
+    struct chat_form form = {0};
+    struct completion_setup setup = {.route = FOR_COMPLETIONS,
+        .writer = call->writer,
+        .params = w,
+        .model = m,
+        .form = &form,
+        .request = call->original};
     w->limit_only = call->limit_only;
     unsigned needs = NEEDS_DECODER | (answer_form_is_asked(call->request) ? NEEDS_TOKENIZER : 0);
-    bool good = requested_model_find(m, s, call->request, needs, c) &&
-                completion_params_for_model(w, text_model_n_vocab(m->text), c) &&
-                answer_form_grammar(m, call->request, NULL, &s->request_memory, &setup.grammar, &notes, c) &&
-                (call->make_prompt ? make_prompt(&all, s, q, m, call, c)
-                                   : prompts_of_completion(&all, s, q, m->text, call->request, w, c));
+    bool good =
+        requested_model_find(m, s, call->request, needs, c) &&
+        completion_params_for_model(w, text_model_n_vocab(m->text), c) &&
+        answer_form_grammar(m, call->request, NULL, &s->request_memory, &setup.grammar, &form, &notes, c) &&
+        (call->make_prompt ? make_prompt(&all, s, q, m, call, c)
+                           : prompts_of_completion(&all, s, q, m->text, call->request, w, c));
     setup.prompts = all.at;
     setup.n_prompts = all.n;
     good = good && completion_start(s, q, r, &setup, c);

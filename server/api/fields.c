@@ -9,10 +9,12 @@
 #include "fields_private.h"
 
 #include "berth/base/log.h"
+#include "berth/server/http/route.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -78,10 +80,13 @@ static const struct field fields[] = {
     {"echo", TEXT, HONOURED, .kind = TRUTH, AT(echo)},
     {"tools", CHAT, HONOURED, .kind = ELSEWHERE},
     {"functions", CHAT, HONOURED, .kind = ELSEWHERE},
+    {"tool_choice", CHAT, HONOURED, .kind = ELSEWHERE},
+    {"function_call", CHAT, HONOURED, .kind = ELSEWHERE},
+    {"parallel_tool_calls", CHAT, HONOURED, .kind = ELSEWHERE},
+    {"response_format", BOTH, HONOURED, .kind = ELSEWHERE},
     {"reasoning_effort", CHAT, HONOURED, .kind = ELSEWHERE},
 
     {"metadata", BOTH, IGNORED, .kind = ELSEWHERE},
-    {"parallel_tool_calls", CHAT, IGNORED, .kind = ELSEWHERE},
     {"prediction", CHAT, IGNORED, .kind = ELSEWHERE},
     {"prompt_cache_key", BOTH, IGNORED, .kind = ELSEWHERE},
     {"prompt_cache_retention", BOTH, IGNORED, .kind = ELSEWHERE},
@@ -105,6 +110,24 @@ static const struct field fields[] = {
     {"cache_salt", BOTH, HONOURED, .kind = OWN, .read = read_cache_salt},
     {"add_generation_prompt", CHAT, HONOURED, .kind = ELSEWHERE},
     {"chat_template_kwargs", CHAT, HONOURED, .kind = ELSEWHERE},
+    {"continue_final_message", CHAT, HONOURED, .kind = ELSEWHERE},
+    {"enable_thinking", CHAT, HONOURED, .kind = ELSEWHERE},
+    {"reasoning_format", CHAT, HONOURED, .kind = ELSEWHERE},
+    {"include_reasoning", CHAT, HONOURED, .kind = TRUTH, AT(include_reasoning)},
+    {"reasoning_budget", CHAT, HONOURED, .kind = INTEGER, AT(reasoning_budget), .least = -1, .most = MANY},
+    {"thinking_budget", CHAT, HONOURED, .kind = INTEGER, AT(reasoning_budget), .least = -1, .most = MANY},
+    {"thinking_budget_tokens", CHAT, HONOURED, .kind = INTEGER, AT(reasoning_budget), .least = -1, .most = MANY},
+    {"thinking_token_budget", CHAT, HONOURED, .kind = INTEGER, AT(reasoning_budget), .least = -1, .most = MANY},
+    {"guided_json", BOTH, HONOURED, .kind = ELSEWHERE},
+    {"guided_json_object", BOTH, HONOURED, .kind = ELSEWHERE},
+    {"guided_regex", BOTH, HONOURED, .kind = ELSEWHERE},
+    {"guided_choice", BOTH, HONOURED, .kind = ELSEWHERE},
+    {"guided_grammar", BOTH, HONOURED, .kind = ELSEWHERE},
+    {"structured_outputs", BOTH, HONOURED, .kind = ELSEWHERE},
+    {"json_schema", BOTH, HONOURED, .kind = ELSEWHERE},
+    {"regex", BOTH, HONOURED, .kind = ELSEWHERE},
+    {"ebnf", BOTH, HONOURED, .kind = ELSEWHERE},
+    {"grammar", BOTH, HONOURED, .kind = ELSEWHERE},
     {"documents", CHAT, HONOURED, .kind = ELSEWHERE},
     {"add_special", TEXT, HONOURED, .kind = ELSEWHERE},
 
@@ -367,6 +390,73 @@ static bool check_unknown(const char *name, enum fields_route route, struct api_
         c, 400, "unknown_parameter", shown, "'%s' is not a known field; did you mean '%s'?", shown, n.name);
 }
 
+/* ---- what the fields are, for people and their tools ---- */
+
+/* Schemas of fields that are read elsewhere or by their own function, as far as they say something. */
+static const char *own_schema(const char *name)
+{
+    static const struct {
+        const char *name, *schema;
+    } rows[] = {
+        {"model", "{\"type\":\"string\"}"},
+        {"messages",
+            "{\"type\":\"array\",\"minItems\":1,\"items\":{\"$ref\":\"#/components/schemas/ChatMessage\"}}"},
+        {"prompt", "{\"type\":[\"string\",\"array\"]}"},
+        {"tools", "{\"type\":[\"array\",\"null\"],\"items\":{\"type\":\"object\"}}"},
+        {"seed", "{\"type\":[\"integer\",\"null\"]}"},
+        {"stop", "{\"type\":[\"string\",\"array\",\"null\"]}"},
+        {"reasoning_effort", "{\"type\":[\"string\",\"null\"]}"},
+        {"response_format", "{\"type\":[\"object\",\"null\"]}"},
+        {"stream_options", "{\"type\":[\"object\",\"null\"]}"},
+        {"chat_template_kwargs", "{\"type\":[\"object\",\"null\"]}"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        if (strcmp(rows[i].name, name) == 0)
+            return rows[i].schema;
+    return "{}";
+}
+
+static void write_schema(const struct field *f, struct route_field *out)
+{
+    const char *type = f->kind == NUMBER ? "number" : "integer";
+    double least = f->kind == TOKENS ? -1 : (double)f->least;
+    if (f->kind == ELSEWHERE || f->kind == OWN)
+        snprintf(out->schema, sizeof(out->schema), "%s", own_schema(f->name));
+    else if (f->kind == TRUTH)
+        snprintf(out->schema, sizeof(out->schema), "{\"type\":[\"boolean\",\"null\"]}");
+    else if (f->most >= MANY)
+        snprintf(
+            out->schema, sizeof(out->schema), "{\"type\":[\"%s\",\"null\"],\"minimum\":%g}", type, least);
+    else
+        snprintf(out->schema, sizeof(out->schema),
+            "{\"type\":[\"%s\",\"null\"],\"minimum\":%g,\"maximum\":%g}", type, least, (double)f->most);
+}
+
+static bool describe(size_t i, enum fields_route route, struct route_field *out)
+{
+    size_t at = 0;
+    for (; at < N_FIELDS; at++)
+        if ((fields[at].routes & (unsigned)route) && fields[at].treatment == HONOURED && i-- == 0)
+            break;
+    if (at == N_FIELDS)
+        return false;
+    const struct field *f = &fields[at];
+    out->name = f->name;
+    out->required = strcmp(f->name, "messages") == 0 || strcmp(f->name, "prompt") == 0;
+    write_schema(f, out);
+    return true;
+}
+
+bool completion_params_chat_field(size_t i, struct route_field *out)
+{
+    return describe(i, FOR_CHAT, out);
+}
+
+bool completion_params_text_field(size_t i, struct route_field *out)
+{
+    return describe(i, FOR_COMPLETIONS, out);
+}
+
 /* ---- a whole request ---- */
 
 /* What depends on several fields together. */
@@ -405,6 +495,7 @@ bool completion_params_read(
     *w = (struct completion_params){
         .n = 1,
         .reasoning_budget = -1,
+        .include_reasoning = true,
         .max_tokens = COMPLETION_UNSET,
         .max_completion_tokens = COMPLETION_UNSET,
         .temperature = NAN,

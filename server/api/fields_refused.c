@@ -23,11 +23,8 @@ static const struct refused_field refused[] = {
     /* OpenAI's */
     {"audio", CHAT, NONE, NULL},
     {"best_of", BOTH, ONE | NEUTRAL_SAME_AS_N, "'n'"},
-    {"function_call", CHAT, NEUTRAL_NO_CHOICE, NULL},
     {"modalities", CHAT, NEUTRAL_TEXT, NULL},
-    {"response_format", BOTH, NEUTRAL_TEXT, NULL},
     {"suffix", TEXT, EMPTY, NULL},
-    {"tool_choice", CHAT, NEUTRAL_NO_CHOICE, NULL},
     {"web_search_options", CHAT, NONE, NULL},
 
     /* what is asked */
@@ -45,7 +42,6 @@ static const struct refused_field refused[] = {
     {"mm_processor_kwargs", BOTH, EMPTY, NULL},
     {"chat_template", CHAT, EMPTY, "'chat_template_kwargs'"},
     {"template", BOTH, EMPTY, NULL},
-    {"continue_final_message", CHAT, EMPTY, NULL},
     {"echo", CHAT, EMPTY, NULL},
     {"add_special_tokens", CHAT, EMPTY, NULL},
     {"add_special_tokens", TEXT, NEUTRAL_TRUE, "'add_special'"},
@@ -79,10 +75,6 @@ static const struct refused_field refused[] = {
     {"ban_eos_token", BOTH, EMPTY, "'ignore_eos'"},
     {"bypass_eos", BOTH, EMPTY, "'ignore_eos'"},
     {"repetition_detection", BOTH, EMPTY, NULL},
-    {"thinking_token_budget", BOTH, NEUTRAL_MINUS_ONE, NULL},
-    {"thinking_budget", BOTH, NEUTRAL_MINUS_ONE, NULL},
-    {"thinking_budget_tokens", BOTH, NEUTRAL_MINUS_ONE, NULL},
-    {"reasoning_budget", BOTH, NEUTRAL_MINUS_ONE, NULL},
 
     /* how many answers, and what comes with them */
     {"n_cmpl", BOTH, ONE, "'n'"},
@@ -163,20 +155,10 @@ static const struct refused_field refused[] = {
     {"early_stopping", BOTH, EMPTY, NULL},
 
     /* what an answer may be */
-    {"grammar", BOTH, EMPTY, NULL},
-    {"grammar_string", BOTH, EMPTY, NULL},
-    {"json_schema", BOTH, EMPTY, NULL},
-    {"format", BOTH, EMPTY, NULL},
-    {"regex", BOTH, EMPTY, NULL},
-    {"regex_pattern", BOTH, EMPTY, NULL},
-    {"ebnf", BOTH, EMPTY, NULL},
-    {"structural_tag", BOTH, EMPTY, NULL},
-    {"structured_outputs", BOTH, EMPTY, NULL},
-    {"guided_json", BOTH, EMPTY, NULL},
-    {"guided_json_object", BOTH, EMPTY, NULL},
-    {"guided_regex", BOTH, EMPTY, NULL},
-    {"guided_choice", BOTH, EMPTY, NULL},
-    {"guided_grammar", BOTH, EMPTY, NULL},
+    {"grammar_string", BOTH, EMPTY, "'grammar'"},
+    {"format", BOTH, EMPTY, "'response_format'"},
+    {"regex_pattern", BOTH, EMPTY, "'guided_regex'"},
+    {"structural_tag", BOTH, EMPTY, "'response_format'"},
     {"allowed_token_ids", BOTH, EMPTY, "'logit_bias'"},
     {"bad_words", BOTH, EMPTY, "'logit_bias'"},
     {"banned_tokens", BOTH, EMPTY, "'logit_bias'"},
@@ -190,11 +172,9 @@ static const struct refused_field refused[] = {
     {"vllm_xargs", BOTH, EMPTY, NULL},
 
     /* reasoning */
-    {"enable_thinking", CHAT, NONE, "'chat_template_kwargs'"},
-    {"think", CHAT, NONE, "'chat_template_kwargs'"},
-    {"thinking", CHAT, EMPTY, "'chat_template_kwargs'"},
+    {"think", CHAT, NONE, "'enable_thinking'"},
+    {"thinking", CHAT, EMPTY, "'enable_thinking'"},
     {"reasoning", CHAT, EMPTY, "'reasoning_effort'"},
-    {"include_reasoning", CHAT, NEUTRAL_TRUE, NULL},
 };
 /* clang-format on */
 

@@ -24,12 +24,17 @@ struct schema {
     "{\"type\":\"object\",\"required\":[\"id\",\"object\",\"created\",\"model\",\"choices\"],\"properties\":{" \
     "\"id\":{\"type\":\"string\"},\"object\":{\"const\":\"" object "\"},\"created\":{\"type\":\"integer\"}," \
     "\"model\":{\"type\":\"string\"},\"choices\":{\"type\":\"array\",\"items\":{\"type\":\"object\",\"properties\":{" \
-    "\"index\":{\"type\":\"integer\"}," content ",\"finish_reason\":{\"enum\":[\"stop\",\"length\"]}}}}," \
+    "\"index\":{\"type\":\"integer\"}," content ",\"finish_reason\":{\"enum\":[\"stop\",\"length\",\"tool_calls\"]}}}}," \
     "\"usage\":{\"$ref\":\"#/components/schemas/Usage\"}}}"
 
 static const struct schema schemas[] = {
     {"Any", "{\"type\":\"object\"}"},
     {"List", "{\"type\":\"array\",\"items\":{\"type\":\"object\"}}"},
+    {"Detail", "{\"type\":\"object\",\"required\":[\"detail\"],\"properties\":{\"detail\":{\"type\":\"string\"}}}"},
+    {"Error", "{\"type\":\"object\",\"required\":[\"error\"],\"properties\":{\"error\":{\"type\":\"string\"}}}"},
+    {"ChatMessage", "{\"type\":\"object\",\"required\":[\"role\"],\"properties\":{\"role\":{\"enum\":[\"system\","
+        "\"developer\",\"user\",\"assistant\",\"tool\",\"function\"]},\"content\":{\"type\":[\"string\",\"array\","
+        "\"null\"]}}}"},
     {"Message", "{\"type\":\"object\",\"required\":[\"message\"],\"properties\":{\"message\":{\"type\":\"string\"}}}"},
     {"Health", "{\"type\":\"object\",\"required\":[\"status\"],\"properties\":{\"status\":{\"type\":\"string\"}}}"},
     {"Readiness", "{\"type\":\"object\",\"required\":[\"status\"],\"properties\":{\"status\":{\"type\":\"string\"},"
@@ -56,13 +61,12 @@ static const struct schema schemas[] = {
         "\"completion_tokens\":{\"type\":\"integer\"},\"total_tokens\":{\"type\":\"integer\"}}}"},
     {"ChatCompletion", COMPLETION("chat.completion",
         "\"message\":{\"type\":\"object\",\"properties\":{\"role\":{\"const\":\"assistant\"},"
-        "\"content\":{\"type\":\"string\"}}}")},
+        "\"content\":" STRING_OR_NULL ",\"reasoning_content\":" STRING_OR_NULL ",\"tool_calls\":{\"type\":\"array\"}}}")},
     {"Completion", COMPLETION("text_completion", "\"text\":{\"type\":\"string\"}")},
     {"Tokens", "{\"type\":\"object\",\"required\":[\"tokens\",\"count\"],\"properties\":{\"model\":{\"type\":\"string\"},"
         "\"count\":{\"type\":\"integer\"},\"tokens\":{\"type\":\"array\",\"items\":{\"type\":\"integer\"}}}}"},
     {"Text", "{\"type\":\"object\",\"required\":[\"text\"],\"properties\":{\"model\":{\"type\":\"string\"},"
         "\"text\":{\"type\":\"string\"}}}"},
-    {"OllamaError", "{\"type\":\"object\",\"required\":[\"error\"],\"properties\":{\"error\":{\"type\":\"string\"}}}"},
     {"OpenAIError", "{\"type\":\"object\",\"required\":[\"error\"],\"properties\":{\"error\":{\"type\":\"object\","
         "\"required\":[\"message\",\"type\",\"param\",\"code\"],\"properties\":{\"message\":{\"type\":\"string\"},"
         "\"type\":{\"type\":\"string\"},\"param\":" STRING_OR_NULL ",\"code\":" STRING_OR_NULL "}}}}"},
@@ -109,21 +113,73 @@ static json_t *describe_parameters(const char *pattern)
     return all;
 }
 
-static json_t *describe_route(const struct route *route)
+/* The body: its members, or any object. */
+static json_t *describe_body(const struct route *route)
+{
+    struct route_field f;
+    json_t *properties = json_object(), *required = json_array();
+    for (size_t i = 0; route->field && route->field(i, &f); i++) {
+        json_object_set_new(properties, f.name, json_loads(f.schema, 0, NULL));
+        if (f.required)
+            json_array_append_new(required, json_string(f.name));
+    }
+    json_t *schema =
+        json_pack("{s:s, s:o, s:o}", "type", "object", "required", required, "properties", properties);
+    return json_pack("{s:b, s:{s:{s:o}}}", "required", 1, "content", "application/json", "schema", schema);
+}
+
+/* Statuses that the server itself gives, and to which routes. */
+enum { ALL = 0, TAKES = 1, KEYED = 2, SLOW = 4 };
+
+static const struct {
+    unsigned status, to;
+    const char *what;
+} common[] = {
+    {400, ALL, "The request is not understood, or something in it cannot be honoured"},
+    {401, KEYED, "The server has API keys, and the request shows none of them"},
+    {408, TAKES, "The body took too long"},
+    {413, TAKES, "The body is too large"},
+    {415, TAKES, "The body is compressed"},
+    {403, ALL, "The Host or Origin header names another server"},
+    {414, ALL, "The path is too long"},
+    {429, ALL, "Too many requests wait, or too many connections are open"},
+    {431, ALL, "The headers are too large"},
+    {500, SLOW, "The model failed"},
+    {503, ALL, "The server has no room for the request, is loading, or stops"},
+    {504, SLOW, "The request took too long"},
+};
+
+static void add_common(json_t *responses, const struct route *route, const struct dialect *d)
+{
+    unsigned has =
+        (route->body_max > 0 ? TAKES : 0u) | (d->needs_key ? KEYED : 0u) | (route->slow ? SLOW : 0u);
+    for (size_t i = 0; i < COUNT_OF(common) && !route->probe; i++) {
+        char status[16];
+        struct route_answer a = {common[i].status, common[i].what, "application/json", d->error};
+        snprintf(status, sizeof(status), "%u", common[i].status);
+        if ((common[i].to & has) == common[i].to && !json_object_get(responses, status))
+            json_object_set_new(responses, status, describe_answer(&a));
+    }
+}
+
+static json_t *describe_route(const struct route *route, const struct dialect *dialect)
 {
     json_t *responses = json_object();
     for (size_t i = 0; i < ROUTE_ANSWERS_MAX && route->answers[i].status; i++) {
         char status[16];
         snprintf(status, sizeof(status), "%u", route->answers[i].status);
-        json_object_set_new(responses, status, describe_answer(&route->answers[i]));
+        json_t *answer = describe_answer(&route->answers[i]);
+        if (route->stream && route->answers[i].status == 200)
+            json_object_set_new(json_object_get(answer, "content"), route->stream,
+                json_pack("{s:{s:s}}", "schema", "type", "string"));
+        json_object_set_new(responses, status, answer);
     }
+    add_common(responses, route, dialect);
     json_t *operation =
         json_pack("{s:[s], s:s, s:s, s:o, s:o}", "tags", route->tag, "summary", route->summary, "description",
             route->description, "operationId", operation_id(route), "responses", responses);
     if (route->body_max > 0)
-        json_object_set_new(operation, "requestBody",
-            json_pack("{s:b, s:{s:{s:{s:s}}}}", "required", 1, "content", "application/json", "schema",
-                "$ref", "#/components/schemas/Any"));
+        json_object_set_new(operation, "requestBody", describe_body(route));
     json_t *parameters = describe_parameters(route->path);
     if (json_array_size(parameters) > 0)
         json_object_set(operation, "parameters", parameters);
@@ -144,7 +200,7 @@ static json_t *describe_paths(const struct router *r)
         char method[16] = {0};
         for (size_t k = 0; route->method[k] && k + 1 < sizeof(method); k++)
             method[k] = (char)(route->method[k] + 32);
-        json_object_set_new(path, method, describe_route(route));
+        json_object_set_new(path, method, describe_route(route, router_dialect(r, i)));
     }
     return paths;
 }

@@ -59,6 +59,6 @@ static void write_error(
 }
 
 /* No prefix: paths that belong to no API are answered as the FastAPI service answers them. */
-const struct dialect fastapi_dialect = {.write = write_error};
+const struct dialect fastapi_dialect = {.error = "Detail", .write = write_error};
 
 const struct route_table fastapi_routes = {&fastapi_dialect, rows, sizeof(rows) / sizeof(rows[0])};

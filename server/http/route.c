@@ -14,7 +14,6 @@
 struct router_row {
     const struct route *route;
     const struct dialect *dialect;
-    const char *const *prefixes; /* of its table: never NULL */
     size_t literals; /* characters of the pattern that stand for themselves */
 };
 
@@ -37,8 +36,6 @@ static size_t count_literals(const char *pattern)
     return n;
 }
 
-static const char *const no_prefixes[] = {NULL};
-
 struct router *router_new(const struct route_table *const *tables, size_t n)
 {
     size_t rows = 0;
@@ -51,8 +48,7 @@ struct router *router_new(const struct route_table *const *tables, size_t n)
     for (size_t i = 0; i < n; i++)
         for (size_t k = 0; k < tables[i]->n; k++) {
             const struct route *route = &tables[i]->rows[k];
-            r->rows[r->n++] = (struct router_row){route, tables[i]->dialect,
-                tables[i]->prefixes ? tables[i]->prefixes : no_prefixes, count_literals(route->path)};
+            r->rows[r->n++] = (struct router_row){route, tables[i]->dialect, count_literals(route->path)};
         }
     return r;
 }
@@ -70,6 +66,11 @@ size_t router_size(const struct router *r)
 const struct route *router_row(const struct router *r, size_t number)
 {
     return r->rows[number].route;
+}
+
+const struct dialect *router_dialect(const struct router *r, size_t number)
+{
+    return r->rows[number].dialect;
 }
 
 /* ---- characters of a path ---- */
@@ -181,11 +182,11 @@ static const char *behind_prefix(const char *prefix, const char *path)
 static bool match_row(const struct router_row *row, const char *path, struct span params[ROUTE_PARAMS_MAX])
 {
     const struct matching m = {.lenient = row->dialect->prefix != NULL, .params = params};
-    const char *const *prefix = row->prefixes;
+    const char *const *prefix = row->dialect->more_prefixes;
     if (match_from(&m, row->route->path, path, 0) ||
         (row->route->also && match_from(&m, row->route->also, path, 0)))
         return true;
-    for (const char *rest; *prefix; prefix++) {
+    for (const char *rest; prefix && *prefix; prefix++) {
         rest = behind_prefix(*prefix, path);
         if (rest && match_from(&m, row->route->path + strlen(row->dialect->prefix), rest, 0))
             return true;
@@ -205,10 +206,11 @@ static const struct dialect *dialect_of(const struct router *r, const char *path
     const struct dialect *best = r->fallback;
     size_t longest = 0;
     for (size_t i = 0; i < r->n; i++) {
-        size_t size = longer(longest, r->rows[i].dialect->prefix, path);
-        for (const char *const *prefix = r->rows[i].prefixes; *prefix; prefix++)
+        const struct dialect *d = r->rows[i].dialect;
+        size_t size = longer(longest, d->prefix, path);
+        for (const char *const *prefix = d->more_prefixes; prefix && *prefix; prefix++)
             size = longer(size, *prefix, path);
-        best = size > longest ? r->rows[i].dialect : best;
+        best = size > longest ? d : best;
         longest = size;
     }
     return best;

@@ -31,6 +31,6 @@ static void write_error(
     reply_json(r, status, json_pack("{s:s}", "error", json_message(message, room, sizeof(room))));
 }
 
-static const struct dialect oip_dialect = {.prefix = "/v2", .write = write_error};
+static const struct dialect oip_dialect = {.prefix = "/v2", .error = "Error", .write = write_error};
 
 const struct route_table oip_routes = {&oip_dialect, rows, sizeof(rows) / sizeof(rows[0])};

@@ -109,7 +109,7 @@ static void add_notes(const struct completion *a, struct strbuf *out)
 /* {"id":…,"type":"function","function":{"name":…,"arguments":… */
 static void add_call_head(const char *id, struct span name, struct strbuf *out)
 {
-    strbuf_format(out, "\"id\":\"call_%s\",\"type\":\"function\",\"function\":{\"name\":", id);
+    strbuf_format(out, "\"id\":\"%s\",\"type\":\"function\",\"function\":{\"name\":", id);
     strbuf_json(out, name);
     strbuf_text(out, ",\"arguments\":");
 }
@@ -231,6 +231,7 @@ static void add_delta(
         strbuf_json(out, e->text);
         strbuf_text(out, "}}]");
         break;
+    case CHAT_CALL_ID:
     case CHAT_CALL_END:
         break;
     }

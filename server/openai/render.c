@@ -23,9 +23,9 @@ static void add_sampling(struct strbuf *out, const struct render *w, size_t room
 {
     const struct completion_params *p = &w->params;
     strbuf_format(out,
-        ",\"sampling_params\":{\"n\":%" PRId64 ",\"temperature\":%.9g,\"top_p\":%.9g,\"top_k\":%" PRId64
-        ",\"min_p\":%.9g,\"typical_p\":%.9g,\"presence_penalty\":%.9g,\"frequency_penalty\":%.9g"
-        ",\"repetition_penalty\":%.9g,\"ignore_eos\":%s,\"min_tokens\":0,\"stop\":[",
+        ",\"sampling_params\":{\"n\":%" PRId64 ",\"temperature\":%.7g,\"top_p\":%.7g,\"top_k\":%" PRId64
+        ",\"min_p\":%.7g,\"typical_p\":%.7g,\"presence_penalty\":%.7g,\"frequency_penalty\":%.7g"
+        ",\"repetition_penalty\":%.7g,\"ignore_eos\":%s,\"min_tokens\":0,\"stop\":[",
         p->n, p->temperature, p->top_p, p->top_k, p->min_p, p->typical_p, p->presence_penalty,
         p->frequency_penalty, p->repetition_penalty, p->ignore_end ? "true" : "false");
     for (size_t i = 0; i < p->n_stops; i++) {
@@ -51,10 +51,11 @@ static void add_prompt(struct strbuf *out, const struct render *w, size_t index,
 {
     const struct tokenizer_ids *ids = &w->prompts.at[index].ids;
     size_t context = text_model_context(w->model.text);
-    strbuf_format(out, "{\"request_id\":\"%s-", w->route == FOR_CHAT ? "chatcmpl" : "cmpl");
-    strbuf_json(out, span_of(id));
-    out->size--; /* continues the string */
-    strbuf_format(out, "-%zu\",\"model\":", index);
+    char name[REQUEST_ID_MAX + 48];
+    snprintf(name, sizeof(name), "%s-%s-%zu", w->route == FOR_CHAT ? "chatcmpl" : "cmpl", id, index);
+    strbuf_text(out, "{\"request_id\":");
+    strbuf_json(out, span_of(name));
+    strbuf_text(out, ",\"model\":");
     strbuf_json(out, span_of(w->model.model->id));
     strbuf_text(out, ",\"token_ids\":[");
     for (size_t i = 0; i < ids->n; i++) {

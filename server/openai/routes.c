@@ -21,14 +21,16 @@ static const struct route rows[] = {
      .answers = {{200, "The model", json, "Model"},
                  {404, "No model has this id", json, "OpenAIError"}}},
     {.method = "POST", .path = "/v1/chat/completions", .also = "/chat/completions", .run = openai_chat,
-     .slow = true, .body_max = OPENAI_BODY_MAX,
+     .slow = true, .body_max = OPENAI_BODY_MAX, .field = completion_params_chat_field,
+     .stream = "text/event-stream",
      .tag = "answers", .summary = "Goes on with a chat",
      .description = "As OpenAI's, whole or as a stream of events; docs/openai.md tells of every field.",
      .answers = {{200, "The answer, or events with its chunks", json, "ChatCompletion"},
                  {400, "Something in the request cannot be honoured", json, "OpenAIError"},
                  {404, "No model has this id", json, "OpenAIError"}}},
     {.method = "POST", .path = "/v1/completions", .run = openai_completions,
-     .slow = true, .body_max = OPENAI_BODY_MAX,
+     .slow = true, .body_max = OPENAI_BODY_MAX, .field = completion_params_text_field,
+     .stream = "text/event-stream",
      .tag = "answers", .summary = "Goes on with a text",
      .description = "As OpenAI's, whole or as a stream of events; docs/openai.md tells of every field.",
      .answers = {{200, "The answers, or events with their chunks", json, "Completion"},
@@ -83,10 +85,13 @@ static void write_error(
             "type", type_of(status), "param", param, "code", code));
 }
 
-const struct dialect openai_dialect = {.prefix = "/v1", .needs_key = true, .write = write_error};
-
 /* Where Docker Model Runner has this API. */
-static const char *const prefixes[] = {"/engines/v1", "/engines/llama.cpp/v1", NULL};
+static const char *const more_prefixes[] = {"/engines/v1", "/engines/llama.cpp/v1", NULL};
 
-const struct route_table openai_routes = {
-    &openai_dialect, rows, sizeof(rows) / sizeof(rows[0]), .prefixes = prefixes};
+const struct dialect openai_dialect = {.prefix = "/v1",
+    .more_prefixes = more_prefixes,
+    .error = "OpenAIError",
+    .needs_key = true,
+    .write = write_error};
+
+const struct route_table openai_routes = {&openai_dialect, rows, sizeof(rows) / sizeof(rows[0])};

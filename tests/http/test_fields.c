@@ -80,17 +80,6 @@ static void test_fields_that_would_change_the_answer_are_refused_with_what_does_
         {"\"tfs_z\":0.9", "'typical_p'"},
         {"\"top_n_sigma\":1.5", "'min_p'"},
         {"\"logits_processors\":[\"a\"]", "'logit_bias'"},
-        {"\"guided_json\":{\"type\":\"object\"}", NULL},
-        {"\"guided_regex\":\"a*\"", NULL},
-        {"\"guided_choice\":[\"a\",\"b\"]", NULL},
-        {"\"guided_grammar\":\"root\"", NULL},
-        {"\"structured_outputs\":{\"json\":{}}", NULL},
-        {"\"regex\":\"a*\"", NULL},
-        {"\"grammar\":\"root ::= \\\"a\\\"\"", NULL},
-        {"\"json_schema\":{\"type\":\"object\"}", NULL},
-        {"\"response_format\":{\"type\":\"json_object\"}", "'response_format'"},
-        {"\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{}}", "value is \"text\""},
-        {"\"response_format\":\"text\"", NULL},
         {"\"use_beam_search\":true", "'n'"},
         {"\"num_beams\":4", "'n'"},
         {"\"bad_words\":[\"a\"]", "'logit_bias'"},
@@ -138,8 +127,6 @@ static void test_refusals_of_openai_s_own_fields_are_plain(void **state)
     static const struct {
         const char *fields, *param, *told;
     } rows[] = {
-        {"\"tool_choice\":\"required\"", "tool_choice", "'tool_choice'"},
-        {"\"function_call\":{\"name\":\"a\"}", "function_call", "'function_call' is not supported"},
         {"\"modalities\":[\"audio\"]", "modalities", "value is \"text\""},
         {"\"modalities\":[\"text\",\"audio\"]", "modalities", "value is \"text\""},
         {"\"audio\":{}", "audio", "'audio' is not supported"},

@@ -27,8 +27,17 @@ const struct chat_format *chat_format_find(struct span name);
 const struct chat_format *chat_format_at(size_t i); /* NULL after the last one */
 
 bool chat_format_reasons(const struct chat_format *f); /* the family marks reasoning */
-/* The template writes tools itself. Otherwise the server adds chat_format_instructions to the system text. */
+/* The template writes tools itself. Otherwise the server gives it none, adds chat_format_instructions to the system text,
+ * and passes earlier messages through chat_history_as_text. */
 bool chat_format_has_tools(const struct chat_format *f, const struct template *t);
+/* The template joins the arguments of earlier calls as text, so that they must stay strings. Others take maps. */
+bool chat_format_wants_text_arguments(const struct template *t);
+/* The member of a message in which the template looks for earlier reasoning: "reasoning_content" or "thinking". */
+const char *chat_format_reasoning_member(const struct chat_format *f, const struct template *t);
+/* Appends the id of a call of the answer: what the family's templates want to find in the history. `written` is what
+ * CHAT_CALL_ID told, or empty; `random` makes ids differ. */
+void chat_format_call_id(
+    const struct chat_format *f, struct span name, struct span written, uint64_t random, struct strbuf *out);
 
 /* ---- what is asked of an answer ---- */
 
@@ -67,11 +76,13 @@ struct chat_form {
     size_t named; /* of CHAT_TOOLS_NAMED: which tool */
     bool parallel; /* several calls in one answer */
     bool split_reasoning; /* reasoning is told apart; otherwise its markers are text */
-    struct span prompt_end; /* the end of the prompt's text: the template may have opened the reasoning already */
-    const struct token_trie *trie; /* a marker that is one control token of it is that token alone; NULL: text */
+    struct span
+        prompt_end; /* the end of the prompt's text: the template may have opened the reasoning already */
+    const struct token_trie
+        *trie; /* a marker that is one control token of it is that token alone; NULL: text */
 };
 
-/* True when the form says nothing: any text, no reasoning and no tools. Then no grammar is needed. */
+/* True when the form says nothing: any text, no tools, and no reasoning that is told apart. Then no grammar is needed. */
 bool chat_form_is_free(const struct chat_form *form);
 
 /* The grammar of an answer. `notes` tells what of the tools' schemas is not enforced. NULL with the reason. */
@@ -85,9 +96,18 @@ bool chat_format_opens_reasoning(const struct chat_format *f, struct span prompt
 
 /* ---- templates without tools ---- */
 
-/* Appends a system text that tells the model of the tools and how to call them in the generic format. False without
- * memory. */
-bool chat_format_instructions(const struct chat_tool *tools, size_t n, struct value definitions, struct strbuf *out);
+/* Appends a system text that tells the model of the tools and how to call them in the generic format. `definitions` is
+ * the request's list of tools, of which those with a name among `tools` are written. False without memory. */
+bool chat_format_instructions(
+    const struct chat_tool *tools, size_t n, struct value definitions, struct strbuf *out);
+
+/* Appends a value as JSON in one line. */
+void chat_write_json(struct strbuf *out, struct value v);
+
+/* The messages with calls and results as text: calls stand in the assistant's content as the generic format writes them,
+ * results in a user's message, which takes in the user's own message behind them. Others are passed on as they are.
+ * VALUE_UNDEFINED without memory. */
+struct value chat_history_as_text(struct value_arena *a, struct value messages);
 
 /* ---- tags of the grammar, in the order in which a reader gets them ---- */
 
@@ -107,26 +127,44 @@ enum chat_tag {
 enum chat_event {
     CHAT_TEXT,
     CHAT_REASONING,
+    CHAT_CALL_ID, /* what the model wrote as the id of the call whose CHAT_CALL_BEGIN is next; few families */
     CHAT_CALL_BEGIN, /* with the name: whole, once */
     CHAT_CALL_ARGUMENTS, /* a part of the arguments' JSON */
     CHAT_CALL_END, /* the arguments are whole */
 };
 
+#define CHAT_HELD_MAX 128 /* bytes that may be the beginning of a marker */
+
+/* What is told never ends inside a character. Newlines beside markers are syntax: they are left out, two at most on each
+ * side. A marker that was begun and not finished is text. */
 struct chat_reader {
-    enum chat_tag state; /* of the last byte; private */
-    size_t n_calls;
-    struct strbuf name; /* of the call that begins; private */
-    uint8_t flags; /* private */
+    size_t n_calls; /* begun */
+    bool failed; /* memory is short: what was told is not whole */
+    /* The rest is private. */
+    const struct chat_format *format;
+    struct strbuf name, id; /* of the call that begins */
+    struct strbuf out; /* of the event `kind`, not told yet */
+    enum chat_event kind;
+    uint16_t tag; /* of the last byte */
+    uint8_t held[CHAT_HELD_MAX];
+    size_t n_held;
+    uint32_t depth; /* of lists and objects in arguments */
+    uint16_t flags;
+    uint8_t trim; /* newlines to leave out */
 };
 
 typedef void chat_reader_tell(void *context, enum chat_event event, size_t call, struct span text);
 
-void chat_reader_init(struct chat_reader *r, struct byte_budget *memory);
+/* For an answer to this form, which is needed here alone. Without split_reasoning, reasoning is told as CHAT_TEXT, with
+ * the family's markers around it. */
+void chat_reader_init(struct chat_reader *r, const struct chat_form *form, struct byte_budget *memory);
 void chat_reader_release(struct chat_reader *r);
-/* Reads text with one tag, and tells what it means. */
-void chat_reader_add(struct chat_reader *r, uint16_t tag, struct span text, chat_reader_tell *tell, void *context);
-/* The answer has ended: closes what can be closed. A call that is cut stays cut: no CHAT_CALL_END is told for it. */
-void chat_reader_end(struct chat_reader *r, chat_reader_tell *tell, void *context);
+/* Reads text with one tag, and tells what it means. A control token is GRAMMAR_TAG_MARK and an empty text. */
+void chat_reader_add(
+    struct chat_reader *r, uint16_t tag, struct span text, chat_reader_tell *tell, void *context);
+/* The answer has ended; `whole`: where the grammar lets it end. Tells what was held back. A call that is cut stays cut: no
+ * CHAT_CALL_END is told for it. */
+void chat_reader_end(struct chat_reader *r, bool whole, chat_reader_tell *tell, void *context);
 bool chat_reader_in_call(const struct chat_reader *r); /* a call has begun and not ended */
 
 #endif

@@ -68,13 +68,19 @@ struct grammar_run {
 /* True when the token can come next. Tokens of class TOKEN_END can where the answer may end. */
 bool grammar_matcher_allows(struct grammar_matcher *m, int32_t token);
 
-/* Takes the token, which must be allowed, and writes the tags of its bytes, in order. A control token has one run of 0
- * bytes, with the tag of where it is: GRAMMAR_TAG_MARK for a marker. Returns how many runs. *back: so many bytes before
- * the token, which were told to be text in doubt, turned out to belong to a marker, and have GRAMMAR_TAG_MARK. */
+/* Takes the token, which must be allowed, and writes the tags of its bytes, in order (none for a control token, whose own
+ * tag is GRAMMAR_TAG_MARK). Returns how many runs.
+ *
+ * Where text goes up to a marker that is written as bytes, the first bytes of the marker cannot be told from text. They get
+ * the text's tag and are in doubt: grammar_matcher_in_doubt. When the marker is complete within this token, `*back` says
+ * how many bytes before this token belong to the marker: their tag is GRAMMAR_TAG_MARK after all. Those of this token have
+ * that tag in `runs` already. `*back` is at most what was in doubt before, and counts from the end of the bytes that were
+ * accepted; otherwise 0. Bytes in doubt that neither turn into a marker nor stay in doubt are text. */
 size_t grammar_matcher_accept(
     struct grammar_matcher *m, int32_t token, struct grammar_run runs[GRAMMAR_RUNS_MAX], size_t *back);
 
-/* How many of the last bytes may still turn out to be the beginning of a marker. */
+/* How many of the last bytes may still become the beginning of a marker. A caller holds these back. 0 where no marker is
+ * written as bytes, and after a control token. When the answer ends, they are text. */
 size_t grammar_matcher_in_doubt(const struct grammar_matcher *m);
 
 /* Sets the logits of all tokens that cannot come next to -INFINITY. Returns how many tokens remain. */

@@ -94,6 +94,7 @@ struct job_piece {
     size_t text_size;
     size_t generated; /* tokens of the choice so far, also those that no piece shows */
     enum job_finish finish; /* JOB_RUNNING but in a choice's last piece */
+    int32_t stopped_by; /* of a last piece: which of the request's stop strings ended the choice; -1: none */
     struct byte_budget *memory; /* that its bytes were taken of */
     size_t bytes;
 };

@@ -38,7 +38,9 @@ struct choice {
     struct tool_call *calls; /* [n_gathered] */
     size_t n_gathered;
     size_t n_calls; /* so far, gathered or not */
-    char call_id[CALL_ID_MAX]; /* of the last one */
+    char call_id[CALL_ID_MAX]; /* of the last one: the model's own, or made here */
+    bool has_call_id; /* the model wrote the id of the call that begins next */
+    int32_t stopped_by; /* which of the request's stop strings ended it; -1: none */
     size_t characters; /* of all tokens so far: the text offset of the next token */
     size_t generated; /* tokens so far */
     size_t reasoning_tokens; /* of these */
@@ -73,6 +75,7 @@ struct completion {
     struct suspended *suspended;
     enum fields_route route;
     bool stream, logprobs, echo, token_ids;
+    bool hides_reasoning; /* it is generated, and not told */
     bool include_usage,
         continuous_usage; /* of a stream: usage in an event of its own at the end, in every event */
     uint32_t n_top;
@@ -150,6 +153,7 @@ struct completion_setup {
     size_t n_prompts;
     struct grammar *grammar; /* what each answer must be; NULL for anything */
     const struct json_notes *notes; /* NULL for none */
+    const struct chat_form *form; /* what the grammar was made from: how answers are read */
     struct tokenizer_ids reasoning_end; /* borrowed; the ids that end the reasoning at its budget */
     json_t *request; /* for the writer; a reference is taken; NULL */
 };

@@ -26,6 +26,7 @@ struct completion_params {
     double temperature, top_p, min_p, typical_p;
     double presence_penalty, frequency_penalty, repetition_penalty;
     bool stream, logprobs, echo, token_ids, ignore_end, special_text, cache_prompt;
+    bool include_reasoning; /* the client gets it */
     bool include_usage, continuous_usage; /* usage in the last event of a stream, in every one */
     bool seeded; /* the request has a seed */
     bool salted; /* it has a cache salt */
@@ -43,6 +44,11 @@ struct completion_params {
 /* Reads and checks all fields but `model` and those of the prompt. */
 bool completion_params_read(
     struct completion_params *w, const json_t *request, enum fields_route route, struct api_error *c);
+/* Describe the members of a request, for /openapi.json: the fields that are honoured. */
+struct route_field;
+bool completion_params_chat_field(size_t i, struct route_field *out);
+bool completion_params_text_field(size_t i, struct route_field *out);
+
 /* Checks token ids against the model's vocabulary and makes the biases. */
 bool completion_params_for_model(struct completion_params *w, size_t vocabulary, struct api_error *c);
 /* Gives the sampling fields that the request does not have the model's defaults. */

@@ -27,6 +27,13 @@ struct route_answer {
     const char *schema; /* name of a component in /openapi.json, NULL for none */
 };
 
+/* A member of the JSON object that a route takes. */
+struct route_field {
+    const char *name;
+    char schema[160]; /* JSON Schema of its value */
+    bool required;
+};
+
 #define ROUTE_ANSWERS_MAX 3
 #define ROUTE_PARAMS_MAX 4 /* names in a pattern */
 
@@ -44,10 +51,14 @@ struct route {
      * `run` finds in the request, or NULL after filling the reply with a refusal. NULL: the body comes in memory. */
     struct body_sink *(*receive)(struct server *s, const struct http_request *q, struct reply *r);
 
+    /* Describes member number i of the object that the body is; false when there are not so many. NULL: any object. */
+    bool (*field)(size_t i, struct route_field *out);
+
     size_t body_max; /* bytes; 0: the route takes no body, and a small one is read and dropped */
     bool slow; /* run takes noticeable time, or the answer comes later */
     bool probe; /* asked by machines all the time: answered at any load, logged at debug level only */
     bool any_host; /* answered whatever the Host header says; a probe is, too */
+    const char *stream; /* content type of its answer as a stream; NULL for none */
     bool no_head; /* HEAD is answered 405 */
     const char *tag, *summary, *description;
     struct route_answer answers[ROUTE_ANSWERS_MAX]; /* those with a status */
@@ -58,9 +69,6 @@ struct route_table {
     const struct dialect *dialect; /* of their errors */
     const struct route *rows; /* [n] */
     size_t n;
-    /* Prefixes under which the rows are found, too, in place of the dialect's own; NULL at the end. Only the dialect's
-     * is documented. NULL for none. */
-    const char *const *prefixes;
 };
 
 struct router;
@@ -73,6 +81,7 @@ void router_free(struct router *r); /* NULL is fine */
 /* All rows, by number, table after table. */
 size_t router_size(const struct router *r);
 const struct route *router_row(const struct router *r, size_t number);
+const struct dialect *router_dialect(const struct router *r, size_t number); /* of the row's errors */
 
 #define ROUTE_ALLOW_MAX 64
 

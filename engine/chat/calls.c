@@ -1,0 +1,334 @@
+/* calls.c - the grammar of calls: the pieces of a family's syntax around names and arguments.
+ *
+ * Members come in the order of the schema. A call is made once, as a rule, however often it is used.
+ */
+#include "format_private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define ID_DIGITS_MAX 6
+#define KEY_MAX 64 /* of an argument whose name the schema does not say */
+
+static grammar_node sequence3(const struct chat_build *f, grammar_node a, grammar_node b, grammar_node c)
+{
+    return grammar_sequence(f->b, a, grammar_sequence(f->b, b, c));
+}
+
+static grammar_node letters(const struct chat_build *f, bool words, size_t least, size_t most)
+{
+    static const struct grammar_range ranges[] = {{'0', '9'}, {'A', 'Z'}, {'a', 'z'}, {'_', '_'}, {'-', '-'}};
+    return grammar_repeat(f->b, grammar_chars(f->b, ranges, words ? 5 : 3, false), least, most);
+}
+
+/* ---- arguments in JSON ---- */
+
+/* A schema that says what members there are is one of an object, also where it does not say so. */
+static bool is_silent_object(struct value schema)
+{
+    return value_find(schema, span_of("properties")) && !value_find(schema, span_of("type"));
+}
+
+static grammar_node silent_object(
+    struct chat_build *f, struct value schema, const struct json_schema_options *options)
+{
+    size_t n = schema.map->n;
+    struct value_map map = {.n = n + 1, .room = n + 1};
+    map.pairs = malloc((n + 1) * sizeof(*map.pairs));
+    if (!map.pairs)
+        return grammar_builder_fail(f->b, "no memory for a grammar");
+    memcpy(map.pairs, schema.map->pairs, n * sizeof(*map.pairs));
+    map.pairs[n] = (struct value_pair){value_literal("type"), value_literal("object")};
+    schema.map = &map;
+    grammar_node node = grammar_json_schema(f->b, schema, options, f->notes);
+    free(map.pairs);
+    return node;
+}
+
+grammar_node chat_json_arguments(struct chat_build *f, const struct chat_tool *tool)
+{
+    const struct json_schema_options options = {.strict = tool->strict};
+    struct value schema = tool->parameters;
+    grammar_node node;
+    if (schema.kind != VALUE_MAP || schema.map->n == 0)
+        node = grammar_json_object(f->b, &options);
+    else if (is_silent_object(schema))
+        node = silent_object(f, schema, &options);
+    else
+        node = grammar_json_schema(f->b, schema, &options, f->notes);
+    return grammar_tag(f->b, node, CHAT_TAG_ARGUMENTS);
+}
+
+/* ---- arguments one by one ---- */
+
+struct keyed_item {
+    struct json_property property;
+    grammar_node node; /* the whole argument */
+};
+
+struct keyed_items {
+    struct chat_build *f;
+    struct keyed_item *at; /* [n] */
+    size_t n, room;
+    bool failed;
+};
+
+/* Strings of an enumeration, which the family writes without quotes; NODE_NEVER when it has anything else. */
+static grammar_node bare_choices(struct chat_build *f, struct value schema)
+{
+    const struct value *all = value_find(schema, span_of("enum")),
+                       *one = value_find(schema, span_of("const"));
+    const struct value *type = value_find(schema, span_of("type"));
+    const struct value *items = all && all->kind == VALUE_LIST ? all->list->items : one;
+    size_t n = all && all->kind == VALUE_LIST ? all->list->n : 1;
+    grammar_node node = NODE_NEVER;
+    if (!items || (type && !value_is(*type, "string")))
+        return NODE_NEVER;
+    for (size_t i = 0; i < n; i++) {
+        if (items[i].kind != VALUE_STRING)
+            return NODE_NEVER;
+        node = grammar_either(f->b, node, grammar_literal(f->b, value_span(items[i])));
+    }
+    return grammar_tag(f->b, node, CHAT_TAG_RAW);
+}
+
+static grammar_node raw_text(struct chat_build *f)
+{
+    grammar_node rest;
+    struct grammar_marker close = chat_marker(f, f->calls->raw_close, &rest);
+    return grammar_until(f->b, &close, &rest, 1, false, CHAT_TAG_RAW);
+}
+
+static grammar_node json_value(struct chat_build *f, grammar_node value)
+{
+    const struct chat_calls *c = f->calls;
+    value = grammar_tag(f->b, value, CHAT_TAG_VALUE);
+    return sequence3(f, chat_mark(f, c->value_open), value, chat_mark(f, c->value_close));
+}
+
+static grammar_node keyed_value(struct chat_build *f, const struct json_property *p)
+{
+    const struct chat_calls *c = f->calls;
+    if (!c->raw_close)
+        return json_value(f, p->value);
+    if (p->is_string)
+        return grammar_sequence(f->b, chat_mark(f, c->raw_open), raw_text(f));
+    grammar_node choices = bare_choices(f, p->schema);
+    if (choices != NODE_NEVER)
+        return sequence3(f, chat_mark(f, c->raw_open), choices, chat_mark(f, c->raw_close));
+    return json_value(f, p->value);
+}
+
+static grammar_node keyed_argument(struct chat_build *f, grammar_node key, grammar_node value)
+{
+    key = grammar_tag(f->b, key, CHAT_TAG_KEY);
+    key = sequence3(f, chat_mark(f, f->calls->key_open), key, chat_mark(f, f->calls->key_close));
+    return grammar_sequence(f->b, key, value);
+}
+
+static void add_item(void *context, const struct json_property *p)
+{
+    struct keyed_items *items = context;
+    if (items->n == items->room) {
+        size_t room = items->room ? items->room * 2 : 8;
+        struct keyed_item *more = realloc(items->at, room * sizeof(*more));
+        items->failed = items->failed || !more;
+        if (!more)
+            return;
+        items->at = more;
+        items->room = room;
+    }
+    grammar_node key = grammar_literal(items->f->b, p->name);
+    items->at[items->n++] = (struct keyed_item){*p, keyed_argument(items->f, key, keyed_value(items->f, p))};
+}
+
+/* The arguments in order, each optional one with or without. `first` is what may follow while none has been written,
+ * `later` when one has: behind that a comma stands in front. */
+static grammar_node in_order(struct chat_build *f, const struct keyed_items *items)
+{
+    grammar_node first = NODE_EMPTY, later = NODE_EMPTY, comma = chat_mark(f, f->calls->comma);
+    for (size_t i = items->n; i-- > 0;) {
+        const struct keyed_item *item = &items->at[i];
+        grammar_node with = grammar_sequence(f->b, item->node, later);
+        first = item->property.required ? with : grammar_either(f->b, with, first);
+        with = grammar_sequence(f->b, comma, with);
+        later = item->property.required ? with : grammar_either(f->b, with, later);
+    }
+    return first;
+}
+
+static grammar_node any_arguments(struct chat_build *f, const struct json_schema_options *options)
+{
+    grammar_node value = json_value(f, grammar_json(f->b, options));
+    grammar_node one = keyed_argument(f, letters(f, true, 1, KEY_MAX), value);
+    grammar_node more = grammar_sequence(f->b, chat_mark(f, f->calls->comma), one);
+    more = grammar_repeat(f->b, more, 0, GRAMMAR_UNBOUNDED);
+    return grammar_optional(f->b, grammar_sequence(f->b, one, more));
+}
+
+/* Members that the schema does not list cannot be checked in this syntax. */
+static grammar_node unlisted_arguments(
+    struct chat_build *f, const struct chat_tool *tool, const struct json_schema_options *options)
+{
+    struct value schema = tool->parameters;
+    const struct value *type = value_find(schema, span_of("type"));
+    bool any = schema.kind != VALUE_MAP || schema.map->n == 0 ||
+               (type && value_is(*type, "object") && schema.map->n == 1);
+    if (tool->strict && !any)
+        return grammar_builder_fail(f->b,
+            "the parameters of the function '%.*s' are no object with 'properties', which the chat format '%s' "
+            "needs for 'strict'",
+            (int)(tool->name.size < 64 ? tool->name.size : 64), (const char *)tool->name.at, f->format->name);
+    if (!any && f->notes && f->notes->n < JSON_NOTES_MAX) {
+        char *at = f->notes->at[f->notes->n++];
+        size_t n = tool->name.size < 64 ? tool->name.size : 64;
+        memcpy(at, tool->name.at, n);
+        strcpy(at + n, ".parameters");
+    } else if (!any && f->notes) {
+        f->notes->more++;
+    }
+    return any_arguments(f, options);
+}
+
+static grammar_node keyed_arguments(struct chat_build *f, const struct chat_tool *tool)
+{
+    const struct json_schema_options options = {
+        .style = f->calls->python ? JSON_STYLE_PYTHON : JSON_STYLE_JSON, .strict = tool->strict};
+    struct keyed_items items = {.f = f};
+    bool listed = tool->parameters.kind == VALUE_MAP &&
+                  grammar_json_properties(f->b, tool->parameters, &options, f->notes, add_item, &items);
+    grammar_node node = items.failed ? grammar_builder_fail(f->b, "no memory for a grammar")
+                        : listed     ? in_order(f, &items)
+                                     : unlisted_arguments(f, tool, &options);
+    free(items.at);
+    return node;
+}
+
+/* ---- a call ---- */
+
+static grammar_node id_at(const struct chat_build *f, enum chat_id_place place)
+{
+    const struct chat_calls *c = f->calls;
+    static const struct grammar_range digits[] = {{'0', '9'}};
+    if (c->id_place != place)
+        return NODE_EMPTY;
+    grammar_node id = c->id_is_number
+                          ? grammar_repeat(f->b, grammar_chars(f->b, digits, 1, false), 1, ID_DIGITS_MAX)
+                          : letters(f, false, 9, 9);
+    id = grammar_tag(f->b, id, CHAT_TAG_CALL_ID);
+    id = sequence3(f, chat_mark(f, c->id_open), id, chat_mark(f, c->id_close));
+    return c->id_is_number ? id : grammar_optional(f->b, id);
+}
+
+/* The first byte of what closes a call with arguments one by one says that they are whole. */
+static grammar_node call_close(const struct chat_build *f)
+{
+    struct span close = chat_piece(f->calls->close);
+    grammar_node rest;
+    struct grammar_marker m = chat_marker(f, f->calls->close, &rest);
+    if (!f->calls->keyed || m.token >= 0 || m.text.size < close.size)
+        return chat_mark(f, f->calls->close);
+    grammar_node first = grammar_literal(f->b, (struct span){m.text.at, 1});
+    struct grammar_marker more = {{m.text.at + 1, m.text.size - 1}, -1};
+    return sequence3(f, grammar_tag(f->b, first, CHAT_TAG_CALL_END),
+        more.text.size > 0 ? grammar_mark(f->b, &more) : NODE_EMPTY, rest);
+}
+
+void chat_calls_prepare(struct chat_build *f)
+{
+    for (size_t i = 0; i < f->n_tools; i++) {
+        const struct chat_tool *tool = &f->form->tools[f->first_tool + i];
+        grammar_node node = f->calls->keyed ? keyed_arguments(f, tool) : chat_json_arguments(f, tool);
+        node = sequence3(f, id_at(f, CHAT_ID_AFTER_NAME), chat_mark(f, f->calls->after_name), node);
+        f->arguments[i] = sequence3(f, node, id_at(f, CHAT_ID_AFTER_ARGUMENTS), call_close(f));
+    }
+    grammar_rule named = grammar_rule_new(f->b);
+    grammar_node any = NODE_NEVER;
+    for (size_t i = 0; i < f->n_tools; i++) {
+        grammar_node name = grammar_literal(f->b, f->form->tools[f->first_tool + i].name);
+        name = grammar_tag(f->b, name, CHAT_TAG_CALL_NAME);
+        any = grammar_either(f->b, any, grammar_sequence(f->b, name, f->arguments[i]));
+    }
+    grammar_rule_define(f->b, named, any);
+    f->named = grammar_call(f->b, named);
+}
+
+/* Behind `open`. */
+static grammar_node call_inside(const struct chat_build *f)
+{
+    grammar_node before = chat_mark(f, f->calls->before_name);
+    if (f->calls->other_before_name)
+        before = grammar_either(f->b, before, chat_mark(f, f->calls->other_before_name));
+    return sequence3(f, id_at(f, CHAT_ID_BEFORE_NAME), before, f->named);
+}
+
+static grammar_node call(const struct chat_build *f)
+{
+    return grammar_sequence(f->b, chat_mark(f, f->calls->open), call_inside(f));
+}
+
+/* More calls behind one, each with the separator in front, and the end of the list. */
+static grammar_node more_calls(const struct chat_build *f)
+{
+    const struct chat_calls *c = f->calls;
+    grammar_node more = NODE_EMPTY, separator = chat_mark(f, c->separator);
+    if (!c->trigger)
+        separator = grammar_optional(f->b, separator);
+    if (f->form->parallel)
+        more = grammar_repeat(f->b, grammar_sequence(f->b, separator, call(f)), 0, GRAMMAR_UNBOUNDED);
+    return sequence3(f, more, chat_mark(f, c->list_close), chat_mark_optional(f, c->list_end));
+}
+
+/* What follows a call that stands for itself. */
+static grammar_node after_call(const struct chat_build *f)
+{
+    bool text = f->calls->repeats && f->form->parallel && f->text != NODE_NEVER;
+    return text ? f->text : more_calls(f);
+}
+
+grammar_node chat_calls_behind(struct chat_build *f, grammar_node rest)
+{
+    const struct chat_calls *c = f->calls;
+    if (!c->trigger)
+        return sequence3(f, rest, call_inside(f), after_call(f));
+    grammar_node open = grammar_sequence(f->b, chat_mark_optional(f, c->gap), chat_mark(f, c->list_open));
+    return sequence3(f, rest, open, grammar_sequence(f->b, call(f), more_calls(f)));
+}
+
+grammar_node chat_calls_whole(struct chat_build *f)
+{
+    const struct chat_calls *c = f->calls;
+    grammar_node trigger = chat_mark(f, c->trigger ? c->trigger : c->open);
+    grammar_node node = grammar_sequence(f->b, trigger, chat_calls_behind(f, NODE_EMPTY));
+    if (!c->implicit)
+        return node;
+    grammar_node list = sequence3(f, chat_mark(f, c->list_open), call(f), more_calls(f));
+    return grammar_either(f->b, node, list);
+}
+
+/* ---- calls without a trigger ---- */
+
+bool chat_calls_start(const struct chat_build *f, size_t start, struct strbuf *out)
+{
+    const struct chat_calls *c = f->calls;
+    size_t n = !c->implicit ? 0 : c->name_decides ? f->n_tools : c->other_before_name ? 2 : 1;
+    if (start >= n)
+        return false;
+    strbuf_add(out, chat_piece(c->list_open));
+    strbuf_add(out, chat_piece(c->open));
+    strbuf_add(out, chat_piece(!c->name_decides && start > 0 ? c->other_before_name : c->before_name));
+    if (c->name_decides) {
+        strbuf_add(out, f->form->tools[f->first_tool + start].name);
+        strbuf_add(out, chat_piece(c->after_name));
+    }
+    return true;
+}
+
+grammar_node chat_calls_from_start(struct chat_build *f, size_t start)
+{
+    if (!f->calls->name_decides)
+        return grammar_sequence(f->b, f->named, more_calls(f));
+    const struct chat_tool *tool = &f->form->tools[f->first_tool + start];
+    grammar_node node = grammar_sequence(f->b, keyed_arguments(f, tool), call_close(f));
+    return grammar_sequence(f->b, node, more_calls(f));
+}

@@ -1,0 +1,141 @@
+/* schema_disjoint.c - proofs that two schemas are never valid together, so that oneOf is the same as anyOf.
+ *
+ * What brings choices into a set is not looked at: a set without them allows more, and a proof for more holds for less.
+ */
+#include "schema_private.h"
+
+#include "regex_private.h"
+
+#define DEPTH_MOST 6
+
+/* All values of one's enum are outside of the other. */
+static bool enum_outside(struct schema_compiler *c, const struct schema_set *one, unsigned one_types,
+    const struct schema_set *other, unsigned other_types)
+{
+    const struct value_list *values = schema_enum(c, one);
+    const struct value_list *others = schema_enum(c, other);
+    for (size_t i = 0; values && i < values->n && schema_step(c, 1); i++) {
+        struct value v = values->items[i];
+        unsigned type = schema_type_of(v);
+        bool met = type & one_types & other_types;
+        for (size_t k = 0; met && others && k < others->n; k++) {
+            schema_step(c, 1);
+            if (schema_equal(v, others->items[k]))
+                return false;
+        }
+        if (!met || others)
+            continue;
+        grammar_node contents;
+        bool exact = false;
+        if (type & (SCHEMA_INTEGER | SCHEMA_FRACTION) && !schema_number_allowed(c, other, v))
+            continue;
+        if (type == SCHEMA_STRING && schema_contents(c, other, &contents, &exact) && exact &&
+            grammar_disjoint(c->b, contents, char_text(c->b, value_span(v), CHAR_JSON)))
+            continue;
+        return false;
+    }
+    return values;
+}
+
+static bool numbers_apart(struct json_limit low, struct json_limit high)
+{
+    if (!low.set || !high.set)
+        return false;
+    int order = json_compare_numbers(high.number, low.number);
+    return order < 0 || (order == 0 && (low.exclusive || high.exclusive));
+}
+
+static bool strings_apart(
+    struct schema_compiler *c, const struct schema_set *one, const struct schema_set *other)
+{
+    grammar_node a, b;
+    bool exact_a, exact_b;
+    return schema_contents(c, one, &a, &exact_a) && schema_contents(c, other, &b, &exact_b) && exact_a &&
+           exact_b && grammar_disjoint(c->b, a, b);
+}
+
+static size_t bound(
+    struct schema_compiler *c, const struct schema_set *set, const char *keyword, size_t otherwise)
+{
+    size_t narrowest = otherwise;
+    for (size_t i = 0; i < set->n; i++) {
+        size_t v = schema_count(c, &set->parts[i], keyword, otherwise);
+        narrowest = otherwise ? v < narrowest ? v : narrowest : v > narrowest ? v : narrowest;
+    }
+    return narrowest;
+}
+
+static bool counts_apart(struct schema_compiler *c, const struct schema_set *one,
+    const struct schema_set *other, const char *least, const char *most)
+{
+    return bound(c, one, least, 0) > bound(c, other, most, SIZE_MAX) ||
+           bound(c, other, least, 0) > bound(c, one, most, SIZE_MAX);
+}
+
+static bool lists_apart(
+    struct schema_compiler *c, const struct schema_set *one, const struct schema_set *other, unsigned depth)
+{
+    if (counts_apart(c, one, other, "minItems", "maxItems"))
+        return true;
+    size_t a = bound(c, one, "minItems", 0), b = bound(c, other, "minItems", 0), least = a > b ? a : b;
+    for (size_t i = 0; i < least && i < 8; i++) {
+        struct schema_set x = schema_item(c, one, i), y = schema_item(c, other, i);
+        if (schema_disjoint(c, &x, &y, depth + 1))
+            return true;
+    }
+    return false;
+}
+
+/* A member that one of them requires has no value for both. */
+static bool member_apart(struct schema_compiler *c, const struct schema_set *one,
+    const struct schema_set *other, const struct schema_set *requiring, unsigned depth)
+{
+    for (size_t i = 0; i < requiring->n; i++) {
+        const struct value *names = schema_keyword(requiring->parts[i].map, "required");
+        for (size_t k = 0; names && names->kind == VALUE_LIST && k < names->list->n; k++) {
+            if (names->list->items[k].kind != VALUE_STRING || !schema_step(c, 4))
+                continue;
+            struct span name = value_span(names->list->items[k]);
+            struct schema_set x = schema_member(c, one, name), y = schema_member(c, other, name);
+            if (schema_disjoint(c, &x, &y, depth + 1))
+                return true;
+        }
+    }
+    return false;
+}
+
+static bool objects_apart(
+    struct schema_compiler *c, const struct schema_set *one, const struct schema_set *other, unsigned depth)
+{
+    return counts_apart(c, one, other, "minProperties", "maxProperties") ||
+           member_apart(c, one, other, one, depth) || member_apart(c, one, other, other, depth);
+}
+
+bool schema_disjoint(
+    struct schema_compiler *c, const struct schema_set *one, const struct schema_set *other, unsigned depth)
+{
+    bool typed;
+    struct schema_set a = schema_copy(c, one), b = schema_copy(c, other);
+    if (depth > DEPTH_MOST || !schema_step(c, 8))
+        return false;
+    schema_flatten(c, &a);
+    schema_flatten(c, &b);
+    if (schema_failed(c))
+        return false;
+    if (a.never || b.never)
+        return true;
+    unsigned x = schema_types(c, &a, &typed), y = schema_types(c, &b, &typed), both = x & y;
+    if (!both || enum_outside(c, &a, x, &b, y) || enum_outside(c, &b, y, &a, x))
+        return true;
+    if (both & (SCHEMA_NULL | SCHEMA_BOOL))
+        return false;
+    if (both & (SCHEMA_INTEGER | SCHEMA_FRACTION) &&
+        !numbers_apart(schema_limit(c, &a, true), schema_limit(c, &b, false)) &&
+        !numbers_apart(schema_limit(c, &b, true), schema_limit(c, &a, false)))
+        return false;
+    if (both & SCHEMA_STRING && !strings_apart(c, &a, &b))
+        return false;
+    if (both & SCHEMA_LIST && !lists_apart(c, &a, &b, depth))
+        return false;
+    return !(both & SCHEMA_OBJECT) || objects_apart(c, &a, &b, depth);
+}

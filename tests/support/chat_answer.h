@@ -1,0 +1,228 @@
+/* chat_answer.h - answers in chat formats for tests: a vocabulary of bytes, a matcher that follows a text, and what the
+ * reader tells of it. Include this after cmocka.h.
+ */
+#ifndef BERTH_TESTS_CHAT_ANSWER_H
+#define BERTH_TESTS_CHAT_ANSWER_H
+
+#include "berth/engine/chat/chat_format.h"
+#include "berth/server/api/json_value.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ANSWER_CALLS 64
+
+/* ---- what was told ---- */
+
+struct told {
+    struct strbuf text, reasoning;
+    struct told_call {
+        char name[80], id[16];
+        struct strbuf arguments;
+        bool ended;
+    } calls[ANSWER_CALLS];
+    size_t n_calls;
+    char next_id[16];
+    bool cut_characters; /* an event ended inside a character */
+};
+
+static inline void told_init(struct told *t)
+{
+    memset(t, 0, sizeof(*t));
+    strbuf_init(&t->text, (size_t)1 << 20);
+    strbuf_init(&t->reasoning, (size_t)1 << 20);
+    for (size_t i = 0; i < ANSWER_CALLS; i++)
+        strbuf_init(&t->calls[i].arguments, (size_t)1 << 20);
+}
+
+static inline void told_release(struct told *t)
+{
+    strbuf_release(&t->text);
+    strbuf_release(&t->reasoning);
+    for (size_t i = 0; i < ANSWER_CALLS; i++)
+        strbuf_release(&t->calls[i].arguments);
+}
+
+static inline bool ends_whole(struct span s)
+{
+    for (size_t i = 0; i < s.size;) {
+        size_t n = text_character((struct span){s.at + i, s.size - i});
+        if (n == 0 && s.size - i < 4 && s.at[i] >= 0xc0)
+            return false;
+        i += n > 0 ? n : 1;
+    }
+    return true;
+}
+
+static inline void tell_told(void *context, enum chat_event event, size_t call, struct span text)
+{
+    struct told *t = context;
+    struct told_call *c = &t->calls[call];
+    assert_true(call < ANSWER_CALLS);
+    t->cut_characters = t->cut_characters || !ends_whole(text);
+    switch (event) {
+    case CHAT_TEXT:
+        strbuf_add(&t->text, text);
+        break;
+    case CHAT_REASONING:
+        strbuf_add(&t->reasoning, text);
+        break;
+    case CHAT_CALL_ID:
+        snprintf(t->next_id, sizeof(t->next_id), "%.*s", (int)text.size, (const char *)text.at);
+        break;
+    case CHAT_CALL_BEGIN:
+        assert_int_equal(call, t->n_calls);
+        t->n_calls++;
+        snprintf(c->name, sizeof(c->name), "%.*s", (int)text.size, (const char *)text.at);
+        memcpy(c->id, t->next_id, sizeof(c->id));
+        t->next_id[0] = 0;
+        break;
+    case CHAT_CALL_ARGUMENTS:
+        assert_int_equal(call + 1, t->n_calls);
+        assert_false(c->ended);
+        strbuf_add(&c->arguments, text);
+        break;
+    case CHAT_CALL_END:
+        assert_int_equal(call + 1, t->n_calls);
+        assert_false(c->ended);
+        c->ended = true;
+        break;
+    }
+}
+
+/* ---- a vocabulary: the bytes, an end, and control tokens ---- */
+
+#define TOKEN_OF_END 256
+
+struct token_list {
+    const char *const *controls; /* ends in NULL; NULL for none */
+};
+
+static inline enum token_class read_token(void *context, int32_t id, struct strbuf *out)
+{
+    const struct token_list *v = context;
+    uint8_t byte = (uint8_t)id;
+    if (id < 256)
+        strbuf_add(out, (struct span){&byte, 1});
+    else
+        strbuf_text(out, id == TOKEN_OF_END ? "<|the_end|>" : v->controls[id - TOKEN_OF_END - 1]);
+    return id < 256 ? TOKEN_TEXT : id == TOKEN_OF_END ? TOKEN_END : TOKEN_CONTROL;
+}
+
+static inline struct token_trie *new_trie(const char *const *controls)
+{
+    struct error err = {0};
+    struct token_list list = {controls};
+    size_t n = TOKEN_OF_END + 1;
+    while (controls && controls[n - TOKEN_OF_END - 1])
+        n++;
+    struct token_trie *t = token_trie_new(n, read_token, &list, &err);
+    assert_non_null(t);
+    return t;
+}
+
+/* ---- an answer ---- */
+
+struct following {
+    struct grammar *g;
+    struct token_trie *trie;
+    const char *const *controls;
+    struct grammar_matcher *m;
+    struct chat_reader reader;
+    struct told told;
+};
+
+static inline void follow(struct following *f, const struct chat_form *form, const char *const *controls)
+{
+    struct error err = {0};
+    struct json_notes notes = {0};
+    struct chat_form own = *form;
+    f->controls = controls;
+    f->trie = new_trie(controls);
+    own.trie = f->trie;
+    f->g = chat_form_build(&own, &notes, &err);
+    if (!f->g)
+        fail_msg("%s: %s", form->format ? chat_format_name(form->format) : "no format", err.text);
+    f->m = grammar_matcher_new(f->g, f->trie);
+    assert_non_null(f->m);
+    chat_reader_init(&f->reader, &own, NULL);
+    told_init(&f->told);
+}
+
+static inline void unfollow(struct following *f)
+{
+    grammar_matcher_free(f->m);
+    grammar_drop(f->g);
+    token_trie_free(f->trie);
+    chat_reader_release(&f->reader);
+    told_release(&f->told);
+}
+
+/* Takes one token. False when it is not allowed. */
+static inline bool take(struct following *f, int32_t token)
+{
+    struct grammar_run runs[GRAMMAR_RUNS_MAX];
+    uint8_t byte = (uint8_t)token;
+    if (!grammar_matcher_allows(f->m, token))
+        return false;
+    size_t back; /* the reader knows by itself what it has to hold back */
+    size_t n = grammar_matcher_accept(f->m, token, runs, &back);
+    if (token > TOKEN_OF_END)
+        chat_reader_add(&f->reader, GRAMMAR_TAG_MARK, span_of(""), tell_told, &f->told);
+    for (size_t i = 0; i < n; i++)
+        chat_reader_add(&f->reader, runs[i].tag, (struct span){&byte, runs[i].bytes}, tell_told, &f->told);
+    return true;
+}
+
+/* The control token that the text begins with, or its first byte; *n is its length. */
+static inline int32_t next_token(const struct following *f, const char *text, size_t *n)
+{
+    for (size_t i = 0; f->controls && f->controls[i]; i++) {
+        *n = strlen(f->controls[i]);
+        if (strncmp(text, f->controls[i], *n) == 0)
+            return (int32_t)(TOKEN_OF_END + 1 + i);
+    }
+    *n = 1;
+    return (uint8_t)text[0];
+}
+
+/* Takes the text, byte by byte and control token by control token. Returns how many bytes were allowed. */
+static inline size_t take_text(struct following *f, const char *text)
+{
+    size_t at = 0, n;
+    for (; text[at]; at += n)
+        if (!take(f, next_token(f, text + at, &n)))
+            break;
+    return at;
+}
+
+/* Ends the answer. Returns whether it was whole. */
+static inline bool take_end(struct following *f)
+{
+    bool whole = grammar_matcher_may_end(f->m);
+    assert_int_equal(whole, grammar_matcher_allows(f->m, TOKEN_OF_END));
+    chat_reader_end(&f->reader, whole, tell_told, &f->told);
+    return whole;
+}
+
+/* ---- tools ---- */
+
+static inline struct value parsed_value(struct value_arena *a, const char *text)
+{
+    struct error err = {0};
+    struct value v = value_undefined;
+    json_t *json = json_loads(text, JSON_DECODE_ANY, NULL);
+    assert_non_null(json);
+    assert_true(json_to_value(a, json, &v, &err));
+    json_decref(json);
+    return v;
+}
+
+static inline struct chat_tool new_tool(struct value_arena *a, const char *name, const char *parameters)
+{
+    return (struct chat_tool){
+        .name = span_of(name), .parameters = parameters ? parsed_value(a, parameters) : value_undefined};
+}
+
+#endif
