@@ -1,6 +1,6 @@
 /* routes.c - joins the tables of the APIs. */
 #include "berth/server/routes.h"
 
-const struct route_table *const route_tables[] = {&fastapi_routes, &oip_routes, &openai_routes, &ollama_routes};
+const struct route_table *const route_tables[] = {&fastapi_routes, &oip_routes, &openai_routes, &ollama_routes, &llamacpp_routes};
 
 const size_t n_route_tables = sizeof(route_tables) / sizeof(route_tables[0]);

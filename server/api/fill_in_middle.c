@@ -7,9 +7,6 @@
  */
 #include "berth/server/api/fill_in_middle.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 #define ROOM_LEAST 64 /* tokens that are left for an answer of unknown length, */
 #define ROOM_SHARE 4 /* and at least this part of the context */
 #define MARKS 8 /* tokens that stand around the texts, and some */
@@ -46,26 +43,12 @@ static bool add_string(struct middle_work *w, struct prompt *p, const json_t *va
         w, p, (struct span){(const uint8_t *)json_string_value(value), json_string_length(value)}, param);
 }
 
-static bool add_id(struct middle_work *w, struct tokenizer_ids *ids, int32_t id)
-{
-    if (ids->n == ids->room) {
-        size_t room = ids->room ? 2 * ids->room : 16;
-        int32_t *at = realloc(ids->at, room * sizeof(*at));
-        if (!at)
-            return api_error_no_memory(w->c);
-        ids->at = at;
-        ids->room = room;
-    }
-    ids->at[ids->n++] = id;
-    return true;
-}
-
 /* ---- extra texts ---- */
 
 static bool add_mark(struct middle_work *w, int32_t mark, const char *otherwise)
 {
     if (mark != TOKENIZER_NONE)
-        return add_id(w, &w->extra.ids, mark);
+        return prompt_add_id(&w->extra, mark, w->c);
     return add_text(w, &w->extra, span_of(otherwise), "input_extra");
 }
 
@@ -92,14 +75,14 @@ static bool add_extra(struct middle_work *w, const json_t *extra)
             w->c, "input_extra", "'input_extra' must be a list of at most %d objects", EXTRA_MAX);
     if (json_array_size(extra) == 0)
         return true;
-    if (repository != TOKENIZER_NONE && !(add_id(w, &w->extra.ids, repository) &&
+    if (repository != TOKENIZER_NONE && !(prompt_add_id(&w->extra, repository, w->c) &&
                                             add_text(w, &w->extra, span_of("repository\n"), "input_extra")))
         return false;
     for (size_t i = 0; i < json_array_size(extra); i++)
         if (!add_file(w, json_array_get(extra, i), mark))
             return false;
     return mark == TOKENIZER_NONE ||
-           (add_id(w, &w->extra.ids, mark) && add_text(w, &w->extra, span_of("file\n"), "input_extra"));
+           (prompt_add_id(&w->extra, mark, w->c) && add_text(w, &w->extra, span_of("file\n"), "input_extra"));
 }
 
 /* ---- the whole ---- */
@@ -120,11 +103,12 @@ static size_t room_of(const struct middle_work *w, int64_t most)
     return context > answer + MARKS ? context - answer - MARKS : 0;
 }
 
-static bool add_ids(struct middle_work *w, struct tokenizer_ids *to, const int32_t *at, size_t n)
+static bool add_ids(
+    struct middle_work *w, struct prompt *p, const struct tokenizer_ids *from, size_t start, size_t n)
 {
     bool good = true;
     for (size_t i = 0; good && i < n; i++)
-        good = add_id(w, to, at[i]);
+        good = prompt_add_id(p, from->at[start + i], w->c);
     return good;
 }
 
@@ -139,14 +123,13 @@ static bool join(struct middle_work *w, struct prompt *p, int64_t most)
     size_t others = least(extra->n, room - behind - before);
     int32_t bos = tokenizer_special(w->tokenizer, TOKENIZER_BOS);
     bool begins = tokenizer_adds_bos(w->tokenizer) && bos != TOKENIZER_NONE;
-    return (!begins || add_id(w, &p->ids, bos)) &&
-           add_ids(w, &p->ids, extra->at + (extra->n - others), others) &&
-           add_id(w, &p->ids, tokenizer_special(w->tokenizer, TOKENIZER_FIM_PREFIX)) &&
-           add_ids(w, &p->ids, prefix->at + (prefix->n - before), before) &&
-           add_id(w, &p->ids, tokenizer_special(w->tokenizer, TOKENIZER_FIM_SUFFIX)) &&
-           add_ids(w, &p->ids, suffix->at, behind) &&
-           add_id(w, &p->ids, tokenizer_special(w->tokenizer, TOKENIZER_FIM_MIDDLE)) &&
-           add_ids(w, &p->ids, w->begun.ids.at, w->begun.ids.n);
+    return (!begins || prompt_add_id(p, bos, w->c)) && add_ids(w, p, extra, extra->n - others, others) &&
+           prompt_add_id(p, tokenizer_special(w->tokenizer, TOKENIZER_FIM_PREFIX), w->c) &&
+           add_ids(w, p, prefix, prefix->n - before, before) &&
+           prompt_add_id(p, tokenizer_special(w->tokenizer, TOKENIZER_FIM_SUFFIX), w->c) &&
+           add_ids(w, p, suffix, 0, behind) &&
+           prompt_add_id(p, tokenizer_special(w->tokenizer, TOKENIZER_FIM_MIDDLE), w->c) &&
+           add_ids(w, p, &w->begun.ids, 0, w->begun.ids.n);
 }
 
 bool fill_in_middle_prompt(struct prompt *p, const struct requested_model *m, const struct fill_in_middle *f,

@@ -67,6 +67,9 @@ static const struct schema schemas[] = {
         "\"count\":{\"type\":\"integer\"},\"tokens\":{\"type\":\"array\",\"items\":{\"type\":\"integer\"}}}}"},
     {"Text", "{\"type\":\"object\",\"required\":[\"text\"],\"properties\":{\"model\":{\"type\":\"string\"},"
         "\"text\":{\"type\":\"string\"}}}"},
+    {"LlamaCppError", "{\"type\":\"object\",\"required\":[\"error\"],\"properties\":{\"error\":{\"type\":\"object\","
+        "\"required\":[\"code\",\"message\",\"type\"],\"properties\":{\"code\":{\"type\":\"integer\"},"
+        "\"message\":{\"type\":\"string\"},\"type\":{\"type\":\"string\"},\"param\":" STRING_OR_NULL "}}}}"},
     {"OpenAIError", "{\"type\":\"object\",\"required\":[\"error\"],\"properties\":{\"error\":{\"type\":\"object\","
         "\"required\":[\"message\",\"type\",\"param\",\"code\"],\"properties\":{\"message\":{\"type\":\"string\"},"
         "\"type\":{\"type\":\"string\"},\"param\":" STRING_OR_NULL ",\"code\":" STRING_OR_NULL "}}}}"},
