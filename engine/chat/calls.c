@@ -220,18 +220,28 @@ static grammar_node id_at(const struct chat_build *f, enum chat_id_place place)
     return c->id_is_number ? id : grammar_optional(f->b, id);
 }
 
-/* The first byte of what closes a call with arguments one by one says that they are whole. */
+/* One of the two begins with all of the other one. */
+static bool begins_alike(struct span a, struct span b)
+{
+    size_t n = a.size < b.size ? a.size : b.size;
+    return n > 0 && memcmp(a.at, b.at, n) == 0;
+}
+
+/* The last byte of what closes a call with arguments one by one says that they are whole. It must be certain by then that
+ * this is no further argument. Where it is not, or where there are control tokens alone, the reader sees it later. */
 static grammar_node call_close(const struct chat_build *f)
 {
-    struct span close = chat_piece(f->calls->close);
+    struct span close = chat_piece(f->calls->close), last;
     grammar_node rest;
     struct grammar_marker m = chat_marker(f, f->calls->close, &rest);
-    if (!f->calls->keyed || m.token >= 0 || m.text.size < close.size)
+    last = (struct span){close.at, m.token < 0 ? close.size : (size_t)(m.text.at - close.at)};
+    if (!f->calls->keyed || last.size == 0 || begins_alike(last, chat_piece(f->calls->key_open)))
         return chat_mark(f, f->calls->close);
-    grammar_node first = grammar_literal(f->b, (struct span){m.text.at, 1});
-    struct grammar_marker more = {{m.text.at + 1, m.text.size - 1}, -1};
-    return sequence3(f, grammar_tag(f->b, first, CHAT_TAG_CALL_END),
-        more.text.size > 0 ? grammar_mark(f->b, &more) : NODE_EMPTY, rest);
+    grammar_node end = grammar_tag(
+        f->b, grammar_literal(f->b, (struct span){last.at + last.size - 1, 1}), CHAT_TAG_CALL_END);
+    struct grammar_marker before = {{last.at, last.size - 1}, -1};
+    end = grammar_sequence(f->b, before.text.size > 0 ? grammar_mark(f->b, &before) : NODE_EMPTY, end);
+    return m.token < 0 ? end : sequence3(f, end, grammar_mark(f->b, &m), rest);
 }
 
 void chat_calls_prepare(struct chat_build *f)

@@ -417,7 +417,8 @@ bool chat_format_reasons(const struct chat_format *f)
 
 bool chat_format_has_tools(const struct chat_format *f, const struct template *t)
 {
-    return !f->instructed && t && template_names(t, "tools");
+    (void)f;
+    return t && template_names(t, "tools");
 }
 
 bool chat_format_wants_text_arguments(const struct template *t)

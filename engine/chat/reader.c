@@ -27,7 +27,7 @@ enum {
     READER_REASONING = 1024, /* reasoning is being told as text */
 };
 
-struct reading {
+struct reader_run {
     struct chat_reader *r;
     chat_reader_tell *tell;
     void *context;
@@ -81,7 +81,7 @@ static size_t unfinished(struct span s)
 }
 
 /* Arguments are JSON, which has no bytes that are not UTF-8. */
-static void tell_valid(struct reading *w, struct span s, size_t call)
+static void tell_valid(struct reader_run *w, struct span s, size_t call)
 {
     size_t from = 0, at = 0;
     while (at < s.size) {
@@ -99,7 +99,7 @@ static void tell_valid(struct reading *w, struct span s, size_t call)
 }
 
 /* Tells what `out` has; without `all` the beginning of a character stays. */
-static void flush(struct reading *w, bool all)
+static void flush(struct reader_run *w, bool all)
 {
     struct chat_reader *r = w->r;
     struct span s = text_of(&r->out);
@@ -116,7 +116,7 @@ static void flush(struct reading *w, bool all)
     strbuf_cut(&r->out, rest);
 }
 
-static void put(struct reading *w, enum chat_event kind, struct span s)
+static void put(struct reader_run *w, enum chat_event kind, struct span s)
 {
     if (kind != w->r->kind)
         flush(w, true);
@@ -124,13 +124,13 @@ static void put(struct reading *w, enum chat_event kind, struct span s)
     strbuf_add(&w->r->out, s);
 }
 
-static void put_arguments(struct reading *w, const char *json)
+static void put_arguments(struct reader_run *w, const char *json)
 {
     put(w, CHAT_CALL_ARGUMENTS, span_of(json));
 }
 
 /* Text of a JSON string. */
-static void put_escaped(struct reading *w, struct span s)
+static void put_escaped(struct reader_run *w, struct span s)
 {
     size_t from = 0;
     for (size_t i = 0; i < s.size; i++) {
@@ -152,7 +152,7 @@ static void put_escaped(struct reading *w, struct span s)
 /* ---- calls ---- */
 
 /* Tells the call whose name is whole. */
-static void begin_call(struct reading *w)
+static void begin_call(struct reader_run *w)
 {
     struct chat_reader *r = w->r;
     if (!(r->flags & READER_NAMING))
@@ -169,7 +169,7 @@ static void begin_call(struct reading *w)
     strbuf_cut(&r->id, 0);
 }
 
-static void end_call(struct reading *w)
+static void end_call(struct reader_run *w)
 {
     flush(w, true);
     w->r->flags &= (uint16_t)~READER_CALL;
@@ -177,7 +177,7 @@ static void end_call(struct reading *w)
 }
 
 /* The value of the last key is whole. */
-static void end_value(struct reading *w)
+static void end_value(struct reader_run *w)
 {
     struct chat_reader *r = w->r;
     if (r->flags & READER_QUOTED)
@@ -187,7 +187,7 @@ static void end_value(struct reading *w)
     r->flags &= (uint16_t) ~(READER_QUOTED | READER_VALUE_DUE);
 }
 
-static void end_keyed_call(struct reading *w)
+static void end_keyed_call(struct reader_run *w)
 {
     begin_call(w);
     if (!(w->r->flags & READER_CALL))
@@ -198,16 +198,16 @@ static void end_keyed_call(struct reading *w)
 }
 
 /* A call is over when something else begins. */
-static void leave_call(struct reading *w)
+static void leave_call(struct reader_run *w)
 {
     if (w->r->format && w->r->format->calls->keyed && (w->r->flags & (READER_CALL | READER_NAMING)))
         end_keyed_call(w);
 }
 
-static void read_name(struct reading *w, struct span s)
+static void read_name(struct reader_run *w, struct span s)
 {
     struct chat_reader *r = w->r;
-    if (!(r->flags & READER_NAMING)) {
+    if (!(r->flags & READER_NAMING) || r->tag != CHAT_TAG_CALL_NAME) {
         leave_call(w);
         strbuf_cut(&r->name, 0);
         if (r->format->calls->id_place != CHAT_ID_BEFORE_NAME)
@@ -218,7 +218,7 @@ static void read_name(struct reading *w, struct span s)
 }
 
 /* JSON as it is; the call ends with the last bracket. */
-static void read_arguments(struct reading *w, struct span s)
+static void read_arguments(struct reader_run *w, struct span s)
 {
     struct chat_reader *r = w->r;
     begin_call(w);
@@ -243,7 +243,7 @@ static void read_arguments(struct reading *w, struct span s)
         end_call(w);
 }
 
-static void read_key(struct reading *w, struct span s)
+static void read_key(struct reader_run *w, struct span s)
 {
     struct chat_reader *r = w->r;
     begin_call(w);
@@ -258,7 +258,7 @@ static void read_key(struct reading *w, struct span s)
 }
 
 /* A value begins where the key is over. */
-static void leave_key(struct reading *w)
+static void leave_key(struct reader_run *w)
 {
     if (w->r->tag != CHAT_TAG_KEY || !(w->r->flags & READER_CALL))
         return;
@@ -266,7 +266,7 @@ static void leave_key(struct reading *w)
     w->r->flags |= READER_VALUE_DUE;
 }
 
-static void read_value(struct reading *w, uint16_t tag, struct span s)
+static void read_value(struct reader_run *w, uint16_t tag, struct span s)
 {
     struct chat_reader *r = w->r;
     r->flags &= (uint16_t)~READER_VALUE_DUE;
@@ -276,7 +276,7 @@ static void read_value(struct reading *w, uint16_t tag, struct span s)
         put_arguments(w, tag == JSON_TAG_TRUE ? "true" : tag == JSON_TAG_FALSE ? "false" : "null");
 }
 
-static void read_id(struct reading *w, struct span s)
+static void read_id(struct reader_run *w, struct span s)
 {
     const struct chat_reader *r = w->r;
     enum chat_id_place place = r->format->calls->id_place;
@@ -356,7 +356,7 @@ static bool is_held(const struct chat_reader *r, uint16_t tag, struct span s)
 }
 
 /* Bytes that are certain to be no marker. */
-static void put_text(struct reading *w, uint16_t tag, struct span s)
+static void put_text(struct reader_run *w, uint16_t tag, struct span s)
 {
     struct chat_reader *r = w->r;
     bool split = (r->flags & READER_SPLIT) != 0;
@@ -374,7 +374,7 @@ static void put_text(struct reading *w, uint16_t tag, struct span s)
     put(w, tag == CHAT_TAG_REASONING && split ? CHAT_REASONING : CHAT_TEXT, s);
 }
 
-static void release_held(struct reading *w, uint16_t tag, size_t n)
+static void release_held(struct reader_run *w, uint16_t tag, size_t n)
 {
     struct chat_reader *r = w->r;
     put_text(w, tag, (struct span){r->held, n});
@@ -382,7 +382,7 @@ static void release_held(struct reading *w, uint16_t tag, size_t n)
     memmove(r->held, r->held + n, r->n_held);
 }
 
-static void hold_byte(struct reading *w, uint16_t tag, uint8_t byte)
+static void hold_byte(struct reader_run *w, uint16_t tag, uint8_t byte)
 {
     struct chat_reader *r = w->r;
     if (r->n_held == CHAT_HELD_MAX)
@@ -394,7 +394,7 @@ static void hold_byte(struct reading *w, uint16_t tag, uint8_t byte)
     release_held(w, tag, n);
 }
 
-static void read_text(struct reading *w, uint16_t tag, struct span s)
+static void read_text(struct reader_run *w, uint16_t tag, struct span s)
 {
     if (!w->r->format) {
         put(w, CHAT_TEXT, s);
@@ -412,7 +412,7 @@ static void read_text(struct reading *w, uint16_t tag, struct span s)
 }
 
 /* A call without a marker has begun: its name is what is held, behind the bracket. */
-static void take_bare_name(struct reading *w)
+static void take_bare_name(struct reader_run *w)
 {
     struct chat_reader *r = w->r;
     const struct chat_calls *c = r->format->calls;
@@ -440,7 +440,7 @@ static size_t newlines_before_marker(const struct chat_reader *r, struct span ma
 
 /* Another tag follows the held bytes. Those that begin a marker are dropped, and so are newlines in front of anything that
  * is no text. Newlines of reasoning that is told as text stay. */
-static void settle_held(struct reading *w, uint16_t next, struct span mark)
+static void settle_held(struct reader_run *w, uint16_t next, struct span mark)
 {
     struct chat_reader *r = w->r;
     if (r->n_held == 0)
@@ -460,7 +460,7 @@ static void settle_held(struct reading *w, uint16_t next, struct span mark)
 
 /* ---- reasoning as text ---- */
 
-static void mark_reasoning(struct reading *w, uint16_t tag)
+static void mark_reasoning(struct reader_run *w, uint16_t tag)
 {
     struct chat_reader *r = w->r;
     bool inside = (r->flags & READER_REASONING) != 0;
@@ -475,7 +475,7 @@ static void mark_reasoning(struct reading *w, uint16_t tag)
 
 /* ---- tags ---- */
 
-static void read_run(struct reading *w, uint16_t tag, struct span s)
+static void read_run(struct reader_run *w, uint16_t tag, struct span s)
 {
     struct chat_reader *r = w->r;
     switch (tag) {
@@ -521,7 +521,7 @@ static void read_run(struct reading *w, uint16_t tag, struct span s)
 void chat_reader_add(
     struct chat_reader *r, uint16_t tag, struct span text, chat_reader_tell *tell, void *context)
 {
-    struct reading w = {r, tell, context};
+    struct reader_run w = {r, tell, context};
     if (tag != r->tag) {
         settle_held(&w, tag, text);
         leave_key(&w);
@@ -535,7 +535,7 @@ void chat_reader_add(
 
 void chat_reader_end(struct chat_reader *r, bool whole, chat_reader_tell *tell, void *context)
 {
-    struct reading w = {r, tell, context};
+    struct reader_run w = {r, tell, context};
     if (r->n_held > 0)
         put_text(&w, r->tag, (struct span){r->held, r->n_held});
     r->n_held = 0;

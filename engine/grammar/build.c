@@ -335,6 +335,10 @@ static bool fill(struct grammar *g, struct grammar_builder *b, grammar_node root
 {
     grammar_node *list;
     uint32_t n = program_reach(&b->program, &root, 1, &list);
+    if (n > 0 && builder_factor(b, list, n)) {
+        free(list);
+        n = program_reach(&b->program, &root, 1, &list);
+    }
     if (n > 0)
         g->root = copy_program(&g->program, &b->program, list, n);
     bool good = n > 0 && (g->root != NODE_NEVER || root == NODE_NEVER) && settle(&g->program);
@@ -352,7 +356,10 @@ static bool fill(struct grammar *g, struct grammar_builder *b, grammar_node root
     free(list);
     if (good)
         g->start = automaton_start(&g->automaton, g->root);
-    return (good && !g->automaton.no_memory) || error_no_memory(err, "a grammar");
+    if (!good || g->automaton.no_memory)
+        return error_no_memory(err, "a grammar");
+    return !g->automaton.cut ||
+           error_set(err, "the grammar is too ambiguous: it has more than %u ways to begin", limits.stacks);
 }
 
 struct grammar *grammar_build(struct grammar_builder *b, grammar_node root, struct error *err)

@@ -137,6 +137,9 @@ grammar_node builder_node(struct grammar_builder *b, struct expression e);
 /* Takes over the arrays of `d`, also when it fails. */
 grammar_node builder_dfa(struct grammar_builder *b, struct dfa *d);
 
+/* Rewrites choices of many literals among the listed nodes. False without memory. */
+bool builder_factor(struct grammar_builder *b, const grammar_node *list, uint32_t n);
+
 /* The name of a rule and its line, for messages. The name is copied. */
 void builder_name_rule(struct grammar_builder *b, grammar_rule rule, struct span name, size_t line);
 

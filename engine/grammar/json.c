@@ -188,7 +188,7 @@ grammar_node json_any_integer(struct json_parts *p)
 
 /* ---- values ---- */
 
-grammar_node json_bool(struct json_parts *p, bool truth)
+grammar_node json_literal_bool(struct json_parts *p, bool truth)
 {
     if (p->o->style == JSON_STYLE_PYTHON)
         return grammar_tag(
@@ -196,7 +196,7 @@ grammar_node json_bool(struct json_parts *p, bool truth)
     return json_text(p, truth ? "true" : "false");
 }
 
-grammar_node json_null_literal(struct json_parts *p)
+grammar_node json_literal_null(struct json_parts *p)
 {
     if (p->o->style == JSON_STYLE_PYTHON)
         return grammar_tag(p->b, json_text(p, "None"), JSON_TAG_NULL);
@@ -224,7 +224,8 @@ static grammar_node make_value(struct json_parts *p)
     grammar_node all = grammar_either(p->b, json_any_object(p), json_any_list(p));
     all = grammar_either(p->b, all, grammar_either(p->b, json_any_string(p), json_any_number(p)));
     return grammar_either(p->b, all,
-        grammar_either(p->b, grammar_either(p->b, json_bool(p, true), json_bool(p, false)), json_null_literal(p)));
+        grammar_either(p->b, grammar_either(p->b, json_literal_bool(p, true), json_literal_bool(p, false)),
+            json_literal_null(p)));
 }
 
 grammar_node json_any_list(struct json_parts *p)
@@ -282,9 +283,9 @@ static grammar_node constant_at(struct json_parts *p, struct value v, unsigned d
         return grammar_builder_fail(p->b, "a constant is nested deeper than %d levels", VALUE_DEPTH);
     switch (v.kind) {
     case VALUE_NULL:
-        return json_null_literal(p);
+        return json_literal_null(p);
     case VALUE_BOOL:
-        return json_bool(p, v.boolean);
+        return json_literal_bool(p, v.boolean);
     case VALUE_INTEGER:
     case VALUE_FLOAT:
         return constant_number(p, v);

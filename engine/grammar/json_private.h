@@ -29,8 +29,8 @@ grammar_node json_key(struct json_parts *p, struct span name); /* of a member, w
 grammar_node json_any_number(struct json_parts *p);
 grammar_node json_any_fraction(struct json_parts *p); /* a number that is not whole */
 grammar_node json_any_integer(struct json_parts *p);
-grammar_node json_bool(struct json_parts *p, bool truth);
-grammar_node json_null_literal(struct json_parts *p);
+grammar_node json_literal_bool(struct json_parts *p, bool truth);
+grammar_node json_literal_null(struct json_parts *p);
 grammar_node json_any_list(struct json_parts *p);
 grammar_node json_any_object(struct json_parts *p);
 grammar_node json_any(struct json_parts *p);

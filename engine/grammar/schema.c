@@ -49,6 +49,7 @@ static const struct {
     {"minLength", SCHEMA_STRING},
     {"maxLength", SCHEMA_STRING},
     {"pattern", SCHEMA_STRING},
+    {"format", SCHEMA_STRING},
     {"berth:without", SCHEMA_STRING},
     {"minimum", SCHEMA_INTEGER | SCHEMA_FRACTION},
     {"maximum", SCHEMA_INTEGER | SCHEMA_FRACTION},
@@ -222,8 +223,8 @@ static void refuse_exceptions(struct schema_compiler *c, const struct schema_set
         const struct value *except = schema_keyword(set->parts[i].map, "berth:except");
         for (size_t k = 0; except && except->kind == VALUE_LIST && k < except->list->n; k++)
             if (schema_type_of(except->list->items[k]) & types) {
-                schema_refuse(c, set->parts[i].path, "not",
-                    "a number, list or object cannot be excluded from all others");
+                schema_refuse(
+                    c, set->parts[i].path, "not", "a list or object cannot be excluded from all others");
                 return;
             }
     }
@@ -234,7 +235,7 @@ static void refuse_exceptions(struct schema_compiler *c, const struct schema_set
 static grammar_node compile_types(struct schema_compiler *c, struct schema_set *set, unsigned types)
 {
     grammar_node all = NODE_NEVER;
-    refuse_exceptions(c, set, types & ~(unsigned)(SCHEMA_NULL | SCHEMA_BOOL | SCHEMA_STRING));
+    refuse_exceptions(c, set, types & (SCHEMA_LIST | SCHEMA_OBJECT));
     if (types & SCHEMA_OBJECT)
         all = schema_objects(c, set);
     if (types & SCHEMA_LIST)
@@ -245,9 +246,9 @@ static grammar_node compile_types(struct schema_compiler *c, struct schema_set *
         all = grammar_either(c->b, all, schema_numbers(c, set, types));
     for (int truth = 1; truth >= 0; truth--)
         if (types & SCHEMA_BOOL && !is_excepted(c, set, value_bool(truth)))
-            all = grammar_either(c->b, all, json_bool(&c->json, truth));
+            all = grammar_either(c->b, all, json_literal_bool(&c->json, truth));
     if (types & SCHEMA_NULL && !is_excepted(c, set, value_null))
-        all = grammar_either(c->b, all, json_null_literal(&c->json));
+        all = grammar_either(c->b, all, json_literal_null(&c->json));
     return all;
 }
 
@@ -264,7 +265,7 @@ static grammar_node compile_parts(struct schema_compiler *c, struct schema_set *
 }
 
 /* Exactly one branch may hold: sure when no two can hold together. */
-static void check_apart(
+static bool are_apart(
     struct schema_compiler *c, const struct schema_set *set, const struct schema_choice *choice)
 {
     const struct value_list *list = choice->branches;
@@ -273,24 +274,36 @@ static void check_apart(
             struct schema_set one = schema_copy(c, set), other = schema_copy(c, set);
             schema_add(c, &one, list->items[i], choice->path, choice->part, false);
             schema_add(c, &other, list->items[k], choice->path, choice->part, false);
-            if (!schema_failed(c) && !schema_disjoint(c, &one, &other, 0)) {
-                schema_refuse(c, choice->path, "oneOf", "two of its schemas may be valid together");
-                return;
-            }
+            if (!schema_failed(c) && !schema_disjoint(c, &one, &other, 0))
+                return false;
         }
+    return true;
+}
+
+/* Otherwise each branch excludes the others, where that can be said. */
+static void set_apart(struct schema_compiler *c, const struct schema_set *set, struct schema_choice *choice)
+{
+    if (are_apart(c, set, choice) || schema_failed(c))
+        return;
+    struct value apart = schema_exclusive(c, choice->branches, choice->path);
+    if (apart.kind == VALUE_LIST)
+        choice->branches = apart.list;
+    else
+        schema_refuse(c, choice->path, "oneOf", "two of its schemas may be valid together");
 }
 
 static grammar_node compile_choices(struct schema_compiler *c, struct schema_set *set)
 {
     grammar_node all = NODE_NEVER;
+    bool typed;
     schema_flatten(c, set);
-    if (set->never || !schema_step(c, 1))
+    if (set->never || !schema_step(c, 1) || !schema_types(c, set, &typed))
         return NODE_NEVER;
     if (set->chosen == set->n_choices)
         return compile_parts(c, set);
     struct schema_choice choice = set->choices[set->chosen++];
     if (choice.one)
-        check_apart(c, set, &choice);
+        set_apart(c, set, &choice);
     for (size_t i = 0; i < choice.branches->n && !schema_failed(c); i++) {
         struct schema_set branch = schema_copy(c, set);
         schema_add(c, &branch, choice.branches->items[i],

@@ -206,6 +206,14 @@ static size_t least_contained(struct schema_compiler *c, const struct schema_par
     return c->draft > 7 ? schema_count(c, part, "minContains", 1) : 1;
 }
 
+static grammar_node or_without(struct lists *l, grammar_node item, grammar_node with)
+{
+    struct grammar_builder *b = l->c->b;
+    grammar_node others = grammar_repeat(b, placed(l, item, false), 0, GRAMMAR_UNBOUNDED);
+    grammar_node some = grammar_sequence(b, placed(l, item, true), grammar_sequence(b, others, closing(l)));
+    return grammar_either(b, with, open(l, grammar_either(b, some, json_text(&l->c->json, "]"))));
+}
+
 /* `most` times an item that `contains` allows, at least `least` times, between others. */
 static grammar_node containing(
     struct lists *l, grammar_node item, grammar_node good, size_t least, size_t most)
@@ -232,7 +240,7 @@ static grammar_node with_contains(struct lists *l)
     bool bounded = most != GRAMMAR_UNBOUNDED;
     schema_add(c, &good, *schema, schema_path(c, part->path, "contains", (struct span){0}), NO_PART, false);
     if (l->prefix || l->unique || l->most != GRAMMAR_UNBOUNDED || l->least > least || least > CONTAINS_MOST ||
-        (bounded && most > 1000) || !least) {
+        (bounded && most > 1000)) {
         schema_refuse(c, part->path, "contains", "cannot be enforced beside the counts and places of items");
         return NODE_NEVER;
     }
@@ -244,7 +252,10 @@ static grammar_node with_contains(struct lists *l)
     schema_add(c, &item, others, part->path, NO_PART, true);
     if (most < least)
         return NODE_NEVER;
-    return containing(l, schema_node(c, &item), schema_node(c, &good), least, most);
+    grammar_node others_node = schema_node(c, &item), node = NODE_NEVER;
+    if (most)
+        node = containing(l, others_node, schema_node(c, &good), least ? least : 1, most);
+    return least ? node : or_without(l, others_node, node);
 }
 
 /* ---- all others ---- */

@@ -1,6 +1,11 @@
 /* schema_numbers.c - limits and multiples of numbers. */
 #include "schema_private.h"
 
+#include "regex_private.h"
+
+#define EXCEPTIONS_MOST 64
+#define FRACTION_MOST 1000000000
+
 static bool is_number(struct value v)
 {
     return v.kind == VALUE_INTEGER || v.kind == VALUE_FLOAT;
@@ -93,28 +98,92 @@ static struct value multiple_of(
     return all;
 }
 
+/* ---- what `not` takes out ---- */
+
+struct intervals {
+    struct value out[EXCEPTIONS_MOST]; /* sorted */
+    size_t n;
+};
+
+static void add_exception(struct intervals *v, struct value number)
+{
+    size_t at = v->n;
+    if (v->n == EXCEPTIONS_MOST)
+        return;
+    for (; at > 0 && json_compare_numbers(v->out[at - 1], number) > 0; at--)
+        v->out[at] = v->out[at - 1];
+    v->out[at] = number;
+    v->n++;
+}
+
+static void find_exceptions(struct schema_compiler *c, const struct schema_set *set, struct intervals *v)
+{
+    for (size_t i = 0; i < set->n; i++) {
+        const struct value *except = schema_keyword(set->parts[i].map, "berth:except");
+        for (size_t k = 0; except && except->kind == VALUE_LIST && k < except->list->n; k++)
+            if (is_number(except->list->items[k]))
+                add_exception(v, except->list->items[k]);
+        if (v->n == EXCEPTIONS_MOST)
+            schema_refuse(c, set->parts[i].path, "not", "excludes too many numbers");
+    }
+}
+
+/* Numbers of each interval between those that are taken out. */
+static grammar_node between_exceptions(struct schema_compiler *c, const struct intervals *v,
+    struct json_limit low, struct json_limit high, bool whole, struct value multiple, const char **why)
+{
+    grammar_node all = NODE_NEVER;
+    for (size_t i = 0; i <= v->n; i++) {
+        struct json_limit first = low, last = high;
+        if (i > 0)
+            first = narrower(
+                low, (struct json_limit){.set = true, .exclusive = true, .number = v->out[i - 1]}, true);
+        if (i < v->n)
+            last = narrower(
+                high, (struct json_limit){.set = true, .exclusive = true, .number = v->out[i]}, false);
+        all = grammar_either(c->b, all, json_numbers_between(&c->json, first, last, whole, multiple, why));
+        if (*why)
+            return NODE_NEVER;
+    }
+    return all;
+}
+
+/* Within these limits a fraction has enough digits to stay one as a double. */
+static void bound_fractions(struct json_limit *low, struct json_limit *high)
+{
+    struct json_limit least = {.set = true, .number = value_integer(-FRACTION_MOST)};
+    struct json_limit most = {.set = true, .number = value_integer(FRACTION_MOST)};
+    *low = narrower(*low, least, true);
+    *high = narrower(*high, most, false);
+}
+
+static grammar_node not_whole(struct schema_compiler *c)
+{
+    return regex_node(c->b, span_of("-?[0-9]+\\.[0-9]*[1-9][0-9]*"), false, CHAR_RAW);
+}
+
 grammar_node schema_numbers(struct schema_compiler *c, const struct schema_set *set, unsigned types)
 {
     struct json_limit low = schema_limit(c, set, true), high = schema_limit(c, set, false);
     const struct schema_part *part;
     struct value multiple = multiple_of(c, set, &part);
-    bool whole = !(types & SCHEMA_FRACTION),
-         limited = low.set || high.set || multiple.kind != VALUE_UNDEFINED;
+    struct intervals v = {.n = 0};
+    find_exceptions(c, set, &v);
+    bool whole = !(types & SCHEMA_FRACTION);
+    bool limited = low.set || high.set || v.n || multiple.kind != VALUE_UNDEFINED;
     const char *why;
     if (schema_failed(c))
         return NODE_NEVER;
-    if (!(types & SCHEMA_INTEGER)) {
-        if (limited)
-            schema_refuse(
-                c, set->parts[0].path, "not", "limits of numbers that are not whole cannot be enforced");
+    if (!(types & SCHEMA_INTEGER) && !limited)
         return json_any_fraction(&c->json);
-    }
+    if (!(types & SCHEMA_INTEGER))
+        bound_fractions(&low, &high);
     if (!limited)
         return whole ? json_any_integer(&c->json) : json_any_number(&c->json);
-    grammar_node node = json_numbers_between(&c->json, low, high, whole, multiple, &why);
+    grammar_node node = between_exceptions(c, &v, low, high, whole, multiple, &why);
     if (why && part) {
         schema_refuse(c, part->path, "multipleOf", why);
-        node = json_numbers_between(&c->json, low, high, whole, value_undefined, &why);
+        node = between_exceptions(c, &v, low, high, whole, value_undefined, &why);
     }
-    return node;
+    return types & SCHEMA_INTEGER ? node : grammar_intersection(c->b, node, not_whole(c));
 }

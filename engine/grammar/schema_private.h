@@ -189,6 +189,9 @@ bool schema_disjoint(
 
 /* A schema that is valid where `schema` is not, or for fewer values; VALUE_UNDEFINED when there is none. */
 struct value schema_negation(struct schema_compiler *c, struct value schema, const struct schema_path *path);
+/* The branches of a oneOf, each with the negation of the others; VALUE_UNDEFINED when one has none. */
+struct value schema_exclusive(
+    struct schema_compiler *c, const struct value_list *branches, const struct schema_path *path);
 /* anyOf for if, then and else of the map. */
 struct value schema_condition(struct schema_compiler *c, const struct value_map *map);
 /* allOf for what the keyword `name` says: dependentRequired, dependentSchemas, dependencies. */

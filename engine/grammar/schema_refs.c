@@ -81,11 +81,36 @@ static struct span string_of(const struct value_map *map, const char *name)
 
 static void find_places(struct schema_compiler *c, struct value v, struct schema_place in, unsigned depth);
 
+/* Keywords whose value is a schema or a list of them, and keywords whose members are schemas. */
+static bool is_among(struct value key, const char *const *names)
+{
+    for (; *names; names++)
+        if (value_is(key, *names))
+            return true;
+    return false;
+}
+
+static void find_places_below(
+    struct schema_compiler *c, struct value_pair pair, struct schema_place in, unsigned depth)
+{
+    static const char *const schemas[] = {"allOf", "anyOf", "oneOf", "not", "if", "then", "else", "items",
+        "prefixItems", "additionalItems", "contains", "unevaluatedItems", "additionalProperties",
+        "propertyNames", "unevaluatedProperties", "contentSchema", NULL};
+    static const char *const named[] = {
+        "properties", "patternProperties", "$defs", "definitions", "dependentSchemas", "dependencies", NULL};
+    if (is_among(pair.key, schemas))
+        find_places(c, pair.value, in, depth + 1);
+    if (pair.value.kind == VALUE_MAP && is_among(pair.key, named))
+        for (size_t i = 0; i < pair.value.map->n && !schema_failed(c); i++)
+            find_places(c, pair.value.map->pairs[i].value, in, depth + 2);
+}
+
 static void find_places_in_map(
     struct schema_compiler *c, const struct value_map *map, struct schema_place in, unsigned depth)
 {
-    static const char *const data[] = {"enum", "const", "default", "examples"};
     struct span id = string_of(map, "$id"), anchor = string_of(map, "$anchor");
+    if (c->draft == 7 && schema_keyword(map, "$ref"))
+        id.size = anchor.size = 0;
     if (id.size && id.at[0] == '#') {
         anchor = after(id, 1);
         id.size = 0;
@@ -97,13 +122,8 @@ static void find_places_in_map(
     here.anchor = anchor;
     if (id.size || anchor.size || in.resource != c->root.map)
         add_place(c, here);
-    for (size_t i = 0; i < map->n && !schema_failed(c); i++) {
-        bool is_data = false;
-        for (size_t k = 0; k < sizeof(data) / sizeof(data[0]); k++)
-            is_data = is_data || value_is(map->pairs[i].key, data[k]);
-        if (!is_data)
-            find_places(c, map->pairs[i].value, in, depth + 1);
-    }
+    for (size_t i = 0; i < map->n && !schema_failed(c); i++)
+        find_places_below(c, map->pairs[i], in, depth);
 }
 
 static void find_places(struct schema_compiler *c, struct value v, struct schema_place in, unsigned depth)
@@ -133,7 +153,7 @@ static bool unescape(struct span s, uint8_t out[URI_MOST], size_t *size)
     for (size_t i = 0; i < s.size; i++) {
         if (*size == URI_MOST)
             return false;
-        if (s.at[i] == '%' && i + 2 < s.size + 0 + 0 && s.size - i > 2) {
+        if (s.at[i] == '%' && s.size - i > 2) {
             char hex[3] = {(char)s.at[i + 1], (char)s.at[i + 2], 0}, *end;
             out[(*size)++] = (uint8_t)strtoul(hex, &end, 16);
             if (*end)

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define MADE_MOST 4096
+#define EXCLUSIVE_MOST 8 /* branches of a oneOf that are negated */
 
 static struct value word(const char *text)
 {
@@ -292,6 +293,28 @@ struct value schema_negation(struct schema_compiler *c, struct value schema, con
     else if (n.any.list->n == 0)
         result = n.lacks ? value_undefined : value_bool(false);
     return keep_made(c, schema.map, "not", result);
+}
+
+struct value schema_exclusive(
+    struct schema_compiler *c, const struct value_list *branches, const struct schema_path *path)
+{
+    struct schema_made *made = find_made(c, branches, "oneOf");
+    if (made)
+        return made->value;
+    struct value list = value_list(c->arena, branches->n);
+    if (branches->n > EXCLUSIVE_MOST)
+        return value_undefined;
+    for (size_t i = 0; i < branches->n; i++) {
+        struct value all = list_of(c, branches->items[i], value_undefined);
+        if (schema_negation(c, branches->items[i], path).kind == VALUE_UNDEFINED)
+            return value_undefined;
+        for (size_t k = 0; k < branches->n && !schema_failed(c); k++)
+            if (k != i)
+                value_append(c->arena, all, not_of(c, branches->items[k]));
+        if (!schema_failed(c))
+            value_append(c->arena, list, map_of(c, "allOf", all));
+    }
+    return keep_made(c, branches, "oneOf", list);
 }
 
 /* ---- conditions ---- */

@@ -417,7 +417,7 @@ bool answer_form_grammar(const struct requested_model *m, const json_t *request,
         good = good && api_truth(request, "parallel_tool_calls", true, &parallel, c) &&
                take_reasoning(&w, request, c) && take_tools(&w, json_object_get(request, "tools"), c) &&
                take_choice(&w, request, c);
-        w.form.parallel = parallel;
+        w.form.parallel = parallel && w.form.choice != CHAT_TOOLS_NAMED; /* one call of that tool is meant */
     }
     good = good && make_grammar(&w, m, request, &f, grammar, notes, c);
     *form = (struct chat_form){

@@ -70,7 +70,8 @@ static void test_no_message_is_lost(void **state)
     assert_text(
         "nosystem", "\"messages\":[{\"role\":\"developer\",\"content\":\"x\"}," USER "]", "Ux\n\nHello");
     assert_text("nosystem", "\"messages\":[{\"role\":\"system\",\"content\":\"x\"}," USER "]", "Ux\n\nHello");
-    assert_refused("three", "\"messages\":[" USER ",{\"role\":\"tool\",\"content\":\"12\"}]", "messages[1]");
+    assert_text("three", "\"messages\":[" USER ",{\"role\":\"tool\",\"content\":\"12\"}]",
+        "UHello|U<tool_response>\n12\n</tool_response>|");
     assert_refused("nosystem", "\"messages\":[{\"role\":\"system\",\"content\":\"x\"}]", "messages[0]");
 }
 
@@ -101,7 +102,8 @@ static void test_content_may_be_null_beside_calls_alone(void **state)
         "\"add_generation_prompt\":false,\"messages\":[" USER
         ",{\"role\":\"assistant\",\"content\":null,\"tool_calls\":"
         "[{\"id\":\"1\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]}]",
-        "<|im_start|>user\nHello<|im_end|>\n<|im_start|>assistant\n<|im_end|>\n");
+        "<|im_start|>user\nHello<|im_end|>\n<|im_start|>assistant\n<tool_call>\n{\"name\": \"f\", \"arguments\": "
+        "{}}\n</tool_call><|im_end|>\n");
     assert_text("tools",
         "\"messages\":[" USER
         ",{\"role\":\"assistant\",\"tool_calls\":[{\"id\":\"1\",\"type\":\"function\",\"function\":"
@@ -133,16 +135,15 @@ static void test_tools_reach_templates_that_know_them(void **state)
 
 static void test_a_choice_of_tools_that_cannot_be_honoured_is_refused(void **state)
 {
+    static const char *const choices[] = {"\"any thing\"", "7", "{\"type\":\"function\"}",
+        "{\"type\":\"function\",\"function\":{\"name\":\"other\"}}",
+        "{\"type\":\"allowed_tools\",\"allowed_tools\":{\"mode\":\"auto\",\"tools\":[]}}"};
     (void)state;
-    assert_refused(
-        "tools", "\"messages\":[" USER "],\"tools\":[" TOOL "],\"tool_choice\":\"required\"", "tool_choice");
-    assert_refused("tools",
-        "\"messages\":[" USER "],\"tools\":[" TOOL
-        "],\"tool_choice\":{\"type\":\"function\",\"function\":{\"name\":\"weather\"}}",
-        "tool_choice");
-    assert_refused("tools",
-        "\"messages\":[" USER "],\"functions\":[{\"name\":\"f\"}],\"function_call\":{\"name\":\"f\"}",
-        "function_call");
+    for (size_t i = 0; i < sizeof(choices) / sizeof(choices[0]); i++)
+        assert_refused("tools",
+            text_of("\"messages\":[" USER "],\"tools\":[" TOOL "],\"tool_choice\":%s", choices[i]),
+            "tool_choice");
+    assert_refused("tools", "\"messages\":[" USER "],\"tool_choice\":\"required\"", "tool_choice");
     assert_refused("tools", "\"messages\":[" USER "],\"tools\":{}", "tools");
     assert_refused("tools", "\"messages\":[" USER "],\"tools\":[{\"type\":\"web_search\"}]", "tools[0].type");
 }

@@ -18,7 +18,7 @@ static struct server *server;
 /* An object whose every valid text is short, so that an answer always ends. */
 #define SCHEMA                                                                                               \
     "{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"integer\",\"minimum\":3,\"maximum\":5},"         \
-    "\"b\":{\"enum\":[\"x\",\"yy\"]},\"c\":{\"type\":\"boolean\"}},\"required\":[\"a\",\"b\",\"c\"],"       \
+    "\"b\":{\"enum\":[\"x\",\"yy\"]},\"c\":{\"type\":\"boolean\"}},\"required\":[\"a\",\"b\",\"c\"],"        \
     "\"additionalProperties\":false}"
 
 static json_t *content_json(const json_t *a, const char *path)
@@ -96,8 +96,7 @@ static void test_a_stream_is_the_whole_answer_in_pieces(void **state)
     char text[4096] = "";
     events_open(&e, server, CHAT, text_of(body, "\"stream\":true,"));
     for (json_t *event; (event = events_json(&e)); json_decref(event)) {
-        const char *more =
-            json_string_value(json_object_get(json_at(event, "choices.0.delta"), "content"));
+        const char *more = json_string_value(json_object_get(json_at(event, "choices.0.delta"), "content"));
         strncat(text, more ? more : "", sizeof(text) - strlen(text) - 1);
     }
     events_close(&e);
@@ -139,11 +138,12 @@ static void assert_refused(const char *fields, const char *param, const char *to
 
 static void test_a_form_that_cannot_be_enforced_is_refused_by_name(void **state)
 {
-#define FORMAT(schema) "\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"schema\":" schema "}}"
+#define FORMAT(schema)                                                                                       \
+    "\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"schema\":" schema "}}"
     static const char at[] = "response_format.json_schema.schema";
     (void)state;
-    assert_refused(FORMAT("{\"type\":\"object\",\"properties\":{\"x\":{\"not\":{\"type\":\"string\"},\"if\":{}}}}"),
-        at, "properties.x");
+    assert_refused(FORMAT("{\"type\":\"object\",\"properties\":{\"x\":{\"$dynamicRef\":\"#node\"}}}"), at,
+        "properties.x");
     assert_refused(FORMAT("{\"$ref\":\"http://example.com/schema\"}"), at, "$ref");
     assert_refused(FORMAT("{\"type\":\"strin\"}"), at, "type");
     assert_refused(FORMAT("7"), at, "JSON Schema");
@@ -172,8 +172,9 @@ static void test_biases_that_leave_no_token_for_a_form_are_told(void **state)
 /* Preempted and started again, alone and beside others: the same bytes. */
 static void test_a_form_does_not_depend_on_load(void **state)
 {
-    static const char body[] = "{" HELLO ",\"max_tokens\":400,\"seed\":3,\"temperature\":2,\"top_k\":-1,\"n\":%d,"
-                               "\"guided_regex\":\"[a-z]{40}[0-9]{3}\"}";
+    static const char body[] =
+        "{" HELLO ",\"max_tokens\":400,\"seed\":3,\"temperature\":2,\"top_k\":-1,\"n\":%d,"
+        "\"guided_regex\":\"[a-z]{40}[0-9]{3}\"}";
     (void)state;
     json_t *one = server_post_json(server, CHAT, 200, text_of(body, 1));
     json_t *eight = server_post_json(server, CHAT, 200, text_of(body, 8));

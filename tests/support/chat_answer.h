@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ANSWER_CALLS 64
+#define ANSWER_CALLS 512
 
 /* ---- what was told ---- */
 
@@ -91,35 +91,29 @@ static inline void tell_told(void *context, enum chat_event event, size_t call, 
     }
 }
 
-/* ---- a vocabulary: the bytes, an end, and control tokens ---- */
+/* ---- a vocabulary: the bytes, an end, control tokens, and pieces of text ---- */
 
 #define TOKEN_OF_END 256
+#define PIECE_LONGEST 16
 
 struct token_list {
     const char *const *controls; /* ends in NULL; NULL for none */
+    char (*pieces)[PIECE_LONGEST + 1]; /* [n_pieces] */
+    size_t n_controls, n_pieces;
 };
 
 static inline enum token_class read_token(void *context, int32_t id, struct strbuf *out)
 {
     const struct token_list *v = context;
     uint8_t byte = (uint8_t)id;
+    size_t i = (size_t)(id - TOKEN_OF_END - 1);
     if (id < 256)
         strbuf_add(out, (struct span){&byte, 1});
+    else if (id == TOKEN_OF_END)
+        strbuf_text(out, "<|the_end|>");
     else
-        strbuf_text(out, id == TOKEN_OF_END ? "<|the_end|>" : v->controls[id - TOKEN_OF_END - 1]);
-    return id < 256 ? TOKEN_TEXT : id == TOKEN_OF_END ? TOKEN_END : TOKEN_CONTROL;
-}
-
-static inline struct token_trie *new_trie(const char *const *controls)
-{
-    struct error err = {0};
-    struct token_list list = {controls};
-    size_t n = TOKEN_OF_END + 1;
-    while (controls && controls[n - TOKEN_OF_END - 1])
-        n++;
-    struct token_trie *t = token_trie_new(n, read_token, &list, &err);
-    assert_non_null(t);
-    return t;
+        strbuf_text(out, i < v->n_controls ? v->controls[i] : v->pieces[i - v->n_controls]);
+    return id == TOKEN_OF_END ? TOKEN_END : id > 256 && i < v->n_controls ? TOKEN_CONTROL : TOKEN_TEXT;
 }
 
 /* ---- an answer ---- */
@@ -127,19 +121,23 @@ static inline struct token_trie *new_trie(const char *const *controls)
 struct following {
     struct grammar *g;
     struct token_trie *trie;
-    const char *const *controls;
+    struct token_list tokens;
     struct grammar_matcher *m;
     struct chat_reader reader;
     struct told told;
 };
 
-static inline void follow(struct following *f, const struct chat_form *form, const char *const *controls)
+static inline void follow_with(struct following *f, const struct chat_form *form, struct token_list tokens)
 {
     struct error err = {0};
     struct json_notes notes = {0};
     struct chat_form own = *form;
-    f->controls = controls;
-    f->trie = new_trie(controls);
+    while (tokens.controls && tokens.controls[tokens.n_controls])
+        tokens.n_controls++;
+    f->tokens = tokens;
+    f->trie =
+        token_trie_new(TOKEN_OF_END + 1 + tokens.n_controls + tokens.n_pieces, read_token, &f->tokens, &err);
+    assert_non_null(f->trie);
     own.trie = f->trie;
     f->g = chat_form_build(&own, &notes, &err);
     if (!f->g)
@@ -147,6 +145,23 @@ static inline void follow(struct following *f, const struct chat_form *form, con
     f->m = grammar_matcher_new(f->g, f->trie);
     assert_non_null(f->m);
     chat_reader_init(&f->reader, &own, NULL);
+    told_init(&f->told);
+}
+
+static inline void follow(struct following *f, const struct chat_form *form, const char *const *controls)
+{
+    follow_with(f, form, (struct token_list){.controls = controls});
+}
+
+/* A new answer under the same grammar. */
+static inline void begin_again(struct following *f, const struct chat_form *form)
+{
+    grammar_matcher_free(f->m);
+    f->m = grammar_matcher_new(f->g, f->trie);
+    assert_non_null(f->m);
+    chat_reader_release(&f->reader);
+    told_release(&f->told);
+    chat_reader_init(&f->reader, form, NULL);
     told_init(&f->told);
 }
 
@@ -163,24 +178,27 @@ static inline void unfollow(struct following *f)
 static inline bool take(struct following *f, int32_t token)
 {
     struct grammar_run runs[GRAMMAR_RUNS_MAX];
-    uint8_t byte = (uint8_t)token;
+    struct strbuf text;
+    size_t back, at = 0; /* the reader knows by itself what it has to hold back */
     if (!grammar_matcher_allows(f->m, token))
         return false;
-    size_t back; /* the reader knows by itself what it has to hold back */
+    strbuf_init(&text, 256);
     size_t n = grammar_matcher_accept(f->m, token, runs, &back);
-    if (token > TOKEN_OF_END)
+    if (read_token(&f->tokens, token, &text) == TOKEN_CONTROL)
         chat_reader_add(&f->reader, GRAMMAR_TAG_MARK, span_of(""), tell_told, &f->told);
-    for (size_t i = 0; i < n; i++)
-        chat_reader_add(&f->reader, runs[i].tag, (struct span){&byte, runs[i].bytes}, tell_told, &f->told);
+    for (size_t i = 0; i < n; at += runs[i++].bytes)
+        chat_reader_add(&f->reader, runs[i].tag,
+            (struct span){(const uint8_t *)text.text + at, runs[i].bytes}, tell_told, &f->told);
+    strbuf_release(&text);
     return true;
 }
 
 /* The control token that the text begins with, or its first byte; *n is its length. */
 static inline int32_t next_token(const struct following *f, const char *text, size_t *n)
 {
-    for (size_t i = 0; f->controls && f->controls[i]; i++) {
-        *n = strlen(f->controls[i]);
-        if (strncmp(text, f->controls[i], *n) == 0)
+    for (size_t i = 0; i < f->tokens.n_controls; i++) {
+        *n = strlen(f->tokens.controls[i]);
+        if (strncmp(text, f->tokens.controls[i], *n) == 0)
             return (int32_t)(TOKEN_OF_END + 1 + i);
     }
     *n = 1;

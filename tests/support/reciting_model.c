@@ -24,6 +24,43 @@ static const char chat_template[] =
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
 
+/* ---- a text that is recited ---- */
+
+#define PIECES_MAX 160
+#define PIECE_LEAST 4 /* bytes */
+
+/* The tokens behind TINY_VOCABULARY, each with a text of its own: each follows the one before it. */
+static struct {
+    char text[PIECES_MAX][256];
+    unsigned n;
+} pieces;
+
+static bool is_piece(const char *text, size_t size)
+{
+    for (unsigned i = 0; i < pieces.n; i++)
+        if (strlen(pieces.text[i]) == size && memcmp(pieces.text[i], text, size) == 0)
+            return true;
+    return false;
+}
+
+static void split(const char *text)
+{
+    pieces.n = 0;
+    for (size_t size; text && *text; text += size) {
+        size = strlen(text) < PIECE_LEAST ? strlen(text) : PIECE_LEAST;
+        while (text[size] && ((text[size] & 0xc0) == 0x80 || is_piece(text, size)))
+            size++;
+        assert_true(pieces.n < PIECES_MAX && size < sizeof(pieces.text[0]));
+        memcpy(pieces.text[pieces.n], text, size);
+        pieces.text[pieces.n++][size] = '\0';
+    }
+}
+
+static unsigned n_vocabulary(void)
+{
+    return TINY_VOCABULARY + pieces.n;
+}
+
 /* ---- the vocabulary ---- */
 
 /* The text of a byte in byte-level vocabularies: a visible character is itself, any other a character from U+0100 on. */
@@ -50,7 +87,7 @@ static void write_vocabulary(struct writer *w, const struct tiny_model *m)
 {
     write_pair_text(w, "tokenizer.ggml.model", "gpt2");
     write_pair_text(w, "tokenizer.ggml.pre", "gpt-2");
-    write_pair_array(w, "tokenizer.ggml.tokens", GGUF_STRING, TINY_VOCABULARY);
+    write_pair_array(w, "tokenizer.ggml.tokens", GGUF_STRING, n_vocabulary());
     for (unsigned i = 0; i < 256; i++) {
         char text[4];
         byte_text(i, text);
@@ -58,9 +95,15 @@ static void write_vocabulary(struct writer *w, const struct tiny_model *m)
     }
     write_text(w, "<|im_start|>");
     write_text(w, "<|im_end|>");
-    write_pair_array(w, "tokenizer.ggml.token_type", GGUF_I32, TINY_VOCABULARY);
-    for (unsigned i = 0; i < TINY_VOCABULARY; i++)
-        write_u32(w, i < 256 ? 1 : m->mark_kind ? (uint32_t)m->mark_kind : 3);
+    for (unsigned i = 0; i < pieces.n; i++) {
+        char all[4 * sizeof(pieces.text[0])] = "";
+        for (const char *c = pieces.text[i]; *c; c++)
+            byte_text((unsigned char)*c, all + strlen(all));
+        write_text(w, all);
+    }
+    write_pair_array(w, "tokenizer.ggml.token_type", GGUF_I32, n_vocabulary());
+    for (unsigned i = 0; i < n_vocabulary(); i++)
+        write_u32(w, i < 256 || i >= TINY_VOCABULARY ? 1 : m->mark_kind ? (uint32_t)m->mark_kind : 3);
     write_pair_array(w, "tokenizer.ggml.merges", GGUF_STRING, 0);
     write_pair_u32(w, "tokenizer.ggml.eos_token_id", TINY_END);
 }
@@ -69,6 +112,10 @@ static void write_vocabulary(struct writer *w, const struct tiny_model *m)
 
 static int follower(int id)
 {
+    if (pieces.n > 0 && (id == '\n' || id == TINY_END))
+        return TINY_VOCABULARY;
+    if (id >= TINY_VOCABULARY)
+        return id + 1 < (int)n_vocabulary() ? id + 1 : TINY_END;
     if (id == '\n' || id == TINY_END)
         return 'a';
     if ((id >= 'a' && id < 'z') || (id >= '0' && id < '9'))
@@ -101,14 +148,14 @@ static float sign(unsigned token, unsigned i)
 
 static void fill_embedding(float *at)
 {
-    for (unsigned t = 0; t < TINY_VOCABULARY; t++)
+    for (unsigned t = 0; t < n_vocabulary(); t++)
         for (unsigned i = 0; i < WIDTH; i++)
             at[t * WIDTH + i] = sign(t, i);
 }
 
 static void fill_output(float *at)
 {
-    for (int t = 0; t < TINY_VOCABULARY; t++)
+    for (int t = 0; t < (int)n_vocabulary(); t++)
         for (unsigned i = 0; follower(t) >= 0 && i < WIDTH; i++)
             at[(unsigned)follower(t) * WIDTH + i] += sign((unsigned)t, i);
 }
@@ -150,9 +197,9 @@ static void add(struct table *t, const char *name, uint64_t columns, uint64_t ro
 
 static void list_tensors(struct table *t, uint32_t layers, uint32_t width)
 {
-    add(t, "token_embd.weight", WIDTH, TINY_VOCABULARY, fill_embedding);
+    add(t, "token_embd.weight", WIDTH, n_vocabulary(), fill_embedding);
     add(t, "output_norm.weight", WIDTH, 0, fill_ones);
-    add(t, "output.weight", WIDTH, TINY_VOCABULARY, fill_output);
+    add(t, "output.weight", WIDTH, n_vocabulary(), fill_output);
     for (uint32_t i = 0; i < layers; i++) {
         add(t, text_of("blk.%u.attn_norm.weight", i), WIDTH, 0, fill_ones);
         add(t, text_of("blk.%u.attn_q.weight", i), WIDTH, WIDTH, NULL);
@@ -221,6 +268,7 @@ void write_tiny_model(const char *dir, const char *name, const struct tiny_model
     struct writer w = {0};
     struct table *t = calloc(1, sizeof(*t));
     assert_non_null(t);
+    split(m->recites);
     list_tensors(t, m->layers ? m->layers : 1, m->width ? m->width : 64);
     uint64_t pairs = 7u + (m->no_tokenizer ? 0u : 6u) + (m->no_template ? 0u : 1u) + (m->sampling ? 5u : 0u);
     write_header(&w, 3, t->n, pairs);

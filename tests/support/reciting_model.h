@@ -6,6 +6,8 @@
  *   a newline, or the end of a turn: 'a'; 'a' to 'y': the next letter; 'z': '.'; '.': the end of the turn
  *   '0' to '8': the next digit; '9': a euro sign, of three bytes; the euro sign: '0', and so on without end
  *
+ * With `recites` it writes that text instead after a newline, in tokens of some bytes each, and then ends the turn.
+ *
  * Its chat template writes <|im_start|>ROLE, a newline, the content, <|im_end|> and a newline.
  */
 #ifndef BERTH_TESTS_TINY_MODEL_H
@@ -27,6 +29,7 @@ struct tiny_model {
     uint32_t layers; /* 0: 1 */
     const char *architecture; /* NULL: llama */
     const char *template; /* NULL: the one above */
+    const char *recites; /* at most some 700 bytes; NULL: the letters */
     int32_t mark_kind; /* token type of its two marks; 0: 3, control */
     bool no_template, no_tokenizer;
     int sampling; /* general.sampling.*; 1: temp 1.5, top_k 3, top_p 1, min_p 0, penalty_repeat 1.25; 2: none is in range */

@@ -94,6 +94,42 @@ static void test_each_format_takes_and_reads_an_answer_of_its_family(void **stat
     }
 }
 
+/* The answer in tokens of random lengths, which a vocabulary of bytes and these has. */
+static void check_pieces(const struct world *w, const struct chat_example *e, uint32_t *random)
+{
+    char answer[4096], pieces[512][PIECE_LONGEST + 1];
+    size_t at[512], n = 0;
+    struct following f;
+    struct chat_form form = form_of(w, e->format, CHAT_TOOLS_AUTO);
+    join(answer, e->reasoning, e->text, e->calls);
+    for (size_t i = 0, size = strlen(answer); i < size; n++) {
+        *random = *random * 1664525u + 1013904223u;
+        size_t length = 2 + (*random >> 16) % (PIECE_LONGEST - 2);
+        snprintf(pieces[n], length + 1, "%s", answer + i);
+        at[n] = i;
+        i += strlen(pieces[n]);
+    }
+    follow_with(&f, &form, (struct token_list){.pieces = pieces, .n_pieces = n});
+    for (size_t i = 0; i < n; i++)
+        if (!take(&f, (int32_t)(TOKEN_OF_END + 1 + i)))
+            fail_msg("%s refuses '%s' at %zu: %s", e->format, pieces[i], at[i], answer);
+    assert_true(take_end(&f));
+    assert_string_equal(f.told.reasoning.text, e->reasoning ? "Hm." : "");
+    assert_string_equal(f.told.text.text, e->text[0] ? "I look." : "");
+    assert_int_equal(f.told.n_calls, e->single ? 1 : 2);
+    assert_string_equal(f.told.calls[0].arguments.text, WEATHER);
+    assert_string_equal(f.told.calls[1].arguments.text, e->single ? "" : ADD);
+    unfollow(&f);
+}
+
+static void test_tokens_of_any_length_say_the_same(void **state)
+{
+    uint32_t random = 7;
+    for (size_t i = 0; i < N_CHAT_EXAMPLES; i++)
+        for (size_t k = 0; k < 10; k++)
+            check_pieces(*state, &chat_examples[i], &random);
+}
+
 static void test_every_row_has_an_example(void **state)
 {
     (void)state;
@@ -390,6 +426,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_format_takes_and_reads_an_answer_of_its_family),
+        cmocka_unit_test(test_tokens_of_any_length_say_the_same),
         cmocka_unit_test(test_every_row_has_an_example),
         cmocka_unit_test(test_calls_that_break_are_refused),
         cmocka_unit_test(test_an_answer_ends_only_behind_a_whole_call),

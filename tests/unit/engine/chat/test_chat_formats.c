@@ -51,7 +51,7 @@ static const struct {
         true},
     {"hermes-think", "{{ tools }}<think><tool_call>", true},
     {"hermes", "{{ tools }}<tool_call>", true},
-    {"generic-think", "{{ tools }}<think>", false},
+    {"generic-think", "{{ tools }}<think>", true},
     {"gemma", "<start_of_turn>model", false},
     {"generic", "<|im_start|>assistant", false},
 };

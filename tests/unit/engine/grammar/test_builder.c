@@ -314,19 +314,45 @@ static void test_long_chains_in_both_directions(void **state)
     for (unsigned i = 0; i < 20000; i++) {
         left = grammar_sequence(b, left, text(b, "l"));
         right = grammar_sequence(b, text(b, "r"), right);
-        if (i < 5000) {
+        if (i < 2000)
             options = grammar_sequence(b, grammar_optional(b, text(b, "o")), options);
+        if (i < 9000) {
             snprintf(s, sizeof(s), "%u;", i);
             choice = grammar_either(b, choice, text(b, s));
         }
     }
     struct grammar *g = built(b, sequence(b, choice, options, grammar_sequence(b, right, left)));
-    memcpy(s, "4999;ooo", 8);
+    memcpy(s, "8999;ooo", 8);
     memset(s + 8, 'r', 20000);
     memset(s + 20008, 'l', 20000);
     assert_true(grammar_matches(g, (struct span){(const uint8_t *)s, 40008}));
     assert_false(grammar_matches(g, (struct span){(const uint8_t *)s, 40007}));
-    assert_texts(g, "", "5000;\n17\n1;lr\n");
+    assert_texts(g, "", "9000;\n17\n1;lr\n");
+}
+
+static void test_a_choice_of_thousands_of_literals_matches_each_of_them_and_no_other(void **state)
+{
+    (void)state;
+    struct grammar_builder *b = grammar_builder_new(0);
+    grammar_node choice = grammar_repeat(b, text(b, "z"), 2, 3);
+    char s[16];
+    for (unsigned i = 0; i < 10000; i += 3) {
+        snprintf(s, sizeof(s), "%x", i);
+        choice = i % 2 ? grammar_either(b, text(b, s), choice) : grammar_either(b, choice, text(b, s));
+    }
+    /* Choices that share choices would be visited 2^40 times. */
+    grammar_node shared = choice;
+    for (unsigned i = 0; i < 40; i++) {
+        snprintf(s, sizeof(s), "s%u", i);
+        shared = grammar_either(
+            b, grammar_either(b, shared, text(b, s)), grammar_either(b, text(b, s + 1), shared));
+    }
+    struct grammar *g = built(b, sequence(b, choice, text(b, "."), shared));
+    for (unsigned i = 0; i < 10000; i++) {
+        snprintf(s, sizeof(s), "%x.%x", i, i / 7 * 3);
+        assert_int_equal(grammar_matches(g, span_of(s)), i % 3 == 0);
+    }
+    assert_texts(g, "zz.s39\nzzz.38\n0.0\n", "z.0\n.0\n0\nzzzz.0\n");
 }
 
 static void test_text_goes_up_to_the_first_marker(void **state)
@@ -364,6 +390,7 @@ int main(void)
         cmocka_unit_test(test_too_many_states_make_the_builder_fail),
         cmocka_unit_test(test_equal_expressions_are_one),
         cmocka_unit_test(test_long_chains_in_both_directions),
+        cmocka_unit_test(test_a_choice_of_thousands_of_literals_matches_each_of_them_and_no_other),
         cmocka_unit_test(test_text_goes_up_to_the_first_marker),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
