@@ -5,8 +5,6 @@ The model recites: after each letter comes the next, after 'z' a full stop, afte
 
 import asyncio
 import os
-import random
-import struct
 import sys
 import tempfile
 
@@ -14,93 +12,10 @@ import openai
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 
+from reciting import ALPHABET, write_model  # noqa: E402
 from rig import DEADLINE, Berth  # noqa: E402
 
-ALPHABET = "abcdefghijklmnopqrstuvwxyz."
 MESSAGES = [{"role": "system", "content": "Be brief"}, {"role": "user", "content": "Hello"}]
-
-# ---- the model: llama without anything in its layer, a token for each byte ----
-
-WIDTH, VOCABULARY, END = 64, 258, 257
-TEMPLATE = (
-    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-)
-U32, I32, F32, STRING, ARRAY = 4, 5, 6, 8, 9
-
-
-def text(s):
-    data = s.encode()
-    return struct.pack("<Q", len(data)) + data
-
-
-def pair(key, kind, value):
-    return text(key) + struct.pack("<I", kind) + value
-
-
-def array(key, kind, items):
-    return pair(key, ARRAY, struct.pack("<IQ", kind, len(items)) + b"".join(items))
-
-
-def byte_texts():
-    seen = [*range(33, 127), *range(0xA1, 0xAD), *range(0xAE, 256)]
-    unseen = [b for b in range(256) if b not in seen]
-    return [chr(b) if b in seen else chr(256 + unseen.index(b)) for b in range(256)]
-
-
-def follower(token):
-    if token in (10, END):
-        return ord("a")
-    if ord("a") <= token < ord("z"):
-        return token + 1
-    return {ord("z"): ord("."), ord("."): END}.get(token)
-
-
-def write_model(path):
-    draw = random.Random(1)
-    embedding = [[draw.choice((-1.0, 1.0)) for _ in range(WIDTH)] for _ in range(VOCABULARY)]
-    output = [[0.0] * WIDTH for _ in range(VOCABULARY)]
-    for token in range(VOCABULARY):
-        if follower(token) is not None:
-            output[follower(token)] = [a + b for a, b in zip(output[follower(token)], embedding[token])]
-    ones, square = [1.0] * WIDTH, [0.0] * WIDTH * WIDTH
-    tensors = {
-        "token_embd.weight": ([WIDTH, VOCABULARY], sum(embedding, [])),
-        "output_norm.weight": ([WIDTH], ones),
-        "output.weight": ([WIDTH, VOCABULARY], sum(output, [])),
-        "blk.0.attn_norm.weight": ([WIDTH], ones),
-        "blk.0.ffn_norm.weight": ([WIDTH], ones),
-    }
-    for name in ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"):
-        tensors[f"blk.0.{name}.weight"] = ([WIDTH, WIDTH], square)
-    numbers = {
-        "context_length": 512,
-        "embedding_length": WIDTH,
-        "block_count": 1,
-        "feed_forward_length": WIDTH,
-        "attention.head_count": 2,
-    }
-    pairs = [pair("general.architecture", STRING, text("llama"))]
-    pairs += [pair(f"llama.{key}", U32, struct.pack("<I", value)) for key, value in numbers.items()]
-    pairs += [
-        pair("llama.attention.layer_norm_rms_epsilon", F32, struct.pack("<f", 1e-5)),
-        pair("tokenizer.ggml.model", STRING, text("gpt2")),
-        pair("tokenizer.ggml.pre", STRING, text("gpt-2")),
-        array("tokenizer.ggml.tokens", STRING, [text(t) for t in [*byte_texts(), "<|im_start|>", "<|im_end|>"]]),
-        array("tokenizer.ggml.token_type", I32, [struct.pack("<i", 1 if i < 256 else 3) for i in range(VOCABULARY)]),
-        array("tokenizer.ggml.merges", STRING, []),
-        pair("tokenizer.ggml.eos_token_id", U32, struct.pack("<I", END)),
-        pair("tokenizer.chat_template", STRING, text(TEMPLATE)),
-    ]
-    table, data = [], b""
-    for name, (dims, values) in tensors.items():
-        table.append(text(name) + struct.pack(f"<I{len(dims)}QIQ", len(dims), *dims, 0, len(data)))
-        data += struct.pack(f"<{len(values)}f", *values)
-        data += b"\0" * (-len(data) % 32)
-    head = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(pairs)) + b"".join(pairs) + b"".join(table)
-    with open(path, "wb") as f:
-        f.write(head + b"\0" * (-len(head) % 32) + data)
-
 
 # ---- the tests; each is a function of the client ----
 
