@@ -109,6 +109,8 @@ static bool add_bias(json_t *map, const json_t *token, json_t *bias, struct api_
 /* A list of pairs [ID, BIAS] as a map. */
 static bool map_of_pairs(json_t *map, const json_t *pairs, struct api_error *c)
 {
+    if (json_array_size(pairs) > COMPLETION_BIAS_MAX)
+        return api_error_bad(c, "logit_bias", "'logit_bias' may have %d tokens", COMPLETION_BIAS_MAX);
     for (size_t i = 0; i < json_array_size(pairs); i++) {
         const json_t *pair = json_array_get(pairs, i);
         if (!json_is_array(pair) || json_array_size(pair) != 2)
@@ -236,28 +238,37 @@ bool llamacpp_is_mixed(const json_t *prompt)
 }
 
 /* What the file wants around a text is added where the prompt begins with one. */
+static bool add_part(
+    struct prompt *p, const struct text_model *t, const json_t *part, size_t index, struct api_error *c)
+{
+    int32_t id;
+    size_t vocabulary = text_model_n_vocab(t);
+    struct tokenizer_text in = {.text = {(const uint8_t *)json_string_value(part), json_string_length(part)},
+        .add_special = index == 0,
+        .parse_special = true};
+    if (json_is_string(part))
+        return prompt_add_text(p, t, &in, "prompt", c);
+    if (api_token_id(part, vocabulary, &id))
+        return prompt_add_id(p, id, c);
+    return api_error_bad(c, "prompt", "'prompt[%zu]' must be a text or a token id; this model has 0 to %zu",
+        index, vocabulary - 1);
+}
+
 bool llamacpp_mixed_prompt(
     struct prompt *p, const struct requested_model *m, const struct chat_call *call, struct api_error *c)
 {
     const json_t *list = json_object_get(call->asked, "prompt");
-    size_t vocabulary = text_model_n_vocab(m->text);
+    size_t context = text_model_context(m->text);
     if (!text_model_tokenizer(m->text))
         return api_error_status(c, 400, "model_not_supported", "prompt",
             "This model takes prompts of token ids only: %.500s",
             text_model_lacks(m->text, TEXT_TOKENIZER)->text);
     for (size_t i = 0; i < json_array_size(list); i++) {
-        const json_t *part = json_array_get(list, i);
-        int32_t id;
-        struct tokenizer_text in = {
-            .text = {(const uint8_t *)json_string_value(part), json_string_length(part)},
-            .add_special = i == 0,
-            .parse_special = true};
-        if (json_is_string(part) ? !prompt_add_text(p, m->text, &in, "prompt", c)
-                                 : !api_token_id(part, vocabulary, &id) || !prompt_add_id(p, id, c))
-            return c->status != 0 ? false
-                                  : api_error_bad(c, "prompt",
-                                        "'prompt[%zu]' must be a text or a token id; this model has 0 to %zu",
-                                        i, vocabulary - 1);
+        if (!add_part(p, m->text, json_array_get(list, i), i, c))
+            return false;
+        if (p->ids.n > context)
+            return api_error_status(c, 400, "context_length_exceeded", "prompt",
+                "This model's maximum context length is %zu tokens. However, your prompt has more.", context);
     }
     return true;
 }

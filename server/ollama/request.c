@@ -10,6 +10,10 @@
 #include <stdio.h>
 #include <string.h>
 
+/* What is added to messages does not count in the memory of requests, so there are not too many. */
+#define MESSAGES_MAX 65536
+#define CALLS_MAX 4096 /* of all messages */
+
 /* False when memory is short. `value` is borrowed. */
 static bool put(json_t *out, const char *name, json_t *value, struct api_error *c)
 {
@@ -196,7 +200,9 @@ static bool settle_calls(json_t *message, struct calls_so_far *calls, struct api
         json_t *call = json_array_get(list, i);
         if (!json_is_object(call))
             continue;
-        calls->n++;
+        if (++calls->n > CALLS_MAX)
+            return api_error_bad(
+                c, "messages", "'messages' may have %d calls of tools, all together", CALLS_MAX);
         if (!json_object_get(call, "type") && !put_new(call, "type", json_string("function"), c))
             return false;
         const json_t *id = json_object_get(call, "id");
@@ -238,6 +244,8 @@ static bool put_messages(json_t *asked, json_t *out, struct api_error *c)
 {
     json_t *messages = json_object_get(asked, "messages");
     struct calls_so_far calls = {0};
+    if (json_array_size(messages) > MESSAGES_MAX)
+        return api_error_bad(c, "messages", "'messages' may have %d messages", MESSAGES_MAX);
     for (size_t i = 0; i < json_array_size(messages); i++) {
         json_t *message = json_array_get(messages, i);
         if (json_is_object(message) && !settle_message(message, i, &calls, c))

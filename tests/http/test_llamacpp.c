@@ -381,6 +381,10 @@ static void test_a_prompt_that_is_too_long_is_told_by_type(void **state)
         server, "/completion", 400, text_of("{\"model\":\"tiny\",\"prompt\":\"%0600d\"}", 7));
     assert_text(a, "error.type", "exceed_context_size_error");
     json_decref(a);
+    a = server_post_json(
+        server, "/completion", 400, text_of("{\"model\":\"tiny\",\"prompt\":[1,\"%0600d\"]}", 7));
+    assert_text(a, "error.type", "exceed_context_size_error");
+    json_decref(a);
 }
 
 /* ---- the server ---- */

@@ -317,6 +317,38 @@ static void test_the_middle_of_a_text_is_written_where_the_vocabulary_has_its_ma
     json_decref(a);
 }
 
+/* White space before a line of JSON is what a comment is in a stream of events. */
+static void test_a_quiet_stream_has_blanks_before_a_line(void **state)
+{
+    static const char body[] = "{\"prompt\":\"x\",\"raw\":true,\"options\":{\"num_predict\":1}}";
+    struct events first;
+    struct wire w;
+    struct answer head;
+    const char *dir = temp_dir();
+    int64_t deadline = now_ms() + WAIT_MS;
+    (void)state;
+    write_tiny_model(dir, "slow.gguf", &TINY_SLOW);
+    struct server *s =
+        server_start(&(struct setup){.models = dir, .args = {"--slots", "1", "--ping", "0.1"}});
+    server_wait_status(s, "/readyz", 200);
+    events_open(&first, s, "/v1/completions", "{\"prompt\":\"0\",\"max_tokens\":4000,\"stream\":true}");
+    wire_open(&w, s); /* without chunks */
+    wire_say(&w, text_of("POST /api/generate HTTP/1.0\r\nHost: x\r\nContent-Length: %zu\r\n\r\n%s",
+                     strlen(body), body));
+    assert_true(wire_head(&w, &head, WAIT_MS)); /* it comes with the first blank */
+    events_close(&first);
+    while (!w.ended && wire_more(&w, deadline))
+        ;
+    assert_true(w.ended && w.size > 0);
+    size_t blanks = strspn(w.data, " ");
+    assert_true(blanks > 0);
+    assert_int_equal(w.data[blanks], '{');
+    assert_non_null(strstr(w.data, "\"done\":true"));
+    answer_release(&head);
+    wire_close(&w);
+    server_stop(s);
+}
+
 /* ---- refusals ---- */
 
 static void test_what_cannot_be_honoured_is_refused_by_name(void **state)
@@ -508,6 +540,7 @@ int main(void)
         cmocka_unit_test(test_a_format_is_what_the_answer_must_be),
         cmocka_unit_test(test_thinking_can_be_turned_off),
         cmocka_unit_test(test_the_middle_of_a_text_is_written_where_the_vocabulary_has_its_marks),
+        cmocka_unit_test(test_a_quiet_stream_has_blanks_before_a_line),
         cmocka_unit_test(test_what_cannot_be_honoured_is_refused_by_name),
         cmocka_unit_test(test_the_list_tells_models_and_aliases_with_a_tag),
         cmocka_unit_test(test_a_model_is_shown_with_its_keys_and_capabilities),
