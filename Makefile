@@ -86,8 +86,10 @@ LIBS := $(DEPS_LIBS) -pthread -lm
 
 OTHER_CPU := $(if $(filter x86_64,$(MACHINE)),,%_avx2.c %_avxvnni.c %_avx512.c) $(if $(filter aarch64,$(MACHINE)),,%_neon.c %_dotprod.c %_i8mm.c)
 ROOMS := base kernels kernels/* loaders engine/* server server/*
+# The page of server/web/, joined, compressed and written as C.
+PAGE  := $(OUT)/server/web/page_bytes.c
 SRC   := $(filter-out $(OTHER_CPU),$(sort $(wildcard $(ROOMS:%=%/*.c))))
-OBJ   := $(SRC:%.c=$(OUT)/%.o)
+OBJ   := $(SRC:%.c=$(OUT)/%.o) $(PAGE:.c=.o)
 START := $(if $(filter static,$(FLAVOUR)),$(if $(filter x86_64,$(MACHINE)),$(OUT)/deps/start.o))
 # What a unit test may link: everything but the program's own main: an archive, it takes what it calls.
 PARTS := $(OUT)/parts.a
@@ -170,8 +172,8 @@ bench: ## programs that measure, each against a peer where there is one
 	+@$(MAKE) --no-print-directory all static $(BENCHES)
 	@bench/all
 
-format: ## puts the C files into the house's shape
-	clang-format -i $(sort $(wildcard $(ROOMS:%=include/berth/%/*.h) $(ROOMS:%=%/*.[ch]) $(UNIT_SRC) bench/*.[ch] tests/*/*.[ch]))
+format: ## puts the C files and the page's scripts into the house's shape
+	clang-format -i $(sort $(wildcard $(ROOMS:%=include/berth/%/*.h) $(ROOMS:%=%/*.[ch]) $(UNIT_SRC) bench/*.[ch] tests/*/*.[ch] server/web/*.js))
 
 COMPLETIONS := share/bash-completion/completions/berth share/zsh/site-functions/_berth \
                share/fish/vendor_completions.d/berth.fish
@@ -251,6 +253,13 @@ endef
 $(foreach room,$(USERS),$(eval $(call with_libraries,$(room))))
 
 $(OUT)/%.o: %.c $(OUT)/flags $(if $(filter arm64,$(FLAVOUR)),$(READY))
+	$(compile)
+
+$(PAGE): server/web/make-page $(wildcard server/web/*.html server/web/*.css server/web/*.js)
+	@mkdir -p $(@D)
+	$(call say,WEB,$@)server/web/make-page $@
+
+$(PAGE:.c=.o): $(PAGE) $(OUT)/flags
 	$(compile)
 
 $(PARTS): $(filter-out $(OUT)/server/main.o,$(OBJ))

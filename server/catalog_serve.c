@@ -5,6 +5,8 @@
 
 #include "berth/engine/scheduler/engine.h"
 #include "berth/base/log.h"
+#include "berth/base/strbuf.h"
+#include "berth/engine/chat/chat_format.h"
 #include "berth/engine/scheduler/text_model.h"
 #include "berth/engine/template/template.h"
 
@@ -41,10 +43,29 @@ static bool read_template(struct catalog *c, struct error *err)
     return good || error_prefix(err, "--chat-template %s", shown);
 }
 
+/* A name that is not known is answered with those that are. */
+static bool check_format(const struct catalog *c, struct error *err)
+{
+    struct strbuf names;
+    const char *name = c->options->chat_format;
+    if (!name[0] || chat_format_find(span_of(name)))
+        return true;
+    strbuf_init(&names, sizeof(err->text));
+    for (size_t i = 0; chat_format_at(i); i++)
+        if (i == 0 ||
+            strcmp(chat_format_name(chat_format_at(i)), chat_format_name(chat_format_at(i - 1))) != 0)
+            strbuf_format(&names, i ? ", %s" : "%s", chat_format_name(chat_format_at(i)));
+    strbuf_format(&names, "%c", 0);
+    error_set(err, "--chat-format: this format is not known; those that are: %s", names.text);
+    strbuf_release(&names);
+    return false;
+}
+
 bool catalog_use_engine(struct catalog *c, struct engine *e, struct error *err)
 {
     c->engine = e;
-    return catalog_check_aliases(c, err) && (!c->options->chat_template[0] || read_template(c, err));
+    return catalog_check_aliases(c, err) && check_format(c, err) &&
+           (!c->options->chat_template[0] || read_template(c, err));
 }
 
 /* ---- served models ---- */
@@ -72,6 +93,7 @@ static void open_served(struct catalog *c, struct model *m)
         .id = m->id,
         .context = (size_t)c->options->context,
         .chat_template = {(const uint8_t *)c->chat_template, c->template_size},
+        .chat_format = chat_format_find(span_of(c->options->chat_format)),
     };
     double start = catalog_now();
     struct served_model *t = NULL;

@@ -221,7 +221,7 @@ static struct http *open_http(struct server *s, struct error *err)
                 .n_hosts = o->allowed_host.n,
             },
         .tables = route_tables,
-        .n_tables = n_route_tables,
+        .n_tables = n_route_tables - !o->ui, /* the last is the page's */
     };
     return http_open(&config, s, err);
 }
@@ -258,6 +258,22 @@ static bool open_server(struct server *s, struct error *err)
     return s->http && catalog_start(s->catalog, err) && http_start(s->http, err);
 }
 
+/* A server that listens on all addresses is told by the one that a browser on this machine can open. */
+static void log_listening(const struct server *s)
+{
+    static const char *const any[] = {"0.0.0.0:", "[::]:"};
+    char here[32], page[96];
+    const char *address = http_address(s->http), *shown = address;
+    snprintf(here, sizeof(here), "127.0.0.1:%u", http_port(s->http));
+    for (size_t i = 0; i < sizeof(any) / sizeof(any[0]); i++)
+        if (strncmp(address, any[i], strlen(any[i])) == 0)
+            shown = here;
+    snprintf(page, sizeof(page), "http://%s/ui", shown);
+    log_line(LOG_INFO, "listening",
+        LOG_FIELDS(log_text("address", address), log_count("port", http_port(s->http)),
+            s->options->ui ? log_text("page", page) : (struct log_field){.key = NULL}));
+}
+
 static int serve(const struct options *o)
 {
     static struct server s; /* large, and one in a process */
@@ -269,8 +285,7 @@ static int serve(const struct options *o)
         fprintf(stderr, "berth: %s\n", err.text);
         return 1;
     }
-    log_line(LOG_INFO, "listening",
-        LOG_FIELDS(log_text("address", http_address(s.http)), log_count("port", http_port(s.http))));
+    log_listening(&s);
     for (bool busy = false; !wait_for_stop(&s, busy ? BUSY_TICK_SECONDS : TICK_SECONDS, &busy);) {
     }
     drain(&s);

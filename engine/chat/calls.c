@@ -4,6 +4,7 @@
  */
 #include "format_private.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -73,6 +74,21 @@ struct keyed_items {
     bool failed;
 };
 
+/* The schema says no more than these keywords do, and words for people. */
+static bool says_only_choices(struct value schema)
+{
+    static const char *const words[] = {
+        "type", "enum", "const", "title", "description", "default", "examples"};
+    for (size_t i = 0; schema.kind == VALUE_MAP && i < schema.map->n; i++) {
+        size_t k = 0, n = sizeof(words) / sizeof(words[0]);
+        while (k < n && !value_is(schema.map->pairs[i].key, words[k]))
+            k++;
+        if (k == n)
+            return false;
+    }
+    return true;
+}
+
 /* Strings of an enumeration, which the family writes without quotes; NODE_NEVER when it has anything else. */
 static grammar_node bare_choices(struct chat_build *f, struct value schema)
 {
@@ -82,7 +98,7 @@ static grammar_node bare_choices(struct chat_build *f, struct value schema)
     const struct value *items = all && all->kind == VALUE_LIST ? all->list->items : one;
     size_t n = all && all->kind == VALUE_LIST ? all->list->n : 1;
     grammar_node node = NODE_NEVER;
-    if (!items || (type && !value_is(*type, "string")))
+    if (!items || (all && one) || (type && !value_is(*type, "string")) || !says_only_choices(schema))
         return NODE_NEVER;
     for (size_t i = 0; i < n; i++) {
         if (items[i].kind != VALUE_STRING)
@@ -176,17 +192,12 @@ static grammar_node unlisted_arguments(
                (type && value_is(*type, "object") && schema.map->n == 1);
     if (tool->strict && !any)
         return grammar_builder_fail(f->b,
-            "the parameters of the function '%.*s' are no object with 'properties', which the chat format '%s' "
-            "needs for 'strict'",
-            (int)(tool->name.size < 64 ? tool->name.size : 64), (const char *)tool->name.at, f->format->name);
-    if (!any && f->notes && f->notes->n < JSON_NOTES_MAX) {
-        char *at = f->notes->at[f->notes->n++];
-        size_t n = tool->name.size < 64 ? tool->name.size : 64;
-        memcpy(at, tool->name.at, n);
-        strcpy(at + n, ".parameters");
-    } else if (!any && f->notes) {
+            "'strict' needs parameters that are an object with 'properties' in the chat format '%s' of this model",
+            f->format->name);
+    if (!any && f->notes && f->notes->n < JSON_NOTES_MAX)
+        strcpy(f->notes->at[f->notes->n++], "parameters");
+    else if (!any && f->notes)
         f->notes->more++;
-    }
     return any_arguments(f, options);
 }
 
@@ -244,21 +255,58 @@ static grammar_node call_close(const struct chat_build *f)
     return m.token < 0 ? end : sequence3(f, end, grammar_mark(f->b, &m), rest);
 }
 
+/* Notes tell where in which function something is not enforced. */
+static void name_notes(struct json_notes *notes, size_t from, struct span name)
+{
+    for (size_t i = from; notes && i < notes->n; i++) {
+        char at[sizeof(notes->at[i])];
+        memcpy(at, notes->at[i], sizeof(at));
+        at[sizeof(at) - 1] = 0;
+        snprintf(notes->at[i], sizeof(at), "%.*s.%.*s", (int)name.size, (const char *)name.at,
+            (int)(sizeof(at) - 2 - name.size), at);
+    }
+}
+
+/* Names stand between quotes and brackets of every family. */
+static bool check_name(struct chat_build *f, struct span name)
+{
+    static const char allowed[] = "_-.:/";
+    bool good = name.size > 0 && name.size <= CHAT_NAME_MAX;
+    for (size_t i = 0; good && i < name.size; i++) {
+        uint8_t c = name.at[i];
+        good = (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') ||
+               (c != 0 && strchr(allowed, c));
+    }
+    if (!good)
+        grammar_builder_fail(f->b,
+            "the name of a function must have 1 to %d letters, digits or characters of '%s'", CHAT_NAME_MAX,
+            allowed);
+    return good;
+}
+
 void chat_calls_prepare(struct chat_build *f)
 {
-    for (size_t i = 0; i < f->n_tools; i++) {
-        const struct chat_tool *tool = &f->form->tools[f->first_tool + i];
-        grammar_node node = f->calls->keyed ? keyed_arguments(f, tool) : chat_json_arguments(f, tool);
-        node = sequence3(f, id_at(f, CHAT_ID_AFTER_NAME), chat_mark(f, f->calls->after_name), node);
-        f->arguments[i] = sequence3(f, node, id_at(f, CHAT_ID_AFTER_ARGUMENTS), call_close(f));
-    }
-    grammar_rule named = grammar_rule_new(f->b);
+    grammar_node before =
+        grammar_sequence(f->b, id_at(f, CHAT_ID_AFTER_NAME), chat_mark(f, f->calls->after_name));
+    grammar_node behind = grammar_sequence(f->b, id_at(f, CHAT_ID_AFTER_ARGUMENTS), call_close(f));
     grammar_node any = NODE_NEVER;
     for (size_t i = 0; i < f->n_tools; i++) {
-        grammar_node name = grammar_literal(f->b, f->form->tools[f->first_tool + i].name);
-        name = grammar_tag(f->b, name, CHAT_TAG_CALL_NAME);
-        any = grammar_either(f->b, any, grammar_sequence(f->b, name, f->arguments[i]));
+        const struct chat_tool *tool = &f->form->tools[f->first_tool + i];
+        size_t noted = f->notes ? f->notes->n : 0;
+        if (!check_name(f, tool->name))
+            return;
+        grammar_node node = f->calls->keyed ? keyed_arguments(f, tool) : chat_json_arguments(f, tool);
+        name_notes(f->notes, noted, tool->name);
+        if (grammar_builder_failed(f->b)) {
+            f->failed = tool;
+            return;
+        }
+        f->values[i] = node;
+        f->arguments[i] = grammar_sequence(f->b, node, behind);
+        node = grammar_tag(f->b, grammar_literal(f->b, tool->name), CHAT_TAG_CALL_NAME);
+        any = grammar_either(f->b, any, sequence3(f, node, before, f->arguments[i]));
     }
+    grammar_rule named = grammar_rule_new(f->b);
     grammar_rule_define(f->b, named, any);
     f->named = grammar_call(f->b, named);
 }
@@ -318,6 +366,15 @@ grammar_node chat_calls_whole(struct chat_build *f)
 
 /* ---- calls without a trigger ---- */
 
+const char *const chat_loose_fences[] = {"", "```json\n", "```\n", NULL};
+const char *const chat_loose_names[] = {
+    "{\"name\": \"", "{\"name\":\"", "{ \"name\": \"", "{\n  \"name\": \"", "{\n    \"name\": \"", NULL};
+
+const char *chat_trigger(const struct chat_build *f)
+{
+    return f->calls->trigger ? f->calls->trigger : f->calls->open;
+}
+
 bool chat_calls_start(const struct chat_build *f, size_t start, struct strbuf *out)
 {
     const struct chat_calls *c = f->calls;
@@ -338,7 +395,5 @@ grammar_node chat_calls_from_start(struct chat_build *f, size_t start)
 {
     if (!f->calls->name_decides)
         return grammar_sequence(f->b, f->named, more_calls(f));
-    const struct chat_tool *tool = &f->form->tools[f->first_tool + start];
-    grammar_node node = grammar_sequence(f->b, keyed_arguments(f, tool), call_close(f));
-    return grammar_sequence(f->b, node, more_calls(f));
+    return grammar_sequence(f->b, f->arguments[start], more_calls(f));
 }

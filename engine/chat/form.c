@@ -8,7 +8,6 @@
 #include "berth/engine/grammar/grammar.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #define NEWLINES_MAX 2
 
@@ -135,11 +134,6 @@ static bool is_open(const struct chat_build *f)
 
 /* ---- reasoning ---- */
 
-static const char *calls_trigger(const struct chat_build *f)
-{
-    return f->calls->trigger ? f->calls->trigger : f->calls->open;
-}
-
 /* What is behind the mark that opens reasoning. A model may call from there, where a control token opens a call: as bytes
  * the reasoning may speak of it. */
 static grammar_node reasoning(struct chat_build *f, grammar_node after)
@@ -149,120 +143,11 @@ static grammar_node reasoning(struct chat_build *f, grammar_node after)
     size_t n = 1;
     then[0] = grammar_sequence(f->b, rest, after);
     if (f->calls) {
-        markers[1] = chat_marker(f, calls_trigger(f), &rest);
+        markers[1] = chat_marker(f, chat_trigger(f), &rest);
         if (markers[1].token >= 0)
             then[n++] = chat_calls_behind(f, rest);
     }
     return grammar_until(f->b, markers, then, n, is_open(f), CHAT_TAG_REASONING);
-}
-
-/* ---- the beginning of open text ---- */
-
-/* Texts with which an answer may begin, and what is behind each: a trie. The first node is the root. */
-struct start {
-    uint8_t byte;
-    grammar_node then, expression; /* NODE_NEVER: none */
-    size_t child, sibling; /* 0: none */
-};
-
-struct starts {
-    struct start *at; /* [n] */
-    size_t n, room;
-    bool failed;
-};
-
-static size_t add_start(struct starts *s, size_t parent, uint8_t byte)
-{
-    size_t at = s->at[parent].child;
-    while (at && s->at[at].byte != byte)
-        at = s->at[at].sibling;
-    if (at || s->failed)
-        return at;
-    if (s->n == s->room) {
-        struct start *more = realloc(s->at, s->room * 2 * sizeof(*more));
-        s->failed = !more;
-        if (!more)
-            return 0;
-        s->at = more;
-        s->room *= 2;
-    }
-    s->at[s->n] = (struct start){.byte = byte, .sibling = s->at[parent].child};
-    s->at[parent].child = s->n;
-    return s->n++;
-}
-
-static void add_text(struct starts *s, size_t newlines, struct span text, grammar_node then)
-{
-    size_t at = 0;
-    for (size_t i = 0; i < newlines && !s->failed; i++)
-        at = add_start(s, at, '\n');
-    for (size_t i = 0; i < text.size && !s->failed; i++)
-        at = add_start(s, at, text.at[i]);
-    if (!s->failed && s->at[at].then == NODE_NEVER)
-        s->at[at].then = then;
-}
-
-/* Adds a marker with newlines in front of it. A control token becomes an alternative of *tokens. */
-static void add_marker(
-    struct chat_build *f, struct starts *s, struct grammar_marker m, grammar_node then, grammar_node *tokens)
-{
-    if (m.token >= 0)
-        *tokens = grammar_either(f->b, *tokens, grammar_sequence(f->b, grammar_mark(f->b, &m), then));
-    for (size_t i = 0; m.token < 0 && i <= NEWLINES_MAX; i++)
-        add_text(s, i, m.text, then);
-}
-
-/* The expression of a node: goes on to its children, or turns out to be text. */
-static grammar_node start_expression(struct chat_build *f, struct starts *s, size_t i, grammar_node other)
-{
-    grammar_node node = NODE_EMPTY;
-    uint64_t rest[4] = {UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX};
-    for (size_t at = s->at[i].child; at; at = s->at[at].sibling) {
-        const struct start *c = &s->at[at];
-        bool last = c->then != NODE_NEVER;
-        grammar_node byte = grammar_literal(f->b, (struct span){&c->byte, 1});
-        byte = grammar_tag(f->b, byte, last ? GRAMMAR_TAG_MARK : CHAT_TAG_TEXT);
-        node = grammar_either(f->b, node, grammar_sequence(f->b, byte, last ? c->then : c->expression));
-        rest[c->byte / 64] &= ~((uint64_t)1 << c->byte % 64);
-    }
-    grammar_node byte = grammar_tag(f->b, grammar_byte_set(f->b, rest), CHAT_TAG_TEXT);
-    return grammar_either(f->b, node, grammar_sequence(f->b, byte, other));
-}
-
-/* Open text that may begin with reasoning whose marker is bytes, or with calls that have no marker. Elsewhere in the text
- * the same bytes are text: it may speak of them. */
-static grammar_node beginning(struct chat_build *f, grammar_node text, bool reasons)
-{
-    struct starts s = {.at = calloc(64, sizeof(struct start)), .n = 1, .room = 64};
-    struct strbuf start;
-    grammar_node rest, tokens = NODE_NEVER, root = NODE_NEVER;
-    if (!s.at)
-        return grammar_builder_fail(f->b, "no memory for a grammar");
-    strbuf_init(&start, 4096);
-    for (size_t i = 0; f->calls && chat_calls_start(f, i, &start); i++) {
-        add_text(&s, 0, (struct span){(const uint8_t *)start.text, start.size}, chat_calls_from_start(f, i));
-        strbuf_cut(&start, 0);
-    }
-    if (reasons) {
-        struct grammar_marker m = chat_marker(f, f->format->reasoning_open, &rest);
-        add_marker(f, &s, m, grammar_sequence(f->b, rest, reasoning(f, text)), &tokens);
-    }
-    if (f->calls) {
-        struct grammar_marker m = chat_marker(f, calls_trigger(f), &rest);
-        add_marker(f, &s, m, chat_calls_behind(f, rest), &tokens);
-    }
-    if (f->format->text_open) {
-        struct grammar_marker m = chat_marker(f, f->format->text_open, &rest);
-        add_marker(f, &s, m, grammar_sequence(f->b, rest, text), &tokens);
-    }
-    /* A child lies behind its parent, so that backwards every child is ready before it is used. */
-    for (size_t i = s.n; i-- > 0 && !s.failed;)
-        root = s.at[i].expression = grammar_either(f->b, start_expression(f, &s, i, text), tokens);
-    if (s.failed || start.failed)
-        grammar_builder_fail(f->b, "no memory for a grammar");
-    strbuf_release(&start);
-    free(s.at);
-    return root;
 }
 
 /* ---- the whole ---- */
@@ -274,7 +159,7 @@ static grammar_node open_text(struct chat_build *f, bool reasons)
     grammar_node then[4], rest;
     size_t n = 0;
     if (f->calls) {
-        markers[n] = chat_marker(f, calls_trigger(f), &rest);
+        markers[n] = chat_marker(f, chat_trigger(f), &rest);
         then[n++] = chat_calls_behind(f, rest);
     }
     const char *const around[] = {f->format->text_open, f->format->text_close};
@@ -313,9 +198,8 @@ static grammar_node whole_answer(struct chat_build *f)
         grammar_rule rule = grammar_rule_new(f->b);
         f->text = grammar_call(f->b, rule);
         grammar_rule_define(f->b, rule, open_text(f, reasons));
-        return opened                                        ? reasoning(f, f->text)
-               : reasons || (f->calls && f->calls->implicit) ? beginning(f, f->text, reasons)
-                                                             : f->text;
+        grammar_node text = chat_beginning(f, NODE_NEVER);
+        return opened ? reasoning(f, text) : reasons ? chat_beginning(f, reasoning(f, text)) : text;
     }
     grammar_node text = closed_text(f), after = grammar_sequence(f->b, chat_newlines(f), text);
     if (opened)
@@ -354,10 +238,14 @@ struct grammar *chat_form_build(const struct chat_form *form, struct json_notes 
         f.n_tools = named ? 1 : form->n_tools;
     }
     f.b = grammar_builder_new(0);
-    f.arguments = calloc(f.n_tools + 1, sizeof(*f.arguments));
+    f.arguments = calloc(f.n_tools * 2 + 1, sizeof(*f.arguments));
     if (f.b && f.arguments) {
+        f.values = f.arguments + f.n_tools;
         grammar_node root = root_of(&f);
         g = grammar_build(f.b, root, err);
+        if (f.failed && !err->no_memory)
+            error_prefix(
+                err, "the function '%.*s'", (int)f.failed->name.size, (const char *)f.failed->name.at);
     } else {
         error_no_memory(err, "a grammar");
     }

@@ -23,6 +23,8 @@ struct chat_calls {
     /* Calls may stand for the whole answer without the trigger: an answer that begins as a call does, is one. With
      * `name_decides` up to and with the name and after_name; else up to before_name. */
     bool implicit, name_decides;
+    /* An answer may begin with a call in JSON without any mark, or in a block of code, in a layout of the model's own. */
+    bool loose;
     bool repeats; /* text and calls may follow a call; else an answer ends after its calls */
 
     /* Arguments are one JSON object, or with `keyed` one by one:
@@ -34,6 +36,7 @@ struct chat_calls {
 
 enum chat_call_ids { CHAT_IDS_RANDOM, CHAT_IDS_NINE, CHAT_IDS_FUNCTIONS };
 
+#define CHAT_NAME_MAX 64 /* bytes of a function's name */
 #define CHAT_WORDS 3
 
 struct chat_format {
@@ -58,9 +61,11 @@ struct chat_build {
     const struct chat_format *format;
     const struct chat_calls *calls; /* NULL: the answer has none */
     struct grammar_builder *b;
-    struct json_notes *notes;
+    struct json_notes *notes; /* NULL: nobody asks */
+    const struct chat_tool *failed; /* whose parameters made the builder fail; NULL: none */
     size_t first_tool, n_tools; /* of form->tools: those that may be called */
-    grammar_node *arguments; /* [n_tools]: what is behind a name */
+    grammar_node *arguments; /* [n_tools], with what closes the call */
+    grammar_node *values; /* [n_tools]: the arguments alone */
     grammar_node named; /* a name and what is behind it */
     grammar_node
         text; /* any text, with calls and reasoning in it; NODE_NEVER where the form does not allow it */
@@ -89,6 +94,15 @@ grammar_node chat_calls_behind(struct chat_build *f, grammar_node rest);
 bool chat_calls_start(const struct chat_build *f, size_t start, struct strbuf *out);
 /* What is behind that text. */
 grammar_node chat_calls_from_start(struct chat_build *f, size_t start);
+/* What a loose call begins with: one of chat_loose_fences, which is empty first, and one of chat_loose_names. Both end in
+ * NULL. The function's name and a quote follow. */
+extern const char *const chat_loose_fences[], *const chat_loose_names[];
+
+/* The piece by which calls are found in text. */
+const char *chat_trigger(const struct chat_build *f);
+/* f->text with what may stand at the beginning alone: calls without marks, and with `reasoning`, what is behind the mark
+ * that opens it. */
+grammar_node chat_beginning(struct chat_build *f, grammar_node reasoning);
 /* An answer in channels. */
 grammar_node chat_harmony(struct chat_build *f);
 
@@ -99,10 +113,5 @@ grammar_node chat_newlines(const struct chat_build *f);
 bool chat_ends_with_mark(struct span text, const char *mark);
 /* The end of a prompt says that the reasoning is over: the template wrote an empty one. */
 bool chat_format_closes_reasoning(const struct chat_format *f, struct span prompt_end);
-
-/* ---- values as JSON ---- */
-
-/* Appends a value as JSON, as Python's json.dumps writes it. Nesting beyond VALUE_DEPTH becomes null. */
-void chat_write_json(struct strbuf *out, struct value v);
 
 #endif

@@ -2,7 +2,7 @@
  *
  * A row is found by words of the template's source: what it tells the model about calls, or writes into the history. Rows
  * stand in the order in which they are tried, so that a row with more words comes before one that shares some of them.
- * Several rows share one syntax of calls.
+ * Several rows share one syntax of calls. Only rows with instructions fit a template that does not list tools.
  */
 #include "format_private.h"
 
@@ -22,6 +22,7 @@ static const struct chat_calls hermes_calls = {
     .close = "}\n</tool_call>",
     .separator = "\n",
     .repeats = true,
+    .loose = true,
 };
 
 static const struct chat_calls llama3_calls = {
@@ -363,6 +364,8 @@ static const struct chat_format formats[] = {
     {"llama3-json", {"<|python_tag|>"}, .calls = &llama3_calls},
     {"hermes-think", {"<tool_call>", "<think>"}, THINK, .calls = &hermes_calls},
     {"hermes", {"<tool_call>"}, .calls = &hermes_calls},
+    {"generic-mistral-think", {"[THINK]"},
+        .reasoning_open = "[THINK]", .reasoning_close = "[/THINK]", .calls = &hermes_calls, .instructed = true},
     {"generic-think", {"<think>"}, THINK, .calls = &hermes_calls, .instructed = true},
     {"gemma", {"<start_of_turn>"}, .calls = &hermes_calls, .instructed = true},
     {"generic", {NULL}, .calls = &hermes_calls, .instructed = true},
@@ -376,8 +379,12 @@ struct span chat_piece(const char *piece)
     return span_of(piece ? piece : "");
 }
 
+/* A template that does not list tools may still know how calls look, as R1's distilled models do. The model is told of tools
+ * by instructions then, and calls as these say. */
 static bool fits(const struct chat_format *f, const struct template *t)
 {
+    if (!f->instructed && !template_names(t, "tools"))
+        return false;
     for (size_t i = 0; i < CHAT_WORDS && f->words[i]; i++)
         if (!template_names(t, f->words[i]))
             return false;

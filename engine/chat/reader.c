@@ -11,7 +11,6 @@
 #define NAME_MAX ((size_t)1 << 12)
 #define OUT_MAX ((size_t)1 << 26)
 #define NEWLINES_MAX 2
-#define BARE_NAME_MAX 64
 
 enum {
     READER_SPLIT = 1, /* reasoning is told apart */
@@ -295,24 +294,49 @@ static bool begins(struct span s, const char *marker, bool whole)
     return (s.size < m.size || (whole && s.size == m.size)) && memcmp(s.at, m.at, s.size) == 0;
 }
 
-/* The beginning of calls that have no marker: a bracket and a name. */
-static bool begins_call(const struct chat_calls *c, struct span s, bool whole)
+/* `s` is the beginning of a name, with `whole` perhaps with the byte `end` behind it. */
+static bool is_name(struct span s, uint8_t end, bool whole)
 {
-    if (!c->name_decides)
-        return begins(s, c->before_name, whole) || begins(s, c->other_before_name, whole);
-    struct span open = chat_piece(c->list_open);
-    if (s.size <= open.size)
-        return memcmp(s.at, open.at, s.size) == 0;
-    if (memcmp(s.at, open.at, open.size) != 0 || s.size > open.size + BARE_NAME_MAX + whole)
+    if (s.size > (size_t)CHAT_NAME_MAX + whole)
         return false;
-    for (size_t i = open.size; i < s.size; i++) {
-        uint8_t c8 = s.at[i];
-        bool letter = (c8 | 0x20) >= 'a' && (c8 | 0x20) <= 'z';
-        bool last = whole && i == s.size - 1 && c8 == chat_piece(c->after_name).at[0];
-        if (!letter && !last && !(c8 >= '0' && c8 <= '9') && c8 != '_' && c8 != '-' && c8 != '.')
-            return false;
+    for (size_t i = 0; i < s.size; i++) {
+        uint8_t c = s.at[i];
+        bool letter = (c | 0x20) >= 'a' && (c | 0x20) <= 'z';
+        bool last = whole && i == s.size - 1 && c == end;
+        if (!letter && !last && !(c >= '-' && c <= ':') && c != '_')
+            return false; /* from '-' to ':' there are digits, '.' and '/' */
     }
     return true;
+}
+
+/* `s` begins what opens a call without a mark: two pieces and a name, which is stored where `s` reaches it. */
+static bool opens_call(
+    struct span s, const char *piece, const char *other, uint8_t end, bool whole, struct span *name)
+{
+    const char *const pieces[] = {piece, other};
+    for (size_t i = 0; i < 2; i++) {
+        struct span p = chat_piece(pieces[i]);
+        size_t n = s.size < p.size ? s.size : p.size;
+        if (n > 0 && memcmp(s.at, p.at, n) != 0)
+            return false;
+        if (n < p.size)
+            return true;
+        s = (struct span){s.at + n, s.size - n};
+    }
+    *name = s;
+    return is_name(s, end, whole);
+}
+
+static bool begins_call(const struct chat_calls *c, struct span s, bool whole, struct span *name)
+{
+    *name = span_of("");
+    if (c->name_decides)
+        return opens_call(s, c->list_open, NULL, chat_piece(c->after_name).at[0], whole, name);
+    for (size_t i = 0; c->loose && chat_loose_fences[i]; i++)
+        for (size_t k = 0; chat_loose_names[k]; k++)
+            if (opens_call(s, chat_loose_fences[i], chat_loose_names[k], '"', whole, name))
+                return true;
+    return c->implicit && (begins(s, c->before_name, whole) || begins(s, c->other_before_name, whole));
 }
 
 /* `s` begins a marker, or is one with `whole`. */
@@ -329,7 +353,8 @@ static bool begins_marker(const struct chat_reader *r, uint16_t tag, struct span
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
         if (begins(s, all[i], whole))
             return true;
-    return c->implicit && !(r->flags & READER_WROTE) && begins_call(c, s, whole);
+    struct span name;
+    return tag == CHAT_TAG_TEXT && !(r->flags & READER_WROTE) && begins_call(c, s, whole, &name);
 }
 
 static size_t newlines_of(struct span s)
@@ -411,14 +436,14 @@ static void read_text(struct reader_run *w, uint16_t tag, struct span s)
     }
 }
 
-/* A call without a marker has begun: its name is what is held, behind the bracket. */
-static void take_bare_name(struct reader_run *w)
+/* A call without a mark has begun: its name stands at the end of what is held. */
+static void take_bare_name(struct reader_run *w, size_t newlines)
 {
-    struct chat_reader *r = w->r;
-    const struct chat_calls *c = r->format->calls;
-    struct span s = {r->held, r->n_held}, open = chat_piece(c->list_open);
-    if (c->implicit && c->name_decides && r->n_held > open.size && memcmp(s.at, open.at, open.size) == 0)
-        read_name(w, from(s, open.size));
+    const struct chat_reader *r = w->r;
+    struct span name, s = from((struct span){r->held, r->n_held}, newlines);
+    if (r->tag == CHAT_TAG_TEXT && !(r->flags & READER_WROTE) &&
+        begins_call(r->format->calls, s, false, &name) && name.size > 0)
+        read_name(w, name);
 }
 
 /* The newlines that stand in front of the marker which the held bytes begin and `mark` goes on with; SIZE_MAX when they
@@ -446,14 +471,14 @@ static void settle_held(struct reader_run *w, uint16_t next, struct span mark)
     if (r->n_held == 0)
         return;
     bool keep = r->tag == CHAT_TAG_RAW || (r->tag == CHAT_TAG_REASONING && !(r->flags & READER_SPLIT));
-    size_t newlines = newlines_of((struct span){r->held, r->n_held}), told = r->n_held;
+    size_t told = r->n_held;
     size_t before = next == GRAMMAR_TAG_MARK ? newlines_before_marker(r, mark) : SIZE_MAX;
     if (before != SIZE_MAX) {
-        take_bare_name(w);
+        take_bare_name(w, before);
         told = keep ? before : 0;
-    } else if (newlines == r->n_held && !keep) {
-        told = 0;
     }
+    for (size_t n = 0; before == SIZE_MAX && !keep && n < NEWLINES_MAX && told > 0; n++)
+        told -= r->held[told - 1] == '\n';
     put_text(w, r->tag, (struct span){r->held, told});
     r->n_held = 0;
 }

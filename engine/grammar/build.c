@@ -329,7 +329,7 @@ static bool check_recursion(
 
 /* ---- the grammar ---- */
 
-static const struct automaton_limits limits = {.stacks = 4096, .steps = 1 << 15, .bytes = (size_t)64 << 20};
+static const struct automaton_limits limits = {.stacks = 4096, .steps = 1 << 16, .bytes = (size_t)64 << 20};
 
 static bool fill(struct grammar *g, struct grammar_builder *b, grammar_node root, struct error *err)
 {

@@ -31,6 +31,7 @@ void grammar_builder_free(struct grammar_builder *b)
     program_release(&b->program);
     free(b->index.slots);
     free(b->products);
+    free(b->product_index.slots);
     free(b->names);
     free(b);
 }

@@ -117,10 +117,13 @@ static grammar_node characters(struct grammar_builder *b, const struct ranges *r
 {
     static const struct {
         uint8_t first, n, left;
-        uint32_t least;
-    } leads[] = {{0, 128, 0, 0}, {0xc0, 32, 1, 0x80}, {0xe0, 16, 2, 0x800}, {0xf0, 8, 3, 0x10000}};
+        uint32_t least, most;
+    } leads[] = {{0, 128, 0, 0, 0x7f}, {0xc0, 32, 1, 0x80, 0x7ff}, {0xe0, 16, 2, 0x800, 0xffff},
+        {0xf0, 8, 3, 0x10000, LAST_CHARACTER}};
     grammar_node after[128], all = NODE_NEVER;
     for (size_t k = 0; k < sizeof(leads) / sizeof(leads[0]); k++) {
+        if (!covered(r, leads[k].least, leads[k].most))
+            continue;
         for (unsigned i = 0; i < leads[k].n; i++)
             after[i] = block(b, r, i << (6 * leads[k].left), leads[k].left, leads[k].least,
                 i > 0 ? after[i - 1] : NODE_NEVER);

@@ -119,6 +119,7 @@ struct grammar_builder {
         grammar_node result;
     } * products;
     uint32_t n_products, room_products;
+    struct hash_index product_index;
     struct rule_name {
         grammar_rule rule;
         uint32_t at, size; /* of the program's bytes */

@@ -97,17 +97,23 @@ uint32_t program_reach(const struct program *p, const grammar_node *roots, uint3
 static uint32_t refine(uint8_t classes[256], uint32_t n_classes, const uint8_t other[256])
 {
     uint32_t n = 0;
-    uint8_t first[256] = {0}; /* of each new class, a byte */
+    uint8_t first[256]; /* of each new class, a byte */
+    uint16_t last[256],
+        before[256]; /* the new class + 1 that was made last of an old one; and the one before it */
     uint8_t out[256];
     if (n_classes == 256)
         return n_classes;
+    memset(last, 0, sizeof(last));
     for (unsigned i = 0; i < 256; i++) {
-        uint32_t k = 0;
-        while (k < n && (classes[first[k]] != classes[i] || other[first[k]] != other[i]))
-            k++;
-        if (k == n)
-            first[n++] = (uint8_t)i;
-        out[i] = (uint8_t)k;
+        uint32_t k = last[classes[i]];
+        while (k > 0 && other[first[k - 1]] != other[i])
+            k = before[k - 1];
+        if (k == 0) {
+            before[n] = last[classes[i]];
+            first[n] = (uint8_t)i;
+            last[classes[i]] = (uint16_t)(k = ++n);
+        }
+        out[i] = (uint8_t)(k - 1);
     }
     memcpy(classes, out, 256);
     return n;

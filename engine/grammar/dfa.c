@@ -23,7 +23,7 @@ bool automaton_init(struct automaton *a, const struct program *p, const grammar_
     a->n_frames = 2;
     a->stacks[a->n_stacks++] = FRAME_BOTTOM;
     a->configurations[CONFIGURATION_DEAD] = (struct configuration){.n = 0};
-    a->configurations[CONFIGURATION_OVER] = (struct configuration){.n = 1};
+    a->configurations[CONFIGURATION_OVER] = (struct configuration){.n = 1, .accepts = true};
     a->n_configurations = 2;
     return hash_index_add(
         &a->configuration_index, hash_of(a->stacks, sizeof(*a->stacks), 0), CONFIGURATION_OVER);
@@ -54,7 +54,7 @@ size_t automaton_bytes(const struct automaton *a)
 /* ---- stacks ---- */
 
 /* The stack `next` with one frame more; 0 when it is too deep or memory is short. */
-static uint32_t push(struct automaton *a, uint32_t node, uint32_t count, uint32_t next)
+uint32_t automaton_push(struct automaton *a, uint32_t node, uint32_t count, uint32_t next)
 {
     const struct program *p = a->program;
     uint32_t key[3] = {node, count, next}, hash = hash_of(key, sizeof(key), 0), at = 0, item;
@@ -82,7 +82,7 @@ static uint32_t push(struct automaton *a, uint32_t node, uint32_t count, uint32_
     return a->n_frames++;
 }
 
-static void add_found(struct automaton *a, uint32_t frame)
+void automaton_add(struct automaton *a, uint32_t frame)
 {
     if (frame == 0 || a->frames[frame].found == a->step)
         return;
@@ -109,7 +109,7 @@ static bool pop(struct automaton *a, struct automaton_work *w)
 {
     for (;;) {
         if (w->next == FRAME_BOTTOM) {
-            add_found(a, FRAME_BOTTOM);
+            automaton_add(a, FRAME_BOTTOM);
             return false;
         }
         struct frame *f = &a->frames[w->next];
@@ -133,7 +133,7 @@ static bool pop(struct automaton *a, struct automaton_work *w)
 static bool descend(
     struct automaton *a, struct automaton_work *w, uint32_t node, uint32_t then, uint32_t count)
 {
-    w->next = push(a, then, count, w->next);
+    w->next = automaton_push(a, then, count, w->next);
     w->node = node;
     w->count = 0;
     return w->next != 0;
@@ -176,18 +176,18 @@ static bool descend_once(struct automaton *a, struct automaton_work *w)
         return descend(a, w, e->a, w->node, 1);
     case EXPRESSION_DFA:
         if (p->dfas[e->a].accepts[w->count] & DFA_GOES_ON)
-            add_found(a, push(a, w->node, w->count, w->next));
+            automaton_add(a, automaton_push(a, w->node, w->count, w->next));
         return p->dfas[e->a].accepts[w->count] & DFA_ACCEPTS && pop(a, w);
     case EXPRESSION_UNTIL:
-        add_found(a, push(a, w->node, w->count, w->next));
+        automaton_add(a, automaton_push(a, w->node, w->count, w->next));
         return p->untils[e->a].may_end && pop(a, w);
     default: /* a literal, a set, a token */
-        add_found(a, push(a, w->node, w->count, w->next));
+        automaton_add(a, automaton_push(a, w->node, w->count, w->next));
         return false;
     }
 }
 
-static void begin_step(struct automaton *a)
+void automaton_begin(struct automaton *a)
 {
     if (++a->step == 0) { /* numbers of steps begin again */
         for (uint32_t i = 0; i < a->n_frames; i++)
@@ -225,7 +225,7 @@ static int compare_numbers(const void *one, const void *other)
 }
 
 /* The number of the configuration of the stacks that were found. */
-static uint32_t intern(struct automaton *a)
+uint32_t automaton_intern(struct automaton *a)
 {
     if (a->no_memory || a->n_found == 0)
         return CONFIGURATION_DEAD;
@@ -246,25 +246,19 @@ static uint32_t intern(struct automaton *a)
         return CONFIGURATION_DEAD;
     }
     memcpy(a->stacks + a->n_stacks, a->found, size);
-    a->configurations[a->n_configurations] = (struct configuration){.first = a->n_stacks, .n = a->n_found};
+    struct configuration c = {.first = a->n_stacks, .n = a->n_found};
+    for (uint32_t i = 0; i < a->n_found; i++)
+        c.accepts |= a->found[i] == FRAME_BOTTOM;
+    a->configurations[a->n_configurations] = c;
     a->n_stacks += a->n_found;
     return a->n_configurations++;
 }
 
 uint32_t automaton_start(struct automaton *a, grammar_node root)
 {
-    begin_step(a);
+    automaton_begin(a);
     close_over(a, (struct automaton_work){root, 0, FRAME_BOTTOM, 0});
-    return intern(a);
-}
-
-bool automaton_accepts(const struct automaton *a, uint32_t configuration)
-{
-    const struct configuration *c = &a->configurations[configuration];
-    for (uint32_t i = 0; i < c->n; i++)
-        if (a->stacks[c->first + i] == FRAME_BOTTOM)
-            return true;
-    return false;
+    return automaton_intern(a);
 }
 
 /* The byte after text up to a marker: more text, or the end of a marker. */
@@ -324,7 +318,7 @@ static struct automaton_edge make_edge(struct automaton *a, uint32_t configurati
 {
     struct automaton_edge edge = {.to = CONFIGURATION_DEAD};
     bool first = true;
-    begin_step(a);
+    automaton_begin(a);
     for (uint32_t i = 0; i < a->configurations[configuration].n; i++) {
         uint32_t id = a->stacks[a->configurations[configuration].first + i];
         const struct frame *f = &a->frames[id];
@@ -339,7 +333,7 @@ static struct automaton_edge make_edge(struct automaton *a, uint32_t configurati
             first = false;
         }
     }
-    edge.to = intern(a);
+    edge.to = automaton_intern(a);
     return edge;
 }
 
@@ -358,8 +352,8 @@ static bool make_row(struct automaton *a, uint32_t configuration)
 struct automaton_edge automaton_make_edge(struct automaton *a, uint32_t configuration, uint8_t byte)
 {
     struct automaton_edge edge = {.to = CONFIGURATION_DEAD};
-    a->no_memory = automaton_bytes(a) > a->most.bytes ||
-                   (!a->configurations[configuration].row && !make_row(a, configuration));
+    a->full = automaton_bytes(a) > a->most.bytes;
+    a->no_memory = a->full || (!a->configurations[configuration].row && !make_row(a, configuration));
     if (!a->no_memory)
         edge = make_edge(a, configuration, byte);
     if (!a->no_memory)
@@ -403,15 +397,16 @@ static bool consume_token(const struct program *p, int32_t token, bool any, stru
 
 uint32_t automaton_token(struct automaton *a, uint32_t configuration, int32_t token, bool any)
 {
-    a->no_memory = automaton_bytes(a) > a->most.bytes;
-    begin_step(a);
+    a->full = automaton_bytes(a) > a->most.bytes;
+    a->no_memory = a->full;
+    automaton_begin(a);
     for (uint32_t i = 0; i < a->configurations[configuration].n; i++) {
         const struct frame *f = &a->frames[a->stacks[a->configurations[configuration].first + i]];
         struct automaton_work w = {f->node, f->count, f->next, 0};
         if (f->next != 0 && consume_token(a->program, token, any, &w))
             close_over(a, w);
     }
-    return intern(a);
+    return automaton_intern(a);
 }
 
 /* ---- forgetting ---- */
@@ -427,7 +422,7 @@ static uint32_t copy_stack(struct automaton *a, const struct automaton *old, uin
     }
     for (uint32_t next = copied[at]; n > 0;) {
         const struct frame *f = &old->frames[a->found[--n]];
-        next = push(a, f->node, f->count, next);
+        next = automaton_push(a, f->node, f->count, next);
         if (next == 0)
             return 0;
         copied[a->found[n]] = next;
@@ -442,10 +437,10 @@ static uint32_t copy_configuration(
     for (uint32_t i = 0; i < c->n; i++)
         if (copy_stack(a, old, copied, old->stacks[c->first + i]) == 0)
             return CONFIGURATION_DEAD;
-    begin_step(a);
+    automaton_begin(a);
     for (uint32_t i = 0; i < c->n; i++)
-        add_found(a, copied[old->stacks[c->first + i]]);
-    return intern(a);
+        automaton_add(a, copied[old->stacks[c->first + i]]);
+    return automaton_intern(a);
 }
 
 void automaton_keep(struct automaton *a, uint32_t *const *roots, size_t n)

@@ -21,7 +21,7 @@
 struct automaton_limits {
     uint32_t stacks; /* of a configuration */
     uint32_t steps; /* to find those that a byte leads to */
-    size_t bytes; /* of memory; without room a byte leads nowhere, as if memory were short */
+    size_t bytes; /* of memory; above it a byte leads nowhere, as if memory were short */
 };
 
 struct frame {
@@ -34,6 +34,7 @@ struct frame {
 
 struct configuration {
     uint32_t first, n; /* of the automaton's list of stacks */
+    bool accepts; /* one of them is empty */
     uint64_t *row; /* [n_classes] of edges, or NULL */
     uint32_t mask; /* for the masks of tokens: number of a mask, or 0 */
 };
@@ -69,7 +70,7 @@ struct automaton {
     uint32_t steps;
 
     bool no_memory;
-    bool cut; /* a bound was met */
+    bool cut, full; /* a bound was met: of stacks and steps, of memory */
 };
 
 /* The classes are those of `list`, the nodes that can be reached. False without memory; release it in both cases. */
@@ -84,7 +85,21 @@ uint32_t automaton_start(struct automaton *a, grammar_node root);
 struct automaton_edge automaton_make_edge(struct automaton *a, uint32_t configuration, uint8_t byte);
 /* `any`: the token is one that free text may contain. */
 uint32_t automaton_token(struct automaton *a, uint32_t configuration, int32_t token, bool any);
-bool automaton_accepts(const struct automaton *a, uint32_t configuration);
+static inline bool automaton_accepts(const struct automaton *a, uint32_t configuration)
+{
+    return a->configurations[configuration].accepts;
+}
+
+/* The configuration without what all its stacks have in common below their tops, which ends where that would follow. Many
+ * configurations have the same one. Counts that no text of `longest` bytes can tell apart are made equal. Returns the
+ * configuration itself where that is not worth it, and without memory. */
+uint32_t automaton_local(struct automaton *a, uint32_t configuration, uint32_t longest);
+
+/* For dfa_local.c: the stack `next` with one frame more, or 0; and making a configuration of stacks. */
+uint32_t automaton_push(struct automaton *a, uint32_t node, uint32_t count, uint32_t next);
+void automaton_begin(struct automaton *a);
+void automaton_add(struct automaton *a, uint32_t frame);
+uint32_t automaton_intern(struct automaton *a);
 
 /* How many of the last bytes may be the beginning of a marker. */
 size_t automaton_in_doubt(const struct automaton *a, uint32_t configuration);

@@ -5,7 +5,12 @@
 #include <string.h>
 
 static const struct automaton_limits limits = {
-    .stacks = 1 << 16, .steps = 1 << 19, .bytes = (size_t)256 << 20};
+    .stacks = 1 << 16, .steps = 1 << 19, .bytes = (size_t)64 << 20};
+
+#define EDGES_MOST ((size_t)1 << 23) /* of a result */
+#define WORK_MOST ((size_t)1 << 26) /* stacks and steps that are looked at: about a second */
+
+#define TOO_LARGE "a regular expression is too large, or too ambiguous, to be combined with another one"
 
 struct dfa_product {
     struct grammar_builder *b;
@@ -19,6 +24,7 @@ struct dfa_product {
     uint8_t *accepts;
     uint32_t n, room_pairs, room_next, room_accepts;
     bool matches; /* a pair accepts */
+    size_t work;
 };
 
 static void product_release(struct dfa_product *x)
@@ -45,6 +51,10 @@ static uint32_t pair_number(struct dfa_product *x, struct pair p)
         return 0;
     }
     size_t edges = ((size_t)x->n + 1) * x->a.n_classes;
+    if (edges > EDGES_MOST || x->work > WORK_MOST) {
+        grammar_builder_fail(b, TOO_LARGE);
+        return 0;
+    }
     if (!array_grow(&x->pairs, &x->room_pairs, (size_t)x->n + 1, sizeof(*x->pairs)) ||
         !array_grow(&x->accepts, &x->room_accepts, (size_t)x->n + 1, 1) ||
         !array_grow(&x->next, &x->room_next, edges, sizeof(*x->next)) ||
@@ -60,10 +70,11 @@ static uint32_t pair_number(struct dfa_product *x, struct pair p)
 
 static bool step_failed(struct dfa_product *x)
 {
-    if (x->a.no_memory)
+    x->work += x->a.steps + x->a.n_found + 1;
+    if (x->a.full || x->a.cut)
+        grammar_builder_fail(x->b, TOO_LARGE);
+    else if (x->a.no_memory)
         builder_no_memory(x->b);
-    else if (x->a.cut)
-        grammar_builder_fail(x->b, "a regular expression is too ambiguous to be combined with another one");
     return x->b->failed;
 }
 
@@ -169,7 +180,7 @@ grammar_node builder_dfa(struct grammar_builder *b, struct dfa *d)
     if (!d->next || !d->accepts ||
         !array_grow(&p->dfas, &p->room_dfas, (size_t)p->n_dfas + 1, sizeof(*p->dfas))) {
         builder_no_memory(b);
-    } else if (builder_count(b, d->n_states)) {
+    } else if (builder_count(b, (size_t)d->n_states * (1 + d->n_classes / 32))) {
         uint8_t flags = EXPRESSION_LIVE | EXPRESSION_REGULAR;
         if (d->accepts[0] & DFA_ACCEPTS)
             flags |= EXPRESSION_NULLABLE;
@@ -207,8 +218,9 @@ static grammar_node combine(struct grammar_builder *b, grammar_node one, grammar
     struct dfa_product x = {.b = b, .subtract = subtract};
     if (b->failed)
         return NODE_NEVER;
-    for (uint32_t i = 0; i < b->n_products; i++) {
-        const struct product_key *k = &b->products[i];
+    uint32_t key[3] = {one, other, subtract}, hash = hash_of(key, sizeof(key), 0), at = 0, item;
+    while ((item = hash_index_next(&b->product_index, hash, &at)) != NO_INDEX) {
+        const struct product_key *k = &b->products[item];
         if (k->one == one && k->other == other && k->subtract == subtract)
             return k->result;
     }
@@ -217,7 +229,8 @@ static grammar_node combine(struct grammar_builder *b, grammar_node one, grammar
     product_release(&x);
     if (b->failed)
         return NODE_NEVER;
-    if (array_grow(&b->products, &b->room_products, (size_t)b->n_products + 1, sizeof(*b->products)))
+    if (array_grow(&b->products, &b->room_products, (size_t)b->n_products + 1, sizeof(*b->products)) &&
+        hash_index_add(&b->product_index, hash, b->n_products))
         b->products[b->n_products++] = (struct product_key){one, other, subtract, node};
     return node;
 }

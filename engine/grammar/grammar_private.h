@@ -47,6 +47,10 @@ struct token_mask {
     uint64_t trie; /* its hash */
     uint64_t used; /* when, for the least recently used one */
     uint32_t configuration;
+    /* Of a local configuration (see automaton_local): the nodes of the trie behind which the mask knows nothing. */
+    bool local;
+    uint32_t *exits;
+    uint32_t n_exits;
 };
 
 struct grammar {

@@ -68,10 +68,14 @@ grammar_node json_comma(struct json_parts *p)
     return grammar_sequence(p->b, json_text(p, ","), json_line(p));
 }
 
+static grammar_node space(struct json_parts *p)
+{
+    return p->o->compact ? NODE_EMPTY : grammar_optional(p->b, json_text(p, " "));
+}
+
 grammar_node json_colon(struct json_parts *p)
 {
-    grammar_node colon = json_text(p, ":");
-    return p->o->compact ? colon : grammar_sequence(p->b, colon, grammar_optional(p->b, json_text(p, " ")));
+    return grammar_sequence(p->b, json_text(p, ":"), space(p));
 }
 
 grammar_node json_between(struct json_parts *p, const char *brackets, grammar_node inner)
@@ -123,7 +127,7 @@ grammar_node json_any_string(struct json_parts *p)
 
 grammar_node json_key(struct json_parts *p, struct span name)
 {
-    return CHAIN(p, json_text(p, "\""), char_text(p->b, name, CHAR_JSON), json_text(p, "\""), json_colon(p));
+    return grammar_sequence(p->b, char_quoted(p->b, name, ":"), space(p));
 }
 
 /* ---- numbers ---- */
@@ -290,7 +294,7 @@ static grammar_node constant_at(struct json_parts *p, struct value v, unsigned d
     case VALUE_FLOAT:
         return constant_number(p, v);
     case VALUE_STRING:
-        return CHAIN(p, json_text(p, "\""), char_text(p->b, value_span(v), CHAR_JSON), json_text(p, "\""));
+        return char_quoted(p->b, value_span(v), "");
     case VALUE_LIST:
     case VALUE_MAP:
         return constant_series(p, v, depth);

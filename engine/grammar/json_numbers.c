@@ -105,6 +105,7 @@ struct digits {
     struct remainder_entry *table; /* [REMAINDERS_MOST] */
     size_t used;
     bool full; /* the table was too small */
+    struct json_doubt *doubt;
 };
 
 static grammar_node digit_range(struct json_parts *p, int first, int last)
@@ -288,16 +289,16 @@ static int64_t common_divisor(int64_t a, int64_t b)
 }
 
 /* Sets the scale and the divisor from the multiple. */
-static bool set_multiple(struct digits *d, bool whole, struct value multiple, const char **why)
+static bool set_multiple(struct digits *d, bool whole, struct value multiple)
 {
     struct decimal m = decimal_of(multiple);
     if (m.mantissa <= 0) {
-        *why = "it must be above 0";
+        *d->doubt = (struct json_doubt){"multipleOf", "must be above 0"};
         return false;
     }
     int scale = m.exponent < 0 ? -m.exponent : 0;
     if (scale > 9 || m.exponent > 9 || m.mantissa > tens[9]) {
-        *why = "it has too many digits";
+        *d->doubt = (struct json_doubt){"multipleOf", "has too many digits"};
         return false;
     }
     d->divisor = m.exponent > 0 ? m.mantissa * tens[m.exponent] : m.mantissa;
@@ -332,8 +333,10 @@ static grammar_node both_signs(struct digits *d, struct json_limit low, struct j
 {
     struct grammar_builder *b = d->p->b;
     int64_t first, last;
-    if (!scaled_limit(low, d->scale, true, end, &first) || !scaled_limit(high, d->scale, false, end, &last))
+    if (!scaled_limit(low, d->scale, true, end, &first) || !scaled_limit(high, d->scale, false, end, &last)) {
+        *d->doubt = (struct json_doubt){low.set ? "minimum" : "maximum", "has too many digits"};
         return NODE_NEVER;
+    }
     grammar_node positive = NODE_NEVER, negative = NODE_NEVER;
     if (last >= 0)
         positive = between(d, first > 0 ? first : 0, last);
@@ -358,13 +361,13 @@ static grammar_node with_fraction(struct digits *d, struct json_limit low, struc
 }
 
 grammar_node json_numbers_between(struct json_parts *p, struct json_limit low, struct json_limit high,
-    bool whole, struct value multiple, const char **why)
+    bool whole, struct value multiple, struct json_doubt *doubt)
 {
-    struct digits d = {.p = p, .divisor = 1};
+    struct digits d = {.p = p, .divisor = 1, .doubt = doubt};
     bool has_multiple = multiple.kind == VALUE_INTEGER || multiple.kind == VALUE_FLOAT;
     grammar_node all = NODE_NEVER;
-    *why = NULL;
-    if (has_multiple && !set_multiple(&d, whole, multiple, why))
+    *doubt = (struct json_doubt){0};
+    if (has_multiple && !set_multiple(&d, whole, multiple))
         return NODE_NEVER;
     d.table = d.divisor > 1 ? malloc(REMAINDERS_MOST * sizeof(*d.table)) : NULL;
     if (d.divisor > 1 && !d.table)
@@ -374,7 +377,7 @@ grammar_node json_numbers_between(struct json_parts *p, struct json_limit low, s
     else
         all = with_fraction(&d, low, high);
     if (d.full) {
-        *why = "it has too many digits";
+        *doubt = (struct json_doubt){"multipleOf", "has too many digits"};
         all = NODE_NEVER;
     }
     free(d.table);

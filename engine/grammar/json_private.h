@@ -47,10 +47,15 @@ struct json_limit {
 /* Below 0, 0 or above 0; both are integers or floats. */
 int json_compare_numbers(struct value a, struct value b);
 
+/* Why numbers cannot be told by their digits; `keyword` is NULL where they can. */
+struct json_doubt {
+    const char *keyword, *why;
+};
+
 /* Numbers between two limits, whole ones only or not, that are multiples of `multiple` where it is an integer or a
- * float. NODE_NEVER, and a reason in `why`, where that cannot be told by digits. */
+ * float. NODE_NEVER, with the doubt, where that cannot be told. */
 grammar_node json_numbers_between(struct json_parts *p, struct json_limit low, struct json_limit high,
-    bool whole, struct value multiple, const char **why);
+    bool whole, struct value multiple, struct json_doubt *doubt);
 
 /* True when `number` is a multiple; exact in decimals. */
 bool json_is_multiple(struct value number, struct value multiple);

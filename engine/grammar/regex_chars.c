@@ -185,19 +185,22 @@ static size_t write_escaped(uint8_t out[6], uint8_t c)
     return 6;
 }
 
-grammar_node char_text(struct grammar_builder *b, struct span text, enum char_writing writing)
+/* The literal of `before`, the text in this writing, and `after`. */
+static grammar_node text_between(struct grammar_builder *b, const char *before, struct span text,
+    const char *after, enum char_writing writing)
 {
-    uint8_t *out = malloc(text.size * 6 + 1);
-    size_t n = 0;
+    size_t n = strlen(before), ends = n + strlen(after);
+    uint8_t *out = text.size < SIZE_MAX / 8 ? malloc(text.size * 6 + ends + 1) : NULL;
     if (!out)
         return grammar_builder_fail(b, "no memory for a text");
+    memcpy(out, before, n);
     for (size_t i = 0; i < text.size;) {
         size_t length = text_character((struct span){text.at + i, text.size - i});
+        uint8_t c = text.at[i];
         if (!length) {
             free(out);
             return grammar_builder_fail(b, "a text is not UTF-8");
         }
-        uint8_t c = text.at[i];
         if (writing == CHAR_JSON && length == 1 && (c < 0x20 || c == '"' || c == '\\')) {
             n += write_escaped(out + n, c);
         } else {
@@ -206,7 +209,21 @@ grammar_node char_text(struct grammar_builder *b, struct span text, enum char_wr
         }
         i += length;
     }
+    memcpy(out + n, after, strlen(after));
+    n += strlen(after);
     grammar_node node = n ? grammar_literal(b, (struct span){out, n}) : NODE_EMPTY;
     free(out);
     return node;
+}
+
+grammar_node char_text(struct grammar_builder *b, struct span text, enum char_writing writing)
+{
+    return text_between(b, "", text, "", writing);
+}
+
+grammar_node char_quoted(struct grammar_builder *b, struct span text, const char *after)
+{
+    char close[8] = "\"";
+    strncat(close, after, sizeof(close) - 2);
+    return text_between(b, "\"", text, close, CHAR_JSON);
 }

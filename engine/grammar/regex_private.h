@@ -33,6 +33,9 @@ grammar_node char_any(struct grammar_builder *b, enum char_writing writing);
 /* The text, character by character. What is not UTF-8 makes the builder fail. */
 grammar_node char_text(struct grammar_builder *b, struct span text, enum char_writing writing);
 
+/* The literal of a JSON string with its quotes, and of `after`, a few bytes, behind it. */
+grammar_node char_quoted(struct grammar_builder *b, struct span text, const char *after);
+
 /* The code point at the start of `s`, whose length text_character told. */
 uint32_t char_decode(struct span s, size_t length);
 

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ARENA_BYTES ((size_t)48 << 20)
+#define ARENA_BYTES ((size_t)24 << 20)
 #define DEPTH_MOST 96 /* of sets in each other */
 
 /* ---- types ---- */
@@ -150,12 +150,14 @@ const struct value_list *schema_enum(struct schema_compiler *c, const struct sch
     return NULL;
 }
 
-static bool part_allows(struct schema_compiler *c, const struct schema_part *part, struct value v)
+/* `from`: the list that v is from, or NULL. */
+static bool part_allows(
+    struct schema_compiler *c, const struct schema_part *part, struct value v, const struct value_list *from)
 {
     const struct value *values = schema_keyword(part->map, "enum");
     const struct value *only = schema_keyword(part->map, "const");
     const struct value *except = schema_keyword(part->map, "berth:except");
-    if (values && values->kind == VALUE_LIST && !list_has(c, values->list, v))
+    if (values && values->kind == VALUE_LIST && values->list != from && !list_has(c, values->list, v))
         return false;
     if (only && !schema_equal(*only, v))
         return false;
@@ -175,13 +177,14 @@ static bool refuse_inside(struct schema_compiler *c, const struct schema_set *se
     return false;
 }
 
-bool schema_allows(struct schema_compiler *c, const struct schema_set *set, unsigned types, struct value v)
+bool schema_allows(struct schema_compiler *c, const struct schema_set *set, unsigned types, struct value v,
+    const struct value_list *from)
 {
     unsigned type = schema_type_of(v);
     if (!(type & types))
         return false;
     for (size_t i = 0; i < set->n; i++)
-        if (!part_allows(c, &set->parts[i], v))
+        if (!part_allows(c, &set->parts[i], v, from))
             return false;
     if (type & (SCHEMA_INTEGER | SCHEMA_FRACTION))
         return schema_number_allowed(c, set, v);
@@ -202,7 +205,7 @@ static grammar_node compile_enum(
 {
     grammar_node all = NODE_NEVER;
     for (size_t i = values->n; i-- > 0 && schema_step(c, 1);)
-        if (schema_allows(c, set, types, values->items[i]))
+        if (schema_allows(c, set, types, values->items[i], values))
             all = grammar_either(c->b, json_constant(&c->json, values->items[i]), all);
     return all;
 }
@@ -211,7 +214,7 @@ static grammar_node compile_enum(
 static bool is_excepted(struct schema_compiler *c, const struct schema_set *set, struct value v)
 {
     for (size_t i = 0; i < set->n; i++)
-        if (!part_allows(c, &set->parts[i], v))
+        if (!part_allows(c, &set->parts[i], v, NULL))
             return true;
     return false;
 }

@@ -138,7 +138,7 @@ static bool few_values(struct lists *l, struct value_list **values)
     struct value simple[] = {value_null, value_bool(true), value_bool(false)};
     for (size_t i = 0; i < (from ? from->n : 3) && schema_step(l->c, 1); i++) {
         struct value v = from ? from->items[i] : simple[i];
-        bool known = !schema_allows(l->c, &item, types, v);
+        bool known = !schema_allows(l->c, &item, types, v, from);
         for (size_t k = 0; !known && k < list.list->n && schema_step(l->c, 1); k++)
             known = schema_equal(list.list->items[k], v);
         if (!known)

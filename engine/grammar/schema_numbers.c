@@ -130,7 +130,8 @@ static void find_exceptions(struct schema_compiler *c, const struct schema_set *
 
 /* Numbers of each interval between those that are taken out. */
 static grammar_node between_exceptions(struct schema_compiler *c, const struct intervals *v,
-    struct json_limit low, struct json_limit high, bool whole, struct value multiple, const char **why)
+    struct json_limit low, struct json_limit high, bool whole, struct value multiple,
+    struct json_doubt *doubt)
 {
     grammar_node all = NODE_NEVER;
     for (size_t i = 0; i <= v->n; i++) {
@@ -141,8 +142,8 @@ static grammar_node between_exceptions(struct schema_compiler *c, const struct i
         if (i < v->n)
             last = narrower(
                 high, (struct json_limit){.set = true, .exclusive = true, .number = v->out[i]}, false);
-        all = grammar_either(c->b, all, json_numbers_between(&c->json, first, last, whole, multiple, why));
-        if (*why)
+        all = grammar_either(c->b, all, json_numbers_between(&c->json, first, last, whole, multiple, doubt));
+        if (doubt->keyword)
             return NODE_NEVER;
     }
     return all;
@@ -171,7 +172,7 @@ grammar_node schema_numbers(struct schema_compiler *c, const struct schema_set *
     find_exceptions(c, set, &v);
     bool whole = !(types & SCHEMA_FRACTION);
     bool limited = low.set || high.set || v.n || multiple.kind != VALUE_UNDEFINED;
-    const char *why;
+    struct json_doubt doubt;
     if (schema_failed(c))
         return NODE_NEVER;
     if (!(types & SCHEMA_INTEGER) && !limited)
@@ -180,10 +181,10 @@ grammar_node schema_numbers(struct schema_compiler *c, const struct schema_set *
         bound_fractions(&low, &high);
     if (!limited)
         return whole ? json_any_integer(&c->json) : json_any_number(&c->json);
-    grammar_node node = between_exceptions(c, &v, low, high, whole, multiple, &why);
-    if (why && part) {
-        schema_refuse(c, part->path, "multipleOf", why);
-        node = between_exceptions(c, &v, low, high, whole, value_undefined, &why);
+    grammar_node node = between_exceptions(c, &v, low, high, whole, multiple, &doubt);
+    if (doubt.keyword) {
+        schema_refuse(c, part ? part->path : set->parts[0].path, doubt.keyword, doubt.why);
+        return whole ? json_any_integer(&c->json) : json_any_number(&c->json);
     }
     return types & SCHEMA_INTEGER ? node : grammar_intersection(c->b, node, not_whole(c));
 }

@@ -245,7 +245,7 @@ void schema_members(struct schema_compiler *c, const struct schema_set *set, str
         add_required(c, part, m);
     }
     gather_members(c, set, m);
-    m->others = allows_others(c, set);
+    m->others = m->least > m->n || allows_others(c, set);
 }
 
 /* ---- keys that the schema does not name ---- */
@@ -294,7 +294,8 @@ static void read_names(struct objects *o)
     if (names.never || !(types & SCHEMA_STRING))
         return;
     for (size_t i = 0; values && i < values->n; i++)
-        if (values->items[i].kind == VALUE_STRING && schema_allows(c, &names, types, values->items[i]))
+        if (values->items[i].kind == VALUE_STRING &&
+            schema_allows(c, &names, types, values->items[i], values))
             o->names =
                 grammar_either(c->b, o->names, char_text(c->b, value_span(values->items[i]), CHAR_JSON));
     if (!values)
@@ -379,6 +380,7 @@ static grammar_node other_member(struct objects *o)
     read_patterns(o);
     if (schema_failed(o->c) || !o->members.others || (o->has_names && o->names == NODE_NEVER))
         return NODE_NEVER;
+    plain = o->members.least > o->members.n;
     for (size_t i = 0; i < o->set->n; i++)
         plain = plain || schema_keyword(o->set->parts[i].map, "additionalProperties") ||
                 schema_keyword(o->set->parts[i].map, "unevaluatedProperties");

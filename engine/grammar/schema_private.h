@@ -57,6 +57,7 @@ struct schema_made {
     const void *of; /* what it was made from */
     const char *how;
     struct value value;
+    bool narrow; /* a negation without some of its alternatives */
 };
 
 /* A schema with a name of its own, or that lies in one. */
@@ -81,7 +82,7 @@ struct schema_compiler {
     struct schema_place *places;
     size_t n_places, room_places;
     size_t steps;
-    unsigned depth;
+    unsigned depth, negating;
     unsigned draft; /* 7 and older, 2019, 2020 */
 };
 
@@ -136,8 +137,9 @@ unsigned schema_type_of(struct value v);
 grammar_node schema_node(struct schema_compiler *c, struct schema_set *set);
 /* The list of an enum or const of a flat set, or NULL. */
 const struct value_list *schema_enum(struct schema_compiler *c, const struct schema_set *set);
-/* A value of the enum is valid under the whole flat set. */
-bool schema_allows(struct schema_compiler *c, const struct schema_set *set, unsigned types, struct value v);
+/* A value is valid under the whole flat set. `from`: the list of an enum of the set that it is from, or NULL. */
+bool schema_allows(struct schema_compiler *c, const struct schema_set *set, unsigned types, struct value v,
+    const struct value_list *from);
 
 /* ---- one file a type; sets are flat ---- */
 

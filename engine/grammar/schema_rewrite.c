@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define MADE_MOST 4096
+#define NEGATIONS_MOST 16 /* in each other */
 #define EXCLUSIVE_MOST 8 /* branches of a oneOf that are negated */
 
 static struct value word(const char *text)
@@ -63,7 +64,8 @@ static struct schema_made *find_made(struct schema_compiler *c, const void *of, 
     return NULL;
 }
 
-static struct value keep_made(struct schema_compiler *c, const void *of, const char *how, struct value value)
+static struct value keep_made(
+    struct schema_compiler *c, const void *of, const char *how, struct value value, bool narrow)
 {
     if (c->n_made == MADE_MOST)
         grammar_builder_fail(c->b, "the schema has too many conditions and negations");
@@ -71,7 +73,7 @@ static struct value keep_made(struct schema_compiler *c, const void *of, const c
     if (!made || schema_failed(c))
         return value_bool(false);
     c->made = made;
-    made[c->n_made++] = (struct schema_made){of, how, value};
+    made[c->n_made++] = (struct schema_made){of, how, value, narrow};
     return value;
 }
 
@@ -89,6 +91,22 @@ static void may_be(struct negation *n, struct value schema)
 {
     if (n->any.kind == VALUE_LIST && schema.kind != VALUE_UNDEFINED)
         value_append(n->c->arena, n->any, schema);
+}
+
+/* {"not": v}, or VALUE_UNDEFINED where v has no negation. */
+static struct value negated(struct negation *n, struct value v)
+{
+    struct schema_compiler *c = n->c;
+    if (c->negating == NEGATIONS_MOST || (v.kind != VALUE_MAP && v.kind != VALUE_BOOL)) {
+        n->lacks = true;
+        return value_undefined;
+    }
+    c->negating++;
+    struct value negation = schema_negation(c, v, n->path);
+    c->negating--;
+    struct schema_made *made = v.kind == VALUE_MAP ? find_made(c, v.map, "not") : NULL;
+    n->lacks = n->lacks || negation.kind == VALUE_UNDEFINED || (made && made->narrow);
+    return negation.kind == VALUE_UNDEFINED ? negation : not_of(c, v);
 }
 
 static bool names_type(struct value type, const char *name)
@@ -183,9 +201,10 @@ static void negate_properties(struct negation *n, struct value v)
 {
     for (size_t i = 0; v.kind == VALUE_MAP && i < v.map->n; i++) {
         struct value there = value_map(n->c->arena, 1), name = v.map->pairs[i].key;
-        if (there.kind != VALUE_MAP)
-            return;
-        value_set(n->c->arena, there, name, not_of(n->c, v.map->pairs[i].value));
+        struct value inner = negated(n, v.map->pairs[i].value);
+        if (there.kind != VALUE_MAP || inner.kind == VALUE_UNDEFINED)
+            continue;
+        value_set(n->c->arena, there, name, inner);
         struct value schema = typed(n->c, "object", "properties", there);
         put(n->c, schema, "required", list_of(n->c, name, value_undefined));
         may_be(n, schema);
@@ -195,7 +214,7 @@ static void negate_properties(struct negation *n, struct value v)
 static void negate_all(struct negation *n, struct value v)
 {
     for (size_t i = 0; v.kind == VALUE_LIST && i < v.list->n; i++)
-        may_be(n, not_of(n->c, v.list->items[i]));
+        may_be(n, negated(n, v.list->items[i]));
 }
 
 static void negate_any(struct negation *n, struct value v)
@@ -203,8 +222,12 @@ static void negate_any(struct negation *n, struct value v)
     struct value all = value_list(n->c->arena, 4);
     if (v.kind != VALUE_LIST || all.kind != VALUE_LIST)
         return;
-    for (size_t i = 0; i < v.list->n; i++)
-        value_append(n->c->arena, all, not_of(n->c, v.list->items[i]));
+    for (size_t i = 0; i < v.list->n; i++) {
+        struct value inner = negated(n, v.list->items[i]);
+        if (inner.kind == VALUE_UNDEFINED)
+            return;
+        value_append(n->c->arena, all, inner);
+    }
     may_be(n, map_of(n->c, "allOf", all));
 }
 
@@ -217,7 +240,7 @@ static void negate_reference(struct negation *n, struct value v)
 {
     const struct value *target = schema_resolve(n->c, n->map, n->path, v);
     if (target)
-        may_be(n, not_of(n->c, *target));
+        may_be(n, negated(n, *target));
 }
 
 static const struct {
@@ -292,7 +315,7 @@ struct value schema_negation(struct schema_compiler *c, struct value schema, con
         result = n.any.list->items[0];
     else if (n.any.list->n == 0)
         result = n.lacks ? value_undefined : value_bool(false);
-    return keep_made(c, schema.map, "not", result);
+    return keep_made(c, schema.map, "not", result, n.lacks);
 }
 
 struct value schema_exclusive(
@@ -306,7 +329,10 @@ struct value schema_exclusive(
         return value_undefined;
     for (size_t i = 0; i < branches->n; i++) {
         struct value all = list_of(c, branches->items[i], value_undefined);
-        if (schema_negation(c, branches->items[i], path).kind == VALUE_UNDEFINED)
+        struct value branch = branches->items[i];
+        bool good = schema_negation(c, branch, path).kind != VALUE_UNDEFINED;
+        struct schema_made *negation = branch.kind == VALUE_MAP ? find_made(c, branch.map, "not") : NULL;
+        if (!good || (negation && negation->narrow))
             return value_undefined;
         for (size_t k = 0; k < branches->n && !schema_failed(c); k++)
             if (k != i)
@@ -314,7 +340,7 @@ struct value schema_exclusive(
         if (!schema_failed(c))
             value_append(c->arena, list, map_of(c, "allOf", all));
     }
-    return keep_made(c, branches, "oneOf", list);
+    return keep_made(c, branches, "oneOf", list, false);
 }
 
 /* ---- conditions ---- */
@@ -329,7 +355,7 @@ struct value schema_condition(struct schema_compiler *c, const struct value_map 
     struct value yes = map_of(c, "allOf", list_of(c, *test, then ? *then : value_undefined));
     struct value no =
         map_of(c, "allOf", list_of(c, not_of(c, *test), otherwise ? *otherwise : value_undefined));
-    return keep_made(c, map, "if", map_of(c, "anyOf", list_of(c, yes, no)));
+    return keep_made(c, map, "if", map_of(c, "anyOf", list_of(c, yes, no)), false);
 }
 
 /* Without the member `name`, or with it and what it brings. */
@@ -364,5 +390,5 @@ struct value schema_dependencies(
         return value_bool(false);
     for (size_t i = 0; i < all->map->n && schema_step(c, 1); i++)
         value_append(c->arena, list, dependency(c, all->map->pairs[i].key, all->map->pairs[i].value));
-    return keep_made(c, map, name, map_of(c, "allOf", list));
+    return keep_made(c, map, name, map_of(c, "allOf", list), false);
 }

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define STEPS_MOST ((size_t)1 << 20)
+#define STEPS_MOST ((size_t)1 << 19)
 #define PARTS_MOST 512
 #define CHOICES_MOST 64
 #define PATH_SIZE 128
@@ -182,6 +182,8 @@ bool schema_equal(struct value a, struct value b)
 void schema_add(struct schema_compiler *c, struct schema_set *set, struct value schema,
     const struct schema_path *path, uint32_t parent, bool silent)
 {
+    if (schema_failed(c))
+        return;
     if (schema.kind == VALUE_BOOL) {
         set->never = set->never || !schema.boolean;
         return;

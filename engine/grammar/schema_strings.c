@@ -10,8 +10,10 @@
 #include <string.h>
 
 #define LENGTH_MOST ((size_t)1 << 20) /* a longer limit is this one: no answer is longer */
-#define LENGTH_BESIDE                                                                                        \
-    ((size_t)4096) /* the same beside a pattern: the automaton has a state for each length */
+/* The same beside a pattern or format, where the automaton has a state for each length. */
+#define LENGTH_BESIDE ((size_t)256)
+
+#define PRODUCT_STEPS 2048 /* of work, for an intersection or a difference */
 
 /* Of each format a part that every validator accepts. */
 #define DATE                                                                                                 \
@@ -79,7 +81,10 @@ struct contents {
 
 static void narrow(struct contents *s, grammar_node node)
 {
-    s->node = s->narrowed ? grammar_intersection(s->c->b, s->node, node) : node;
+    if (!s->narrowed)
+        s->node = node;
+    else if (schema_step(s->c, PRODUCT_STEPS))
+        s->node = grammar_intersection(s->c->b, s->node, node);
     s->narrowed = true;
 }
 
@@ -88,7 +93,8 @@ static void leave_out(struct contents *s, grammar_node node)
     struct grammar_builder *b = s->c->b;
     if (!s->narrowed)
         s->node = grammar_repeat(b, char_any(b, CHAR_JSON), 0, GRAMMAR_UNBOUNDED);
-    s->node = grammar_difference(b, s->node, node);
+    if (schema_step(s->c, PRODUCT_STEPS))
+        s->node = grammar_difference(b, s->node, node);
     s->narrowed = true;
 }
 
@@ -183,8 +189,9 @@ static void add_length(struct contents *s)
     struct grammar_builder *b = s->c->b;
     if (!s->least && s->most == GRAMMAR_UNBOUNDED)
         return;
-    if (s->narrowed && s->most != GRAMMAR_UNBOUNDED && s->most > LENGTH_BESIDE) {
-        s->most = LENGTH_BESIDE;
+    size_t beside = s->least > LENGTH_BESIDE / 2 ? s->least * 2 : LENGTH_BESIDE;
+    if (s->narrowed && s->most != GRAMMAR_UNBOUNDED && s->most > beside) {
+        s->most = beside;
         s->exact = false;
     }
     narrow(s, grammar_repeat(b, char_any(b, CHAR_JSON), s->least, s->most));

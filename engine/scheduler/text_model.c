@@ -95,7 +95,7 @@ static struct served_model *open_text(
     served_model_init(&m->served, &text_generation, e, l, o);
     read_tokenizer(m, l->checkpoint, o);
     read_template(m, l->checkpoint, o);
-    m->chat_format = chat_format_of(m->chat.parsed);
+    m->chat_format = o->chat_format ? o->chat_format : chat_format_of(m->chat.parsed);
     m->grammars = kept_grammars_new();
     m->sampling = sampling_of_checkpoint(l->checkpoint);
     if (m->grammars ? read_decoder(m, l->checkpoint, o, err) : error_set(err, "memory is short"))

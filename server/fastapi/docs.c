@@ -230,7 +230,7 @@ static void add_route(struct strbuf *b, const struct route *route)
 }
 
 /* The texts in the tables are constants of the program; they need no escapes in HTML. */
-static char *make_docs(const struct router *r, size_t *size)
+static char *make_docs(const struct router *r, bool page, size_t *size)
 {
     struct strbuf b;
     strbuf_init(&b, 1024 * 1024);
@@ -245,6 +245,9 @@ static char *make_docs(const struct router *r, size_t *size)
         "<h1>berth %s</h1>\n<p>The routes of this server. For programs: "
         "<a href=\"openapi.json\">openapi.json</a></p>\n",
         BERTH_VERSION);
+    if (page)
+        strbuf_text(
+            &b, "<p>For people, with requests to copy and to try: <a href=\"ui#reference\">ui</a></p>\n");
     for (size_t i = 0; i < router_size(r); i++)
         add_route(&b, router_row(r, i));
     strbuf_text(&b, "</body>\n</html>\n");
@@ -261,6 +264,6 @@ void fastapi_docs(struct server *s, const struct http_request *q, struct reply *
 {
     (void)q;
     size_t size = 0;
-    char *text = make_docs(http_router(s->http), &size);
+    char *text = make_docs(http_router(s->http), s->options->ui, &size);
     reply_owned(r, 200, "text/html; charset=utf-8", text, size);
 }

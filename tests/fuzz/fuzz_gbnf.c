@@ -9,7 +9,7 @@
  */
 #include "berth/engine/grammar/grammar.h"
 #include "berth/engine/grammar/sources.h"
-#include "tests/support/small_vocabulary.h"
+#include "small_vocabulary.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -12,7 +12,7 @@
  */
 #include "berth/engine/grammar/grammar.h"
 #include "berth/engine/grammar/sources.h"
-#include "berth/server/openai/json_value.h"
+#include "berth/server/api/json_value.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -248,7 +248,7 @@ static int sample(int texts, const struct token_trie *trie)
     size_t room = 0;
     while (getline(&line, &room, stdin) > 0) {
         json_t *said = sample_one(line, trie, texts);
-        json_dumpf(said, stdout, JSON_COMPACT);
+        json_dumpf(said, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
         putchar('\n');
         json_decref(said);
     }

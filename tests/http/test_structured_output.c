@@ -83,7 +83,7 @@ static void test_choices_expressions_and_grammars_hold_for_completions_too(void 
     assert_completes("\"structured_outputs\":{\"choice\":[\"bc\"]}", "bc");
     assert_completes("\"guided_regex\":\"b[x-z]{2}c?\"", text_of("%s", "bzy"));
     assert_completes("\"regex\":\"(cd|de)f\"", "cdf");
-    assert_completes("\"grammar\":\"root ::= \\\"b\\\" tail\\ntail ::= [q-t] \\\"!\\\"\"", "bq!");
+    assert_completes("\"grammar\":\"root ::= \\\"b\\\" tail\\ntail ::= [q-t] \\\"!\\\"\"", "br!");
     assert_completes("\"guided_grammar\":\"root ::= \\\"b\\\"\"", "b");
 }
 

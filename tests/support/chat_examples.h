@@ -122,6 +122,7 @@ static const struct chat_example chat_examples[] = {
     {"llama3-json", NULL, "I look.", "<|python_tag|>" JSON_CALL("weather", "parameters", WEATHER) "}", true, NULL},
     {"hermes-think", THOUGHT, LOOK, HERMES_CALLS, false, NULL},
     {"hermes", NULL, LOOK, HERMES_CALLS, false, NULL},
+    {"generic-mistral-think", "[THINK]Hm.[/THINK]", LOOK, HERMES_CALLS, false, NULL},
     {"generic-think", THOUGHT, LOOK, HERMES_CALLS, false, NULL},
     {"gemma", NULL, LOOK, HERMES_CALLS, false, NULL},
     {"generic", NULL, LOOK, HERMES_CALLS, false, NULL},

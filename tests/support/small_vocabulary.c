@@ -1,5 +1,5 @@
 /* small_vocabulary.c - a vocabulary of a few tokens. A test that asks for what it cannot have ends at once. */
-#include "tests/support/small_vocabulary.h"
+#include "small_vocabulary.h"
 
 #include <stdio.h>
 #include <stdlib.h>

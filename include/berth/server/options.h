@@ -37,10 +37,12 @@ struct options {
     const char *default_model; /* a name that catalog_hold knows; empty for none */
     const char *alias; /* NAME=ID, comma between; empty for none */
     const char *chat_template; /* a file; empty: each model's own */
+    const char *chat_format; /* a name; empty: by each model's template */
     /* the listener */
     const char *host;
     uint64_t port;
     const char *api_key_file; /* empty: no keys */
+    unsigned ui; /* 1: /ui is the page */
     struct option_list cors_origin; /* origins of web pages that may use the server */
     struct option_list allowed_host; /* host names that Host may have beside the usual ones */
     /* the machine */

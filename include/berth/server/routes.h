@@ -9,8 +9,9 @@ extern const struct route_table oip_routes; /* the Open Inference Protocol's hea
 extern const struct route_table openai_routes;
 extern const struct route_table ollama_routes;
 extern const struct route_table llamacpp_routes; /* llama.cpp's and vLLM's, at the root */
+extern const struct route_table web_routes; /* the page */
 
-/* All of them, in the order in which the documentation shows them. */
+/* All of them, in the order in which the documentation shows them; the page's is the last. */
 extern const struct route_table *const route_tables[];
 extern const size_t n_route_tables;
 

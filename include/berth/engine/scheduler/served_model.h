@@ -11,6 +11,7 @@
 #include "berth/engine/scheduler/model_metrics.h"
 #include "berth/engine/scheduler/result.h"
 
+struct chat_format;
 struct engine;
 struct loaded;
 struct served_model;
@@ -31,6 +32,7 @@ struct served_model_options {
     /* Positions a sequence may have, where that is less than the model's; 0: the model's own. */
     size_t context;
     struct span chat_template; /* a template's source instead of the file's; .at NULL for none */
+    const struct chat_format *chat_format; /* instead of what the template tells; NULL for none */
     bool no_tokenizer; /* leave the tokenizer out: for callers that need ids alone */
 };
 

@@ -349,6 +349,70 @@ static void test_reasoning_by_bytes_opens_at_the_beginning_alone(void **state)
     unfollow(&f);
 }
 
+static void check_open(
+    const struct chat_form *form, const char *answer, const char *text, const char *arguments)
+{
+    for (int controls = 0; controls < 2; controls++) {
+        struct following f;
+        follow(&f, form, controls ? chat_controls : NULL);
+        size_t taken = take_text(&f, answer);
+        if (answer[taken] || !take_end(&f))
+            fail_msg("%s refuses at %zu: %s", chat_format_name(form->format), taken, answer);
+        assert_string_equal(f.told.text.text, text);
+        assert_int_equal(f.told.n_calls, arguments ? 1 : 0);
+        if (arguments) {
+            assert_string_equal(f.told.calls[0].name, "weather");
+            assert_string_equal(f.told.calls[0].arguments.text, arguments);
+            assert_true(f.told.calls[0].ended);
+        }
+        unfollow(&f);
+    }
+}
+
+static void test_json_that_names_a_function_is_a_call_without_the_mark(void **state)
+{
+    const struct world *w = *state;
+    struct chat_form form = form_of(w, "hermes", CHAT_TOOLS_AUTO);
+    check_open(&form, JSON_CALL("weather", "arguments", WEATHER) "}", "", WEATHER);
+    check_open(&form,
+        "```json\n{\n  \"name\": \"weather\",\n  \"arguments\": {\n    \"city\": \"x\"\n  }\n}\n```\n", "",
+        "{\n    \"city\": \"x\"\n  }");
+    check_open(
+        &form, "\n```\n{\"name\":\"weather\",\"parameters\":{\"city\":\"x\"}}```", "", "{\"city\":\"x\"}");
+    check_open(&form, JSON_CALL("weather", "arguments", WEATHER) "}\nAnd?", "And?", WEATHER);
+    static const char *const texts[] = {"```json\n{\"name\": \"weather2\"}\n```",
+        "{\"name\": \"Bob\", \"age\": 3}", "{\"name\": \"weather", "{\"name\": \"weather \"}",
+        "```json\n{\n\"name\": \"weather\"}", "```\n{", "```json\n",
+        "A {\"name\": \"weather\", \"arguments\": {}}"};
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+        check_open(&form, texts[i], texts[i], NULL);
+    check_open(&form, "```\n<tool_call>\n" JSON_CALL("weather", "arguments", WEATHER) "}\n</tool_call>\n```",
+        "```"
+        "```",
+        WEATHER);
+    check_open(
+        &form, "<<tool_call>\n" JSON_CALL("weather", "arguments", WEATHER) "}\n</tool_call>", "<", WEATHER);
+    form.format = chat_format_find(span_of("hermes-think"));
+    check_open(
+        &form, "<think>\nHm\n</think>\n\n" JSON_CALL("weather", "arguments", WEATHER) "}", "", WEATHER);
+    check_open(&form, "<th<tool_call>\n" JSON_CALL("weather", "arguments", WEATHER) "}\n</tool_call>", "<th",
+        WEATHER);
+    form.prompt_end = span_of("<think>\n");
+    check_open(&form, "Hm</think>" JSON_CALL("weather", "arguments", WEATHER) "}", "", WEATHER);
+    form.prompt_end = span_of("");
+    struct following two;
+    follow(&two, &form, NULL);
+    take_text(&two, JSON_CALL("weather", "arguments", WEATHER) "}\n```json\n" JSON_CALL(
+                        "add", "arguments", ADD) "}\n```\n");
+    assert_true(take_end(&two));
+    assert_int_equal(two.told.n_calls, 2);
+    assert_string_equal(two.told.calls[1].arguments.text, ADD);
+    assert_string_equal(two.told.text.text, "");
+    unfollow(&two);
+    form.parallel = false;
+    check_open(&form, JSON_CALL("weather", "arguments", WEATHER) "}", "", WEATHER);
+}
+
 static void test_what_is_free_needs_no_grammar(void **state)
 {
     const struct world *w = *state;
@@ -420,6 +484,39 @@ static void test_strict_parameters_that_cannot_be_enforced_are_refused(void **st
     tool.strict = true;
     assert_null(chat_form_build(&form, &notes, &err));
     assert_non_null(strstr(err.text, "'odd'"));
+    form = form_of(w, "hermes", CHAT_TOOLS_AUTO);
+    tool = new_tool(w->a, "look",
+        "{\"type\": \"object\", \"properties\": {\"a\": {\"type\": \"string\", "
+        "\"pattern\": \"(?=x)y\"}}}");
+    form.tools = &tool;
+    form.n_tools = 1;
+    notes = (struct json_notes){0};
+    g = chat_form_build(&form, &notes, &err);
+    assert_non_null(g);
+    assert_int_equal(notes.n, 1);
+    assert_memory_equal(notes.at[0], "look.", 5);
+    assert_non_null(strstr(notes.at[0], "pattern"));
+    grammar_drop(g);
+    tool.strict = true;
+    assert_null(chat_form_build(&form, &notes, &err));
+    assert_non_null(strstr(err.text, "'look'"));
+    assert_non_null(strstr(err.text, "pattern"));
+}
+
+static void test_names_that_would_break_a_syntax_are_refused(void **state)
+{
+    struct world *w = *state;
+    static const char *const names[] = {"", "a b", "a\"b", "a(", "\xc3\xa4",
+        "a2345678901234567890123456789012345678901234567890123456789012345"};
+    struct chat_form form = form_of(w, "hermes", CHAT_TOOLS_AUTO);
+    form.n_tools = 1;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        struct error err = {0};
+        struct chat_tool tool = {.name = span_of(names[i])};
+        form.tools = &tool;
+        assert_null(chat_form_build(&form, NULL, &err));
+        assert_non_null(strstr(err.text, "name of a function"));
+    }
 }
 
 int main(void)
@@ -435,9 +532,11 @@ int main(void)
         cmocka_unit_test(test_a_form_begins_where_the_reasoning_ends),
         cmocka_unit_test(test_an_answer_in_a_form_may_be_calls_instead),
         cmocka_unit_test(test_reasoning_by_bytes_opens_at_the_beginning_alone),
+        cmocka_unit_test(test_json_that_names_a_function_is_a_call_without_the_mark),
         cmocka_unit_test(test_what_is_free_needs_no_grammar),
         cmocka_unit_test(test_parameters_without_properties_take_any_members),
         cmocka_unit_test(test_strict_parameters_that_cannot_be_enforced_are_refused),
+        cmocka_unit_test(test_names_that_would_break_a_syntax_are_refused),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -52,6 +52,8 @@ static const struct {
     {"hermes-think", "{{ tools }}<think><tool_call>", true},
     {"hermes", "{{ tools }}<tool_call>", true},
     {"generic-think", "{{ tools }}<think>", true},
+    {"generic-think", "<think><｜tool▁calls▁begin｜>\n```json\n", false},
+    {"generic-mistral-think", "[TOOL_CALLS][THINK]", false},
     {"gemma", "<start_of_turn>model", false},
     {"generic", "<|im_start|>assistant", false},
 };

@@ -6,7 +6,7 @@
 
 #include "berth/engine/grammar/builder.h"
 #include "berth/engine/grammar/grammar.h"
-#include "tests/support/small_vocabulary.h"
+#include "small_vocabulary.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -369,10 +369,62 @@ static void test_tokens_masks_and_derivatives_agree(void **state)
     assert_true(built > 1500 && compared > 4000);
 }
 
+/* A mask is computed once for places that differ only in what follows much later, and for counts far from their bounds. */
+static void test_masks_are_exact_at_every_count_and_in_front_of_every_end(void **state)
+{
+    static const char *const more[] = {
+        "aa", "aaa", "ab", "abab", "bbbbb", "]", "a]", "b].", "a].a", "a],b", "aa].!", "],[a"};
+    struct grammar_run runs[GRAMMAR_RUNS_MAX];
+    struct error err = {{0}, false};
+    size_t back, compared = 0;
+    (void)state;
+    struct small_vocabulary v;
+    small_vocabulary_letters(&v, "ab],.![", more, COUNT_OF(more));
+    struct token_trie *t = small_vocabulary_trie(&v);
+    for (size_t number = 0; number < 60; number++) {
+        chance_state = number;
+        struct grammar_builder *b = grammar_builder_new(0);
+        /* Up to three lists of letters, each with its bounds, its tags and its end. */
+        grammar_node root = grammar_literal(b, span_of("!"));
+        for (size_t n = 1 + below(3); n > 0; n--) {
+            grammar_node one = grammar_chars(b, &(struct grammar_range){'a', 'b'}, 1, false);
+            size_t least = below(30), most = least + below(30);
+            grammar_node list = grammar_repeat(b, grammar_tag(b, one, (uint16_t)below(3)), least, most);
+            grammar_node end = grammar_literal(b, span_of(below(2) ? "]." : "],"));
+            end = grammar_either(b, end, grammar_literal(b, span_of("],[")));
+            root =
+                grammar_tag(b, grammar_sequence(b, list, grammar_sequence(b, end, root)), (uint16_t)below(3));
+        }
+        struct grammar *g = grammar_build(b, root, &err);
+        grammar_builder_free(b);
+        struct grammar_matcher *m = grammar_matcher_new(g, t);
+        for (int32_t token = 0; token >= 0; compared++) {
+            float logits[64] = {0};
+            size_t seen = 0;
+            grammar_matcher_mask(m, logits, v.n);
+            token = -1;
+            for (int32_t i = 0; i < (int32_t)v.n; i++) {
+                if (grammar_matcher_allows(m, i) != (logits[i] == 0))
+                    fail_msg("grammar %zu: the mask of \"%s\" is wrong", number, v.text[i]);
+                if (logits[i] == 0 && v.classes[i] == TOKEN_TEXT && below(++seen) == 0)
+                    token = i;
+            }
+            if (token >= 0)
+                grammar_matcher_accept(m, token, runs, &back);
+        }
+        assert_true(grammar_matcher_is_over(m));
+        grammar_matcher_free(m);
+        grammar_drop(g);
+    }
+    token_trie_free(t);
+    assert_true(compared > 1000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tokens_masks_and_derivatives_agree),
+        cmocka_unit_test(test_masks_are_exact_at_every_count_and_in_front_of_every_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

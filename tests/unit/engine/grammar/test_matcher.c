@@ -6,7 +6,7 @@
 
 #include "berth/engine/grammar/builder.h"
 #include "berth/engine/grammar/grammar.h"
-#include "tests/support/small_vocabulary.h"
+#include "small_vocabulary.h"
 
 #include <math.h>
 #include <stdio.h>
