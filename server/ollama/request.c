@@ -285,7 +285,9 @@ static bool put_turns(json_t *asked, json_t *out, struct api_error *c)
 static bool put_text(const struct options *o, json_t *asked, json_t *out, struct api_error *c)
 {
     json_int_t most = o->max_tokens_default ? (json_int_t)o->max_tokens_default : -1;
-    return put(out, "prompt", json_object_get(asked, "prompt"), c) &&
+    json_t *prompt = json_object_get(asked, "prompt");
+    return (is_missing(prompt) ? put_new(out, "prompt", json_string(""), c)
+                               : put(out, "prompt", prompt, c)) &&
            (json_object_get(out, "max_tokens") || put_new(out, "max_tokens", json_integer(most), c));
 }
 

@@ -315,6 +315,10 @@ static void test_the_middle_of_a_text_is_written_where_the_vocabulary_has_its_ma
     assert_text(a, "response", ALPHABET);
     assert_int_equal(number_at(a, "prompt_eval_count"), 6 + 5 + 3);
     json_decref(a);
+    a = server_post_json(
+        server, "/api/generate", 200, "{\"model\":\"middle\",\"suffix\":\"after\"," WHOLE "}");
+    assert_int_equal(number_at(a, "prompt_eval_count"), 5 + 3);
+    json_decref(a);
 }
 
 /* White space before a line of JSON is what a comment is in a stream of events. */
