@@ -37,7 +37,7 @@ static grammar_node silent_object(
     struct value_map map = {.n = n + 1, .room = n + 1};
     map.pairs = malloc((n + 1) * sizeof(*map.pairs));
     if (!map.pairs)
-        return grammar_builder_fail(f->b, "no memory for a grammar");
+        return grammar_builder_no_memory(f->b);
     memcpy(map.pairs, schema.map->pairs, n * sizeof(*map.pairs));
     map.pairs[n] = (struct value_pair){value_literal("type"), value_literal("object")};
     schema.map = &map;
@@ -208,7 +208,7 @@ static grammar_node keyed_arguments(struct chat_build *f, const struct chat_tool
     struct keyed_items items = {.f = f};
     bool listed = tool->parameters.kind == VALUE_MAP &&
                   grammar_json_properties(f->b, tool->parameters, &options, f->notes, add_item, &items);
-    grammar_node node = items.failed ? grammar_builder_fail(f->b, "no memory for a grammar")
+    grammar_node node = items.failed ? grammar_builder_no_memory(f->b)
                         : listed     ? in_order(f, &items)
                                      : unlisted_arguments(f, tool, &options);
     free(items.at);

@@ -224,21 +224,25 @@ static void read_arguments(struct reader_run *w, struct span s)
     if (!(r->flags & READER_CALL))
         return;
     size_t i = 0;
-    for (bool more = true; more && i < s.size; i++) {
+    bool whole = false;
+    for (; !whole && i < s.size; i++) {
         uint8_t c = s.at[i];
-        if (r->flags & READER_ESCAPE)
+        bool text = (r->flags & READER_STRING) != 0;
+        if (r->flags & READER_ESCAPE) {
             r->flags &= (uint16_t)~READER_ESCAPE;
-        else if (c == '\\' && (r->flags & READER_STRING))
+        } else if (c == '\\' && text) {
             r->flags |= READER_ESCAPE;
-        else if (c == '"')
+        } else if (c == '"') {
             r->flags ^= READER_STRING;
-        else if (!(r->flags & READER_STRING) && (c == '{' || c == '['))
+        } else if (!text && (c == '{' || c == '[')) {
             r->depth++;
-        else if (!(r->flags & READER_STRING) && (c == '}' || c == ']'))
-            more = --r->depth > 0;
+        } else if (!text && (c == '}' || c == ']')) {
+            r->depth -= r->depth > 0;
+            whole = r->depth == 0;
+        }
     }
     put(w, CHAT_CALL_ARGUMENTS, (struct span){s.at, i});
-    if (r->depth == 0 && i > 0 && (s.at[i - 1] == '}' || s.at[i - 1] == ']'))
+    if (whole)
         end_call(w);
 }
 

@@ -239,14 +239,14 @@ grammar_node chat_beginning(struct chat_build *f, grammar_node reasoning)
         return f->text;
     s.at = calloc(s.room, sizeof(*s.at));
     if (!s.at)
-        return grammar_builder_fail(f->b, "no memory for a grammar");
+        return grammar_builder_no_memory(f->b);
     if (calls && f->calls->loose)
         add_loose(&s);
     if (calls)
         add_implicit(&s);
     add_markers(&s, reasoning);
     if (s.failed)
-        grammar_builder_fail(f->b, "no memory for a grammar");
+        grammar_builder_no_memory(f->b);
     else
         make_expressions(&s);
     grammar_node root = s.at[ROOT].expression;

@@ -58,7 +58,7 @@ grammar_node grammar_builder_fail(struct grammar_builder *b, const char *format,
     return NODE_NEVER;
 }
 
-grammar_node builder_no_memory(struct grammar_builder *b)
+grammar_node grammar_builder_no_memory(struct grammar_builder *b)
 {
     if (!b->failed)
         error_no_memory(&b->err, "a grammar");
@@ -111,7 +111,7 @@ static grammar_node node_of_bytes(
         (set ? !array_grow(&p->sets, &p->room_sets, (size_t)p->n_sets + 1, sizeof(*p->sets))
              : !array_grow(&p->bytes, &p->room_bytes, p->n_bytes + size, 1)) ||
         !hash_index_add(&b->index, hash, p->n_nodes))
-        return builder_no_memory(b);
+        return grammar_builder_no_memory(b);
     struct expression e = {.kind = (uint8_t)kind, .flags = EXPRESSION_LIVE | EXPRESSION_REGULAR};
     if (set) {
         memcpy(&p->sets[p->n_sets], bytes, size);
@@ -139,7 +139,7 @@ grammar_node builder_node(struct grammar_builder *b, struct expression e)
         return NODE_NEVER;
     if (!array_grow(&p->nodes, &p->room_nodes, (size_t)p->n_nodes + 1, sizeof(*p->nodes)) ||
         !hash_index_add(&b->index, hash, p->n_nodes))
-        return builder_no_memory(b);
+        return grammar_builder_no_memory(b);
     p->nodes[p->n_nodes] = e;
     return p->n_nodes++;
 }
@@ -234,7 +234,7 @@ grammar_rule grammar_rule_new(struct grammar_builder *b)
     if (!builder_count(b, 1))
         return 0;
     if (!array_grow(&p->rules, &p->room_rules, (size_t)p->n_rules + 1, sizeof(*p->rules))) {
-        builder_no_memory(b);
+        grammar_builder_no_memory(b);
         return 0;
     }
     p->rules[p->n_rules] = NODE_NEVER;
@@ -254,7 +254,7 @@ void builder_name_rule(struct grammar_builder *b, grammar_rule rule, struct span
         return;
     if (!array_grow(&b->names, &b->room_names, (size_t)b->n_names + 1, sizeof(*b->names)) ||
         !array_grow(&p->bytes, &p->room_bytes, p->n_bytes + name.size, 1)) {
-        builder_no_memory(b);
+        grammar_builder_no_memory(b);
         return;
     }
     memcpy(p->bytes + p->n_bytes, name.at, name.size);

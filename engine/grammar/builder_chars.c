@@ -142,7 +142,7 @@ grammar_node grammar_chars(
     /* Room for what surrogates and two complements add. */
     struct ranges r = {.at = malloc((n + 4) * sizeof(*r.at)), .n = n};
     if (!r.at)
-        return builder_no_memory(b);
+        return grammar_builder_no_memory(b);
     if (n > 0)
         memcpy(r.at, ranges, n * sizeof(*ranges));
     normalize(&r);

@@ -131,7 +131,6 @@ struct grammar_builder {
     bool failed;
 };
 
-grammar_node builder_no_memory(struct grammar_builder *b);
 /* Counts `n` more states. False, with the builder failed, when they are too many. */
 bool builder_count(struct grammar_builder *b, size_t n);
 grammar_node builder_node(struct grammar_builder *b, struct expression e);

@@ -110,7 +110,7 @@ static bool make(struct grammar_builder *b, struct until *u, const struct gramma
         add_markers(u, markers, then, n);
         complete(u, scratch, scratch + states);
     } else {
-        builder_no_memory(b);
+        grammar_builder_no_memory(b);
     }
     free(scratch);
     return good;

@@ -59,7 +59,7 @@ static uint32_t pair_number(struct dfa_product *x, struct pair p)
         !array_grow(&x->accepts, &x->room_accepts, (size_t)x->n + 1, 1) ||
         !array_grow(&x->next, &x->room_next, edges, sizeof(*x->next)) ||
         !hash_index_add(&x->index, hash, x->n)) {
-        builder_no_memory(b);
+        grammar_builder_no_memory(b);
         return 0;
     }
     x->pairs[x->n] = p;
@@ -74,7 +74,7 @@ static bool step_failed(struct dfa_product *x)
     if (x->a.full || x->a.cut)
         grammar_builder_fail(x->b, TOO_LARGE);
     else if (x->a.no_memory)
-        builder_no_memory(x->b);
+        grammar_builder_no_memory(x->b);
     return x->b->failed;
 }
 
@@ -129,7 +129,7 @@ static uint32_t number_live(struct dfa_product *x, uint32_t *number)
         for (uint32_t i = 0; i < x->n; i++)
             number[i] = number[i] ? ++live : 0;
     } else {
-        builder_no_memory(x->b);
+        grammar_builder_no_memory(x->b);
     }
     free(first);
     free(sources);
@@ -143,7 +143,7 @@ static grammar_node finish(struct dfa_product *x)
     uint32_t k = x->a.n_classes;
     uint32_t *number = calloc((size_t)x->n + 1, sizeof(*number));
     if (!number)
-        return builder_no_memory(x->b);
+        return grammar_builder_no_memory(x->b);
     uint32_t n = number_live(x, number);
     struct dfa d = {.n_classes = k, .n_states = n};
     if (n > 0 && number[0] != 0) {
@@ -179,7 +179,7 @@ grammar_node builder_dfa(struct grammar_builder *b, struct dfa *d)
     }
     if (!d->next || !d->accepts ||
         !array_grow(&p->dfas, &p->room_dfas, (size_t)p->n_dfas + 1, sizeof(*p->dfas))) {
-        builder_no_memory(b);
+        grammar_builder_no_memory(b);
     } else if (builder_count(b, (size_t)d->n_states * (1 + d->n_classes / 32))) {
         uint8_t flags = EXPRESSION_LIVE | EXPRESSION_REGULAR;
         if (d->accepts[0] & DFA_ACCEPTS)
@@ -206,7 +206,7 @@ static void run(struct dfa_product *x, grammar_node one, grammar_node other)
     grammar_node roots[2] = {one, other}, *list;
     uint32_t n = program_reach(p, roots, 2, &list);
     if (n == 0 || !automaton_init(&x->a, p, list, n, limits))
-        builder_no_memory(b);
+        grammar_builder_no_memory(b);
     free(list);
     x->a.sorted = true;
     if (!b->failed)

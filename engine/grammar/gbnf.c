@@ -99,7 +99,7 @@ static struct gbnf_rule *rule_of(struct gbnf *p, struct span name)
             return &p->rules[item];
     if (!array_grow(&p->rules, &p->room_rules, (size_t)p->n_rules + 1, sizeof(*p->rules)) ||
         !hash_index_add(&p->names, hash, p->n_rules))
-        builder_no_memory(p->b);
+        grammar_builder_no_memory(p->b);
     grammar_rule number = grammar_rule_new(p->b);
     if (grammar_builder_failed(p->b))
         return NULL;
@@ -189,7 +189,7 @@ static grammar_node literal(struct gbnf *p)
         add_utf8(&p->literal, c);
     }
     if (p->literal.failed)
-        return builder_no_memory(p->b);
+        return grammar_builder_no_memory(p->b);
     return grammar_literal(p->b, (struct span){(const uint8_t *)p->literal.text, p->literal.size});
 }
 
@@ -210,7 +210,7 @@ static grammar_node set(struct gbnf *p)
             return grammar_builder_fail(
                 p->b, "line %zu: a range of characters ends before it begins", p->line);
         if (!array_grow(&p->ranges, &p->room_ranges, (size_t)p->n_ranges + 1, sizeof(*p->ranges)))
-            return builder_no_memory(p->b);
+            return grammar_builder_no_memory(p->b);
         p->ranges[p->n_ranges] = r;
     }
     return grammar_chars(p->b, p->ranges, p->n_ranges, negated);
@@ -323,7 +323,7 @@ static grammar_node sequence(struct gbnf *p)
         space(p, p->nested > 0);
         node = repeated(p, node);
         if (!array_grow(&p->items, &p->room_items, (size_t)p->n_items + 1, sizeof(*p->items)))
-            builder_no_memory(p->b);
+            grammar_builder_no_memory(p->b);
         else
             p->items[p->n_items++] = node;
     }

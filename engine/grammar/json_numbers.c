@@ -371,7 +371,7 @@ grammar_node json_numbers_between(struct json_parts *p, struct json_limit low, s
         return NODE_NEVER;
     d.table = d.divisor > 1 ? malloc(REMAINDERS_MOST * sizeof(*d.table)) : NULL;
     if (d.divisor > 1 && !d.table)
-        return grammar_builder_fail(p->b, "no memory for the digits of numbers");
+        return grammar_builder_no_memory(p->b);
     if (whole || has_multiple)
         all = both_signs(&d, low, high, tens[d.scale ? EXACT_DIGITS : DIGITS_MOST] - 1);
     else

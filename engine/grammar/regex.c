@@ -125,7 +125,7 @@ static uint32_t read_escape(struct regex_reader *r)
     size_t start = r->at - 1;
     uint8_t c = peek(r, 0);
     const char *named = c ? strchr(names, c) : NULL;
-    r->at++;
+    r->at += r->at < r->pattern.size;
     if (named)
         return (uint32_t)is[named - names];
     if (c == 'x')

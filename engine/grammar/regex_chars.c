@@ -192,7 +192,7 @@ static grammar_node text_between(struct grammar_builder *b, const char *before, 
     size_t n = strlen(before), ends = n + strlen(after);
     uint8_t *out = text.size < SIZE_MAX / 8 ? malloc(text.size * 6 + ends + 1) : NULL;
     if (!out)
-        return grammar_builder_fail(b, "no memory for a text");
+        return grammar_builder_no_memory(b);
     memcpy(out, before, n);
     for (size_t i = 0; i < text.size;) {
         size_t length = text_character((struct span){text.at + i, text.size - i});

@@ -429,7 +429,7 @@ static bool begin(struct schema_compiler *c, struct grammar_builder *b, struct v
         *notes = (struct json_notes){0};
     c->arena = value_arena_new(ARENA_BYTES);
     if (!c->arena) {
-        grammar_builder_fail(b, "no memory for a schema");
+        grammar_builder_no_memory(b);
         return false;
     }
     schema_find_places(c);

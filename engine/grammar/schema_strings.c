@@ -102,7 +102,7 @@ bool schema_check_pattern(struct schema_compiler *c, const struct schema_path *p
 {
     struct grammar_builder *trial = grammar_builder_new(0);
     if (!trial) {
-        grammar_builder_fail(c->b, "no memory for a pattern");
+        grammar_builder_no_memory(c->b);
         return false;
     }
     regex_node(trial, pattern, true, CHAR_JSON);

@@ -50,6 +50,22 @@ static bool write_all_arguments(struct value_arena *a, const struct value *messa
     return true;
 }
 
+/* ---- earlier reasoning ---- */
+
+/* Clients send back what they got as reasoning_content; some templates look for it under another name. */
+static void name_reasoning(const struct value *messages, const char *name)
+{
+    for (size_t i = 0; i < messages->list->n; i++) {
+        struct value message = messages->list->items[i];
+        const struct value *known = value_find(message, span_of(name));
+        if (message.kind != VALUE_MAP || known)
+            continue;
+        for (size_t k = 0; k < message.map->n; k++)
+            if (value_is(message.map->pairs[k].key, "reasoning_content"))
+                message.map->pairs[k].key = value_literal(name);
+    }
+}
+
 /* ---- definitions as text ---- */
 
 static struct value message_of(struct value_arena *a, struct value content)
@@ -130,6 +146,7 @@ bool chat_tools_for_template(struct value_arena *a, const struct chat_format *fo
     struct value *tools = changeable(value_find(*variables, span_of("tools")));
     if (!messages || messages->kind != VALUE_LIST)
         return true;
+    name_reasoning(messages, chat_format_reasoning_member(format, template));
     if (chat_format_has_tools(format, template))
         return !chat_format_wants_text_arguments(template) || write_all_arguments(a, messages, err);
     *messages = chat_history_as_text(a, *messages);

@@ -14,7 +14,6 @@
 #include <time.h>
 
 #define RETRY_SECONDS 1
-#define CALL_ID_DIGITS 9 /* as Mistral's templates want */
 #define TOKENS_AT_ONCE 512 /* that one call turns into text: other connections wait for the thread */
 
 static const char no_memory[] = "There is no memory for the answer now";
@@ -41,15 +40,19 @@ struct told {
     bool any;
 };
 
-static void random_id(char *out, size_t digits)
+/* The id of the call that begins: the model's own, or one that its template wants to find later. */
+static void make_call_id(const struct completion *a, struct choice *c, struct span name)
 {
-    static const char letters[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-    uint8_t bytes[CALL_ID_MAX] = {0};
-    if (getrandom(bytes, digits, 0) != (ssize_t)digits)
-        bytes[0] = (uint8_t)time(NULL);
-    for (size_t i = 0; i < digits; i++)
-        out[i] = letters[bytes[i] % (sizeof(letters) - 1)];
-    out[digits] = '\0';
+    struct strbuf id;
+    uint64_t random = 0;
+    struct span written = {(const uint8_t *)c->call_id, c->has_call_id ? strlen(c->call_id) : 0};
+    if (getrandom(&random, sizeof(random), 0) != (ssize_t)sizeof(random))
+        random = (uint64_t)time(NULL);
+    strbuf_init(&id, CALL_ID_MAX - 1);
+    chat_format_call_id(text_model_chat_format(a->requested_model.text), name, written, random, &id);
+    if (!id.failed)
+        snprintf(c->call_id, sizeof(c->call_id), "%.*s", (int)id.size, id.text);
+    strbuf_release(&id);
 }
 
 static bool gathers(const struct completion *a)
@@ -129,8 +132,7 @@ static void tell(void *context, enum chat_event kind, size_t call, struct span t
     }
     if (kind == CHAT_CALL_BEGIN) {
         c->n_calls++;
-        if (!c->has_call_id)
-            random_id(c->call_id, CALL_ID_DIGITS);
+        make_call_id(t->a, c, text);
         c->has_call_id = false;
     }
     const struct delta *lists = !t->any && delta_has_lists(&t->a->scratch) ? &t->a->scratch : NULL;

@@ -75,12 +75,26 @@ static size_t collect(json_t *json, json_t **out, size_t n, size_t most)
     return n;
 }
 
+/* Pieces of a regular expression, most often a wrong one. It ends where its block ends. */
+static json_t *any_pattern(void)
+{
+    static const char *const pieces[] = {"(", ")", "[", "]", "^", "$", "|", "*", "+", "?", "\\", ".", "-",
+        "{", "}", "{2,3}", ",", "a", "b", "é", "\\d", "\\W", "\\s", "(?:", "(?P<n>", "\\u00", "\\x4", "1",
+        "[^", "\\Z", "\""};
+    char text[100] = "";
+    for (size_t n = below(12); n--;)
+        strcat(text, pieces[below(sizeof(pieces) / sizeof(pieces[0]))]);
+    return json_string(text);
+}
+
 static json_t *any_value(json_t *const *nodes, size_t n)
 {
     static const char *const values[] = {"true", "false", "null", "0", "-3", "1e300", "\"\"", "\"#\"",
         "\"[a-z\"", "\"^(a|b)*$\"", "[]", "{}", "[\"a\",\"k\"]", "{\"not\":{}}", "1000000", "\"#/$defs/n\"",
         "0.1", "{\"type\":\"string\"}", "\"integer\"", "{\"$ref\":\"#\"}",
         "[{\"const\":1},{\"minLength\":2}]"};
+    if (below(8) == 0)
+        return any_pattern();
     if (below(2))
         return json_deep_copy(nodes[below(n)]);
     return json_loads(values[below(sizeof(values) / sizeof(values[0]))], JSON_DECODE_ANY, NULL);
@@ -109,7 +123,8 @@ static void change(json_t *schema)
         else
             json_array_append(at, value);
     } else if (below(4) || !json_object_size(at)) {
-        json_object_set(at, any_keyword(), value);
+        const char *keyword = any_keyword();
+        json_object_set(at, json_is_string(value) && below(2) ? "pattern" : keyword, value);
     } else {
         void *member = json_object_iter(at);
         for (size_t skip = below(json_object_size(at)); skip--;)

@@ -59,7 +59,7 @@ static void assert_call(const json_t *a, int index, const char *name, const char
     if (!got || !json_equal(got, wanted))
         fail_msg("%s is %s", path, text_at(a, path));
     snprintf(path, sizeof(path), "choices.0.message.tool_calls.%d.id", index);
-    assert_int_equal(strlen(text_at(a, path)), 9);
+    assert_true(strncmp(text_at(a, path), "call_", 5) == 0 || strlen(text_at(a, path)) == 9);
     json_decref(got);
     json_decref(wanted);
 }
@@ -198,7 +198,7 @@ static void take_call(struct streamed *s, const json_t *call)
     assert_in_range(i, 0, 1);
     if (name) {
         s->calls++;
-        assert_int_equal(json_string_length(json_object_get(call, "id")), 9);
+        assert_true(json_string_length(json_object_get(call, "id")) >= 9);
         assert_string_equal(json_string_value(json_object_get(call, "type")), "function");
         add(s->name[i], sizeof(s->name[i]), name);
     }

@@ -21,11 +21,35 @@ class Maker:
     def maybe(self, chance):
         return self.rng.random() < chance
 
+    def atom(self, depth):
+        rng = self.rng
+        pick = rng.random()
+        if pick < 0.25 and depth:
+            return rng.choice(["(%s)", "(?:%s)", "(?P<n%d>%%s)" % rng.randint(0, 10**6)]) % self.expression(depth - 1)
+        if pick < 0.45:
+            return rng.choice(["\\d", "\\D", "\\w", "\\W", "\\s", "\\S", "."])
+        if pick < 0.65:
+            inside = "".join(rng.choice(["a", "x-z", "0-9", "\\d", "\\w", "\\s", "\\W", "\\D", "\\S", "é-ü", "\\]", "\"", "\\n", "\\\\", "_"])
+                             for _ in range(rng.randint(1, 3)))
+            return "[" + rng.choice(["", "", "^"]) + inside + "]"
+        return rng.choice(["a", "b", "ab", "0", " ", "é", "\"", "\\\\", "\\.", "\\n", "\\u20ac", "\\x41", "/", "😀", ":"])
+
+    def expression(self, depth):
+        """A regular expression that Python can read."""
+        rng = self.rng
+        branches = []
+        for _ in range(rng.choice([1, 1, 1, 2])):
+            text = rng.choice(["", "", "", "^"])
+            for _ in range(rng.randint(0, 3)):
+                text += self.atom(depth) + rng.choice(["", "", "", "*", "+", "?", "{2}", "{1,3}", "{2,}", "*?", "+?"])
+            branches.append(text + rng.choice(["", "", "", "$"]))
+        return "|".join(branches)
+
     def string(self):
         schema = {"type": "string"}
         pick = self.rng.random()
         if pick < 0.25:
-            schema["pattern"] = self.rng.choice(PATTERNS)
+            schema["pattern"] = self.rng.choice(PATTERNS) if self.maybe(0.5) else self.expression(2)
         elif pick < 0.45:
             schema["format"] = self.rng.choice(FORMATS)
         if self.maybe(0.3):

@@ -4,7 +4,7 @@
 
 #include "berth/engine/grammar/grammar.h"
 #include "berth/engine/grammar/sources.h"
-#include "berth/server/openai/json_value.h"
+#include "berth/server/api/json_value.h"
 
 #include <stdlib.h>
 #include <string.h>

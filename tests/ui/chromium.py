@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 
-DEADLINE = 20  # seconds; longer than anything takes on a busy machine
+DEADLINE = 60  # seconds; longer than anything takes on a busy machine
 OPTIONS = [
     "--headless=new",
     "--remote-debugging-pipe",

@@ -5,6 +5,9 @@
  * grammar_rule_new, called, and defined once. An expression without calls and tokens is regular: two of them can be
  * intersected and subtracted.
  *
+ * Where a text can be read in several ways, the tags of its bytes are those of the first alternative that still matches.
+ * Very many ways at once are not followed: the first 4096 are, so that a grammar never allows what does not match.
+ *
  * A builder has a limit of states. Whatever exceeds it, or memory, makes the builder fail: all functions then return
  * NODE_NEVER, and grammar_build gives the reason. So callers need not check every call.
  */
@@ -36,6 +39,8 @@ bool grammar_builder_failed(const struct grammar_builder *b);
 /* Makes the builder fail with this reason, unless it has failed. Returns NODE_NEVER. */
 grammar_node grammar_builder_fail(struct grammar_builder *b, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/* The same for lack of memory: the same grammar may be made later. */
+grammar_node grammar_builder_no_memory(struct grammar_builder *b);
 /* The reason; an empty error while it has not failed. */
 const struct error *grammar_builder_error(const struct grammar_builder *b);
 
@@ -50,7 +55,8 @@ struct grammar_range {
 };
 /* One character in UTF-8 that lies in one of the ranges, or, with `negated`, in none of them. Surrogates are in no
  * set. Ranges may overlap and come in any order. */
-grammar_node grammar_chars(struct grammar_builder *b, const struct grammar_range *ranges, size_t n, bool negated);
+grammar_node grammar_chars(
+    struct grammar_builder *b, const struct grammar_range *ranges, size_t n, bool negated);
 
 /* ---- composition ---- */
 
@@ -86,12 +92,13 @@ struct grammar_marker {
 };
 
 /* Any text, control tokens included, up to and with the first marker that comes; then what belongs to that marker,
- * then[i]. With `may_end` the text may also end without a marker. Regular markers must not be empty. With n = 0 any text.
- * Text before the marker has the tag `tag`, the marker itself GRAMMAR_TAG_MARK. */
+ * then[i]. Where then[i] is NODE_NEVER the marker cannot come. With `may_end` the text may also end without a marker. Markers
+ * of bytes have between 1 and 255. With n = 0 any text. Text before the marker has the tag `tag` (GRAMMAR_TAG_NONE: that of
+ * the part around it), the marker itself GRAMMAR_TAG_MARK. */
 grammar_node grammar_until(struct grammar_builder *b, const struct grammar_marker *markers,
     const grammar_node *then, size_t n, bool may_end, uint16_t tag);
 
-/* One control token, by its id. */
+/* One token of the class TOKEN_CONTROL or TOKEN_END, by its id. A token that is text never matches here. */
 grammar_node grammar_token(struct grammar_builder *b, int32_t token);
 /* The same as grammar_literal or grammar_token, tagged GRAMMAR_TAG_MARK. */
 grammar_node grammar_mark(struct grammar_builder *b, const struct grammar_marker *marker);
@@ -106,8 +113,9 @@ grammar_node grammar_tag(struct grammar_builder *b, grammar_node node, uint16_t 
 
 struct grammar;
 
-/* Makes the automaton of what `root` matches. Rules that were called and not defined match nothing. NULL with the reason,
- * also when nothing at all matches. The builder can be freed after it. */
+/* Makes the automaton of what `root` matches. Rules that were called and not defined match nothing, and what cannot be
+ * completed is left out. NULL with the reason: also when nothing at all matches, when a rule calls itself before it has
+ * matched anything (left recursion), and when there are too many ways to begin. The builder can be freed after it. */
 struct grammar *grammar_build(struct grammar_builder *b, grammar_node root, struct error *err);
 
 #endif

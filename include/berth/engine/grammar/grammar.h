@@ -65,7 +65,8 @@ struct grammar_run {
 
 #define GRAMMAR_RUNS_MAX 16 /* of one token; more tags than that in one token are not allowed by any mask */
 
-/* True when the token can come next. Tokens of class TOKEN_END can where the answer may end. */
+/* True when the token can come next. Tokens of class TOKEN_END can where the answer may end. Costs the walk of the token's
+ * bytes, some microseconds at most; grammar_matcher_mask agrees with it on every token. Without memory none is allowed. */
 bool grammar_matcher_allows(struct grammar_matcher *m, int32_t token);
 
 /* Takes the token, which must be allowed, and writes the tags of its bytes, in order (none for a control token, whose own
@@ -83,7 +84,8 @@ size_t grammar_matcher_accept(
  * written as bytes, and after a control token. When the answer ends, they are text. */
 size_t grammar_matcher_in_doubt(const struct grammar_matcher *m);
 
-/* Sets the logits of all tokens that cannot come next to -INFINITY. Returns how many tokens remain. */
+/* Sets the logits of all tokens that cannot come next to -INFINITY, those beyond the vocabulary too. Returns how many tokens
+ * remain; 0 when the vocabulary cannot spell what must come, and without memory. Costs milliseconds the first time. */
 size_t grammar_matcher_mask(struct grammar_matcher *m, float *logits, size_t n_vocab);
 
 bool grammar_matcher_may_end(struct grammar_matcher *m); /* what was taken is a whole answer */

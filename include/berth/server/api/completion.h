@@ -14,7 +14,7 @@
 #include "berth/server/http/stream.h"
 
 #define ANSWER_ID_MAX 48
-#define CALL_ID_MAX 40
+#define CALL_ID_MAX 96
 #define ANSWER_MAX ((size_t)64 << 20) /* bytes of all choices of a request */
 
 /* What is new of a choice, or all of it. Lists are stored as their items in JSON, with commas between. */

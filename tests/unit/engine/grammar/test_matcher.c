@@ -9,6 +9,7 @@
 #include "small_vocabulary.h"
 
 #include <math.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -283,6 +284,54 @@ static void test_what_is_forgotten_changes_no_answer(void **state)
     token_trie_free(t);
 }
 
+struct follower {
+    struct grammar *g;
+    const struct small_vocabulary *v;
+    const struct token_trie *t;
+    uint64_t sum; /* of all that was told */
+};
+
+/* Takes tokens in turn, and asks for masks. */
+static void *follow(void *context)
+{
+    struct follower *f = context;
+    struct grammar_run runs[GRAMMAR_RUNS_MAX];
+    struct grammar_matcher *m = grammar_matcher_new(f->g, f->t);
+    size_t back;
+    for (uint64_t i = 0; m && i < 400; i++) {
+        float logits[64] = {0};
+        int32_t token = (int32_t)(i * i % f->v->n);
+        f->sum = f->sum * 31 + grammar_matcher_mask(m, logits, f->v->n);
+        f->sum = f->sum * 31 + grammar_matcher_in_doubt(m);
+        if (f->v->classes[token] == TOKEN_TEXT && grammar_matcher_allows(m, token))
+            f->sum = f->sum * 31 + grammar_matcher_accept(m, token, runs, &back) + back;
+    }
+    grammar_matcher_free(m);
+    return NULL;
+}
+
+static void test_threads_share_a_grammar(void **state)
+{
+    static const char *const more[] = {"</", "t>x", "b</t>xx", "xyzxxy", "/t", "xyzxxyzxx"};
+    (void)state;
+    struct small_vocabulary v;
+    small_vocabulary_letters(&v, "ab<>/txyz", more, COUNT_OF(more));
+    struct token_trie *t = small_vocabulary_trie(&v);
+    struct grammar *g = tagged();
+    struct follower f[4];
+    pthread_t threads[COUNT_OF(f)];
+    for (size_t i = 0; i < COUNT_OF(f); i++) {
+        f[i] = (struct follower){.g = g, .v = &v, .t = t};
+        assert_int_equal(pthread_create(&threads[i], NULL, follow, &f[i]), 0);
+    }
+    for (size_t i = 0; i < COUNT_OF(f); i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    for (size_t i = 1; i < COUNT_OF(f); i++)
+        assert_true(f[i].sum == f[0].sum && f[0].sum != 0);
+    grammar_drop(g);
+    token_trie_free(t);
+}
+
 /* ---- vocabularies as tries ---- */
 
 static void test_a_trie_knows_control_tokens_by_their_text(void **state)
@@ -317,6 +366,7 @@ int main(void)
         cmocka_unit_test(test_after_the_end_nothing_can_follow),
         cmocka_unit_test(test_tokens_beyond_the_vocabulary_are_never_allowed),
         cmocka_unit_test(test_what_is_forgotten_changes_no_answer),
+        cmocka_unit_test(test_threads_share_a_grammar),
         cmocka_unit_test(test_a_trie_knows_control_tokens_by_their_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,6 @@
 /* test_schema_suite.c - no text that the JSON Schema Test Suite calls invalid matches a schema's grammar.
  *
- * BERTH_JSON_SCHEMA_SUITE names the folder `tests` of the suite, with draft7 and draft2020-12 in it. Each group is a
+ * JSON_SCHEMA_SUITE names the folder `tests` of the suite, with draft7 and draft2020-12 in it. Each group is a
  * schema with values. In strict mode the schema is refused, and counted so, or no invalid value matches, compact or
  * indented. A table says for each file of the suite how many groups are enforced, how many are refused, and how many of
  * the valid values match. Few have to: a grammar allows one order of members, and one way to write most things.
@@ -165,10 +165,10 @@ static void test_no_invalid_value_matches(void **state)
 {
     static const char *const folders[] = {"draft7", "draft2020-12", "draft7/optional",
         "draft2020-12/optional", "draft7/optional/format", "draft2020-12/optional/format"};
-    const char *suite = getenv("BERTH_JSON_SCHEMA_SUITE");
+    const char *suite = getenv("JSON_SCHEMA_SUITE");
     (void)state;
     if (!suite) {
-        printf("SKIPPED: the JSON Schema Test Suite: BERTH_JSON_SCHEMA_SUITE names no folder\n");
+        printf("SKIPPED: the JSON Schema Test Suite: JSON_SCHEMA_SUITE names no folder\n");
         skip();
     }
     for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++)
@@ -182,7 +182,7 @@ static void test_no_invalid_value_matches(void **state)
 static void test_every_schema_is_compiled_quickly(void **state)
 {
     (void)state;
-    if (!getenv("BERTH_JSON_SCHEMA_SUITE"))
+    if (!getenv("JSON_SCHEMA_SUITE"))
         skip();
     /* A machine that is busy or a sanitizer may take ten times as long. */
     assert_true(slowest < 10 * SLOWEST_MS);
