@@ -22,7 +22,7 @@ static bool answer(struct server *s, const struct http_request *q, struct reply 
     call->original = kept;
     call->limit_only = true;
     bool good = (kept || api_error_no_memory(c)) && take(request, kept, "response_fields", c) &&
-                llamacpp_settle_fields(s->options, request, c) && completion_answer(s, q, r, call, c);
+                llamacpp_settle_fields(s->options, request, kept, c) && completion_answer(s, q, r, call, c);
     json_decref(kept);
     return good;
 }

@@ -42,6 +42,16 @@ static const struct job_request *request_of(const struct completion *a, size_t i
     return job_request_of(a->prompts[index].job);
 }
 
+static bool reads_only(const struct completion *a)
+{
+    return json_is_true(json_object_get(a->request, "reads_only"));
+}
+
+static size_t generated(const struct completion *a, size_t index)
+{
+    return reads_only(a) ? 0 : a->choices[index].generated;
+}
+
 static void add_tokens(struct strbuf *out, const struct strbuf *ids)
 {
     strbuf_text(out, ",\"tokens\":[");
@@ -62,12 +72,8 @@ static void add_probabilities(const struct completion *a, struct strbuf *out, co
 static void add_stop(const struct completion *a, struct strbuf *out, size_t index)
 {
     const struct choice *c = &a->choices[index];
-    bool word = c->finish == JOB_STOP && c->stopped_by >= 0;
-    strbuf_format(out, ",\"stop_type\":\"%s\",\"stopping_word\":",
-        word                      ? "word"
-        : c->finish == JOB_STOP   ? "eos"
-        : c->finish == JOB_LENGTH ? "limit"
-                                  : "none");
+    bool stops = c->finish == JOB_STOP && !reads_only(a), word = stops && c->stopped_by >= 0;
+    strbuf_format(out, ",\"stop_type\":\"%s\",\"stopping_word\":", word ? "word" : stops ? "eos" : "limit");
     strbuf_json(out, word ? request_of(a, index)->stops[c->stopped_by] : span_of(""));
 }
 
@@ -95,9 +101,9 @@ static double per(double a, double b)
     return b > 0 ? a / b : 0;
 }
 
-static void add_timings(struct strbuf *out, const struct job_usage *u, size_t prompt)
+static void add_timings(struct strbuf *out, const struct job_usage *u, size_t prompt, size_t predicted)
 {
-    double read = (double)(prompt - u->cached_tokens), said = (double)u->generated_tokens;
+    double read = (double)(prompt - u->cached_tokens), said = (double)predicted;
     double read_ms = u->prompt_seconds * 1000, said_ms = u->generate_seconds * 1000;
     strbuf_format(out,
         ",\"timings\":{\"cache_n\":%zu,\"prompt_n\":%.0f,\"prompt_ms\":%.3f,\"prompt_per_token_ms\":%.6g"
@@ -116,11 +122,11 @@ static void add_end(const struct completion *a, struct strbuf *out, size_t index
     strbuf_text(out, ",\"id_slot\":-1,\"stop\":true,\"model\":");
     strbuf_json(out, span_of(a->requested_model.model->id));
     strbuf_format(out, ",\"tokens_predicted\":%zu,\"tokens_evaluated\":%zu,\"tokens_cached\":%zu",
-        a->choices[index].generated, prompt, u.cached_tokens);
+        generated(a, index), prompt, u.cached_tokens);
     strbuf_text(out, ",\"truncated\":false,\"generation_settings\":");
     llamacpp_add_settings(out, &(struct llamacpp_settings){.sampling = &r->sampling,
                                    .seeded = true,
-                                   .max_tokens = r->max_tokens,
+                                   .max_tokens = reads_only(a) ? 0 : r->max_tokens,
                                    .stops = r->stops,
                                    .n_stops = r->n_stops,
                                    .n_probs = r->n_top,
@@ -128,12 +134,13 @@ static void add_end(const struct completion *a, struct strbuf *out, size_t index
                                    .stream = a->stream});
     add_prompt(a, out, index);
     add_stop(a, out, index);
-    add_timings(out, &u, prompt);
+    add_timings(out, &u, prompt, generated(a, index));
 }
 
 static void add_result(const struct completion *a, struct strbuf *out, size_t index)
 {
-    const struct delta *f = &a->choices[index].delta;
+    static const struct delta nothing;
+    const struct delta *f = reads_only(a) ? &nothing : &a->choices[index].delta;
     strbuf_format(out, "{\"index\":%zu,\"content\":", index);
     strbuf_json(out, span_of_buffer(&f->text));
     add_tokens(out, &f->ids);
@@ -196,7 +203,7 @@ static void write_whole(const struct completion *a, struct strbuf *out)
 static void write_event(
     struct completion *a, size_t index, const struct completion_event *e, struct strbuf *out)
 {
-    if (e->text.size == 0 && !e->lists)
+    if ((e->text.size == 0 && !e->lists) || reads_only(a))
         return;
     strbuf_format(out, "data: {\"index\":%zu,\"content\":", index);
     strbuf_json(out, e->text);

@@ -18,8 +18,8 @@ void llamacpp_refused(struct server *s, const struct http_request *q, struct rep
 
 /* ---- request.c ---- */
 
-/* Brings the fields of a request into OpenAI's. */
-bool llamacpp_settle_fields(const struct options *o, json_t *request, struct api_error *c);
+/* Brings the fields of a request into OpenAI's, and puts into `kept` what the writer has to know of it. */
+bool llamacpp_settle_fields(const struct options *o, json_t *request, json_t *kept, struct api_error *c);
 
 /* True when the prompt is a list of texts and token ids that are one prompt; it is made by llamacpp_mixed_prompt. */
 bool llamacpp_is_mixed(const json_t *prompt);
@@ -28,7 +28,7 @@ bool llamacpp_mixed_prompt(
 
 /* ---- json.c ---- */
 
-/* Its completion's request is an object that may have `response_fields`. */
+/* Its completion's request is an object that may have `response_fields`, and `reads_only`: the answer is not told. */
 extern const struct completion_writer llamacpp_writer;
 
 /* What a request's answer is sampled with. */

@@ -29,8 +29,9 @@ static bool put_new(json_t *request, const char *name, json_t *value, struct api
 
 /* ---- single fields ---- */
 
-/* No limit is as many as fit, not OpenAI's. */
-static bool settle_limit(const struct options *o, json_t *request, struct api_error *c)
+/* No limit is as many as fit, not OpenAI's. 0 is a prompt that is read, so that a later request finds it in the prefix
+ * cache; OpenAI's 0 would score it instead. One token is made then, and not told. */
+static bool settle_limit(const struct options *o, json_t *request, json_t *kept, struct api_error *c)
 {
     const json_t *n = json_object_get(request, "n_predict");
     const char *name = is_missing(n) ? "max_tokens" : "n_predict";
@@ -44,7 +45,8 @@ static bool settle_limit(const struct options *o, json_t *request, struct api_er
     else if (!is_missing(n))
         most = -1;
     json_object_del(request, "n_predict");
-    return put_new(request, "max_tokens", json_integer(most), c);
+    return (most != 0 || put_new(kept, "reads_only", json_true(), c)) &&
+           put_new(request, "max_tokens", json_integer(most == 0 ? 1 : most), c);
 }
 
 /* A seed of chance has 32 bits, which every client can send again. */
@@ -214,13 +216,13 @@ static bool settle_samplers(json_t *request, struct api_error *c)
     return true;
 }
 
-bool llamacpp_settle_fields(const struct options *o, json_t *request, struct api_error *c)
+bool llamacpp_settle_fields(const struct options *o, json_t *request, json_t *kept, struct api_error *c)
 {
     /* OpenAI's, which mean nothing here. */
     static const char *const others[] = {"n", "echo", "logprobs", "stream_options", "max_completion_tokens"};
     for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
         json_object_del(request, others[i]);
-    return settle_limit(o, request, c) && settle_seed(request, c) && settle_temperature(request, c) &&
+    return settle_limit(o, request, kept, c) && settle_seed(request, c) && settle_temperature(request, c) &&
            settle_probabilities(request, c) && settle_tokens(request, c) && settle_bias(request, c) &&
            settle_samplers(request, c);
 }

@@ -77,6 +77,23 @@ static void test_an_answer_tells_why_it_ended(void **state)
     }
 }
 
+/* Editors send what they will ask for before they ask. */
+static void test_a_prompt_that_is_only_read_is_found_again(void **state)
+{
+    (void)state;
+    const char *prompt = text_of("%0200d", 7);
+    json_t *a = completed(text_of("\"prompt\":\"%s\",\"n_predict\":0,\"n_probs\":1", prompt));
+    assert_text(a, "content", "");
+    assert_int_equal(number_at(a, "tokens_predicted"), 0);
+    assert_int_equal(number_at(a, "timings.predicted_n"), 0);
+    assert_int_equal(number_at(a, "generation_settings.n_predict"), 0);
+    assert_int_equal(json_array_size(json_at(a, "completion_probabilities")), 0);
+    json_decref(a);
+    a = completed(text_of("\"prompt\":\"%s\",\"n_predict\":1", prompt));
+    assert_true(number_at(a, "tokens_cached") >= 128);
+    json_decref(a);
+}
+
 static void test_a_prompt_is_text_or_ids_or_both(void **state)
 {
     static const struct {
@@ -414,6 +431,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_completion_tells_what_it_was_made_with),
         cmocka_unit_test(test_an_answer_tells_why_it_ended),
+        cmocka_unit_test(test_a_prompt_that_is_only_read_is_found_again),
         cmocka_unit_test(test_a_prompt_is_text_or_ids_or_both),
         cmocka_unit_test(test_several_prompts_are_answered_by_a_list),
         cmocka_unit_test(test_tokens_and_their_probabilities_come_when_asked_for),
