@@ -81,7 +81,7 @@ def main():
         os.mkdir(models)
         os.mkdir(tasks)
         os.environ["HF_HOME"] = os.path.join(directory, "cache")
-        write_model(os.path.join(models, "tiny.gguf"))
+        write_model(os.path.join(models, "tiny.gguf"), context=512)
         write_tasks(tasks)
         with open(os.path.join(directory, "keys"), "w") as f:
             f.write(KEY + "\n")

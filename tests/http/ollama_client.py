@@ -12,7 +12,7 @@ import ollama
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 
 from reciting import ALPHABET, write_model  # noqa: E402
-from rig import DEADLINE, Berth  # noqa: E402
+from rig import DEADLINE, Berth, run_tests  # noqa: E402
 
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # otherwise it fetches a list of prices
 
@@ -146,9 +146,9 @@ def test_litellm_calls_tools(client):
 def start(berth, directory):
     models = os.path.join(directory, "models")
     os.mkdir(models)
-    write_model(os.path.join(models, "tiny.gguf"))
-    write_model(os.path.join(models, "caller.gguf"), CALL, TEMPLATE)
-    write_model(os.path.join(models, "json.gguf"), '{"n": true}')
+    write_model(os.path.join(models, "tiny.gguf"), context=512)
+    write_model(os.path.join(models, "caller.gguf"), CALL, context=512, template=TEMPLATE)
+    write_model(os.path.join(models, "json.gguf"), '{"n": true}', context=512)
     with open(os.path.join(directory, "keys"), "w") as f:
         f.write(KEY + "\n")
     server = Berth(berth, models, "--api-key-file", os.path.join(directory, "keys"))
@@ -157,7 +157,6 @@ def start(berth, directory):
 
 
 def main():
-    passed = failed = 0
     with tempfile.TemporaryDirectory() as directory:
         server = start(sys.argv[1], directory)
         client = ollama.Client(
@@ -165,24 +164,7 @@ def main():
         )
         for name in ("tiny", "caller", "json"):
             client.show(name)  # each is open then
-        try:
-            for name, test in list(globals().items()):
-                if not name.startswith("test_"):
-                    continue
-                try:
-                    test(client)
-                    print(f"ok: {name}")
-                    passed += 1
-                except Exception as e:  # noqa: BLE001: whatever it is, it is told, and the others go on
-                    print(f"FAILED: {name}: {type(e).__name__}: {e}")
-                    failed += 1
-        finally:
-            status = server.stop()
-        if status != 0:
-            print(f"FAILED: berth ended with {status}")
-            failed += 1
-    print(f"{passed} passed, {failed} failed, 0 skipped")
-    sys.exit(failed > 0)
+        run_tests(globals(), lambda test: test(client), server)
 
 
 main()
