@@ -235,6 +235,8 @@ COLD := loaders engine/template server server/cmd server/fastapi server/json ser
 ifneq ($(filter static arm64,$(FLAVOUR)),)
 $(OBJ): TUNE := -fno-align-functions -fno-align-jumps -fno-align-loops -fno-tree-vectorize
 $(patsubst %.c,$(OUT)/%.o,$(wildcard $(COLD:%=%/*.c))): TUNE := -Os
+# Masks over a vocabulary are made between two tokens.
+$(addprefix $(OUT)/engine/grammar/,mask.o matcher.o dfa.o): TUNE := -fno-align-functions -fno-align-jumps -fno-align-loops
 # Kernels fill arrays of vectors whole, over and over: to clear them before takes up to half of their speed.
 $(KERNEL_OBJ): TUNE := -ftrivial-auto-var-init=uninitialized -fno-align-functions -fno-align-jumps
 endif

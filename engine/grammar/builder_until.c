@@ -88,6 +88,24 @@ static void complete(struct until *u, uint32_t *fail, uint32_t *order)
     }
 }
 
+/* Nothing can follow a marker that never comes first, because another one ends inside it. What could follow it does not
+ * count, so that the text is not taken for one that can be completed. */
+static void drop_unreachable(struct until *u, const struct grammar_marker *markers)
+{
+    for (uint32_t i = 0; i < u->n_markers; i++) {
+        struct span s = markers[i].text;
+        uint32_t state = 0, found = 0;
+        if (markers[i].token >= 0)
+            continue;
+        for (size_t k = 0; k < s.size && found == 0; k++) {
+            state = u->next[(size_t)state * u->n_classes + u->classes[s.at[k]]];
+            found = u->found[state];
+        }
+        if (found != i + 1)
+            u->markers[i].then = NODE_NEVER;
+    }
+}
+
 static void release(struct until *u)
 {
     free(u->next);
@@ -109,6 +127,7 @@ static bool make(struct grammar_builder *b, struct until *u, const struct gramma
     if (good) {
         add_markers(u, markers, then, n);
         complete(u, scratch, scratch + states);
+        drop_unreachable(u, markers);
     } else {
         grammar_builder_no_memory(b);
     }

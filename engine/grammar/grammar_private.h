@@ -18,7 +18,7 @@
 struct trie_node {
     uint32_t end;
     int32_t token; /* whose last byte this is, or -1 */
-    uint32_t byte : 8, depth : 24; /* depth: 1 for a first byte */
+    uint32_t byte : 8, several : 1, depth : 23; /* several: more tokens end here; depth: 1 for a first byte */
 };
 
 struct token_trie {

@@ -8,6 +8,7 @@
  * A multiple is told by what the digits so far leave: with k digits to come, by value * 10^k modulo the divisor.
  */
 #include "json_private.h"
+#include "builder_private.h"
 
 #include <math.h>
 #include <stdio.h>

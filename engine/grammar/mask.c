@@ -79,10 +79,17 @@ static inline bool walk_down(struct trie_walk *w, uint32_t depth, uint8_t byte)
     return true;
 }
 
-static void set_tokens(const struct token_trie *t, int32_t token, uint64_t *words)
+static inline void set_token(int32_t token, uint64_t *words)
 {
-    for (; token >= 0; token = t->same[token])
-        words[token / 64] |= (uint64_t)1 << (token % 64);
+    words[(uint32_t)token / 64] |= (uint64_t)1 << ((uint32_t)token % 64);
+}
+
+static inline void set_tokens(const struct token_trie *t, const struct trie_node *node, uint64_t *words)
+{
+    if (node->token >= 0)
+        set_token(node->token, words);
+    for (int32_t token = node->several ? t->same[node->token] : -1; token >= 0; token = t->same[token])
+        set_token(token, words);
 }
 
 /* Walks nodes [i, end). False without memory. */
@@ -94,7 +101,7 @@ static bool walk_nodes(struct trie_walk *w, uint32_t i, uint32_t end)
             i = node->end;
             continue;
         }
-        set_tokens(w->t, node->token, w->words);
+        set_tokens(w->t, node, w->words);
         if (w->local && node->end > i + 1 && automaton_accepts(&w->g->automaton, w->at[node->depth])) {
             if (!array_grow(&w->exits, &w->room_exits, (size_t)w->n_exits + 1, sizeof(*w->exits)))
                 return false;
@@ -224,7 +231,7 @@ const struct token_mask *grammar_mask(struct grammar *g, const struct token_trie
         *configuration = w.at[0];
         for (size_t i = 0; i < t->n_controls; i++)
             if (grammar_allows(g, t, *configuration, t->controls[i]))
-                set_tokens(t, t->controls[i], w.words);
+                set_token(t->controls[i], w.words);
         m = keep_mask(&w, *configuration);
     }
     walk_release(&w);

@@ -22,6 +22,7 @@ struct regex_reader {
     size_t at;
     unsigned depth;
     enum char_writing writing;
+    bool widest;
 };
 
 /* Texts of a part: [must stand at the start][must stand at the end]. */
@@ -233,7 +234,7 @@ static struct regex_part read_set(struct regex_reader *r)
     size_t start = r->at - 1;
     bool negated = take(r, "^");
     while (!at_end(r) && peek(r, 0) != ']')
-        if (!take_class(r, &set, negated))
+        if (!take_class(r, &set, negated != r->widest))
             read_range(r, &set);
     if (!take(r, "]"))
         refuse(r, "a set without its end", start);
@@ -245,7 +246,7 @@ static struct regex_part read_set(struct regex_reader *r)
 static struct regex_part read_literal(struct regex_reader *r)
 {
     struct char_set set = {0};
-    if (!take_class(r, &set, false)) {
+    if (!take_class(r, &set, r->widest)) {
         uint32_t c = take(r, "\\") ? read_escape(r) : read_character(r);
         char_set_add(&set, c, c);
     }
@@ -255,7 +256,7 @@ static struct regex_part read_literal(struct regex_reader *r)
 static struct regex_part any_in_line(struct regex_reader *r)
 {
     struct char_set set = {0};
-    char_set_add_table(&set, line_ends, COUNT(line_ends), true);
+    char_set_add_table(&set, line_ends, r->widest ? 1 : COUNT(line_ends), true);
     return finish_set(r, &set);
 }
 
@@ -393,6 +394,15 @@ static struct regex_part read_group(struct regex_reader *r)
     return part;
 }
 
+/* In Python $ also stands before a line end that ends the text. */
+static struct regex_part end_of_text(struct regex_reader *r)
+{
+    struct regex_part end = {.texts[0][1] = NODE_EMPTY, .empty[0][1] = true};
+    if (r->widest)
+        end.texts[0][1] = grammar_optional(r->b, char_text(r->b, span_of("\n"), r->writing));
+    return end;
+}
+
 static struct regex_part read_atom(struct regex_reader *r)
 {
     if (take(r, "("))
@@ -403,7 +413,9 @@ static struct regex_part read_atom(struct regex_reader *r)
         return any_in_line(r);
     if (take(r, "^") || take(r, "\\A"))
         return (struct regex_part){.texts[1][0] = NODE_EMPTY, .empty[1][0] = true};
-    if (take(r, "$") || take(r, "\\Z") || take(r, "\\z"))
+    if (take(r, "$"))
+        return end_of_text(r);
+    if (take(r, "\\Z") || take(r, "\\z"))
         return (struct regex_part){.texts[0][1] = NODE_EMPTY, .empty[0][1] = true};
     if (peek(r, 0) && strchr("*+?", peek(r, 0)))
         refuse(r, "nothing to repeat", r->at);
@@ -433,10 +445,11 @@ static struct regex_part read_choice(struct regex_reader *r)
     return all;
 }
 
-grammar_node regex_node(
-    struct grammar_builder *b, struct span pattern, bool anywhere, enum char_writing writing)
+grammar_node regex_node(struct grammar_builder *b, struct span pattern, bool anywhere,
+    enum char_writing writing, enum regex_reading reading)
 {
-    struct regex_reader r = {.b = b, .pattern = pattern, .writing = writing};
+    struct regex_reader r = {
+        .b = b, .pattern = pattern, .writing = writing, .widest = reading == REGEX_WIDEST};
     grammar_node all = NODE_NEVER, any = NODE_EMPTY;
     if (pattern.size > PATTERN_MOST)
         return grammar_builder_fail(b, "a regular expression of more than %zu bytes", PATTERN_MOST);
@@ -460,5 +473,5 @@ grammar_node regex_node(
 
 grammar_node grammar_regex(struct grammar_builder *b, struct span pattern, bool anywhere)
 {
-    return regex_node(b, pattern, anywhere, CHAR_RAW);
+    return regex_node(b, pattern, anywhere, CHAR_RAW, REGEX_SURE);
 }

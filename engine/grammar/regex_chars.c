@@ -1,10 +1,12 @@
 /* regex_chars.c - sets of characters as sorted ranges, and how JSON writes them. */
 #include "regex_private.h"
+#include "builder_private.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define RANGES_MOST ((size_t)1 << 14) /* of one set */
+#define RANGES_MOST ((size_t)1 << 17) /* of one set: more than a pattern can name */
+#define SETTLE_FROM 64
 
 void char_set_free(struct char_set *s)
 {
@@ -16,7 +18,10 @@ void char_set_add(struct char_set *s, uint32_t first, uint32_t last)
 {
     if (s->failed || first > last)
         return;
-    if (s->n == s->room) {
+    bool settled = s->n == s->room && s->n >= SETTLE_FROM;
+    if (settled)
+        char_set_settle(s); /* classes that come over and over are one */
+    if (s->n == s->room || (settled && s->n > s->room / 2)) {
         size_t room = s->room ? s->room * 2 : 8;
         struct grammar_range *ranges =
             room > RANGES_MOST ? NULL : realloc(s->ranges, room * sizeof(*s->ranges));
@@ -145,7 +150,7 @@ grammar_node char_set_node(struct grammar_builder *b, const struct char_set *s, 
     }
     grammar_node node = NODE_NEVER;
     if (plain.failed)
-        grammar_builder_fail(b, "a set of characters needs more memory than it may have");
+        grammar_builder_no_memory(b);
     else if (plain.n)
         node = grammar_chars(b, plain.ranges, plain.n, false);
     if (special && writing == CHAR_JSON && !plain.failed)

@@ -39,8 +39,14 @@ grammar_node char_quoted(struct grammar_builder *b, struct span text, const char
 /* The code point at the start of `s`, whose length text_character told. */
 uint32_t char_decode(struct span s, size_t length);
 
-/* The same as grammar_regex, in a writing. */
-grammar_node regex_node(
-    struct grammar_builder *b, struct span pattern, bool anywhere, enum char_writing writing);
+/* Where ECMA-262 and Python differ, what matches in both or in any of them. */
+enum regex_reading {
+    REGEX_SURE,
+    REGEX_WIDEST,
+};
+
+/* The same as grammar_regex, in a writing. With REGEX_WIDEST texts match that may match, to be left out. */
+grammar_node regex_node(struct grammar_builder *b, struct span pattern, bool anywhere,
+    enum char_writing writing, enum regex_reading reading);
 
 #endif

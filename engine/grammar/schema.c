@@ -3,6 +3,7 @@
  * A set that is being compiled, and turns up inside itself, is called as a rule. All others are nodes, which are shared.
  */
 #include "schema_private.h"
+#include "builder_private.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -192,7 +193,7 @@ bool schema_allows(struct schema_compiler *c, const struct schema_set *set, unsi
         refuse_inside(c, set, type);
     grammar_node contents, text;
     bool exact;
-    if (type != SCHEMA_STRING || !schema_contents(c, set, &contents, &exact))
+    if (type != SCHEMA_STRING || !schema_contents(c, set, REGEX_SURE, &contents, &exact))
         return true;
     text = json_constant(&c->json, v);
     grammar_node quoted = grammar_sequence(
@@ -459,7 +460,7 @@ static bool is_free_string(struct schema_compiler *c, struct schema_set *set)
     bool typed, exact;
     schema_flatten(c, set);
     return !set->never && !set->n_choices && schema_types(c, set, &typed) == SCHEMA_STRING &&
-           !schema_enum(c, set) && !schema_contents(c, set, &contents, &exact);
+           !schema_enum(c, set) && !schema_contents(c, set, REGEX_SURE, &contents, &exact);
 }
 
 static bool take_apart(struct schema_compiler *c, struct value schema,

@@ -4,8 +4,6 @@
  */
 #include "schema_private.h"
 
-#include "regex_private.h"
-
 #define DEPTH_MOST 6
 
 /* All values of one's enum are outside of the other. */
@@ -29,7 +27,7 @@ static bool enum_outside(struct schema_compiler *c, const struct schema_set *one
         bool exact = false;
         if (type & (SCHEMA_INTEGER | SCHEMA_FRACTION) && !schema_number_allowed(c, other, v))
             continue;
-        if (type == SCHEMA_STRING && schema_contents(c, other, &contents, &exact) && exact &&
+        if (type == SCHEMA_STRING && schema_contents(c, other, REGEX_WIDEST, &contents, &exact) && exact &&
             grammar_disjoint(c->b, contents, char_text(c->b, value_span(v), CHAR_JSON)))
             continue;
         return false;
@@ -45,13 +43,21 @@ static bool numbers_apart(struct json_limit low, struct json_limit high)
     return order < 0 || (order == 0 && (low.exclusive || high.exclusive));
 }
 
-static bool strings_apart(
+/* What one surely allows is outside of what the other may allow. */
+static bool strings_outside(
     struct schema_compiler *c, const struct schema_set *one, const struct schema_set *other)
 {
     grammar_node a, b;
     bool exact_a, exact_b;
-    return schema_contents(c, one, &a, &exact_a) && schema_contents(c, other, &b, &exact_b) && exact_a &&
-           exact_b && grammar_disjoint(c->b, a, b);
+    return schema_contents(c, one, REGEX_SURE, &a, &exact_a) &&
+           schema_contents(c, other, REGEX_WIDEST, &b, &exact_b) && exact_a && exact_b &&
+           grammar_disjoint(c->b, a, b);
+}
+
+static bool strings_apart(
+    struct schema_compiler *c, const struct schema_set *one, const struct schema_set *other)
+{
+    return strings_outside(c, one, other) && strings_outside(c, other, one);
 }
 
 static size_t bound(

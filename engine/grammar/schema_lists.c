@@ -9,6 +9,7 @@
 #define COUNT_MOST ((size_t)1 << 20)
 #define PREFIX_MOST 1024
 #define CONTAINS_MOST 16
+#define CONTAINING_MOST 256 /* items of a list whose good ones are counted place by place */
 #define ANY_ORDER_MOST 6 /* distinct items of which every order is allowed */
 
 /* The list of schemas by place, and the schema of the items after it, of one part. */
@@ -229,18 +230,41 @@ static grammar_node containing(
     return open(l, grammar_sequence(b, grammar_either(b, first, late), closing(l)));
 }
 
+/* The same for a bounded list, from its end: a node for each number of items and of good ones among them. */
+static grammar_node counting(
+    struct lists *l, const struct value *schema, struct value others, size_t least, size_t most)
+{
+    struct schema_compiler *c = l->c;
+    size_t top = most == GRAMMAR_UNBOUNDED ? least : most, counts = top + 1;
+    grammar_node *rest = schema_alloc(c, counts * sizeof(*rest));
+    for (size_t i = l->most + 1; i-- > 0 && schema_step(c, counts);) {
+        struct schema_set item = schema_item(c, l->set, i), good = schema_copy(c, &item);
+        schema_add(c, &good, *schema, l->contains->path, NO_PART, false);
+        schema_add(c, &item, others, l->contains->path, NO_PART, true);
+        grammar_node bad = i < l->most ? schema_node(c, &item) : NODE_NEVER;
+        grammar_node fit = i < l->most ? schema_node(c, &good) : NODE_NEVER;
+        for (size_t k = 0; k < counts && !schema_failed(c); k++) {
+            size_t next = k < top ? k + 1 : k;
+            grammar_node more = grammar_sequence(c->b, placed(l, bad, i == 0), rest[k]);
+            if (k < top || most == GRAMMAR_UNBOUNDED)
+                more = grammar_either(c->b, more, grammar_sequence(c->b, placed(l, fit, i == 0), rest[next]));
+            if (i >= l->least && k >= least)
+                more = grammar_either(c->b, more, i ? closing(l) : json_text(&c->json, "]"));
+            rest[k] = more;
+        }
+    }
+    return schema_failed(c) ? NODE_NEVER : open(l, rest[0]);
+}
+
 static grammar_node with_contains(struct lists *l)
 {
     struct schema_compiler *c = l->c;
     const struct schema_part *part = l->contains;
-    struct schema_set item = schema_item(c, l->set, 0), good = schema_copy(c, &item);
     const struct value *schema = schema_keyword(part->map, "contains");
-    size_t least = least_contained(c, part);
-    size_t most = schema_count(c, part, "maxContains", GRAMMAR_UNBOUNDED);
-    bool bounded = most != GRAMMAR_UNBOUNDED;
-    schema_add(c, &good, *schema, schema_path(c, part->path, "contains", (struct span){0}), NO_PART, false);
-    if (l->prefix || l->unique || l->most != GRAMMAR_UNBOUNDED || l->least > least || least > CONTAINS_MOST ||
-        (bounded && most > 1000)) {
+    size_t least = least_contained(c, part), most = schema_count(c, part, "maxContains", GRAMMAR_UNBOUNDED);
+    bool bounded = most != GRAMMAR_UNBOUNDED, short_list = l->most <= CONTAINING_MOST;
+    if (l->unique || least > CONTAINS_MOST || (bounded && most > CONTAINS_MOST) ||
+        (!short_list && (l->prefix || l->most != GRAMMAR_UNBOUNDED || l->least > least))) {
         schema_refuse(c, part->path, "contains", "cannot be enforced beside the counts and places of items");
         return NODE_NEVER;
     }
@@ -249,13 +273,17 @@ static grammar_node with_contains(struct lists *l)
         schema_refuse(c, part->path, "maxContains", "the schema of contains cannot be negated");
         others = value_bool(true);
     }
-    schema_add(c, &item, others, part->path, NO_PART, true);
-    if (most < least)
+    if (most < least || schema_failed(c))
         return NODE_NEVER;
-    grammar_node others_node = schema_node(c, &item), node = NODE_NEVER;
+    if (short_list)
+        return counting(l, schema, others, least, most);
+    struct schema_set item = schema_item(c, l->set, 0), good = schema_copy(c, &item);
+    schema_add(c, &good, *schema, part->path, NO_PART, false);
+    schema_add(c, &item, others, part->path, NO_PART, true);
+    grammar_node other = schema_node(c, &item), node = NODE_NEVER;
     if (most)
-        node = containing(l, others_node, schema_node(c, &good), least ? least : 1, most);
-    return least ? node : or_without(l, others_node, node);
+        node = containing(l, other, schema_node(c, &good), least ? least : 1, most);
+    return least ? node : or_without(l, other, node);
 }
 
 /* ---- all others ---- */

@@ -1,8 +1,6 @@
 /* schema_numbers.c - limits and multiples of numbers. */
 #include "schema_private.h"
 
-#include "regex_private.h"
-
 #define EXCEPTIONS_MOST 64
 #define FRACTION_MOST 1000000000
 
@@ -160,7 +158,7 @@ static void bound_fractions(struct json_limit *low, struct json_limit *high)
 
 static grammar_node not_whole(struct schema_compiler *c)
 {
-    return regex_node(c->b, span_of("-?[0-9]+\\.[0-9]*[1-9][0-9]*"), false, CHAR_RAW);
+    return regex_node(c->b, span_of("-?[0-9]+\\.[0-9]*[1-9][0-9]*"), false, CHAR_RAW, REGEX_SURE);
 }
 
 grammar_node schema_numbers(struct schema_compiler *c, const struct schema_set *set, unsigned types)

@@ -8,8 +8,6 @@
  */
 #include "schema_private.h"
 
-#include "regex_private.h"
-
 #include <string.h>
 
 #define NAMES_MOST 20000
@@ -161,7 +159,8 @@ struct schema_set schema_member(struct schema_compiler *c, const struct schema_s
     for (uint32_t i = 0; spoken && i < set->n && !schema_failed(c); i++) {
         const struct value_map *properties = map_of(c, &set->parts[i], "properties");
         struct value all = {.kind = VALUE_MAP, .map = (struct value_map *)(uintptr_t)properties};
-        const struct value *own = properties ? value_find(all, name) : NULL;
+        bool go_on = schema_step(c, 1 + (properties ? properties->n / 64 : 0));
+        const struct value *own = properties && go_on ? value_find(all, name) : NULL;
         if (own)
             say(c, &member, set, i, "properties", name, *own);
         spoken[i] = say_patterns(c, &member, set, i, name) || own;
@@ -260,7 +259,7 @@ struct objects {
         uint32_t part;
         struct span pattern;
         struct value schema;
-        grammar_node node;
+        grammar_node sure, widest;
     } patterns[PATTERNS_MOST];
     size_t n_patterns;
     bool refused; /* a count that cannot be told */
@@ -299,7 +298,7 @@ static void read_names(struct objects *o)
             o->names =
                 grammar_either(c->b, o->names, char_text(c->b, value_span(values->items[i]), CHAR_JSON));
     if (!values)
-        o->has_names = schema_contents(c, &names, &o->names, &exact);
+        o->has_names = schema_contents(c, &names, REGEX_SURE, &o->names, &exact);
 }
 
 static bool name_allowed(struct objects *o, struct span name)
@@ -324,7 +323,8 @@ static void read_patterns(struct objects *o)
             o->patterns[o->n_patterns++] = (struct key_pattern){.part = i,
                 .pattern = pattern,
                 .schema = patterns->pairs[k].value,
-                .node = regex_node(c->b, pattern, true, CHAR_JSON)};
+                .sure = regex_node(c->b, pattern, true, CHAR_JSON, REGEX_SURE),
+                .widest = regex_node(c->b, pattern, true, CHAR_JSON, REGEX_WIDEST)};
         }
     }
 }
@@ -352,8 +352,8 @@ static grammar_node keyed_member(struct objects *o, unsigned mask, grammar_node 
     bool *spoken = schema_alloc(c, o->set->n + 1);
     for (size_t i = 0; spoken && i < o->n_patterns; i++) {
         const struct key_pattern *p = &o->patterns[i];
-        keys = mask >> i & 1 ? grammar_intersection(c->b, keys, p->node)
-                             : grammar_difference(c->b, keys, p->node);
+        keys = mask >> i & 1 ? grammar_intersection(c->b, keys, p->sure)
+                             : grammar_difference(c->b, keys, p->widest);
         if (mask >> i & 1) {
             say(c, &member, o->set, p->part, "patternProperties", p->pattern, p->schema);
             spoken[p->part] = true;

@@ -11,6 +11,7 @@
 #define BERTH_SCHEMA_PRIVATE_H
 
 #include "json_private.h"
+#include "regex_private.h"
 
 #define NO_PART UINT32_MAX
 
@@ -148,8 +149,8 @@ bool schema_number_allowed(struct schema_compiler *c, const struct schema_set *s
 struct json_limit schema_limit(struct schema_compiler *c, const struct schema_set *set, bool low);
 grammar_node schema_strings(struct schema_compiler *c, const struct schema_set *set);
 /* The contents without quotes, each character as CHAR_JSON writes it. False: any string. `*exact`: all valid texts. */
-bool schema_contents(
-    struct schema_compiler *c, const struct schema_set *set, grammar_node *contents, bool *exact);
+bool schema_contents(struct schema_compiler *c, const struct schema_set *set, enum regex_reading reading,
+    grammar_node *contents, bool *exact);
 grammar_node schema_lists(struct schema_compiler *c, struct schema_set *set);
 grammar_node schema_objects(struct schema_compiler *c, struct schema_set *set);
 

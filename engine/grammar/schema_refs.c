@@ -179,10 +179,10 @@ static struct span pointer_step(uint8_t *at, size_t size)
     return (struct span){at, n};
 }
 
-static const struct value *step_into(const struct value *v, struct span name)
+static const struct value *step_into(struct schema_compiler *c, const struct value *v, struct span name)
 {
     if (v->kind == VALUE_MAP)
-        return value_find(*v, name);
+        return schema_step(c, 1 + v->map->n / 64) ? value_find(*v, name) : NULL;
     size_t at = 0;
     if (v->kind != VALUE_LIST || !name.size || name.size > 6)
         return NULL;
@@ -194,11 +194,12 @@ static const struct value *step_into(const struct value *v, struct span name)
     return at < v->list->n ? &v->list->items[at] : NULL;
 }
 
-static const struct value *follow_pointer(const struct value *v, uint8_t *pointer, size_t size)
+static const struct value *follow_pointer(
+    struct schema_compiler *c, const struct value *v, uint8_t *pointer, size_t size)
 {
     for (size_t at = 0; v && at < size;) {
         size_t next = at + 1 + find_byte((struct span){pointer + at + 1, size - at - 1}, '/');
-        v = step_into(v, pointer_step(pointer + at + 1, next - at - 1));
+        v = step_into(c, v, pointer_step(pointer + at + 1, next - at - 1));
         at = next;
     }
     return v;
@@ -241,6 +242,8 @@ const struct value *schema_resolve(
 {
     uint8_t fragment[URI_MOST];
     size_t size;
+    if (!schema_step(c, 1 + c->n_places / 16))
+        return NULL;
     if (ref.kind != VALUE_STRING) {
         schema_wrong(c, path, "$ref", "must be a string");
         return NULL;
@@ -255,7 +258,7 @@ const struct value *schema_resolve(
     if (!unescape(after(text, find_byte(text, '#') + 1), fragment, &size))
         found = NULL;
     else if (size && fragment[0] == '/')
-        found = found ? follow_pointer(found, fragment, size) : NULL;
+        found = found ? follow_pointer(c, found, fragment, size) : NULL;
     else if (size) {
         found = NULL;
         for (size_t i = 0; i < c->n_places && !found; i++)

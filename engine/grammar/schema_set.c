@@ -1,5 +1,6 @@
 /* schema_set.c - sets of schemas: what brings more schemas into a set, and the choices that remain. */
 #include "schema_private.h"
+#include "builder_private.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -13,8 +14,14 @@
 
 bool schema_failed(struct schema_compiler *c)
 {
-    if (value_arena_failed(c->arena))
-        grammar_builder_fail(c->b, "the schema needs more memory than it may have");
+    struct error err = {0};
+    if (value_arena_failed(c->arena) && !grammar_builder_failed(c->b)) {
+        value_arena_explain(c->arena, "the schema", &err);
+        if (err.no_memory)
+            grammar_builder_no_memory(c->b);
+        else
+            grammar_builder_fail(c->b, "%s", err.text);
+    }
     return grammar_builder_failed(c->b);
 }
 

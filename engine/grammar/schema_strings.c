@@ -4,8 +4,7 @@
  * character has one form and languages can be intersected. A length alone counts characters in any form.
  */
 #include "schema_private.h"
-
-#include "regex_private.h"
+#include "builder_private.h"
 
 #include <string.h>
 
@@ -74,6 +73,7 @@ static const struct {
 /* What narrows the contents so far. */
 struct contents {
     struct schema_compiler *c;
+    enum regex_reading reading;
     grammar_node node;
     bool narrowed, exact;
     size_t least, most;
@@ -105,9 +105,11 @@ bool schema_check_pattern(struct schema_compiler *c, const struct schema_path *p
         grammar_builder_no_memory(c->b);
         return false;
     }
-    regex_node(trial, pattern, true, CHAR_JSON);
+    regex_node(trial, pattern, true, CHAR_JSON, REGEX_SURE);
     bool good = !grammar_builder_failed(trial);
-    if (!good)
+    if (!good && grammar_builder_error(trial)->no_memory)
+        grammar_builder_no_memory(c->b);
+    else if (!good)
         schema_refuse(c, path, "pattern", grammar_builder_error(trial)->text);
     grammar_builder_free(trial);
     return good;
@@ -116,8 +118,9 @@ bool schema_check_pattern(struct schema_compiler *c, const struct schema_path *p
 bool schema_name_matches(
     struct schema_compiler *c, struct span name, const struct schema_path *path, struct span pattern)
 {
-    return schema_check_pattern(c, path, pattern) && !grammar_disjoint(c->b, char_text(c->b, name, CHAR_JSON),
-                                                         regex_node(c->b, pattern, true, CHAR_JSON));
+    return schema_check_pattern(c, path, pattern) &&
+           !grammar_disjoint(c->b, char_text(c->b, name, CHAR_JSON),
+               regex_node(c->b, pattern, true, CHAR_JSON, REGEX_WIDEST));
 }
 
 static void add_pattern(struct contents *s, const struct schema_part *part, const char *keyword)
@@ -128,8 +131,10 @@ static void add_pattern(struct contents *s, const struct schema_part *part, cons
     if (v->kind != VALUE_STRING) {
         schema_wrong(s->c, part->path, "pattern", "must be a string");
     } else if (schema_check_pattern(s->c, part->path, value_span(*v))) {
-        grammar_node node = regex_node(s->c->b, value_span(*v), true, CHAR_JSON);
-        if (strcmp(keyword, "pattern") == 0)
+        bool without = strcmp(keyword, "pattern") != 0, widest = (s->reading == REGEX_WIDEST) != without;
+        grammar_node node =
+            regex_node(s->c->b, value_span(*v), true, CHAR_JSON, widest ? REGEX_WIDEST : REGEX_SURE);
+        if (!without)
             narrow(s, node);
         else
             leave_out(s, node);
@@ -145,7 +150,7 @@ static void add_format(struct contents *s, const struct schema_part *part)
     for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++)
         if (value_is(*v, formats[i].name)) {
             if (formats[i].pattern)
-                narrow(s, regex_node(s->c->b, span_of(formats[i].pattern), false, CHAR_JSON));
+                narrow(s, regex_node(s->c->b, span_of(formats[i].pattern), false, CHAR_JSON, REGEX_SURE));
             return;
         }
     schema_refuse(s->c, part->path, "format", "this format is not supported");
@@ -159,9 +164,10 @@ static void add_exceptions(struct contents *s, const struct schema_part *part)
             leave_out(s, char_text(s->c->b, value_span(v->list->items[i]), CHAR_JSON));
 }
 
-static struct contents contents_of(struct schema_compiler *c, const struct schema_set *set)
+static struct contents contents_of(
+    struct schema_compiler *c, const struct schema_set *set, enum regex_reading reading)
 {
-    struct contents s = {.c = c, .exact = true, .most = GRAMMAR_UNBOUNDED};
+    struct contents s = {.c = c, .reading = reading, .exact = true, .most = GRAMMAR_UNBOUNDED};
     for (size_t i = 0; i < set->n && !schema_failed(c); i++) {
         const struct schema_part *part = &set->parts[i];
         size_t least = schema_count(c, part, "minLength", 0);
@@ -197,10 +203,10 @@ static void add_length(struct contents *s)
     narrow(s, grammar_repeat(b, char_any(b, CHAR_JSON), s->least, s->most));
 }
 
-bool schema_contents(
-    struct schema_compiler *c, const struct schema_set *set, grammar_node *contents, bool *exact)
+bool schema_contents(struct schema_compiler *c, const struct schema_set *set, enum regex_reading reading,
+    grammar_node *contents, bool *exact)
 {
-    struct contents s = contents_of(c, set);
+    struct contents s = contents_of(c, set, reading);
     if (s.least <= s.most)
         add_length(&s);
     else
@@ -212,7 +218,7 @@ bool schema_contents(
 
 grammar_node schema_strings(struct schema_compiler *c, const struct schema_set *set)
 {
-    struct contents s = contents_of(c, set);
+    struct contents s = contents_of(c, set, REGEX_SURE);
     grammar_node quote = json_text(&c->json, "\"");
     if (s.least > s.most)
         return NODE_NEVER;

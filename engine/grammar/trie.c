@@ -102,10 +102,11 @@ static bool make_nodes(struct token_trie *t, const struct sorted_token *list, si
         for (; depth < s.size; depth++) {
             path[depth] = t->n_nodes;
             t->nodes[t->n_nodes++] =
-                (struct trie_node){.token = -1, .byte = s.at[depth], .depth = (depth + 1) & 0xffffff};
+                (struct trie_node){.token = -1, .byte = s.at[depth], .depth = (depth + 1) & 0x7fffff};
         }
         struct trie_node *node = &t->nodes[path[s.size - 1]];
         t->same[list[i].id] = node->token;
+        node->several = node->token >= 0;
         node->token = list[i].id;
         last = s;
     }

@@ -117,9 +117,10 @@ static bool find_form(const json_t *request, struct asked_form *f, struct api_er
 {
     const json_t *format = json_object_get(request, "response_format");
     *f = (struct asked_form){.kind = CHAT_ANSWER_FREE};
-    if (!is_absent(format) && !json_is_object(format))
+    bool given = format && !json_is_null(format);
+    if (given && !json_is_object(format))
         return bad_format(c, "response_format", "an object with a 'type'");
-    if (!is_absent(format) && !read_response_format(format, f, c))
+    if (given && !read_response_format(format, f, c))
         return false;
     for (size_t i = 0; i < N_FORM_FIELDS; i++)
         if (!read_form_field(&form_fields[i], request, f, c))

@@ -9,40 +9,14 @@
 #include "fields_private.h"
 
 #include "berth/base/log.h"
-#include "berth/server/http/route.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum treatment { HONOURED, IGNORED };
-
-enum kind {
-    ELSEWHERE, /* read with the prompt or the model, or not at all */
-    OWN, /* by the row's function */
-    TRUTH,
-    INTEGER,
-    TOKENS, /* an integer; -1 stands for as many as fit */
-    NUMBER,
-};
-
-typedef bool field_read(const json_t *value, struct completion_params *w, struct api_error *c);
-
-/* Small types: there are many rows. */
-struct field {
-    const char *name;
-    uint8_t routes; /* of enum fields_route */
-    uint8_t treatment, kind; /* enum treatment, enum kind */
-    uint16_t at; /* offset in struct completion_params */
-    float least, most;
-    field_read *read; /* of kind OWN */
-};
-
 #define UNKNOWN_TOLD 8 /* unknown fields of one request that the log names: a client must not fill it */
-#define MANY 9e15f /* every whole number up to here has a double of its own */
 #define LONG_NAME 10 /* characters of a name from which two mistakes are still the same word */
 #define SHORT_NAME 5 /* up to here another character makes another word: "step", "stop" */
 
@@ -390,71 +364,9 @@ static bool check_unknown(const char *name, enum fields_route route, struct api_
         c, 400, "unknown_parameter", shown, "'%s' is not a known field; did you mean '%s'?", shown, n.name);
 }
 
-/* ---- what the fields are, for people and their tools ---- */
-
-/* Schemas of fields that are read elsewhere or by their own function, as far as they say something. */
-static const char *own_schema(const char *name)
+const struct field *field_at(size_t i)
 {
-    static const struct {
-        const char *name, *schema;
-    } rows[] = {
-        {"model", "{\"type\":\"string\"}"},
-        {"messages",
-            "{\"type\":\"array\",\"minItems\":1,\"items\":{\"$ref\":\"#/components/schemas/ChatMessage\"}}"},
-        {"prompt", "{\"type\":[\"string\",\"array\"]}"},
-        {"tools", "{\"type\":[\"array\",\"null\"],\"items\":{\"type\":\"object\"}}"},
-        {"seed", "{\"type\":[\"integer\",\"null\"]}"},
-        {"stop", "{\"type\":[\"string\",\"array\",\"null\"]}"},
-        {"reasoning_effort", "{\"type\":[\"string\",\"null\"]}"},
-        {"response_format", "{\"type\":[\"object\",\"null\"]}"},
-        {"stream_options", "{\"type\":[\"object\",\"null\"]}"},
-        {"chat_template_kwargs", "{\"type\":[\"object\",\"null\"]}"},
-    };
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-        if (strcmp(rows[i].name, name) == 0)
-            return rows[i].schema;
-    return "{}";
-}
-
-static void write_schema(const struct field *f, struct route_field *out)
-{
-    const char *type = f->kind == NUMBER ? "number" : "integer";
-    double least = f->kind == TOKENS ? -1 : (double)f->least;
-    if (f->kind == ELSEWHERE || f->kind == OWN)
-        snprintf(out->schema, sizeof(out->schema), "%s", own_schema(f->name));
-    else if (f->kind == TRUTH)
-        snprintf(out->schema, sizeof(out->schema), "{\"type\":[\"boolean\",\"null\"]}");
-    else if (f->most >= MANY)
-        snprintf(
-            out->schema, sizeof(out->schema), "{\"type\":[\"%s\",\"null\"],\"minimum\":%g}", type, least);
-    else
-        snprintf(out->schema, sizeof(out->schema),
-            "{\"type\":[\"%s\",\"null\"],\"minimum\":%g,\"maximum\":%g}", type, least, (double)f->most);
-}
-
-static bool describe(size_t i, enum fields_route route, struct route_field *out)
-{
-    size_t at = 0;
-    for (; at < N_FIELDS; at++)
-        if ((fields[at].routes & (unsigned)route) && fields[at].treatment == HONOURED && i-- == 0)
-            break;
-    if (at == N_FIELDS)
-        return false;
-    const struct field *f = &fields[at];
-    out->name = f->name;
-    out->required = strcmp(f->name, "messages") == 0 || strcmp(f->name, "prompt") == 0;
-    write_schema(f, out);
-    return true;
-}
-
-bool completion_params_chat_field(size_t i, struct route_field *out)
-{
-    return describe(i, FOR_CHAT, out);
-}
-
-bool completion_params_text_field(size_t i, struct route_field *out)
-{
-    return describe(i, FOR_COMPLETIONS, out);
+    return i < N_FIELDS ? &fields[i] : NULL;
 }
 
 /* ---- a whole request ---- */

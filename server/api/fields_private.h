@@ -10,6 +10,36 @@
 
 #include "berth/base/near.h"
 
+/* ---- the rows: fields.c ---- */
+
+enum treatment { HONOURED, IGNORED };
+
+enum kind {
+    ELSEWHERE, /* read with the prompt or the model, or not at all */
+    OWN, /* by the row's function */
+    TRUTH,
+    INTEGER,
+    TOKENS, /* an integer; -1 stands for as many as fit */
+    NUMBER,
+};
+
+typedef bool field_read(const json_t *value, struct completion_params *w, struct api_error *c);
+
+/* Small types: there are many rows. */
+struct field {
+    const char *name;
+    uint8_t routes; /* of enum fields_route */
+    uint8_t treatment, kind; /* enum treatment, enum kind */
+    uint16_t at; /* offset in struct completion_params */
+    float least, most;
+    field_read *read; /* of kind OWN */
+};
+
+#define MANY 9e15f /* every whole number up to here has a double of its own */
+
+/* Row number i, or NULL behind the last one. */
+const struct field *field_at(size_t i);
+
 /* ---- values: values.c ---- */
 
 enum whole_result {

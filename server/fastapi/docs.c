@@ -32,9 +32,10 @@ static const struct schema schemas[] = {
     {"List", "{\"type\":\"array\",\"items\":{\"type\":\"object\"}}"},
     {"Detail", "{\"type\":\"object\",\"required\":[\"detail\"],\"properties\":{\"detail\":{\"type\":\"string\"}}}"},
     {"Error", "{\"type\":\"object\",\"required\":[\"error\"],\"properties\":{\"error\":{\"type\":\"string\"}}}"},
-    {"ChatMessage", "{\"type\":\"object\",\"required\":[\"role\"],\"properties\":{\"role\":{\"enum\":[\"system\","
-        "\"developer\",\"user\",\"assistant\",\"tool\",\"function\"]},\"content\":{\"type\":[\"string\",\"array\","
-        "\"null\"]}}}"},
+    {"ChatMessage", "{\"type\":\"object\",\"required\":[\"role\",\"content\"],\"properties\":{\"role\":{\"enum\":[\"system\","
+        "\"developer\",\"user\",\"assistant\",\"tool\",\"function\"]},\"content\":{\"anyOf\":[{\"type\":\"string\"},"
+        "{\"type\":\"array\",\"items\":{\"type\":\"object\",\"required\":[\"type\",\"text\"],\"properties\":{\"type\":"
+        "{\"const\":\"text\"},\"text\":{\"type\":\"string\"}}}}]}}}"},
     {"Message", "{\"type\":\"object\",\"required\":[\"message\"],\"properties\":{\"message\":{\"type\":\"string\"}}}"},
     {"Health", "{\"type\":\"object\",\"required\":[\"status\"],\"properties\":{\"status\":{\"type\":\"string\"}}}"},
     {"Readiness", "{\"type\":\"object\",\"required\":[\"status\"],\"properties\":{\"status\":{\"type\":\"string\"},"

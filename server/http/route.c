@@ -242,7 +242,7 @@ struct route_match router_find(const struct router *r, const char *method, const
 }
 
 static const char *const methods[] = {
-    "GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT"};
+    "GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT", "QUERY"};
 
 bool route_knows_method(const char *method)
 {

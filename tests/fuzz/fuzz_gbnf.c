@@ -30,18 +30,21 @@ static size_t below(size_t n)
     return n ? (size_t)((z ^ (z >> 31)) % n) : 0;
 }
 
-static const char *const seeds[] = {
+static const char json_seed[] =
     "root ::= object\nvalue ::= object | array | string | number | (\"true\" | \"false\" | \"null\") ws\n"
     "object ::= \"{\" ws (string \":\" ws value (\",\" ws string \":\" ws value)*)? \"}\" ws\n"
     "array ::= \"[\" ws (value (\",\" ws value)*)? \"]\" ws\n"
     "string ::= \"\\\"\" ([^\"\\\\\\x7F\\x00-\\x1F] | \"\\\\\" ([\"\\\\bfnrt] | \"u\" [0-9a-fA-F]{4}))* \"\\\"\" ws\n"
     "number ::= (\"-\"? ([0-9] | [1-9] [0-9]{0,15})) (\".\" [0-9]+)? ([eE] [-+]? [0-9]{1,15})? ws\n"
-    "ws ::= | \" \" | \"\\n\" [ \\t]{0,20}\n",
+    "ws ::= | \" \" | \"\\n\" [ \\t]{0,20}\n";
+static const char sums_seed[] =
     "# sums\nroot ::= (expr \"=\" ws term \"\\n\")+\nexpr ::= term ([-+*/] term)*\nterm ::= ident | num | \"(\" ws expr \")\" ws\n"
-    "ident ::= [a-z] [a-z0-9_]* ws\nnum ::= [0-9]+ ws\nws ::= [ \\t\\n]*\n",
-    "root ::= item+\nitem ::= \"- \" [^\\r\\n\\x0b\\x0c\\x85\\u2028\\u2029]+ \"\\n\"\n",
-    "root ::= [\xe3\x81\x81-\xe3\x82\x9f\\U0001F600-\\U0001F64F]{2,5} | . a? | a{3} | (b\n | a)*\na ::= \"a\" b | \"\"\nb ::= \"b\" a\n",
-};
+    "ident ::= [a-z] [a-z0-9_]* ws\nnum ::= [0-9]+ ws\nws ::= [ \\t\\n]*\n";
+static const char list_seed[] =
+    "root ::= item+\nitem ::= \"- \" [^\\r\\n\\x0b\\x0c\\x85\\u2028\\u2029]+ \"\\n\"\n";
+static const char mixed_seed[] =
+    "root ::= [\xe3\x81\x81-\xe3\x82\x9f\\U0001F600-\\U0001F64F]{2,5} | . a? | a{3} | (b\n | a)*\na ::= \"a\" b | \"\"\nb ::= \"b\" a\n";
+static const char *const seeds[] = {json_seed, sums_seed, list_seed, mixed_seed};
 
 static struct span seed_at(size_t i)
 {

@@ -30,7 +30,7 @@ struct route_answer {
 /* A member of the JSON object that a route takes. */
 struct route_field {
     const char *name;
-    char schema[160]; /* JSON Schema of its value */
+    char schema[400]; /* JSON Schema of its value */
     bool required;
 };
 

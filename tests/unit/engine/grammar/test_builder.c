@@ -212,6 +212,17 @@ static void test_what_cannot_be_completed_is_left_out(void **state)
     assert_refused(b, grammar_call(b, endless), "no text can match");
     b = grammar_builder_new(0);
     assert_refused(b, NODE_NEVER, "no text can match");
+    /* A marker behind which nothing can come, and one that never comes because the first one is inside it. */
+    for (int i = 0; i < 2; i++) {
+        b = grammar_builder_new(0);
+        struct grammar_marker markers[] = {{span_of("b"), -1}, {span_of(i ? "abc" : "ac"), -1}};
+        grammar_node then[] = {NODE_NEVER, text(b, "!")};
+        grammar_node until = grammar_until(b, markers, then, 2, false, 0);
+        if (i)
+            assert_refused(b, until, "no text can match");
+        else
+            assert_texts(built(b, until), "ac!\nxac!\n", "b\nbac!\nb!\n");
+    }
 }
 
 static void test_regular_expressions_are_intersected_and_subtracted(void **state)

@@ -117,6 +117,76 @@ static void test_bytes_are_in_doubt_while_they_may_begin_a_marker(void **state)
     token_trie_free(t);
 }
 
+/* Tags of text with markers anywhere, by looking at all markers at each byte. Returns how many bytes are in doubt. */
+static size_t tags_of(const char *text, const char *const *marks, size_t n, char *tags)
+{
+    size_t begin = 0, size = strlen(text), doubt = 0;
+    memset(tags, '1', size);
+    for (size_t end = 1; end <= size; end++) {
+        size_t longest = 0;
+        for (size_t i = 0; i < n; i++) {
+            size_t length = strlen(marks[i]);
+            if (length <= end - begin && length > longest &&
+                memcmp(text + end - length, marks[i], length) == 0)
+                longest = length;
+        }
+        memset(tags + end - longest, 'M', longest);
+        begin = longest ? end : begin;
+    }
+    tags[size] = '\0';
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 1; k < strlen(marks[i]) && k <= size - begin; k++)
+            if (memcmp(text + size - k, marks[i], k) == 0 && k > doubt)
+                doubt = k;
+    return doubt;
+}
+
+static void test_random_markers_are_found_where_they_end_first(void **state)
+{
+    static const char *const marks[] = {"aab", "aba", "b", "abb", "cc", "aacb", "bca", "acab"};
+    static const char *const more[] = {"aa", "aab", "bc", "caab", "bb", "acabc"};
+    (void)state;
+    struct small_vocabulary v;
+    small_vocabulary_letters(&v, "abc", more, COUNT_OF(more));
+    struct token_trie *t = small_vocabulary_trie(&v);
+    uint32_t chance = 1;
+    for (size_t round = 0; round < 400; round++) {
+        struct error err = {{0}, false};
+        struct grammar_builder *b = grammar_builder_new(0);
+        const char *of[3];
+        struct grammar_marker m[3];
+        grammar_node then[3];
+        grammar_rule again = grammar_rule_new(b);
+        for (size_t i = 0; i < COUNT_OF(of); i++) {
+            of[i] = marks[(round * 7 + i * (1 + round % 3)) % COUNT_OF(marks)];
+            m[i] = (struct grammar_marker){span_of(of[i]), -1};
+            then[i] = grammar_call(b, again);
+        }
+        grammar_rule_define(b, again, grammar_until(b, m, then, COUNT_OF(m), true, 1));
+        struct grammar *g = grammar_build(b, grammar_call(b, again), &err);
+        grammar_builder_free(b);
+        struct grammar_matcher *x = grammar_matcher_new(g, t);
+        struct told told = {.n = 0};
+        char text[64] = "", tags[64], so_far[64];
+        for (size_t i = 0; i < 10; i++) {
+            chance = chance * 1664525 + 1013904223;
+            int32_t token = small_vocabulary_find(&v, "a") + (int32_t)(chance >> 16) % (int32_t)(v.n - 5);
+            strcat(text, v.text[token]);
+            tell(&told, x, token);
+            size_t doubt = tags_of(text, of, COUNT_OF(of), tags);
+            for (size_t k = 0; k < told.n; k++)
+                so_far[k] = told.tags[k] == GRAMMAR_TAG_MARK ? 'M' : '1';
+            so_far[told.n] = '\0';
+            if (strcmp(so_far, tags) != 0 || told.doubt != doubt)
+                fail_msg("\"%s\" with %s, %s and %s: %s instead of %s, %zu in doubt", text, of[0], of[1],
+                    of[2], so_far, tags, told.doubt);
+        }
+        grammar_matcher_free(x);
+        grammar_drop(g);
+    }
+    token_trie_free(t);
+}
+
 static void test_a_token_has_at_most_sixteen_runs(void **state)
 {
     static const char *const more[] = {"abababababababa", "abababababababab", "ababababababababa"};
@@ -361,6 +431,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bytes_have_the_tag_of_the_innermost_part),
         cmocka_unit_test(test_bytes_are_in_doubt_while_they_may_begin_a_marker),
+        cmocka_unit_test(test_random_markers_are_found_where_they_end_first),
         cmocka_unit_test(test_a_token_has_at_most_sixteen_runs),
         cmocka_unit_test(test_a_marker_may_be_a_control_token),
         cmocka_unit_test(test_after_the_end_nothing_can_follow),

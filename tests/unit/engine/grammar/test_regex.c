@@ -181,6 +181,22 @@ static char *repeated(const char *piece, size_t n)
     return text;
 }
 
+static void test_a_set_may_name_many_classes(void **state)
+{
+    struct error err = {0};
+    char *many = repeated("\\W\\s\\D", 10000), *pattern = malloc(strlen(many) + 4);
+    (void)state;
+    assert_non_null(pattern);
+    sprintf(pattern, "[%s]", many);
+    struct grammar *g = compile(pattern, false, &err);
+    assert_non_null(g);
+    assert_true(grammar_matches(g, span_of("-")));
+    assert_false(grammar_matches(g, span_of("5")));
+    grammar_drop(g);
+    free(pattern);
+    free(many);
+}
+
 static void test_hostile_patterns_end_soon(void **state)
 {
     static const struct {
@@ -206,6 +222,7 @@ int main(void)
         cmocka_unit_test(test_characters_and_classes),
         cmocka_unit_test(test_a_part_of_the_text_is_enough),
         cmocka_unit_test(test_what_is_not_regular_is_refused_by_name),
+        cmocka_unit_test(test_a_set_may_name_many_classes),
         cmocka_unit_test(test_hostile_patterns_end_soon),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -205,6 +205,10 @@ static void test_arrays(void **state)
             {"[]", "[1]"}},
         {"{'type':'array','items':{'type':'integer'},'contains':{'minimum':5},'minContains':2,'maxContains':2}",
             {"[5,6]", "[1,7,2,8]"}, {"[5]", "[5,6,7]"}},
+        {"{'type':'array','items':{'type':'integer'},'contains':{'minimum':5},'minItems':2,'maxItems':3}",
+            {"[1,5]", "[5,6]", "[1,2,7]"}, {"[5]", "[1,2]", "[1,1,1,5]", "[]"}},
+        {"{'type':'array','prefixItems':[{'type':'null'}],'contains':{'const':1},'maxContains':1,'maxItems':3}",
+            {"[null,1]", "[null,2,1]"}, {"[null]", "[null,1,1]", "[1]"}},
         {"{'type':'array','prefixItems':[{'type':'null'}],'unevaluatedItems':false}", {"[]", "[null]"},
             {"[null,1]"}},
     };

@@ -33,7 +33,7 @@ static void test_strict_names_keyword_place_and_reason(void **state)
         {"{'type':'object','minProperties':3}", "minProperties at the root"},
         {"{'type':'integer','multipleOf':1.23456789012}", "multipleOf at the root: has too many digits"},
         {"{'type':'number','minimum':1e30}", "minimum at the root: has too many digits"},
-        {"{'type':'array','contains':{'const':1},'maxItems':3}", "contains at the root"},
+        {"{'type':'array','contains':{'const':1},'minItems':5}", "contains at the root"},
         {"{'type':'strin'}", "type at the root: is not the name of a type"},
         {"{'properties':[]}", "properties at the root: must be an object"},
         {"{'properties':{'a':3}}", "schema at properties.a: must be an object or a boolean"},
@@ -74,7 +74,7 @@ static void test_otherwise_it_is_left_out_and_noted(void **state)
         {"{'oneOf':[{'type':'string','format':'date'},{'type':'string','format':'email'}]}", "oneOf",
             "\"2024-01-01\""},
         {"{'type':'object','minProperties':3}", "minProperties", "{}"},
-        {"{'type':'array','contains':{'const':1},'maxItems':3}", "contains", "[2]"},
+        {"{'type':'array','contains':{'const':1},'minItems':2}", "contains", "[2,2]"},
         {"{'type':'number','multipleOf':1.23456789012}", "multipleOf", "7"},
         {"{'not':{'multipleOf':2}}", "not", "4"},
     };
