@@ -13,9 +13,14 @@
 
 #define LIST_MAX ((size_t)64 << 20)
 
-static bool is_mapped(const struct model *m)
+/* Whether the model can be asked, as far as is known: files of other formats, and models that the engine cannot run, are
+ * of no use to a client. */
+static bool is_told(const struct model *m)
 {
-    return model_state(m) == MODEL_MAPPED && m->loaded.n_maps > 0;
+    const struct served_model *served = model_served(m);
+    if (model_state(m) != MODEL_MAPPED || !m->loaded.checkpoint || m->loaded.n_maps == 0)
+        return false;
+    return served ? served_model_describe(served).answers : !atomic_load(&m->tried);
 }
 
 /* ---- parts of an object ---- */
@@ -113,7 +118,7 @@ static void reply_list(struct server *s, struct reply *r, bool running)
     strbuf_init(&out, LIST_MAX);
     strbuf_text(&out, "{\"models\":[");
     for (size_t i = 0; i < n; i++) {
-        if (!is_mapped(models[i]) || (running && !model_served(models[i])))
+        if (!is_told(models[i]) || (running && !model_served(models[i])))
             continue;
         strbuf_text(&out, told++ ? "," : "");
         (running ? add_running : add_tag)(&out, models[i], span_of(models[i]->id));

@@ -26,7 +26,7 @@ static const struct route rows[] = {
                  {404, "No model has this name", json, "Error"}}},
     {.method = "GET", .path = "/api/tags", .run = ollama_tags,
      .tag = "ollama", .summary = "The models that can be asked",
-     .description = "Those that are mapped, and their aliases.",
+     .description = "Those that are mapped and can answer, and their aliases.",
      .answers = {{200, "The models", json, "Any"}}},
     {.method = "GET", .path = "/api/ps", .run = ollama_ps,
      .tag = "ollama", .summary = "The models that are open",
