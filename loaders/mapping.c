@@ -249,6 +249,11 @@ const char *mapping_name(const struct mapping *m)
     return m->name;
 }
 
+int64_t mapping_modified(const struct mapping *m)
+{
+    return (int64_t)m->opened_stat.st_mtim.tv_sec;
+}
+
 static enum change compare(const struct mapping *m)
 {
     struct stat now;

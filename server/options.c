@@ -76,7 +76,7 @@ static const struct option table[] = {
      .initial = "8000", .most = 65535, .help = "port to listen on; 0 takes a free one and prints it"},
     {.flag = "--api-key-file", .variable = "BERTH_API_KEY_FILE", .value = "FILE", .kind = OPTION_TEXT,
      .field = FIELD(api_key_file), .initial = "",
-     .help = "file of API keys, one a line; clients must send one under /v1"},
+     .help = "file of API keys, one a line; clients must send one to ask models"},
     {.flag = "--ui", .variable = "BERTH_UI", .value = "on|off", .kind = OPTION_CHOICE, .field = FIELD(ui),
      .initial = "on", .choices = switches, .help = "whether /ui is a page for people"},
     {.flag = "--cors-origin", .variable = "BERTH_CORS_ORIGIN", .value = "ORIGIN|*", .kind = OPTION_ORIGINS,

@@ -130,10 +130,15 @@ static void tell_moved(const struct model *m)
         LOG_FIELDS(log_text("model", m->id)));
 }
 
-static void keep_end(struct prompt *p, const struct template_text *text)
+static void keep_end(struct prompt *p, struct template_text *text)
 {
     p->end_size = text->size < PROMPT_END_MAX ? text->size : PROMPT_END_MAX;
     memcpy(p->end, text->text + text->size - p->end_size, p->end_size);
+    if (!p->keeps_text)
+        return;
+    p->text = text->text;
+    p->text_size = text->size;
+    text->text = NULL;
 }
 
 /* Renders the template for a request that is checked. */

@@ -127,7 +127,8 @@ static bool check_length(const struct completion *a, const struct completion_par
                 "This model's maximum context length is %zu tokens. However, your %s %zu tokens. Please reduce "
                 "the length of the %s.",
                 context, chat ? "messages resulted in" : "prompt has", n, chat ? "messages" : "prompt");
-        if (!chat && w->max_tokens != COMPLETION_UNLIMITED && (uint64_t)w->max_tokens > context - n)
+        if (!chat && !w->limit_only && w->max_tokens != COMPLETION_UNLIMITED &&
+            (uint64_t)w->max_tokens > context - n)
             return api_error_status(c, 400, "context_length_exceeded", "max_tokens",
                 "This model's maximum context length is %zu tokens. However, your prompt has %zu and you asked "
                 "for %lld more. Please reduce the prompt or 'max_tokens'.",

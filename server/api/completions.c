@@ -75,12 +75,7 @@ static bool read_prompt(struct prompt *p, const struct text_model *t, const json
     return (kept && begin_if_empty(p, t)) || api_error_no_memory(c);
 }
 
-struct prompts {
-    struct prompt *at; /* [n] */
-    size_t n;
-};
-
-static void prompts_release(struct prompts *all)
+void prompts_release(struct prompts *all)
 {
     for (size_t i = 0; i < all->n; i++)
         prompt_release(&all->at[i]);
@@ -94,7 +89,7 @@ static bool is_several(const json_t *prompt)
     return json_is_string(first) || json_is_array(first);
 }
 
-static bool read_prompts(struct prompts *all, struct server *s, const struct http_request *q,
+bool prompts_of_completion(struct prompts *all, struct server *s, const struct http_request *q,
     const struct text_model *t, const json_t *request, const struct completion_params *w, struct api_error *c)
 {
     bool add_special;
@@ -128,6 +123,19 @@ static bool read_prompts(struct prompts *all, struct server *s, const struct htt
     return true;
 }
 
+/* The prompt of a dialect that makes it itself. */
+static bool make_prompt(struct prompts *all, struct server *s, const struct http_request *q,
+    const struct requested_model *m, const struct chat_call *call, struct api_error *c)
+{
+    all->at = calloc(1, sizeof(*all->at));
+    if (!all->at)
+        return api_error_no_memory(c);
+    all->n = 1;
+    all->at[0] = prompt_for(s, q);
+    return call->make_prompt(&all->at[0], m, call, c) &&
+           (begin_if_empty(&all->at[0], m->text) || api_error_no_memory(c));
+}
+
 /* ---- the answer ---- */
 
 static bool start(struct server *s, const struct http_request *q, struct reply *r,
@@ -142,12 +150,14 @@ static bool start(struct server *s, const struct http_request *q, struct reply *
         .model = m,
         .form = &form,
         .request = call->original};
+    w->limit_only = call->limit_only;
     unsigned needs = NEEDS_DECODER | (answer_form_is_asked(call->request) ? NEEDS_TOKENIZER : 0);
     bool good =
         requested_model_find(m, s, call->request, needs, c) &&
         completion_params_for_model(w, text_model_n_vocab(m->text), c) &&
         answer_form_grammar(m, call->request, NULL, &s->request_memory, &setup.grammar, &form, &notes, c) &&
-        read_prompts(&all, s, q, m->text, call->request, w, c);
+        (call->make_prompt ? make_prompt(&all, s, q, m, call, c)
+                           : prompts_of_completion(&all, s, q, m->text, call->request, w, c));
     setup.prompts = all.at;
     setup.n_prompts = all.n;
     good = good && completion_start(s, q, r, &setup, c);

@@ -130,6 +130,8 @@ static void add_token_members(
     if (text_model_tokenizer(a->requested_model.text))
         tokenizer_piece(text_model_tokenizer(a->requested_model.text), id, true, piece);
     struct span bytes = {(const uint8_t *)piece->text, piece->size};
+    if (a->writer->token_object_ids)
+        strbuf_format(out, "\"id\":%" PRId32 ",", id);
     strbuf_text(out, "\"token\":");
     add_token_text(out, bytes);
     strbuf_text(out, ",\"logprob\":");
@@ -255,7 +257,7 @@ void delta_add(const struct completion *a, struct choice *c, struct delta *f, co
         return;
     strbuf_init(&piece, PIECES_MAX);
     for (size_t i = 0; i < p->n_tokens; i++) {
-        if (a->route == FOR_CHAT)
+        if (a->route == FOR_CHAT || a->writer->token_objects)
             add_chat_token(a, f, &piece, &p->tokens[i]);
         else
             add_completion_token(a, c, f, &piece, &p->tokens[i]);

@@ -51,6 +51,21 @@ bool prompt_add_text(struct prompt *p, const struct text_model *t, const struct 
            (tokenizer_encode(text_model_tokenizer(t), in, &p->ids, &err) || prompt_failed(p, param, &err, c));
 }
 
+bool prompt_add_id(struct prompt *p, int32_t id, struct api_error *c)
+{
+    struct tokenizer_ids *ids = &p->ids;
+    if (ids->n == ids->room) {
+        size_t room = ids->room ? 2 * ids->room : 16;
+        int32_t *at = realloc(ids->at, room * sizeof(*at));
+        if (!at)
+            return api_error_no_memory(c);
+        ids->at = at;
+        ids->room = room;
+    }
+    ids->at[ids->n++] = id;
+    return true;
+}
+
 bool prompt_add_ids(
     struct prompt *p, size_t vocabulary, const json_t *list, const char *param, struct api_error *c)
 {

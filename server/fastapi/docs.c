@@ -28,6 +28,8 @@ struct schema {
     "\"usage\":{\"$ref\":\"#/components/schemas/Usage\"}}}"
 
 static const struct schema schemas[] = {
+    {"Any", "{\"type\":\"object\"}"},
+    {"List", "{\"type\":\"array\",\"items\":{\"type\":\"object\"}}"},
     {"Detail", "{\"type\":\"object\",\"required\":[\"detail\"],\"properties\":{\"detail\":{\"type\":\"string\"}}}"},
     {"Error", "{\"type\":\"object\",\"required\":[\"error\"],\"properties\":{\"error\":{\"type\":\"string\"}}}"},
     {"ChatMessage", "{\"type\":\"object\",\"required\":[\"role\",\"content\"],\"properties\":{\"role\":{\"enum\":[\"system\","
@@ -66,6 +68,9 @@ static const struct schema schemas[] = {
         "\"count\":{\"type\":\"integer\"},\"tokens\":{\"type\":\"array\",\"items\":{\"type\":\"integer\"}}}}"},
     {"Text", "{\"type\":\"object\",\"required\":[\"text\"],\"properties\":{\"model\":{\"type\":\"string\"},"
         "\"text\":{\"type\":\"string\"}}}"},
+    {"LlamaCppError", "{\"type\":\"object\",\"required\":[\"error\"],\"properties\":{\"error\":{\"type\":\"object\","
+        "\"required\":[\"code\",\"message\",\"type\"],\"properties\":{\"code\":{\"type\":\"integer\"},"
+        "\"message\":{\"type\":\"string\"},\"type\":{\"type\":\"string\"},\"param\":" STRING_OR_NULL "}}}}"},
     {"OpenAIError", "{\"type\":\"object\",\"required\":[\"error\"],\"properties\":{\"error\":{\"type\":\"object\","
         "\"required\":[\"message\",\"type\",\"param\",\"code\"],\"properties\":{\"message\":{\"type\":\"string\"},"
         "\"type\":{\"type\":\"string\"},\"param\":" STRING_OR_NULL ",\"code\":" STRING_OR_NULL "}}}}"},

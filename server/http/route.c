@@ -129,18 +129,28 @@ static bool match_name(const struct matching *m, const char *pattern, const char
     return false;
 }
 
+/* The rest of the path behind the characters of *pattern up to its end or its next name, where *pattern then is. NULL
+ * when they differ. */
+static const char *match_literals(bool lenient, const char **pattern, const char *path)
+{
+    for (; **pattern && **pattern != '{'; ++*pattern) {
+        size_t taken = 1;
+        char c = *path == '%' ? decoded(path, strnlen(path, 3), &taken) : *path;
+        if (c != **pattern)
+            return NULL;
+        path += taken;
+        while (lenient && **pattern == '/' && *path == '/')
+            path++;
+    }
+    return path;
+}
+
 /* Matches the rest of a pattern against the rest of a path. Recurses once for each name. */
 static bool match_from(const struct matching *m, const char *pattern, const char *path, size_t n_params)
 {
-    for (; *pattern && *pattern != '{'; pattern++) {
-        size_t taken = 1;
-        char c = *path == '%' ? decoded(path, strnlen(path, 3), &taken) : *path;
-        if (c != *pattern)
-            return false;
-        path += taken;
-        while (m->lenient && *pattern == '/' && *path == '/')
-            path++;
-    }
+    path = match_literals(m->lenient, &pattern, path);
+    if (!path)
+        return false;
     if (!*pattern)
         return !*path;
     const char *end = strchr(pattern, '}');
@@ -161,13 +171,33 @@ static void add_method(char allow[ROUTE_ALLOW_MAX], const char *method)
         snprintf(allow + used, ROUTE_ALLOW_MAX - used, "%s%s", used ? ", " : "", method);
 }
 
-/* Whether the path begins with the prefix, as a whole segment. */
-static bool is_under(const struct dialect *d, const char *path)
+/* What is behind the prefix, where the path begins with it as whole segments; else NULL. */
+static const char *behind_prefix(const char *prefix, const char *path)
 {
-    size_t size = d->prefix ? strlen(d->prefix) : 0;
-    while (path[0] == '/' && path[1] == '/')
-        path++;
-    return size > 0 && strncmp(path, d->prefix, size) == 0 && (path[size] == '/' || !path[size]);
+    const char *rest = match_literals(true, &prefix, path);
+    return rest && (*rest == '/' || !*rest) ? rest : NULL;
+}
+
+/* Matches a path against all patterns of a row. */
+static bool match_row(const struct router_row *row, const char *path, struct span params[ROUTE_PARAMS_MAX])
+{
+    const struct matching m = {.lenient = row->dialect->prefix != NULL, .params = params};
+    const char *const *prefix = row->dialect->more_prefixes;
+    if (match_from(&m, row->route->path, path, 0) ||
+        (row->route->also && match_from(&m, row->route->also, path, 0)))
+        return true;
+    for (const char *rest; prefix && *prefix; prefix++) {
+        rest = behind_prefix(*prefix, path);
+        if (rest && match_from(&m, row->route->path + strlen(row->dialect->prefix), rest, 0))
+            return true;
+    }
+    return false;
+}
+
+static size_t longer(size_t longest, const char *prefix, const char *path)
+{
+    size_t size = prefix ? strlen(prefix) : 0;
+    return size > longest && behind_prefix(prefix, path) ? size : longest;
 }
 
 /* The dialect with the longest prefix that the path has. */
@@ -177,10 +207,11 @@ static const struct dialect *dialect_of(const struct router *r, const char *path
     size_t longest = 0;
     for (size_t i = 0; i < r->n; i++) {
         const struct dialect *d = r->rows[i].dialect;
-        if (is_under(d, path) && strlen(d->prefix) > longest) {
-            best = d;
-            longest = strlen(d->prefix);
-        }
+        size_t size = longer(longest, d->prefix, path);
+        for (const char *const *prefix = d->more_prefixes; prefix && *prefix; prefix++)
+            size = longer(size, *prefix, path);
+        best = size > longest ? d : best;
+        longest = size;
     }
     return best;
 }
@@ -192,8 +223,7 @@ struct route_match router_find(const struct router *r, const char *method, const
     for (size_t i = 0; i < r->n; i++) {
         const struct router_row *row = &r->rows[i];
         struct span params[ROUTE_PARAMS_MAX] = {{0}};
-        struct matching m = {.lenient = row->dialect->prefix != NULL, .params = params};
-        if (!match_from(&m, row->route->path, path, 0))
+        if (!match_row(row, path, params))
             continue;
         if (!answers(row->route, method)) {
             match.dialect = match.route ? match.dialect : row->dialect;

@@ -23,6 +23,7 @@
 #define STATUS_LEFT 499 /* for log and metrics only: the client closed the connection */
 
 static const char ping[] = ": ping\n\n";
+static const char blank[] = " "; /* in streams that know no comments: white space before a line of JSON */
 
 static uint64_t now_ms(void)
 {
@@ -217,6 +218,12 @@ static void open_out(struct http_session *s)
     s->suspended.out.budget = s->http->config.memory;
 }
 
+static bool has_comments(const struct http_session *s)
+{
+    static const char type[] = "text/event-stream";
+    return s->reply.content_type && strncmp(s->reply.content_type, type, sizeof(type) - 1) == 0;
+}
+
 /* Gets the next bytes into z->out and starts the deadline for writing. EMPTY: the connection was suspended. */
 static enum filled fill(struct http_session *s)
 {
@@ -233,7 +240,7 @@ static enum filled fill(struct http_session *s)
         enum async_reply_more more = z->async->kind->more(z->async, &z->out);
         z->ended = more == ASYNC_END;
         if (z->out.size == 0 && seen.quiet && !z->ended)
-            strbuf_text(&z->out, z->async->ping ? z->async->ping : ping);
+            strbuf_text(&z->out, z->async->ping ? z->async->ping : has_comments(s) ? ping : blank);
         if (z->out.failed)
             return BROKEN;
         enum phase phase = z->out.size > 0 ? PHASE_WRITE : PHASE_WORK;

@@ -17,6 +17,8 @@ void openai_responses(struct server *s, const struct http_request *q, struct rep
 void openai_responses_input_tokens(struct server *s, const struct http_request *q, struct reply *r);
 void openai_tokenize(struct server *s, const struct http_request *q, struct reply *r); /* tokenize.c */
 void openai_detokenize(struct server *s, const struct http_request *q, struct reply *r);
+void openai_render_chat(struct server *s, const struct http_request *q, struct reply *r); /* render.c */
+void openai_render_completions(struct server *s, const struct http_request *q, struct reply *r);
 
 /* ---- json.c ---- */
 

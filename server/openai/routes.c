@@ -11,7 +11,7 @@ static const char json[] = "application/json";
 
 /* clang-format off */
 static const struct route rows[] = {
-    {.method = "GET", .path = "/v1/models", .run = openai_models,
+    {.method = "GET", .path = "/v1/models", .also = "/models", .run = openai_models,
      .tag = "models", .summary = "The models on the volume",
      .description = "OpenAI's list, each model with what berth knows of it; failed ones too, with the "
                     "reason, last.",
@@ -21,7 +21,7 @@ static const struct route rows[] = {
      .description = "The id may contain slashes, as they are or as %2F.",
      .answers = {{200, "The model", json, "Model"},
                  {404, "No model has this id", json, "OpenAIError"}}},
-    {.method = "POST", .path = "/v1/chat/completions", .run = openai_chat,
+    {.method = "POST", .path = "/v1/chat/completions", .also = "/chat/completions", .run = openai_chat,
      .slow = true, .body_max = OPENAI_BODY_MAX, .field = completion_params_chat_field,
      .stream = "text/event-stream",
      .tag = "answers", .summary = "Goes on with a chat",
@@ -51,17 +51,32 @@ static const struct route rows[] = {
      .answers = {{200, "The number", json, "InputTokens"},
                  {400, "Something in the request cannot be honoured", json, "OpenAIError"},
                  {404, "No model has this id", json, "OpenAIError"}}},
-    {.method = "POST", .path = "/v1/tokenize", .run = openai_tokenize,
+    {.method = "POST", .path = "/v1/chat/completions/render", .run = openai_render_chat,
+     .slow = true, .body_max = OPENAI_BODY_MAX,
+     .tag = "tokens", .summary = "The token ids of a chat",
+     .description = "As vLLM's: what /v1/chat/completions would send to the model, and how it would sample.",
+     .answers = {{200, "The ids and the sampling parameters", json, "Any"},
+                 {400, "Something in the request cannot be honoured", json, "OpenAIError"},
+                 {404, "No model has this id", json, "OpenAIError"}}},
+    {.method = "POST", .path = "/v1/completions/render", .run = openai_render_completions,
+     .slow = true, .body_max = OPENAI_BODY_MAX,
+     .tag = "tokens", .summary = "The token ids of prompts",
+     .description = "As vLLM's: a list with an entry for each prompt of /v1/completions.",
+     .answers = {{200, "The ids and the sampling parameters", json, "List"},
+                 {400, "Something in the request cannot be honoured", json, "OpenAIError"},
+                 {404, "No model has this id", json, "OpenAIError"}}},
+    {.method = "POST", .path = "/v1/tokenize", .also = "/tokenize", .run = openai_tokenize,
      .slow = true, .body_max = OPENAI_BODY_MAX,
      .tag = "tokens", .summary = "The token ids of a text or a chat",
-     .description = "Takes text, prompt or messages, add_special, parse_special and with_pieces.",
+     .description = "Takes text, prompt, content or messages, and how special tokens are read, in the names of "
+                    "llama.cpp and of vLLM; /tokenize is the same.",
      .answers = {{200, "The ids", json, "Tokens"},
                  {400, "Something in the request cannot be honoured", json, "OpenAIError"},
                  {404, "No model has this id", json, "OpenAIError"}}},
-    {.method = "POST", .path = "/v1/detokenize", .run = openai_detokenize,
+    {.method = "POST", .path = "/v1/detokenize", .also = "/detokenize", .run = openai_detokenize,
      .slow = true, .body_max = OPENAI_BODY_MAX,
      .tag = "tokens", .summary = "The text of token ids",
-     .description = "Takes tokens, and special: whether special tokens are shown.",
+     .description = "Takes tokens, and special: whether special tokens are shown, as they are at /detokenize.",
      .answers = {{200, "The text", json, "Text"},
                  {400, "Something in the request cannot be honoured", json, "OpenAIError"},
                  {404, "No model has this id", json, "OpenAIError"}}},
@@ -85,7 +100,13 @@ static void write_error(
             "type", type_of(status), "param", param, "code", code));
 }
 
-const struct dialect openai_dialect = {
-    .prefix = "/v1", .error = "OpenAIError", .needs_key = true, .write = write_error};
+/* Where Docker Model Runner has this API. */
+static const char *const more_prefixes[] = {"/engines/v1", "/engines/llama.cpp/v1", NULL};
+
+const struct dialect openai_dialect = {.prefix = "/v1",
+    .more_prefixes = more_prefixes,
+    .error = "OpenAIError",
+    .needs_key = true,
+    .write = write_error};
 
 const struct route_table openai_routes = {&openai_dialect, rows, sizeof(rows) / sizeof(rows[0])};

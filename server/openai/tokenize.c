@@ -1,7 +1,8 @@
 /* tokenize.c - POST /v1/tokenize and /v1/detokenize: what a model's tokenizer makes of text, and back.
  *
  * The text is that of a completion's prompt, or the messages of a chat: exactly what would be sent to the
- * model. Neither needs the model to be one that can answer.
+ * model. Neither needs the model to be one that can answer. Both take and tell what llama.cpp's and vLLM's routes of
+ * these names do: a `content`, `add_special_tokens`, `return_token_strs`.
  */
 #include "openai_private.h"
 
@@ -12,6 +13,12 @@
 
 /* ---- tokenize ---- */
 
+/* The text is in llama.cpp's field, whose special tokens are left out unless asked for. */
+static bool is_content(const json_t *request)
+{
+    return json_object_get(request, "content") != NULL;
+}
+
 static bool ids_of_text(struct prompt *p, const struct text_model *t, const json_t *request,
     const char *field, struct api_error *c)
 {
@@ -19,17 +26,67 @@ static bool ids_of_text(struct prompt *p, const struct text_model *t, const json
     struct tokenizer_text in = {.text = {(const uint8_t *)json_string_value(text), json_string_length(text)}};
     if (!json_is_string(text))
         return api_error_bad(c, field, "'%s' must be a string", field);
-    return api_truth(request, "add_special", true, &in.add_special, c) &&
+    return api_truth(request, "add_special_tokens", !is_content(request), &in.add_special, c) &&
+           api_truth(request, "add_special", in.add_special, &in.add_special, c) &&
            api_truth(request, "parse_special", true, &in.parse_special, c) &&
            prompt_add_text(p, t, &in, field, c);
 }
 
-/* The one of the three that says what to take apart. */
+/* The one of the four that says what to take apart. */
 static bool read_text(struct prompt *p, const struct requested_model *m, json_t *request, struct api_error *c)
 {
     if (json_object_get(request, "messages"))
         return prompt_of_chat(p, m, request, c);
-    return ids_of_text(p, m->text, request, json_object_get(request, "prompt") ? "prompt" : "text", c);
+    const char *field = json_object_get(request, "prompt") ? "prompt" : "text";
+    return ids_of_text(p, m->text, request, is_content(request) ? "content" : field, c);
+}
+
+static struct span span_of_buffer(const struct strbuf *b)
+{
+    return (struct span){(const uint8_t *)b->text, b->size};
+}
+
+static bool is_text(struct span s)
+{
+    size_t size = 1;
+    for (size_t pos = 0; pos < s.size && size > 0; pos += size)
+        size = text_character((struct span){s.at + pos, s.size - pos});
+    return size > 0;
+}
+
+/* A list of {"id", "piece"}, as llama.cpp has it: a piece that is no text is a list of its bytes. */
+static void add_ids_with_pieces(
+    struct strbuf *out, const struct tokenizer *t, const struct tokenizer_ids *ids)
+{
+    struct strbuf piece;
+    strbuf_init(&piece, PIECE_MAX);
+    for (size_t i = 0; i < ids->n; i++) {
+        piece.size = 0;
+        tokenizer_piece(t, ids->at[i], true, &piece);
+        strbuf_text(out, i ? ",{\"id\":" : "{\"id\":");
+        strbuf_integer(out, ids->at[i]);
+        strbuf_text(out, ",\"piece\":");
+        if (is_text(span_of_buffer(&piece))) {
+            strbuf_json(out, span_of_buffer(&piece));
+        } else {
+            for (size_t k = 0; k < piece.size; k++)
+                strbuf_format(out, k ? ",%u" : "[%u", (uint8_t)piece.text[k]);
+            strbuf_text(out, "]");
+        }
+        strbuf_text(out, "}");
+    }
+    strbuf_release(&piece);
+}
+
+/* The tokens as the file has them. */
+static void add_token_strs(struct strbuf *out, const struct tokenizer *t, const struct tokenizer_ids *ids)
+{
+    strbuf_text(out, ",\"token_strs\":[");
+    for (size_t i = 0; i < ids->n; i++) {
+        strbuf_text(out, i ? "," : "");
+        strbuf_json(out, tokenizer_text_of(t, ids->at[i]));
+    }
+    strbuf_text(out, "]");
 }
 
 static void add_pieces(struct strbuf *out, const struct tokenizer *t, const struct tokenizer_ids *ids)
@@ -41,7 +98,7 @@ static void add_pieces(struct strbuf *out, const struct tokenizer *t, const stru
         piece.size = 0;
         tokenizer_piece(t, ids->at[i], true, &piece);
         strbuf_text(out, i ? "," : "");
-        strbuf_json(out, (struct span){(const uint8_t *)piece.text, piece.size});
+        strbuf_json(out, span_of_buffer(&piece));
     }
     strbuf_text(out, "]");
     strbuf_release(&piece);
@@ -76,45 +133,57 @@ static bool end(struct strbuf *out, struct reply *r, struct api_error *c)
     return true;
 }
 
-static bool reply_ids(struct reply *r, const struct requested_model *m, const struct prompt *p, bool pieces,
-    struct api_error *c)
+static bool reply_ids(struct reply *r, const struct requested_model *m, const struct prompt *p,
+    const json_t *request, struct api_error *c)
 {
     const struct tokenizer_ids *ids = &p->ids;
+    const struct tokenizer *t = text_model_tokenizer(m->text);
+    bool pieces, strs, content = is_content(request);
     struct strbuf out;
+    if (!api_truth(request, "with_pieces", false, &pieces, c) ||
+        !api_truth(request, "return_token_strs", false, &strs, c))
+        return false;
     begin(&out, m, p->memory);
     strbuf_format(
         &out, ",\"count\":%zu,\"max_model_len\":%zu,\"tokens\":[", ids->n, text_model_context(m->text));
-    add_ids(&out, ids);
+    if (pieces && content)
+        add_ids_with_pieces(&out, t, ids);
+    else
+        add_ids(&out, ids);
     strbuf_text(&out, "]");
-    if (pieces)
-        add_pieces(&out, text_model_tokenizer(m->text), ids);
+    if (pieces && !content)
+        add_pieces(&out, t, ids);
+    if (strs)
+        add_token_strs(&out, t, ids);
     return end(&out, r, c);
 }
 
 static bool tokenize(struct server *s, const struct http_request *q, struct reply *r, json_t *request,
     struct requested_model *m, struct api_error *c)
 {
-    bool pieces = false;
     struct prompt p = prompt_for(s, q);
     unsigned needs = json_object_get(request, "messages") ? NEEDS_TOKENIZER | NEEDS_CHAT : NEEDS_TOKENIZER;
-    bool good = requested_model_find(m, s, request, needs, c) &&
-                api_truth(request, "with_pieces", false, &pieces, c) && read_text(&p, m, request, c) &&
-                reply_ids(r, m, &p, pieces, c);
+    bool good = requested_model_find(m, s, request, needs, c) && read_text(&p, m, request, c) &&
+                reply_ids(r, m, &p, request, c);
     prompt_release(&p);
     return good;
 }
 
 /* ---- detokenize ---- */
 
-static bool reply_text(
-    struct reply *r, const struct requested_model *m, const struct strbuf *text, struct api_error *c)
+/* Below /v1 the text is in `text`; at the root in `prompt` for vLLM's clients, and in `content` for llama.cpp's. */
+static bool reply_text(struct reply *r, const struct http_request *q, const struct requested_model *m,
+    const struct strbuf *text, struct api_error *c)
 {
+    static const char *const of_v1[] = {"text", NULL}, *const of_root[] = {"prompt", "content", NULL};
     struct strbuf out;
     if (text->failed)
         return request_memory_refuse(c);
     begin(&out, m, text->budget);
-    strbuf_text(&out, ",\"text\":");
-    strbuf_json(&out, (struct span){(const uint8_t *)text->text, text->size});
+    for (const char *const *name = strstr(q->path, "/v1/") ? of_v1 : of_root; *name; name++) {
+        strbuf_format(&out, ",\"%s\":", *name);
+        strbuf_json(&out, span_of_buffer(text));
+    }
     return end(&out, r, c);
 }
 
@@ -140,7 +209,7 @@ static bool detokenize(struct server *s, const struct http_request *q, struct re
     for (size_t i = 0; i < p.ids.n; i++)
         detokenizer_add(&d, p.ids.at[i], &text);
     detokenizer_end(&d, &text);
-    bool good = reply_text(r, m, &text, c);
+    bool good = reply_text(r, q, m, &text, c);
     strbuf_release(&text);
     prompt_release(&p);
     return good;

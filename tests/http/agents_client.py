@@ -206,7 +206,7 @@ def start(berth, directory):
     models = os.path.join(directory, "models")
     os.mkdir(models)
     write_model(os.path.join(models, "letters.gguf"), context=4096)
-    write_model(os.path.join(models, "agent.gguf"), TEMPLATE, RECITAL, 16384)
+    write_model(os.path.join(models, "agent.gguf"), RECITAL, context=16384, template=TEMPLATE)
     with open(os.path.join(directory, "keys"), "w") as f:
         f.write("the-key\n")
     server = Berth(berth, models, "--api-key-file", os.path.join(directory, "keys"))

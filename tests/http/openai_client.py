@@ -12,10 +12,9 @@ import openai
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 
-from reciting import write_model  # noqa: E402
-from rig import DEADLINE, Berth  # noqa: E402
+from reciting import ALPHABET, write_model  # noqa: E402
+from rig import DEADLINE, Berth, run_tests  # noqa: E402
 
-ALPHABET = "abcdefghijklmnopqrstuvwxyz."
 MESSAGES = [{"role": "system", "content": "Be brief"}, {"role": "user", "content": "Hello"}]
 
 # ---- the tests; each is a function of the client ----
@@ -130,10 +129,10 @@ def test_errors_are_the_client_s_exceptions(client):
     e = raises(
         openai.BadRequestError,
         lambda: client.chat.completions.create(
-            model="tiny", messages=MESSAGES, extra_body={"mirostat": 2}
+            model="tiny", messages=MESSAGES, audio={"voice": "alloy", "format": "mp3"}
         ),
     )
-    assert (e.code, e.param) == ("unsupported_parameter", "mirostat")
+    assert (e.code, e.param) == ("unsupported_parameter", "audio")
     raises(openai.AuthenticationError, lambda: client.with_options(api_key="wrong").models.list())
 
 
@@ -162,7 +161,7 @@ async def test_a_stream_may_be_closed_early(client):
 
 
 def start(berth, directory):
-    write_model(os.path.join(directory, "models", "tiny.gguf"))
+    write_model(os.path.join(directory, "models", "tiny.gguf"), context=512)
     with open(os.path.join(directory, "keys"), "w") as f:
         f.write("the-key\n")
     return Berth(berth, os.path.join(directory, "models"), "--api-key-file", os.path.join(directory, "keys"))
@@ -182,29 +181,11 @@ def run(test, base):
 
 
 def main():
-    passed = failed = 0
     with tempfile.TemporaryDirectory() as directory:
         os.mkdir(os.path.join(directory, "models"))
         server = start(sys.argv[1], directory)
         base = {"base_url": f"http://127.0.0.1:{server.port}/v1", "api_key": "the-key", "timeout": DEADLINE, "max_retries": 3}
-        try:
-            for name, test in list(globals().items()):
-                if not name.startswith("test_"):
-                    continue
-                try:
-                    run(test, base)
-                    print(f"ok: {name}")
-                    passed += 1
-                except Exception as e:  # noqa: BLE001: whatever it is, it is told, and the others go on
-                    print(f"FAILED: {name}: {type(e).__name__}: {e}")
-                    failed += 1
-        finally:
-            status = server.stop()
-        if status != 0:
-            print(f"FAILED: berth ended with {status}")
-            failed += 1
-    print(f"{passed} passed, {failed} failed, 0 skipped")
-    sys.exit(failed > 0)
+        run_tests(globals(), lambda test: run(test, base), server)
 
 
 main()

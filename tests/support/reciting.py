@@ -1,18 +1,21 @@
-"""Models of a few kilobytes that recite, for the tests that are written in Python.
+"""Language models of a few hundred kilobytes that recite a text, whatever they are asked.
 
-After each letter comes the next, after 'z' a full stop, after that the end. A model with a text of its own writes that text
-after a newline, in tokens of some bytes each, and then ends.
+The architecture is llama with layers that add nothing. The next token depends on the last one alone: after a newline
+comes the first piece of the text, after the last piece the end of the answer. Each piece is a token of its own. After a
+letter comes the next one, after 'z' a full stop, after that the end; without a text, 'a' comes after a newline.
 """
 
 import random
 import struct
 
-WIDTH, BYTES, END = 64, 258, 257
+WIDTH = 128
 TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 U32, I32, F32, STRING, ARRAY = 4, 5, 6, 8, 9
+NEWLINE = 10
+ALPHABET = "abcdefghijklmnopqrstuvwxyz."
 
 
 def text(s):
@@ -29,82 +32,92 @@ def array(key, kind, items):
 
 
 def byte_texts():
+    """How byte-level vocabularies write each byte."""
     seen = [*range(33, 127), *range(0xA1, 0xAD), *range(0xAE, 256)]
     unseen = [b for b in range(256) if b not in seen]
     return [chr(b) if b in seen else chr(256 + unseen.index(b)) for b in range(256)]
 
 
-def pieces_of(recital):
-    """The text in pieces that all differ, so that each tells which comes next."""
-    pieces, rest = [], recital or ""
-    while rest:
-        size = 3
-        while rest[:size] in pieces and size < len(rest):
-            size += 1
-        pieces.append(rest[:size])
-        rest = rest[size:]
-    return pieces
+def pieces_of(words):
+    """The text in pieces of six characters, each a token. A piece of one would be the token of a byte."""
+    pieces = [words[i : i + 6] for i in range(0, len(words), 6)]
+    return pieces if not pieces or len(pieces[-1]) > 1 else [*pieces[:-2], pieces[-2] + pieces[-1]]
 
 
-def follower(token, n_pieces):
-    if token in (10, END) and n_pieces:
-        return BYTES
-    if token >= BYTES:
-        return token + 1 if token + 1 < BYTES + n_pieces else END
-    if token in (10, END):
-        return ord("a")
-    if ord("a") <= token < ord("z"):
-        return token + 1
-    return {ord("z"): ord("."), ord("."): END}.get(token)
-
-
-def write_model(path, template=TEMPLATE, recital=None, context=512):
-    draw, pieces = random.Random(1), pieces_of(recital)
-    vocabulary = BYTES + len(pieces)
-    embedding = [[draw.choice((-1.0, 1.0)) for _ in range(WIDTH)] for _ in range(vocabulary)]
-    output = [[0.0] * WIDTH for _ in range(vocabulary)]
-    for token in range(vocabulary):
-        after = follower(token, len(pieces))
-        if after is not None:
-            output[after] = [a + b for a, b in zip(output[after], embedding[token])]
-    ones, square = [1.0] * WIDTH, [0.0] * WIDTH * WIDTH
-    tensors = {
-        "token_embd.weight": ([WIDTH, vocabulary], sum(embedding, [])),
-        "output_norm.weight": ([WIDTH], ones),
-        "output.weight": ([WIDTH, vocabulary], sum(output, [])),
-        "blk.0.attn_norm.weight": ([WIDTH], ones),
-        "blk.0.ffn_norm.weight": ([WIDTH], ones),
-    }
-    for name in ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"):
-        tensors[f"blk.0.{name}.weight"] = ([WIDTH, WIDTH], square)
+def keys_of(pieces, layers, width, context, template):
+    texts = byte_texts()
+    coded = ["".join(texts[b] for b in piece.encode()) for piece in pieces]
+    vocabulary = [*texts, *coded, "<|im_start|>", "<|im_end|>"]
+    kinds = [1] * (256 + len(pieces)) + [3, 3]
     numbers = {
         "context_length": context,
         "embedding_length": WIDTH,
-        "block_count": 1,
-        "feed_forward_length": WIDTH,
+        "block_count": layers,
+        "feed_forward_length": width,
         "attention.head_count": 2,
     }
-    bytes_as_text = byte_texts()
-    tokens = [*bytes_as_text, "<|im_start|>", "<|im_end|>"]
-    tokens += ["".join(bytes_as_text[b] for b in piece.encode()) for piece in pieces]
-    pairs = [pair("general.architecture", STRING, text("llama"))]
-    pairs += [pair(f"llama.{key}", U32, struct.pack("<I", value)) for key, value in numbers.items()]
-    kinds = [3 if t in (BYTES - 2, END) else 1 for t in range(vocabulary)]
-    pairs += [
+    keys = [pair("general.architecture", STRING, text("llama"))]
+    keys += [pair(f"llama.{key}", U32, struct.pack("<I", value)) for key, value in numbers.items()]
+    keys += [
         pair("llama.attention.layer_norm_rms_epsilon", F32, struct.pack("<f", 1e-5)),
         pair("tokenizer.ggml.model", STRING, text("gpt2")),
         pair("tokenizer.ggml.pre", STRING, text("gpt-2")),
-        array("tokenizer.ggml.tokens", STRING, [text(t) for t in tokens]),
+        array("tokenizer.ggml.tokens", STRING, [text(t) for t in vocabulary]),
         array("tokenizer.ggml.token_type", I32, [struct.pack("<i", kind) for kind in kinds]),
         array("tokenizer.ggml.merges", STRING, []),
-        pair("tokenizer.ggml.eos_token_id", U32, struct.pack("<I", END)),
-        pair("tokenizer.chat_template", STRING, text(template)),
+        pair("tokenizer.ggml.eos_token_id", U32, struct.pack("<I", len(vocabulary) - 1)),
     ]
-    table, data = [], b""
-    for name, (dims, values) in tensors.items():
-        table.append(text(name) + struct.pack(f"<I{len(dims)}QIQ", len(dims), *dims, 0, len(data)))
-        data += struct.pack(f"<{len(values)}f", *values)
-        data += b"\0" * (-len(data) % 32)
-    head = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(pairs)) + b"".join(pairs) + b"".join(table)
-    with open(path, "wb") as f:
-        f.write(head + b"\0" * (-len(head) % 32) + data)
+    if template:
+        keys.append(pair("tokenizer.chat_template", STRING, text(template)))
+    return keys, len(vocabulary)
+
+
+def weights_of(n_pieces, vocabulary):
+    """Embeddings that are nearly orthogonal, and an output whose row for a token is what the token follows."""
+    draw = random.Random(1)
+    embedding = [[draw.choice((-1.0, 1.0)) for _ in range(WIDTH)] for _ in range(vocabulary)]
+    output = [[0.0] * WIDTH for _ in range(vocabulary)]
+    letters = [*ALPHABET.encode(), vocabulary - 1]
+    chain = [NEWLINE, *range(256, 256 + n_pieces), vocabulary - 1] if n_pieces else [NEWLINE, *letters[:1]]
+    for token, following in [*zip(letters, letters[1:]), *zip(chain, chain[1:])]:
+        output[following] = [a + b for a, b in zip(output[following], embedding[token])]
+    return sum(embedding, []), sum(output, [])
+
+
+def write_model(path, words="", layers=1, width=64, context=4096, template=TEMPLATE):
+    """Writes a model that recites `words`. Wide layers make it slow; they are holes in the file. An empty template is none."""
+    pieces = pieces_of(words)
+    keys, vocabulary = keys_of(pieces, layers, width, context, template)
+    embedding, output = weights_of(len(pieces), vocabulary)
+    tensors = [
+        ("token_embd.weight", [WIDTH, vocabulary], embedding),
+        ("output_norm.weight", [WIDTH], [1.0] * WIDTH),
+        ("output.weight", [WIDTH, vocabulary], output),
+    ]
+    for i in range(layers):
+        tensors += [(f"blk.{i}.{name}.weight", [WIDTH], [1.0] * WIDTH) for name in ("attn_norm", "ffn_norm")]
+        for name in ("attn_q", "attn_k", "attn_v", "attn_output"):
+            tensors.append((f"blk.{i}.{name}.weight", [WIDTH, WIDTH], None))
+        for name, shape in (("gate", [WIDTH, width]), ("up", [WIDTH, width]), ("down", [width, WIDTH])):
+            tensors.append((f"blk.{i}.ffn_{name}.weight", shape, None))
+    write_file(path, keys, tensors)
+
+
+def write_file(path, keys, tensors):
+    table, offset, places = b"", 0, []
+    for name, shape, _ in tensors:
+        size = 4
+        for side in shape:
+            size *= side
+        table += text(name) + struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, 0, offset)
+        places.append(offset)
+        offset += size + -size % 32
+    head = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(keys)) + b"".join(keys) + table
+    start = len(head) + -len(head) % 32
+    with open(path, "wb") as out:
+        out.write(head)
+        for (_, _, values), place in zip(tensors, places):
+            if values is not None:
+                out.seek(start + place)
+                out.write(struct.pack(f"<{len(values)}f", *values))
+        out.truncate(start + offset)

@@ -106,6 +106,18 @@ static void write_vocabulary(struct writer *w, const struct tiny_model *m)
         write_u32(w, i < 256 || i >= TINY_VOCABULARY ? 1 : m->mark_kind ? (uint32_t)m->mark_kind : 3);
     write_pair_array(w, "tokenizer.ggml.merges", GGUF_STRING, 0);
     write_pair_u32(w, "tokenizer.ggml.eos_token_id", TINY_END);
+    if (m->begins) {
+        write_pair_u32(w, "tokenizer.ggml.bos_token_id", TINY_START);
+        write_key(w, "tokenizer.ggml.add_bos_token", GGUF_BOOL);
+        write_bytes(w, "\1", 1);
+    }
+    if (!m->fills)
+        return;
+    write_pair_u32(w, "tokenizer.ggml.fim_pre_token_id", 1);
+    write_pair_u32(w, "tokenizer.ggml.fim_suf_token_id", 2);
+    write_pair_u32(w, "tokenizer.ggml.fim_mid_token_id", '\n');
+    write_pair_u32(w, "tokenizer.ggml.fim_rep_token_id", 3);
+    write_pair_u32(w, "tokenizer.ggml.fim_sep_token_id", 4);
 }
 
 /* ---- its answers ---- */
@@ -270,7 +282,8 @@ void write_tiny_model(const char *dir, const char *name, const struct tiny_model
     assert_non_null(t);
     split(m->recites);
     list_tensors(t, m->layers ? m->layers : 1, m->width ? m->width : 64);
-    uint64_t pairs = 7u + (m->no_tokenizer ? 0u : 6u) + (m->no_template ? 0u : 1u) + (m->sampling ? 5u : 0u);
+    uint64_t pairs = 7u + (m->no_tokenizer ? 0u : 6u) + (m->no_template ? 0u : 1u) + (m->sampling ? 5u : 0u) +
+                     (m->fills ? 5u : 0u) + (m->begins ? 2u : 0u);
     write_header(&w, 3, t->n, pairs);
     write_keys(&w, m, m->architecture ? m->architecture : "llama");
     for (size_t i = 0; i < t->n; i++)

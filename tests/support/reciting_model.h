@@ -32,6 +32,8 @@ struct tiny_model {
     const char *recites; /* at most some 700 bytes; NULL: the letters */
     int32_t mark_kind; /* token type of its two marks; 0: 3, control */
     bool no_template, no_tokenizer;
+    bool begins; /* a text begins with TINY_START */
+    bool fills; /* the bytes 1, 2 and a newline mark prefix, suffix and middle; 3 and 4 repository and file */
     int sampling; /* general.sampling.*; 1: temp 1.5, top_k 3, top_p 1, min_p 0, penalty_repeat 1.25; 2: none is in range */
 };
 

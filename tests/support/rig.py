@@ -10,6 +10,7 @@ import re
 import select
 import signal
 import subprocess
+import sys
 import time
 
 DEADLINE = 120  # seconds; longer than anything takes on a busy machine
@@ -70,3 +71,26 @@ class Berth(Server):
         }
         command = [program, "serve", "--models", models, "--host", "127.0.0.1", "--port", "0", "--log", "json"]
         super().__init__([*command, *options], rb'"message":"listening"[^\n]*"port":(\d+)', env=clean)
+
+
+def run_tests(names, run, server):
+    """Runs each function test_… of a module's names by `run`, tells how it ended, stops the server and ends the program."""
+    passed = failed = 0
+    try:
+        for name, test in list(names.items()):
+            if not name.startswith("test_"):
+                continue
+            try:
+                run(test)
+                print(f"ok: {name}")
+                passed += 1
+            except Exception as e:  # noqa: BLE001: whatever it is, it is told, and the others go on
+                print(f"FAILED: {name}: {type(e).__name__}: {e}")
+                failed += 1
+    finally:
+        status = server.stop()
+    if status != 0:
+        print(f"FAILED: berth ended with {status}")
+        failed += 1
+    print(f"{passed} passed, {failed} failed, 0 skipped")
+    sys.exit(failed > 0)

@@ -56,7 +56,7 @@ def write_models(directory):
     write_model(os.path.join(directory, "writer.gguf"), MARKDOWN)
     write_model(os.path.join(directory, "hostile.gguf"), HOSTILE)
     write_model(os.path.join(directory, "slow.gguf"), "never ending " * 300, layers=12, width=16384)
-    write_model(os.path.join(directory, "plain.gguf"), "and so on.", template=False)
+    write_model(os.path.join(directory, "plain.gguf"), "and so on.", template="")
     with open(os.path.join(directory, "broken.gguf"), "wb") as out:
         out.write(b"GGUF\3\0\0\0 and then nothing that makes sense")
 

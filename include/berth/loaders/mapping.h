@@ -45,6 +45,7 @@ void mapping_close(struct mapping *m);
 
 struct span mapping_bytes(const struct mapping *m);
 const char *mapping_name(const struct mapping *m);
+int64_t mapping_modified(const struct mapping *m); /* modification time of the file when it was opened: Unix seconds */
 
 /* True while the file is the one that was opened. Once it was cut, rewritten or unreadable, every call returns false
  * with the reason. Takes about 0.2 µs; any thread. */

@@ -59,7 +59,7 @@ static void test_each_row_is_documented(void **state)
         const struct route *row = router_row(r, i);
         assert_non_null(row->run);
         assert_true(row->summary && row->description && row->tag);
-        assert_int_equal(row->answers[0].status, 200);
+        assert_true(row->answers[0].status == 200 || row->answers[0].status == 501);
     }
     router_free(r);
 }
@@ -76,6 +76,11 @@ static void test_a_path_of_no_row_has_its_prefixs_dialect(void **state)
         {"/v10", &fastapi_routes},
         {"/v2", &oip_routes},
         {"/v2/x/y", &oip_routes},
+        {"/engines/v1/x", &openai_routes},
+        {"/engines/llama.cpp/v1", &openai_routes},
+        {"/engines", &fastapi_routes},
+        {"/api/x", &ollama_routes},
+        {"/slots/x", &llamacpp_routes},
         {"/", &fastapi_routes},
         {"/nope", &fastapi_routes},
         {"", &fastapi_routes},
@@ -105,6 +110,9 @@ static void test_an_error_speaks_the_dialect_of_its_path(void **state)
     (void)state;
     expect_error(&fastapi_routes, 404, "p", "c", "{\"detail\":\"no \\\"x\\\"\"}");
     expect_error(&oip_routes, 400, "p", "c", "{\"error\":\"no \\\"x\\\"\"}");
+    expect_error(&ollama_routes, 400, "p", "c", "{\"error\":\"no \\\"x\\\"\"}");
+    expect_error(&llamacpp_routes, 503, NULL, NULL,
+        "{\"error\":{\"code\":503,\"message\":\"no \\\"x\\\"\",\"type\":\"unavailable_error\",\"param\":null}}");
     expect_error(&openai_routes, 404, "model", "model_not_found",
         "{\"error\":{\"message\":\"no \\\"x\\\"\",\"type\":\"invalid_request_error\",\"param\":\"model\","
         "\"code\":\"model_not_found\"}}");

@@ -12,6 +12,12 @@ struct chat_call {
     json_t *request; /* OpenAI's chat request; changed */
     const struct completion_writer *writer;
     json_t *original; /* what the writer repeats of the client's request; NULL for nothing */
+    const json_t *asked; /* the client's request, for make_prompt */
+    /* Makes the only prompt of a completion, once the model is known. NULL: it is the request's `prompt`. */
+    bool (*make_prompt)(
+        struct prompt *p, const struct requested_model *m, const struct chat_call *call, struct api_error *c);
+    bool
+        limit_only; /* of a completion: max_tokens is an upper bound, as a chat's, and need not fit the context */
 };
 
 /* Answers a chat: r->async is set. False with the error. */
@@ -20,6 +26,17 @@ bool chat_answer(struct server *s, const struct http_request *q, struct reply *r
 
 /* The ids of the messages of a chat request, by the model's template. */
 bool prompt_of_chat(struct prompt *p, const struct requested_model *m, json_t *request, struct api_error *c);
+
+/* The prompts of a completion: one or several, of text or ids. */
+struct prompts {
+    struct prompt *at; /* [n] */
+    size_t n;
+};
+/* `all` is empty before. Release it after false, too. */
+bool prompts_of_completion(struct prompts *all, struct server *s, const struct http_request *q,
+    const struct text_model *t, const json_t *request, const struct completion_params *w,
+    struct api_error *c);
+void prompts_release(struct prompts *all);
 
 /* Answers a completion of OpenAI's request: one or several prompts of text or ids. */
 bool completion_answer(struct server *s, const struct http_request *q, struct reply *r,

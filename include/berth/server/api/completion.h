@@ -128,6 +128,8 @@ struct completion_writer {
     const char *ping; /* what a stream sends when nothing is said for long; NULL: a comment */
     bool begins_early; /* a stream that waits for long for its first event begins its choices then */
     bool gathers; /* choices are gathered in a stream, too, for what `finish` and `end` write */
+    bool token_objects; /* of a completion, too, tokens with log probabilities are a chat's objects, */
+    bool token_object_ids; /* and these have the token's id */
     void (*whole)(const struct completion *a, struct strbuf *out); /* the body of a whole reply */
     /* Of a stream: the first of a choice, an event, the last of a choice, the end of all that went well, an error in its
      * place. */

@@ -30,6 +30,7 @@ struct completion_params {
     bool include_usage, continuous_usage; /* usage in the last event of a stream, in every one */
     bool seeded; /* the request has a seed */
     bool salted; /* it has a cache salt */
+    bool limit_only; /* of a completion: max_tokens need not fit the context */
     struct span stops[COMPLETION_STOPS_MAX];
     size_t n_stops;
     int32_t stop_tokens[COMPLETION_STOPS_MAX];

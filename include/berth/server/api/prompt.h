@@ -11,6 +11,7 @@ struct prompt {
     struct tokenizer_ids ids;
     char *text; /* [text_size], for an echo; NULL without */
     size_t text_size;
+    bool keeps_text; /* of a chat: `text` becomes what the template wrote */
     char
         end[PROMPT_END_MAX]; /* [end_size]: the last of what a chat template wrote; empty for other prompts */
     size_t end_size;
@@ -27,7 +28,8 @@ bool prompt_check_size(const struct text_model *t, size_t bytes, const char *par
 /* Appends the ids of a client's text, after that check. */
 bool prompt_add_text(struct prompt *p, const struct text_model *t, const struct tokenizer_text *in,
     const char *param, struct api_error *c);
-/* Appends the ids of a list of integers, each in the vocabulary. */
+bool prompt_add_id(struct prompt *p, int32_t id, struct api_error *c); /* appends one */
+/* Makes the ids those of a list of integers, each in the vocabulary. */
 bool prompt_add_ids(
     struct prompt *p, size_t vocabulary, const json_t *list, const char *param, struct api_error *c);
 

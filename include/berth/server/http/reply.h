@@ -57,6 +57,9 @@ struct dialect {
     /* The paths of the API: "/v1" for /v1 and all below it. Under a prefix several slashes count as one. NULL: the
      * dialect of the paths that no prefix claims. */
     const char *prefix;
+    /* Prefixes under which its rows are found, too, in place of that one; /openapi.json leaves them out. NULL at the
+     * end; NULL for none. */
+    const char *const *more_prefixes;
     const char *error; /* the component of /openapi.json that describes its errors; NULL for none */
     bool needs_key; /* where the server has API keys, requests must show one */
     /* Fills the reply's body. `param` and `code` may be NULL. */

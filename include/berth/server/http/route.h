@@ -41,6 +41,7 @@ struct route_field {
 struct route {
     const char *method;
     const char *path; /* the pattern */
+    const char *also; /* a second pattern, which /openapi.json leaves out; NULL for none */
 
     /* Checks the whole request and fills the reply. Runs on an HTTP thread and must not wait; on a slow route it
      * runs on a request worker and may leave a reply that comes later (stream.h). */

@@ -12,7 +12,9 @@
 
 #include <cmocka.h>
 
-static const struct dialect plain, under_v9 = {.prefix = "/v9"}, under_v9_x = {.prefix = "/v9/x"};
+static const char *const more[] = {"/more/v9", "/more/of/v9", NULL};
+static const struct dialect plain, under_v9 = {.prefix = "/v9", .more_prefixes = more},
+                                   under_v9_x = {.prefix = "/v9/x"};
 
 static const struct route plain_rows[] = {
     {.method = "GET", .path = "/", .no_head = true},
@@ -25,7 +27,7 @@ static const struct route v9_rows[] = {
     {.method = "GET", .path = "/v9/models/{id}"},
     {.method = "POST", .path = "/v9/models/{name}/infer"},
     {.method = "POST", .path = "/v9/models/{name}/versions/{version}/infer"},
-    {.method = "GET", .path = "/v9/models/special"},
+    {.method = "GET", .path = "/v9/models/special", .also = "/special"},
     {.method = "POST", .path = "/v9/{model}:generate"},
     {.method = "GET", .path = "/v9/a{one}b{two}c{three}d{four}"},
 };
@@ -145,6 +147,25 @@ static void test_the_longest_prefix_gives_the_dialect(void **state)
     assert_ptr_equal(router_find(router, "GET", "/nope").dialect, &plain);
 }
 
+static void test_rows_are_found_under_more_prefixes_and_a_second_path(void **state)
+{
+    (void)state;
+    expect("GET", "/more/v9/models/a/b", "/v9/models/{id}", "a/b");
+    expect("POST", "/more/of/v9/models/a/infer", "/v9/models/{name}/infer", "a");
+    expect("GET", "//more//v9//models/a", "/v9/models/{id}", "a");
+    expect("GET", "/%6dore/v9/models/a", "/v9/models/{id}", "a");
+    expect("GET", "/more/v9models/a", NULL, NULL);
+    expect("GET", "/more/models/a", NULL, NULL);
+    expect("GET", "/more/v9/v9/models/a", NULL, NULL);
+    expect("GET", "/more/v9/x/y", NULL, NULL); /* of another dialect */
+    expect("GET", "/special", "/v9/models/special", "");
+    expect("GET", "/more/v9/special", NULL, NULL);
+    assert_ptr_equal(router_find(router, "GET", "/more/v9/nope").dialect, &under_v9);
+    assert_ptr_equal(router_find(router, "GET", "/special").dialect, &under_v9);
+    assert_ptr_equal(router_find(router, "GET", "/more/nope").dialect, &plain);
+    assert_string_equal(router_find(router, "PUT", "/more/v9/models/a").allow, "GET, HEAD");
+}
+
 static void test_methods_are_a_list(void **state)
 {
     (void)state;
@@ -181,6 +202,7 @@ int main(void)
         cmocka_unit_test(test_head_is_answered_where_get_is),
         cmocka_unit_test(test_a_known_path_with_another_method_tells_what_is_allowed),
         cmocka_unit_test(test_the_longest_prefix_gives_the_dialect),
+        cmocka_unit_test(test_rows_are_found_under_more_prefixes_and_a_second_path),
         cmocka_unit_test(test_methods_are_a_list),
         cmocka_unit_test(test_a_second_answer_replaces_the_first_with_its_headers),
     };
