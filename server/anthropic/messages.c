@@ -147,13 +147,10 @@ static bool add_user(struct chat_builder *b, struct strbuf *text, struct strbuf 
     const char *param, struct api_error *c)
 {
     char at[96];
-    size_t told = 0;
+    bool told = false;
     strbuf_cut(text, 0);
-    if (!json_is_array(content)) {
-        told = 0;
-        if (!add_content(text, content, param, c))
-            return false;
-    }
+    if (!json_is_array(content) && !add_content(text, content, param, c))
+        return false;
     for (size_t i = 0; i < json_array_size(content); i++) {
         const json_t *block = json_array_get(content, i), *said;
         snprintf(at, sizeof(at), "%.60s[%zu]", param, i);
@@ -166,11 +163,11 @@ static bool add_user(struct chat_builder *b, struct strbuf *text, struct strbuf 
         if (text->size > 0)
             chat_builder_message(b, "user", span_of_buffer(text));
         strbuf_cut(text, 0);
-        told++;
+        told = true;
         if (!add_result(b, room, block, at, c))
             return false;
     }
-    if (text->size > 0 || told == 0)
+    if (text->size > 0 || !told)
         chat_builder_message(b, "user", span_of_buffer(text));
     return true;
 }
