@@ -236,7 +236,8 @@ static void test_a_job_that_fails_ends_its_stream_in_an_error(void **state)
     struct events e;
     char last[64] = "";
     write_tiny_model(dir, "slow.gguf", &TINY_SLOW);
-    struct server *s = server_start(&(struct setup){.models = dir, .args = {"--job-timeout", "1"}});
+    struct server *s = server_start(&(struct setup){.models = dir, .args = {"--job-timeout", "2"}});
+    server_wait_status(s, "/readyz", 200);
     events_open(&e, s, MESSAGES,
         "{\"model\":\"slow\",\"max_tokens\":4000,\"stream\":true,\"ignore_eos\":true," HELLO "}");
     for (json_t *event; (event = events_named(&e)); json_decref(event)) {

@@ -291,7 +291,8 @@ static void test_a_job_that_fails_ends_its_stream_in_a_failure(void **state)
     (void)state;
     const char *dir = temp_dir();
     write_tiny_model(dir, "slow.gguf", &TINY_SLOW);
-    struct server *s = server_start(&(struct setup){.models = dir, .args = {"--job-timeout", "1"}});
+    struct server *s = server_start(&(struct setup){.models = dir, .args = {"--job-timeout", "2"}});
+    server_wait_status(s, "/readyz", 200);
     struct streamed said = streamed_of(s, "slow", HELLO ",\"ignore_eos\":true");
     size_t size = strlen(said.order);
     assert_true(size > 7 && strcmp(said.order + size - 7, "failed ") == 0);
