@@ -9,9 +9,10 @@
 #include "berth/engine/grammar/builder.h"
 
 /* The whole text matches the regular expression: the syntax of ECMA-262 with `u`, and what Python's `re` adds to it that
- * is regular. ^ and $ are allowed at the ends of alternatives. Look-around, back references and word borders are refused
- * by name. With `anywhere` it is enough that a part of the text matches, as JSON Schema's "pattern" has it. Lazy
- * quantifiers match the same texts as greedy ones. */
+ * is regular. Anchors are allowed anywhere but in a repetition. Look-around, back references, word borders, Unicode
+ * properties and flags are refused by name. Where the two differ about a class, it has what it has in both. With
+ * `anywhere` it is enough that a part of the text matches, as JSON Schema's "pattern" has it. Lazy quantifiers match the
+ * same texts as greedy ones. A pattern has at most 64 KiB. */
 grammar_node grammar_regex(struct grammar_builder *b, struct span pattern, bool anywhere);
 
 /* A grammar in GBNF, as llama.cpp reads it, with the rule "root". The reason names the line. */
@@ -43,26 +44,33 @@ struct json_notes {
     size_t n, more; /* `more`: how many have no room */
 };
 
-/* Any JSON value; any JSON object. */
+/* Any JSON value; any JSON object. Numbers have so few digits that each is a finite double, strings hold no half of a
+ * surrogate pair, and white space around tokens is bounded. Nesting is not. `o` must live as long as the call. */
 grammar_node grammar_json(struct grammar_builder *b, const struct json_schema_options *o);
 grammar_node grammar_json_object(struct grammar_builder *b, const struct json_schema_options *o);
 
-/* A JSON text that is valid under the schema, a value whose $ref are local. Every text that matches is valid; not every
- * valid text matches: members come in the order of `properties`, and members beside these come where the schema says so.
- * In strict mode the builder fails with "KEYWORD at PATH …" where a keyword cannot be enforced. `notes` may be NULL. */
+/* A JSON text that is valid under the schema, of draft 7, 2019-09 or 2020-12, whose $ref are local. Every text that
+ * matches is valid; not every valid text matches: members come in the order of `properties`, and members beside these come
+ * where the schema says so. docs/structured-output.md says which keywords are enforced. In strict mode the builder fails
+ * with "KEYWORD at PATH: why" where one cannot be; otherwise it is noted. In both modes it fails when the schema is
+ * malformed or nothing is valid under it. `notes` may be NULL, and is cleared first. The values are read during the call
+ * alone. Not more than some 24 MiB are in use meanwhile. */
 grammar_node grammar_json_schema(struct grammar_builder *b, struct value schema,
     const struct json_schema_options *o, struct json_notes *notes);
 
 /* The same as the parts of an object schema, for call syntaxes that write arguments their own way: calls `each` for each
- * property, in order. False when the schema is no object with properties that can be taken apart. */
+ * property, in order. False when the schema is no object with properties that can be taken apart: it has other types,
+ * choices, counts, or members that it does not name; or when the builder has failed. `each` may have been called before
+ * that only when the builder has failed. A property that nothing is valid for is left out. */
 struct json_property {
     struct span name;
     grammar_node value; /* in the options' style */
     bool required;
     bool is_string; /* its type is "string" alone, and text holds all of it: no enum, pattern or length */
-    struct value schema;
+    struct value schema; /* what the schema says first about it, or true; valid while `each` is called */
 };
-bool grammar_json_properties(struct grammar_builder *b, struct value schema, const struct json_schema_options *o,
-    struct json_notes *notes, void (*each)(void *context, const struct json_property *p), void *context);
+bool grammar_json_properties(struct grammar_builder *b, struct value schema,
+    const struct json_schema_options *o, struct json_notes *notes,
+    void (*each)(void *context, const struct json_property *p), void *context);
 
 #endif
