@@ -231,7 +231,7 @@ endif
 
 # What ships is compiled for speed, but for the rooms whose work is small beside a forward call or is done once. Only
 # loops of kernels are worth the bytes of their alignment.
-COLD := loaders engine/template server server/cmd server/fastapi server/json server/oip server/api server/openai server/ollama server/llamacpp engine/chat engine/grammar
+COLD := loaders engine/template server server/cmd server/fastapi server/json server/oip server/api server/openai server/anthropic server/ollama server/llamacpp engine/chat engine/grammar
 ifneq ($(filter static arm64,$(FLAVOUR)),)
 $(OBJ): TUNE := -fno-align-functions -fno-align-jumps -fno-align-loops -fno-tree-vectorize
 $(patsubst %.c,$(OUT)/%.o,$(wildcard $(COLD:%=%/*.c))): TUNE := -Os

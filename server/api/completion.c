@@ -78,6 +78,34 @@ static struct tool_call *begin_call(struct completion *a, struct choice *c, stru
     return call;
 }
 
+/* The part of the answer that the event goes on with; a new one where it is of another kind. An event without text
+ * begins none. False when memory is short. */
+static bool note_part(struct choice *c, const struct completion_event *e)
+{
+    bool call = e->kind == CHAT_CALL_BEGIN;
+    struct answer_part *last = c->n_parts > 0 ? &c->parts[c->n_parts - 1] : NULL;
+    if (e->kind == CHAT_CALL_ARGUMENTS || e->kind == CHAT_CALL_END || (!call && e->text.size == 0))
+        return true;
+    if (call || !last || last->kind != e->kind) {
+        if (c->n_parts == c->parts_room) {
+            size_t room = c->parts_room ? 2 * c->parts_room : 4;
+            struct answer_part *more = realloc(c->parts, room * sizeof(*more));
+            if (!more)
+                return false;
+            c->parts = more;
+            c->parts_room = room;
+        }
+        last = &c->parts[c->n_parts++];
+        *last = (struct answer_part){.kind = e->kind,
+            .at = call                   ? c->n_gathered
+                  : e->kind == CHAT_TEXT ? c->delta.text.size
+                                         : c->delta.reasoning.size,
+            .tokens = c->delta.tokens.size};
+    }
+    last->size += call ? 1 : e->text.size;
+    return true;
+}
+
 /* Appends an event to the choice, within the limits of the request and of all requests. */
 static void gather(struct completion *a, struct choice *c, const struct completion_event *e)
 {
@@ -86,6 +114,10 @@ static void gather(struct completion *a, struct choice *c, const struct completi
     if (a->gathered > ANSWER_MAX) {
         fail(a, 400,
             "The answer is too large: ask for fewer choices, prompts or log probabilities, or a stream");
+        return;
+    }
+    if (!note_part(c, e)) {
+        fail(a, 503, no_memory);
         return;
     }
     if (e->lists)
@@ -293,8 +325,10 @@ static void choice_release(struct choice *c)
         strbuf_release(&c->calls[i].arguments);
     }
     free(c->calls);
+    free(c->parts);
     c->calls = NULL;
-    c->n_gathered = 0;
+    c->parts = NULL;
+    c->n_gathered = c->n_parts = c->parts_room = 0;
 }
 
 /* Frees what was gathered, and the prompts, before the client reads the reply and asks again. */

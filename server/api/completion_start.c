@@ -175,6 +175,7 @@ static struct completion *completion_new(
         .dialect = q->dialect,
         .requested_model = *setup->model,
         .suspended = q->suspended,
+        .request_id = q->id,
         .route = setup->route,
         .stream = w->stream,
         .include_usage = w->stream && w->include_usage,

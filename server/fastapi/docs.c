@@ -74,6 +74,18 @@ static const struct schema schemas[] = {
     {"OpenAIError", "{\"type\":\"object\",\"required\":[\"error\"],\"properties\":{\"error\":{\"type\":\"object\","
         "\"required\":[\"message\",\"type\",\"param\",\"code\"],\"properties\":{\"message\":{\"type\":\"string\"},"
         "\"type\":{\"type\":\"string\"},\"param\":" STRING_OR_NULL ",\"code\":" STRING_OR_NULL "}}}}"},
+    {"AnthropicMessage", "{\"type\":\"object\",\"required\":[\"id\",\"type\",\"role\",\"model\",\"content\",\"stop_reason\","
+        "\"usage\"],\"properties\":{\"id\":{\"type\":\"string\"},\"type\":{\"const\":\"message\"},\"model\":{\"type\":"
+        "\"string\"},\"content\":{\"type\":\"array\",\"items\":{\"type\":\"object\"}},\"stop_reason\":{\"enum\":[\"end_turn\","
+        "\"max_tokens\",\"stop_sequence\",\"tool_use\"]},\"usage\":{\"type\":\"object\"}}}"},
+    {"AnthropicError", "{\"type\":\"object\",\"required\":[\"type\",\"error\"],\"properties\":{\"type\":{\"const\":\"error\"},"
+        "\"error\":{\"type\":\"object\",\"required\":[\"type\",\"message\"],\"properties\":{\"type\":{\"type\":\"string\"},"
+        "\"message\":{\"type\":\"string\"}}},\"request_id\":" STRING_OR_NULL "}}"},
+    {"Response", "{\"type\":\"object\",\"required\":[\"id\",\"object\",\"status\",\"output\"],\"properties\":{\"id\":"
+        "{\"type\":\"string\"},\"object\":{\"const\":\"response\"},\"status\":{\"enum\":[\"completed\",\"incomplete\"]},"
+        "\"output\":{\"type\":\"array\",\"items\":{\"type\":\"object\"}},\"usage\":{\"type\":[\"object\",\"null\"]}}}"},
+    {"InputTokens", "{\"type\":\"object\",\"required\":[\"input_tokens\"],\"properties\":{\"input_tokens\":{\"type\":"
+        "\"integer\"}}}"},
 };
 /* clang-format on */
 

@@ -116,8 +116,12 @@ bool api_keys_allow(const struct api_keys *k, const char *authorization)
     if (!authorization || strncasecmp(authorization, SCHEME, strlen(SCHEME)) != 0)
         return false;
     const char *given = authorization + strlen(SCHEME);
-    given += strspn(given, " ");
-    size_t size = strlen(given);
+    return api_keys_have(k, given + strspn(given, " "));
+}
+
+bool api_keys_have(const struct api_keys *k, const char *given)
+{
+    size_t size = given ? strlen(given) : 0;
     unsigned found = 0;
     for (size_t i = 0; i < k->n; i++)
         found |= is_same(k->at[i], given, size);

@@ -132,17 +132,21 @@ static bool refuse_size(struct http_session *s)
     return true;
 }
 
-/* Checked before the body is read, so that the body of a request without a key takes no memory. */
+/* Anthropic's clients send the key in a header of its own. Checked before the body is read, so that the body of a request
+ * without a key takes no memory. */
 static bool refuse_key(struct http_session *s)
 {
     const struct api_keys *keys = s->http->config.keys;
     if (!keys || !s->dialect->needs_key)
         return false;
-    const char *given = http_request_header(&s->request, "authorization");
-    if (api_keys_allow(keys, given))
+    const char *bearer = http_request_header(&s->request, "authorization");
+    const char *bare = http_request_header(&s->request, "x-api-key");
+    bool given = bearer || bare;
+    if (api_keys_allow(keys, bearer) || api_keys_have(keys, bare))
         return false;
     reply_error(&s->reply, s->dialect, 401,
-        given ? "The API key is not valid" : "An API key is needed, in a header Authorization: Bearer KEY",
+        given ? "The API key is not valid"
+              : "An API key is needed, in a header Authorization: Bearer KEY or x-api-key: KEY",
         NULL, given ? "invalid_api_key" : NULL);
     reply_header(&s->reply, "www-authenticate", "Bearer");
     return true;

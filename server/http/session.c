@@ -108,6 +108,7 @@ enum MHD_Result session_begin(struct http_session *s, struct MHD_Connection *c, 
     q->peer = s->connection.peer;
     q->host = http_request_header(q, "host");
     set_id(s, http_request_header(q, "x-request-id"));
+    s->reply.request_id = s->id;
     decide(s);
     const char *expect = http_request_header(q, "expect");
     uint64_t declared = declared_body(q);

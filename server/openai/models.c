@@ -3,6 +3,7 @@
  * `context_length` and `max_model_len` are what prompt and answer may have together; `meta` has llama.cpp's names. What
  * only berth has is in the member `berth`. An alias is a model of its own whose `root` is the id of the file's model.
  */
+#include "models_private.h"
 #include "openai_private.h"
 
 #include "berth/engine/scheduler/text_model.h"
@@ -151,28 +152,60 @@ static json_t *describe(const struct server *s, const struct model *m, struct sp
         "default_parameters", describe_sampling(m), "meta", meta, "berth", describe_berth(s, m, state));
 }
 
+static uint64_t context_of_model(const struct server *s, const struct model *m)
+{
+    return context_of(s, m, model_state(m) == MODEL_LOADING ? 0 : m->loaded.info.context);
+}
+
+/* The lists of a reply. */
+struct model_lists {
+    json_t *data, *others; /* those that can chat; the others */
+    json_t *codex; /* as Codex wants them; NULL for a reply in Anthropic's shape */
+};
+
+static void append_id(
+    const struct server *s, const struct model_lists *l, const struct model *m, struct span id)
+{
+    uint64_t context = context_of_model(s, m);
+    bool chats = can_chat(m);
+    json_array_append_new(
+        chats ? l->data : l->others, l->codex ? describe(s, m, id) : models_anthropic(m, id, context));
+    if (l->codex && chats)
+        json_array_append_new(l->codex, models_codex(id, context));
+}
+
 /* The model and its aliases. */
-static void append_model(const struct server *s, json_t *data, const struct model *m)
+static void append_model(const struct server *s, const struct model_lists *l, const struct model *m)
 {
     struct span name;
-    json_array_append_new(data, describe(s, m, span_of(m->id)));
+    append_id(s, l, m, span_of(m->id));
     for (size_t i = 0; (name = catalog_alias(s->catalog, m->id, i)).size > 0; i++)
-        json_array_append_new(data, describe(s, m, name));
+        append_id(s, l, m, name);
+}
+
+/* Anthropic's clients ask at the same path. */
+static bool is_anthropic(const struct http_request *q)
+{
+    return http_request_header(q, "anthropic-version") != NULL;
 }
 
 /* Models that can chat come first, since many clients take the first one. */
 void openai_models(struct server *s, const struct http_request *q, struct reply *r)
 {
     size_t n;
-    (void)q;
     struct model **models = catalog_hold_all(s->catalog, &n);
-    json_t *data = json_array(), *others = json_array();
+    struct model_lists l = {json_array(), json_array(), is_anthropic(q) ? NULL : json_array()};
     for (size_t i = 0; i < n; i++)
-        append_model(s, can_chat(models[i]) ? data : others, models[i]);
-    json_array_extend(data, others);
-    json_decref(others);
+        append_model(s, &l, models[i]);
+    json_array_extend(l.data, l.others);
+    json_decref(l.others);
     catalog_drop_all(s->catalog, models, n);
-    reply_json(r, 200, json_pack("{s:s, s:o}", "object", "list", "data", data));
+    bool told = json_array_size(l.codex) > 0 || http_request_query(q, "client_version");
+    reply_json(r, 200,
+        is_anthropic(q) ? models_anthropic_list(l.data)
+                        : json_pack("{s:s, s:o, s:O*}", "object", "list", "data", l.data, "models",
+                              told ? l.codex : NULL));
+    json_decref(l.codex);
 }
 
 /* The alias of the model that equals `name` but for case, or else the model's id. */
@@ -191,12 +224,17 @@ void openai_model(struct server *s, const struct http_request *q, struct reply *
     struct span asked = http_request_param(q, "id");
     struct model *m = catalog_hold(s->catalog, asked);
     if (m) {
-        reply_json(r, 200, describe(s, m, name_of(s, m, asked)));
+        struct span name = name_of(s, m, asked);
+        reply_json(r, 200,
+            is_anthropic(q) ? models_anthropic(m, name, context_of_model(s, m)) : describe(s, m, name));
         catalog_drop(s->catalog, m);
         return;
     }
     char id[200], message[300];
     text_escape(id, sizeof(id), asked);
     snprintf(message, sizeof(message), "The model '%s' does not exist; /v1/models lists those that do", id);
-    reply_error(r, &openai_dialect, 404, message, "model", "model_not_found");
+    if (is_anthropic(q))
+        reply_json(r, 404, models_anthropic_unknown(message, r->request_id));
+    else
+        reply_error(r, &openai_dialect, 404, message, "model", "model_not_found");
 }

@@ -13,6 +13,8 @@ void openai_models(struct server *s, const struct http_request *q, struct reply 
 void openai_model(struct server *s, const struct http_request *q, struct reply *r);
 void openai_chat(struct server *s, const struct http_request *q, struct reply *r); /* completions.c */
 void openai_completions(struct server *s, const struct http_request *q, struct reply *r);
+void openai_responses(struct server *s, const struct http_request *q, struct reply *r); /* responses.c */
+void openai_responses_input_tokens(struct server *s, const struct http_request *q, struct reply *r);
 void openai_tokenize(struct server *s, const struct http_request *q, struct reply *r); /* tokenize.c */
 void openai_detokenize(struct server *s, const struct http_request *q, struct reply *r);
 void openai_render_chat(struct server *s, const struct http_request *q, struct reply *r); /* render.c */

@@ -412,6 +412,7 @@ static void test_openapi_describes_every_route(void **state)
     static const char *const paths[] = {"/", "/health", "/livez", "/readyz", "/v2/health/live",
         "/v2/health/ready", "/metrics", "/openapi.json", "/docs", "/redoc", "/ui", "/v1/models",
         "/v1/models/{id}", "/v1/chat/completions", "/v1/completions", "/v1/tokenize", "/v1/detokenize",
+        "/v1/responses", "/v1/responses/input_tokens", "/v1/messages", "/v1/messages/count_tokens",
         "/v1/chat/completions/render", "/v1/completions/render", "/api/chat", "/api/generate", "/api/tags",
         "/api/ps", "/api/show", "/api/version", "/api/{action}", "/api/delete", "/completion", "/infill",
         "/apply-template", "/props", "/slots", "/slots/{id}", "/tokenizer_info", NULL};

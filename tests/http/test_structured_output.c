@@ -14,6 +14,7 @@
 #define HELLO "\"messages\":[{\"role\":\"user\",\"content\":\"Hello\"}]"
 
 static struct server *server;
+static const char *volume;
 
 /* An object whose every valid text is short, so that an answer always ends. */
 #define SCHEMA                                                                                               \
@@ -169,27 +170,38 @@ static void test_biases_that_leave_no_token_for_a_form_are_told(void **state)
     json_decref(a);
 }
 
-/* Preempted and started again, alone and beside others: the same bytes. */
+/* Alone, beside others, and where memory is so short that slots are preempted and computed again: the same bytes. */
 static void test_a_form_does_not_depend_on_load(void **state)
 {
     static const char body[] =
-        "{" HELLO ",\"max_tokens\":400,\"seed\":3,\"temperature\":2,\"top_k\":-1,\"n\":%d,"
-        "\"guided_regex\":\"[a-z]{40}[0-9]{3}\"}";
+        "{\"model\":\"tiny\"," HELLO ",\"max_tokens\":900,\"seed\":3,\"temperature\":2,"
+        "\"top_k\":-1,\"n\":%d,\"guided_regex\":\"[a-z]{600}[0-9]{3}\"}";
     (void)state;
+    struct server *tight =
+        server_start(&(struct setup){.models = volume, .args = {"--kv-memory", "400K", "--slots", "8"}});
     json_t *one = server_post_json(server, CHAT, 200, text_of(body, 1));
     json_t *eight = server_post_json(server, CHAT, 200, text_of(body, 8));
+    json_t *again = server_post_json(tight, CHAT, 200, text_of(body, 8));
+    assert_true(metric(tight, "berth_preemptions_total{model=\"tiny\"}") > 0);
     assert_string_equal(
         text_at(one, "choices.0.message.content"), text_at(eight, "choices.0.message.content"));
+    for (int i = 0; i < 8; i++) {
+        const char *path = text_of("choices.%d.message.content", i);
+        assert_int_equal(strlen(text_at(eight, path)), 603);
+        assert_string_equal(text_at(eight, path), text_at(again, path));
+    }
     json_decref(one);
     json_decref(eight);
+    json_decref(again);
+    server_stop(tight);
 }
 
 static int begin(void **state)
 {
     (void)state;
-    const char *dir = temp_dir();
-    write_tiny_model(dir, "tiny.gguf", &(struct tiny_model){.context = 4096});
-    server = server_start(&(struct setup){.models = dir});
+    volume = temp_dir();
+    write_tiny_model(volume, "tiny.gguf", &(struct tiny_model){.context = 4096});
+    server = server_start(&(struct setup){.models = volume});
     return 0;
 }
 

@@ -129,7 +129,7 @@ char *events_next(struct events *e)
     char *event = strndup(e->text, size);
     memmove(e->text, e->text + size + 2, e->size - size - 1);
     e->size -= size + 2;
-    if (strncmp(event, "data: ", 6) != 0 && event[0] != ':')
+    if (strncmp(event, "data: ", 6) != 0 && strncmp(event, "event: ", 7) != 0 && event[0] != ':')
         fail_msg("no event: %s", event);
     return event;
 }
@@ -154,6 +154,30 @@ json_t *events_json(struct events *e)
     json_t *value = json_loads(event + 6, JSON_REJECT_DUPLICATES, &err);
     if (!value)
         fail_msg("no JSON (%s): %s", err.text, event);
+    free(event);
+    return value;
+}
+
+json_t *events_named(struct events *e)
+{
+    json_error_t err;
+    char *event = events_next(e);
+    while (event && event[0] == ':') {
+        free(event);
+        event = events_next(e);
+    }
+    if (!event) {
+        assert_false(e->broken);
+        return NULL;
+    }
+    char *data = strstr(event, "\ndata: ");
+    if (strncmp(event, "event: ", 7) != 0 || !data || strchr(data + 7, '\n'))
+        fail_msg("no event with a name: %s", event);
+    json_t *value = json_loads(data + 7, JSON_REJECT_DUPLICATES, &err);
+    if (!value)
+        fail_msg("no JSON (%s): %s", err.text, event);
+    *data = '\0';
+    assert_string_equal(event + 7, text_at(value, "type"));
     free(event);
     return value;
 }

@@ -1,7 +1,7 @@
 /* events.h - requests with a body, and answers that come as a stream of events.
  *
  * The form of a stream is checked while it is read: in HTTP/1.1 chunks with their sizes, up to the last chunk; events that
- * are a line which begins with "data: " or ":", and an empty line.
+ * are a line which begins with "data: " or ":", and an empty line. A line "event: NAME" may come before the data.
  */
 #ifndef BERTH_TESTS_EVENTS_H
 #define BERTH_TESTS_EVENTS_H
@@ -37,6 +37,10 @@ char *events_next(struct events *e);
 /* The JSON of the next event that is no comment; NULL after "data: [DONE]", which must be the last one. The caller
  * drops it. */
 json_t *events_json(struct events *e);
+
+/* The JSON of the next event of a stream whose events have names; the name is that of its member "type". NULL at the end
+ * of the stream, which has no [DONE]. The caller drops it. */
+json_t *events_named(struct events *e);
 
 void events_close(struct events *e);
 

@@ -7,6 +7,7 @@
 extern const struct route_table fastapi_routes; /* the service itself, probes, metrics, documentation */
 extern const struct route_table oip_routes; /* the Open Inference Protocol's health */
 extern const struct route_table openai_routes;
+extern const struct route_table anthropic_routes;
 extern const struct route_table ollama_routes;
 extern const struct route_table llamacpp_routes; /* llama.cpp's and vLLM's, at the root */
 extern const struct route_table web_routes; /* the page */

@@ -32,11 +32,20 @@ struct tool_call {
     bool whole; /* otherwise the answer was cut inside it */
 };
 
+/* A stretch of an answer, in the order in which the model wrote them. */
+struct answer_part {
+    enum chat_event kind; /* CHAT_TEXT, CHAT_REASONING, CHAT_CALL_BEGIN */
+    size_t at, size; /* of text and reasoning: its bytes in the delta; of a call: its number, and 1 */
+    size_t tokens; /* where its tokens begin in the delta's list */
+};
+
 struct choice {
     struct delta delta; /* all of it; empty where nothing is gathered */
     struct chat_reader reader;
     struct tool_call *calls; /* [n_gathered] */
     size_t n_gathered;
+    struct answer_part *parts; /* [n_parts]; of what is gathered */
+    size_t n_parts, parts_room;
     size_t n_calls; /* so far, gathered or not */
     char call_id[CALL_ID_MAX]; /* of the last one: the model's own, or made here */
     bool has_call_id; /* the model wrote the id of the call that begins next */
@@ -49,7 +58,7 @@ struct choice {
     bool unprefixed; /* the tokenizer put a space in front that is not in the text */
     enum job_finish finish;
     struct { /* the writer's own */
-        size_t index; /* of the block or item that is open, */
+        size_t index; /* of the block or item that is open, or of the next one, */
         int kind; /* and what it is; 0: none is open */
         bool text; /* something was written in it */
     } open;
@@ -73,6 +82,7 @@ struct completion {
     const struct dialect *dialect; /* of errors before the reply has begun */
     struct requested_model requested_model;
     struct suspended *suspended;
+    const char *request_id; /* of the client's request, which lives longer */
     enum fields_route route;
     bool stream, logprobs, echo, token_ids;
     bool hides_reasoning; /* it is generated, and not told */

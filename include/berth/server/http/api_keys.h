@@ -17,5 +17,7 @@ void api_keys_free(struct api_keys *k); /* NULL is fine */
 
 /* Whether an Authorization header ("Bearer KEY"; NULL: there is none) has one of the keys. True where `k` is NULL. */
 bool api_keys_allow(const struct api_keys *k, const char *authorization);
+/* Whether the text is one of the keys. `given` may be NULL, which is none; `k` may not. */
+bool api_keys_have(const struct api_keys *k, const char *given);
 
 #endif

@@ -46,6 +46,7 @@ struct reply {
     size_t n_headers;
     bool close; /* the connection is closed after this reply */
     struct async_reply *async; /* with status 0, from a slow route: the reply comes later, see stream.h */
+    const char *request_id; /* for dialects that tell it; NULL for none */
     bool events; /* the body is a stream of events, which proxies and caches must not hold back */
 };
 
