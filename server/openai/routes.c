@@ -50,7 +50,6 @@ static const struct route rows[] = {
      .answers = {{200, "The number", json, "InputTokens"},
                  {400, "Something in the request cannot be honoured", json, "OpenAIError"},
                  {404, "No model has this id", json, "OpenAIError"}}},
-    {.method = "POST", .path = "/v1/tokenize", .run = openai_tokenize,
     {.method = "POST", .path = "/v1/chat/completions/render", .run = openai_render_chat,
      .slow = true, .body_max = OPENAI_BODY_MAX,
      .tag = "tokens", .summary = "The token ids of a chat",
