@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define ARENA_BYTES ((size_t)24 << 20)
+#define FOLLOWED_MOST 64 /* references to references */
 #define DEPTH_MOST 96 /* of sets in each other */
 
 /* ---- types ---- */
@@ -240,10 +241,12 @@ static grammar_node compile_types(struct schema_compiler *c, struct schema_set *
 {
     grammar_node all = NODE_NEVER;
     refuse_exceptions(c, set, types & (SCHEMA_LIST | SCHEMA_OBJECT));
+    c->nesting++;
     if (types & SCHEMA_OBJECT)
         all = schema_objects(c, set);
     if (types & SCHEMA_LIST)
         all = grammar_either(c->b, all, schema_lists(c, set));
+    c->nesting--;
     if (types & SCHEMA_STRING)
         all = grammar_either(c->b, all, schema_strings(c, set));
     if (types & (SCHEMA_INTEGER | SCHEMA_FRACTION))
@@ -268,32 +271,73 @@ static grammar_node compile_parts(struct schema_compiler *c, struct schema_set *
     return compile_types(c, set, typed ? types : types & hinted_types(set));
 }
 
-/* Exactly one branch may hold: sure when no two can hold together. */
-static bool are_apart(
-    struct schema_compiler *c, const struct schema_set *set, const struct schema_choice *choice)
-{
-    const struct value_list *list = choice->branches;
-    for (size_t i = 0; i < list->n; i++)
-        for (size_t k = i + 1; k < list->n && schema_step(c, 4); k++) {
-            struct schema_set one = schema_copy(c, set), other = schema_copy(c, set);
-            schema_add(c, &one, list->items[i], choice->path, choice->part, false);
-            schema_add(c, &other, list->items[k], choice->path, choice->part, false);
-            if (!schema_failed(c) && !schema_disjoint(c, &one, &other, 0))
-                return false;
-        }
-    return true;
-}
-
 /* Otherwise each branch excludes the others, where that can be said. */
 static void set_apart(struct schema_compiler *c, const struct schema_set *set, struct schema_choice *choice)
 {
-    if (are_apart(c, set, choice) || schema_failed(c))
+    if (schema_apart(c, set, choice) || schema_failed(c))
         return;
     struct value apart = schema_exclusive(c, choice->branches, choice->path);
     if (apart.kind == VALUE_LIST)
         choice->branches = apart.list;
     else
         schema_refuse(c, choice->path, "oneOf", "two of its schemas may be valid together");
+}
+
+/* Nothing but the keyword, and what says nothing about values. */
+static bool is_only(const struct value_map *map, const char *keyword)
+{
+    static const char *const silent[] = {"title", "description", "default", "examples", "$comment",
+        "deprecated", "readOnly", "writeOnly", "$defs", "definitions", "$schema", "$id", "$anchor",
+        "discriminator"};
+    bool found = false;
+    for (size_t i = 0; i < map->n; i++) {
+        bool known = value_is(map->pairs[i].key, keyword);
+        found = found || known;
+        for (size_t k = 0; k < sizeof(silent) / sizeof(silent[0]) && !known; k++)
+            known = value_is(map->pairs[i].key, silent[k]);
+        if (!known)
+            return false;
+    }
+    return found;
+}
+
+/* A schema that only refers to another one is that one, so that it is compiled once. */
+static void follow(struct schema_compiler *c, struct schema_set *set)
+{
+    for (int i = 0; set->n == 1 && set->flat == 0 && !set->never && !schema_failed(c); i++) {
+        struct schema_part part = set->parts[0];
+        const struct value *ref = schema_keyword(part.map, "$ref"), *all = schema_keyword(part.map, "allOf"),
+                           *to;
+        if (ref && is_only(part.map, "$ref"))
+            to = schema_resolve(c, part.map, part.path, *ref);
+        else if (all && all->kind == VALUE_LIST && all->list->n == 1 && is_only(part.map, "allOf"))
+            to = &all->list->items[0];
+        else
+            return;
+        if (i == FOLLOWED_MOST)
+            schema_wrong(c, part.path, "$ref", "refers to itself without an end");
+        if (!to || schema_failed(c))
+            return;
+        *set = (struct schema_set){0};
+        schema_add(c, set, *to, ref ? schema_path(c, NULL, NULL, value_span(*ref)) : part.path, NO_PART,
+            part.silent);
+    }
+}
+
+static grammar_node compile_choices(struct schema_compiler *c, struct schema_set *set);
+
+/* One branch of a choice beside the rest of the set, or alone where there is no rest. */
+static grammar_node compile_branch(struct schema_compiler *c, const struct schema_set *set,
+    const struct schema_choice *choice, struct value schema)
+{
+    const char *keyword = choice->one ? "oneOf" : "anyOf";
+    const struct schema_path *path = schema_path(c, choice->path, keyword, (struct span){0});
+    bool silent = set->parts[choice->part].silent, alone = set->n == 1 && is_only(set->parts[0].map, keyword);
+    struct schema_set branch = {0};
+    if (!alone)
+        branch = schema_copy(c, set);
+    schema_add(c, &branch, schema, path, alone ? NO_PART : choice->part, silent);
+    return alone ? schema_node(c, &branch) : compile_choices(c, &branch);
 }
 
 static grammar_node compile_choices(struct schema_compiler *c, struct schema_set *set)
@@ -309,11 +353,7 @@ static grammar_node compile_choices(struct schema_compiler *c, struct schema_set
     if (choice.one)
         set_apart(c, set, &choice);
     for (size_t i = 0; i < choice.branches->n && !schema_failed(c); i++) {
-        struct schema_set branch = schema_copy(c, set);
-        schema_add(c, &branch, choice.branches->items[i],
-            schema_path(c, choice.path, choice.one ? "oneOf" : "anyOf", (struct span){0}), choice.part,
-            set->parts[choice.part].silent);
-        all = grammar_either(c->b, all, compile_choices(c, &branch));
+        all = grammar_either(c->b, all, compile_branch(c, set, &choice, choice.branches->items[i]));
     }
     return all;
 }
@@ -378,6 +418,7 @@ static uint32_t find_memo(struct schema_compiler *c, const struct schema_set *se
 grammar_node schema_node(struct schema_compiler *c, struct schema_set *set)
 {
     bool is_new;
+    follow(c, set);
     if (set->never || !schema_step(c, 1))
         return NODE_NEVER;
     if (set->n == 0)
@@ -385,6 +426,10 @@ grammar_node schema_node(struct schema_compiler *c, struct schema_set *set)
     uint32_t at = find_memo(c, set, &is_new);
     if (at == NO_PART || c->memo[at].done)
         return at == NO_PART ? NODE_NEVER : c->memo[at].node;
+    if (!is_new && c->memo[at].nesting == c->nesting) {
+        schema_wrong(c, set->parts[0].path, "$ref", "refers to itself without an end");
+        return NODE_NEVER;
+    }
     if (!is_new) {
         if (!c->memo[at].called)
             c->memo[at].rule = grammar_rule_new(c->b);
@@ -396,6 +441,7 @@ grammar_node schema_node(struct schema_compiler *c, struct schema_set *set)
         return NODE_NEVER;
     }
     c->depth++;
+    c->memo[at].nesting = c->nesting;
     grammar_node node = compile_choices(c, set);
     c->depth--;
     if (c->memo[at].called) {

@@ -117,31 +117,111 @@ static bool objects_apart(
            member_apart(c, one, other, one, depth) || member_apart(c, one, other, other, depth);
 }
 
-bool schema_disjoint(
-    struct schema_compiler *c, const struct schema_set *one, const struct schema_set *other, unsigned depth)
+static bool flat_disjoint(
+    struct schema_compiler *c, const struct schema_set *a, const struct schema_set *b, unsigned depth)
 {
     bool typed;
-    struct schema_set a = schema_copy(c, one), b = schema_copy(c, other);
-    if (depth > DEPTH_MOST || !schema_step(c, 8))
-        return false;
-    schema_flatten(c, &a);
-    schema_flatten(c, &b);
-    if (schema_failed(c))
-        return false;
-    if (a.never || b.never)
+    if (a->never || b->never)
         return true;
-    unsigned x = schema_types(c, &a, &typed), y = schema_types(c, &b, &typed), both = x & y;
-    if (!both || enum_outside(c, &a, x, &b, y) || enum_outside(c, &b, y, &a, x))
+    unsigned x = schema_types(c, a, &typed), y = schema_types(c, b, &typed), both = x & y;
+    if (!both || enum_outside(c, a, x, b, y) || enum_outside(c, b, y, a, x))
         return true;
     if (both & (SCHEMA_NULL | SCHEMA_BOOL))
         return false;
     if (both & (SCHEMA_INTEGER | SCHEMA_FRACTION) &&
-        !numbers_apart(schema_limit(c, &a, true), schema_limit(c, &b, false)) &&
-        !numbers_apart(schema_limit(c, &b, true), schema_limit(c, &a, false)))
+        !numbers_apart(schema_limit(c, a, true), schema_limit(c, b, false)) &&
+        !numbers_apart(schema_limit(c, b, true), schema_limit(c, a, false)))
         return false;
-    if (both & SCHEMA_STRING && !strings_apart(c, &a, &b))
+    if (both & SCHEMA_STRING && !strings_apart(c, a, b))
         return false;
-    if (both & SCHEMA_LIST && !lists_apart(c, &a, &b, depth))
+    if (both & SCHEMA_LIST && !lists_apart(c, a, b, depth))
         return false;
-    return !(both & SCHEMA_OBJECT) || objects_apart(c, &a, &b, depth);
+    return !(both & SCHEMA_OBJECT) || objects_apart(c, a, b, depth);
+}
+
+bool schema_disjoint(
+    struct schema_compiler *c, const struct schema_set *one, const struct schema_set *other, unsigned depth)
+{
+    struct schema_set a = *one, b = *other;
+    if (depth > DEPTH_MOST || !schema_step(c, 8))
+        return false;
+    if (one->flat < one->n) {
+        a = schema_copy(c, one);
+        schema_flatten(c, &a);
+    }
+    if (other->flat < other->n) {
+        b = schema_copy(c, other);
+        schema_flatten(c, &b);
+    }
+    return !schema_failed(c) && flat_disjoint(c, &a, &b, depth);
+}
+
+/* ---- many branches ---- */
+
+/* The values that the branch requires of the member, or NULL. */
+static const struct value_list *tags_of(
+    struct schema_compiler *c, const struct schema_set *branch, struct span name)
+{
+    bool typed;
+    if (schema_types(c, branch, &typed) != SCHEMA_OBJECT || !schema_requires(branch, name))
+        return NULL;
+    struct schema_set member = schema_member(c, branch, name);
+    schema_flatten(c, &member);
+    return schema_failed(c) ? NULL : schema_enum(c, &member);
+}
+
+static bool share_a_value(struct schema_compiler *c, const struct value_list *a, const struct value_list *b)
+{
+    for (size_t i = 0; i < a->n; i++)
+        for (size_t k = 0; k < b->n; k++)
+            if (!schema_step(c, 1) || schema_equal(a->items[i], b->items[k]))
+                return true;
+    return false;
+}
+
+/* All branches require the member `name`, each with values of its own. */
+static bool told_by(struct schema_compiler *c, const struct schema_set *branches, size_t n, struct span name)
+{
+    const struct value_list **tags = schema_alloc(c, n * sizeof(*tags));
+    for (size_t i = 0; tags && i < n; i++) {
+        tags[i] = tags_of(c, &branches[i], name);
+        for (size_t k = 0; tags[i] && k < i; k++)
+            if (share_a_value(c, tags[i], tags[k]))
+                return false;
+        if (!tags[i])
+            return false;
+    }
+    return tags;
+}
+
+static bool told_by_a_member(struct schema_compiler *c, const struct schema_set *branches, size_t n)
+{
+    for (size_t i = 0; i < branches[0].n; i++) {
+        const struct value *names = schema_keyword(branches[0].parts[i].map, "required");
+        for (size_t k = 0; names && names->kind == VALUE_LIST && k < names->list->n; k++)
+            if (names->list->items[k].kind == VALUE_STRING && schema_step(c, n) &&
+                told_by(c, branches, n, value_span(names->list->items[k])))
+                return true;
+    }
+    return false;
+}
+
+bool schema_apart(struct schema_compiler *c, const struct schema_set *set, const struct schema_choice *choice)
+{
+    size_t n = choice->branches->n;
+    struct schema_set *branches = schema_alloc(c, n * sizeof(*branches));
+    for (size_t i = 0; branches && i < n && !schema_failed(c); i++) {
+        branches[i] = schema_copy(c, set);
+        schema_add(c, &branches[i], choice->branches->items[i], choice->path, choice->part, false);
+        schema_flatten(c, &branches[i]);
+    }
+    if (schema_failed(c))
+        return false;
+    if (told_by_a_member(c, branches, n))
+        return true;
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = i + 1; k < n; k++)
+            if (!schema_disjoint(c, &branches[i], &branches[k], 0))
+                return false;
+    return true;
 }

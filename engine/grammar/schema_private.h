@@ -51,7 +51,8 @@ struct schema_memo {
     const struct value_map **maps; /* [n], sorted */
     grammar_rule rule;
     grammar_node node;
-    bool done, called, has_rule;
+    unsigned nesting; /* lists and objects around it */
+    bool done, called;
 };
 
 struct schema_made {
@@ -83,7 +84,7 @@ struct schema_compiler {
     struct schema_place *places;
     size_t n_places, room_places;
     size_t steps;
-    unsigned depth, negating;
+    unsigned depth, negating, nesting;
     unsigned draft; /* 7 and older, 2019, 2020 */
 };
 
@@ -187,6 +188,10 @@ void schema_members(struct schema_compiler *c, const struct schema_set *set, str
 /* True when it is certain that no value is valid under both. Neither set needs to be flat. */
 bool schema_disjoint(
     struct schema_compiler *c, const struct schema_set *one, const struct schema_set *other, unsigned depth);
+
+/* The same for each two branches of a choice, beside the rest of the set. */
+bool schema_apart(
+    struct schema_compiler *c, const struct schema_set *set, const struct schema_choice *choice);
 
 /* ---- schema_rewrite.c ---- */
 

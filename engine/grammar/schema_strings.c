@@ -12,6 +12,7 @@
 /* The same beside a pattern or format, where the automaton has a state for each length. */
 #define LENGTH_BESIDE ((size_t)256)
 
+#define PATTERNS_MOST 8 /* of one string */
 #define PRODUCT_STEPS 2048 /* of work, for an intersection or a difference */
 
 /* Of each format a part that every validator accepts. */
@@ -76,7 +77,7 @@ struct contents {
     enum regex_reading reading;
     grammar_node node;
     bool narrowed, exact;
-    size_t least, most;
+    size_t least, most, patterns;
 };
 
 static void narrow(struct contents *s, grammar_node node)
@@ -130,6 +131,8 @@ static void add_pattern(struct contents *s, const struct schema_part *part, cons
         return;
     if (v->kind != VALUE_STRING) {
         schema_wrong(s->c, part->path, "pattern", "must be a string");
+    } else if (s->patterns++ >= PATTERNS_MOST) {
+        schema_refuse(s->c, part->path, "pattern", "too many patterns hold together");
     } else if (schema_check_pattern(s->c, part->path, value_span(*v))) {
         bool without = strcmp(keyword, "pattern") != 0, widest = (s->reading == REGEX_WIDEST) != without;
         grammar_node node =

@@ -12,7 +12,7 @@
 struct ollama_part {
     struct span text, thinking;
     const struct tool_call *calls; /* [n_calls] */
-    size_t n_calls;
+    size_t n_calls, first_call; /* the number of the first among all calls of the answer */
     const struct strbuf *logprobs; /* items of a list; NULL for none */
 };
 
@@ -80,7 +80,9 @@ static void add_calls(struct strbuf *out, const struct ollama_part *p)
         if (!call->whole)
             continue;
         strbuf_text(out, n++ ? "},{" : ",\"tool_calls\":[{");
-        strbuf_format(out, "\"id\":\"call_%s\",\"function\":{\"name\":", call->id);
+        strbuf_text(out, "\"id\":");
+        strbuf_json(out, span_of(call->id));
+        strbuf_format(out, ",\"function\":{\"index\":%zu,\"name\":", p->first_call + i);
         strbuf_json(out, span_of_buffer(&call->name));
         strbuf_text(out, ",\"arguments\":");
         if (call->arguments.size > 0)
@@ -160,6 +162,7 @@ static void write_event(
     if (e->kind == CHAT_CALL_END && c->n_gathered > 0) {
         p.calls = &c->calls[c->n_gathered - 1];
         p.n_calls = 1;
+        p.first_call = c->n_gathered - 1;
     }
     if (p.text.size == 0 && p.thinking.size == 0 && p.n_calls == 0 && !p.logprobs)
         return;

@@ -221,6 +221,8 @@ static void test_a_call_is_told_whole_with_its_arguments_as_an_object(void **sta
     assert_text(a, "message.tool_calls.0.function.name", "weather");
     assert_text(a, "message.tool_calls.0.function.arguments.city", "Ro  \"me");
     assert_int_equal(number_at(a, "message.tool_calls.0.function.arguments.days"), 3);
+    assert_int_equal(number_at(a, "message.tool_calls.0.function.index"), 0);
+    assert_int_equal(strncmp(text_at(a, "message.tool_calls.0.id"), "call_call", 9) == 0, 0);
     assert_text(a, "message.thinking", "Hm.");
     assert_text(a, "done_reason", "stop");
     json_decref(a);

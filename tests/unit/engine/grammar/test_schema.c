@@ -248,6 +248,11 @@ static void test_schemas_together(void **state)
         {"{'oneOf':[{'properties':{'k':{'const':'a'},'v':{'type':'null'}},'required':['k']},{'properties':{'k':"
          "{'const':'b'}},'required':['k']}],'type':'object'}",
             {"{'k':'a','v':null}", "{'k':'b'}"}, {"{'k':'b','v':null}", "{}"}},
+        {"{'oneOf':[{'required':['a']},{'required':['b']}],'type':'object','properties':{'a':{},'b':{}}}",
+            {"{'a':1}", "{'b':1}"}, {"{'a':1,'b':1}", "{}"}},
+        {"{'oneOf':[{'properties':{'a':{'type':'null'}},'required':['a'],'additionalProperties':false},"
+         "{'properties':{'b':{}},'required':['b'],'additionalProperties':false}],'type':'object'}",
+            {"{'a':null}", "{'b':1}"}, {"{'a':null,'b':1}", "{}"}},
         {"{'oneOf':[{'type':'integer'},{'minimum':2}]}", {"1", "2.5"}, {"2", "3"}},
         {"{'oneOf':[{'pattern':'^a'},{'pattern':'^b'}],'type':'string'}", {"'a'", "'bx'"}, {"'c'"}},
         {"{'not':{'type':'string'}}", {"1", "null", "{}"}, {"'a'"}},

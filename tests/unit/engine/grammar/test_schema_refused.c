@@ -244,8 +244,67 @@ static void test_hostile_schemas_end_soon(void **state)
         makers[i](&t);
         struct grammar *g = schema_grammar(t.at, &strict, NULL, &err);
         assert_true(g || err.text[0]);
-        if (getenv("BERTH_TEST_TIMES"))
-            printf("%zu: %s\n", i, g ? "compiled" : err.text);
+        grammar_drop(g);
+    }
+    free(t.at);
+}
+
+/* ---- large ones ---- */
+
+static void tagged_union(struct text *t)
+{
+    add(t, "{'oneOf':[");
+    for (int i = 0; i < 200; i++)
+        add(t, "%s{'$ref':'#/$defs/d%d'}", i ? "," : "", i);
+    add(t, "],'$defs':{");
+    for (int i = 0; i < 200; i++)
+        add(t,
+            "%s'd%d':{'type':'object','properties':{'kind':{'const':'k%d'},'child':{'anyOf':[{'$ref':'#'},"
+            "{'type':'null'}]}},'required':['kind']}",
+            i ? "," : "", i, i);
+    add(t, "}}");
+}
+
+static void wide_object(struct text *t)
+{
+    add(t, "{'type':'object','properties':{");
+    for (int i = 0; i < 1000; i++)
+        add(t, "%s'p%d':{'type':['string','null'],'maxLength':%d}", i ? "," : "", i, i);
+    add(t, "}}");
+}
+
+static void wide_enum(struct text *t)
+{
+    add(t, "{'enum':[");
+    for (int i = 0; i < 5000; i++)
+        add(t, "%s'value %d'", i ? "," : "", i);
+    add(t, "]}");
+}
+
+static void test_large_schemas_are_compiled(void **state)
+{
+    static const struct {
+        void (*make)(struct text *t);
+        const char *yes, *no;
+    } rows[] = {
+        {tagged_union, "{\"kind\":\"k199\",\"child\":{\"kind\":\"k7\",\"child\":null}}",
+            "{\"kind\":\"k200\"}"},
+        {wide_object, "{\"p0\":\"\",\"p999\":null}", "{\"p1\":\"ab\"}"},
+        {wide_enum, "\"value 4999\"", "\"value 5000\""},
+    };
+    struct text t = {.room = (size_t)1 << 20};
+    (void)state;
+    t.at = malloc(t.room);
+    assert_non_null(t.at);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct error err = {0};
+        t.n = 0;
+        rows[i].make(&t);
+        struct grammar *g = schema_grammar(t.at, &strict, NULL, &err);
+        if (!g)
+            fail_msg("large schema %zu: %s", i, err.text);
+        assert_true(grammar_matches(g, span_of(rows[i].yes)));
+        assert_false(grammar_matches(g, span_of(rows[i].no)));
         grammar_drop(g);
     }
     free(t.at);
@@ -258,6 +317,7 @@ int main(void)
         cmocka_unit_test(test_otherwise_it_is_left_out_and_noted),
         cmocka_unit_test(test_notes_have_a_limit),
         cmocka_unit_test(test_hostile_schemas_end_soon),
+        cmocka_unit_test(test_large_schemas_are_compiled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

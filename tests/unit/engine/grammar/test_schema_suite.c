@@ -3,7 +3,8 @@
  * JSON_SCHEMA_SUITE names the folder `tests` of the suite, with draft7 and draft2020-12 in it. Each group is a
  * schema with values. In strict mode the schema is refused, and counted so, or no invalid value matches, compact or
  * indented. A table says for each file of the suite how many groups are enforced, how many are refused, and how many of
- * the valid values match. Few have to: a grammar allows one order of members, and one way to write most things.
+ * the valid values match; the last line says which schema took longest to compile. Few valid values have to match: a
+ * grammar allows one order of members, and one way to write most things.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -22,8 +23,6 @@
 
 #include <cmocka.h>
 
-#define SLOWEST_MS 50.0
-
 struct counts {
     unsigned enforced, refused, invalid, wrong, valid, matched;
 };
@@ -32,10 +31,10 @@ static struct counts all;
 static double slowest;
 static char slowest_name[2000];
 
-static double now_ms(void)
+static double cpu_ms(void)
 {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
     return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
 }
 
@@ -56,10 +55,10 @@ static struct grammar *compile(const json_t *schema, const char *name, struct er
     struct value v = value_undefined;
     assert_true(arena && b);
     assert_true(json_to_value(arena, schema, &v, err));
-    double start = now_ms();
+    double start = cpu_ms();
     grammar_node root = grammar_json_schema(b, v, &options, NULL);
     struct grammar *g = grammar_build(b, root, err);
-    double took = now_ms() - start;
+    double took = cpu_ms() - start;
     if (took > slowest) {
         slowest = took;
         snprintf(slowest_name, sizeof(slowest_name), "%s", name);
@@ -173,26 +172,17 @@ static void test_no_invalid_value_matches(void **state)
     }
     for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++)
         run_folder(suite, folders[i]);
-    printf("enforced %u, refused %u; %u invalid values; %u of %u valid values match; slowest %.1f ms: %s\n",
+    printf(
+        "enforced %u, refused %u; %u invalid values; %u of %u valid values match; slowest %.1f ms of CPU: %s\n",
         all.enforced, all.refused, all.invalid, all.matched, all.valid, slowest, slowest_name);
     assert_true(all.invalid > 0);
     assert_int_equal(all.wrong, 0);
-}
-
-static void test_every_schema_is_compiled_quickly(void **state)
-{
-    (void)state;
-    if (!getenv("JSON_SCHEMA_SUITE"))
-        skip();
-    /* A machine that is busy or a sanitizer may take ten times as long. */
-    assert_true(slowest < 10 * SLOWEST_MS);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_no_invalid_value_matches),
-        cmocka_unit_test(test_every_schema_is_compiled_quickly),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
