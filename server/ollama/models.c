@@ -161,25 +161,10 @@ void ollama_version(struct server *s, const struct http_request *q, struct reply
 
 void ollama_refused(struct server *s, const struct http_request *q, struct reply *r)
 {
-    static const char *const changes[] = {"pull", "push", "create", "copy", "delete", "blobs"};
-    struct span action = http_request_param(q, "action");
     (void)s;
-    size_t size = 0;
-    while (size < action.size && action.at[size] != '/')
-        size++;
-    if (action.size == 0) { /* a route of its own: DELETE */
-        action = span_of("delete");
-        size = action.size;
-    }
-    for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++)
-        if (span_is((struct span){action.at, size}, changes[i])) {
-            reply_error(r, &ollama_dialect, 501,
-                "berth serves the models of its volume and changes none: put the file of a model there", NULL,
-                NULL);
-            return;
-        }
-    if (span_is(action, "embed") || span_is(action, "embeddings"))
-        reply_error(r, &ollama_dialect, 501, "berth makes no embeddings", NULL, NULL);
-    else
-        reply_error(r, &ollama_dialect, 404, "Not Found", NULL, NULL);
+    bool embeds = strncmp(q->route->path, "/api/embed", strlen("/api/embed")) == 0;
+    reply_error(r, &ollama_dialect, 501,
+        embeds ? "berth makes no embeddings"
+               : "berth serves the models of its volume and changes none: put the file of a model there",
+        NULL, NULL);
 }

@@ -8,6 +8,14 @@
 
 static const char json[] = "application/json";
 
+/* What Ollama's program does to models. A body is read, so that the client gets the answer. */
+#define REFUSED(verb, pattern)                                                                               \
+    {                                                                                                        \
+        .method = verb, .path = pattern, .run = ollama_refused, .body_max = OLLAMA_BODY_MAX, .tag = "ollama", \
+        .summary = "Refused", .description = "berth serves the models of its volume and changes none.",      \
+        .answers = {{501, "This server does not do that", json, "Error"}},                                   \
+    }
+
 /* clang-format off */
 static const struct route rows[] = {
     {.method = "POST", .path = "/api/chat", .run = ollama_chat, .slow = true, .body_max = OLLAMA_BODY_MAX,
@@ -41,14 +49,9 @@ static const struct route rows[] = {
      .tag = "ollama", .summary = "The version of Ollama whose API this is",
      .description = "Clients compare it with the least that they work with.",
      .answers = {{200, "The version", json, "Any"}}},
-    {.method = "POST", .path = "/api/{action}", .run = ollama_refused, .body_max = OLLAMA_BODY_MAX,
-     .tag = "ollama", .summary = "Refuses what would change the volume",
-     .description = "pull, push, create, copy and blobs, and embed.",
-     .answers = {{501, "This server does not do that", json, "Error"}}},
-    {.method = "DELETE", .path = "/api/delete", .run = ollama_refused,
-     .tag = "ollama", .summary = "Refuses to delete a model",
-     .description = "berth serves the models of its volume and changes none.",
-     .answers = {{501, "This server does not do that", json, "Error"}}},
+    REFUSED("POST", "/api/pull"), REFUSED("POST", "/api/push"), REFUSED("POST", "/api/create"),
+    REFUSED("POST", "/api/copy"), REFUSED("POST", "/api/blobs/{digest}"), REFUSED("DELETE", "/api/delete"),
+    REFUSED("POST", "/api/embed"), REFUSED("POST", "/api/embeddings"),
 };
 /* clang-format on */
 

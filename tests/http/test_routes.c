@@ -414,7 +414,8 @@ static void test_openapi_describes_every_route(void **state)
         "/v1/models/{id}", "/v1/chat/completions", "/v1/completions", "/v1/tokenize", "/v1/detokenize",
         "/v1/responses", "/v1/responses/input_tokens", "/v1/messages", "/v1/messages/count_tokens",
         "/v1/chat/completions/render", "/v1/completions/render", "/api/chat", "/api/generate", "/api/tags",
-        "/api/ps", "/api/show", "/api/version", "/api/{action}", "/api/delete", "/completion", "/infill",
+        "/api/ps", "/api/show", "/api/version", "/api/pull", "/api/push", "/api/create", "/api/copy",
+        "/api/blobs/{digest}", "/api/embed", "/api/embeddings", "/api/delete", "/completion", "/infill",
         "/apply-template", "/props", "/slots", "/slots/{id}", "/tokenizer_info", NULL};
     (void)state;
     struct answer a = server_get(server, "/openapi.json");
