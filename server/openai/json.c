@@ -136,7 +136,8 @@ static void add_message(const struct choice *c, struct strbuf *out)
         strbuf_json(out, span_of_buffer(&c->calls[i].arguments));
         strbuf_text(out, "}}");
     }
-    strbuf_text(out, c->n_gathered > 0 ? "],\"refusal\":null}" : ",\"refusal\":null}");
+    strbuf_text(out, c->n_gathered > 0 ? "],\"refusal\":null,\"annotations\":[]}"
+                                       : ",\"refusal\":null,\"annotations\":[]}");
 }
 
 static void add_choice(const struct completion *a, size_t index, struct strbuf *out)
