@@ -113,6 +113,7 @@ static json_t *describe_capabilities(const struct model *m)
 {
     json_t *names = json_array();
     const struct served_model *served = model_served(m);
+    const struct text_model *text = text_model_of(model_served(m));
     struct served_description d = {0};
     if (served)
         d = served_model_describe(served);
@@ -120,6 +121,10 @@ static json_t *describe_capabilities(const struct model *m)
         json_array_append_new(names, json_string("completion"));
     if (d.chats)
         json_array_append_new(names, json_string("chat"));
+    if (d.chats)
+        json_array_append_new(names, json_string("tools"));
+    if (d.chats && text && chat_format_reasons(text_model_chat_format(text)))
+        json_array_append_new(names, json_string("thinking"));
     return names;
 }
 

@@ -92,6 +92,8 @@ static void test_the_context_length_is_told_under_every_name(void **state)
         assert_true(number_at(m, "meta.size") > 0);
         assert_int_equal(has_capability(m, "completion"), rows[i].completes);
         assert_int_equal(has_capability(m, "chat"), rows[i].chats);
+        assert_int_equal(has_capability(m, "tools"), rows[i].chats);
+        assert_false(has_capability(m, "thinking"));
     }
     assert_int_equal(json_array_size(json_at(listed(list, "alien"), "capabilities")), 0);
     assert_true(json_is_null(json_at(listed(list, "raw"), "context_length")));
