@@ -11,6 +11,7 @@
 /* What a grammar keeps to be quick. Above these bounds it forgets what no matcher is at, or what was not used for long. */
 #define GRAMMAR_CONFIGURATION_BYTES ((size_t)10 << 20)
 #define GRAMMAR_MASK_BYTES ((size_t)6 << 20)
+#define GRAMMAR_IDLE_BYTES ((size_t)512 << 10) /* of both together, while no matcher uses it: many grammars are kept */
 
 /* ---- a vocabulary ---- */
 

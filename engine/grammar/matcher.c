@@ -29,6 +29,15 @@ void grammar_limit(struct grammar *g, uint32_t *others, size_t n)
     free(roots);
 }
 
+/* Leaves the first configuration alone. */
+static void forget_all(struct grammar *g)
+{
+    uint32_t *start = &g->start;
+    grammar_forget_masks(g);
+    automaton_keep(&g->automaton, &start, 1);
+    g->most_bytes = GRAMMAR_CONFIGURATION_BYTES;
+}
+
 static void enter(struct grammar_matcher *m)
 {
     struct grammar *g = m->grammar;
@@ -74,6 +83,8 @@ void grammar_matcher_free(struct grammar_matcher *m)
         g->matchers = m->next;
     if (m->next)
         m->next->before = m->before;
+    if (!g->matchers && automaton_bytes(&g->automaton) + g->mask_bytes > GRAMMAR_IDLE_BYTES)
+        forget_all(g);
     pthread_mutex_unlock(&g->lock);
     free(m);
     grammar_drop(g);
