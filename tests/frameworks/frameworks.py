@@ -24,6 +24,7 @@ FRAMEWORKS = {  # the package, and the module with its tests
     "langchain-openai": "with_langchain",
     "openai-agents": "with_openai_agents",
     "litellm": "with_litellm",
+    "guidellm": "with_guidellm",
 }
 
 
@@ -75,6 +76,8 @@ def tests_of(server, missing):
 def main():
     os.environ.update(OPENAI_AGENTS_DISABLE_TRACING="1", LANGSMITH_TRACING="false", DO_NOT_TRACK="1")
     missing = missing_packages(sys.argv[2]) if len(sys.argv) > 2 else {}
+    if not os.environ.get("GUIDELLM"):
+        missing["guidellm"] = "GUIDELLM is not set to its program"
     with tempfile.TemporaryDirectory() as directory:
         server = served.start(sys.argv[1], directory)
         run_tests(tests_of(server, missing), Asked(server).run, server)
