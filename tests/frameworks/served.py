@@ -47,6 +47,7 @@ MODELS = {  # its text, the one after a tool's result, and its marks
     "writer": (WEATHER, REPORT, "<tool_call>"),
     "person": (ADA, "", "<tool_call>"),
     "person-caller": (call_of("Person", ADA), "", "<tool_call>"),
+    "mender": (call_of("Person", ADA), call_of("Person", ADA.replace("36", "6")), "<tool_call>"),
     "two-persons": (f"{call_of('Person', ADA)}\n{call_of('Person', ADA.replace('Ada', 'Bob'))}", "", "<tool_call>"),
     "people": (f'{{"tasks": [{ADA}, {ADA.replace("Ada", "Bob")}]}}', "", "<tool_call>"),
     "people-caller": (

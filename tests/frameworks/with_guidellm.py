@@ -61,10 +61,6 @@ def test_guidellm_measures_chats(served):
     measures(served, "/v1/chat/completions")
 
 
-def test_guidellm_measures_completions(served):
-    measures(served, "/v1/completions")
-
-
 def test_guidellm_measures_responses(served):
     measures(served, "/v1/responses")
 

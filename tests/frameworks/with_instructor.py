@@ -6,7 +6,8 @@ from typing import Literal
 import instructor
 import openai
 from instructor import Mode
-from pydantic import BaseModel, Field
+from instructor.core.exceptions import IncompleteOutputException
+from pydantic import BaseModel, Field, field_validator
 
 ASK = [{"role": "user", "content": "Who wrote it?"}]
 
@@ -14,6 +15,18 @@ ASK = [{"role": "user", "content": "Who wrote it?"}]
 class Person(BaseModel):
     name: str
     age: int
+
+
+class Child(Person):
+    @field_validator("age")
+    @classmethod
+    def is_young(cls, age):
+        if age > 17:
+            raise ValueError("no child is that old")
+        return age
+
+
+Child.__name__ = "Person"  # what the model calls
 
 
 class Card(BaseModel):
@@ -56,6 +69,22 @@ def test_instructor_holds_any_model_to_the_form(served):
         for mode in (Mode.TOOLS, Mode.JSON_SCHEMA):
             card = ask(served, mode, "tiny", Card, seed=seed, max_tokens=2000)
             assert card["suit"] in ("clubs", "hearts") and 1 <= card["number"] <= 13, (mode, card)
+
+
+def test_instructor_asks_again_for_an_object_that_is_wrong(served):
+    """What is wrong comes as the result of the first call, and the second call is right."""
+    client = client_of(served, Mode.TOOLS)
+    child = client.create(model="mender", response_model=Child, messages=list(ASK), max_retries=2)
+    assert child.model_dump() == {"name": "Ada", "age": 6}
+
+
+def test_instructor_knows_an_object_that_is_cut_short(served):
+    for mode, model in ((Mode.TOOLS, "person-caller"), (Mode.JSON_SCHEMA, "person")):
+        try:
+            got = ask(served, mode, model, max_tokens=4)
+        except IncompleteOutputException:
+            continue
+        raise AssertionError(f"{mode}: {got}")
 
 
 def test_instructor_gets_the_usage_with_the_object(served):

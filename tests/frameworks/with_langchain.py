@@ -1,7 +1,10 @@
 """langchain-openai: tools, structured output, streams."""
 
+import datetime
+import uuid
 from typing import Annotated, Literal
 
+import openai
 from langchain_core.messages import HumanMessage, ToolMessage
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
@@ -18,6 +21,36 @@ class Person(BaseModel):
 
     name: str
     age: int
+
+
+class Cat(BaseModel):
+    kind: Literal["cat"]
+    lives: int = Field(ge=0, le=9)
+
+
+class Dog(BaseModel):
+    kind: Literal["dog"]
+    breed: Annotated[str, Field(min_length=2, max_length=5)] | None
+
+
+class Node(BaseModel):
+    """A model that refers to itself. In a tool, LangChain leaves the schema of the inner node out."""
+
+    value: Annotated[int, Field(multiple_of=5, ge=0, le=50)]
+    children: list["Node"] = Field(max_length=2)
+
+
+class Everything(BaseModel):
+    """The kinds of fields that people write."""
+
+    pet: Cat | Dog
+    told: Annotated[Cat | Dog, Field(discriminator="kind")]
+    pets: list[Dog] = Field(min_length=1, max_length=2)
+    at: datetime.datetime
+    id: uuid.UUID
+    share: Annotated[float, Field(gt=0, lt=1)]
+    plate: Annotated[str, Field(pattern=r"^[A-Z]{2}-\d{3}$")]
+    pair: tuple[bool, Literal["a", 3]]
 
 
 ADA = Person(name="Ada", age=36)
@@ -105,6 +138,24 @@ def test_langchain_gets_structured_output(served):
     ):
         asked = model_of(served, model).with_structured_output(Person, method=method)
         assert asked.invoke("Who? Say it as JSON.") == ADA, (method, model)
+
+
+def test_langchain_holds_any_model_to_the_form(served):
+    """The model wants to say letters."""
+    for seed in range(3):
+        for method, kind in (("json_schema", Everything), ("function_calling", Everything), ("json_schema", Node)):
+            model = model_of(served, "tiny", max_tokens=4000, seed=seed)
+            got = model.with_structured_output(kind, method=method).invoke("What?")
+            assert isinstance(got, kind), (method, kind, seed)
+
+
+def test_langchain_knows_an_answer_that_is_cut_short(served):
+    asked = model_of(served, "person", max_tokens=3).with_structured_output(Person, method="json_schema")
+    try:
+        got = asked.invoke("Who?")
+    except openai.LengthFinishReasonError:
+        return
+    raise AssertionError(got)
 
 
 def test_langchain_streams_structured_output(served):

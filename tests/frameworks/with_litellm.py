@@ -33,8 +33,9 @@ class Person(BaseModel):
 
 
 def ask(served, model, messages=None, **more):
+    key = more.pop("api_key", served.key)
     return litellm.completion(
-        model=model, messages=messages or list(ASK), api_base=served.base, api_key=served.key, max_retries=0, **more
+        model=model, messages=messages or list(ASK), api_base=served.base, api_key=key, max_retries=0, **more
     )
 
 
@@ -121,6 +122,7 @@ def test_litellm_completes_text(served):
 
 def test_litellm_knows_the_errors(served):
     for wanted, model, more in (
+        (litellm.AuthenticationError, "openai/tiny", {"api_key": "another"}),
         (litellm.NotFoundError, "openai/none", {}),
         (litellm.BadRequestError, "openai/tiny", {"top_p": 7}),
         (litellm.ContextWindowExceededError, "openai/tiny", {"messages": [{"role": "user", "content": "a" * 20000}]}),
@@ -143,6 +145,8 @@ def test_litellm_uses_responses(served):
     )
     said = "".join(e.delta for e in events if e.type == "response.output_text.delta")
     assert said == ALPHABET and events[-1].type == "response.completed"
+    answer = ask(served, "openai/responses/caller", tools=[WEATHER])
+    assert answer.choices[0].message.tool_calls[0].function.arguments == ROME
 
 
 test_litellm_uses_responses.route = "/v1/responses"

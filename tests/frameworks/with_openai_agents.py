@@ -9,6 +9,7 @@ from agents import (
     OpenAIChatCompletionsModel,
     OpenAIResponsesModel,
     Runner,
+    SQLiteSession,
     function_tool,
     set_tracing_disabled,
 )
@@ -84,6 +85,27 @@ async def gets_an_output_type(served, kind):
     assert result.final_output == REPORT == Report.model_validate_json("".join(pieces))
 
 
+async def hands_over(served, kind):
+    other, _ = agent_of(served, "writer", kind, handoff_description="Knows the weather")
+    other.name = "other"
+    first, _ = agent_of(served, "hand-over", kind, handoffs=[other])
+    result = await Runner.run(first, ASK)
+    assert result.last_agent is other
+    assert result.final_output == REPORT_TEXT
+
+
+async def reasons_and_remembers(served, kind):
+    """What the model thought is given back to it with the rest of the session."""
+    agent, asked = agent_of(served, "thinking-caller", kind)
+    session = SQLiteSession(kind.__name__)
+    for i in range(2):
+        result = await Runner.run(agent, ASK, session=session)
+        assert result.final_output == AFTER_SUN and len(asked) == i + 1
+        kinds = [item.type for item in result.new_items]
+        assert kinds == ["reasoning_item", "tool_call_item", "tool_call_output_item", "message_output_item"], kinds
+    assert len(await session.get_items()) == 2 * 5
+
+
 async def test_openai_agents_answers_with_the_result_of_a_tool(served):
     await answers_with_the_result_of_a_tool(served, OpenAIChatCompletionsModel)
 
@@ -114,18 +136,19 @@ async def test_openai_agents_makes_a_model_call(served):
 
 
 async def test_openai_agents_hands_over_to_another_agent(served):
-    other, _ = agent_of(served, "writer", handoff_description="Knows the weather")
-    other.name = "other"
-    first, _ = agent_of(served, "hand-over", handoffs=[other])
-    result = await Runner.run(first, ASK)
-    assert result.last_agent is other
-    assert result.final_output == REPORT_TEXT
+    await hands_over(served, OpenAIChatCompletionsModel)
+
+
+async def test_openai_agents_reasons_and_remembers(served):
+    await reasons_and_remembers(served, OpenAIChatCompletionsModel)
 
 
 async def test_openai_agents_uses_responses(served):
     await answers_with_the_result_of_a_tool(served, OpenAIResponsesModel)
     await streams(served, OpenAIResponsesModel)
     await gets_an_output_type(served, OpenAIResponsesModel)
+    await hands_over(served, OpenAIResponsesModel)
+    await reasons_and_remembers(served, OpenAIResponsesModel)
 
 
 test_openai_agents_uses_responses.route = "/v1/responses"

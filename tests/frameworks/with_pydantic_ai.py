@@ -104,6 +104,12 @@ async def test_pydantic_ai_uses_responses(served):
     assert asked == [("Rome", 3)]
     agent, asked = agent_of(served, "writer", OpenAIResponsesModel, output_type=NativeOutput(Report))
     assert (await agent.run(ASK)).output == REPORT
+    agent, asked = agent_of(served, "thinking-caller", OpenAIResponsesModel)
+    result = await agent.run(ASK)
+    assert result.output == AFTER_SUN
+    first = next(m for m in result.all_messages() if m.kind == "response")
+    assert [p.part_kind for p in first.parts] == ["thinking", "tool-call"]
+    assert (await agent.run(ASK, message_history=result.all_messages())).output == AFTER_SUN
     async with agent_of(served, "caller", OpenAIResponsesModel)[0].run_stream(ASK) as result:
         assert await result.get_output() == AFTER_SUN
 
