@@ -80,7 +80,12 @@ def main():
         missing["guidellm"] = "GUIDELLM is not set to its program"
     with tempfile.TemporaryDirectory() as directory:
         server = served.start(sys.argv[1], directory)
-        run_tests(tests_of(server, missing), Asked(server).run, server)
+        try:
+            tests = tests_of(server, missing)
+        except BaseException:  # a package that is there and cannot be imported is a failure
+            server.stop()
+            raise
+        run_tests(tests, Asked(server).run, server)
 
 
 main()
