@@ -2,7 +2,8 @@
 
 The architecture is llama with layers that add nothing. The next token depends on the last one alone: after a newline
 comes the first piece of the text, after the last piece the end of the answer. Each piece is a token of its own. After a
-letter comes the next one, after 'z' a full stop, after that the end; without a text, 'a' comes after a newline.
+letter comes the next one, after 'z' a full stop, after that the end; without a text, 'a' comes after a newline. A second
+text comes after a tab.
 """
 
 import random
@@ -14,7 +15,7 @@ TEMPLATE = (
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 U32, I32, F32, STRING, ARRAY = 4, 5, 6, 8, 9
-NEWLINE = 10
+TAB, NEWLINE = 9, 10
 ALPHABET = "abcdefghijklmnopqrstuvwxyz."
 
 
@@ -72,23 +73,34 @@ def keys_of(pieces, layers, width, context, template):
     return keys, len(vocabulary)
 
 
-def weights_of(n_pieces, vocabulary):
+def chain_of(start, first, pieces, end):
+    """The tokens of a text in their order: what it comes after, its pieces, the first of which is `first`, and the end."""
+    return [start, *range(first, first + len(pieces)), end] if pieces else [start]
+
+
+def weights_of(chains, vocabulary):
     """Embeddings that are nearly orthogonal, and an output whose row for a token is what the token follows."""
     draw = random.Random(1)
     embedding = [[draw.choice((-1.0, 1.0)) for _ in range(WIDTH)] for _ in range(vocabulary)]
     output = [[0.0] * WIDTH for _ in range(vocabulary)]
-    letters = [*ALPHABET.encode(), vocabulary - 1]
-    chain = [NEWLINE, *range(256, 256 + n_pieces), vocabulary - 1] if n_pieces else [NEWLINE, *letters[:1]]
-    for token, following in [*zip(letters, letters[1:]), *zip(chain, chain[1:])]:
-        output[following] = [a + b for a, b in zip(output[following], embedding[token])]
+    for chain in chains:
+        for token, following in zip(chain, chain[1:]):
+            output[following] = [a + b for a, b in zip(output[following], embedding[token])]
     return sum(embedding, []), sum(output, [])
 
 
-def write_model(path, words="", layers=1, width=64, context=4096, template=TEMPLATE):
-    """Writes a model that recites `words`. Wide layers make it slow; they are holes in the file. An empty template is none."""
-    pieces = pieces_of(words)
-    keys, vocabulary = keys_of(pieces, layers, width, context, template)
-    embedding, output = weights_of(len(pieces), vocabulary)
+def write_model(path, words="", layers=1, width=64, context=4096, template=TEMPLATE, second=""):
+    """Writes a model that recites `words`, and `second` after a tab. Wide layers make it slow; they are holes in the
+    file. An empty template is none."""
+    pieces, more = pieces_of(words), pieces_of(second)
+    keys, vocabulary = keys_of(pieces + more, layers, width, context, template)
+    end = vocabulary - 1
+    chains = [
+        [*ALPHABET.encode(), end],
+        chain_of(NEWLINE, 256, pieces, end) if pieces else [NEWLINE, *ALPHABET.encode()[:1]],
+        chain_of(TAB, 256 + len(pieces), more, end),
+    ]
+    embedding, output = weights_of(chains, vocabulary)
     tensors = [
         ("token_embd.weight", [WIDTH, vocabulary], embedding),
         ("output_norm.weight", [WIDTH], [1.0] * WIDTH),
