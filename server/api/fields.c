@@ -86,6 +86,8 @@ static const struct field fields[] = {
     {"chat_template_kwargs", CHAT, HONOURED, .kind = ELSEWHERE},
     {"continue_final_message", CHAT, HONOURED, .kind = ELSEWHERE},
     {"enable_thinking", CHAT, HONOURED, .kind = ELSEWHERE},
+    {"think", CHAT, HONOURED, .kind = ELSEWHERE},
+    {"thinking", CHAT, HONOURED, .kind = ELSEWHERE},
     {"reasoning_format", CHAT, HONOURED, .kind = ELSEWHERE},
     {"include_reasoning", CHAT, HONOURED, .kind = TRUTH, AT(include_reasoning)},
     {"reasoning_budget", CHAT, HONOURED, .kind = INTEGER, AT(reasoning_budget), .least = -1, .most = MANY},

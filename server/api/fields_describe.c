@@ -50,6 +50,8 @@ static const struct {
     {"add_special", OR_NULL("boolean")},
     {"continue_final_message", OR_NULL("boolean")},
     {"enable_thinking", OR_NULL("boolean")},
+    {"think", OR_NULL("boolean")},
+    {"thinking", "{\"type\":[\"object\",\"boolean\",\"null\"]}"},
     {"reasoning_format", "{\"enum\":[\"auto\",\"deepseek\",\"parsed\",\"none\",\"raw\",null]}"},
     {"guided_json", "{\"type\":[\"object\",\"string\",\"null\"]}"},
     {"guided_json_object", OR_NULL("boolean")},

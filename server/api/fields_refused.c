@@ -172,8 +172,6 @@ static const struct refused_field refused[] = {
     {"vllm_xargs", BOTH, EMPTY, NULL},
 
     /* reasoning */
-    {"think", CHAT, NONE, "'enable_thinking'"},
-    {"thinking", CHAT, EMPTY, "'enable_thinking'"},
     {"reasoning", CHAT, EMPTY, "'reasoning_effort'"},
 };
 /* clang-format on */

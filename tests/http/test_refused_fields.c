@@ -156,8 +156,6 @@ static const struct row of_both[] = {
 };
 
 static const struct row of_chats[] = {
-    {"think", {NULL}, {"true", "\"high\""}},
-    {"thinking", EMPTY, {"{\"type\":\"enabled\"}"}},
     {"reasoning", EMPTY, {"{\"effort\":\"low\"}"}},
     {"chat_template", {"\"\""}, {"\"{{ messages }}\""}},
     {"add_special_tokens", {"false"}, {"true"}},

@@ -170,11 +170,19 @@ static void test_a_form_begins_where_the_reasoning_ends(void **state)
 
 static void test_a_budget_ends_the_reasoning(void **state)
 {
+    static const char *const budgets[] = {"\"reasoning_budget\":2", "\"thinking_budget\":2",
+        "\"thinking\":{\"type\":\"enabled\",\"budget_tokens\":2}"};
     (void)state;
-    json_t *a = asked("thinker", ",\"reasoning_budget\":2,\"guided_choice\":[\"yes\",\"no\"]");
-    const char *text = text_at(a, "choices.0.message.content");
-    assert_true(strcmp(text, "yes") == 0 || strcmp(text, "no") == 0);
-    assert_true(strlen(text_at(a, "choices.0.message.reasoning_content")) < strlen("Hm, Rome."));
+    for (size_t i = 0; i < sizeof(budgets) / sizeof(budgets[0]); i++) {
+        json_t *a = asked("thinker", text_of(",%s,\"guided_choice\":[\"yes\",\"no\"]", budgets[i]));
+        const char *text = text_at(a, "choices.0.message.content");
+        assert_true(strcmp(text, "yes") == 0 || strcmp(text, "no") == 0);
+        assert_true(strlen(text_at(a, "choices.0.message.reasoning_content")) < strlen("Hm, Rome."));
+        json_decref(a);
+    }
+    json_t *a = server_post_json(
+        server, CHAT, 400, "{\"model\":\"thinker\"," HELLO ",\"thinking\":{\"type\":\"much\"}}");
+    assert_string_equal(text_at(a, "error.param"), "thinking");
     json_decref(a);
 }
 
