@@ -187,7 +187,7 @@ static json_t *describe_route(const struct route *route, const struct dialect *d
         json_t *answer = describe_answer(&route->answers[i]);
         if (route->stream && route->answers[i].status == 200)
             json_object_set_new(json_object_get(answer, "content"), route->stream,
-                json_pack("{s:{s:s}}", "schema", "type", "string"));
+                json_pack("{s:{}}", "schema"));
         json_object_set_new(responses, status, answer);
     }
     add_common(responses, route, dialect);

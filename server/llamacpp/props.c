@@ -224,6 +224,6 @@ void llamacpp_refused(struct server *s, const struct http_request *q, struct rep
 {
     (void)s;
     (void)q;
-    reply_error(r, &llamacpp_dialect, 501,
+    reply_error(r, &llamacpp_dialect, 403,
         "This server changes neither its properties nor its slots at the request of a client", NULL, NULL);
 }

@@ -45,7 +45,7 @@ static const struct route rows[] = {
     {.method = "POST", .path = "/props", .run = llamacpp_refused, .body_max = 65536,
      .tag = "llama.cpp", .summary = "Refuses to change properties",
      .description = "A server's settings are its options.",
-     .answers = {{501, "This server does not do that", json, "LlamaCppError"}}},
+     .answers = {{403, "This server does not do that", json, "LlamaCppError"}}},
     {.method = "GET", .path = "/slots", .run = llamacpp_slots, .slow = true,
      .tag = "llama.cpp", .summary = "How many of a model's slots are taken",
      .description = "?model=NAME as for /props; with ?fail_on_no_slot=1 it is 503 when none is free. Nobody's text is "
@@ -56,7 +56,7 @@ static const struct route rows[] = {
     {.method = "POST", .path = "/slots/{id}", .run = llamacpp_refused, .body_max = 65536,
      .tag = "llama.cpp", .summary = "Refuses to save, restore or erase a slot",
      .description = "Prompts that were read are kept and found again without it.",
-     .answers = {{501, "This server does not do that", json, "LlamaCppError"}}},
+     .answers = {{403, "This server does not do that", json, "LlamaCppError"}}},
     {.method = "GET", .path = "/tokenizer_info", .run = llamacpp_tokenizer_info, .slow = true,
      .tag = "vLLM", .summary = "A model's special tokens and chat template",
      .description = "As vLLM's, for clients that render chats themselves; ?model=NAME as for /props.",

@@ -163,7 +163,7 @@ void ollama_refused(struct server *s, const struct http_request *q, struct reply
 {
     (void)s;
     bool embeds = strncmp(q->route->path, "/api/embed", strlen("/api/embed")) == 0;
-    reply_error(r, &ollama_dialect, 501,
+    reply_error(r, &ollama_dialect, 403,
         embeds ? "berth makes no embeddings"
                : "berth serves the models of its volume and changes none: put the file of a model there",
         NULL, NULL);

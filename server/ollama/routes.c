@@ -13,7 +13,7 @@ static const char json[] = "application/json";
     {                                                                                                        \
         .method = verb, .path = pattern, .run = ollama_refused, .body_max = OLLAMA_BODY_MAX, .tag = "ollama", \
         .summary = "Refused", .description = "berth serves the models of its volume and changes none.",      \
-        .answers = {{501, "This server does not do that", json, "Error"}},                                   \
+        .answers = {{403, "This server does not do that", json, "Error"}},                                   \
     }
 
 /* clang-format off */

@@ -102,9 +102,9 @@ def test_models_are_listed_and_shown(client):
 def test_errors_have_their_status(client):
     assert raises(lambda: client.chat("none", messages=MESSAGES)).status_code == 404
     assert raises(lambda: list(client.chat("none", messages=MESSAGES, stream=True))).status_code == 404
-    assert raises(lambda: client.pull("tiny")).status_code == 501
-    assert raises(lambda: client.delete("tiny")).status_code == 501
-    assert raises(lambda: client.embed("tiny", "x")).status_code == 501
+    assert raises(lambda: client.pull("tiny")).status_code == 403
+    assert raises(lambda: client.delete("tiny")).status_code == 403
+    assert raises(lambda: client.embed("tiny", "x")).status_code == 403
     e = raises(lambda: client.generate("tiny", "x", template="{{ .Prompt }}"))
     assert e.status_code == 400 and "'template'" in e.error
 

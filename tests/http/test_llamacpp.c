@@ -299,7 +299,7 @@ static void test_the_properties_tell_no_path(void **state)
     assert_int_equal(strncmp(text_at(a, "build_info"), "berth-", 6), 0);
     json_decref(a);
     struct answer refused = server_post(server, "/props", NULL, "{}");
-    assert_int_equal(refused.status, 501);
+    assert_int_equal(refused.status, 403);
     answer_release(&refused);
     refused = server_get(server, "/props?model=nope");
     assert_int_equal(refused.status, 404);

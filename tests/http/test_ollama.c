@@ -385,10 +385,10 @@ static void test_what_cannot_be_honoured_is_refused_by_name(void **state)
         {"/api/chat", "\"messages\":{}", 400, "'messages' must be a list"},
         {"/api/chat", "\"messages\":[7]", 400, "'messages[0]' must be an object"},
         {"/api/chat", "\"messages\":[{\"role\":\"x\",\"content\":\"\"}]", 400, "'messages[0].role'"},
-        {"/api/pull", "\"model\":\"tiny\"", 501, "changes none"},
-        {"/api/create", "\"model\":\"tiny\"", 501, "changes none"},
-        {"/api/blobs/sha256:00", "", 501, "changes none"},
-        {"/api/embed", "\"model\":\"tiny\"", 501, "no embeddings"},
+        {"/api/pull", "\"model\":\"tiny\"", 403, "changes none"},
+        {"/api/create", "\"model\":\"tiny\"", 403, "changes none"},
+        {"/api/blobs/sha256:00", "", 403, "changes none"},
+        {"/api/embed", "\"model\":\"tiny\"", 403, "no embeddings"},
         {"/api/nope", "", 404, "Not Found"},
     };
     (void)state;
@@ -404,7 +404,7 @@ static void test_what_cannot_be_honoured_is_refused_by_name(void **state)
         answer_release(&a);
     }
     struct answer a = server_request(server, "DELETE", "/api/delete", NULL);
-    assert_int_equal(a.status, 501);
+    assert_int_equal(a.status, 403);
     answer_release(&a);
 }
 
