@@ -69,7 +69,7 @@ typedef bool answer_messages(struct server *s, const struct http_request *q, str
 static bool answer(struct server *s, const struct http_request *q, struct reply *r,
     const struct messages_request *m, struct api_error *c)
 {
-    struct chat_call call = {.request = m->chat, .writer = &anthropic_writer, .original = m->told};
+    struct translated_request call = {.request = m->chat, .writer = &anthropic_writer, .original = m->told};
     return chat_answer(s, q, r, &call, c);
 }
 

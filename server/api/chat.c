@@ -17,7 +17,8 @@ static bool make_reasoning_end(struct completion_setup *setup, struct api_error 
 }
 
 static bool start(struct server *s, const struct http_request *q, struct reply *r,
-    const struct chat_call *call, struct completion_params *w, struct requested_model *m, struct api_error *c)
+    const struct translated_request *call, struct completion_params *w, struct requested_model *m,
+    struct api_error *c)
 {
     struct prompt prompt = prompt_for(s, q);
     struct json_notes notes = {0};
@@ -74,7 +75,7 @@ static bool settle_thinking(json_t *request, struct api_error *c)
 }
 
 bool chat_answer(struct server *s, const struct http_request *q, struct reply *r,
-    const struct chat_call *call, struct api_error *c)
+    const struct translated_request *call, struct api_error *c)
 {
     struct completion_params w = {0};
     struct requested_model m = {0};

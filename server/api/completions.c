@@ -125,7 +125,7 @@ bool prompts_of_completion(struct prompts *all, struct server *s, const struct h
 
 /* The prompt of a dialect that makes it itself. */
 static bool make_prompt(struct prompts *all, struct server *s, const struct http_request *q,
-    const struct requested_model *m, const struct chat_call *call, struct api_error *c)
+    const struct requested_model *m, const struct translated_request *call, struct api_error *c)
 {
     all->at = calloc(1, sizeof(*all->at));
     if (!all->at)
@@ -139,7 +139,8 @@ static bool make_prompt(struct prompts *all, struct server *s, const struct http
 /* ---- the answer ---- */
 
 static bool start(struct server *s, const struct http_request *q, struct reply *r,
-    const struct chat_call *call, struct completion_params *w, struct requested_model *m, struct api_error *c)
+    const struct translated_request *call, struct completion_params *w, struct requested_model *m,
+    struct api_error *c)
 {
     struct prompts all = {0};
     struct json_notes notes = {0};
@@ -167,7 +168,7 @@ static bool start(struct server *s, const struct http_request *q, struct reply *
 }
 
 bool completion_answer(struct server *s, const struct http_request *q, struct reply *r,
-    const struct chat_call *call, struct api_error *c)
+    const struct translated_request *call, struct api_error *c)
 {
     struct completion_params w = {0};
     struct requested_model m = {0};

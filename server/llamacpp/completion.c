@@ -14,7 +14,7 @@ static bool take(json_t *request, json_t *into, const char *name, struct api_err
 
 /* Answers with a call whose prompt may be made here. */
 static bool answer(struct server *s, const struct http_request *q, struct reply *r, json_t *request,
-    struct chat_call *call, struct api_error *c)
+    struct translated_request *call, struct api_error *c)
 {
     json_t *kept = json_object();
     call->request = request;
@@ -30,7 +30,7 @@ static bool answer(struct server *s, const struct http_request *q, struct reply 
 static bool complete(
     struct server *s, const struct http_request *q, struct reply *r, json_t *request, struct api_error *c)
 {
-    struct chat_call call = {.asked = request};
+    struct translated_request call = {.asked = request};
     if (llamacpp_is_mixed(json_object_get(request, "prompt")))
         call.make_prompt = llamacpp_mixed_prompt;
     return answer(s, q, r, request, &call, c);
@@ -38,8 +38,8 @@ static bool complete(
 
 /* ---- the middle of a text ---- */
 
-static bool make_infill(
-    struct prompt *p, const struct requested_model *m, const struct chat_call *call, struct api_error *c)
+static bool make_infill(struct prompt *p, const struct requested_model *m,
+    const struct translated_request *call, struct api_error *c)
 {
     const json_t *asked = call->asked;
     return fill_in_middle_prompt(p, m,
@@ -59,7 +59,7 @@ static bool infill(
     static const char *const own[] = {
         "input_prefix", "input_suffix", "input_extra", "prompt", "n_indent", "t_max_predict_ms"};
     json_t *asked = json_object();
-    struct chat_call call = {.asked = asked, .make_prompt = make_infill};
+    struct translated_request call = {.asked = asked, .make_prompt = make_infill};
     bool good = asked || api_error_no_memory(c);
     for (size_t i = 0; good && i < sizeof(own) / sizeof(own[0]); i++)
         good = take(request, asked, own[i], c);

@@ -23,8 +23,8 @@ bool llamacpp_settle_fields(const struct options *o, json_t *request, json_t *ke
 
 /* True when the prompt is a list of texts and token ids that are one prompt; it is made by llamacpp_mixed_prompt. */
 bool llamacpp_is_mixed(const json_t *prompt);
-bool llamacpp_mixed_prompt(
-    struct prompt *p, const struct requested_model *m, const struct chat_call *call, struct api_error *c);
+bool llamacpp_mixed_prompt(struct prompt *p, const struct requested_model *m,
+    const struct translated_request *call, struct api_error *c);
 
 /* ---- json.c ---- */
 

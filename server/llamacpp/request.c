@@ -256,8 +256,8 @@ static bool add_part(
         index, vocabulary - 1);
 }
 
-bool llamacpp_mixed_prompt(
-    struct prompt *p, const struct requested_model *m, const struct chat_call *call, struct api_error *c)
+bool llamacpp_mixed_prompt(struct prompt *p, const struct requested_model *m,
+    const struct translated_request *call, struct api_error *c)
 {
     const json_t *list = json_object_get(call->asked, "prompt");
     size_t context = text_model_context(m->text);

@@ -60,8 +60,8 @@ static bool reply_loaded(
 
 /* ---- the answers ---- */
 
-static bool fill_prompt(
-    struct prompt *p, const struct requested_model *m, const struct chat_call *call, struct api_error *c)
+static bool fill_prompt(struct prompt *p, const struct requested_model *m,
+    const struct translated_request *call, struct api_error *c)
 {
     struct fill_in_middle f = {
         .prefix = json_object_get(call->asked, "prompt"), .suffix = json_object_get(call->asked, "suffix")};
@@ -99,7 +99,7 @@ static bool answer(struct server *s, const struct http_request *q, struct reply 
         return reply_loaded(s, r, asked, chat, c);
     if (!chat && !mark_raw(s, asked, c))
         return false;
-    struct chat_call call = {.request = json_object(),
+    struct translated_request call = {.request = json_object(),
         .writer = chat ? &ollama_chat_writer : &ollama_generate_writer,
         .original = kept_of(asked),
         .asked = asked,

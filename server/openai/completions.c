@@ -3,10 +3,10 @@
 
 static void run(struct server *s, const struct http_request *q, struct reply *r,
     bool (*answer)(struct server *s, const struct http_request *q, struct reply *r,
-        const struct chat_call *call, struct api_error *c))
+        const struct translated_request *call, struct api_error *c))
 {
     struct api_error c = {0};
-    struct chat_call call = {.request = api_request(q, &c), .writer = &openai_writer};
+    struct translated_request call = {.request = api_request(q, &c), .writer = &openai_writer};
     if (!call.request || !answer(s, q, r, &call, &c))
         api_error_reply(&c, q, r);
     json_decref(call.request);

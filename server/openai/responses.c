@@ -24,7 +24,7 @@ typedef bool answer_request(struct server *s, const struct http_request *q, stru
 static bool answer(struct server *s, const struct http_request *q, struct reply *r,
     const struct responses_request *m, struct api_error *c)
 {
-    struct chat_call call = {.request = m->chat, .writer = &responses_writer, .original = m->told};
+    struct translated_request call = {.request = m->chat, .writer = &responses_writer, .original = m->told};
     return chat_answer(s, q, r, &call, c);
 }
 

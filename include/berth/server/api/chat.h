@@ -7,22 +7,22 @@
 
 #include "berth/server/api/completion.h"
 
-/* How a dialect wants a chat to be answered. */
-struct chat_call {
+/* What a dialect made of its request, and how it wants the answer. */
+struct translated_request {
     json_t *request; /* OpenAI's chat request; changed */
     const struct completion_writer *writer;
     json_t *original; /* what the writer repeats of the client's request; NULL for nothing */
     const json_t *asked; /* the client's request, for make_prompt */
     /* Makes the only prompt of a completion, once the model is known. NULL: it is the request's `prompt`. */
-    bool (*make_prompt)(
-        struct prompt *p, const struct requested_model *m, const struct chat_call *call, struct api_error *c);
+    bool (*make_prompt)(struct prompt *p, const struct requested_model *m,
+        const struct translated_request *call, struct api_error *c);
     bool
         limit_only; /* of a completion: max_tokens is an upper bound, as a chat's, and need not fit the context */
 };
 
 /* Answers a chat: r->async is set. False with the error. */
 bool chat_answer(struct server *s, const struct http_request *q, struct reply *r,
-    const struct chat_call *call, struct api_error *c);
+    const struct translated_request *call, struct api_error *c);
 
 /* The ids of the messages of a chat request, by the model's template. */
 bool prompt_of_chat(struct prompt *p, const struct requested_model *m, json_t *request, struct api_error *c);
@@ -40,6 +40,6 @@ void prompts_release(struct prompts *all);
 
 /* Answers a completion of OpenAI's request: one or several prompts of text or ids. */
 bool completion_answer(struct server *s, const struct http_request *q, struct reply *r,
-    const struct chat_call *call, struct api_error *c);
+    const struct translated_request *call, struct api_error *c);
 
 #endif
