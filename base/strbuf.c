@@ -18,6 +18,11 @@ void strbuf_init(struct strbuf *b, size_t limit)
         b->failed = true;
 }
 
+struct span strbuf_span(const struct strbuf *b)
+{
+    return (struct span){(const uint8_t *)b->text, b->size};
+}
+
 size_t strbuf_held(const struct strbuf *b)
 {
     return b->budget && b->room > ROOM_FIRST ? b->room - ROOM_FIRST : 0;

@@ -11,7 +11,7 @@
 #define ID_DIGITS_MAX 6
 #define KEY_MAX 64 /* of an argument whose name the schema does not say */
 
-static grammar_node sequence3(const struct chat_build *f, grammar_node a, grammar_node b, grammar_node c)
+grammar_node chat_sequence3(const struct chat_build *f, grammar_node a, grammar_node b, grammar_node c)
 {
     return grammar_sequence(f->b, a, grammar_sequence(f->b, b, c));
 }
@@ -119,7 +119,7 @@ static grammar_node json_value(struct chat_build *f, grammar_node value)
 {
     const struct chat_calls *c = f->calls;
     value = grammar_tag(f->b, value, CHAT_TAG_VALUE);
-    return sequence3(f, chat_mark(f, c->value_open), value, chat_mark(f, c->value_close));
+    return chat_sequence3(f, chat_mark(f, c->value_open), value, chat_mark(f, c->value_close));
 }
 
 static grammar_node keyed_value(struct chat_build *f, const struct json_property *p)
@@ -131,14 +131,14 @@ static grammar_node keyed_value(struct chat_build *f, const struct json_property
         return grammar_sequence(f->b, chat_mark(f, c->raw_open), raw_text(f));
     grammar_node choices = bare_choices(f, p->schema);
     if (choices != NODE_NEVER)
-        return sequence3(f, chat_mark(f, c->raw_open), choices, chat_mark(f, c->raw_close));
+        return chat_sequence3(f, chat_mark(f, c->raw_open), choices, chat_mark(f, c->raw_close));
     return json_value(f, p->value);
 }
 
 static grammar_node keyed_argument(struct chat_build *f, grammar_node key, grammar_node value)
 {
     key = grammar_tag(f->b, key, CHAT_TAG_KEY);
-    key = sequence3(f, chat_mark(f, f->calls->key_open), key, chat_mark(f, f->calls->key_close));
+    key = chat_sequence3(f, chat_mark(f, f->calls->key_open), key, chat_mark(f, f->calls->key_close));
     return grammar_sequence(f->b, key, value);
 }
 
@@ -227,7 +227,7 @@ static grammar_node id_at(const struct chat_build *f, enum chat_id_place place)
                           ? grammar_repeat(f->b, grammar_chars(f->b, digits, 1, false), 1, ID_DIGITS_MAX)
                           : letters(f, false, 9, 9);
     id = grammar_tag(f->b, id, CHAT_TAG_CALL_ID);
-    id = sequence3(f, chat_mark(f, c->id_open), id, chat_mark(f, c->id_close));
+    id = chat_sequence3(f, chat_mark(f, c->id_open), id, chat_mark(f, c->id_close));
     return c->id_is_number ? id : grammar_optional(f->b, id);
 }
 
@@ -252,7 +252,7 @@ static grammar_node call_close(const struct chat_build *f)
         f->b, grammar_literal(f->b, (struct span){last.at + last.size - 1, 1}), CHAT_TAG_CALL_END);
     struct grammar_marker before = {{last.at, last.size - 1}, -1};
     end = grammar_sequence(f->b, before.text.size > 0 ? grammar_mark(f->b, &before) : NODE_EMPTY, end);
-    return m.token < 0 ? end : sequence3(f, end, grammar_mark(f->b, &m), rest);
+    return m.token < 0 ? end : chat_sequence3(f, end, grammar_mark(f->b, &m), rest);
 }
 
 /* Notes tell where in which function something is not enforced. */
@@ -304,7 +304,7 @@ void chat_calls_prepare(struct chat_build *f)
         f->values[i] = node;
         f->arguments[i] = grammar_sequence(f->b, node, behind);
         node = grammar_tag(f->b, grammar_literal(f->b, tool->name), CHAT_TAG_CALL_NAME);
-        any = grammar_either(f->b, any, sequence3(f, node, before, f->arguments[i]));
+        any = grammar_either(f->b, any, chat_sequence3(f, node, before, f->arguments[i]));
     }
     grammar_rule named = grammar_rule_new(f->b);
     grammar_rule_define(f->b, named, any);
@@ -317,7 +317,7 @@ static grammar_node call_inside(const struct chat_build *f)
     grammar_node before = chat_mark(f, f->calls->before_name);
     if (f->calls->other_before_name)
         before = grammar_either(f->b, before, chat_mark(f, f->calls->other_before_name));
-    return sequence3(f, id_at(f, CHAT_ID_BEFORE_NAME), before, f->named);
+    return chat_sequence3(f, id_at(f, CHAT_ID_BEFORE_NAME), before, f->named);
 }
 
 static grammar_node call(const struct chat_build *f)
@@ -334,7 +334,7 @@ static grammar_node more_calls(const struct chat_build *f)
         separator = grammar_optional(f->b, separator);
     if (f->form->parallel)
         more = grammar_repeat(f->b, grammar_sequence(f->b, separator, call(f)), 0, GRAMMAR_UNBOUNDED);
-    return sequence3(f, more, chat_mark(f, c->list_close), chat_mark_optional(f, c->list_end));
+    return chat_sequence3(f, more, chat_mark(f, c->list_close), chat_mark_optional(f, c->list_end));
 }
 
 /* What follows a call that stands for itself. */
@@ -348,9 +348,9 @@ grammar_node chat_calls_behind(struct chat_build *f, grammar_node rest)
 {
     const struct chat_calls *c = f->calls;
     if (!c->trigger)
-        return sequence3(f, rest, call_inside(f), after_call(f));
+        return chat_sequence3(f, rest, call_inside(f), after_call(f));
     grammar_node open = grammar_sequence(f->b, chat_mark_optional(f, c->gap), chat_mark(f, c->list_open));
-    return sequence3(f, rest, open, grammar_sequence(f->b, call(f), more_calls(f)));
+    return chat_sequence3(f, rest, open, grammar_sequence(f->b, call(f), more_calls(f)));
 }
 
 grammar_node chat_calls_whole(struct chat_build *f)
@@ -360,7 +360,7 @@ grammar_node chat_calls_whole(struct chat_build *f)
     grammar_node node = grammar_sequence(f->b, trigger, chat_calls_behind(f, NODE_EMPTY));
     if (!c->implicit)
         return node;
-    grammar_node list = sequence3(f, chat_mark(f, c->list_open), call(f), more_calls(f));
+    grammar_node list = chat_sequence3(f, chat_mark(f, c->list_open), call(f), more_calls(f));
     return grammar_either(f->b, node, list);
 }
 

@@ -114,4 +114,6 @@ bool chat_ends_with_mark(struct span text, const char *mark);
 /* The end of a prompt says that the reasoning is over: the template wrote an empty one. */
 bool chat_format_closes_reasoning(const struct chat_format *f, struct span prompt_end);
 
+grammar_node chat_sequence3(const struct chat_build *f, grammar_node a, grammar_node b, grammar_node c);
+
 #endif

@@ -9,16 +9,11 @@
 #define CHANNEL "<|channel|>"
 #define MESSAGE "<|message|>"
 
-static grammar_node sequence3(const struct chat_build *f, grammar_node a, grammar_node b, grammar_node c)
-{
-    return grammar_sequence(f->b, a, grammar_sequence(f->b, b, c));
-}
-
 static grammar_node until_end(const struct chat_build *f, grammar_node next, uint16_t tag)
 {
     grammar_node rest;
     struct grammar_marker end = chat_marker(f, "<|end|>", &rest);
-    grammar_node then = sequence3(f, rest, chat_mark(f, "<|start|>assistant"), next);
+    grammar_node then = chat_sequence3(f, rest, chat_mark(f, "<|start|>assistant"), next);
     bool open = chat_answer_is_free(f) && (!f->calls || f->form->choice == CHAT_TOOLS_AUTO);
     return grammar_until(f->b, &end, &then, 1, open, tag);
 }
@@ -31,10 +26,10 @@ static grammar_node calls(const struct chat_build *f)
     for (size_t i = 0; i < f->n_tools; i++) {
         grammar_node name = grammar_literal(f->b, f->form->tools[f->first_tool + i].name);
         name = grammar_tag(f->b, name, CHAT_TAG_CALL_NAME);
-        grammar_node inside = sequence3(f, constraint, chat_mark(f, MESSAGE), f->arguments[i]);
+        grammar_node inside = chat_sequence3(f, constraint, chat_mark(f, MESSAGE), f->arguments[i]);
         grammar_node in_channel =
-            sequence3(f, chat_mark(f, CHANNEL "commentary to=functions."), name, inside);
-        grammar_node in_role = sequence3(f, chat_mark(f, " to=functions."), name,
+            chat_sequence3(f, chat_mark(f, CHANNEL "commentary to=functions."), name, inside);
+        grammar_node in_role = chat_sequence3(f, chat_mark(f, " to=functions."), name,
             grammar_sequence(f->b, chat_mark(f, CHANNEL "commentary"), inside));
         node = grammar_either(f->b, node, grammar_either(f->b, in_channel, in_role));
     }

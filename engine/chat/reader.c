@@ -60,11 +60,6 @@ bool chat_reader_in_call(const struct chat_reader *r)
     return (r->flags & (READER_NAMING | READER_CALL)) != 0;
 }
 
-static struct span text_of(const struct strbuf *b)
-{
-    return (struct span){(const uint8_t *)b->text, b->size};
-}
-
 /* ---- telling ---- */
 
 /* Bytes at the end that begin a character and do not finish it. */
@@ -101,7 +96,7 @@ static void tell_valid(struct reader_run *w, struct span s, size_t call)
 static void flush(struct reader_run *w, bool all)
 {
     struct chat_reader *r = w->r;
-    struct span s = text_of(&r->out);
+    struct span s = strbuf_span(&r->out);
     size_t rest = all ? 0 : unfinished(s), call = r->n_calls > 0 ? r->n_calls - 1 : 0;
     s.size -= rest;
     r->failed = r->failed || r->out.failed;
@@ -163,8 +158,8 @@ static void begin_call(struct reader_run *w)
     r->flags = (uint16_t)((r->flags & ~(READER_NAMING | READER_KEYED | READER_STRING | READER_ESCAPE)) |
                           READER_CALL);
     if (r->id.size > 0)
-        w->tell(w->context, CHAT_CALL_ID, r->n_calls - 1, text_of(&r->id));
-    w->tell(w->context, CHAT_CALL_BEGIN, r->n_calls - 1, text_of(&r->name));
+        w->tell(w->context, CHAT_CALL_ID, r->n_calls - 1, strbuf_span(&r->id));
+    w->tell(w->context, CHAT_CALL_BEGIN, r->n_calls - 1, strbuf_span(&r->name));
     strbuf_cut(&r->id, 0);
 }
 

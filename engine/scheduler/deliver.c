@@ -16,7 +16,7 @@ static bool is_forced(const struct slot *l)
            (l->n_forced > 0 || output_tag(l->output) == r->budget_tag);
 }
 
-/* The sampler counts the token that is forced, too. */
+/* A token that is forced is not sampled, so that penalties and random numbers do not count it. */
 static int32_t next_token(struct slot *l, float *logits)
 {
     int32_t forced = is_forced(l) ? l->request->params->budget_end[l->n_forced] : SAMPLER_NONE;

@@ -121,22 +121,12 @@ struct grammar *text_model_find_grammar(struct text_model *m, struct span source
     return g;
 }
 
-/* A free place, or that of the grammar that was not used for longest. */
-static struct kept_grammar *oldest(struct kept_grammars *k)
-{
-    struct kept_grammar *found = &k->at[0];
-    for (size_t i = 1; i < KEPT_MAX && found->grammar; i++)
-        if (!k->at[i].grammar || k->at[i].used < found->used)
-            found = &k->at[i];
-    return found;
-}
-
-/* The grammar that was not used for longest; NULL when none is kept. */
-static struct kept_grammar *stale(struct kept_grammars *k)
+/* The place that was not used for longest. A free one was never used; with `kept` it is passed over. */
+static struct kept_grammar *least_used(struct kept_grammars *k, bool kept)
 {
     struct kept_grammar *found = NULL;
     for (size_t i = 0; i < KEPT_MAX; i++)
-        if (k->at[i].grammar && (!found || k->at[i].used < found->used))
+        if ((!kept || k->at[i].grammar) && (!found || k->at[i].used < found->used))
             found = &k->at[i];
     return found;
 }
@@ -156,10 +146,11 @@ void text_model_keep_grammar(
     if (find(k, source)) {
         free(copy);
     } else {
-        drop(k, oldest(k));
         while (k->bytes + bytes > KEPT_BYTES)
-            drop(k, stale(k));
-        *oldest(k) = (struct kept_grammar){grammar_hold(g), copy, source.size, ++k->clock, *notes};
+            drop(k, least_used(k, true));
+        struct kept_grammar *one = least_used(k, false);
+        drop(k, one);
+        *one = (struct kept_grammar){grammar_hold(g), copy, source.size, ++k->clock, *notes};
         k->bytes += bytes;
     }
     pthread_mutex_unlock(&k->lock);

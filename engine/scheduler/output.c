@@ -385,6 +385,14 @@ static struct job_piece *take_stretch(struct output *a, size_t size, uint16_t ta
     return p;
 }
 
+static void free_pieces(struct job_piece **first)
+{
+    for (struct job_piece *next; *first; *first = next) {
+        next = (*first)->next;
+        job_piece_free(*first);
+    }
+}
+
 bool output_take(struct output *a, enum job_finish finish, struct job_piece **piece)
 {
     struct job_piece **end = piece, *last;
@@ -400,8 +408,10 @@ bool output_take(struct output *a, enum job_finish finish, struct job_piece **pi
         bool tagged = a->n_tagged > 0;
         size_t part = tagged && a->tagged[0].end < size ? a->tagged[0].end : size;
         *end = take_stretch(a, part, tagged ? a->tagged[0].tag : a->tag);
-        if (!*end)
+        if (!*end) {
+            free_pieces(piece);
             return false;
+        }
         size -= part;
         last = *end;
         end = &last->next;

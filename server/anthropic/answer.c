@@ -13,11 +13,6 @@ enum block_kind { BLOCK_NONE, BLOCK_TEXT, BLOCK_THINKING, BLOCK_CALL };
 
 static const char event_end[] = "}\n\n";
 
-static struct span span_of_buffer(const struct strbuf *b)
-{
-    return (struct span){(const uint8_t *)b->text, b->size};
-}
-
 /* The client wants no thinking to be shown. */
 static bool omits(const struct completion *a)
 {
@@ -73,12 +68,12 @@ static void add_call_head(const char *id, struct span name, struct strbuf *out)
 /* Arguments that were cut are no JSON: they come whole, as a text in the member that Anthropic names for it. */
 static void add_call(const struct tool_call *call, struct strbuf *out)
 {
-    add_call_head(call->id, span_of_buffer(&call->name), out);
+    add_call_head(call->id, strbuf_span(&call->name), out);
     if (call->whole) {
-        strbuf_add(out, call->arguments.size > 0 ? span_of_buffer(&call->arguments) : span_of("{}"));
+        strbuf_add(out, call->arguments.size > 0 ? strbuf_span(&call->arguments) : span_of("{}"));
     } else {
         strbuf_text(out, "{\"INVALID_JSON\":");
-        strbuf_json(out, span_of_buffer(&call->arguments));
+        strbuf_json(out, strbuf_span(&call->arguments));
         strbuf_text(out, "}");
     }
     strbuf_text(out, "}");

@@ -12,22 +12,12 @@
 #define TEXT_MAX ((size_t)64 << 20)
 #define BILLING "x-anthropic-billing-header:"
 
-static struct span span_of_json(const json_t *value)
-{
-    return (struct span){(const uint8_t *)json_string_value(value), json_string_length(value)};
-}
-
-static struct span span_of_buffer(const struct strbuf *b)
-{
-    return (struct span){(const uint8_t *)b->text, b->size};
-}
-
 /* ---- texts ---- */
 
 static bool refuse_block(const json_t *type, const char *param, struct api_error *c)
 {
     char shown[64];
-    text_escape(shown, sizeof(shown), span_of_json(type));
+    text_escape(shown, sizeof(shown), api_text(type));
     return json_is_string(type)
                ? api_error_status(c, 400, "unsupported_content", param,
                      "'%s' is a block of type '%s', which this server does not support here", param, shown)
@@ -59,7 +49,7 @@ static bool add_content(struct strbuf *out, const json_t *content, const char *p
     char at[96];
     const json_t *text;
     if (json_is_string(content)) {
-        add_line(out, span_of_json(content));
+        add_line(out, api_text(content));
         return true;
     }
     if (!json_is_array(content))
@@ -68,7 +58,7 @@ static bool add_content(struct strbuf *out, const json_t *content, const char *p
         snprintf(at, sizeof(at), "%.60s[%zu]", param, i);
         if (!block_text(json_array_get(content, i), at, &text, c))
             return false;
-        add_line(out, span_of_json(text));
+        add_line(out, api_text(text));
     }
     return true;
 }
@@ -93,17 +83,17 @@ static bool add_system(
     const json_t *text;
     strbuf_cut(room, 0);
     if (json_is_string(system))
-        add_line(room, without_billing(span_of_json(system)));
+        add_line(room, without_billing(api_text(system)));
     else if (!json_is_array(system))
         return api_error_bad(c, param, "'%s' must be a string or a list of blocks", param);
     for (size_t i = 0; i < json_array_size(system); i++) {
         snprintf(at, sizeof(at), "%.60s[%zu]", param, i);
         if (!block_text(json_array_get(system, i), at, &text, c))
             return false;
-        add_line(room, without_billing(span_of_json(text)));
+        add_line(room, without_billing(api_text(text)));
     }
     if (room->size > 0)
-        chat_builder_message(b, "system", span_of_buffer(room));
+        chat_builder_message(b, "system", strbuf_span(room));
     return true;
 }
 
@@ -133,12 +123,12 @@ static bool add_result(
         strbuf_init(&said, TEXT_MAX);
         said.budget = room->budget;
         strbuf_text(&said, "Error: ");
-        strbuf_add(&said, span_of_buffer(room));
+        strbuf_add(&said, strbuf_span(room));
         b->failed |= said.failed;
-        chat_builder_result(b, json_object_get(block, "tool_use_id"), span_of_buffer(&said));
+        chat_builder_result(b, json_object_get(block, "tool_use_id"), strbuf_span(&said));
         strbuf_release(&said);
     } else {
-        chat_builder_result(b, json_object_get(block, "tool_use_id"), span_of_buffer(room));
+        chat_builder_result(b, json_object_get(block, "tool_use_id"), strbuf_span(room));
     }
     return true;
 }
@@ -157,18 +147,18 @@ static bool add_user(struct chat_builder *b, struct strbuf *text, struct strbuf 
         if (!translate_is_word(json_object_get(block, "type"), "tool_result")) {
             if (!block_text(block, at, &said, c))
                 return false;
-            add_line(text, span_of_json(said));
+            add_line(text, api_text(said));
             continue;
         }
         if (text->size > 0)
-            chat_builder_message(b, "user", span_of_buffer(text));
+            chat_builder_message(b, "user", strbuf_span(text));
         strbuf_cut(text, 0);
         told = true;
         if (!add_result(b, room, block, at, c))
             return false;
     }
     if (text->size > 0 || !told)
-        chat_builder_message(b, "user", span_of_buffer(text));
+        chat_builder_message(b, "user", strbuf_span(text));
     return true;
 }
 
@@ -194,12 +184,12 @@ static bool add_assistant_block(
     if (translate_is_word(type, "thinking")) {
         if (!need_string(block, "thinking", param, c))
             return false;
-        chat_builder_reason(b, span_of_json(json_object_get(block, "thinking")));
+        chat_builder_reason(b, api_text(json_object_get(block, "thinking")));
         return true;
     }
     if (!block_text(block, param, &text, c))
         return false;
-    chat_builder_say(b, span_of_json(text));
+    chat_builder_say(b, api_text(text));
     return true;
 }
 
@@ -208,7 +198,7 @@ static bool add_assistant(
 {
     char at[96];
     if (json_is_string(content))
-        chat_builder_say(b, span_of_json(content));
+        chat_builder_say(b, api_text(content));
     else if (!json_is_array(content))
         return api_error_bad(c, param, "'%s' must be a string or a list of blocks", param);
     for (size_t i = 0; i < json_array_size(content); i++) {

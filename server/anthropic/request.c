@@ -58,11 +58,6 @@ bool messages_field(size_t i, struct route_field *out)
     return there;
 }
 
-static bool is_absent(const json_t *value)
-{
-    return !value || json_is_null(value);
-}
-
 static bool store(json_t *chat, const char *name, json_t *value, struct api_error *c)
 {
     return json_object_set_new(chat, name, value) == 0 || api_error_no_memory(c);
@@ -75,9 +70,9 @@ static bool read_tool(const json_t *tool, size_t index, json_t *tools, json_t *w
     char param[96];
     const json_t *type = json_object_get(tool, "type"), *schema = json_object_get(tool, "input_schema");
     snprintf(param, sizeof(param), "tools[%zu]", index);
-    if (!json_is_object(tool) || (!is_absent(type) && !json_is_string(type)))
+    if (!json_is_object(tool) || (!api_is_absent(type) && !json_is_string(type)))
         return api_error_bad(c, param, "'%s' must be an object that describes a tool", param);
-    if (!is_absent(type) && !translate_is_word(type, "custom"))
+    if (!api_is_absent(type) && !translate_is_word(type, "custom"))
         return translate_skipped_tool(warnings, index, type) || api_error_no_memory(c);
     if (!json_is_string(json_object_get(tool, "name")))
         return api_error_bad(c, param, "'%s.name' must be a string", param);
@@ -91,7 +86,7 @@ static bool read_tool(const json_t *tool, size_t index, json_t *tools, json_t *w
 static bool read_tools(const json_t *request, json_t *chat, json_t *warnings, struct api_error *c)
 {
     const json_t *given = json_object_get(request, "tools");
-    if (is_absent(given))
+    if (api_is_absent(given))
         return true;
     if (!json_is_array(given))
         return api_error_bad(c, "tools", "'tools' must be a list of tools");
@@ -110,7 +105,7 @@ static bool read_tool_choice(const json_t *request, json_t *chat, struct api_err
     const json_t *choice = json_object_get(request, "tool_choice"), *type = json_object_get(choice, "type");
     bool tools = json_array_size(json_object_get(chat, "tools")) > 0;
     json_t *name = json_object_get(choice, "name");
-    if (is_absent(choice))
+    if (api_is_absent(choice))
         return true;
     if (json_is_true(json_object_get(choice, "disable_parallel_tool_use")) &&
         !store(chat, "parallel_tool_calls", json_false(), c))
@@ -137,7 +132,7 @@ static bool read_thinking(const json_t *request, json_t *chat, json_t *told, str
 {
     const json_t *thinking = json_object_get(request, "thinking"), *type = json_object_get(thinking, "type");
     json_t *budget = json_object_get(thinking, "budget_tokens");
-    if (is_absent(thinking))
+    if (api_is_absent(thinking))
         return true;
     if (translate_is_word(type, "disabled"))
         return store(chat, "enable_thinking", json_false(), c);
@@ -147,7 +142,7 @@ static bool read_thinking(const json_t *request, json_t *chat, json_t *told, str
     if (translate_is_word(json_object_get(thinking, "display"), "omitted") &&
         !store(told, "omit", json_true(), c))
         return false;
-    if (enabled && !is_absent(budget)) {
+    if (enabled && !api_is_absent(budget)) {
         if (!json_is_integer(budget) || json_integer_value(budget) < 1)
             return api_error_bad(
                 c, "thinking.budget_tokens", "'thinking.budget_tokens' must be an integer of at least 1");
@@ -163,7 +158,7 @@ static bool read_thinking(const json_t *request, json_t *chat, json_t *told, str
 static bool read_format(const json_t *format, const char *param, json_t *chat, struct api_error *c)
 {
     json_t *schema = json_object_get(format, "schema");
-    if (is_absent(format))
+    if (api_is_absent(format))
         return true;
     if (!translate_is_word(json_object_get(format, "type"), "json_schema") || !json_is_object(schema))
         return api_error_bad(c, param, "'%s' must have the type json_schema and a 'schema'", param);
@@ -178,7 +173,7 @@ static bool read_effort(const json_t *effort, json_t *chat, struct api_error *c)
 {
     static const char *const words[][2] = {
         {"low", "low"}, {"medium", "medium"}, {"high", "high"}, {"xhigh", "high"}, {"max", "high"}};
-    if (is_absent(effort))
+    if (api_is_absent(effort))
         return true;
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
         if (translate_is_word(effort, words[i][0]))
@@ -190,7 +185,7 @@ static bool read_effort(const json_t *effort, json_t *chat, struct api_error *c)
 static bool read_output(const json_t *request, json_t *chat, struct api_error *c)
 {
     const json_t *config = json_object_get(request, "output_config");
-    if (!is_absent(config) && !json_is_object(config))
+    if (!api_is_absent(config) && !json_is_object(config))
         return api_error_bad(c, "output_config", "'output_config' must be an object");
     return read_format(json_object_get(request, "output_format"), "output_format", chat, c) &&
            read_format(json_object_get(config, "format"), "output_config.format", chat, c) &&
@@ -207,7 +202,7 @@ bool messages_request_read(struct messages_request *m, const json_t *request, bo
     m->told = json_pack("{s:o}", "warnings", warnings);
     if (!m->chat || !m->told)
         return api_error_no_memory(c);
-    if (!counts && is_absent(json_object_get(request, "max_tokens")))
+    if (!counts && api_is_absent(json_object_get(request, "max_tokens")))
         return api_error_bad(c, "max_tokens", "'max_tokens' is missing");
     return translate_fields(request, fields, sizeof(fields) / sizeof(fields[0]), m->chat, c) &&
            read_tools(request, m->chat, warnings, c) && read_tool_choice(request, m->chat, c) &&

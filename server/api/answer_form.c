@@ -154,11 +154,6 @@ static void release_work(struct form_work *w)
     json_decref(w->parsed);
 }
 
-static struct span span_of_json(const json_t *value)
-{
-    return (struct span){(const uint8_t *)json_string_value(value), json_string_length(value)};
-}
-
 static bool to_value(
     struct form_work *w, const json_t *json, const char *param, struct value *out, struct api_error *c)
 {
@@ -173,7 +168,7 @@ static bool take_schema(struct form_work *w, const struct asked_form *f, struct 
     json_error_t why;
     bool no_memory;
     if (json_is_string(schema)) {
-        w->parsed = json_parse(span_of_json(schema), JSON_DECODE_ANY, &why, &no_memory);
+        w->parsed = json_parse(api_text(schema), JSON_DECODE_ANY, &why, &no_memory);
         schema = w->parsed;
         if (!schema && no_memory)
             return api_error_no_memory(c);
@@ -194,7 +189,7 @@ static bool take_choices(struct form_work *w, const struct asked_form *f, struct
     for (size_t i = 0; i < n; i++) {
         if (!json_is_string(json_array_get(f->value, i)))
             return bad_format(c, f->param, "a list of strings");
-        w->choices[i] = span_of_json(json_array_get(f->value, i));
+        w->choices[i] = api_text(json_array_get(f->value, i));
     }
     w->form.answer.choices = w->choices;
     w->form.answer.n_choices = n;
@@ -211,7 +206,7 @@ static bool take_form(struct form_work *w, const struct asked_form *f, struct ap
         return take_choices(w, f, c);
     case CHAT_ANSWER_REGEX:
     case CHAT_ANSWER_GBNF:
-        w->form.answer.source = span_of_json(f->value);
+        w->form.answer.source = api_text(f->value);
         return json_is_string(f->value) || bad_format(c, f->param, "a string");
     case CHAT_ANSWER_FREE:
     case CHAT_ANSWER_JSON:
@@ -230,7 +225,7 @@ static bool take_tool(struct form_work *w, const json_t *tool, size_t index, str
     char param[96];
     snprintf(param, sizeof(param), "tools[%zu].function.parameters", index);
     *out = (struct chat_tool){
-        .name = span_of_json(json_object_get(function, "name")), .strict = json_is_true(strict)};
+        .name = api_text(json_object_get(function, "name")), .strict = json_is_true(strict)};
     if (!parameters || json_is_null(parameters))
         return true;
     if (!json_is_object(parameters) && !json_is_boolean(parameters))

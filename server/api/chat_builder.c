@@ -10,11 +10,6 @@ static json_t *string_of(struct span text)
     return json_stringn(text.size ? (const char *)text.at : "", text.size);
 }
 
-static struct span buffered(const struct strbuf *b)
-{
-    return (struct span){(const uint8_t *)b->text, b->size};
-}
-
 void chat_builder_init(struct chat_builder *b, struct byte_budget *memory)
 {
     *b = (struct chat_builder){.messages = json_array(), .names = json_object()};
@@ -41,10 +36,10 @@ void chat_builder_end_turn(struct chat_builder *b)
 {
     if (!b->role)
         return;
-    json_t *message = json_pack("{s:s, s:o}", "role", b->role, "content", string_of(buffered(&b->text)));
+    json_t *message = json_pack("{s:s, s:o}", "role", b->role, "content", string_of(strbuf_span(&b->text)));
     if (b->reasoning.size > 0)
         b->failed |=
-            json_object_set_new(message, "reasoning_content", string_of(buffered(&b->reasoning))) != 0;
+            json_object_set_new(message, "reasoning_content", string_of(strbuf_span(&b->reasoning))) != 0;
     if (b->calls)
         b->failed |= json_object_set_new(message, "tool_calls", b->calls) != 0;
     b->calls = NULL;

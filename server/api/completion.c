@@ -1,7 +1,7 @@
 /* completion.c - from the pieces that jobs deliver to a reply or a stream.
  *
  * An HTTP thread looks whenever a job has woken the connection. When one job fails the whole request fails: with a
- * reply whose status says why, or, in a stream that has begun, with an error event. Every stream ends in [DONE].
+ * reply whose status says why, or, in a stream that has begun, with what the dialect's writer has for an error.
  */
 #include "berth/server/api/completion.h"
 

@@ -35,6 +35,16 @@ bool api_token_id(const json_t *value, size_t vocabulary, int32_t *out)
     return true;
 }
 
+struct span api_text(const json_t *value)
+{
+    return (struct span){(const uint8_t *)json_string_value(value), json_string_length(value)};
+}
+
+bool api_is_absent(const json_t *value)
+{
+    return !value || json_is_null(value);
+}
+
 bool api_truth(const json_t *request, const char *name, bool otherwise, bool *out, struct api_error *c)
 {
     const json_t *value = json_object_get(request, name);

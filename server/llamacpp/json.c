@@ -5,11 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct span span_of_buffer(const struct strbuf *b)
-{
-    return (struct span){(const uint8_t *)b->text, b->size};
-}
-
 /* ---- settings ---- */
 
 void llamacpp_add_settings(struct strbuf *out, const struct llamacpp_settings *w)
@@ -91,7 +86,7 @@ static void add_prompt(const struct completion *a, struct strbuf *out, size_t in
     if (d.tokenizer)
         detokenizer_end(&d, &text);
     strbuf_text(out, ",\"prompt\":");
-    strbuf_json(out, span_of_buffer(&text));
+    strbuf_json(out, strbuf_span(&text));
     out->failed = out->failed || text.failed;
     strbuf_release(&text);
 }
@@ -142,7 +137,7 @@ static void add_result(const struct completion *a, struct strbuf *out, size_t in
     static const struct delta nothing;
     const struct delta *f = reads_only(a) ? &nothing : &a->choices[index].delta;
     strbuf_format(out, "{\"index\":%zu,\"content\":", index);
-    strbuf_json(out, span_of_buffer(&f->text));
+    strbuf_json(out, strbuf_span(&f->text));
     add_tokens(out, &f->ids);
     add_end(a, out, index);
     add_probabilities(a, out, &f->tokens);

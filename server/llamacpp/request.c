@@ -17,11 +17,6 @@
 #define RANDOM_SEED 4294967295 /* what llama.cpp calls a seed of chance, beside -1 */
 #define NEVER (-100) /* the bias of a token that never comes */
 
-static bool is_missing(const json_t *value)
-{
-    return !value || json_is_null(value);
-}
-
 static bool put_new(json_t *request, const char *name, json_t *value, struct api_error *c)
 {
     return json_object_set_new(request, name, value) == 0 || api_error_no_memory(c);
@@ -34,15 +29,15 @@ static bool put_new(json_t *request, const char *name, json_t *value, struct api
 static bool settle_limit(const struct options *o, json_t *request, json_t *kept, struct api_error *c)
 {
     const json_t *n = json_object_get(request, "n_predict");
-    const char *name = is_missing(n) ? "max_tokens" : "n_predict";
+    const char *name = api_is_absent(n) ? "max_tokens" : "n_predict";
     json_int_t most = o->max_tokens_default ? (json_int_t)o->max_tokens_default : -1;
     n = json_object_get(request, name);
-    if (!is_missing(n) && !json_is_number(n))
+    if (!api_is_absent(n) && !json_is_number(n))
         return api_error_bad(c, name, "'%s' must be an integer", name);
-    double number = is_missing(n) ? -1 : json_number_value(n);
-    if (!is_missing(n) && number >= 0)
+    double number = api_is_absent(n) ? -1 : json_number_value(n);
+    if (!api_is_absent(n) && number >= 0)
         most = number < 1e15 ? (json_int_t)number : -1;
-    else if (!is_missing(n))
+    else if (!api_is_absent(n))
         most = -1;
     json_object_del(request, "n_predict");
     return (most != 0 || put_new(kept, "reads_only", json_true(), c)) &&
@@ -55,7 +50,7 @@ static bool settle_seed(json_t *request, struct api_error *c)
     const json_t *seed = json_object_get(request, "seed");
     double number = json_number_value(seed);
     uint32_t made;
-    if (!is_missing(seed) && !(json_is_number(seed) && (number == -1 || number == (double)RANDOM_SEED)))
+    if (!api_is_absent(seed) && !(json_is_number(seed) && (number == -1 || number == (double)RANDOM_SEED)))
         return true;
     if (getrandom(&made, sizeof(made), 0) != sizeof(made))
         made = (uint32_t)time(NULL);
@@ -74,7 +69,7 @@ static bool settle_temperature(json_t *request, struct api_error *c)
 static bool settle_probabilities(json_t *request, struct api_error *c)
 {
     json_t *n = json_object_get(request, "n_probs");
-    if (is_missing(n) || (json_is_number(n) && json_number_value(n) <= 0)) {
+    if (api_is_absent(n) || (json_is_number(n) && json_number_value(n) <= 0)) {
         json_object_del(request, "n_probs");
         return true;
     }

@@ -16,11 +16,6 @@ struct ollama_part {
     const struct strbuf *logprobs; /* items of a list; NULL for none */
 };
 
-static struct span span_of_buffer(const struct strbuf *b)
-{
-    return (struct span){(const uint8_t *)b->text, b->size};
-}
-
 /* ---- parts of an object ---- */
 
 void ollama_add_time(struct strbuf *out, int64_t seconds, long nanoseconds)
@@ -83,10 +78,10 @@ static void add_calls(struct strbuf *out, const struct ollama_part *p)
         strbuf_text(out, "\"id\":");
         strbuf_json(out, span_of(call->id));
         strbuf_format(out, ",\"function\":{\"index\":%zu,\"name\":", p->first_call + i);
-        strbuf_json(out, span_of_buffer(&call->name));
+        strbuf_json(out, strbuf_span(&call->name));
         strbuf_text(out, ",\"arguments\":");
         if (call->arguments.size > 0)
-            add_compact(out, span_of_buffer(&call->arguments));
+            add_compact(out, strbuf_span(&call->arguments));
         else
             strbuf_text(out, "{}");
         strbuf_text(out, "}");
@@ -142,8 +137,8 @@ static void write_whole(const struct completion *a, struct strbuf *out)
     const struct choice *c = &a->choices[0];
     add_head(a, out);
     add_part(a, out,
-        &(struct ollama_part){.text = span_of_buffer(&c->delta.text),
-            .thinking = span_of_buffer(&c->delta.reasoning),
+        &(struct ollama_part){.text = strbuf_span(&c->delta.text),
+            .thinking = strbuf_span(&c->delta.reasoning),
             .calls = c->calls,
             .n_calls = c->n_gathered,
             .logprobs = &c->delta.tokens});

@@ -25,14 +25,9 @@ static bool put_new(json_t *out, const char *name, json_t *value, struct api_err
     return json_object_set_new(out, name, value) == 0 || api_error_no_memory(c);
 }
 
-static bool is_missing(const json_t *value)
-{
-    return !value || json_is_null(value);
-}
-
 static bool is_empty(const json_t *value)
 {
-    return is_missing(value) || json_is_false(value) ||
+    return api_is_absent(value) || json_is_false(value) ||
            (json_is_string(value) && json_string_length(value) == 0) ||
            (json_is_array(value) && json_array_size(value) == 0) ||
            (json_is_object(value) && json_object_size(value) == 0);
@@ -73,7 +68,7 @@ static const struct ollama_option ollama_options[] = {
 static bool put_limit(const json_t *options, json_t *out, struct api_error *c)
 {
     const json_t *n = json_object_get(options, "num_predict");
-    if (is_missing(n))
+    if (api_is_absent(n))
         return true;
     if (!json_is_number(n))
         return api_error_bad(c, "options.num_predict", "'options.num_predict' must be an integer");
@@ -86,7 +81,7 @@ static bool put_limit(const json_t *options, json_t *out, struct api_error *c)
 static bool put_seed(const json_t *options, json_t *out, struct api_error *c)
 {
     json_t *seed = json_object_get(options, "seed");
-    if (is_missing(seed) || (json_is_number(seed) && json_number_value(seed) == -1))
+    if (api_is_absent(seed) || (json_is_number(seed) && json_number_value(seed) == -1))
         return true;
     return put(out, "seed", seed, c);
 }
@@ -94,13 +89,13 @@ static bool put_seed(const json_t *options, json_t *out, struct api_error *c)
 static bool put_options(const json_t *asked, json_t *out, struct api_error *c)
 {
     const json_t *options = json_object_get(asked, "options");
-    if (is_missing(options))
+    if (api_is_absent(options))
         return true;
     if (!json_is_object(options))
         return api_error_bad(c, "options", "'options' must be an object");
     for (size_t i = 0; i < sizeof(ollama_options) / sizeof(ollama_options[0]); i++) {
         json_t *value = json_object_get(options, ollama_options[i].name);
-        if (!is_missing(value) && !put(out, ollama_options[i].field, value, c))
+        if (!api_is_absent(value) && !put(out, ollama_options[i].field, value, c))
             return false;
     }
     return put_limit(options, out, c) && put_seed(options, out, c);
@@ -111,7 +106,7 @@ static bool put_options(const json_t *asked, json_t *out, struct api_error *c)
 static bool put_format(json_t *asked, json_t *out, struct api_error *c)
 {
     json_t *format = json_object_get(asked, "format");
-    if (is_missing(format) || (json_is_string(format) && json_string_length(format) == 0))
+    if (api_is_absent(format) || (json_is_string(format) && json_string_length(format) == 0))
         return true;
     if (is_one_of(format, (const char *const[]){"json", NULL}))
         return put_new(out, "response_format", json_pack("{s:s}", "type", "json_object"), c);
@@ -127,7 +122,7 @@ static bool put_think(json_t *asked, json_t *out, struct api_error *c)
 {
     static const char *const efforts[] = {"low", "medium", "high", NULL};
     json_t *think = json_object_get(asked, "think");
-    if (is_missing(think) || (json_is_string(think) && json_string_length(think) == 0))
+    if (api_is_absent(think) || (json_is_string(think) && json_string_length(think) == 0))
         return true;
     if (json_is_boolean(think))
         return put(out, "enable_thinking", think, c);
@@ -148,7 +143,7 @@ static bool put_logprobs(json_t *asked, json_t *out, bool raw, struct api_error 
     json_t *top = json_object_get(asked, "top_logprobs");
     if (!api_truth(asked, "logprobs", false, &wanted, c) || !wanted)
         return !c->status;
-    if (is_missing(top))
+    if (api_is_absent(top))
         return raw ? put_new(out, "logprobs", json_integer(0), c) : put_new(out, "logprobs", json_true(), c);
     if (raw)
         return put(out, "logprobs", top, c);
@@ -175,7 +170,7 @@ static bool refuse_others(const json_t *asked, struct api_error *c)
 static bool put_common(json_t *asked, json_t *out, bool raw, struct api_error *c)
 {
     json_t *model = json_object_get(asked, "model");
-    return refuse_others(asked, c) && (is_missing(model) || put(out, "model", model, c)) &&
+    return refuse_others(asked, c) && (api_is_absent(model) || put(out, "model", model, c)) &&
            put_options(asked, out, c) && put_format(asked, out, c) && (raw || put_think(asked, out, c)) &&
            put_stream(asked, out, c) && put_logprobs(asked, out, raw, c);
 }
@@ -218,7 +213,7 @@ static bool settle_result(json_t *message, struct calls_so_far *calls, struct ap
     json_t *name = json_object_get(message, "tool_name");
     json_t *call = json_array_get(calls->open, calls->answered++);
     json_t *id = json_object_get(call, "id");
-    if (!is_missing(name) && !json_object_get(message, "name") && !put(message, "name", name, c))
+    if (!api_is_absent(name) && !json_object_get(message, "name") && !put(message, "name", name, c))
         return false;
     return !id || json_object_get(message, "tool_call_id") || put(message, "tool_call_id", id, c);
 }
@@ -231,7 +226,8 @@ static bool settle_message(json_t *message, size_t index, struct calls_so_far *c
     if (!is_empty(json_object_get(message, "images")))
         return api_error_status(c, 400, "unsupported_content", param,
             "'%s' is not supported: this server takes text only", param);
-    if (is_missing(json_object_get(message, "content")) && !put_new(message, "content", json_string(""), c))
+    if (api_is_absent(json_object_get(message, "content")) &&
+        !put_new(message, "content", json_string(""), c))
         return false;
     if (!is_empty(thinking) && !put(message, "reasoning_content", thinking, c))
         return false;
@@ -258,7 +254,7 @@ bool ollama_chat_fields(json_t *asked, json_t *out, struct api_error *c)
 {
     json_t *tools = json_object_get(asked, "tools");
     return put_common(asked, out, false, c) && put_messages(asked, out, c) &&
-           (is_missing(tools) || put(out, "tools", tools, c));
+           (api_is_absent(tools) || put(out, "tools", tools, c));
 }
 
 /* ---- prompts ---- */
@@ -266,7 +262,7 @@ bool ollama_chat_fields(json_t *asked, json_t *out, struct api_error *c)
 static bool check_string(const json_t *asked, const char *name, struct api_error *c)
 {
     const json_t *value = json_object_get(asked, name);
-    return is_missing(value) || json_is_string(value) ||
+    return api_is_absent(value) || json_is_string(value) ||
            api_error_bad(c, name, "'%s' must be a string", name);
 }
 
@@ -286,8 +282,8 @@ static bool put_text(const struct options *o, json_t *asked, json_t *out, struct
 {
     json_int_t most = o->max_tokens_default ? (json_int_t)o->max_tokens_default : -1;
     json_t *prompt = json_object_get(asked, "prompt");
-    return (is_missing(prompt) ? put_new(out, "prompt", json_string(""), c)
-                               : put(out, "prompt", prompt, c)) &&
+    return (api_is_absent(prompt) ? put_new(out, "prompt", json_string(""), c)
+                                  : put(out, "prompt", prompt, c)) &&
            (json_object_get(out, "max_tokens") || put_new(out, "max_tokens", json_integer(most), c));
 }
 

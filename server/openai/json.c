@@ -114,26 +114,21 @@ static void add_call_head(const char *id, struct span name, struct strbuf *out)
     strbuf_text(out, ",\"arguments\":");
 }
 
-static struct span span_of_buffer(const struct strbuf *b)
-{
-    return (struct span){(const uint8_t *)b->text, b->size};
-}
-
 static void add_message(const struct choice *c, struct strbuf *out)
 {
     strbuf_text(out, "\"message\":{\"role\":\"assistant\",\"content\":");
     if (c->delta.text.size == 0 && (c->n_gathered > 0 || c->delta.reasoning.size > 0))
         strbuf_text(out, "null");
     else
-        strbuf_json(out, span_of_buffer(&c->delta.text));
+        strbuf_json(out, strbuf_span(&c->delta.text));
     if (c->delta.reasoning.size > 0) {
         strbuf_text(out, ",\"reasoning_content\":");
-        strbuf_json(out, span_of_buffer(&c->delta.reasoning));
+        strbuf_json(out, strbuf_span(&c->delta.reasoning));
     }
     for (size_t i = 0; i < c->n_gathered; i++) {
         strbuf_text(out, i ? ",{" : ",\"tool_calls\":[{");
-        add_call_head(c->calls[i].id, span_of_buffer(&c->calls[i].name), out);
-        strbuf_json(out, span_of_buffer(&c->calls[i].arguments));
+        add_call_head(c->calls[i].id, strbuf_span(&c->calls[i].name), out);
+        strbuf_json(out, strbuf_span(&c->calls[i].arguments));
         strbuf_text(out, "}}");
     }
     strbuf_text(out, c->n_gathered > 0 ? "],\"refusal\":null,\"annotations\":[]}"
@@ -148,7 +143,7 @@ static void add_choice(const struct completion *a, size_t index, struct strbuf *
         add_message(&a->choices[index], out);
     } else {
         strbuf_text(out, "\"text\":");
-        strbuf_json(out, span_of_buffer(&f->text));
+        strbuf_json(out, strbuf_span(&f->text));
     }
     add_logprobs(a, f, out);
     add_finish(a, index, true, out);

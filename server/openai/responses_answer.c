@@ -58,16 +58,11 @@ static enum item_status status_of(const struct choice *c, size_t i)
 
 /* ---- objects ---- */
 
-static struct span span_of_buffer(const struct strbuf *b)
-{
-    return (struct span){(const uint8_t *)b->text, b->size};
-}
-
 /* The text of an item so far. */
 static struct span text_of_item(const struct choice *c, const struct answer_part *part)
 {
     if (part->kind == CHAT_CALL_BEGIN)
-        return span_of_buffer(&c->calls[part->at].arguments);
+        return strbuf_span(&c->calls[part->at].arguments);
     const struct strbuf *b = part->kind == CHAT_TEXT ? &c->delta.text : &c->delta.reasoning;
     return (struct span){(const uint8_t *)b->text + part->at, part->size};
 }
@@ -105,9 +100,9 @@ static void add_call(const struct tool_call *call, enum item_status status, stru
     strbuf_format(out, "\",\"type\":\"function_call\",\"status\":\"%s\",\"call_id\":", statuses[status]);
     strbuf_json(out, span_of(call->id));
     strbuf_text(out, ",\"name\":");
-    strbuf_json(out, span_of_buffer(&call->name));
+    strbuf_json(out, strbuf_span(&call->name));
     strbuf_text(out, ",\"arguments\":");
-    strbuf_json(out, status == ITEM_BEGINS ? (struct span){0} : span_of_buffer(&call->arguments));
+    strbuf_json(out, status == ITEM_BEGINS ? (struct span){0} : strbuf_span(&call->arguments));
     strbuf_text(out, "}");
 }
 
@@ -301,7 +296,7 @@ static void end_item(struct completion *a, size_t i, enum item_status status, st
         add_logprobs(c, i, out);
     if (part->kind == CHAT_CALL_BEGIN) {
         strbuf_text(out, ",\"name\":");
-        strbuf_json(out, span_of_buffer(&c->calls[part->at].name));
+        strbuf_json(out, strbuf_span(&c->calls[part->at].name));
     }
     end_event(out);
     tell_part(a, "done", i, status, out);

@@ -18,21 +18,6 @@ struct input {
     bool talks; /* a message of another role has come */
 };
 
-static struct span span_of_json(const json_t *value)
-{
-    return (struct span){(const uint8_t *)json_string_value(value), json_string_length(value)};
-}
-
-static struct span span_of_buffer(const struct strbuf *b)
-{
-    return (struct span){(const uint8_t *)b->text, b->size};
-}
-
-static bool is_absent(const json_t *value)
-{
-    return !value || json_is_null(value);
-}
-
 /* ---- texts ---- */
 
 /* The text of a part: of a message, of reasoning, or of what a tool gave back. */
@@ -53,7 +38,7 @@ static bool refuse_part(const json_t *part, const char *param, struct api_error 
 {
     char shown[64];
     const json_t *type = json_object_get(part, "type");
-    text_escape(shown, sizeof(shown), span_of_json(type));
+    text_escape(shown, sizeof(shown), api_text(type));
     return json_is_string(type)
                ? api_error_status(c, 400, "unsupported_content", param,
                      "'%s' is a part of type '%s', which this server does not support", param, shown)
@@ -67,7 +52,7 @@ static bool add_content(
 {
     char at[96];
     if (json_is_string(content)) {
-        strbuf_add(out, span_of_json(content));
+        strbuf_add(out, api_text(content));
         return true;
     }
     if (!json_is_array(content))
@@ -80,7 +65,7 @@ static bool add_content(
         if (!json_is_string(text))
             return api_error_bad(c, at, "'%s' must have a text that is a string", at);
         strbuf_text(out, i ? between : "");
-        strbuf_add(out, span_of_json(text));
+        strbuf_add(out, api_text(text));
     }
     return true;
 }
@@ -91,7 +76,7 @@ static bool add_content(
 static void end_system(struct input *in)
 {
     if (!in->talks && in->system.size > 0)
-        chat_builder_message(&in->builder, "system", span_of_buffer(&in->system));
+        chat_builder_message(&in->builder, "system", strbuf_span(&in->system));
     in->talks = true;
 }
 
@@ -116,19 +101,19 @@ static bool add_message(struct input *in, const json_t *item, const char *param,
     if (!add_content(&in->text, content, model ? "" : "\n", at, c))
         return false;
     if (translate_is_word(role, "system") || translate_is_word(role, "developer")) {
-        add_system(in, translate_is_word(role, "system") ? "system" : "developer", span_of_buffer(&in->text));
+        add_system(in, translate_is_word(role, "system") ? "system" : "developer", strbuf_span(&in->text));
         return true;
     }
     if (!model && !translate_is_word(role, "user"))
         return api_error_bad(c, param, "'%s.role' must be user, assistant, system or developer", param);
     end_system(in);
     if (!model) {
-        chat_builder_message(&in->builder, "user", span_of_buffer(&in->text));
+        chat_builder_message(&in->builder, "user", strbuf_span(&in->text));
         return true;
     }
     if (chat_builder_has_answer(&in->builder) && in->builder.text.size > 0)
         chat_builder_say(&in->builder, span_of("\n\n"));
-    chat_builder_say(&in->builder, span_of_buffer(&in->text));
+    chat_builder_say(&in->builder, strbuf_span(&in->text));
     return true;
 }
 
@@ -163,7 +148,7 @@ static bool add_result(struct input *in, const json_t *item, const char *param, 
         !add_content(&in->text, json_object_get(item, "output"), "\n", at, c))
         return false;
     end_system(in);
-    chat_builder_result(&in->builder, json_object_get(item, "call_id"), span_of_buffer(&in->text));
+    chat_builder_result(&in->builder, json_object_get(item, "call_id"), strbuf_span(&in->text));
     return true;
 }
 
@@ -175,13 +160,13 @@ static bool add_reasoning(struct input *in, const json_t *item, const char *para
     bool whole = json_array_size(content) > 0;
     snprintf(at, sizeof(at), "%.80s.%s", param, whole ? "content" : "summary");
     strbuf_cut(&in->text, 0);
-    if ((whole || !is_absent(summary)) && !add_content(&in->text, whole ? content : summary, "\n", at, c))
+    if ((whole || !api_is_absent(summary)) && !add_content(&in->text, whole ? content : summary, "\n", at, c))
         return false;
     end_system(in);
     if (chat_builder_has_answer(&in->builder))
         chat_builder_end_turn(&in->builder);
     if (in->text.size > 0)
-        chat_builder_reason(&in->builder, span_of_buffer(&in->text));
+        chat_builder_reason(&in->builder, strbuf_span(&in->text));
     return true;
 }
 
@@ -220,12 +205,12 @@ static bool add_item(struct input *in, const json_t *item, size_t index, struct 
     snprintf(param, sizeof(param), "input[%zu]", index);
     if (!json_is_object(item))
         return api_error_bad(c, param, "'%s' must be an object", param);
-    if (is_absent(type))
+    if (api_is_absent(type))
         return add_message(in, item, param, c);
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
         if (translate_is_word(type, kinds[i].type))
             return kinds[i].add(in, item, param, c);
-    text_escape(shown, sizeof(shown), span_of_json(type));
+    text_escape(shown, sizeof(shown), api_text(type));
     return api_error_status(c, 400, "unsupported_content", param,
         "'%s' is an item of type '%s', which this server does not support", param, shown);
 }
@@ -235,7 +220,7 @@ static bool add_item(struct input *in, const json_t *item, size_t index, struct 
 /* Clients probe with an empty input: it is an empty message of the user. */
 static bool add_input(struct input *in, const json_t *input, struct api_error *c)
 {
-    if (!is_absent(input) && !json_is_string(input) && !json_is_array(input))
+    if (!api_is_absent(input) && !json_is_string(input) && !json_is_array(input))
         return api_error_bad(c, "input", "'input' must be a string or a list of items");
     for (size_t i = 0; i < json_array_size(input); i++)
         if (!add_item(in, json_array_get(input, i), i, c))
@@ -243,7 +228,7 @@ static bool add_input(struct input *in, const json_t *input, struct api_error *c
     if (in->talks)
         return true;
     end_system(in);
-    chat_builder_message(&in->builder, "user", span_of_json(input));
+    chat_builder_message(&in->builder, "user", api_text(input));
     return true;
 }
 
@@ -251,13 +236,13 @@ bool responses_translate(const json_t *request, json_t *chat, struct byte_budget
 {
     struct input in = {0};
     const json_t *instructions = json_object_get(request, "instructions");
-    if (!is_absent(instructions) && !json_is_string(instructions))
+    if (!api_is_absent(instructions) && !json_is_string(instructions))
         return api_error_bad(c, "instructions", "'instructions' must be a string");
     chat_builder_init(&in.builder, memory);
     strbuf_init(&in.text, TEXT_MAX);
     strbuf_init(&in.system, TEXT_MAX);
     in.text.budget = in.system.budget = memory;
-    add_system(&in, "system", span_of_json(instructions));
+    add_system(&in, "system", api_text(instructions));
     bool good = add_input(&in, json_object_get(request, "input"), c);
     in.builder.failed |= in.text.failed || in.system.failed;
     good = good && chat_builder_end(&in.builder, chat, c);

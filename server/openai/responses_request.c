@@ -61,11 +61,6 @@ bool responses_field(size_t i, struct route_field *out)
     return translate_describe(fields, sizeof(fields) / sizeof(fields[0]), i, out);
 }
 
-static bool is_absent(const json_t *value)
-{
-    return !value || json_is_null(value);
-}
-
 static bool store(json_t *object, const char *name, json_t *value, struct api_error *c)
 {
     return json_object_set_new(object, name, value) == 0 || api_error_no_memory(c);
@@ -109,7 +104,7 @@ static bool read_tool(struct responses_reading *r, const json_t *tool, size_t in
         return translate_skipped_tool(r->warnings, index, type) || api_error_no_memory(c);
     if (!json_is_string(json_object_get(tool, "name")))
         return api_error_bad(c, param, "'%s.name' must be a string", param);
-    if (!is_absent(schema) && !json_is_object(schema))
+    if (!api_is_absent(schema) && !json_is_object(schema))
         return api_error_bad(c, param, "'%s.parameters' must be a JSON Schema", param);
     return (translate_tool(tools, json_object_get(tool, "name"), json_object_get(tool, "description"), schema,
                 json_object_get(tool, "strict")) &&
@@ -123,7 +118,7 @@ static bool read_tools(struct responses_reading *r, struct api_error *c)
     json_t *tools = json_array(), *echo = json_array();
     if (!store(r->chat, "tools", tools, c) || !store(r->echo, "tools", echo, c))
         return false;
-    if (!is_absent(given) && !json_is_array(given))
+    if (!api_is_absent(given) && !json_is_array(given))
         return api_error_bad(c, "tools", "'tools' must be a list of tools");
     for (size_t i = 0; i < json_array_size(given); i++)
         if (!read_tool(r, json_array_get(given, i), i, tools, echo, c))
@@ -136,9 +131,9 @@ static bool read_tool_choice(struct responses_reading *r, struct api_error *c)
 {
     json_t *choice = json_object_get(r->request, "tool_choice");
     const json_t *type = json_object_get(choice, "type");
-    if (!store(r->echo, "tool_choice", is_absent(choice) ? json_string("auto") : json_incref(choice), c))
+    if (!store(r->echo, "tool_choice", api_is_absent(choice) ? json_string("auto") : json_incref(choice), c))
         return false;
-    if (is_absent(choice) || translate_is_word(choice, "auto"))
+    if (api_is_absent(choice) || translate_is_word(choice, "auto"))
         return true;
     if (!json_is_string(choice) && !translate_is_word(type, "function") &&
         !translate_is_word(type, "allowed_tools"))
@@ -164,7 +159,7 @@ static bool read_format(struct responses_reading *r, json_t *format, json_t **ec
     static const char *const words[] = {"text", "json_object"};
     const json_t *type = json_object_get(format, "type");
     json_t *schema = json_object_get(format, "schema");
-    if (is_absent(format)) {
+    if (api_is_absent(format)) {
         *echo = json_pack("{s:s}", "type", "text");
         return true;
     }
@@ -192,7 +187,7 @@ static bool read_text(struct responses_reading *r, struct api_error *c)
     const json_t *text = json_object_get(r->request, "text");
     const json_t *verbosity = json_object_get(text, "verbosity");
     json_t *format = NULL;
-    if (!is_absent(text) && !json_is_object(text))
+    if (!api_is_absent(text) && !json_is_object(text))
         return api_error_bad(c, "text", "'text' must be an object");
     if (!read_format(r, json_object_get(text, "format"), &format, c)) {
         json_decref(format);
@@ -212,17 +207,17 @@ static bool read_reasoning(struct responses_reading *r, struct api_error *c)
     const json_t *reasoning = json_object_get(r->request, "reasoning");
     const json_t *effort = json_object_get(reasoning, "effort"),
                  *summary = json_object_get(reasoning, "summary");
-    if (is_absent(summary))
+    if (api_is_absent(summary))
         summary = json_object_get(reasoning, "generate_summary");
-    if (!is_absent(reasoning) && !json_is_object(reasoning))
+    if (!api_is_absent(reasoning) && !json_is_object(reasoning))
         return api_error_bad(c, "reasoning", "'reasoning' must be an object");
-    if (!is_absent(effort) && !json_is_string(effort))
+    if (!api_is_absent(effort) && !json_is_string(effort))
         return api_error_bad(c, "reasoning.effort", "'reasoning.effort' must be a string");
-    if (!is_absent(summary) && !json_is_string(summary))
+    if (!api_is_absent(summary) && !json_is_string(summary))
         return api_error_bad(c, "reasoning.summary", "'reasoning.summary' must be a string");
-    if (!is_absent(effort) && !store(r->chat, "reasoning_effort", or_null(effort), c))
+    if (!api_is_absent(effort) && !store(r->chat, "reasoning_effort", or_null(effort), c))
         return false;
-    bool summed = !is_absent(summary) && !translate_is_word(summary, "none");
+    bool summed = !api_is_absent(summary) && !translate_is_word(summary, "none");
     return store(r->told, "summary", json_boolean(summed), c) &&
            store(r->echo, "reasoning",
                json_pack("{s:o, s:o}", "effort", or_null(effort), "summary", or_null(summary)), c);
@@ -235,15 +230,15 @@ static bool read_logprobs(struct responses_reading *r, struct api_error *c)
     const json_t *include = json_object_get(r->request, "include");
     json_t *top = json_object_get(r->request, "top_logprobs");
     bool wanted = json_is_integer(top) && json_integer_value(top) > 0;
-    if (!is_absent(include) && !json_is_array(include))
+    if (!api_is_absent(include) && !json_is_array(include))
         return api_error_bad(c, "include", "'include' must be a list of strings");
     for (size_t i = 0; i < json_array_size(include); i++)
         wanted |= translate_is_word(json_array_get(include, i), "message.output_text.logprobs");
     if (wanted && !store(r->chat, "logprobs", json_true(), c))
         return false;
-    if (!is_absent(top) && !store(r->chat, "top_logprobs", json_incref(top), c))
+    if (!api_is_absent(top) && !store(r->chat, "top_logprobs", json_incref(top), c))
         return false;
-    return store(r->echo, "top_logprobs", is_absent(top) ? json_integer(0) : json_incref(top), c);
+    return store(r->echo, "top_logprobs", api_is_absent(top) ? json_integer(0) : json_incref(top), c);
 }
 
 /* ---- what is only repeated ---- */
@@ -252,10 +247,10 @@ static bool check_rest(const struct responses_reading *r, struct api_error *c)
 {
     const json_t *truncation = json_object_get(r->request, "truncation");
     const json_t *metadata = json_object_get(r->request, "metadata");
-    if (!is_absent(truncation) && !translate_is_word(truncation, "auto") &&
+    if (!api_is_absent(truncation) && !translate_is_word(truncation, "auto") &&
         !translate_is_word(truncation, "disabled"))
         return api_error_bad(c, "truncation", "'truncation' must be auto or disabled");
-    return is_absent(metadata) || json_is_object(metadata) ||
+    return api_is_absent(metadata) || json_is_object(metadata) ||
            api_error_bad(c, "metadata", "'metadata' must be an object");
 }
 
@@ -279,7 +274,7 @@ static bool echo_rest(struct responses_reading *r, struct api_error *c)
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         json_t *given = json_object_get(r->request, rows[i].name);
-        json_t *value = !is_absent(given)             ? json_incref(given)
+        json_t *value = !api_is_absent(given)         ? json_incref(given)
                         : rows[i].type == JSON_NULL   ? json_null()
                         : rows[i].type == JSON_OBJECT ? json_object()
                         : rows[i].type == JSON_TRUE   ? json_true()

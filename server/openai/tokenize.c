@@ -41,11 +41,6 @@ static bool read_text(struct prompt *p, const struct requested_model *m, json_t 
     return ids_of_text(p, m->text, request, is_content(request) ? "content" : field, c);
 }
 
-static struct span span_of_buffer(const struct strbuf *b)
-{
-    return (struct span){(const uint8_t *)b->text, b->size};
-}
-
 static bool is_text(struct span s)
 {
     size_t size = 1;
@@ -66,8 +61,8 @@ static void add_ids_with_pieces(
         strbuf_text(out, i ? ",{\"id\":" : "{\"id\":");
         strbuf_integer(out, ids->at[i]);
         strbuf_text(out, ",\"piece\":");
-        if (is_text(span_of_buffer(&piece))) {
-            strbuf_json(out, span_of_buffer(&piece));
+        if (is_text(strbuf_span(&piece))) {
+            strbuf_json(out, strbuf_span(&piece));
         } else {
             for (size_t k = 0; k < piece.size; k++)
                 strbuf_format(out, k ? ",%u" : "[%u", (uint8_t)piece.text[k]);
@@ -98,7 +93,7 @@ static void add_pieces(struct strbuf *out, const struct tokenizer *t, const stru
         piece.size = 0;
         tokenizer_piece(t, ids->at[i], true, &piece);
         strbuf_text(out, i ? "," : "");
-        strbuf_json(out, span_of_buffer(&piece));
+        strbuf_json(out, strbuf_span(&piece));
     }
     strbuf_text(out, "]");
     strbuf_release(&piece);
@@ -182,7 +177,7 @@ static bool reply_text(struct reply *r, const struct http_request *q, const stru
     begin(&out, m, text->budget);
     for (const char *const *name = strstr(q->path, "/v1/") ? of_v1 : of_root; *name; name++) {
         strbuf_format(&out, ",\"%s\":", *name);
-        strbuf_json(&out, span_of_buffer(text));
+        strbuf_json(&out, strbuf_span(text));
     }
     return end(&out, r, c);
 }

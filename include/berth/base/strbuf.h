@@ -30,6 +30,8 @@ void strbuf_integer(struct strbuf *b, int64_t n); /* in decimal; quicker than st
 /* Leaves the first `size` bytes, which may have been followed by a failure, and goes on from there. */
 void strbuf_cut(struct strbuf *b, size_t size);
 
+struct span strbuf_span(const struct strbuf *b); /* what it holds, until it changes */
+
 /* Bytes of the budget that the buffer holds. */
 size_t strbuf_held(const struct strbuf *b);
 

@@ -58,6 +58,9 @@ void completion_params_release(struct completion_params *w);
 /* The value as a token id below `vocabulary`. False for anything else. */
 bool api_token_id(const json_t *value, size_t vocabulary, int32_t *out);
 
+struct span api_text(const json_t *value); /* the bytes of a string; empty for anything else */
+bool api_is_absent(const json_t *value); /* NULL or null */
+
 /* The member as true or false; `otherwise` where it is missing or null. */
 bool api_truth(const json_t *request, const char *name, bool otherwise, bool *out, struct api_error *c);
 
