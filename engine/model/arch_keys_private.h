@@ -1,4 +1,4 @@
-/* arch_keys_private.h - reads the keys of an architecture ("llama.block_count") for arch.c, and bounds their values.
+/* arch_keys_private.h - reads the keys of an architecture ("llama.block_count"), and bounds their values.
  *
  * `rest` is a key's name behind the architecture's. Every function that returns bool returns false with the reason, which
  * names the key, when a value has the wrong type or is out of bounds.

@@ -1,0 +1,64 @@
+/* arch_private.h - the row of an architecture, and what families share to read their keys.
+ *
+ * An architecture is a row of type struct arch in the file of its family, family_NAME.c: which kinds its layers are of,
+ * with which fields, and one line that says where these facts come from. A row holds what never varies within an
+ * architecture; what a key decides is read into the layers by its function `read`. What all architectures read in the
+ * same way is in arch_shape.c (sizes, heads), arch_experts.c (mixtures of experts) and arch_rope.c (rotation, windows).
+ * To add a family, write its file and list its rows in arch.c. No other file compares an architecture's name.
+ *
+ * Every number is bounded when it is read, before it is multiplied or memory is allocated by it. bind.c checks that the
+ * tensors agree. A function that returns bool returns false with the reason in k->err, which names the key.
+ */
+#ifndef ARCH_PRIVATE_H
+#define ARCH_PRIVATE_H
+
+#include "arch_keys_private.h"
+
+/* What does not vary within an architecture: a file's keys fill in the rest. */
+struct arch {
+    const char *name;
+    struct decoder_shape shape;
+    struct rope_fields rope;
+    struct attention_layer attention; /* of each attention layer */
+    const struct layer_kind
+        *headless; /* the mixer of layers without key-value heads; NULL: all layers have heads */
+    struct dense_layer dense; /* of each dense feed-forward */
+    bool experts; /* a file of the architecture may have mixtures of experts in place of these */
+    struct moe_layer moe;
+    bool (*read)(struct decoder *d, const struct arch_keys *k); /* the family's own keys; may be NULL */
+};
+
+/* Rows of a family; a row without a name ends them. */
+extern const struct arch family_gemma[], family_granite[], family_lfm2[], family_llama[], family_olmo[],
+    family_phi[], family_qwen[], family_stablelm[], family_starcoder[];
+
+/* ---- arch_shape.c ---- */
+
+/* Reads the sizes, the heads and the epsilon, and allocates d->layers with the row's kinds and fields. */
+bool arch_read_sizes(struct decoder *d, const struct arch *a, const struct arch_keys *k);
+
+/* The fields of layer i where it is an attention layer, else NULL. */
+struct attention_layer *arch_attention(struct decoder *d, uint32_t i);
+/* Of the first attention layer, or NULL when there is none. */
+struct attention_layer *arch_first_attention(struct decoder *d);
+/* Sets the scale of scores in all attention layers. */
+void arch_set_scale(struct decoder *d, float scale);
+
+/* ---- arch_experts.c ---- */
+
+/* Makes the feed-forwards mixtures of experts where the file has a number of experts. */
+bool arch_read_experts(struct decoder *d, const struct arch *a, const struct arch_keys *k);
+/* A shared expert, where the file gives its size. */
+bool arch_read_shared_expert(struct moe_layer *l, const struct arch_keys *k);
+
+/* ---- arch_rope.c ---- */
+
+/* Reads the rotation and its scaling. Layers with a window rotate as the others do until the family says otherwise. */
+bool arch_read_rope(struct decoder *d, const struct arch_keys *k);
+/* The window's size; `fallback` where the file has none. */
+bool arch_read_window(const struct arch_keys *k, uint32_t fallback, uint32_t *window);
+/* Sets the windows. Where the pattern is an array of 0 and 1, the layers with a 1 have one; otherwise all layers have one
+ * except each `period`-th, counted from 1. */
+bool arch_set_windows(struct decoder *d, const struct arch_keys *k, uint32_t window, uint32_t period);
+
+#endif
