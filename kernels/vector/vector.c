@@ -84,6 +84,11 @@ void vector_gate(float *out, const float *gate, const float *up, enum vector_gat
     selected()->gate(out, gate, up, f, n);
 }
 
+void vector_softplus(float *out, const float *x, size_t n)
+{
+    selected()->softplus(out, x, n);
+}
+
 void vector_softcap(float *out, const float *x, float cap, size_t n)
 {
     selected()->softcap(out, x, cap, n);

@@ -40,6 +40,8 @@ enum vector_gate {
 };
 void vector_gate(float *out, const float *gate, const float *up, enum vector_gate f, size_t n);
 
+void vector_softplus(float *out, const float *x, size_t n); /* log(1 + exp(x)) */
+
 /* out = cap * tanh(x / cap) */
 void vector_softcap(float *out, const float *x, float cap, size_t n);
 
