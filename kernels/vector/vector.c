@@ -86,8 +86,7 @@ void vector_gate(float *out, const float *gate, const float *up, enum vector_gat
 
 void vector_softplus(float *out, const float *x, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
-        out[i] = x[i] > 20.0f ? x[i] : vector_log(1.0f + vector_exp(x[i]));
+    selected()->softplus(out, x, n);
 }
 
 void vector_clamp(float *out, const float *x, float limit, size_t n)

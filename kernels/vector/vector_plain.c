@@ -128,6 +128,23 @@ static void gate(float *out, const float *in, const float *up, enum vector_gate 
     }
 }
 
+static float softplus_of(float x)
+{
+    float u = vector_exp(x < 0.0f ? x : -x), most = x < 0.0f ? 0.0f : x;
+    float s = u / (2.0f + u), square = s * s;
+    float value = vector_artanh_terms[VECTOR_ARTANH_TERMS - 1];
+    for (size_t i = VECTOR_ARTANH_TERMS - 1; i-- > 0;)
+        value = __builtin_fmaf(value, square, vector_artanh_terms[i]);
+    value = __builtin_fmaf(s * square, value, s);
+    return __builtin_fmaf(2.0f, value, most);
+}
+
+static void softplus(float *out, const float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        out[i] = softplus_of(x[i]);
+}
+
 static void softcap(float *out, const float *x, float cap, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -169,6 +186,7 @@ const struct vector_set vector_plain = {
     .normalize = normalize,
     .square_sum = square_sum,
     .gate = gate,
+    .softplus = softplus,
     .softcap = softcap,
     .exp_sum = exp_sum,
     .divide = divide,

@@ -83,6 +83,18 @@ static float erf_by_gate(float x)
     return out;
 }
 
+static float softplus(float x)
+{
+    float out;
+    vector_softplus(&out, &x, 1);
+    return out;
+}
+
+static double exact_softplus(double x)
+{
+    return (x > 0 ? x : 0) + log1p(exp(-fabs(x)));
+}
+
 static double gelu_erf(double x)
 {
     return x / 2 * (1 + erf(x / sqrt(2.0)));
@@ -123,6 +135,13 @@ static void test_tanh_is_within_two_units_at_every_exponent(void **state)
 {
     (void)state;
     sweep("tanh", vector_tanh, tanh, -INFINITY, INFINITY, 1.6);
+}
+
+static void test_softplus_is_within_three_units_at_every_exponent(void **state)
+{
+    (void)state;
+    sweep("softplus", softplus, exact_softplus, -87.0f, INFINITY, 3.0);
+    assert_true(softplus(-200.0f) == 0.0f && isnan(softplus(NAN)));
 }
 
 static void test_log_is_the_nearest_float(void **state)
@@ -285,7 +304,7 @@ static void test_a_sum_goes_by_sixteen_lanes_and_a_tree(void **state)
 
 struct result {
     float numbers[4];
-    float rows[18][MOST];
+    float rows[19][MOST];
 };
 
 /* Everything, on one input of n elements. Rows begin at odd addresses, and end where nothing may be
@@ -319,6 +338,7 @@ static void compute(struct result *r, size_t n, float most)
     vector_rotate(r->rows[16], z, n / 2, false);
     vector_rotate(r->rows[16], y, n / 2, true);
     vector_divide(r->rows[17], x, 0.3f, n);
+    vector_softplus(r->rows[18], x, n);
 }
 
 static void compare_all(size_t n, float most)
@@ -360,7 +380,7 @@ static void test_every_set_gives_the_same_bits_at_every_exponent(void **state)
     for (uint32_t step = 0; step < 256; step++) {
         for (uint32_t i = 0; i < MOST; i++)
             x[i] = float_of((step << 24) + i * 16411u);
-        for (int f = VECTOR_SILU; f <= VECTOR_SIGMOID + 2; f++) {
+        for (int f = VECTOR_SILU; f <= VECTOR_SIGMOID + 3; f++) {
             for (int set = ISA_PLAIN; set < ISA_SETS; set++) {
                 if (!isa_select(isa_name((enum isa)set), &err))
                     continue;
@@ -369,6 +389,8 @@ static void test_every_set_gives_the_same_bits_at_every_exponent(void **state)
                     vector_gate(out, x, NULL, (enum vector_gate)f, MOST);
                 else if (f == VECTOR_SIGMOID + 1)
                     vector_softcap(out, x, 1.0f, MOST);
+                else if (f == VECTOR_SIGMOID + 2)
+                    vector_softplus(out, x, MOST);
                 else
                     memcpy(out, x, sizeof(x)), vector_softmax(out, out, MOST);
                 assert_same(want, out, MOST, "function", step);
@@ -384,6 +406,7 @@ int main(void)
         cmocka_unit_test(test_exp_is_within_one_unit_at_every_exponent),
         cmocka_unit_test(test_exp_below_the_normal_numbers_is_zero),
         cmocka_unit_test(test_tanh_is_within_two_units_at_every_exponent),
+        cmocka_unit_test(test_softplus_is_within_three_units_at_every_exponent),
         cmocka_unit_test(test_log_is_the_nearest_float),
         cmocka_unit_test(test_what_is_no_number_stays_none),
         cmocka_unit_test(test_sine_and_cosine_are_the_nearest_floats_up_to_ten_million),
