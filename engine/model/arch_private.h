@@ -29,8 +29,9 @@ struct arch {
 };
 
 /* Rows of a family; a row without a name ends them. */
-extern const struct arch family_gemma[], family_granite[], family_lfm2[], family_llama[], family_olmo[],
-    family_phi[], family_qwen[], family_stablelm[], family_starcoder[];
+extern const struct arch family_cohere[], family_exaone[], family_gemma[], family_glm[], family_gpt[],
+    family_granite[], family_hunyuan[], family_jais[], family_lfm2[], family_llama[], family_olmo[],
+    family_phi[], family_plamo[], family_qwen[], family_stablelm[], family_starcoder[];
 
 /* ---- arch_shape.c ---- */
 
@@ -43,6 +44,10 @@ struct attention_layer *arch_attention(struct decoder *d, uint32_t i);
 struct attention_layer *arch_first_attention(struct decoder *d);
 /* Sets the scale of scores in all attention layers. */
 void arch_set_scale(struct decoder *d, float scale);
+/* The slopes of ALiBi in all attention layers: the largest bias, `fallback` where the file has none. */
+bool arch_read_alibi(struct decoder *d, const struct arch_keys *k, double fallback);
+/* The limit of queries, keys and values in all attention layers, where the file has one. */
+bool arch_read_clamp(struct decoder *d, const struct arch_keys *k);
 
 /* ---- arch_experts.c ---- */
 
@@ -55,10 +60,19 @@ bool arch_read_shared_expert(struct moe_layer *l, const struct arch_keys *k);
 
 /* Reads the rotation and its scaling. Layers with a window rotate as the others do until the family says otherwise. */
 bool arch_read_rope(struct decoder *d, const struct arch_keys *k);
+/* Where the file has sections of the rotation, for models that see pictures, elements of two halves are paired. In a text
+ * the sections have equal positions. */
+bool arch_read_sections(struct decoder *d, const struct arch_keys *k);
 /* The window's size; `fallback` where the file has none. */
 bool arch_read_window(const struct arch_keys *k, uint32_t fallback, uint32_t *window);
 /* Sets the windows. Where the pattern is an array of 0 and 1, the layers with a 1 have one; otherwise all layers have one
  * except each `period`-th, counted from 1. */
 bool arch_set_windows(struct decoder *d, const struct arch_keys *k, uint32_t window, uint32_t period);
+/* Both; and the base of the rotation in layers with a window, where the file has one. */
+bool arch_read_windows(struct decoder *d, const struct arch_keys *k, uint32_t fallback, uint32_t period);
+/* Only layers with a window rotate. */
+void arch_rotate_windows(struct decoder *d);
+/* Layers with a window rotate as the others do. */
+void arch_share_rope(struct decoder *d);
 
 #endif
