@@ -141,18 +141,32 @@ bool bind_optional(struct binder *b, const char *name, uint64_t rows, uint64_t c
     return !find(b, name) || bind_vector(b, name, rows, columns, out);
 }
 
-bool bind_transposed(struct binder *b, const char *name, uint64_t rows, uint64_t columns, const float **out)
+bool bind_blocks(
+    struct binder *b, const char *name, uint64_t rows, uint64_t columns, uint64_t block, const float **out)
 {
-    const struct tensor *t = find_shaped(b, name, rows, columns);
-    const float *whole = t ? copy_vector(b, t, name) : NULL;
-    struct copy *c = whole ? copy_new(b, t->elems, name) : NULL;
+    const float *whole;
+    size_t blocks = (size_t)((rows + block - 1) / block), floats = (size_t)(columns * block);
+    if (!bind_vector(b, name, rows, columns, &whole))
+        return false;
+    struct copy *c = copy_new(b, blocks * floats, name);
     if (!c)
         return false;
+    memset(c->values, 0, blocks * floats * sizeof(float));
     for (size_t i = 0; i < rows; i++)
         for (size_t j = 0; j < columns; j++)
-            c->values[j * rows + i] = whole[i * columns + j];
+            c->values[i / block * floats + j * block + i % block] = whole[i * columns + j];
     *out = c->values;
     return true;
+}
+
+bool bind_transposed(struct binder *b, const char *name, uint64_t rows, uint64_t columns, const float **out)
+{
+    return bind_blocks(b, name, rows, columns, rows, out);
+}
+
+bool bind_weight_or_stem(struct binder *b, const char *stem, uint64_t columns, const float **out)
+{
+    return bind_optional(b, bind_has(b, stem) ? bind_name(stem, "weight").text : stem, 1, columns, out);
 }
 
 /* ---- matrices ---- */
@@ -213,10 +227,12 @@ bool bind_experts(struct binder *b, const char *stem, uint64_t experts, uint64_t
 
 /* ---- norms ---- */
 
+/* A few converters leave ".weight" out. */
 static bool bind_norm(struct binder *b, const char *stem, struct norm *n)
 {
     const struct decoder_shape *s = &b->d->shape;
-    return bind_vector(b, bind_name(stem, "weight").text, 1, s->n_embd, &n->weight) &&
+    struct name whole = bind_name(stem, "weight");
+    return bind_vector(b, find(b, stem) ? stem : whole.text, 1, s->n_embd, &n->weight) &&
            (!s->layer_norm || bind_optional(b, bind_name(stem, "bias").text, 1, s->n_embd, &n->bias));
 }
 
@@ -224,6 +240,8 @@ static bool bind_layer_norms(struct binder *b, size_t i, struct layer *l)
 {
     const struct decoder_shape *s = &b->d->shape;
     struct stem attn = bind_stem(i, "attn_norm"), ffn = bind_stem(i, "ffn_norm");
+    if (!l->mixer || !l->ffn) /* the layer has one norm, whose name is always the same */
+        return bind_norm(b, attn.text, l->mixer ? &l->mixer_norm : &l->ffn_norm);
     bool ffn_norm = !s->no_pre_norms && (!s->ffn_norm_optional || bind_has(b, ffn.text));
     return (s->no_pre_norms || bind_norm(b, attn.text, &l->mixer_norm)) &&
            (!ffn_norm || bind_norm(b, ffn.text, &l->ffn_norm)) &&
@@ -236,7 +254,8 @@ static bool bind_layer_norms(struct binder *b, size_t i, struct layer *l)
 static bool bind_layer(struct binder *b, size_t i)
 {
     struct layer *l = &b->d->layers[i];
-    return bind_layer_norms(b, i, l) && l->mixer->bind(b, i) && l->ffn->bind(b, i);
+    return bind_layer_norms(b, i, l) && (!l->mixer || l->mixer->bind(b, i)) &&
+           (!l->beside || l->beside->bind(b, i)) && (!l->ffn || l->ffn->bind(b, i));
 }
 
 /* ---- the whole ---- */
@@ -314,13 +333,23 @@ static bool all_bound(struct binder *b)
     return true;
 }
 
+/* Of mixers that stand side by side one has keys and values, and the other is recurrent. */
+static struct layer_state state_of(const struct decoder *d, size_t i)
+{
+    const struct layer *l = &d->layers[i];
+    struct layer_state state = l->mixer ? l->mixer->state(d, i) : (struct layer_state){0};
+    if (l->beside)
+        state.recurrent_floats += l->beside->state(d, i).recurrent_floats;
+    return state;
+}
+
 static bool bind_layers(struct binder *b)
 {
     struct decoder *d = b->d;
     for (size_t i = 0; i < d->shape.n_layer; i++) {
         if (!bind_layer(b, i))
             return false;
-        d->states[i] = d->layers[i].mixer->state(d, i);
+        d->states[i] = state_of(d, i);
     }
     return true;
 }
