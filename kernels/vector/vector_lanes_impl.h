@@ -116,6 +116,8 @@ LANES_INLINE struct lanes gate_of(struct lanes x, enum vector_gate f)
         return lanes_less(x, zero, zero, x);
     case VECTOR_RELU_SQUARED:
         return lanes_less(x, zero, zero, lanes_mul(x, x));
+    case VECTOR_SIGMOID:
+        return lanes_div(one, lanes_add(one, lanes_exp(lanes_xor(x, lanes_set(-0.0f)))));
     }
     return x;
 }
