@@ -135,10 +135,23 @@ bool bind_vector(struct binder *b, const char *name, uint64_t rows, uint64_t col
     return *out != NULL;
 }
 
+/* True when the architecture leaves a tensor of this name out. */
+static bool is_unused(const struct binder *b, const char *name)
+{
+    const char *const *unused = b->d->shape.unused;
+    struct span all = span_of(name);
+    for (size_t i = 0; i < SHAPE_UNUSED && unused[i]; i++)
+        if (span_ends_with(all, unused[i]))
+            return true;
+    return false;
+}
+
 bool bind_optional(struct binder *b, const char *name, uint64_t rows, uint64_t columns, const float **out)
 {
-    *out = NULL;
-    return !find(b, name) || bind_vector(b, name, rows, columns, out);
+    const float *found = NULL;
+    bool good = !find(b, name) || bind_vector(b, name, rows, columns, &found);
+    *out = is_unused(b, name) ? NULL : found;
+    return good;
 }
 
 bool bind_blocks(

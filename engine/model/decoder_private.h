@@ -15,6 +15,7 @@
 #include "layer_moe_private.h"
 #include "layer_shortconv_private.h"
 
+#define SHAPE_UNUSED 4
 #define DECODER_LAYERS_MAX 1024
 #define DECODER_SIZE_MAX (1u << 20) /* of widths and numbers of heads: the product of two does not overflow */
 #define DECODER_CONTEXT_MAX (1u << 30)
@@ -30,6 +31,7 @@ struct decoder_shape {
     bool no_pre_norms, post_norms;
     bool ffn_norm_optional; /* without it mixer and feed-forward have the same input */
     float epsilon;
+    const char *unused[SHAPE_UNUSED]; /* names of optional tensors, from behind "blk.N.", that are left out */
     const char *output_norm; /* the last norm's tensor; NULL for "output_norm" */
     float logit_softcap; /* 0 for none */
     /* Factors; 1 where there is none. */

@@ -8,6 +8,7 @@ static bool read_nemotron_h(struct decoder *d, const struct arch_keys *k)
     return arch_read_mamba2(d, k);
 }
 
+/* Facts: arXiv 2504.03624; keys and tensors as llama.cpp's converter writes and its loader reads them. */
 /* clang-format off */
 const struct arch family_nemotron[] = {
     {.name = "nemotron_h", .headless = &layer_mamba2, .halves = true,

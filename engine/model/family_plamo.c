@@ -26,9 +26,12 @@ static bool read_plamo2(struct decoder *d, const struct arch_keys *k)
     return true;
 }
 
+/* Facts: the model's code on the hub (pfnet/plamo-2-1b); keys and tensors as llama.cpp's converter writes and its loader
+ * reads them. It reads no factors of attn_qkv, ssm_in and ssm_out. */
 /* clang-format off */
 const struct arch family_plamo[] = {
-    {.name = "plamo2", .shape = {.post_norms = true}, .rope = {.halves = true},
+    {.name = "plamo2", .shape = {.post_norms = true, .unused = {"attn_qkv.scale", "ssm_in.scale", "ssm_out.scale"}},
+     .rope = {.halves = true},
      .attention = {.qk_norm = QK_EACH_HEAD}, .headless = &layer_mamba,
      .dense = {.activation = VECTOR_SILU, .fused_gate = true}, .read = read_plamo2},
     {.name = NULL},

@@ -55,7 +55,7 @@ bool ssm_bind(struct binder *b, size_t i, struct ssm_layer *l, size_t in_rows)
 /* ---- the convolution ---- */
 
 /* Some channels of a run. */
-struct stripe {
+struct ssm_stripe {
     const struct ssm_layer *l;
     const struct batch_run *run;
     struct ssm_rows in; /* from the run's first row and the stripe's first channel on */
@@ -64,7 +64,7 @@ struct stripe {
 };
 
 /* A row of the run; negative numbers count positions before the run, which come from the state. */
-static const float *row_at(const struct stripe *s, ptrdiff_t row)
+static const float *row_at(const struct ssm_stripe *s, ptrdiff_t row)
 {
     static const float zeros[CHANNELS] = {0};
     if (row >= 0)
@@ -74,7 +74,7 @@ static const float *row_at(const struct stripe *s, ptrdiff_t row)
     return s->held + (size_t)(row + (ptrdiff_t)s->l->n_taps - 1) * s->l->n_channels + s->channel;
 }
 
-static void convolve_stripe(const struct stripe *s, float *out)
+static void convolve_stripe(const struct ssm_stripe *s, float *out)
 {
     const struct ssm_layer *l = s->l;
     const float *rows[SSM_TAPS_MAX];
@@ -87,7 +87,7 @@ static void convolve_stripe(const struct stripe *s, float *out)
 }
 
 /* Writes the state after so many rows of the run. */
-static void hold(const struct stripe *s, float *held, size_t rows)
+static void hold(const struct ssm_stripe *s, float *held, size_t rows)
 {
     size_t n = s->l->n_taps - 1;
     for (size_t j = 0; j < n; j++)
@@ -95,7 +95,7 @@ static void hold(const struct stripe *s, float *held, size_t rows)
             s->n * sizeof(float));
 }
 
-static void hold_all(const struct stripe *s, size_t state_at)
+static void hold_all(const struct ssm_stripe *s, size_t state_at)
 {
     const struct batch_run *r = s->run;
     size_t position;
@@ -126,7 +126,7 @@ void ssm_convolve(
         for (struct work_range share = all; share.first < share.end;) {
             const float *before = sequence_state(f->runs[r].sequence);
             size_t skipped = gap > 0 ? share.first / ssm_head_rows(l) * gap : 0;
-            struct stripe s = {.l = l,
+            struct ssm_stripe s = {.l = l,
                 .run = &f->runs[r],
                 .in = {in.at + f->runs[r].row * in.stride + share.first + skipped, in.stride},
                 .held = before ? before + state_at : NULL,
