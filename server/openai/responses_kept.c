@@ -89,8 +89,9 @@ void responses_keep(const struct completion *a, struct span body, struct span ou
     /* Without its beginning the conversation would be another one. */
     bool whole = !json_is_string(previous) || response.previous;
     if (!whole || !response_store_add(all, &response))
-        log_line(LOG_INFO, "a response is not kept: --store has too little room",
-            LOG_FIELDS(log_text("id", id), log_count("bytes", body.size)));
+        log_line(LOG_INFO, "a response is not kept",
+            LOG_FIELDS(log_text("id", id), log_count("bytes", body.size),
+                log_text("reason", whole ? "--store has too little room" : "what it goes on from is gone")));
     response_store_drop(all, response.previous);
 }
 
