@@ -31,7 +31,8 @@ static bool start(struct server *s, const struct http_request *q, struct reply *
         .n_prompts = 1,
         .notes = &notes,
         .form = &form,
-        .request = call->original};
+        .request = call->original,
+        .request_more = call->original_more};
     bool good = requested_model_find(m, s, call->request, NEEDS_DECODER | NEEDS_TOKENIZER | NEEDS_CHAT, c) &&
                 completion_params_for_model(w, text_model_n_vocab(m->text), c) &&
                 prompt_of_chat(&prompt, m, call->request, c) &&

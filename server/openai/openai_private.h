@@ -15,6 +15,10 @@ void openai_chat(struct server *s, const struct http_request *q, struct reply *r
 void openai_completions(struct server *s, const struct http_request *q, struct reply *r);
 void openai_responses(struct server *s, const struct http_request *q, struct reply *r); /* responses.c */
 void openai_responses_input_tokens(struct server *s, const struct http_request *q, struct reply *r);
+void openai_response(struct server *s, const struct http_request *q, struct reply *r); /* responses_items.c */
+void openai_response_delete(struct server *s, const struct http_request *q, struct reply *r);
+void openai_response_input_items(struct server *s, const struct http_request *q, struct reply *r);
+void openai_responses_compact(struct server *s, const struct http_request *q, struct reply *r);
 void openai_tokenize(struct server *s, const struct http_request *q, struct reply *r); /* tokenize.c */
 void openai_detokenize(struct server *s, const struct http_request *q, struct reply *r);
 void openai_render_chat(struct server *s, const struct http_request *q, struct reply *r); /* render.c */

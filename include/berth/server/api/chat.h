@@ -12,6 +12,7 @@ struct translated_request {
     json_t *request; /* OpenAI's chat request; changed */
     const struct completion_writer *writer;
     json_t *original; /* what the writer repeats of the client's request; NULL for nothing */
+    size_t original_more; /* bytes that it takes beside what a tree of the request's body does */
     const json_t *asked; /* the client's request, for make_prompt */
     /* Makes the only prompt of a completion, once the model is known. NULL: it is the request's `prompt`. */
     bool (*make_prompt)(struct prompt *p, const struct requested_model *m,
