@@ -53,6 +53,13 @@ struct chat_format {
 /* "" for NULL. */
 struct span chat_piece(const char *piece);
 
+/* ---- earlier messages: history.c ---- */
+
+bool chat_has_role(struct value message, const char *name);
+bool chat_is_result(struct value message); /* of a tool */
+/* Appends a content's text: a string, or the texts of parts on lines of their own. */
+void chat_add_content(struct strbuf *out, struct value message);
+
 /* ---- the grammar ---- */
 
 /* The making of one grammar. */
