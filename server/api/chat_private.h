@@ -14,6 +14,12 @@ bool chat_messages_check(const json_t *request, struct api_error *c);
 /* Checks `tools` and `functions`, and leaves in `tools` those that the template is to see. */
 bool chat_tools_settle(json_t *request, struct api_error *c);
 
+/* ---- chat_prompt.c ---- */
+
+/* `think` and `thinking` are other names for enable_thinking; an object may have a budget beside its type, which becomes
+ * reasoning_budget. A request that is settled does not change any more. */
+bool chat_thinking_settle(json_t *request, struct api_error *c);
+
 /* ---- chat_tools.c ---- */
 
 /* Brings tools, calls and results among the variables of json_chat_variables into the form that the template takes. */
