@@ -26,7 +26,7 @@
 #define AT(name) .at = offsetof(struct completion_params, name)
 
 static field_read read_stop, read_stop_tokens, read_stream_options, read_logit_bias, read_seed, read_logprobs,
-    read_cache_salt;
+    read_cache_salt, read_suffix;
 
 /* clang-format off */
 static const struct field fields[] = {
@@ -52,6 +52,7 @@ static const struct field fields[] = {
     {"top_logprobs", CHAT, HONOURED, .kind = INTEGER, AT(n_top), .least = 0, .most = JOB_LOGPROBS_MAX},
     {"logprobs", TEXT, HONOURED, .kind = OWN, .read = read_logprobs},
     {"echo", TEXT, HONOURED, .kind = TRUTH, AT(echo)},
+    {"suffix", TEXT, HONOURED, .kind = OWN, .read = read_suffix},
     {"tools", CHAT, HONOURED, .kind = ELSEWHERE},
     {"functions", CHAT, HONOURED, .kind = ELSEWHERE},
     {"tool_choice", CHAT, HONOURED, .kind = ELSEWHERE},
@@ -243,6 +244,15 @@ static bool read_logprobs(const json_t *value, struct completion_params *w, stru
     return true;
 }
 
+/* An empty text stands for none. */
+static bool read_suffix(const json_t *value, struct completion_params *w, struct api_error *c)
+{
+    if (!json_is_string(value))
+        return api_error_bad(c, "suffix", "'suffix' must be a string");
+    w->suffix = json_string_length(value) > 0 ? value : NULL;
+    return true;
+}
+
 /* A salt keeps a client's prompts apart from those of others in the prefix cache. */
 static bool read_cache_salt(const json_t *value, struct completion_params *w, struct api_error *c)
 {
@@ -378,6 +388,9 @@ static bool check_together(struct completion_params *w, enum fields_route route,
 {
     if (route == FOR_CHAT && w->n_top > 0 && !w->logprobs)
         return api_error_bad(c, "top_logprobs", "'top_logprobs' needs 'logprobs' to be true");
+    if (w->suffix && w->echo)
+        return api_error_status(
+            c, 400, "unsupported_parameter", "echo", "'echo' is not supported together with 'suffix'");
     if (w->max_completion_tokens != COMPLETION_UNSET)
         w->max_tokens = w->max_completion_tokens;
     w->cache_prompt = w->cache_prompt && !w->salted;

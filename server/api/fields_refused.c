@@ -24,7 +24,6 @@ static const struct refused_field refused[] = {
     {"audio", CHAT, NONE, NULL},
     {"best_of", BOTH, ONE | NEUTRAL_SAME_AS_N, "'n'"},
     {"modalities", CHAT, NEUTRAL_TEXT, NULL},
-    {"suffix", TEXT, EMPTY, NULL},
     {"web_search_options", CHAT, NONE, NULL},
 
     /* what is asked */

@@ -42,8 +42,9 @@ static bool make_infill(struct prompt *p, const struct requested_model *m,
     const struct translated_request *call, struct api_error *c)
 {
     const json_t *asked = call->asked;
-    return fill_in_middle_prompt(p, m,
+    return fill_in_middle_prompt(p, m->text,
         &(struct fill_in_middle){.prefix = json_object_get(asked, "input_prefix"),
+            .prefix_name = "input_prefix",
             .suffix = json_object_get(asked, "input_suffix"),
             .begun = json_object_get(asked, "prompt"),
             .extra = json_object_get(asked, "input_extra"),

@@ -63,9 +63,11 @@ static bool reply_loaded(
 static bool fill_prompt(struct prompt *p, const struct requested_model *m,
     const struct translated_request *call, struct api_error *c)
 {
-    struct fill_in_middle f = {
-        .prefix = json_object_get(call->asked, "prompt"), .suffix = json_object_get(call->asked, "suffix")};
-    return fill_in_middle_prompt(p, m, &f, "suffix", c);
+    struct fill_in_middle f = {.prefix = json_object_get(call->asked, "prompt"),
+        .prefix_name = "prompt",
+        .suffix = json_object_get(call->asked, "suffix"),
+        .most = json_integer_value(json_object_get(call->request, "max_tokens"))};
+    return fill_in_middle_prompt(p, m->text, &f, "suffix", c);
 }
 
 /* What the writer repeats of the request: its model's name. */

@@ -35,6 +35,7 @@ struct completion_params {
     size_t n_stops;
     int32_t stop_tokens[COMPLETION_STOPS_MAX];
     size_t n_stop_tokens;
+    const json_t *suffix; /* of a completion: the text behind the answer, a string; NULL for none */
     const json_t *logit_bias; /* an object, or NULL */
     struct sampler_bias *bias; /* [n_bias], owned; made by completion_params_for_model */
     size_t n_bias;
