@@ -35,7 +35,4 @@ bool answer_form_grammar(const struct requested_model *m, const json_t *request,
     struct byte_budget *memory, struct grammar **grammar, struct chat_form *form, struct json_notes *notes,
     struct api_error *c);
 
-/* True when the request asks for a form of its answer. */
-bool answer_form_is_asked(const json_t *request);
-
 #endif

@@ -362,7 +362,7 @@ static bool is_meant(const struct near *n, const char *given)
 static bool check_unknown(const char *name, enum fields_route route, struct api_error *c)
 {
     char shown[100];
-    if (find_field(name, 0) || refused_field_find(name, 0))
+    if (completion_params_knows(name))
         return true;
     struct near n = near_begin(span_of(name));
     for (size_t i = 0; i < N_FIELDS; i++)
@@ -374,6 +374,11 @@ static bool check_unknown(const char *name, enum fields_route route, struct api_
     text_escape(shown, sizeof(shown), span_of(name));
     return api_error_status(
         c, 400, "unknown_parameter", shown, "'%s' is not a known field; did you mean '%s'?", shown, n.name);
+}
+
+bool completion_params_knows(const char *name)
+{
+    return find_field(name, 0) || refused_field_find(name, 0);
 }
 
 const struct field *field_at(size_t i)

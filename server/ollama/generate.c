@@ -97,6 +97,8 @@ static bool answer(struct server *s, const struct http_request *q, struct reply 
     struct api_error *c)
 {
     bool raw = false;
+    if (!ollama_check(asked, chat ? OLLAMA_CHAT : OLLAMA_GENERATE, c))
+        return false;
     if (asks_nothing(asked, chat))
         return reply_loaded(s, r, asked, chat, c);
     if (!chat && !mark_raw(s, asked, c))
