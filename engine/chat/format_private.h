@@ -36,7 +36,6 @@ struct chat_calls {
 
 enum chat_call_ids { CHAT_IDS_RANDOM, CHAT_IDS_NINE, CHAT_IDS_FUNCTIONS };
 
-#define CHAT_NAME_MAX 64 /* bytes of a function's name */
 #define CHAT_WORDS 3
 
 struct chat_format {

@@ -12,7 +12,7 @@
 #define IDS "{\"type\":\"array\",\"minItems\":1,\"items\":{\"type\":\"integer\",\"minimum\":0}}"
 #define FUNCTION                                                                                             \
     "{\"type\":\"object\",\"required\":[\"name\"],\"properties\":{\"name\":{\"type\":\"string\","            \
-    "\"pattern\":\"^[A-Za-z0-9_-]{1,64}$\"},\"parameters\":{\"type\":\"object\"}}}"
+    "\"pattern\":\"^[A-Za-z0-9_.:/-]{1,64}$\"},\"parameters\":{\"type\":\"object\"}}}"
 
 /* Schemas of fields that are read elsewhere, or by a function of their own. */
 static const struct {
@@ -31,8 +31,8 @@ static const struct {
         "\"maximum\":100},\"propertyNames\":{\"pattern\":\"^[0-9]{1,2}$\"}}"},
     {"seed", OR_NULL("integer")},
     {"stop",
-        "{\"anyOf\":[{\"type\":[\"string\",\"null\"],\"maxLength\":256},{\"type\":\"array\",\"maxItems\":16,"
-        "\"items\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":256}}]}"},
+        "{\"anyOf\":[{\"type\":[\"string\",\"null\"],\"maxLength\":1024},{\"type\":\"array\",\"maxItems\":16,"
+        "\"items\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":1024}}]}"},
     {"logprobs", "{\"anyOf\":[{\"type\":\"integer\",\"minimum\":0,\"maximum\":20},{\"enum\":[false,null]}]}"},
     {"tools",
         "{\"type\":[\"array\",\"null\"],\"items\":{\"type\":\"object\",\"required\":[\"type\",\"function\"],"

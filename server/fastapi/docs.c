@@ -76,7 +76,7 @@ static const struct schema schemas[] = {
         "\"content\":" STRING_OR_NULL ",\"reasoning_content\":" STRING_OR_NULL ",\"tool_calls\":{\"type\":\"array\"}}}")},
     {"Completion", COMPLETION("text_completion", "\"text\":{\"type\":\"string\"}")},
     {"Tokens", "{\"type\":\"object\",\"required\":[\"tokens\",\"count\"],\"properties\":{\"model\":{\"type\":\"string\"},"
-        "\"count\":{\"type\":\"integer\"},\"tokens\":{\"type\":\"array\",\"items\":{\"type\":\"integer\"}}}}"},
+        "\"count\":{\"type\":\"integer\"},\"tokens\":{\"type\":\"array\",\"items\":{\"type\":[\"integer\",\"object\"]}}}}"},
     {"Text", "{\"type\":\"object\",\"required\":[\"text\"],\"properties\":{\"model\":{\"type\":\"string\"},"
         "\"text\":{\"type\":\"string\"}}}"},
     {"LlamaCppError", "{\"type\":\"object\",\"required\":[\"error\"],\"properties\":{\"error\":{\"type\":\"object\","

@@ -38,7 +38,7 @@ static bool reply_loaded(
 {
     struct requested_model m = {0};
     struct strbuf out;
-    bool good = requested_model_find(&m, s, asked, 0, c);
+    bool good = ollama_check_options(asked, c) && requested_model_find(&m, s, asked, 0, c);
     if (!good) {
         requested_model_release(&m, s);
         return false;

@@ -32,6 +32,8 @@ bool ollama_generate_field(size_t i, struct route_field *out);
 bool ollama_show_field(size_t i, struct route_field *out);
 /* True when the fields of a request are those that the route has, with values that they may have. */
 bool ollama_check(const json_t *asked, enum ollama_route route, struct api_error *c);
+/* True when `options` can be honoured, of a request that is not translated. */
+bool ollama_check_options(const json_t *asked, struct api_error *c);
 /* Fills `out`, an empty object, with OpenAI's fields for the chat that `asked` asks for; messages in it are changed. */
 bool ollama_chat_fields(json_t *asked, json_t *out, struct api_error *c);
 /* The same for a prompt: a completion when *raw, otherwise a chat of one message. */

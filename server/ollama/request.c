@@ -188,6 +188,17 @@ static bool put_options(const json_t *asked, json_t *out, struct api_error *c)
     return put_limit(options, out, c) && put_seed(options, out, c);
 }
 
+bool ollama_check_options(const json_t *asked, struct api_error *c)
+{
+    struct completion_params w = {0};
+    json_t *out = json_object();
+    bool good = (out || api_error_no_memory(c)) && put_options(asked, out, c) &&
+                completion_params_read(&w, out, FOR_COMPLETIONS, c);
+    completion_params_release(&w);
+    json_decref(out);
+    return good;
+}
+
 /* ---- fields of both routes ---- */
 
 static bool put_format(json_t *asked, json_t *out, struct api_error *c)

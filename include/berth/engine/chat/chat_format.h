@@ -43,6 +43,12 @@ void chat_format_call_id(
 
 /* ---- what is asked of an answer ---- */
 
+#define CHAT_NAME_MAX 64 /* bytes of a function's name */
+#define CHAT_NAME_RULE "1 to 64 letters, digits or characters of '_-.:/'"
+
+/* True when the name of a function has CHAT_NAME_RULE. */
+bool chat_tool_is_named(struct span name);
+
 struct chat_tool {
     struct span name;
     struct value parameters; /* a schema, or VALUE_UNDEFINED: any object */
