@@ -134,10 +134,7 @@ bool dialect_describe(const struct dialect_fields *d, size_t i, struct route_fie
             describe_row(&d->rows[k], out);
             return true;
         }
-    for (size_t k = 0; d->others && d->others(k, out); k++)
-        if (!find_row(d, out->name) && i-- == 0)
-            return true;
-    return false;
+    return d->others && d->others(i, out);
 }
 
 static bool sampling_field(size_t i, struct route_field *out)

@@ -146,8 +146,11 @@ static json_t *describe_fields(const struct route *route)
 {
     struct route_field f;
     json_t *taken = json_object(), *required = json_array(), *one_of = json_array();
-    json_t *ignored = json_array(), *refused = json_object();
+    json_t *ignored = json_array(), *refused = json_object(), *seen = json_object();
     for (size_t i = 0; route->field(i, &f); i++) {
+        if (json_object_get(seen, f.name))
+            continue;
+        json_object_set_new(seen, f.name, json_true());
         if (f.use == ROUTE_FIELD_TAKEN)
             json_object_set_new(taken, f.name, json_loads(f.schema, 0, NULL));
         else if (f.use == ROUTE_FIELD_IGNORED)
@@ -164,6 +167,7 @@ static json_t *describe_fields(const struct route *route)
     if (json_array_size(one_of) > 0)
         json_object_set(schema, "anyOf", one_of);
     json_decref(one_of);
+    json_decref(seen);
     return schema;
 }
 

@@ -40,7 +40,7 @@ struct dialect_fields {
     const struct dialect_field *rows; /* [n] */
     size_t n;
     unsigned route; /* one of the dialect's own bits; 0: all rows */
-    bool (*others)(size_t i, struct route_field *out); /* NULL: none. A name of a row is left out */
+    bool (*others)(size_t i, struct route_field *out); /* NULL: none */
 };
 
 #define SCHEMA_STRING "{\"type\":[\"string\",\"null\"]}"
