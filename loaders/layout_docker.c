@@ -64,7 +64,7 @@ static void visit(struct scan_walk *w, const struct place *at, struct listing *l
     value_arena_free(arena);
 }
 
-const struct layout layout_docker = {
+const struct volume_layout layout_docker = {
     .title = "store of Docker's model runner",
     .claims = claims,
     .visit = visit,

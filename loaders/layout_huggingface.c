@@ -200,7 +200,7 @@ static void visit(struct scan_walk *w, const struct place *at, struct listing *l
     free(path);
 }
 
-const struct layout layout_huggingface = {
+const struct volume_layout layout_huggingface = {
     .title = "Hugging Face cache",
     .claims = claims,
     .visit = visit,

@@ -74,7 +74,7 @@ static void settle(struct scan_walk *w)
     free(all);
 }
 
-const struct layout layout_lmstudio = {
+const struct volume_layout layout_lmstudio = {
     .title = "LM Studio tree",
     .settle = settle,
 };

@@ -118,7 +118,7 @@ static void visit(struct scan_walk *w, const struct place *at, struct listing *l
     value_arena_free(x.arena);
 }
 
-const struct layout layout_oci = {
+const struct volume_layout layout_oci = {
     .title = "OCI image layout",
     .claims = claims,
     .visit = visit,

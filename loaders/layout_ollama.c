@@ -84,7 +84,7 @@ static void visit(struct scan_walk *w, const struct place *at, struct listing *l
     free(path);
 }
 
-const struct layout layout_ollama = {
+const struct volume_layout layout_ollama = {
     .title = "Ollama store",
     .claims = claims,
     .visit = visit,

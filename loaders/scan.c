@@ -22,7 +22,7 @@
 #define VERSION_DIGITS 18 /* so many fit in 64 bits */
 
 /* Asked in this order. */
-static const struct layout *const layouts[] = {
+static const struct volume_layout *const layouts[] = {
     &layout_huggingface, &layout_docker, &layout_oci, &layout_ollama, &layout_lmstudio};
 
 #define N_LAYOUTS (sizeof(layouts) / sizeof(layouts[0]))
@@ -215,7 +215,7 @@ void scan_enter(struct scan_walk *w, struct place *at, place_visit *visit)
 }
 
 void scan_enter_part(struct scan_walk *w, const struct place *up, const char *name, const char *label,
-    const struct layout *layout, unsigned levels)
+    const struct volume_layout *layout, unsigned levels)
 {
     struct place at = {.path = scan_join(w, up->path, name, strlen(name)),
         .label = label,

@@ -100,7 +100,7 @@ void scan_list(struct scan_walk *w, struct scan_found found)
 
 /* ---- what a volume is ---- */
 
-void scan_recognize(struct scan_walk *w, const struct layout *layout, const char *path)
+void scan_recognize(struct scan_walk *w, const struct volume_layout *layout, const char *path)
 {
     struct scan *s = w->s;
     char *shown = scan_escaped(w, path);

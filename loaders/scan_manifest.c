@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-void scan_list_manifest(struct scan_walk *w, char *path, char *id, const struct layout *layout)
+void scan_list_manifest(struct scan_walk *w, char *path, char *id, const struct volume_layout *layout)
 {
     struct error err = {0};
     struct manifest m;
@@ -30,7 +30,8 @@ void scan_list_manifest(struct scan_walk *w, char *path, char *id, const struct 
     value_arena_free(arena);
 }
 
-void scan_list_failed(struct scan_walk *w, const char *path, const char *reason, const struct layout *layout)
+void scan_list_failed(
+    struct scan_walk *w, const char *path, const char *reason, const struct volume_layout *layout)
 {
     scan_list(w, (struct scan_found){.path = scan_keep(w, strdup(path)),
                      .label = scan_keep(w, strdup(path)),

@@ -26,7 +26,7 @@ struct place {
     const char *label; /* the path without versions, which ids are made from */
     uint64_t version;
     unsigned level; /* of the names in it; 1 at the top */
-    const struct layout *layout; /* that it is a part of; NULL: a plain directory */
+    const struct volume_layout *layout; /* that it is a part of; NULL: a plain directory */
     dev_t dev;
     ino_t ino;
     const struct place *up;
@@ -58,7 +58,7 @@ struct listing {
 typedef void place_visit(struct scan_walk *w, const struct place *at, struct listing *l);
 
 /* A way in which programs keep models in directories. It is recognized by the names in a directory. */
-struct layout {
+struct volume_layout {
     const char *title; /* "Ollama store" */
     /* Whether the directory is one. NULL: it is recognized by `settle`. */
     bool (*claims)(struct scan_walk *w, const struct place *at, const struct listing *l);
@@ -67,7 +67,8 @@ struct layout {
     void (*settle)(struct scan_walk *w);
 };
 
-extern const struct layout layout_docker, layout_huggingface, layout_lmstudio, layout_oci, layout_ollama;
+extern const struct volume_layout layout_docker, layout_huggingface, layout_lmstudio, layout_oci,
+    layout_ollama;
 
 /* ---- scan_list.c ---- */
 
@@ -82,13 +83,13 @@ struct scan_found {
     char *path, *label, *manifest;
     uint64_t version;
     const char *reason; /* copied */
-    const struct layout *layout;
+    const struct volume_layout *layout;
 };
 void scan_list(struct scan_walk *w, struct scan_found found);
 void scan_model_release(struct scan_model *m);
 
 /* Records that the directory `path` has this layout, once. */
-void scan_recognize(struct scan_walk *w, const struct layout *layout, const char *path);
+void scan_recognize(struct scan_walk *w, const struct volume_layout *layout, const char *path);
 
 /* Records the first directory that lies too deep. */
 void scan_too_deep(struct scan_walk *w, const struct place *up, const char *name);
@@ -114,15 +115,16 @@ void scan_visit_plain(struct scan_walk *w, const struct place *at, struct listin
 
 /* Enters the directory `name` in `up` as a part of the layout, `levels` above the depth where the scan stops. */
 void scan_enter_part(struct scan_walk *w, const struct place *up, const char *name, const char *label,
-    const struct layout *layout, unsigned levels);
+    const struct volume_layout *layout, unsigned levels);
 
 /* ---- scan_manifest.c ---- */
 
 /* Lists the model of the manifest at `path`. Takes both texts over; either may be NULL when memory ran out. */
-void scan_list_manifest(struct scan_walk *w, char *path, char *id, const struct layout *layout);
+void scan_list_manifest(struct scan_walk *w, char *path, char *id, const struct volume_layout *layout);
 
 /* Lists a file that should have named models, with the reason why it does not. */
-void scan_list_failed(struct scan_walk *w, const char *path, const char *reason, const struct layout *layout);
+void scan_list_failed(
+    struct scan_walk *w, const char *path, const char *reason, const struct volume_layout *layout);
 
 /* A reference without the names that stand for Docker's own registry. */
 char *scan_docker_name(struct scan_walk *w, struct span name);
