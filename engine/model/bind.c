@@ -45,11 +45,11 @@ struct stem bind_stem(size_t layer, const char *rest)
     return n;
 }
 
-/* Tensors of the architecture's files that no result depends on. */
+/* Tensors of the architecture's files that no result depends on: whole names, or, with a dot first, their ends. */
 static bool is_unused(const struct decoder *d, struct span name)
 {
     for (const char *const *end = d->shape.unused; end && *end; end++)
-        if (span_ends_with(name, *end))
+        if (**end == '.' ? span_ends_with(name, *end) : span_is(name, *end))
             return true;
     return false;
 }
@@ -261,11 +261,11 @@ static bool bind_post_norm(struct binder *b, struct stem stem, struct norm *n)
 
 /* Layers whose halves stand side by side have one norm for both, or one for each. With attn_norm_2 that is the mixer's,
  * and attn_norm the feed-forward's (Falcon 40B). */
-static bool bind_norms_beside(struct binder *b, size_t i, struct layer *l)
+static bool bind_parallel_norms(struct binder *b, size_t i, struct layer *l)
 {
     struct stem attn = bind_stem(i, "attn_norm"), other = bind_stem(i, "attn_norm_2");
     struct stem ffn = bind_stem(i, "ffn_norm");
-    l->beside = true;
+    l->parallel = true;
     if (bind_has(b, other.text))
         return bind_norm(b, other.text, &l->mixer_norm) && bind_norm(b, attn.text, &l->ffn_norm);
     if (!bind_norm(b, attn.text, &l->mixer_norm))
@@ -280,8 +280,8 @@ static bool bind_pre_norms(struct binder *b, size_t i, struct layer *l)
     struct stem ffn = bind_stem(i, s->ffn_norm ? s->ffn_norm : "ffn_norm");
     if (s->no_pre_norms)
         return true;
-    if (s->beside || (s->ffn_norm_optional && !bind_has(b, ffn.text)))
-        return bind_norms_beside(b, i, l);
+    if (s->parallel || (s->ffn_norm_optional && !bind_has(b, ffn.text)))
+        return bind_parallel_norms(b, i, l);
     return bind_norm(b, bind_stem(i, "attn_norm").text, &l->mixer_norm) &&
            bind_norm(b, ffn.text, &l->ffn_norm);
 }

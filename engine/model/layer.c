@@ -2,7 +2,8 @@
 #include "layer_attention_private.h"
 #include "layer_dense_private.h"
 #include "layer_moe_private.h"
+#include "layer_product_private.h"
 #include "layer_shortconv_private.h"
 
 const struct layer_kind *const layer_kinds[] = {
-    &layer_attention, &layer_shortconv, &layer_dense, &layer_moe, NULL};
+    &layer_attention, &layer_shortconv, &layer_product, &layer_dense, &layer_moe, NULL};
