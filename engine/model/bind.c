@@ -265,7 +265,7 @@ static bool bind_parallel_norms(struct binder *b, size_t i, struct layer *l)
 {
     struct stem attn = bind_stem(i, "attn_norm"), other = bind_stem(i, "attn_norm_2");
     struct stem ffn = bind_stem(i, "ffn_norm");
-    l->parallel = true;
+    l->parallel_residual = true;
     if (bind_has(b, other.text))
         return bind_norm(b, other.text, &l->mixer_norm) && bind_norm(b, attn.text, &l->ffn_norm);
     if (!bind_norm(b, attn.text, &l->mixer_norm))
@@ -280,7 +280,7 @@ static bool bind_pre_norms(struct binder *b, size_t i, struct layer *l)
     struct stem ffn = bind_stem(i, s->ffn_norm ? s->ffn_norm : "ffn_norm");
     if (s->no_pre_norms)
         return true;
-    if (s->parallel || (s->ffn_norm_optional && !bind_has(b, ffn.text)))
+    if (s->parallel_residual || (s->ffn_norm_optional && !bind_has(b, ffn.text)))
         return bind_parallel_norms(b, i, l);
     return bind_norm(b, bind_stem(i, "attn_norm").text, &l->mixer_norm) &&
            bind_norm(b, ffn.text, &l->ffn_norm);

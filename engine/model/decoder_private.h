@@ -31,7 +31,7 @@ struct decoder_shape {
     bool no_pre_norms, post_norms;
     bool ffn_norm_optional; /* without it mixer and feed-forward have the same input */
     /* Mixer and feed-forward have the same residual as input: normed alike, or each by a norm of its own. */
-    bool parallel;
+    bool parallel_residual;
     float epsilon, post_epsilon; /* 0: the same */
     uint32_t norm_groups; /* parts of a row that are normed each alone; 0 for one */
     const char *ffn_norm, *output_norm; /* tensors; NULL for "ffn_norm" and "output_norm" */
@@ -49,7 +49,7 @@ struct decoder_shape {
 struct layer {
     const struct layer_kind *mixer, *ffn;
     struct norm mixer_norm, mixer_post_norm, ffn_norm, ffn_post_norm;
-    bool parallel; /* mixer and feed-forward have the same residual as input */
+    bool parallel_residual; /* mixer and feed-forward have the same residual as input */
     bool mixer_packs, ffn_packs; /* a product by the normed input reads the packed form */
     union {
         struct attention_layer attention;

@@ -20,9 +20,9 @@ static bool read_cohere2(struct decoder *d, const struct arch_keys *k)
 
 /* clang-format off */
 const struct arch family_cohere[] = {
-    {.name = "command-r", .shape = {.layer_norm = true, .parallel = true}, .attention = {.qk_norm = QK_EACH_HEAD},
+    {.name = "command-r", .shape = {.layer_norm = true, .parallel_residual = true}, .attention = {.qk_norm = QK_EACH_HEAD},
      .dense = {.activation = VECTOR_SILU}, .read = read_command_r},
-    {.name = "cohere2", .shape = {.layer_norm = true, .parallel = true}, .dense = {.activation = VECTOR_SILU},
+    {.name = "cohere2", .shape = {.layer_norm = true, .parallel_residual = true}, .dense = {.activation = VECTOR_SILU},
      .read = read_cohere2},
     {.name = NULL},
 };

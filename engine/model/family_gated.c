@@ -28,9 +28,11 @@ static bool read_k2(struct decoder *d, const struct arch_keys *k)
                    k->architecture));
 }
 
+static const char *const unused_factor[] = {".attn_gate.scale", NULL};
+
 /* clang-format off */
 const struct arch family_gated[] = {
-    {.name = "spark2_5", .rope = {.halves = true}, .attention = {.gated = GATE_SIGMOID},
+    {.name = "spark2_5", .shape = {.unused = unused_factor}, .rope = {.halves = true}, .attention = {.gated = GATE_SIGMOID},
      .dense = {.activation = VECTOR_GELU}, .read = read_spark},
     {.name = "muse-glimmer", .shape = {.embedding_norm = "", .post_norms = true, .post_epsilon = 1e-8f},
      .attention = {.qk_norm = QK_HEAD, .gated = GATE_SIGMOID}, .dense = {.activation = VECTOR_SILU}, .read = read_muse},

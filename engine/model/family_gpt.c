@@ -6,7 +6,7 @@
 
 static bool read_gptneox(struct decoder *d, const struct arch_keys *k)
 {
-    return arch_key_bool(k, "use_parallel_residual", true, &d->shape.parallel);
+    return arch_key_bool(k, "use_parallel_residual", true, &d->shape.parallel_residual);
 }
 
 static bool read_bloom(struct decoder *d, const struct arch_keys *k)
@@ -25,7 +25,7 @@ const struct arch family_gpt[] = {
      .dense = {.activation = VECTOR_GELU, .ungated = true}},
     {.name = "gptneox", .shape = {.layer_norm = true}, .rope = {.halves = true},
      .dense = {.activation = VECTOR_GELU, .ungated = true}, .read = read_gptneox},
-    {.name = "falcon", .shape = {.layer_norm = true, .parallel = true}, .rope = {.halves = true},
+    {.name = "falcon", .shape = {.layer_norm = true, .parallel_residual = true}, .rope = {.halves = true},
      .dense = {.activation = VECTOR_GELU, .ungated = true}},
     {.name = "bloom", .shape = {.layer_norm = true, .embedding_norm = "token_embd_norm"}, .rope = {.none = true},
      .dense = {.activation = VECTOR_GELU, .ungated = true}, .read = read_bloom},

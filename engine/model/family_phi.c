@@ -13,7 +13,7 @@ static bool read_phi3(struct decoder *d, const struct arch_keys *k)
 
 /* clang-format off */
 const struct arch family_phi[] = {
-    {.name = "phi2", .shape = {.layer_norm = true, .parallel = true}, .rope = {.halves = true},
+    {.name = "phi2", .shape = {.layer_norm = true, .parallel_residual = true}, .rope = {.halves = true},
      .dense = {.activation = VECTOR_GELU, .ungated = true}},
     {.name = "phi3", .rope = {.halves = true, .long_factors = true},
      .dense = {.activation = VECTOR_SILU}, .read = read_phi3},

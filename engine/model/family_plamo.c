@@ -13,7 +13,7 @@ static const char *const unused[] = {".attn_qkv.scale", NULL};
 
 /* clang-format off */
 const struct arch family_plamo[] = {
-    {.name = "plamo", .shape = {.parallel = true}, .rope = {.halves = true}, .dense = {.activation = VECTOR_SILU}},
+    {.name = "plamo", .shape = {.parallel_residual = true}, .rope = {.halves = true}, .dense = {.activation = VECTOR_SILU}},
     {.name = "plamo3", .shape = {.post_norms = true, .unused = unused}, .rope = {.halves = true}, .attention = {.qk_norm = QK_HEAD},
      .dense = {.activation = VECTOR_SILU}, .read = read_plamo3},
     {.name = NULL},

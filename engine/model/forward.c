@@ -148,7 +148,7 @@ const float *forward_keep_wanted(
         return rows;
     if (f->n_out == 0)
         return NULL;
-    if (f->alone || f->d->layers[layer].parallel)
+    if (f->alone || f->d->layers[layer].parallel_residual)
         return rows;
     struct work_range part = forward_work_range(m, f->n_out);
     for (size_t i = part.first; i < part.end; i++) {
@@ -185,7 +185,7 @@ static void run_layer(struct worker *m, size_t i)
         return; /* only the states were wanted, and they are written */
     look_for_stop(m);
 
-    if (l->parallel) { /* a norm that both have is computed again: its packed form has been overwritten */
+    if (l->parallel_residual) { /* a norm that both have is computed again: its packed form has been overwritten */
         input_from_residual(m, l->ffn_norm, l->ffn_packs);
         add_to_residual(m, l->mixer_post_norm);
     } else {
