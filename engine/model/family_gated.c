@@ -34,7 +34,7 @@ static const char *const unused_factor[] = {".attn_gate.scale", NULL};
 const struct arch family_gated[] = {
     {.name = "spark2_5", .shape = {.unused = unused_factor}, .rope = {.halves = true}, .attention = {.gated = GATE_SIGMOID},
      .dense = {.activation = VECTOR_GELU}, .read = read_spark},
-    {.name = "muse-glimmer", .shape = {.embedding_norm = "", .post_norms = true, .post_epsilon = 1e-8f},
+    {.name = "muse-glimmer", .shape = {.embedding_norm = "", .post_norms = true, .post_epsilon = 1e-8f, .unused = unused_factor},
      .attention = {.qk_norm = QK_HEAD, .gated = GATE_SIGMOID}, .dense = {.activation = VECTOR_SILU}, .read = read_muse},
     {.name = "k2-horizon", .rope = {.halves = true}, .attention = {.qk_norm = QK_EACH_HEAD, .gated = GATE_SOFTPLUS_2},
      .dense = {.activation = VECTOR_SILU}, .read = read_k2},
