@@ -4,10 +4,30 @@
 #include <stdio.h>
 
 /* The order in which a refusal lists them: the most common first. */
-static const struct arch *const families[] = {family_llama, family_qwen, family_gemma, family_phi,
-    family_granite, family_olmo, family_lfm2, family_mamba, family_nemotron, family_starcoder,
-    family_stablelm, family_gpt, family_cohere, family_glm, family_exaone, family_hunyuan, family_jais,
-    family_plamo};
+/* clang-format off */
+static const struct arch *const families[] = {
+    family_llama,
+    family_qwen,
+    family_gemma,
+    family_phi,
+    family_mistral,
+    family_granite,
+    family_olmo,
+    family_glm,
+    family_lfm2,
+    family_cohere,
+    family_exaone,
+    family_gated,
+    family_gpt,
+    family_hunyuan,
+    family_jais,
+    family_mamba,
+    family_nemotron,
+    family_plamo,
+    family_stablelm,
+    family_starcoder,
+};
+/* clang-format on */
 
 #define N_FAMILIES (sizeof(families) / sizeof(families[0]))
 #define LISTED 256 /* bytes of names in a refusal */
@@ -56,6 +76,16 @@ static bool refuse(struct span name, struct error *err)
         shown, list, n - listed);
 }
 
+/* A file may say that a model sees text behind a position; the row may have said so. */
+static bool read_causal(struct decoder *d, const struct arch_keys *k)
+{
+    bool causal;
+    if (!arch_key_bool(k, "attention.causal", !d->shape.not_causal, &causal))
+        return false;
+    d->shape.not_causal = !causal;
+    return true;
+}
+
 bool arch_read(struct decoder *d, const struct checkpoint *c, struct error *err)
 {
     struct span name = {NULL, 0};
@@ -70,6 +100,7 @@ bool arch_read(struct decoder *d, const struct checkpoint *c, struct error *err)
     d->rope = a->rope;
     snprintf(s->architecture, sizeof(s->architecture), "%s", a->name);
     s->embedding_scale = s->residual_scale = s->logit_scale = 1;
-    return arch_read_sizes(d, a, &k) && arch_read_experts(d, a, &k) && arch_read_rope(d, &k) &&
+    return arch_read_sizes(d, a, &k) && read_causal(d, &k) &&
+           (a->experts_unread || arch_read_experts(d, a, &k)) && arch_read_rope(d, &k) &&
            (!a->read || a->read(d, &k));
 }

@@ -27,16 +27,36 @@ struct arch {
     bool no_ffn; /* no layer has a feed-forward */
     bool halves; /* layers with a feed_forward_length have no mixer, the others no feed-forward */
     struct dense_layer dense; /* of each dense feed-forward */
+    bool experts_unread; /* files have a number of experts that says nothing */
     bool experts; /* a file of the architecture may have mixtures of experts in place of these */
     struct moe_layer moe;
     bool (*read)(struct decoder *d, const struct arch_keys *k); /* the family's own keys; may be NULL */
 };
 
 /* Rows of a family; a row without a name ends them. */
-extern const struct arch family_cohere[], family_exaone[], family_gemma[], family_glm[], family_gpt[],
-    family_granite[], family_hunyuan[], family_jais[], family_lfm2[], family_llama[], family_mamba[],
-    family_nemotron[], family_olmo[], family_phi[], family_plamo[], family_qwen[], family_stablelm[],
+/* clang-format off */
+extern const struct arch
+    family_cohere[],
+    family_exaone[],
+    family_gated[],
+    family_gemma[],
+    family_glm[],
+    family_gpt[],
+    family_granite[],
+    family_hunyuan[],
+    family_jais[],
+    family_lfm2[],
+    family_llama[],
+    family_mamba[],
+    family_mistral[],
+    family_nemotron[],
+    family_olmo[],
+    family_phi[],
+    family_plamo[],
+    family_qwen[],
+    family_stablelm[],
     family_starcoder[];
+/* clang-format on */
 
 /* ---- arch_shape.c ---- */
 

@@ -143,6 +143,18 @@ static bool read_halves(struct decoder *d, const struct arch *a, const struct ar
     return true;
 }
 
+/* Some configs have an epsilon of 0. */
+static bool read_epsilon(struct decoder *d, const struct arch_keys *k)
+{
+    struct decoder_shape *s = &d->shape;
+    const char *rest = s->layer_norm ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon";
+    char name[ARCH_KEY_ROOM];
+    if (!checkpoint_find(k->file, arch_key_name(name, k, rest)))
+        return error_set(k->err, "key %s is missing", name);
+    return arch_key_float(k, rest, 0, &s->epsilon) &&
+           (s->epsilon >= 0 || error_set(k->err, "key %s is below 0", name));
+}
+
 bool arch_read_sizes(struct decoder *d, const struct arch *a, const struct arch_keys *k)
 {
     struct decoder_shape *s = &d->shape;
@@ -159,11 +171,5 @@ bool arch_read_sizes(struct decoder *d, const struct arch *a, const struct arch_
             .ffn = &layer_dense,
             .attention = a->attention,
             .dense = a->dense};
-    return read_halves(d, a, k) &&
-           arch_key_float(k,
-               s->layer_norm ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon", 0,
-               &s->epsilon) &&
-           (s->epsilon > 0 ||
-               error_set(k->err, "key %s.attention.layer_norm%s_epsilon is missing, or not above 0",
-                   k->architecture, s->layer_norm ? "" : "_rms"));
+    return read_halves(d, a, k) && read_epsilon(d, k);
 }

@@ -45,11 +45,11 @@ struct stem bind_stem(size_t layer, const char *rest)
     return n;
 }
 
-/* Tensors of the architecture's files that no result depends on. */
+/* Tensors of the architecture's files that no result depends on: whole names, or, with a dot first, their ends. */
 static bool is_unused(const struct decoder *d, struct span name)
 {
     for (const char *const *end = d->shape.unused; end && *end; end++)
-        if (span_ends_with(name, *end))
+        if (**end == '.' ? span_ends_with(name, *end) : span_is(name, *end))
             return true;
     return false;
 }

@@ -1,6 +1,8 @@
 /* family_granite.c - Granite 3. */
 #include "arch_private.h"
 
+#include <math.h>
+
 /* Granite divides the logits by logit_scale. Its mixtures of experts may have a shared expert. */
 static bool read_granite(struct decoder *d, const struct arch_keys *k)
 {
@@ -30,6 +32,47 @@ static bool read_hybrid(struct decoder *d, const struct arch_keys *k)
     return arch_read_mamba2(d, k) && read_granite(d, k);
 }
 
+/* Layers without a 1 in the pattern do not rotate. */
+static bool read_rope_pattern(struct decoder *d, const struct arch_keys *k)
+{
+    char name[ARCH_KEY_ROOM];
+    const struct checkpoint_value *pattern =
+        checkpoint_find(k->file, arch_key_name(name, k, "attention.rope_pattern"));
+    if (!pattern || !pattern->is_array)
+        return true;
+    if (pattern->count != d->shape.n_layer)
+        return error_set(
+            k->err, "key %s has %zu items for %u layers", name, (size_t)pattern->count, d->shape.n_layer);
+    for (uint32_t i = 0; i < d->shape.n_layer; i++)
+        d->layers[i].attention.rotates &= arch_key_item(pattern, i) == 1;
+    return true;
+}
+
+static bool read_granite_swa(struct decoder *d, const struct arch_keys *k)
+{
+    if (!read_granite(d, k) || !arch_read_windows(d, k, 0, 4))
+        return false;
+    arch_share_rope(d);
+    return read_rope_pattern(d, k);
+}
+
+#define MINICPM_EMBEDDING 12
+#define MINICPM_DEPTH 1.4
+#define MINICPM_BASE 256
+
+/* Older files of MiniCPM have no keys of its scales. */
+static bool read_minicpm(struct decoder *d, const struct arch_keys *k)
+{
+    struct decoder_shape *s = &d->shape;
+    double divisor;
+    if (!arch_key_float(k, "embedding_scale", MINICPM_EMBEDDING, &s->embedding_scale) ||
+        !arch_key_float(k, "residual_scale", MINICPM_DEPTH / sqrt(s->n_layer), &s->residual_scale) ||
+        !arch_key_real(k, "logit_scale", (double)s->n_embd / MINICPM_BASE, &divisor))
+        return false;
+    s->logit_scale = (float)(1 / divisor);
+    return true;
+}
+
 /* clang-format off */
 const struct arch family_granite[] = {
     {.name = "granite", .dense = {.activation = VECTOR_SILU}, .experts = true,
@@ -39,6 +82,9 @@ const struct arch family_granite[] = {
     {.name = "granitehybrid", .headless = &layer_mamba2, .dense = {.activation = VECTOR_SILU},
      .experts = true, .moe = {.normalized = true, .experts = {.activation = VECTOR_SILU}},
      .read = read_hybrid},
+    {.name = "granite_swa", .attention = {.sinks = true}, .dense = {.activation = VECTOR_SILU}, .read = read_granite_swa},
+    {.name = "minicpm", .dense = {.activation = VECTOR_SILU}, .experts = true,
+     .moe = {.normalized = true, .experts = {.activation = VECTOR_SILU}}, .read = read_minicpm},
     {.name = NULL},
 };
 /* clang-format on */

@@ -4,7 +4,8 @@
 #include "layer_mamba2_private.h"
 #include "layer_mamba_private.h"
 #include "layer_moe_private.h"
+#include "layer_product_private.h"
 #include "layer_shortconv_private.h"
 
-const struct layer_kind *const layer_kinds[] = {
-    &layer_attention, &layer_shortconv, &layer_mamba, &layer_mamba2, &layer_dense, &layer_moe, NULL};
+const struct layer_kind *const layer_kinds[] = {&layer_attention, &layer_shortconv, &layer_product,
+    &layer_mamba, &layer_mamba2, &layer_dense, &layer_moe, NULL};
