@@ -5,7 +5,8 @@
 
 /* The order in which a refusal lists them: the most common first. */
 static const struct arch *const families[] = {family_llama, family_qwen, family_gemma, family_phi,
-    family_granite, family_olmo, family_lfm2, family_starcoder, family_stablelm};
+    family_granite, family_olmo, family_lfm2, family_starcoder, family_stablelm, family_deepseek,
+    family_bailing, family_moe};
 
 #define N_FAMILIES (sizeof(families) / sizeof(families[0]))
 #define LISTED 256 /* bytes of names in a refusal */
@@ -54,6 +55,16 @@ static bool refuse(struct span name, struct error *err)
         shown, list, n - listed);
 }
 
+/* Layers behind the others, which predict the tokens after the next one, are not run. */
+static bool drop_further_layers(struct decoder *d, const struct arch_keys *k)
+{
+    struct decoder_shape *s = &d->shape;
+    if (!arch_key_number(k, "nextn_predict_layers", s->n_layer - 1, 0, &s->n_further))
+        return false;
+    s->n_layer -= s->n_further;
+    return true;
+}
+
 bool arch_read(struct decoder *d, const struct checkpoint *c, struct error *err)
 {
     struct span name = {NULL, 0};
@@ -69,5 +80,5 @@ bool arch_read(struct decoder *d, const struct checkpoint *c, struct error *err)
     snprintf(s->architecture, sizeof(s->architecture), "%s", a->name);
     s->embedding_scale = s->residual_scale = s->logit_scale = 1;
     return arch_read_sizes(d, a, &k) && arch_read_experts(d, a, &k) && arch_read_rope(d, &k) &&
-           (!a->read || a->read(d, &k));
+           (!a->read || a->read(d, &k)) && drop_further_layers(d, &k);
 }

@@ -29,8 +29,9 @@ struct arch {
 };
 
 /* Rows of a family; a row without a name ends them. */
-extern const struct arch family_gemma[], family_granite[], family_lfm2[], family_llama[], family_olmo[],
-    family_phi[], family_qwen[], family_stablelm[], family_starcoder[];
+extern const struct arch family_bailing[], family_deepseek[], family_gemma[], family_granite[], family_lfm2[],
+    family_llama[], family_moe[], family_olmo[], family_phi[], family_qwen[], family_stablelm[],
+    family_starcoder[];
 
 /* ---- arch_shape.c ---- */
 
@@ -48,8 +49,6 @@ void arch_set_scale(struct decoder *d, float scale);
 
 /* Makes the feed-forwards mixtures of experts where the file has a number of experts. */
 bool arch_read_experts(struct decoder *d, const struct arch *a, const struct arch_keys *k);
-/* A shared expert, where the file gives its size. */
-bool arch_read_shared_expert(struct moe_layer *l, const struct arch_keys *k);
 
 /* ---- arch_rope.c ---- */
 

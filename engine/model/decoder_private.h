@@ -23,12 +23,14 @@
 struct decoder_shape {
     char architecture[32];
     uint32_t n_vocab, n_embd, n_ctx_train, n_layer;
+    uint32_t n_further; /* layers that the file has behind those, and that are not run */
     /* Norms: before each half of a layer, and after it, before its result is added to the residual. */
     bool layer_norm; /* mean and bias, too; otherwise by root mean square */
     bool no_pre_norms, post_norms;
     bool ffn_norm_optional; /* without it mixer and feed-forward have the same input */
     float epsilon;
     const char *output_norm; /* the last norm's tensor; NULL for "output_norm" */
+    const char *ffn_norm; /* of the norm before the feed-forward; NULL for "ffn_norm" */
     float logit_softcap; /* 0 for none */
     /* Factors; 1 where there is none. */
     float embedding_scale, residual_scale, logit_scale;

@@ -1,7 +1,7 @@
 /* family_granite.c - Granite 3. */
 #include "arch_private.h"
 
-/* Granite divides the logits by logit_scale. Its mixtures of experts may have a shared expert. */
+/* Granite divides the logits by logit_scale. */
 static bool read_granite(struct decoder *d, const struct arch_keys *k)
 {
     struct decoder_shape *s = &d->shape;
@@ -11,18 +11,15 @@ static bool read_granite(struct decoder *d, const struct arch_keys *k)
         !arch_key_real(k, "logit_scale", 1, &divisor))
         return false;
     s->logit_scale = (float)(1 / divisor);
-    for (uint32_t i = 0; i < s->n_layer; i++)
-        if (d->layers[i].ffn == &layer_moe && !arch_read_shared_expert(&d->layers[i].moe, k))
-            return false;
     return true;
 }
 
 /* clang-format off */
 const struct arch family_granite[] = {
     {.name = "granite", .dense = {.activation = VECTOR_SILU}, .experts = true,
-     .moe = {.normalized = true, .experts = {.activation = VECTOR_SILU}}, .read = read_granite},
+     .moe = {.normalized = true, .beside_suffix = "_shexp", .experts = {.activation = VECTOR_SILU}}, .read = read_granite},
     {.name = "granitemoe", .dense = {.activation = VECTOR_SILU}, .experts = true,
-     .moe = {.normalized = true, .experts = {.activation = VECTOR_SILU}}, .read = read_granite},
+     .moe = {.normalized = true, .beside_suffix = "_shexp", .experts = {.activation = VECTOR_SILU}}, .read = read_granite},
     {.name = NULL},
 };
 /* clang-format on */

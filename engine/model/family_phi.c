@@ -15,6 +15,8 @@ static bool read_phi3(struct decoder *d, const struct arch_keys *k)
 const struct arch family_phi[] = {
     {.name = "phi3", .rope = {.halves = true, .long_factors = true},
      .dense = {.activation = VECTOR_SILU, .fused_gate = true}, .read = read_phi3},
+    {.name = "phimoe", .rope = {.halves = true, .long_factors = true}, .experts = true,
+     .moe = {.normalized = true, .experts = {.activation = VECTOR_SILU}}},
     {.name = NULL},
 };
 /* clang-format on */

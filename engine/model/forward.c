@@ -65,6 +65,8 @@ void forward_norm(const struct decoder_shape *s, float *out, const float *x, str
         vector_layer_norm(out, x, w.weight, w.bias, s->epsilon, n);
     else
         vector_rms_norm(out, x, w.weight, s->epsilon, n);
+    if (w.bias && !s->layer_norm)
+        vector_add(out, out, w.bias, n);
 }
 
 /* Makes the norm of the residual the next input, or the residual itself where there is no norm. */
@@ -166,6 +168,8 @@ static void run_layer(struct worker *m, size_t i)
     const struct decoder_shape *s = &f->d->shape;
     const struct layer *l = &f->d->layers[i];
 
+    if (l->ffn->early)
+        l->ffn->early(m, i);
     input_from_residual(m, l->mixer_norm, l->mixer_packs);
     l->mixer->run(m, i);
     if (i + 1 == s->n_layer && f->n_out == 0)

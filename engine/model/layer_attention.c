@@ -24,6 +24,8 @@ static bool bind_qk_norm(
     struct binder *b, const struct attention_layer *l, struct stem stem, size_t heads, const float **out)
 {
     struct name weight = bind_name(stem.text, "weight");
+    if (l->qk_norm_optional && !bind_has(b, stem.text))
+        return true;
     switch (l->qk_norm) {
     case QK_HEAD:
         return bind_vector(b, weight.text, 1, l->head_dim_k, out);
@@ -66,6 +68,8 @@ static bool bind(struct binder *b, size_t i)
                 bind_qk_norm(b, l, bind_stem(i, "attn_k_norm"), l->n_head_kv, &l->k_norm) &&
                 bind_linear(b, bind_stem(i, "attn_output").text, d->shape.n_embd,
                     (size_t)l->n_head * l->head_dim_v, &l->out);
+    if (l->no_out_bias)
+        l->out.bias = NULL;
     layer->mixer_packs = good && (linear_packs(&l->q) || linear_packs(&l->k) || linear_packs(&l->v));
     return good;
 }
@@ -207,7 +211,7 @@ static void prepare_heads(const struct forward *f, const struct attention_layer 
     const float *cos_sin = f->attention.cos_sin[l->rope] + row * rope->n_rot;
     for (size_t h = first; h < first + n; h++) {
         float *head = x + h * l->head_dim_k;
-        if (l->qk_norm == QK_HEAD)
+        if (l->qk_norm == QK_HEAD && norm)
             forward_norm(s, head, head, (struct norm){.weight = norm}, l->head_dim_k);
         else if (l->qk_norm == QK_EACH_HEAD && norm)
             forward_norm(s, head, head, (struct norm){.weight = norm + h * l->head_dim_k}, l->head_dim_k);

@@ -26,6 +26,8 @@ struct attention_layer {
     uint32_t head_dim_k, head_dim_v; /* of a head */
     uint32_t window; /* keys that a query sees, its own the last; 0 for all */
     enum qk_norm qk_norm;
+    bool qk_norm_optional; /* norms that the file does not have are left out */
+    bool no_out_bias; /* a bias of the output is not used */
     bool rotates;
     unsigned rope; /* index of the decoder's ropes */
     float scale;
