@@ -343,8 +343,8 @@ static void merge_row(const struct forward *f, size_t layer, size_t row, size_t 
     struct attention_query queries[ATTENTION_GROUP_MAX];
     size_t n = list_queries(f, l, &(struct query_tile){.run = run, .row = row, .n = 1}, head, queries);
     for (size_t i = 0; i < n; i++)
-        attention_merge(&a, parts_of(f, &a, l, row, head, 0) + i * floats, f->attention.n_splits,
-            group * floats, queries[i].out);
+        attention_merge(&a, queries + i, parts_of(f, &a, l, row, head, 0) + i * floats, f->attention.n_splits,
+            group * floats);
 }
 
 /* Every tile has one row here. */

@@ -120,24 +120,34 @@ static void merge(const struct attention *a, float *running, const float *part)
         selected()->merge(a, running, part);
 }
 
-/* A query without keys gets zeros: its part was never written. */
-static void finish(const struct attention *a, const float *running, float *out)
+static void add_sink(const struct attention *a, float *running, float sink)
 {
-    if (running[ATTENTION_PART_S] == 0) {
-        memset(out, 0, a->head_dim_v * sizeof(*out));
-        return;
-    }
-    vector_divide(out, running + ATTENTION_PART_VALUES, running[ATTENTION_PART_S], a->head_dim_v);
+    float before = running[ATTENTION_PART_M], m = sink > before ? sink : before;
+    float *values = running + ATTENTION_PART_VALUES, c = vector_exp(before - m);
+    running[ATTENTION_PART_S] = __builtin_fmaf(running[ATTENTION_PART_S], c, vector_exp(sink - m));
+    vector_scale(values, values, c, a->head_dim_v);
 }
 
-void attention_merge(
-    const struct attention *a, const float *parts, size_t n_splits, size_t stride, float *out)
+/* A query without keys gets zeros: its part was never written. */
+static void finish(const struct attention *a, const struct attention_query *query, float *running)
+{
+    if (running[ATTENTION_PART_S] == 0) {
+        memset(query->out, 0, a->head_dim_v * sizeof(*query->out));
+        return;
+    }
+    if (query->sink)
+        add_sink(a, running, *query->sink);
+    vector_divide(query->out, running + ATTENTION_PART_VALUES, running[ATTENTION_PART_S], a->head_dim_v);
+}
+
+void attention_merge(const struct attention *a, const struct attention_query *query, const float *parts,
+    size_t n_splits, size_t stride)
 {
     float running[ATTENTION_PART_MAX] ATTENTION_UNINITIALIZED;
     running[ATTENTION_PART_S] = 0;
     for (size_t s = 0; s < n_splits; s++)
         merge(a, running, parts + s * stride);
-    finish(a, running, out);
+    finish(a, query, running);
 }
 
 static void run_tile(const struct attention *a, const struct attention_query *queries, size_t n)
@@ -158,7 +168,7 @@ static void run_tile(const struct attention *a, const struct attention_query *qu
             merge(a, running + i * stride, parts + i * stride);
     }
     for (size_t i = 0; i < n; i++)
-        finish(a, running + i * stride, queries[i].out);
+        finish(a, queries + i, running + i * stride);
 }
 
 void attention_run(const struct attention *a, const struct attention_query *queries, size_t n)

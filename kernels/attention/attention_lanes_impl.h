@@ -48,6 +48,7 @@ struct kv_rows {
 struct visible_keys {
     const struct attention_query *query;
     float *part;
+    float own; /* attention_own */
     uint32_t first, end;
 };
 
@@ -272,6 +273,15 @@ LANES_INLINE struct lanes only_seen(struct lanes x, float outside, size_t i, con
     return x;
 }
 
+/* Adds the slope times the distance to the scores of vector `i`. */
+static struct lanes with_distance(struct lanes scores, size_t i, const struct visible_keys *s)
+{
+    static const float numbers[LANES] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    struct lanes key = lanes_add(lanes_load(numbers), lanes_set((float)(i * LANES)));
+    struct lanes distance = lanes_without_sign(lanes_sub(lanes_set(s->own), key));
+    return lanes_fma(lanes_set(-s->query->slope), distance, scores);
+}
+
 /* Turns one query's scores into weights p, and scales its part to the new maximum. */
 static void weigh(const struct attention *a, const struct visible_keys *s, float *scores)
 {
@@ -281,6 +291,8 @@ static void weigh(const struct attention *a, const struct visible_keys *s, float
         p[i] = lanes_mul(lanes_load(scores + i * LANES), lanes_set(a->scale));
         if (a->softcap > 0)
             p[i] = lanes_mul(lanes_set(a->softcap), lanes_tanh(lanes_div(p[i], lanes_set(a->softcap))));
+        if (s->query->slope != 0)
+            p[i] = with_distance(p[i], i, s);
         most = lanes_max(only_seen(p[i], -INFINITY, i, s), most);
     }
     float before = s->part[ATTENTION_PART_M], m = lanes_most(most);
@@ -376,6 +388,7 @@ static void one_page(
         if (first < end)
             g->seen[g->n++] = (struct visible_keys){.query = queries + i,
                 .part = parts + i * attention_part_floats(g->a),
+                .own = attention_own(queries + i, page),
                 .first = first - begin,
                 .end = end - begin};
     }

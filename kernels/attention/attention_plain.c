@@ -42,13 +42,17 @@ static float score(const struct attention *a, const float *q, const uint8_t *pag
     return a->softcap > 0 ? a->softcap * vector_tanh(sum / a->softcap) : sum;
 }
 
-/* Step 2 for the keys first ... end - 1 of one page. */
-static void block(
-    const struct attention *a, const float *q, const uint8_t *page, size_t first, size_t end, float *part)
+/* Step 2 for the keys first ... end - 1 of page `number`. */
+static void block(const struct attention *a, const struct attention_query *query, uint32_t number,
+    size_t first, size_t end, float *part)
 {
     float p[ATTENTION_BLOCK] = {0};
-    for (size_t j = first; j < end; j++)
-        p[j] = score(a, q, page, j);
+    const uint8_t *page = a->pages[number];
+    for (size_t j = first; j < end; j++) {
+        p[j] = score(a, query->q, page, j);
+        if (query->slope != 0)
+            p[j] = __builtin_fmaf(-query->slope, fabsf(attention_own(query, number) - (float)j), p[j]);
+    }
 
     float before = part[ATTENTION_PART_M];
     float m = vector_max(p + first, end - first);
@@ -77,7 +81,7 @@ static void split_of_one(
     while (first < end) {
         uint32_t page = first / ATTENTION_BLOCK, begin = page * ATTENTION_BLOCK;
         uint32_t stop = end - begin < ATTENTION_BLOCK ? end - begin : ATTENTION_BLOCK;
-        block(a, query->q, a->pages[page], first - begin, stop, part);
+        block(a, query, page, first - begin, stop, part);
         first = begin + stop;
     }
 }

@@ -69,4 +69,10 @@ static inline void attention_clip(const struct attention_query *query, uint32_t 
     *end = query->end < *end ? query->end : *end;
 }
 
+/* The query's position, counted from the first key of a page. */
+static inline float attention_own(const struct attention_query *query, uint32_t page)
+{
+    return (float)((int64_t)query->position - (int64_t)page * ATTENTION_BLOCK);
+}
+
 #endif

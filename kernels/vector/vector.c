@@ -84,6 +84,17 @@ void vector_gate(float *out, const float *gate, const float *up, enum vector_gat
     selected()->gate(out, gate, up, f, n);
 }
 
+void vector_softplus(float *out, const float *x, size_t n)
+{
+    selected()->softplus(out, x, n);
+}
+
+void vector_clamp(float *out, const float *x, float limit, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        out[i] = x[i] < -limit ? -limit : x[i] > limit ? limit : x[i];
+}
+
 void vector_softcap(float *out, const float *x, float cap, size_t n)
 {
     selected()->softcap(out, x, cap, n);

@@ -116,6 +116,8 @@ LANES_INLINE struct lanes gate_of(struct lanes x, enum vector_gate f)
         return lanes_less(x, zero, zero, x);
     case VECTOR_RELU_SQUARED:
         return lanes_less(x, zero, zero, lanes_mul(x, x));
+    case VECTOR_SIGMOID:
+        return lanes_div(one, lanes_add(one, lanes_exp(lanes_xor(x, lanes_set(-0.0f)))));
     }
     return x;
 }
@@ -127,6 +129,19 @@ static void gate(float *out, const float *in, const float *up, enum vector_gate 
         if (up)
             value = lanes_mul(value, lanes_load_part(up + i, n - i));
         lanes_store_part(out + i, value, n - i);
+    }
+}
+
+static void softplus(float *out, const float *x, size_t n)
+{
+    const struct lanes zero = lanes_set(0.0f), two = lanes_set(2.0f);
+    for (size_t i = 0; i < n; i += LANES) {
+        struct lanes in = lanes_load_part(x + i, n - i);
+        struct lanes u = lanes_exp(lanes_less(in, zero, in, lanes_xor(in, lanes_set(-0.0f))));
+        struct lanes s = lanes_div(u, lanes_add(two, u)), square = lanes_mul(s, s);
+        struct lanes value = lanes_horner(square, vector_artanh_terms, VECTOR_ARTANH_TERMS);
+        value = lanes_fma(lanes_mul(s, square), value, s);
+        lanes_store_part(out + i, lanes_fma(two, value, lanes_less(in, zero, zero, in)), n - i);
     }
 }
 
@@ -187,7 +202,7 @@ static void rotate(float *x, const float *cos_sin, size_t pairs, bool halves)
     {                                                                                                        \
         .sum = sum, .dot = dot, .max = max, .add = add, .multiply = multiply, .scale = scale,                \
         .add_scaled = add_scaled, .normalize = normalize, .square_sum = square_sum, .gate = gate,            \
-        .softcap = softcap, .exp_sum = exp_sum, .divide = divide, .rotate = rotate,                          \
+        .softplus = softplus, .softcap = softcap, .exp_sum = exp_sum, .divide = divide, .rotate = rotate,    \
     }
 
 #endif

@@ -114,6 +114,8 @@ static float gate_of(float x, enum vector_gate f)
         return x < 0.0f ? 0.0f : x;
     case VECTOR_RELU_SQUARED:
         return x < 0.0f ? 0.0f : x * x;
+    case VECTOR_SIGMOID:
+        return 1.0f / (1.0f + vector_exp(-x));
     }
     return x;
 }
@@ -124,6 +126,23 @@ static void gate(float *out, const float *in, const float *up, enum vector_gate 
         float value = gate_of(in[i], f);
         out[i] = up ? value * up[i] : value;
     }
+}
+
+static float softplus_of(float x)
+{
+    float u = vector_exp(x < 0.0f ? x : -x), most = x < 0.0f ? 0.0f : x;
+    float s = u / (2.0f + u), square = s * s;
+    float value = vector_artanh_terms[VECTOR_ARTANH_TERMS - 1];
+    for (size_t i = VECTOR_ARTANH_TERMS - 1; i-- > 0;)
+        value = __builtin_fmaf(value, square, vector_artanh_terms[i]);
+    value = __builtin_fmaf(s * square, value, s);
+    return __builtin_fmaf(2.0f, value, most);
+}
+
+static void softplus(float *out, const float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        out[i] = softplus_of(x[i]);
 }
 
 static void softcap(float *out, const float *x, float cap, size_t n)
@@ -167,6 +186,7 @@ const struct vector_set vector_plain = {
     .normalize = normalize,
     .square_sum = square_sum,
     .gate = gate,
+    .softplus = softplus,
     .softcap = softcap,
     .exp_sum = exp_sum,
     .divide = divide,

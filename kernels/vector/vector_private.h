@@ -25,6 +25,7 @@ struct vector_set {
         const float *bias, size_t n);
     float (*square_sum)(const float *x, float mean, size_t n);
     void (*gate)(float *out, const float *gate, const float *up, enum vector_gate f, size_t n);
+    void (*softplus)(float *out, const float *x, size_t n);
     void (*softcap)(float *out, const float *x, float cap, size_t n);
     /* Sums exp(x - max), and writes the terms where `out` is not NULL. */
     float (*exp_sum)(float *out, const float *x, float max, size_t n);
@@ -65,6 +66,12 @@ static const float vector_erf_small_terms[] = {0.128379166f, -0.376126349f, 0.11
 static const float vector_erf_large_terms[] = {-1.12865222f, -0.635135829f, -0.106263310f, 0.0237854905f,
     -0.00365383341f, 0.000325670175f, -1.15240746e-5f};
 #define VECTOR_ERF_TERMS 7
+
+/* softplus: max(x, 0) + log(1 + u), where u = exp(-|x|) and log(1 + u) = 2 artanh(s) for s = u / (2 + u), at most 1 / 3;
+ * artanh(s) = s + s^3 p(s^2), to 2^-33. */
+static const float vector_artanh_terms[] = {
+    0.333333373f, 0.199994385f, 0.143084422f, 0.107138284f, 0.121504702f};
+#define VECTOR_ARTANH_TERMS 5
 
 /* GELU by tanh: its argument is x sqrt(2 / pi) (1 + 0.044715 x^2). */
 #define VECTOR_GELU_FACTOR 0.797884561f

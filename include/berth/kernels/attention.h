@@ -18,7 +18,8 @@
  * The bits of a result depend only on the query, its range of positions and the cached pages. For a query with the
  * keys first ... end - 1:
  *  1. score[j] = the sum over d, in order, of q[d] * k[d][j], one fused multiply-add each from 0; times
- *     scale; with softcap c > 0: c * tanh(score / c).
+ *     scale; with softcap c > 0: c * tanh(score / c); with a slope (ALiBi, arXiv 2108.12409) one fused
+ *     multiply-add of -slope and the distance between the query's position and j.
  *  2. Blocks of 64 keys, which start at absolute multiples of 64, are visited in order, with a running
  *     maximum m, sum s and weighted values a[]: m' = max(m, the block's scores); c = exp(m - m') (0 at the
  *     first block); p[j] = exp(score[j] - m'); s = fma(s, c, the sum of the p as vector_sum forms it for 64 elements,
@@ -27,7 +28,8 @@
  *  3. Blocks are grouped into splits of ATTENTION_SPLIT positions, which start at absolute multiples of that.
  *     Each split starts step 2 again and ends with a part (m, s, a). The parts are merged in order into (M, S, A), which
  *     starts as the first part: M' = max(M, m), C = exp(M - M'), c = exp(m - M'), S = fma(S, C, s * c),
- *     A[d] = fma(A[d], C, a[d] * c). Parts without a key are skipped. The result is A[d] / S.
+ *     A[d] = fma(A[d], C, a[d] * c). Parts without a key are skipped. With a sink z, a score without a value:
+ *     M' = max(M, z), C = exp(M - M'), S = fma(S, C, exp(z - M')), A[d] = A[d] * C. The result is A[d] / S.
  * exp and tanh are vector.h's. attention_plain.c is the reference.
  */
 #ifndef BERTH_ATTENTION_H
@@ -67,6 +69,9 @@ struct attention_query {
     const float *q; /* [head_dim_k] */
     float *out; /* [head_dim_v] */
     uint32_t first, end; /* the positions that it sees; first < end */
+    float slope; /* of the distance; 0 for none */
+    uint32_t position; /* its own; read with a slope only */
+    const float *sink; /* [1], or NULL */
 };
 
 /* Writes one key and value, float32, to position `at` (0 to 63) of a page. */
@@ -79,11 +84,11 @@ void attention_run(const struct attention *a, const struct attention_query *quer
 
 /* The same in two steps, so that threads can divide a long range. attention_split computes one split for n queries; the
  * part of query i goes to parts + i * attention_part_floats(a), and is empty where the query sees no key of the split.
- * attention_merge merges n_splits parts of one query, part s at parts + s * stride, and writes the result. */
+ * attention_merge merges n_splits parts of one query, part s at parts + s * stride, and writes its result. */
 size_t attention_part_floats(const struct attention *a);
 void attention_split(
     const struct attention *a, const struct attention_query *queries, size_t n, uint32_t split, float *parts);
-void attention_merge(
-    const struct attention *a, const float *parts, size_t n_splits, size_t stride, float *out);
+void attention_merge(const struct attention *a, const struct attention_query *query, const float *parts,
+    size_t n_splits, size_t stride);
 
 #endif

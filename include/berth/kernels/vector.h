@@ -37,8 +37,13 @@ enum vector_gate {
     VECTOR_GELU_ERF, /* x / 2 * (1 + erf(x / sqrt(2))) */
     VECTOR_RELU,
     VECTOR_RELU_SQUARED,
+    VECTOR_SIGMOID, /* 1 / (1 + exp(-x)) */
 };
 void vector_gate(float *out, const float *gate, const float *up, enum vector_gate f, size_t n);
+
+void vector_softplus(float *out, const float *x, size_t n); /* log(1 + exp(x)) */
+/* Limits x to -limit ... limit. */
+void vector_clamp(float *out, const float *x, float limit, size_t n);
 
 /* out = cap * tanh(x / cap) */
 void vector_softcap(float *out, const float *x, float cap, size_t n);

@@ -87,6 +87,16 @@ static struct attention_query query(size_t i, uint32_t first, uint32_t end)
     return (struct attention_query){.q = q[i], .out = out[i], .first = first, .end = end};
 }
 
+/* A query with a slope (way 2, and 3 in the middle of its keys) or with a sink (3, and 4 above all scores). */
+static struct attention_query special(struct attention_query of, size_t way)
+{
+    static const float sinks[] = {0.5f, 30.0f};
+    of.slope = way == 2 ? 0.125f : way == 3 ? 0.0078f : 0.0f;
+    of.position = way == 2 ? of.end - 1 : (of.first + of.end) / 2;
+    of.sink = way >= 3 ? sinks + way - 3 : NULL;
+    return of;
+}
+
 static void use(enum isa set)
 {
     struct error err;
@@ -109,14 +119,14 @@ static double kept(const float *row, size_t size, size_t d)
     return (double)scale * nearbyint((double)(row[d] / scale));
 }
 
-static double true_score(const float *of, size_t position)
+static double true_score(const struct attention_query *of, size_t position)
 {
-    double sum = 0;
+    double sum = 0, away = fabs((double)of->position - (double)position);
     for (size_t d = 0; d < cache.a.head_dim_k; d++)
-        sum += (double)of[d] * kept(cache.keys[position], cache.a.head_dim_k, d);
+        sum += (double)of->q[d] * kept(cache.keys[position], cache.a.head_dim_k, d);
     sum *= (double)cache.a.scale;
     double cap = (double)cache.a.softcap;
-    return cap > 0 ? cap * tanh(sum / cap) : sum;
+    return (cap > 0 ? cap * tanh(sum / cap) : sum) - (double)of->slope * away;
 }
 
 static void assert_true_attention(const struct attention_query *of)
@@ -124,9 +134,11 @@ static void assert_true_attention(const struct attention_query *of)
     static double p[POSITIONS];
     double most = -INFINITY, sum = 0;
     for (uint32_t i = of->first; i < of->end; i++)
-        most = fmax(most, p[i] = true_score(of->q, i));
+        most = fmax(most, p[i] = true_score(of, i));
     for (uint32_t i = of->first; i < of->end; i++)
         sum += p[i] = exp(p[i] - most);
+    if (of->sink)
+        sum += exp((double)*of->sink - most);
     for (size_t d = 0; d < cache.a.head_dim_v; d++) {
         double want = 0;
         for (uint32_t i = of->first; i < of->end; i++)
@@ -144,11 +156,11 @@ static void test_plain_attention_is_a_softmax_over_the_keys_in_range(void **stat
         {0, 1}, {0, 63}, {0, 64}, {0, 65}, {5, 6}, {63, 65}, {100, 300}, {500, 530}, {0, 1280}, {511, 1025}};
     use(ISA_PLAIN);
     for (int type = 0; type < ATTENTION_TYPES; type++)
-        for (int capped = 0; capped < 2; capped++)
+        for (size_t way = 0; way < 5; way++)
             for (size_t i = 0; i < sizeof(ranges) / sizeof(*ranges); i++) {
-                fill((enum attention_type)type, 40, 24, capped ? 2.0f : 0.0f);
+                fill((enum attention_type)type, 40, 24, way == 1 ? 2.0f : 0.0f);
                 store(ranges[i][0], ranges[i][1]);
-                struct attention_query one = query(0, ranges[i][0], ranges[i][1]);
+                struct attention_query one = special(query(0, ranges[i][0], ranges[i][1]), way);
                 attention_run(&cache.a, &one, 1);
                 assert_true_attention(&one);
             }
@@ -235,7 +247,7 @@ static void test_every_set_gives_the_same_bits_for_any_ranges(void **state)
                 continue;
             fill((enum attention_type)(i / 2), sizes[k][0], sizes[k][1], n == 5 ? 0.0f : 3.0f);
             for (size_t j = 0; j < n; j++)
-                queries[j] = query(j, ranges[j % n_ranges][0], ranges[j % n_ranges][1]);
+                queries[j] = special(query(j, ranges[j % n_ranges][0], ranges[j % n_ranges][1]), j % 5);
             compare(queries, n, "ranges");
         }
 }
@@ -324,7 +336,7 @@ static void test_heads_of_the_largest_size_fit(void **state)
 static void test_spans_merged_in_order_are_the_whole(void **state)
 {
     (void)state;
-    static float parts[3][QUERIES * (16 + SIZE_MAX_HERE)], whole[SIZE_MAX_HERE], merged[SIZE_MAX_HERE];
+    static float parts[3][QUERIES * (16 + SIZE_MAX_HERE)], whole[SIZE_MAX_HERE];
     static const uint32_t ranges[][2] = {{0, 1280}, {600, 601}, {100, 1100}, {511, 512}, {512, 513}};
     for (int i = 0; i < (int)ISA_SETS * (int)ATTENTION_TYPES; i++) {
         struct attention_query queries[5];
@@ -336,15 +348,15 @@ static void test_spans_merged_in_order_are_the_whole(void **state)
         fill((enum attention_type)(i % ATTENTION_TYPES), 20, 40, 0.0f);
         store(0, POSITIONS);
         for (size_t k = 0; k < 5; k++)
-            queries[k] = query(k, ranges[k][0], ranges[k][1]);
+            queries[k] = special(query(k, ranges[k][0], ranges[k][1]), k);
         for (uint32_t s = 0; s < 3; s++)
             attention_split(&cache.a, queries, 5, s, parts[s]);
         for (size_t k = 0; k < 5; k++) {
             size_t stride = sizeof(parts[0]) / sizeof(float);
             attention_run(&cache.a, queries + k, 1);
             memcpy(whole, out[k], sizeof(whole));
-            attention_merge(&cache.a, parts[0] + k * attention_part_floats(&cache.a), 3, stride, merged);
-            assert_same(whole, merged, cache.a.head_dim_v, "merged");
+            attention_merge(&cache.a, queries + k, parts[0] + k * attention_part_floats(&cache.a), 3, stride);
+            assert_same(whole, out[k], cache.a.head_dim_v, "merged");
         }
     }
     use(ISA_PLAIN);

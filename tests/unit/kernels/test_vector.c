@@ -83,6 +83,18 @@ static float erf_by_gate(float x)
     return out;
 }
 
+static float softplus(float x)
+{
+    float out;
+    vector_softplus(&out, &x, 1);
+    return out;
+}
+
+static double exact_softplus(double x)
+{
+    return (x > 0 ? x : 0) + log1p(exp(-fabs(x)));
+}
+
 static double gelu_erf(double x)
 {
     return x / 2 * (1 + erf(x / sqrt(2.0)));
@@ -125,6 +137,13 @@ static void test_tanh_is_within_two_units_at_every_exponent(void **state)
     sweep("tanh", vector_tanh, tanh, -INFINITY, INFINITY, 1.6);
 }
 
+static void test_softplus_is_within_three_units_at_every_exponent(void **state)
+{
+    (void)state;
+    sweep("softplus", softplus, exact_softplus, -87.0f, INFINITY, 3.0);
+    assert_true(softplus(-200.0f) == 0.0f && isnan(softplus(NAN)));
+}
+
 static void test_log_is_the_nearest_float(void **state)
 {
     (void)state;
@@ -139,7 +158,7 @@ static void test_what_is_no_number_stays_none(void **state)
     for (size_t i = 0; i < sizeof(nans) / sizeof(*nans); i++) {
         float x = float_of(nans[i]);
         assert_true(isnan(vector_exp(x)) && isnan(vector_tanh(x)) && isnan(vector_log(x)));
-        for (int f = VECTOR_SILU; f <= VECTOR_RELU_SQUARED; f++) {
+        for (int f = VECTOR_SILU; f <= VECTOR_SIGMOID; f++) {
             float out;
             vector_gate(&out, &x, NULL, (enum vector_gate)f, 1);
             assert_true(isnan(out));
@@ -199,6 +218,12 @@ static void test_gates_are_what_their_formulas_say(void **state)
         assert_true(out == (in > 0 ? 3 * in : 0));
         vector_gate(&out, &in, &up, VECTOR_RELU_SQUARED, 1);
         assert_true(out == (in > 0 ? 3 * (in * in) : 0));
+        vector_gate(&out, &in, &up, VECTOR_SIGMOID, 1);
+        assert_true(fabs((double)out - 3 / (1 + exp(-exact))) <= 1e-6);
+        vector_softplus(&out, &in, 1);
+        assert_true(fabs((double)out - log1p(exp(exact))) <= 1e-6 + 1e-7 * fabs(exact));
+        vector_clamp(&out, &in, 2.0f, 1);
+        assert_true(out == fmaxf(-2, fminf(2, in)));
     }
 }
 
@@ -279,7 +304,7 @@ static void test_a_sum_goes_by_sixteen_lanes_and_a_tree(void **state)
 
 struct result {
     float numbers[4];
-    float rows[17][MOST];
+    float rows[19][MOST];
 };
 
 /* Everything, on one input of n elements. Rows begin at odd addresses, and end where nothing may be
@@ -305,14 +330,15 @@ static void compute(struct result *r, size_t n, float most)
     vector_rms_norm(r->rows[5], x, y, 1e-6f, n);
     vector_layer_norm(r->rows[6], x, y, z, 1e-6f, n);
     vector_layer_norm(r->rows[7], x, NULL, NULL, 1e-6f, n);
-    for (int f = VECTOR_SILU; f <= VECTOR_RELU_SQUARED; f++)
+    for (int f = VECTOR_SILU; f <= VECTOR_SIGMOID; f++)
         vector_gate(r->rows[8 + f], x, f % 2 ? NULL : y, (enum vector_gate)f, n);
-    vector_softcap(r->rows[13], x, 5.0f, n);
-    vector_softmax(r->rows[14], x, n);
-    memcpy(r->rows[15], x, n * sizeof(float));
-    vector_rotate(r->rows[15], z, n / 2, false);
-    vector_rotate(r->rows[15], y, n / 2, true);
-    vector_divide(r->rows[16], x, 0.3f, n);
+    vector_softcap(r->rows[14], x, 5.0f, n);
+    vector_softmax(r->rows[15], x, n);
+    memcpy(r->rows[16], x, n * sizeof(float));
+    vector_rotate(r->rows[16], z, n / 2, false);
+    vector_rotate(r->rows[16], y, n / 2, true);
+    vector_divide(r->rows[17], x, 0.3f, n);
+    vector_softplus(r->rows[18], x, n);
 }
 
 static void compare_all(size_t n, float most)
@@ -328,7 +354,7 @@ static void compare_all(size_t n, float most)
         seed = start;
         compute(&fast, n, most);
         assert_same(plain.numbers, fast.numbers, 4, "sums", n);
-        for (size_t row = 0; row < 17; row++) {
+        for (size_t row = 0; row < 18; row++) {
             char what[32];
             snprintf(what, sizeof(what), "row %zu", row);
             assert_same(plain.rows[row], fast.rows[row], MOST, what, n);
@@ -354,15 +380,17 @@ static void test_every_set_gives_the_same_bits_at_every_exponent(void **state)
     for (uint32_t step = 0; step < 256; step++) {
         for (uint32_t i = 0; i < MOST; i++)
             x[i] = float_of((step << 24) + i * 16411u);
-        for (int f = VECTOR_SILU; f <= VECTOR_RELU_SQUARED + 2; f++) {
+        for (int f = VECTOR_SILU; f <= VECTOR_SIGMOID + 3; f++) {
             for (int set = ISA_PLAIN; set < ISA_SETS; set++) {
                 if (!isa_select(isa_name((enum isa)set), &err))
                     continue;
                 float *out = set == ISA_PLAIN ? want : got;
-                if (f <= VECTOR_RELU_SQUARED)
+                if (f <= VECTOR_SIGMOID)
                     vector_gate(out, x, NULL, (enum vector_gate)f, MOST);
-                else if (f == VECTOR_RELU_SQUARED + 1)
+                else if (f == VECTOR_SIGMOID + 1)
                     vector_softcap(out, x, 1.0f, MOST);
+                else if (f == VECTOR_SIGMOID + 2)
+                    vector_softplus(out, x, MOST);
                 else
                     memcpy(out, x, sizeof(x)), vector_softmax(out, out, MOST);
                 assert_same(want, out, MOST, "function", step);
@@ -378,6 +406,7 @@ int main(void)
         cmocka_unit_test(test_exp_is_within_one_unit_at_every_exponent),
         cmocka_unit_test(test_exp_below_the_normal_numbers_is_zero),
         cmocka_unit_test(test_tanh_is_within_two_units_at_every_exponent),
+        cmocka_unit_test(test_softplus_is_within_three_units_at_every_exponent),
         cmocka_unit_test(test_log_is_the_nearest_float),
         cmocka_unit_test(test_what_is_no_number_stays_none),
         cmocka_unit_test(test_sine_and_cosine_are_the_nearest_floats_up_to_ten_million),
