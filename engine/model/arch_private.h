@@ -50,6 +50,11 @@ void arch_set_scale(struct decoder *d, float scale);
 /* Makes the feed-forwards mixtures of experts where the file has a number of experts. */
 bool arch_read_experts(struct decoder *d, const struct arch *a, const struct arch_keys *k);
 
+/* ---- arch_latent.c ---- */
+
+/* Makes all attention layers latent attention. Called after the rotation has been read. */
+bool arch_read_latent(struct decoder *d, const struct arch_keys *k);
+
 /* ---- arch_rope.c ---- */
 
 /* Reads the rotation and its scaling. Layers with a window rotate as the others do until the family says otherwise. */

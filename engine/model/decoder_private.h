@@ -10,6 +10,7 @@
 #include "berth/kernels/vector.h"
 #include "layer_attention_private.h"
 #include "layer_dense_private.h"
+#include "layer_latent_private.h"
 #include "layer_moe_private.h"
 #include "layer_shortconv_private.h"
 
@@ -49,6 +50,7 @@ struct layer {
     bool mixer_packs, ffn_packs; /* a product by the normed input reads the packed form */
     union {
         struct attention_layer attention;
+        struct latent_layer latent;
         struct shortconv_layer shortconv;
     };
     union {
