@@ -75,7 +75,7 @@ static struct layer_state state(const struct decoder *d, size_t i)
 /* ---- memory ---- */
 
 /* The largest of all layers. */
-struct widths {
+struct latent_widths {
     size_t heads, query_low, latent, query, value, packed, part;
 };
 
@@ -84,9 +84,9 @@ static size_t packed_bytes(size_t rows, size_t columns)
     return matmul_packed_bytes(rows, (columns + 31) / 32 * 32);
 }
 
-static struct widths widths_of(const struct forward *f)
+static struct latent_widths widths_of(const struct forward *f)
 {
-    struct widths w = {.heads = 1};
+    struct latent_widths w = {.heads = 1};
     for (size_t i = 0; i < f->d->shape.n_layer; i++) {
         const struct latent_layer *l = &f->d->layers[i].latent;
         if (f->d->layers[i].mixer != &layer_latent)
@@ -134,7 +134,7 @@ static void choose_ways(struct forward *f, size_t heads)
 static void workspace(struct forward *f, struct layout *lasting, struct layout *passing)
 {
     struct latent_memory *w = &f->latent;
-    struct widths widths = widths_of(f);
+    struct latent_widths widths = widths_of(f);
     size_t n_rot = f->d->rope.n_rot, rows = f->n * widths.heads;
     choose_ways(f, widths.heads);
     size_t parts = rows_up(widths.heads, w->tile_heads) * f->n * w->n_splits;
