@@ -13,8 +13,10 @@ static const struct arch *const families[] = {
     family_mistral,
     family_granite,
     family_olmo,
+    family_deepseek,
     family_glm,
     family_lfm2,
+    family_bailing,
     family_cohere,
     family_exaone,
     family_gated,
@@ -22,6 +24,7 @@ static const struct arch *const families[] = {
     family_hunyuan,
     family_jais,
     family_mamba,
+    family_moe,
     family_nemotron,
     family_plamo,
     family_stablelm,
@@ -86,6 +89,16 @@ static bool read_causal(struct decoder *d, const struct arch_keys *k)
     return true;
 }
 
+/* Layers behind the others, which predict the tokens after the next one, are not run. */
+static bool drop_further_layers(struct decoder *d, const struct arch_keys *k)
+{
+    struct decoder_shape *s = &d->shape;
+    if (!arch_key_number(k, "nextn_predict_layers", s->n_layer - 1, 0, &s->n_further))
+        return false;
+    s->n_layer -= s->n_further;
+    return true;
+}
+
 bool arch_read(struct decoder *d, const struct checkpoint *c, struct error *err)
 {
     struct span name = {NULL, 0};
@@ -102,5 +115,5 @@ bool arch_read(struct decoder *d, const struct checkpoint *c, struct error *err)
     s->embedding_scale = s->residual_scale = s->logit_scale = 1;
     return arch_read_sizes(d, a, &k) && read_causal(d, &k) &&
            (a->experts_unread || arch_read_experts(d, a, &k)) && arch_read_rope(d, &k) &&
-           (!a->read || a->read(d, &k));
+           (!a->read || a->read(d, &k)) && drop_further_layers(d, &k);
 }

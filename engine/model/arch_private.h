@@ -36,7 +36,9 @@ struct arch {
 /* Rows of a family; a row without a name ends them. */
 /* clang-format off */
 extern const struct arch
+    family_bailing[],
     family_cohere[],
+    family_deepseek[],
     family_exaone[],
     family_gated[],
     family_gemma[],
@@ -49,6 +51,7 @@ extern const struct arch
     family_llama[],
     family_mamba[],
     family_mistral[],
+    family_moe[],
     family_nemotron[],
     family_olmo[],
     family_phi[],
@@ -80,8 +83,11 @@ bool arch_read_clamp(struct decoder *d, const struct arch_keys *k);
 
 /* Makes the feed-forwards mixtures of experts where the file has a number of experts. */
 bool arch_read_experts(struct decoder *d, const struct arch *a, const struct arch_keys *k);
-/* A shared expert, where the file gives its size. */
-bool arch_read_shared_expert(struct moe_layer *l, const struct arch_keys *k);
+
+/* ---- arch_latent.c ---- */
+
+/* Makes all attention layers latent attention. Called after the rotation has been read. */
+bool arch_read_latent(struct decoder *d, const struct arch_keys *k);
 
 /* ---- arch_ssm.c ---- */
 

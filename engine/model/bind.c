@@ -64,12 +64,6 @@ bool bind_has(const struct binder *b, const char *stem)
     return find(b, bind_name(stem, "weight").text) != NULL;
 }
 
-uint64_t bind_rows(const struct binder *b, const char *stem)
-{
-    const struct tensor *t = find(b, bind_name(stem, "weight").text);
-    return t ? t->dim[1] : 0;
-}
-
 /* Finds [depth][rows][columns]; a matrix has a depth of 1, a vector is one row. Trailing dimensions of 1 make no
  * difference. */
 static const struct tensor *find_deep(
@@ -231,19 +225,39 @@ bool bind_linear(struct binder *b, const char *stem, uint64_t rows, uint64_t col
 }
 
 bool bind_experts(struct binder *b, const char *stem, uint64_t experts, uint64_t rows, uint64_t columns,
-    struct linear *first, const float **scales)
+    struct expert_weights *w)
 {
     const float *ignored;
     struct name name = bind_name(stem, "weight");
     const struct tensor *t = find_deep(b, name.text, experts, rows, columns);
+    struct matmul_weight *first = &w->first.weight;
     if (!t)
         return false;
-    if (!matmul_weight_init(&first->weight, t->type->id, t->data, rows, columns, b->d->as_float))
+    if (!matmul_weight_init(first, t->type->id, t->data, rows, columns, b->d->as_float))
         return error_set(
             b->err, "tensor %s has type %s, which weights cannot have", name.text, t->type->name);
-    note_packed(b->d, &first->weight);
-    return bind_optional(b, bind_name(stem, "scale").text, 1, experts, scales) &&
-           bind_optional(b, bind_name(stem, "input_scale").text, 1, experts, &ignored);
+    note_packed(b->d, first);
+    w->bytes = rows * first->row_bytes;
+    w->rows = rows;
+    return bind_optional(b, bind_name(stem, "scale").text, 1, experts, &w->scales) &&
+           bind_optional(b, bind_name(stem, "input_scale").text, 1, experts, &ignored) &&
+           bind_optional(b, bind_name(stem, "bias").text, experts, rows, &w->first.bias);
+}
+
+void bind_skip(struct binder *b, const char *stem)
+{
+    static const char *const parts[] = {"weight", "bias", "scale", "input_scale"};
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        const struct tensor *t = find(b, bind_name(stem, parts[i]).text);
+        if (t)
+            b->bound[t - b->model->tensors] = true;
+    }
+}
+
+uint32_t bind_rows(const struct binder *b, const char *stem)
+{
+    const struct tensor *t = find(b, bind_name(stem, "weight").text);
+    return t && t->dim[1] <= DECODER_SIZE_MAX ? (uint32_t)t->dim[1] : 0;
 }
 
 /* ---- norms ---- */
@@ -262,9 +276,8 @@ static bool bind_norm(struct binder *b, const char *stem, struct norm *n)
     const struct decoder_shape *s = &b->d->shape;
     n->groups = s->norm_groups;
     n->bare = s->bare_norms;
-    return n->bare ||
-           (bind_vector(b, norm_name(b, stem).text, 1, s->n_embd, &n->weight) &&
-               (!s->layer_norm || bind_optional(b, bind_name(stem, "bias").text, 1, s->n_embd, &n->bias)));
+    return n->bare || (bind_vector(b, norm_name(b, stem).text, 1, s->n_embd, &n->weight) &&
+                          bind_optional(b, bind_name(stem, "bias").text, 1, s->n_embd, &n->bias));
 }
 
 static bool bind_post_norm(struct binder *b, struct stem stem, struct norm *n)
@@ -391,6 +404,17 @@ static bool bind_rope_factors(struct binder *b)
                        bind_optional(b, "rope_factors_short.weight", 1, pairs, &d->rope_factors_short))));
 }
 
+/* A tensor of a layer that is not run. */
+static bool is_further(const struct decoder_shape *s, struct span name)
+{
+    for (uint32_t i = s->n_layer; i < s->n_layer + s->n_further; i++) {
+        struct stem stem = bind_stem(i, "");
+        if (name.size > strlen(stem.text) && memcmp(name.at, stem.text, strlen(stem.text)) == 0)
+            return true;
+    }
+    return false;
+}
+
 /* Tables of inv_freq, which old converters left in files, and the heads of rerankers, which generation does not use. */
 static bool is_unneeded(const struct decoder *d, struct span name)
 {
@@ -404,7 +428,7 @@ static bool all_bound(struct binder *b)
         struct span name = b->model->tensors[i].name;
         char shown[NAME_ROOM];
         text_escape(shown, sizeof(shown), name);
-        if (!b->bound[i] && !is_unneeded(b->d, name))
+        if (!b->bound[i] && !is_unneeded(b->d, name) && !is_further(&b->d->shape, name))
             return error_set(
                 b->err, "tensor %s does not belong to architecture %s", shown, b->d->shape.architecture);
     }

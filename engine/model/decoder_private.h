@@ -12,6 +12,7 @@
 #include "layer_dense_private.h"
 #include "layer_mamba2_private.h"
 #include "layer_mamba_private.h"
+#include "layer_latent_private.h"
 #include "layer_moe_private.h"
 #include "layer_product_private.h"
 #include "layer_shortconv_private.h"
@@ -27,6 +28,7 @@ struct decoder_shape {
     char architecture[32];
     uint32_t n_vocab, n_embd, n_ctx_train, n_layer;
     bool not_causal; /* a row sees all rows of its sequence */
+    uint32_t n_further; /* layers that the file has behind those, and that are not run */
     /* Norms: before each half of a layer, and after it, before its result is added to the residual. */
     bool layer_norm; /* mean and bias, too; otherwise by root mean square */
     bool bare_norms; /* no norm has weights */
@@ -57,6 +59,7 @@ struct layer {
     bool mixer_packs, second_packs, ffn_packs; /* a product by the normed input reads the packed form */
     union {
         struct attention_layer attention;
+        struct latent_layer latent;
         struct shortconv_layer shortconv;
         struct mamba_layer mamba;
         struct product_layer product;

@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-/* Granite divides the logits by logit_scale. Its mixtures of experts may have a shared expert. */
+/* Granite divides the logits by logit_scale. */
 static bool read_granite(struct decoder *d, const struct arch_keys *k)
 {
     struct decoder_shape *s = &d->shape;
@@ -13,9 +13,6 @@ static bool read_granite(struct decoder *d, const struct arch_keys *k)
         !arch_key_real(k, "logit_scale", 1, &divisor))
         return false;
     s->logit_scale = (float)(1 / divisor);
-    for (uint32_t i = 0; i < s->n_layer; i++)
-        if (d->layers[i].ffn == &layer_moe && !arch_read_shared_expert(&d->layers[i].moe, k))
-            return false;
     return true;
 }
 
@@ -76,11 +73,11 @@ static bool read_minicpm(struct decoder *d, const struct arch_keys *k)
 /* clang-format off */
 const struct arch family_granite[] = {
     {.name = "granite", .dense = {.activation = VECTOR_SILU}, .experts = true,
-     .moe = {.normalized = true, .experts = {.activation = VECTOR_SILU}}, .read = read_granite},
+     .moe = {.normalized = true, .beside_suffix = "_shexp", .experts = {.activation = VECTOR_SILU}}, .read = read_granite},
     {.name = "granitemoe", .dense = {.activation = VECTOR_SILU}, .experts = true,
-     .moe = {.normalized = true, .experts = {.activation = VECTOR_SILU}}, .read = read_granite},
+     .moe = {.normalized = true, .beside_suffix = "_shexp", .experts = {.activation = VECTOR_SILU}}, .read = read_granite},
     {.name = "granitehybrid", .headless = &layer_mamba2, .dense = {.activation = VECTOR_SILU},
-     .experts = true, .moe = {.normalized = true, .experts = {.activation = VECTOR_SILU}},
+     .experts = true, .moe = {.normalized = true, .beside_suffix = "_shexp", .experts = {.activation = VECTOR_SILU}},
      .read = read_hybrid},
     {.name = "granite_swa", .attention = {.sinks = true}, .dense = {.activation = VECTOR_SILU}, .read = read_granite_swa},
     {.name = "minicpm", .dense = {.activation = VECTOR_SILU}, .experts = true,

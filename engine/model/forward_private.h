@@ -46,6 +46,7 @@ struct forward {
     float *sum; /* [n][n_embd]: the result of a mixer or feed-forward, which is added to the residual */
     /* Of the layer kinds. */
     struct attention_memory attention;
+    struct latent_memory latent;
     struct shortconv_memory shortconv;
     struct mamba_memory mamba;
     struct mamba2_memory mamba2;

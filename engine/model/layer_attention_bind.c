@@ -34,6 +34,8 @@ static bool bind_qk_norms(struct binder *b, size_t i, struct attention_layer *l)
 {
     struct stem q = bind_stem(i, "attn_q_norm"), k = bind_stem(i, "attn_k_norm");
     size_t size = l->head_dim_k;
+    if (l->qk_norm_optional && !bind_has(b, q.text))
+        l->qk_norm = QK_NONE;
     switch (l->qk_norm) {
     case QK_NONE:
         break;

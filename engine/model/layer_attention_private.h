@@ -48,6 +48,7 @@ struct attention_layer {
     bool chunked; /* the window begins at a multiple of its size */
     enum qk_norm qk_norm;
     bool norm_rotated; /* heads are normed after the rotation */
+    bool qk_norm_optional; /* norms that the file does not have are left out */
     bool rotates;
     unsigned rope; /* index of the decoder's ropes */
     float scale;
