@@ -35,8 +35,8 @@ struct arch {
 /* Rows of a family; a row without a name ends them. */
 extern const struct arch family_cohere[], family_exaone[], family_gemma[], family_glm[], family_gpt[],
     family_granite[], family_hunyuan[], family_jais[], family_lfm2[], family_llama[], family_mamba[],
-    family_nemotron[], family_olmo[], family_phi[], family_plamo[], family_qwen[], family_stablelm[],
-    family_starcoder[];
+    family_nemotron[], family_olmo[], family_phi[], family_plamo[], family_qwen[], family_qwen_next[],
+    family_stablelm[], family_starcoder[];
 
 /* ---- arch_shape.c ---- */
 
@@ -87,5 +87,10 @@ bool arch_read_windows(struct decoder *d, const struct arch_keys *k, uint32_t fa
 void arch_rotate_windows(struct decoder *d);
 /* Layers with a window rotate as the others do. */
 void arch_share_rope(struct decoder *d);
+
+/* ---- arch_delta.c ---- */
+
+/* Makes recurrent layers mixers "gated delta rule" with these fields, and reads their sizes. */
+bool arch_read_delta(struct decoder *d, const struct arch_keys *k, struct delta_layer fields);
 
 #endif

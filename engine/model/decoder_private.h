@@ -9,6 +9,7 @@
 #include "berth/engine/model/decoder.h"
 #include "berth/kernels/vector.h"
 #include "layer_attention_private.h"
+#include "layer_delta_private.h"
 #include "layer_dense_private.h"
 #include "layer_mamba2_private.h"
 #include "layer_mamba_private.h"
@@ -57,6 +58,7 @@ struct layer {
     union {
         struct attention_layer attention;
         struct shortconv_layer shortconv;
+        struct delta_layer delta;
         struct mamba_layer mamba;
     };
     struct mamba2_layer mamba2; /* may be beside attention */

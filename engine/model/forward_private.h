@@ -47,6 +47,7 @@ struct forward {
     /* Of the layer kinds. */
     struct attention_memory attention;
     struct shortconv_memory shortconv;
+    struct delta_memory delta;
     struct mamba_memory mamba;
     struct mamba2_memory mamba2;
     struct dense_memory dense;
