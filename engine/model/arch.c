@@ -8,6 +8,7 @@
 static const struct arch *const families[] = {
     family_llama,
     family_qwen,
+    family_qwen_next,
     family_gemma,
     family_phi,
     family_mistral,

@@ -57,6 +57,7 @@ extern const struct arch
     family_phi[],
     family_plamo[],
     family_qwen[],
+    family_qwen_next[],
     family_stablelm[],
     family_starcoder[];
 /* clang-format on */
@@ -113,5 +114,10 @@ bool arch_read_windows(struct decoder *d, const struct arch_keys *k, uint32_t fa
 void arch_rotate_windows(struct decoder *d);
 /* Layers with a window rotate as the others do. */
 void arch_share_rope(struct decoder *d);
+
+/* ---- arch_delta.c ---- */
+
+/* Makes recurrent layers mixers "gated delta rule" with these fields, and reads their sizes. */
+bool arch_read_delta(struct decoder *d, const struct arch_keys *k, struct delta_layer fields);
 
 #endif

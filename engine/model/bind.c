@@ -179,6 +179,26 @@ bool bind_transposed(struct binder *b, const char *name, uint64_t rows, uint64_t
     return bind_blocks(b, name, rows, columns, rows, out);
 }
 
+bool bind_channels(
+    struct binder *b, const char *const names[], size_t n, uint64_t rows, uint64_t columns, const float **out)
+{
+    struct copy *c = copy_new(b, n * rows * columns, names[0]);
+    for (size_t part = 0; c && part < n; part++) {
+        const struct tensor *t = find(b, names[part]);
+        bool flat = t && t->dim[1] == 1 && t->dim[2] == rows;
+        if (!(t = find_deep(b, names[part], flat ? rows : 1, flat ? 1 : rows, columns)))
+            return false;
+        const float *whole = copy_vector(b, t, names[part]);
+        if (!whole)
+            return false;
+        for (size_t i = 0; i < rows * columns; i++)
+            c->values[i % columns * n * rows + part * rows + i / columns] = whole[i];
+    }
+    if (c)
+        *out = c->values;
+    return c != NULL;
+}
+
 bool bind_weight_or_stem(struct binder *b, const char *stem, uint64_t columns, const float **out)
 {
     return bind_optional(b, bind_has(b, stem) ? bind_name(stem, "weight").text : stem, 1, columns, out);

@@ -9,6 +9,7 @@
 #include "berth/engine/model/decoder.h"
 #include "berth/kernels/vector.h"
 #include "layer_attention_private.h"
+#include "layer_delta_private.h"
 #include "layer_dense_private.h"
 #include "layer_mamba2_private.h"
 #include "layer_mamba_private.h"
@@ -61,6 +62,7 @@ struct layer {
         struct attention_layer attention;
         struct latent_layer latent;
         struct shortconv_layer shortconv;
+        struct delta_layer delta;
         struct mamba_layer mamba;
         struct product_layer product;
     };
