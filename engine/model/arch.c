@@ -24,6 +24,7 @@ static const struct arch *const families[] = {
     family_gpt,
     family_hunyuan,
     family_jais,
+    family_kimi,
     family_mamba,
     family_moe,
     family_nemotron,

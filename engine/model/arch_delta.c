@@ -39,3 +39,26 @@ bool arch_read_delta(struct decoder *d, const struct arch_keys *k, struct delta_
         }
     return true;
 }
+
+bool arch_read_kimi_delta(struct decoder *d, const struct arch_keys *k)
+{
+    struct delta_layer l = {.decay_by_key = true};
+    struct ssm_layer *s = &l.ssm;
+    const struct attention_layer *first = arch_first_attention(d);
+    if (!first)
+        return error_set(k->err, "key %s.attention.head_count_kv is 0 for all layers", k->architecture);
+    s->n_head = s->n_group = first->n_head;
+    if (!arch_key_size(k, "ssm.conv_kernel", SSM_TAPS_MAX, 0, &s->n_taps) ||
+        !arch_key_size(k, "kda.head_dim", SSM_STATES_MAX, 0, &s->n_state))
+        return false;
+    if ((uint64_t)s->n_head * s->n_state > DECODER_SIZE_MAX)
+        return error_set(k->err,
+            "keys %s.attention.head_count (%" PRIu32 ") and kda.head_dim (%" PRIu32 ") are too large",
+            k->architecture, s->n_head, s->n_state);
+    s->n_inner = s->n_head * s->n_state;
+    s->n_channels = 3 * s->n_inner;
+    for (uint32_t i = 0; i < d->shape.n_layer; i++)
+        if (d->layers[i].mixer == &layer_delta)
+            d->layers[i].delta = l;
+    return true;
+}

@@ -47,6 +47,7 @@ extern const struct arch
     family_granite[],
     family_hunyuan[],
     family_jais[],
+    family_kimi[],
     family_lfm2[],
     family_llama[],
     family_mamba[],
@@ -119,5 +120,7 @@ void arch_share_rope(struct decoder *d);
 
 /* Makes recurrent layers mixers "gated delta rule" with these fields, and reads their sizes. */
 bool arch_read_delta(struct decoder *d, const struct arch_keys *k, struct delta_layer fields);
+/* The fields of the layers that are such mixers already, which decay by key (Kimi Delta Attention). */
+bool arch_read_kimi_delta(struct decoder *d, const struct arch_keys *k);
 
 #endif

@@ -38,6 +38,15 @@ static bool bind_part(
     return bind_linear(b, bind_stem(i, rest).text, rows, columns, l);
 }
 
+/* A product without the factor and the bias that a file may have beside it: llama.cpp's loader does not read them. */
+static bool bind_bare(
+    struct binder *b, size_t i, const char *rest, size_t rows, size_t columns, struct linear *l)
+{
+    bool good = bind_part(b, i, rest, rows, columns, l);
+    l->scale = l->bias = NULL;
+    return good;
+}
+
 /* Tensors of Kimi Linear: each of q, k and v has taps of its own, decay and gate go through a narrow product. */
 static bool bind_by_key(struct binder *b, size_t i, struct delta_layer *l)
 {
@@ -47,17 +56,17 @@ static bool bind_by_key(struct binder *b, size_t i, struct delta_layer *l)
                 k = bind_name(bind_stem(i, "ssm_conv1d_k").text, "weight"),
                 v = bind_name(bind_stem(i, "ssm_conv1d_v").text, "weight");
     bool low = !bind_has(b, bind_stem(i, "attn_gate").text);
-    return bind_part(b, i, "attn_q", s->n_inner, n_embd, &l->q) &&
-           bind_part(b, i, "attn_k", s->n_inner, n_embd, &l->k) &&
-           bind_part(b, i, "attn_v", s->n_inner, n_embd, &l->v) &&
+    return bind_bare(b, i, "attn_q", s->n_inner, n_embd, &l->q) &&
+           bind_bare(b, i, "attn_k", s->n_inner, n_embd, &l->k) &&
+           bind_bare(b, i, "attn_v", s->n_inner, n_embd, &l->v) &&
            bind_channels(
                b, (const char *[]){q.text, k.text, v.text}, 3, s->n_inner, s->n_taps, &l->ssm.taps) &&
-           (!low || bind_part(b, i, "ssm_g_a", s->n_state, n_embd, &l->gate_low)) &&
-           bind_part(b, i, low ? "ssm_g_b" : "attn_gate", s->n_inner, low ? s->n_state : n_embd, &l->gate) &&
-           bind_part(b, i, "ssm_f_a", s->n_state, n_embd, &l->alpha_low) &&
-           bind_part(b, i, "ssm_f_b", s->n_inner, s->n_state, &l->alpha) &&
-           bind_part(b, i, "ssm_beta", s->n_head, n_embd, &l->beta) &&
-           bind_part(b, i, "attn_output", n_embd, s->n_inner, &l->ssm.out);
+           (!low || bind_bare(b, i, "ssm_g_a", s->n_state, n_embd, &l->gate_low)) &&
+           bind_bare(b, i, low ? "ssm_g_b" : "attn_gate", s->n_inner, low ? s->n_state : n_embd, &l->gate) &&
+           bind_bare(b, i, "ssm_f_a", s->n_state, n_embd, &l->alpha_low) &&
+           bind_bare(b, i, "ssm_f_b", s->n_inner, s->n_state, &l->alpha) &&
+           bind_bare(b, i, "ssm_beta", s->n_head, n_embd, &l->beta) &&
+           bind_bare(b, i, "attn_output", n_embd, s->n_inner, &l->ssm.out);
 }
 
 /* Tensors of Qwen. A file may also have ssm_in, the rows of attn_qkv and attn_gate in another order. */
