@@ -144,6 +144,25 @@ static void test_a_revision_that_comes_later_is_told(void **state)
     server_stop(s);
 }
 
+static void test_a_quantization_of_several_is_named(void **state)
+{
+    (void)state;
+    const char *dir = hugging_face("");
+    model_at(dir, HUB "/snapshots/c0ffee/tiny-Q8_0.gguf", &(struct tiny_model){.recites = "eight bits"});
+    struct server *s = serve(dir);
+    assert_int_equal(count_models(s), 2);
+    assert_mapped(s, "org/tiny-GGUF/tiny-Q8_0");
+    assert_chats(s, "org/tiny-GGUF/tiny-Q8_0", "eight bits");
+    assert_chats(s, "org/tiny-GGUF/tiny-Q4_0.gguf", ALPHABET);
+    assert_chats(s, "org/tiny-GGUF:Q8_0", "eight bits");
+    assert_chats(s, "org/tiny-gguf:q4_0", ALPHABET);
+    static const char *const unknown[] = {
+        "org/tiny-GGUF", "org/tiny-GGUF:0", "org/tiny-GGUF:Q6_K", "org/tiny:Q8_0"};
+    for (size_t i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++)
+        json_decref(server_post_json(s, CHAT, 404, text_of("{\"model\":\"%s\"," ASKS "}", unknown[i])));
+    server_stop(s);
+}
+
 /* ---- Ollama ---- */
 
 static void test_an_ollama_store_answers_by_its_names(void **state)
@@ -330,6 +349,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_hugging_face_cache_answers_in_every_dialect),
+        cmocka_unit_test(test_a_quantization_of_several_is_named),
         cmocka_unit_test(test_a_revision_that_comes_later_is_told),
         cmocka_unit_test(test_an_ollama_store_answers_by_its_names),
         cmocka_unit_test(test_parameters_and_system_text_are_defaults),
