@@ -225,6 +225,33 @@ static void test_parameters_and_system_text_are_defaults(void **state)
     server_stop(s);
 }
 
+static const char *cache_limit(struct server *s)
+{
+    char *line = server_wait_log(s, "KV cache limit");
+    const char *from = strstr(line, "\"bytes\":");
+    const char *kept = text_of("%.*s", (int)strcspn(from, ","), from);
+    free(line);
+    return kept;
+}
+
+static void test_weights_with_several_names_are_counted_once(void **state)
+{
+    (void)state;
+    const char *dir = temp_dir();
+    const char *wide = text_of("blobs/sha256-%s", hex_of(1));
+    model_at(dir, wide, &(struct tiny_model){.width = 16384, .layers = 12});
+    ollama_model(dir, "wide/one", LAYERS({"model", 1}));
+    struct server *s = serve(dir);
+    assert_mapped(s, "wide:one");
+    const char *alone = cache_limit(s);
+    server_stop(s);
+    ollama_model(dir, "wide/two", LAYERS({"model", 1}));
+    s = serve(dir);
+    assert_mapped(s, "wide:two");
+    assert_string_equal(cache_limit(s), alone);
+    server_stop(s);
+}
+
 /* A message's place is told as the client counts. */
 static void test_the_system_text_moves_no_message_s_number(void **state)
 {
@@ -353,6 +380,7 @@ int main(void)
         cmocka_unit_test(test_a_revision_that_comes_later_is_told),
         cmocka_unit_test(test_an_ollama_store_answers_by_its_names),
         cmocka_unit_test(test_parameters_and_system_text_are_defaults),
+        cmocka_unit_test(test_weights_with_several_names_are_counted_once),
         cmocka_unit_test(test_the_system_text_moves_no_message_s_number),
         cmocka_unit_test(test_a_go_template_is_not_run),
         cmocka_unit_test(test_a_tag_that_comes_later_is_told),
