@@ -53,7 +53,7 @@ struct dialect_fields {
 
 /* Describes field number i. False when there are not so many. */
 bool dialect_describe(const struct dialect_fields *d, size_t i, struct route_field *out);
-/* Refuses what is refused unless it is null, false or empty, a name that is near one of a row that is read or copied, and
+/* Refuses what is refused unless it is null, false or empty, a name that is near one that is taken, and
  * a value that its field's schema does not allow. False with the error. */
 bool dialect_check(const struct dialect_fields *d, const json_t *request, struct api_error *c);
 
