@@ -86,8 +86,8 @@ bool translate_skipped_tool(json_t *warnings, size_t index, const json_t *type);
 
 /* ---- values: schema_check.c ---- */
 
-/* True when the schema allows the value. Otherwise the error, which names the field. References and patterns are not
- * followed. */
+/* True when the schema allows the value. Otherwise the error, which names the field. What is in lists and
+ * objects is not looked at. */
 bool schema_check_value(const char *name, const char *schema, const json_t *value, struct api_error *c);
 
 /* ---- messages ---- */
