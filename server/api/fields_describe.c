@@ -12,7 +12,7 @@
 #define IDS "{\"type\":\"array\",\"minItems\":1,\"items\":{\"type\":\"integer\",\"minimum\":0}}"
 #define FUNCTION                                                                                             \
     "{\"type\":\"object\",\"required\":[\"name\"],\"properties\":{\"name\":{\"type\":\"string\","            \
-    "\"pattern\":\"^[A-Za-z0-9_.:/-]{1,64}$\"},\"parameters\":{\"type\":\"object\"}}}"
+    "\"pattern\":\"^[A-Za-z0-9_.:/-]{1,64}$\"},\"parameters\":{\"type\":[\"object\",\"boolean\",\"null\"]}}}"
 
 /* Schemas of fields that are read elsewhere, or by a function of their own. */
 static const struct {
