@@ -23,7 +23,7 @@ struct arch {
     const struct layer_kind
         *headless; /* the mixer of layers without key-value heads; NULL: all layers have heads */
     const struct layer_kind *mixer; /* of all layers, in place of attention; NULL: attention */
-    const struct layer_kind *beside; /* a second mixer of all layers, or NULL */
+    const struct layer_kind *second; /* a second mixer of all layers, or NULL */
     bool no_ffn; /* no layer has a feed-forward */
     bool halves; /* layers with a feed_forward_length have no mixer, the others no feed-forward */
     struct dense_layer dense; /* of each dense feed-forward */
@@ -33,8 +33,9 @@ struct arch {
 };
 
 /* Rows of a family; a row without a name ends them. */
-extern const struct arch family_gemma[], family_granite[], family_lfm2[], family_llama[], family_olmo[],
-    family_mamba[], family_nemotron[], family_phi[], family_plamo[], family_qwen[], family_stablelm[],
+extern const struct arch family_cohere[], family_exaone[], family_gemma[], family_glm[], family_gpt[],
+    family_granite[], family_hunyuan[], family_jais[], family_lfm2[], family_llama[], family_mamba[],
+    family_nemotron[], family_olmo[], family_phi[], family_plamo[], family_qwen[], family_stablelm[],
     family_starcoder[];
 
 /* ---- arch_shape.c ---- */
@@ -50,6 +51,10 @@ struct attention_layer *arch_first_attention(struct decoder *d);
 void arch_set_no_rope(struct decoder *d);
 /* Sets the scale of scores in all attention layers. */
 void arch_set_scale(struct decoder *d, float scale);
+/* The slopes of ALiBi in all attention layers: the largest bias, `fallback` where the file has none. */
+bool arch_read_alibi(struct decoder *d, const struct arch_keys *k, double fallback);
+/* The limit of queries, keys and values in all attention layers, where the file has one. */
+bool arch_read_clamp(struct decoder *d, const struct arch_keys *k);
 
 /* ---- arch_experts.c ---- */
 
@@ -68,10 +73,19 @@ bool arch_read_mamba2(struct decoder *d, const struct arch_keys *k);
 
 /* Reads the rotation and its scaling. Layers with a window rotate as the others do until the family says otherwise. */
 bool arch_read_rope(struct decoder *d, const struct arch_keys *k);
+/* Where the file has sections of the rotation, for models that see pictures, elements of two halves are paired. In a text
+ * the sections have equal positions. */
+bool arch_read_sections(struct decoder *d, const struct arch_keys *k);
 /* The window's size; `fallback` where the file has none. */
 bool arch_read_window(const struct arch_keys *k, uint32_t fallback, uint32_t *window);
 /* Sets the windows. Where the pattern is an array of 0 and 1, the layers with a 1 have one; otherwise all layers have one
  * except each `period`-th, counted from 1. */
 bool arch_set_windows(struct decoder *d, const struct arch_keys *k, uint32_t window, uint32_t period);
+/* Both; and the base of the rotation in layers with a window, where the file has one. */
+bool arch_read_windows(struct decoder *d, const struct arch_keys *k, uint32_t fallback, uint32_t period);
+/* Only layers with a window rotate. */
+void arch_rotate_windows(struct decoder *d);
+/* Layers with a window rotate as the others do. */
+void arch_share_rope(struct decoder *d);
 
 #endif

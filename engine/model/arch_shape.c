@@ -34,6 +34,28 @@ void arch_set_scale(struct decoder *d, float scale)
             arch_attention(d, i)->scale = scale;
 }
 
+bool arch_read_alibi(struct decoder *d, const struct arch_keys *k, double fallback)
+{
+    float most;
+    if (!arch_key_float(k, "attention.max_alibi_bias", fallback, &most))
+        return false;
+    for (uint32_t i = 0; i < d->shape.n_layer; i++)
+        if (arch_attention(d, i))
+            arch_attention(d, i)->alibi = most;
+    return true;
+}
+
+bool arch_read_clamp(struct decoder *d, const struct arch_keys *k)
+{
+    float limit;
+    if (!arch_key_float(k, "attention.clamp_kqv", 0, &limit))
+        return false;
+    for (uint32_t i = 0; i < d->shape.n_layer; i++)
+        if (arch_attention(d, i))
+            arch_attention(d, i)->clamp = limit;
+    return true;
+}
+
 /* ---- sizes ---- */
 
 static void set_heads(struct layer *l, uint32_t value)
@@ -133,7 +155,7 @@ bool arch_read_sizes(struct decoder *d, const struct arch *a, const struct arch_
         return error_set(k->err, "no memory for %" PRIu32 " layers", s->n_layer);
     for (uint32_t i = 0; i < s->n_layer; i++)
         d->layers[i] = (struct layer){.mixer = a->mixer ? a->mixer : &layer_attention,
-            .beside = a->beside,
+            .second = a->second,
             .ffn = &layer_dense,
             .attention = a->attention,
             .dense = a->dense};

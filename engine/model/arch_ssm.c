@@ -39,7 +39,7 @@ bool arch_read_mamba2(struct decoder *d, const struct arch_keys *k)
             k->architecture, l.n_inner, l.n_state, l.n_head, l.n_group);
     l.n_channels = l.n_inner + 2 * l.n_group * l.n_state;
     for (uint32_t i = 0; i < d->shape.n_layer; i++)
-        if (d->layers[i].mixer == &layer_mamba2 || d->layers[i].beside == &layer_mamba2)
+        if (d->layers[i].mixer == &layer_mamba2 || d->layers[i].second == &layer_mamba2)
             d->layers[i].mamba2.ssm = l;
     return true;
 }

@@ -27,6 +27,10 @@ struct name bind_name(const char *stem, const char *part);
 struct stem bind_stem(size_t layer, const char *rest); /* "blk.LAYER.REST" */
 
 bool bind_has(const struct binder *b, const char *stem); /* "STEM.weight" is there */
+uint64_t bind_rows(const struct binder *b, const char *stem); /* of "STEM.weight"; 0 where it is missing */
+
+/* Memory for numbers that are made from the file's; it lives as long as the decoder. `name` is for the reason. */
+float *bind_memory(struct binder *b, size_t elems, const char *name);
 
 /* float32 [rows][columns]; a vector is one row. */
 bool bind_vector(struct binder *b, const char *name, uint64_t rows, uint64_t columns, const float **out);

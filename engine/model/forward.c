@@ -61,10 +61,14 @@ void forward_settle(struct worker *m)
 
 void forward_norm(const struct decoder_shape *s, float *out, const float *x, struct norm w, size_t n)
 {
-    if (s->layer_norm)
-        vector_layer_norm(out, x, w.weight, w.bias, s->epsilon, n);
-    else
-        vector_rms_norm(out, x, w.weight, s->epsilon, n);
+    float epsilon = w.epsilon > 0 ? w.epsilon : s->epsilon;
+    size_t part = w.groups > 1 ? n / w.groups : n;
+    if (s->layer_norm) {
+        vector_layer_norm(out, x, w.weight, w.bias, epsilon, n);
+        return;
+    }
+    for (size_t i = 0; i < n; i += part)
+        vector_rms_norm(out + i, x + i, w.weight ? w.weight + i : NULL, epsilon, part);
 }
 
 /* Makes the norm of the residual the next input, or the residual itself where there is no norm. */
@@ -72,7 +76,7 @@ static void input_from_residual(struct worker *m, struct norm w, bool packed)
 {
     const struct decoder_shape *s = &m->f->d->shape;
     struct work_range rows = forward_residual_rows(m);
-    if (!w.weight) {
+    if (!norm_exists(&w)) {
         linear_input(m, m->x, s->n_embd, packed);
         return;
     }
@@ -88,7 +92,7 @@ static void add_to_residual(struct worker *m, struct norm post)
     struct work_range rows = forward_residual_rows(m);
     for (size_t t = rows.first; t < rows.end; t++) {
         const float *sum = m->f->sum + t * s->n_embd;
-        if (post.weight) {
+        if (norm_exists(&post)) {
             forward_norm(s, m->normed + t * s->n_embd, sum, post, s->n_embd);
             sum = m->normed + t * s->n_embd;
         }
@@ -96,10 +100,22 @@ static void add_to_residual(struct worker *m, struct norm post)
     }
 }
 
+static void row_to_floats(const struct matmul_weight *w, size_t row, float *out)
+{
+    quant_to_floats(w->type, out, w->data + row * w->row_bytes, w->columns / w->type->block_elems);
+}
+
+/* Adds the learned embedding of a position to x. The rows of the norm are memory that is free at this point. */
+static void add_position(struct worker *m, float *x, uint32_t position)
+{
+    float *added = m->normed + (x - m->x);
+    row_to_floats(&m->f->d->positions, position, added);
+    vector_add(x, x, added, m->f->d->shape.n_embd);
+}
+
 static void embed(struct worker *m)
 {
     const struct decoder *d = m->f->d;
-    const struct matmul_weight *e = &d->embedding;
     size_t width = d->shape.n_embd;
     struct work_range rows = forward_residual_rows(m);
     for (size_t t = rows.first; t < rows.end; t++) {
@@ -109,20 +125,17 @@ static void embed(struct worker *m)
             memcpy(x, row->embedding, width * sizeof(*x));
             continue;
         }
-        quant_to_floats(
-            e->type, x, e->data + (size_t)row->token * e->row_bytes, width / e->type->block_elems);
+        row_to_floats(&d->embedding, (size_t)row->token, x);
         if (d->shape.embedding_scale != 1)
             vector_scale(x, x, d->shape.embedding_scale, width);
+        if (d->positions.rows > 0)
+            add_position(m, x, row->position);
+        if (norm_exists(&d->embedding_norm))
+            forward_norm(&d->shape, x, x, d->embedding_norm, width);
     }
 }
 
 /* ---- a layer ---- */
-
-/* Mixer and feed-forward have the same input where the layer has one norm only. */
-static bool side_by_side(const struct decoder_shape *s, const struct layer *l)
-{
-    return s->ffn_norm_optional && !l->ffn_norm.weight;
-}
 
 /* The rows are copied to memory that is not used at this point. A worker that has a residual of its own keeps all rows. */
 const float *forward_keep_wanted(
@@ -135,7 +148,7 @@ const float *forward_keep_wanted(
         return rows;
     if (f->n_out == 0)
         return NULL;
-    if (f->alone || side_by_side(s, &f->d->layers[layer]) || f->d->layers[layer].beside)
+    if (f->alone || f->d->layers[layer].parallel_residual || f->d->layers[layer].second)
         return rows;
     struct work_range part = forward_work_range(m, f->n_out);
     for (size_t i = part.first; i < part.end; i++) {
@@ -163,12 +176,12 @@ static void look_for_stop(struct worker *m, size_t layer)
 }
 
 /* The second mixer reads the same input, which is computed again, because its packed form has been overwritten. */
-static void run_beside(struct worker *m, size_t i)
+static void run_second(struct worker *m, size_t i)
 {
     const struct layer *l = &m->f->d->layers[i];
-    input_from_residual(m, l->mixer_norm, l->beside_packs);
+    input_from_residual(m, l->mixer_norm, l->second_packs);
     add_to_residual(m, l->mixer_post_norm);
-    l->beside->run(m, i);
+    l->second->run(m, i);
 }
 
 /* In the last layer the rows whose results nobody wants can be left out. */
@@ -190,8 +203,8 @@ static void run_layer(struct worker *m, size_t i)
         input_from_residual(m, l->mixer_norm, l->mixer_packs);
         l->mixer->run(m, i);
     }
-    if (l->beside)
-        run_beside(m, i);
+    if (l->second)
+        run_second(m, i);
     if (i + 1 == s->n_layer && f->n_out == 0)
         return; /* only the states were wanted, and they are written */
     look_for_stop(m, i);
@@ -202,9 +215,9 @@ static void run_layer(struct worker *m, size_t i)
     } else if (!l->ffn) {
         add_to_residual(m, l->mixer_post_norm);
         return;
-    } else if (side_by_side(
-                   s, l)) { /* the norm is computed again, because its packed form has been overwritten */
-        input_from_residual(m, l->mixer_norm, l->ffn_packs);
+    } else if (
+        l->parallel_residual) { /* a norm that both have is computed again: its packed form has been overwritten */
+        input_from_residual(m, l->ffn_norm, l->ffn_packs);
         add_to_residual(m, l->mixer_post_norm);
     } else {
         add_to_residual(m, l->mixer_post_norm);

@@ -14,7 +14,8 @@ struct dense_layer {
     uint32_t n_ff;
     enum vector_gate activation;
     bool ungated; /* down(f(up(x))) */
-    bool fused_gate; /* the tensor ffn_up holds the rows of the gate, then those of up */
+    bool act_scales; /* the result of f is divided by the tensor ffn.act.scales, which may be missing */
+    const float *act_divisors; /* [n_ff], or NULL */
     struct linear gate, up, down;
 };
 

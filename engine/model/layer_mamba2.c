@@ -22,7 +22,7 @@ static bool bind(struct binder *b, size_t i)
         bind_vector(b, bind_stem(i, "ssm_a").text, s->n_head, 1, &s->a) &&
         bind_vector(b, bind_stem(i, "ssm_d").text, s->n_head, 1, &s->d) &&
         bind_optional(b, bind_stem(i, "ssm_norm.weight").text, s->n_group, s->n_inner / s->n_group, &l->norm);
-    *(layer->mixer == &layer_mamba2 ? &layer->mixer_packs : &layer->beside_packs) =
+    *(layer->mixer == &layer_mamba2 ? &layer->mixer_packs : &layer->second_packs) =
         good && linear_packs(&s->in);
     return good;
 }
@@ -39,7 +39,7 @@ static void workspace(struct forward *f, struct layout *lasting, struct layout *
     for (size_t i = 0; i < f->d->shape.n_layer; i++) {
         const struct layer *layer = &f->d->layers[i];
         const struct ssm_layer *l = &layer->mamba2.ssm;
-        if (layer->mixer != &layer_mamba2 && layer->beside != &layer_mamba2)
+        if (layer->mixer != &layer_mamba2 && layer->second != &layer_mamba2)
             continue;
         in = larger(in, in_rows(l));
         channels = larger(channels, l->n_channels);

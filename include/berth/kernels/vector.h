@@ -41,8 +41,7 @@ enum vector_gate {
 };
 void vector_gate(float *out, const float *gate, const float *up, enum vector_gate f, size_t n);
 
-/* out = log(1 + exp(x)) */
-void vector_softplus(float *out, const float *x, size_t n);
+void vector_softplus(float *out, const float *x, size_t n); /* log(1 + exp(x)) */
 /* Limits x to -limit ... limit. */
 void vector_clamp(float *out, const float *x, float limit, size_t n);
 
