@@ -36,6 +36,8 @@ static bool read_mixture(
         return false;
     for (uint32_t i = 0; i < d->shape.n_layer; i++) {
         uint32_t n_ff = d->layers[i].dense.n_ff;
+        if (!d->layers[i].ffn)
+            continue;
         d->layers[i].ffn = &layer_moe;
         d->layers[i].moe = l;
         if (!arch_key_size(

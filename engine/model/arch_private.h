@@ -22,6 +22,11 @@ struct arch {
     struct attention_layer attention; /* of each attention layer */
     const struct layer_kind
         *headless; /* the mixer of layers without key-value heads; NULL: all layers have heads */
+    const struct layer_kind *mixer; /* of all layers, in place of attention; NULL: attention */
+    const struct layer_kind *second; /* a second mixer of all layers, or NULL */
+    bool no_ffn; /* no layer has a feed-forward */
+    bool halves; /* layers with a feed_forward_length have no mixer, the others no feed-forward */
+    bool gaps; /* layers without heads have no mixer, and those without a feed_forward_length no feed-forward */
     struct dense_layer dense; /* of each dense feed-forward */
     bool experts_unread; /* files have a number of experts that says nothing */
     bool experts; /* a file of the architecture may have mixtures of experts in place of these */
@@ -30,10 +35,29 @@ struct arch {
 };
 
 /* Rows of a family; a row without a name ends them. */
-extern const struct arch family_cohere[], family_exaone[], family_gated[], family_gemma[], family_glm[],
-    family_gpt[], family_granite[], family_hunyuan[], family_jais[], family_lfm2[], family_llama[],
-    family_mistral[], family_olmo[], family_phi[], family_plamo[], family_qwen[], family_stablelm[],
+/* clang-format off */
+extern const struct arch
+    family_cohere[],
+    family_exaone[],
+    family_gated[],
+    family_gemma[],
+    family_glm[],
+    family_gpt[],
+    family_granite[],
+    family_hunyuan[],
+    family_jais[],
+    family_lfm2[],
+    family_llama[],
+    family_mamba[],
+    family_mistral[],
+    family_nemotron[],
+    family_olmo[],
+    family_phi[],
+    family_plamo[],
+    family_qwen[],
+    family_stablelm[],
     family_starcoder[];
+/* clang-format on */
 
 /* ---- arch_shape.c ---- */
 
@@ -44,6 +68,8 @@ bool arch_read_sizes(struct decoder *d, const struct arch *a, const struct arch_
 struct attention_layer *arch_attention(struct decoder *d, uint32_t i);
 /* Of the first attention layer, or NULL when there is none. */
 struct attention_layer *arch_first_attention(struct decoder *d);
+/* No attention layer rotates. */
+void arch_set_no_rope(struct decoder *d);
 /* Sets the scale of scores in all attention layers. */
 void arch_set_scale(struct decoder *d, float scale);
 /* The slopes of ALiBi in all attention layers: the largest bias, `fallback` where the file has none. */
@@ -57,6 +83,12 @@ bool arch_read_clamp(struct decoder *d, const struct arch_keys *k);
 bool arch_read_experts(struct decoder *d, const struct arch *a, const struct arch_keys *k);
 /* A shared expert, where the file gives its size. */
 bool arch_read_shared_expert(struct moe_layer *l, const struct arch_keys *k);
+
+/* ---- arch_ssm.c ---- */
+
+/* The fields of all layers that are mixers "mamba", or "mamba2" by themselves or beside another. */
+bool arch_read_mamba(struct decoder *d, const struct arch_keys *k);
+bool arch_read_mamba2(struct decoder *d, const struct arch_keys *k);
 
 /* ---- arch_rope.c ---- */
 

@@ -162,18 +162,32 @@ bool bind_optional(struct binder *b, const char *name, uint64_t rows, uint64_t c
     return !find(b, name) || bind_vector(b, name, rows, columns, out);
 }
 
-bool bind_transposed(struct binder *b, const char *name, uint64_t rows, uint64_t columns, const float **out)
+bool bind_blocks(
+    struct binder *b, const char *name, uint64_t rows, uint64_t columns, uint64_t block, const float **out)
 {
-    const struct tensor *t = find_shaped(b, name, rows, columns);
-    const float *whole = t ? copy_vector(b, t, name) : NULL;
-    struct copy *c = whole ? copy_new(b, t->elems, name) : NULL;
+    const float *whole;
+    size_t blocks = (size_t)((rows + block - 1) / block), floats = (size_t)(columns * block);
+    if (!bind_vector(b, name, rows, columns, &whole))
+        return false;
+    struct copy *c = copy_new(b, blocks * floats, name);
     if (!c)
         return false;
+    memset(c->values, 0, blocks * floats * sizeof(float));
     for (size_t i = 0; i < rows; i++)
         for (size_t j = 0; j < columns; j++)
-            c->values[j * rows + i] = whole[i * columns + j];
+            c->values[i / block * floats + j * block + i % block] = whole[i * columns + j];
     *out = c->values;
     return true;
+}
+
+bool bind_transposed(struct binder *b, const char *name, uint64_t rows, uint64_t columns, const float **out)
+{
+    return bind_blocks(b, name, rows, columns, rows, out);
+}
+
+bool bind_weight_or_stem(struct binder *b, const char *stem, uint64_t columns, const float **out)
+{
+    return bind_optional(b, bind_has(b, stem) ? bind_name(stem, "weight").text : stem, 1, columns, out);
 }
 
 /* ---- matrices ---- */
@@ -288,6 +302,11 @@ static bool bind_pre_norms(struct binder *b, size_t i, struct layer *l)
 
 static bool bind_layer_norms(struct binder *b, size_t i, struct layer *l)
 {
+    struct stem attn = bind_stem(i, "attn_norm"), ffn = bind_stem(i, "ffn_norm");
+    if (!l->mixer || !l->ffn) /* one norm, which most files call the mixer's even before a feed-forward */
+        return (!l->mixer && !l->ffn) ||
+               bind_norm(b, !l->mixer && bind_has(b, ffn.text) ? ffn.text : attn.text,
+                   l->mixer ? &l->mixer_norm : &l->ffn_norm);
     return bind_pre_norms(b, i, l) &&
            (!b->d->shape.post_norms ||
                (bind_post_norm(b, bind_stem(i, "post_attention_norm"), &l->mixer_post_norm) &&
@@ -299,7 +318,8 @@ static bool bind_layer_norms(struct binder *b, size_t i, struct layer *l)
 static bool bind_layer(struct binder *b, size_t i)
 {
     struct layer *l = &b->d->layers[i];
-    return bind_layer_norms(b, i, l) && l->mixer->bind(b, i) && l->ffn->bind(b, i);
+    return bind_layer_norms(b, i, l) && (!l->mixer || l->mixer->bind(b, i)) &&
+           (!l->second || l->second->bind(b, i)) && (!l->ffn || l->ffn->bind(b, i));
 }
 
 /* ---- the whole ---- */
@@ -394,13 +414,23 @@ static bool all_bound(struct binder *b)
     return true;
 }
 
+/* Of mixers that stand side by side one has keys and values, and the other is recurrent. */
+static struct layer_state state_of(const struct decoder *d, size_t i)
+{
+    const struct layer *l = &d->layers[i];
+    struct layer_state state = l->mixer ? l->mixer->state(d, i) : (struct layer_state){0};
+    if (l->second)
+        state.recurrent_floats += l->second->state(d, i).recurrent_floats;
+    return state;
+}
+
 static bool bind_layers(struct binder *b)
 {
     struct decoder *d = b->d;
     for (size_t i = 0; i < d->shape.n_layer; i++) {
         if (!bind_layer(b, i))
             return false;
-        d->states[i] = d->layers[i].mixer->state(d, i);
+        d->states[i] = state_of(d, i);
     }
     return true;
 }

@@ -10,6 +10,8 @@
 #include "berth/kernels/vector.h"
 #include "layer_attention_private.h"
 #include "layer_dense_private.h"
+#include "layer_mamba2_private.h"
+#include "layer_mamba_private.h"
 #include "layer_moe_private.h"
 #include "layer_product_private.h"
 #include "layer_shortconv_private.h"
@@ -47,15 +49,19 @@ struct decoder_shape {
 /* ---- the weights ---- */
 
 struct layer {
-    const struct layer_kind *mixer, *ffn;
+    const struct layer_kind *mixer, *ffn; /* either may be NULL, for a layer without it */
+    const struct layer_kind
+        *second; /* a second mixer of the same input; the results are added. NULL for none */
     struct norm mixer_norm, mixer_post_norm, ffn_norm, ffn_post_norm;
     bool parallel_residual; /* mixer and feed-forward have the same residual as input */
-    bool mixer_packs, ffn_packs; /* a product by the normed input reads the packed form */
+    bool mixer_packs, second_packs, ffn_packs; /* a product by the normed input reads the packed form */
     union {
         struct attention_layer attention;
         struct shortconv_layer shortconv;
         struct product_layer product;
+        struct mamba_layer mamba;
     };
+    struct mamba2_layer mamba2; /* may be beside attention */
     union {
         struct dense_layer dense;
         struct moe_layer moe;

@@ -148,12 +148,13 @@ const float *forward_keep_wanted(
         return rows;
     if (f->n_out == 0)
         return NULL;
-    if (f->alone || f->d->layers[layer].parallel_residual)
+    if (f->alone || f->d->layers[layer].parallel_residual || f->d->layers[layer].second)
         return rows;
     struct work_range part = forward_work_range(m, f->n_out);
     for (size_t i = part.first; i < part.end; i++) {
         memcpy(m->normed + i * width, m->x + f->wanted[i] * width, width * sizeof(float));
-        memcpy(kept + i * columns, rows + f->wanted[i] * columns, columns * sizeof(float));
+        if (rows)
+            memcpy(kept + i * columns, rows + f->wanted[i] * columns, columns * sizeof(float));
     }
     float *x = m->x;
     m->x = m->normed;
@@ -164,13 +165,32 @@ const float *forward_keep_wanted(
     return kept;
 }
 
-/* Called between mixer and feed-forward, which both have barriers: by now all workers have read `stopping` after the
- * layer before, and all will see the new value at the end of this layer. */
-static void look_for_stop(struct worker *m)
+/* A layer has at least one barrier, so workers may be a layer apart. All of them see the new value before the end of the
+ * next layer, and leave behind it together. */
+static void look_for_stop(struct worker *m, size_t layer)
 {
     struct forward *f = m->f;
-    if (m->index == 0 && f->stop && atomic_load_explicit(f->stop, memory_order_relaxed))
-        f->stopping = true;
+    if (m->index == 0 && f->stop && atomic_load_explicit(f->stop, memory_order_relaxed) &&
+        atomic_load_explicit(&f->last_layer, memory_order_relaxed) > layer + 1)
+        atomic_store_explicit(&f->last_layer, layer + 1, memory_order_relaxed);
+}
+
+/* The second mixer reads the same input, which is computed again, because its packed form has been overwritten. */
+static void run_second(struct worker *m, size_t i)
+{
+    const struct layer *l = &m->f->d->layers[i];
+    input_from_residual(m, l->mixer_norm, l->second_packs);
+    add_to_residual(m, l->mixer_post_norm);
+    l->second->run(m, i);
+}
+
+/* In the last layer the rows whose results nobody wants can be left out. */
+static void keep_wanted_for_ffn(struct worker *m, size_t i)
+{
+    if (i + 1 < m->f->d->shape.n_layer)
+        return;
+    forward_settle(m);
+    forward_keep_wanted(m, i, NULL, 0, NULL);
 }
 
 static void run_layer(struct worker *m, size_t i)
@@ -179,13 +199,28 @@ static void run_layer(struct worker *m, size_t i)
     const struct decoder_shape *s = &f->d->shape;
     const struct layer *l = &f->d->layers[i];
 
-    input_from_residual(m, l->mixer_norm, l->mixer_packs);
-    l->mixer->run(m, i);
+    if (!l->mixer && !l->ffn) { /* a barrier, as every layer has: look_for_stop */
+        forward_barrier(m);
+        return;
+    }
+    if (l->mixer) {
+        input_from_residual(m, l->mixer_norm, l->mixer_packs);
+        l->mixer->run(m, i);
+    }
+    if (l->second)
+        run_second(m, i);
     if (i + 1 == s->n_layer && f->n_out == 0)
         return; /* only the states were wanted, and they are written */
-    look_for_stop(m);
+    look_for_stop(m, i);
 
-    if (l->parallel_residual) { /* a norm that both have is computed again: its packed form has been overwritten */
+    if (!l->mixer) {
+        keep_wanted_for_ffn(m, i);
+        input_from_residual(m, l->ffn_norm, l->ffn_packs);
+    } else if (!l->ffn) {
+        add_to_residual(m, l->mixer_post_norm);
+        return;
+    } else if (
+        l->parallel_residual) { /* a norm that both have is computed again: its packed form has been overwritten */
         input_from_residual(m, l->ffn_norm, l->ffn_packs);
         add_to_residual(m, l->mixer_post_norm);
     } else {
@@ -264,7 +299,7 @@ static void run_worker(void *context, unsigned index, unsigned n_workers)
             f->d->kinds[i]->begin(&m);
     for (size_t i = 0; i < f->d->shape.n_layer; i++) {
         run_layer(&m, i);
-        if (f->stopping)
+        if (i >= atomic_load_explicit(&f->last_layer, memory_order_relaxed))
             return;
     }
     if (f->n_out == 0)
@@ -281,7 +316,8 @@ static void run_worker(void *context, unsigned index, unsigned n_workers)
 bool decoder_forward(struct decoder *d, struct decoder_workspace *w, struct pool *pool,
     const struct decoder_batch *batch, const atomic_bool *stop, float **out, struct error *err)
 {
-    struct forward f = {.d = d, .batch = batch, .pool = pool, .stop = stop, .n = batch->n};
+    struct forward f = {
+        .d = d, .batch = batch, .pool = pool, .stop = stop, .last_layer = SIZE_MAX, .n = batch->n};
     *out = NULL;
     if (batch->n == 0)
         return true;
@@ -289,7 +325,7 @@ bool decoder_forward(struct decoder *d, struct decoder_workspace *w, struct pool
         return false;
     if (!pool_run(pool, run_worker, &f))
         return error_set(err, "the compute threads are busy");
-    if (f.stopping)
+    if (f.last_layer < d->shape.n_layer)
         return false;
     for (size_t i = 0; i < f.n_runs; i++)
         sequence_advance(batch->rows[f.runs[i].row].sequence, f.runs[i].end);

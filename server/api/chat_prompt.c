@@ -43,6 +43,35 @@ static bool settle_variable(json_t *request, const char *field, const char *vari
     return kwargs && (json_object_set(kwargs, variable, value) == 0 || api_error_no_memory(c));
 }
 
+/* Sets a member that the request does not have. */
+static bool set_if_absent(json_t *request, const char *name, json_t *value, struct api_error *c)
+{
+    const json_t *known = json_object_get(request, name);
+    if (!value || (known && !json_is_null(known)))
+        return true;
+    return json_object_set(request, name, value) == 0 || api_error_no_memory(c);
+}
+
+bool chat_thinking_settle(json_t *request, struct api_error *c)
+{
+    json_t *thinking = json_object_get(request, "thinking"), *think = json_object_get(request, "think");
+    const json_t *type = json_object_get(thinking, "type");
+    if (think && !json_is_null(think) && !json_is_boolean(think))
+        return api_error_bad(c, "think", "'think' must be true or false");
+    if (json_is_object(thinking)) {
+        bool off = value_is_word(type, "disabled");
+        if (!off && !value_is_word(type, "enabled") && !value_is_word(type, "adaptive"))
+            return api_error_bad(c, "thinking", "'thinking.type' must be enabled, adaptive or disabled");
+        return set_if_absent(request, "enable_thinking", off ? json_false() : json_true(), c) &&
+               (off ||
+                   set_if_absent(request, "reasoning_budget", json_object_get(thinking, "budget_tokens"), c));
+    }
+    if (thinking && !json_is_null(thinking) && !json_is_boolean(thinking))
+        return api_error_bad(c, "thinking", "'thinking' must be an object with a 'type', or true or false");
+    return set_if_absent(request, "enable_thinking", json_is_boolean(thinking) ? thinking : NULL, c) &&
+           set_if_absent(request, "enable_thinking", json_is_boolean(think) ? think : NULL, c);
+}
+
 /* Templates take `reasoning_effort` and `enable_thinking` as variables. An effort of "none" is no thinking. */
 static bool settle_reasoning(json_t *request, struct api_error *c)
 {
@@ -172,6 +201,7 @@ static bool render(struct prompt *p, const struct requested_model *m, json_t *re
 bool prompt_of_chat(struct prompt *p, const struct requested_model *m, json_t *request, struct api_error *c)
 {
     const json_t *last;
-    return chat_messages_check(request, c) && chat_tools_settle(request, c) && settle_reasoning(request, c) &&
-           last_text(request, &last, c) && render(p, m, request, last, c);
+    return chat_messages_check(request, c) && chat_tools_settle(request, c) &&
+           chat_thinking_settle(request, c) && settle_reasoning(request, c) && last_text(request, &last, c) &&
+           render(p, m, request, last, c);
 }

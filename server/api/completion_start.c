@@ -255,7 +255,7 @@ bool completion_start(struct server *s, const struct http_request *q, struct rep
         w->seed = (int64_t)random_number();
     size_t bytes = bytes_held(w, setup->prompts, setup->n_prompts);
     if (setup->request)
-        bytes += request_memory_of_body(q->body);
+        bytes += request_memory_of_body(q->body) + setup->request_more;
     if (!byte_budget_take(&s->request_memory, bytes))
         return request_memory_refuse(c);
     struct completion *a = completion_new(s, q, setup);

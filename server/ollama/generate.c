@@ -38,7 +38,7 @@ static bool reply_loaded(
 {
     struct requested_model m = {0};
     struct strbuf out;
-    bool good = requested_model_find(&m, s, asked, 0, c);
+    bool good = ollama_check_options(asked, c) && requested_model_find(&m, s, asked, 0, c);
     if (!good) {
         requested_model_release(&m, s);
         return false;
@@ -63,9 +63,11 @@ static bool reply_loaded(
 static bool fill_prompt(struct prompt *p, const struct requested_model *m,
     const struct translated_request *call, struct api_error *c)
 {
-    struct fill_in_middle f = {
-        .prefix = json_object_get(call->asked, "prompt"), .suffix = json_object_get(call->asked, "suffix")};
-    return fill_in_middle_prompt(p, m, &f, "suffix", c);
+    struct fill_in_middle f = {.prefix = json_object_get(call->asked, "prompt"),
+        .prefix_name = "prompt",
+        .suffix = json_object_get(call->asked, "suffix"),
+        .most = json_integer_value(json_object_get(call->request, "max_tokens"))};
+    return fill_in_middle_prompt(p, m->text, &f, "suffix", c);
 }
 
 /* What the writer repeats of the request: its model's name. */
@@ -95,6 +97,8 @@ static bool answer(struct server *s, const struct http_request *q, struct reply 
     struct api_error *c)
 {
     bool raw = false;
+    if (!ollama_check(asked, chat ? OLLAMA_CHAT : OLLAMA_GENERATE, c))
+        return false;
     if (asks_nothing(asked, chat))
         return reply_loaded(s, r, asked, chat, c);
     if (!chat && !mark_raw(s, asked, c))

@@ -138,7 +138,8 @@ static void run_show(struct server *s, const struct http_request *q, struct repl
     json_t *asked = api_request(q, &c);
     if (asked && !json_object_get(asked, "model") && json_object_get(asked, "name"))
         json_object_set(asked, "model", json_object_get(asked, "name"));
-    if (!asked || !requested_model_find(&m, s, asked, 0, &c) || !reply_shown(r, &m, &c))
+    if (!asked || !ollama_check(asked, OLLAMA_SHOW, &c) || !requested_model_find(&m, s, asked, 0, &c) ||
+        !reply_shown(r, &m, &c))
         ollama_reply_refusal(asked, &c, q, r);
     requested_model_release(&m, s);
     json_decref(asked);

@@ -16,7 +16,8 @@
 
 #include <cmocka.h>
 
-static const char *const archs[] = {"llama", "gemma2", "granitemoe", "olmoe", "lfm2"};
+static const char *const archs[] = {
+    "llama", "gemma2", "granitemoe", "olmoe", "lfm2", "falcon-h1", "nemotron_h"};
 
 /* Models and types of the KV cache for these tests. */
 static const struct {
@@ -24,7 +25,8 @@ static const struct {
     enum attention_type type;
 } kinds[] = {{"llama", ATTENTION_F16}, {"gemma2", ATTENTION_F16}, {"gemma2", ATTENTION_Q8_0},
     {"granitemoe", ATTENTION_F16}, {"olmoe", ATTENTION_Q8_0}, {"lfm2", ATTENTION_F16},
-    {"lfm2", ATTENTION_Q8_0}};
+    {"lfm2", ATTENTION_Q8_0}, {"mamba", ATTENTION_F16}, {"jamba", ATTENTION_F16},
+    {"falcon-h1", ATTENTION_F16}, {"nemotron_h", ATTENTION_F16}};
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
 /* ---- however it is run ---- */
