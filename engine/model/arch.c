@@ -2,6 +2,7 @@
 #include "arch_private.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 /* The order in which a refusal lists them: the most common first. */
 /* clang-format off */
@@ -101,6 +102,13 @@ static bool drop_further_layers(struct decoder *d, const struct arch_keys *k)
     return true;
 }
 
+static bool read_row(struct decoder *d, const struct arch *a, const struct arch_keys *k)
+{
+    return arch_read_sizes(d, a, k) && read_causal(d, k) &&
+           (a->experts_unread || arch_read_experts(d, a, k)) && arch_read_rope(d, k) &&
+           (!a->read || a->read(d, k)) && drop_further_layers(d, k) && arch_check_unread(k);
+}
+
 bool arch_read(struct decoder *d, const struct checkpoint *c, struct error *err)
 {
     struct span name = {NULL, 0};
@@ -110,12 +118,13 @@ bool arch_read(struct decoder *d, const struct checkpoint *c, struct error *err)
     if (!a)
         return refuse(name, err);
     struct decoder_shape *s = &d->shape;
-    struct arch_keys k = {.file = c, .architecture = a->name, .err = err};
+    struct arch_keys k = {
+        .file = c, .architecture = a->name, .err = err, .read = calloc(c->n_values + 1, sizeof(bool))};
     *s = a->shape;
     d->rope = a->rope;
     snprintf(s->architecture, sizeof(s->architecture), "%s", a->name);
     s->embedding_scale = s->residual_scale = s->logit_scale = 1;
-    return arch_read_sizes(d, a, &k) && read_causal(d, &k) &&
-           (a->experts_unread || arch_read_experts(d, a, &k)) && arch_read_rope(d, &k) &&
-           (!a->read || a->read(d, &k)) && drop_further_layers(d, &k);
+    bool good = k.read ? read_row(d, a, &k) : error_set(err, "no memory for a list of keys");
+    free(k.read);
+    return good;
 }

@@ -26,6 +26,8 @@ struct arch {
     const struct layer_kind *second; /* a second mixer of all layers, or NULL */
     bool no_ffn; /* no layer has a feed-forward */
     bool halves; /* layers with a feed_forward_length have no mixer, the others no feed-forward */
+    bool
+        gaps; /* layers without heads have no mixer, and those without a feed_forward_length no feed-forward */
     struct dense_layer dense; /* of each dense feed-forward */
     bool experts_unread; /* files have a number of experts that says nothing */
     bool experts; /* a file of the architecture may have mixtures of experts in place of these */
@@ -80,6 +82,11 @@ void arch_set_scale(struct decoder *d, float scale);
 bool arch_read_alibi(struct decoder *d, const struct arch_keys *k, double fallback);
 /* The limit of queries, keys and values in all attention layers, where the file has one. */
 bool arch_read_clamp(struct decoder *d, const struct arch_keys *k);
+
+/* ---- arch_unread.c ---- */
+
+/* Refuses a key that would change the result, and that nothing has read. Called last. */
+bool arch_check_unread(const struct arch_keys *k);
 
 /* ---- arch_experts.c ---- */
 

@@ -335,8 +335,11 @@ static bool bind_pre_norms(struct binder *b, size_t i, struct layer *l)
 
 static bool bind_layer_norms(struct binder *b, size_t i, struct layer *l)
 {
-    if (!l->mixer || !l->ffn) /* the layer has one norm, whose name is always the same */
-        return bind_norm(b, bind_stem(i, "attn_norm").text, l->mixer ? &l->mixer_norm : &l->ffn_norm);
+    struct stem attn = bind_stem(i, "attn_norm"), ffn = bind_stem(i, "ffn_norm");
+    if (!l->mixer || !l->ffn) /* one norm, which most files call the mixer's even before a feed-forward */
+        return (!l->mixer && !l->ffn) ||
+               bind_norm(b, !l->mixer && bind_has(b, ffn.text) ? ffn.text : attn.text,
+                   l->mixer ? &l->mixer_norm : &l->ffn_norm);
     return bind_pre_norms(b, i, l) &&
            (!b->d->shape.post_norms ||
                (bind_post_norm(b, bind_stem(i, "post_attention_norm"), &l->mixer_post_norm) &&

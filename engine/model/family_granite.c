@@ -16,19 +16,6 @@ static bool read_granite(struct decoder *d, const struct arch_keys *k)
     return true;
 }
 
-/* Attention rotates only where a key says so. */
-static bool read_hybrid(struct decoder *d, const struct arch_keys *k)
-{
-    bool rotates = false;
-    char name[ARCH_KEY_ROOM];
-    if (checkpoint_get_bool(k->file, arch_key_name(name, k, "rope.scaling.finetuned"), &rotates, k->err) ==
-        CHECKPOINT_WRONG)
-        return false;
-    if (!rotates)
-        arch_set_no_rope(d);
-    return arch_read_mamba2(d, k) && read_granite(d, k);
-}
-
 /* Layers without a 1 in the pattern do not rotate. */
 static bool read_rope_pattern(struct decoder *d, const struct arch_keys *k)
 {
@@ -68,6 +55,19 @@ static bool read_minicpm(struct decoder *d, const struct arch_keys *k)
         return false;
     s->logit_scale = (float)(1 / divisor);
     return true;
+}
+
+/* Attention rotates only where a key says so. */
+static bool read_hybrid(struct decoder *d, const struct arch_keys *k)
+{
+    bool rotates = false;
+    char name[ARCH_KEY_ROOM];
+    if (checkpoint_get_bool(k->file, arch_key_name(name, k, "rope.scaling.finetuned"), &rotates, k->err) ==
+        CHECKPOINT_WRONG)
+        return false;
+    if (!rotates)
+        arch_set_no_rope(d);
+    return arch_read_mamba2(d, k) && read_granite(d, k);
 }
 
 /* clang-format off */
