@@ -6,6 +6,7 @@
 #include "berth/base/strbuf.h"
 #include "berth/engine/scheduler/engine.h"
 #include "berth/server/http/http.h"
+#include "berth/server/response_store.h"
 #include "berth/server/server.h"
 
 #include <dirent.h>
@@ -155,6 +156,13 @@ static void write_kv_limit(struct server *s, struct strbuf *out, const char *nam
     strbuf_format(out, "%s %" PRIu64 "\n", name, kv_budget_limit(engine_budget(s->engine)));
 }
 
+static void write_kept(struct server *s, struct strbuf *out, const char *name)
+{
+    struct response_store_usage u =
+        s->responses ? response_store_usage(s->responses) : (struct response_store_usage){0};
+    strbuf_format(out, "%s %zu\n", name, strstr(name, "_bytes") ? u.bytes : u.responses);
+}
+
 static void write_build(struct server *s, struct strbuf *out, const char *name)
 {
     (void)s;
@@ -239,6 +247,8 @@ static const struct family families[] = {
     {"berth_models", "gauge", "Models on the volume, by state.", write_models},
     {"berth_kv_limit_bytes", "gauge", "KV cache limit, of all models together.",
      write_kv_limit},
+    {"berth_responses_kept", "gauge", "Responses that are kept for later requests.", write_kept},
+    {"berth_responses_kept_bytes", "gauge", "Memory that kept responses take, at most --store.", write_kept},
     {"berth_compute_threads", "gauge", "Compute threads in force.", write_threads},
     {"berth_cpu_limit", "gauge", "Processors that affinity and cgroup quota allow, rounded down.",
      write_cpus},

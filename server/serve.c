@@ -15,6 +15,7 @@
 #include "berth/server/http/api_keys.h"
 #include "berth/server/http/http.h"
 #include "berth/server/json/body.h"
+#include "berth/server/response_store.h"
 #include "berth/server/routes.h"
 #include "berth/server/server.h"
 
@@ -143,6 +144,7 @@ static void close_server(struct server *s)
         memory_watch_free(s->memory);
     }
     api_keys_free(s->keys);
+    response_store_free(s->responses);
     log_line(
         LOG_INFO, "stopped", LOG_FIELDS(log_seconds("seconds", now_seconds(CLOCK_REALTIME) - s->started)));
 }
@@ -249,6 +251,8 @@ static bool open_server(struct server *s, struct error *err)
         return false;
     if (s->options->api_key_file[0] && !(s->keys = api_keys_read(s->options->api_key_file, err)))
         return false;
+    if (s->options->store && !(s->responses = response_store_new((size_t)s->options->store)))
+        return error_set(err, "--store: no memory for the table of responses");
     s->catalog = catalog_new(s->options, s->limits.memory, err);
     s->engine = s->catalog ? start_engine(s, err) : NULL;
     if (!s->engine || !catalog_use_engine(s->catalog, s->engine, err))

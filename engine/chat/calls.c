@@ -268,7 +268,7 @@ static void name_notes(struct json_notes *notes, size_t from, struct span name)
 }
 
 /* Names stand between quotes and brackets of every family. */
-static bool check_name(struct chat_build *f, struct span name)
+bool chat_tool_is_named(struct span name)
 {
     static const char allowed[] = "_-.:/";
     bool good = name.size > 0 && name.size <= CHAT_NAME_MAX;
@@ -277,10 +277,14 @@ static bool check_name(struct chat_build *f, struct span name)
         good = (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') ||
                (c != 0 && strchr(allowed, c));
     }
+    return good;
+}
+
+static bool check_name(struct chat_build *f, struct span name)
+{
+    bool good = chat_tool_is_named(name);
     if (!good)
-        grammar_builder_fail(f->b,
-            "the name of a function must have 1 to %d letters, digits or characters of '%s'", CHAT_NAME_MAX,
-            allowed);
+        grammar_builder_fail(f->b, "the name of a function must have " CHAT_NAME_RULE);
     return good;
 }
 

@@ -36,7 +36,6 @@ struct chat_calls {
 
 enum chat_call_ids { CHAT_IDS_RANDOM, CHAT_IDS_NINE, CHAT_IDS_FUNCTIONS };
 
-#define CHAT_NAME_MAX 64 /* bytes of a function's name */
 #define CHAT_WORDS 3
 
 struct chat_format {
@@ -52,6 +51,13 @@ struct chat_format {
 
 /* "" for NULL. */
 struct span chat_piece(const char *piece);
+
+/* ---- earlier messages: history.c ---- */
+
+bool chat_has_role(struct value message, const char *name);
+bool chat_is_result(struct value message); /* of a tool */
+/* Appends a content's text: a string, or the texts of parts on lines of their own. */
+void chat_add_content(struct strbuf *out, struct value message);
 
 /* ---- the grammar ---- */
 

@@ -438,6 +438,11 @@ bool chat_format_wants_text_arguments(const struct template *t)
     return false;
 }
 
+bool chat_format_wants_responses(const struct template *t)
+{
+    return t && template_names(t, "tool_responses");
+}
+
 const char *chat_format_reasoning_member(const struct chat_format *f, const struct template *t)
 {
     static const char *const members[] = {"message.thinking", "message['thinking']", "message[\"thinking\"]"};

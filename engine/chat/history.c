@@ -114,19 +114,19 @@ bool chat_format_instructions(
 
 /* ---- earlier calls and results ---- */
 
-static bool has_role(struct value message, const char *name)
+bool chat_has_role(struct value message, const char *name)
 {
     const struct value *role = value_find(message, span_of("role"));
     return role && value_is(*role, name);
 }
 
-static bool is_result(struct value message)
+bool chat_is_result(struct value message)
 {
-    return has_role(message, "tool") || has_role(message, "function") || has_role(message, "ipython");
+    return chat_has_role(message, "tool") || chat_has_role(message, "function") ||
+           chat_has_role(message, "ipython");
 }
 
-/* A content's text: a string, or the texts of parts on lines of their own. */
-static void add_content(struct strbuf *out, struct value message)
+void chat_add_content(struct strbuf *out, struct value message)
 {
     const struct value *content = value_find(message, span_of("content"));
     if (content && content->kind == VALUE_STRING)
@@ -160,7 +160,7 @@ static void add_call(struct strbuf *out, struct value function)
 static void add_result(struct strbuf *out, struct value message)
 {
     strbuf_text(out, out->size > 0 ? "\n<tool_response>\n" : "<tool_response>\n");
-    add_content(out, message);
+    chat_add_content(out, message);
     strbuf_text(out, "\n</tool_response>");
 }
 
@@ -195,7 +195,7 @@ static struct value answer_as_text(struct value_arena *a, struct value message, 
 {
     const struct value *calls = value_find(message, span_of("tool_calls"));
     const struct value *call = value_find(message, span_of("function_call"));
-    add_content(text, message);
+    chat_add_content(text, message);
     for (size_t i = 0; calls && calls->kind == VALUE_LIST && i < calls->list->n; i++) {
         const struct value *function = value_find(calls->list->items[i], span_of("function"));
         add_call(text, function ? *function : calls->list->items[i]);
@@ -211,11 +211,11 @@ static struct value results_as_text(
 {
     struct value last = messages->items[*i];
     add_result(text, last);
-    while (*i + 1 < messages->n && is_result(messages->items[*i + 1]))
+    while (*i + 1 < messages->n && chat_is_result(messages->items[*i + 1]))
         add_result(text, last = messages->items[++*i]);
-    if (*i + 1 < messages->n && has_role(messages->items[*i + 1], "user")) {
+    if (*i + 1 < messages->n && chat_has_role(messages->items[*i + 1], "user")) {
         strbuf_text(text, "\n");
-        add_content(text, last = messages->items[++*i]);
+        chat_add_content(text, last = messages->items[++*i]);
     }
     return with_text(a, last, "user", text, VALUE_FROM_MESSAGE);
 }
@@ -232,7 +232,7 @@ struct value chat_history_as_text(struct value_arena *a, struct value messages)
         strbuf_cut(&text, 0);
         if (message.kind == VALUE_MAP && has_calls(message))
             message = answer_as_text(a, message, &text);
-        else if (message.kind == VALUE_MAP && is_result(message))
+        else if (message.kind == VALUE_MAP && chat_is_result(message))
             message = results_as_text(a, messages.list, &i, &text);
         if (text.failed)
             value_arena_fail(a);

@@ -133,7 +133,7 @@ static bool choose_layers(struct decoder *d, const struct moe_layer *l, const st
         return false;
     for (uint32_t i = l->by_tensor ? 0 : dense; i < d->shape.n_layer; i++) {
         uint32_t n_ff = d->layers[i].dense.n_ff;
-        if ((i + 1) % step != 0 || (l->by_tensor && !has_router(k, i)))
+        if (!d->layers[i].ffn || (i + 1) % step != 0 || (l->by_tensor && !has_router(k, i)))
             continue;
         d->layers[i].ffn = &layer_moe;
         d->layers[i].moe = *l;

@@ -59,6 +59,13 @@ bool arch_key_float(const struct arch_keys *k, const char *rest, double fallback
     return true;
 }
 
+bool arch_key_bool(const struct arch_keys *k, const char *rest, bool fallback, bool *out)
+{
+    char name[ARCH_KEY_ROOM];
+    *out = fallback;
+    return checkpoint_get_bool(k->file, arch_key_name(name, k, rest), out, k->err) != CHECKPOINT_WRONG;
+}
+
 uint64_t arch_key_item(const struct checkpoint_value *a, size_t i)
 {
     uint64_t value;

@@ -32,6 +32,8 @@ bool arch_key_size(
 bool arch_key_real(const struct arch_keys *k, const char *rest, double fallback, double *out);
 bool arch_key_float(const struct arch_keys *k, const char *rest, double fallback, float *out);
 
+bool arch_key_bool(const struct arch_keys *k, const char *rest, bool fallback, bool *out);
+
 /* Item i of an array; UINT64_MAX where it is no whole number. */
 uint64_t arch_key_item(const struct checkpoint_value *a, size_t i);
 

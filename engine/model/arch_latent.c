@@ -34,7 +34,7 @@ static bool read_sizes(
     struct latent_layer *l, const struct decoder *d, const struct arch_keys *k, uint32_t *head)
 {
     const struct attention_layer *first = &d->layers[0].attention;
-    uint32_t n_rot = d->rope.n_rot;
+    uint32_t n_rot = d->rope.global.n_rot;
     if (!arch_key_size(k, "attention.key_length_mla", ATTENTION_HEAD_MAX, first->head_dim_k, head) ||
         !arch_key_size(k, "attention.value_length_mla", ATTENTION_HEAD_MAX, first->head_dim_v, &l->n_value) ||
         !arch_key_size(k, "attention.kv_lora_rank", ATTENTION_HEAD_MAX, 0, &l->n_latent) ||

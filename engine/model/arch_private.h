@@ -22,6 +22,10 @@ struct arch {
     struct attention_layer attention; /* of each attention layer */
     const struct layer_kind
         *headless; /* the mixer of layers without key-value heads; NULL: all layers have heads */
+    const struct layer_kind *mixer; /* of all layers, in place of attention; NULL: attention */
+    const struct layer_kind *second; /* a second mixer of all layers, or NULL */
+    bool no_ffn; /* no layer has a feed-forward */
+    bool halves; /* layers with a feed_forward_length have no mixer, the others no feed-forward */
     struct dense_layer dense; /* of each dense feed-forward */
     bool experts; /* a file of the architecture may have mixtures of experts in place of these */
     struct moe_layer moe;
@@ -29,8 +33,10 @@ struct arch {
 };
 
 /* Rows of a family; a row without a name ends them. */
-extern const struct arch family_bailing[], family_deepseek[], family_gemma[], family_granite[], family_lfm2[],
-    family_llama[], family_moe[], family_olmo[], family_phi[], family_qwen[], family_stablelm[],
+extern const struct arch family_bailing[], family_cohere[], family_deepseek[], family_exaone[], family_gemma[],
+    family_glm[], family_gpt[], family_granite[], family_hunyuan[], family_jais[], family_lfm2[], family_llama[],
+    family_mamba[], family_moe[], family_nemotron[], family_olmo[], family_phi[], family_plamo[], family_qwen[],
+    family_stablelm[],
     family_starcoder[];
 
 /* ---- arch_shape.c ---- */
@@ -42,8 +48,14 @@ bool arch_read_sizes(struct decoder *d, const struct arch *a, const struct arch_
 struct attention_layer *arch_attention(struct decoder *d, uint32_t i);
 /* Of the first attention layer, or NULL when there is none. */
 struct attention_layer *arch_first_attention(struct decoder *d);
+/* No attention layer rotates. */
+void arch_set_no_rope(struct decoder *d);
 /* Sets the scale of scores in all attention layers. */
 void arch_set_scale(struct decoder *d, float scale);
+/* The slopes of ALiBi in all attention layers: the largest bias, `fallback` where the file has none. */
+bool arch_read_alibi(struct decoder *d, const struct arch_keys *k, double fallback);
+/* The limit of queries, keys and values in all attention layers, where the file has one. */
+bool arch_read_clamp(struct decoder *d, const struct arch_keys *k);
 
 /* ---- arch_experts.c ---- */
 
@@ -55,14 +67,29 @@ bool arch_read_experts(struct decoder *d, const struct arch *a, const struct arc
 /* Makes all attention layers latent attention. Called after the rotation has been read. */
 bool arch_read_latent(struct decoder *d, const struct arch_keys *k);
 
+/* ---- arch_ssm.c ---- */
+
+/* The fields of all layers that are mixers "mamba", or "mamba2" by themselves or beside another. */
+bool arch_read_mamba(struct decoder *d, const struct arch_keys *k);
+bool arch_read_mamba2(struct decoder *d, const struct arch_keys *k);
+
 /* ---- arch_rope.c ---- */
 
 /* Reads the rotation and its scaling. Layers with a window rotate as the others do until the family says otherwise. */
 bool arch_read_rope(struct decoder *d, const struct arch_keys *k);
+/* Where the file has sections of the rotation, for models that see pictures, elements of two halves are paired. In a text
+ * the sections have equal positions. */
+bool arch_read_sections(struct decoder *d, const struct arch_keys *k);
 /* The window's size; `fallback` where the file has none. */
 bool arch_read_window(const struct arch_keys *k, uint32_t fallback, uint32_t *window);
 /* Sets the windows. Where the pattern is an array of 0 and 1, the layers with a 1 have one; otherwise all layers have one
  * except each `period`-th, counted from 1. */
 bool arch_set_windows(struct decoder *d, const struct arch_keys *k, uint32_t window, uint32_t period);
+/* Both; and the base of the rotation in layers with a window, where the file has one. */
+bool arch_read_windows(struct decoder *d, const struct arch_keys *k, uint32_t fallback, uint32_t period);
+/* Only layers with a window rotate. */
+void arch_rotate_windows(struct decoder *d);
+/* Layers with a window rotate as the others do. */
+void arch_share_rope(struct decoder *d);
 
 #endif

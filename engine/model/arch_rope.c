@@ -53,22 +53,32 @@ bool arch_read_rope(struct decoder *d, const struct arch_keys *k)
 {
     struct rope_fields *r = &d->rope;
     const struct attention_layer *first = arch_first_attention(d);
-    if (!first)
+    if (!first || r->none)
         return true;
-    uint32_t head = first->head_dim_k;
-    if (!arch_key_size(k, "rope.dimension_count", ATTENTION_HEAD_MAX, head, &r->n_rot) ||
+    uint32_t head = first->head_dim_k, *n_rot = &r->global.n_rot;
+    if (!arch_key_size(k, "rope.dimension_count", ATTENTION_HEAD_MAX, head, n_rot) ||
         !arch_key_real(k, "rope.freq_base", 10000, &r->global.base) || !read_scaling(d, k))
         return false;
-    if (r->n_rot > head || r->n_rot % 2 != 0)
+    if (*n_rot > head || *n_rot % 2 != 0)
         return error_set(k->err,
             "key %s.rope.dimension_count is %" PRIu32 ", which is odd or above the head's %" PRIu32,
-            k->architecture, r->n_rot, head);
+            k->architecture, *n_rot, head);
     if (r->global.base <= 1)
         return error_set(k->err, "key %s.rope.freq_base is not above 1", k->architecture);
     for (uint32_t i = 0; i < d->shape.n_layer; i++)
         if (arch_attention(d, i))
-            arch_attention(d, i)->rotates = r->skip == 0 || (i + 1) % r->skip != 0;
+            arch_attention(d, i)->rotates = *n_rot > 0 && (r->skip == 0 || (i + 1) % r->skip != 0);
     r->local = r->global;
+    return true;
+}
+
+bool arch_read_sections(struct decoder *d, const struct arch_keys *k)
+{
+    char name[ARCH_KEY_ROOM];
+    const struct checkpoint_value *sections =
+        checkpoint_find(k->file, arch_key_name(name, k, "rope.dimension_sections"));
+    for (size_t i = 0; sections && sections->is_array && i < sections->count; i++)
+        d->rope.halves |= arch_key_item(sections, i) != 0;
     return true;
 }
 
@@ -104,4 +114,29 @@ bool arch_set_windows(struct decoder *d, const struct arch_keys *k, uint32_t win
 bool arch_read_window(const struct arch_keys *k, uint32_t fallback, uint32_t *window)
 {
     return arch_key_number(k, "attention.sliding_window", DECODER_CONTEXT_MAX, fallback, window);
+}
+
+bool arch_read_windows(struct decoder *d, const struct arch_keys *k, uint32_t fallback, uint32_t period)
+{
+    uint32_t window;
+    if (!arch_read_window(k, fallback, &window))
+        return false;
+    if (window == 0)
+        return true;
+    return arch_set_windows(d, k, window, period) &&
+           arch_key_real(k, "rope.freq_base_swa", d->rope.global.base, &d->rope.local.base);
+}
+
+void arch_rotate_windows(struct decoder *d)
+{
+    for (uint32_t i = 0; i < d->shape.n_layer; i++)
+        if (arch_attention(d, i))
+            arch_attention(d, i)->rotates = arch_attention(d, i)->window != 0;
+}
+
+void arch_share_rope(struct decoder *d)
+{
+    for (uint32_t i = 0; i < d->shape.n_layer; i++)
+        if (arch_attention(d, i))
+            arch_attention(d, i)->rope = 0;
 }

@@ -20,11 +20,40 @@ struct attention_layer *arch_first_attention(struct decoder *d)
     return NULL;
 }
 
+void arch_set_no_rope(struct decoder *d)
+{
+    for (uint32_t i = 0; i < d->shape.n_layer; i++)
+        if (arch_attention(d, i))
+            arch_attention(d, i)->rotates = false;
+}
+
 void arch_set_scale(struct decoder *d, float scale)
 {
     for (uint32_t i = 0; i < d->shape.n_layer; i++)
         if (arch_attention(d, i))
             arch_attention(d, i)->scale = scale;
+}
+
+bool arch_read_alibi(struct decoder *d, const struct arch_keys *k, double fallback)
+{
+    float most;
+    if (!arch_key_float(k, "attention.max_alibi_bias", fallback, &most))
+        return false;
+    for (uint32_t i = 0; i < d->shape.n_layer; i++)
+        if (arch_attention(d, i))
+            arch_attention(d, i)->alibi = most;
+    return true;
+}
+
+bool arch_read_clamp(struct decoder *d, const struct arch_keys *k)
+{
+    float limit;
+    if (!arch_key_float(k, "attention.clamp_kqv", 0, &limit))
+        return false;
+    for (uint32_t i = 0; i < d->shape.n_layer; i++)
+        if (arch_attention(d, i))
+            arch_attention(d, i)->clamp = limit;
+    return true;
 }
 
 /* ---- sizes ---- */
@@ -78,6 +107,8 @@ static bool read_heads(struct decoder *d, const struct arch *a, const struct arc
         return false;
     for (uint32_t i = 0; i < d->shape.n_layer; i++) {
         struct layer *l = &d->layers[i];
+        if (a->halves && l->dense.n_ff > 0)
+            continue;
         uint32_t n_head = l->attention.n_head, n_head_kv = l->attention.n_head_kv;
         if (n_head_kv == 0)
             *l = (struct layer){.mixer = a->headless, .ffn = l->ffn, .dense = l->dense};
@@ -88,6 +119,28 @@ static bool read_heads(struct decoder *d, const struct arch *a, const struct arc
                 k->architecture, n_head, n_head_kv, i);
     }
     return read_head_sizes(d, k);
+}
+
+/* Takes from each layer the half that it does not have. */
+static void set_halves(struct decoder *d, const struct arch *a)
+{
+    for (uint32_t i = 0; i < d->shape.n_layer; i++) {
+        struct layer *l = &d->layers[i];
+        if (a->no_ffn || (a->halves && l->dense.n_ff == 0))
+            l->ffn = NULL;
+        else if (a->halves)
+            l->mixer = NULL;
+    }
+}
+
+static bool read_halves(struct decoder *d, const struct arch *a, const struct arch_keys *k)
+{
+    if (!a->no_ffn && !arch_key_layers(d, k, "feed_forward_length", a->halves ? 0 : 1, set_ff))
+        return false;
+    if (!a->mixer && !read_heads(d, a, k))
+        return false;
+    set_halves(d, a);
+    return true;
 }
 
 bool arch_read_sizes(struct decoder *d, const struct arch *a, const struct arch_keys *k)
@@ -101,9 +154,12 @@ bool arch_read_sizes(struct decoder *d, const struct arch *a, const struct arch_
     if (!d->layers)
         return error_set(k->err, "no memory for %" PRIu32 " layers", s->n_layer);
     for (uint32_t i = 0; i < s->n_layer; i++)
-        d->layers[i] = (struct layer){
-            .mixer = &layer_attention, .ffn = &layer_dense, .attention = a->attention, .dense = a->dense};
-    return arch_key_layers(d, k, "feed_forward_length", 1, set_ff) && read_heads(d, a, k) &&
+        d->layers[i] = (struct layer){.mixer = a->mixer ? a->mixer : &layer_attention,
+            .second = a->second,
+            .ffn = &layer_dense,
+            .attention = a->attention,
+            .dense = a->dense};
+    return read_halves(d, a, k) &&
            arch_key_float(k,
                s->layer_norm ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon", 0,
                &s->epsilon) &&

@@ -45,14 +45,29 @@ struct stem bind_stem(size_t layer, const char *rest)
     return n;
 }
 
+/* Tensors of the architecture's files that no result depends on. */
+static bool is_unused(const struct decoder *d, struct span name)
+{
+    for (const char *const *end = d->shape.unused; end && *end; end++)
+        if (span_ends_with(name, *end))
+            return true;
+    return false;
+}
+
 static const struct tensor *find(const struct binder *b, const char *name)
 {
-    return checkpoint_tensor(b->model, name);
+    return is_unused(b->d, span_of(name)) ? NULL : checkpoint_tensor(b->model, name);
 }
 
 bool bind_has(const struct binder *b, const char *stem)
 {
     return find(b, bind_name(stem, "weight").text) != NULL;
+}
+
+uint64_t bind_rows(const struct binder *b, const char *stem)
+{
+    const struct tensor *t = find(b, bind_name(stem, "weight").text);
+    return t ? t->dim[1] : 0;
 }
 
 /* Finds [depth][rows][columns]; a matrix has a depth of 1, a vector is one row. Trailing dimensions of 1 make no
@@ -98,6 +113,12 @@ static struct copy *copy_new(struct binder *b, size_t elems, const char *name)
     return c;
 }
 
+float *bind_memory(struct binder *b, size_t elems, const char *name)
+{
+    struct copy *c = copy_new(b, elems, name);
+    return c ? c->values : NULL;
+}
+
 static const float *copy_vector(struct binder *b, const struct tensor *t, const char *name)
 {
     const struct quant *q = quant_find(t->type->id);
@@ -141,18 +162,32 @@ bool bind_optional(struct binder *b, const char *name, uint64_t rows, uint64_t c
     return !find(b, name) || bind_vector(b, name, rows, columns, out);
 }
 
-bool bind_transposed(struct binder *b, const char *name, uint64_t rows, uint64_t columns, const float **out)
+bool bind_blocks(
+    struct binder *b, const char *name, uint64_t rows, uint64_t columns, uint64_t block, const float **out)
 {
-    const struct tensor *t = find_shaped(b, name, rows, columns);
-    const float *whole = t ? copy_vector(b, t, name) : NULL;
-    struct copy *c = whole ? copy_new(b, t->elems, name) : NULL;
+    const float *whole;
+    size_t blocks = (size_t)((rows + block - 1) / block), floats = (size_t)(columns * block);
+    if (!bind_vector(b, name, rows, columns, &whole))
+        return false;
+    struct copy *c = copy_new(b, blocks * floats, name);
     if (!c)
         return false;
+    memset(c->values, 0, blocks * floats * sizeof(float));
     for (size_t i = 0; i < rows; i++)
         for (size_t j = 0; j < columns; j++)
-            c->values[j * rows + i] = whole[i * columns + j];
+            c->values[i / block * floats + j * block + i % block] = whole[i * columns + j];
     *out = c->values;
     return true;
+}
+
+bool bind_transposed(struct binder *b, const char *name, uint64_t rows, uint64_t columns, const float **out)
+{
+    return bind_blocks(b, name, rows, columns, rows, out);
+}
+
+bool bind_weight_or_stem(struct binder *b, const char *stem, uint64_t columns, const float **out)
+{
+    return bind_optional(b, bind_has(b, stem) ? bind_name(stem, "weight").text : stem, 1, columns, out);
 }
 
 /* ---- matrices ---- */
@@ -225,30 +260,68 @@ void bind_skip(struct binder *b, const char *stem)
     }
 }
 
-uint32_t bind_rows(const struct binder *b, const char *stem)
-{
-    const struct tensor *t = find(b, bind_name(stem, "weight").text);
-    return t && t->dim[1] <= DECODER_SIZE_MAX ? (uint32_t)t->dim[1] : 0;
-}
-
 /* ---- norms ---- */
+
+/* "STEM.weight", or "STEM" in files of some converters. */
+static struct name norm_name(const struct binder *b, const char *stem)
+{
+    struct name name = bind_name(stem, "weight");
+    if (!find(b, name.text) && find(b, stem))
+        snprintf(name.text, sizeof(name.text), "%s", stem);
+    return name;
+}
 
 static bool bind_norm(struct binder *b, const char *stem, struct norm *n)
 {
     const struct decoder_shape *s = &b->d->shape;
-    return bind_vector(b, bind_name(stem, "weight").text, 1, s->n_embd, &n->weight) &&
-           bind_optional(b, bind_name(stem, "bias").text, 1, s->n_embd, &n->bias);
+    n->groups = s->norm_groups;
+    n->bare = s->bare_norms;
+    return n->bare ||
+           (bind_vector(b, norm_name(b, stem).text, 1, s->n_embd, &n->weight) &&
+               bind_optional(b, bind_name(stem, "bias").text, 1, s->n_embd, &n->bias));
+}
+
+static bool bind_post_norm(struct binder *b, struct stem stem, struct norm *n)
+{
+    n->epsilon = b->d->shape.post_epsilon;
+    return bind_norm(b, stem.text, n);
+}
+
+/* Layers whose halves stand side by side have one norm for both, or one for each. With attn_norm_2 that is the mixer's,
+ * and attn_norm the feed-forward's (Falcon 40B). */
+static bool bind_parallel_norms(struct binder *b, size_t i, struct layer *l)
+{
+    struct stem attn = bind_stem(i, "attn_norm"), other = bind_stem(i, "attn_norm_2");
+    struct stem ffn = bind_stem(i, "ffn_norm");
+    l->parallel_residual = true;
+    if (bind_has(b, other.text))
+        return bind_norm(b, other.text, &l->mixer_norm) && bind_norm(b, attn.text, &l->ffn_norm);
+    if (!bind_norm(b, attn.text, &l->mixer_norm))
+        return false;
+    l->ffn_norm = l->mixer_norm;
+    return !bind_has(b, ffn.text) || bind_norm(b, ffn.text, &l->ffn_norm);
+}
+
+static bool bind_pre_norms(struct binder *b, size_t i, struct layer *l)
+{
+    const struct decoder_shape *s = &b->d->shape;
+    struct stem ffn = bind_stem(i, s->ffn_norm ? s->ffn_norm : "ffn_norm");
+    if (s->no_pre_norms)
+        return true;
+    if (s->parallel_residual || (s->ffn_norm_optional && !bind_has(b, ffn.text)))
+        return bind_parallel_norms(b, i, l);
+    return bind_norm(b, bind_stem(i, "attn_norm").text, &l->mixer_norm) &&
+           bind_norm(b, ffn.text, &l->ffn_norm);
 }
 
 static bool bind_layer_norms(struct binder *b, size_t i, struct layer *l)
 {
-    const struct decoder_shape *s = &b->d->shape;
-    struct stem attn = bind_stem(i, "attn_norm"), ffn = bind_stem(i, s->ffn_norm ? s->ffn_norm : "ffn_norm");
-    bool ffn_norm = !s->no_pre_norms && (!s->ffn_norm_optional || bind_has(b, ffn.text));
-    return (s->no_pre_norms || bind_norm(b, attn.text, &l->mixer_norm)) &&
-           (!ffn_norm || bind_norm(b, ffn.text, &l->ffn_norm)) &&
-           (!s->post_norms || (bind_norm(b, bind_stem(i, "post_attention_norm").text, &l->mixer_post_norm) &&
-                                  bind_norm(b, bind_stem(i, "post_ffw_norm").text, &l->ffn_post_norm)));
+    if (!l->mixer || !l->ffn) /* the layer has one norm, whose name is always the same */
+        return bind_norm(b, bind_stem(i, "attn_norm").text, l->mixer ? &l->mixer_norm : &l->ffn_norm);
+    return bind_pre_norms(b, i, l) &&
+           (!b->d->shape.post_norms ||
+               (bind_post_norm(b, bind_stem(i, "post_attention_norm"), &l->mixer_post_norm) &&
+                   bind_post_norm(b, bind_stem(i, "post_ffw_norm"), &l->ffn_post_norm)));
 }
 
 /* ---- layers ---- */
@@ -256,7 +329,8 @@ static bool bind_layer_norms(struct binder *b, size_t i, struct layer *l)
 static bool bind_layer(struct binder *b, size_t i)
 {
     struct layer *l = &b->d->layers[i];
-    return bind_layer_norms(b, i, l) && l->mixer->bind(b, i) && l->ffn->bind(b, i);
+    return bind_layer_norms(b, i, l) && (!l->mixer || l->mixer->bind(b, i)) &&
+           (!l->second || l->second->bind(b, i)) && (!l->ffn || l->ffn->bind(b, i));
 }
 
 /* ---- the whole ---- */
@@ -290,12 +364,28 @@ static bool read_vocabulary(struct binder *b)
     return true;
 }
 
+/* Learned positions, and the norm of the embedding. */
+static bool bind_beginning(struct binder *b)
+{
+    struct decoder *d = b->d;
+    const struct decoder_shape *s = &d->shape;
+    const struct attention_layer *first = &d->layers[0].attention;
+    bool slopes = d->layers[0].mixer == &layer_attention && first->alibi > 0;
+    if (s->positions && !(slopes && !bind_has(b, "position_embd")) &&
+        !bind_matrix(b, "position_embd.weight", s->n_ctx_train, s->n_embd, &d->positions))
+        return false;
+    if (!s->embedding_norm)
+        return true;
+    d->embedding_norm.bare = *s->embedding_norm == '\0';
+    return d->embedding_norm.bare || bind_norm(b, s->embedding_norm, &d->embedding_norm);
+}
+
 static bool bind_ends(struct binder *b)
 {
     struct decoder *d = b->d;
     const struct decoder_shape *s = &d->shape;
     if (!read_vocabulary(b) || !bind_matrix(b, "token_embd.weight", s->n_vocab, s->n_embd, &d->embedding) ||
-        !bind_norm(b, s->output_norm ? s->output_norm : "output_norm", &d->output_norm))
+        !bind_beginning(b) || !bind_norm(b, s->output_norm ? s->output_norm : "output_norm", &d->output_norm))
         return false;
     if (bind_has(b, "output"))
         return bind_linear(b, "output", s->n_vocab, s->n_embd, &d->output);
@@ -307,11 +397,12 @@ static bool bind_ends(struct binder *b)
 static bool bind_rope_factors(struct binder *b)
 {
     struct decoder *d = b->d;
-    size_t pairs = d->rope.n_rot / 2;
-    return bind_optional(b, "rope_freqs.weight", 1, pairs, &d->rope_factors) &&
-           (!d->rope.long_factors ||
-               (bind_optional(b, "rope_factors_long.weight", 1, pairs, &d->rope_factors_long) &&
-                   bind_optional(b, "rope_factors_short.weight", 1, pairs, &d->rope_factors_short)));
+    size_t pairs = d->rope.global.n_rot / 2;
+    return d->rope.none ||
+           (bind_optional(b, "rope_freqs.weight", 1, pairs, &d->rope_factors) &&
+               (!d->rope.long_factors ||
+                   (bind_optional(b, "rope_factors_long.weight", 1, pairs, &d->rope_factors_long) &&
+                       bind_optional(b, "rope_factors_short.weight", 1, pairs, &d->rope_factors_short))));
 }
 
 /* A tensor of a layer that is not run. */
@@ -326,10 +417,10 @@ static bool is_further(const struct decoder_shape *s, struct span name)
 }
 
 /* Tables of inv_freq, which old converters left in files, and the heads of rerankers, which generation does not use. */
-static bool is_unneeded(struct span name)
+static bool is_unneeded(const struct decoder *d, struct span name)
 {
-    return span_ends_with(name, ".attn_rot_embd") || span_ends_with(name, ".rotary_emb.inv_freq") ||
-           (name.size > 4 && memcmp(name.at, "cls.", 4) == 0);
+    return is_unused(d, name) || span_ends_with(name, ".attn_rot_embd") ||
+           span_ends_with(name, ".rotary_emb.inv_freq") || (name.size > 4 && memcmp(name.at, "cls.", 4) == 0);
 }
 
 static bool all_bound(struct binder *b)
@@ -338,11 +429,21 @@ static bool all_bound(struct binder *b)
         struct span name = b->model->tensors[i].name;
         char shown[NAME_ROOM];
         text_escape(shown, sizeof(shown), name);
-        if (!b->bound[i] && !is_unneeded(name) && !is_further(&b->d->shape, name))
+        if (!b->bound[i] && !is_unneeded(b->d, name) && !is_further(&b->d->shape, name))
             return error_set(
                 b->err, "tensor %s does not belong to architecture %s", shown, b->d->shape.architecture);
     }
     return true;
+}
+
+/* Of mixers that stand side by side one has keys and values, and the other is recurrent. */
+static struct layer_state state_of(const struct decoder *d, size_t i)
+{
+    const struct layer *l = &d->layers[i];
+    struct layer_state state = l->mixer ? l->mixer->state(d, i) : (struct layer_state){0};
+    if (l->second)
+        state.recurrent_floats += l->second->state(d, i).recurrent_floats;
+    return state;
 }
 
 static bool bind_layers(struct binder *b)
@@ -351,7 +452,7 @@ static bool bind_layers(struct binder *b)
     for (size_t i = 0; i < d->shape.n_layer; i++) {
         if (!bind_layer(b, i))
             return false;
-        d->states[i] = d->layers[i].mixer->state(d, i);
+        d->states[i] = state_of(d, i);
     }
     return true;
 }

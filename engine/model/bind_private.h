@@ -27,12 +27,23 @@ struct name bind_name(const char *stem, const char *part);
 struct stem bind_stem(size_t layer, const char *rest); /* "blk.LAYER.REST" */
 
 bool bind_has(const struct binder *b, const char *stem); /* "STEM.weight" is there */
+uint64_t bind_rows(const struct binder *b, const char *stem); /* of "STEM.weight"; 0 where it is missing */
+
+/* Memory for numbers that are made from the file's; it lives as long as the decoder. `name` is for the reason. */
+float *bind_memory(struct binder *b, size_t elems, const char *name);
 
 /* float32 [rows][columns]; a vector is one row. */
 bool bind_vector(struct binder *b, const char *name, uint64_t rows, uint64_t columns, const float **out);
-/* The same with rows and columns exchanged: *out is [columns][rows]. */
+/* The same by blocks of rows, with rows and columns exchanged in each: *out is [blocks][columns][block], where the last
+ * block is filled up with zeros. */
+bool bind_blocks(
+    struct binder *b, const char *name, uint64_t rows, uint64_t columns, uint64_t block, const float **out);
+/* The same with all rows and columns exchanged: *out is [columns][rows]. */
 bool bind_transposed(struct binder *b, const char *name, uint64_t rows, uint64_t columns, const float **out);
 bool bind_optional(struct binder *b, const char *name, uint64_t rows, uint64_t columns, const float **out);
+
+/* "STEM.weight", or "STEM" as a few converters call it: [columns], optional. */
+bool bind_weight_or_stem(struct binder *b, const char *stem, uint64_t columns, const float **out);
 
 /* "STEM.weight" [rows][columns], with "STEM.bias" [rows] and "STEM.scale" [1], both optional. */
 bool bind_linear(struct binder *b, const char *stem, uint64_t rows, uint64_t columns, struct linear *l);
@@ -43,8 +54,5 @@ bool bind_experts(struct binder *b, const char *stem, uint64_t experts, uint64_t
 
 /* Marks the tensors of a linear, where they are there, as asked for and not used. */
 void bind_skip(struct binder *b, const char *stem);
-
-/* Rows of the matrix "STEM.weight"; 0 where it is missing or too large. */
-uint32_t bind_rows(const struct binder *b, const char *stem);
 
 #endif

@@ -20,7 +20,7 @@ static size_t count_ropes(const struct decoder *d)
 static bool uses_kind(const struct decoder *d, const struct layer_kind *kind)
 {
     for (uint32_t i = 0; i < d->shape.n_layer; i++)
-        if (d->layers[i].mixer == kind || d->layers[i].ffn == kind)
+        if (d->layers[i].mixer == kind || d->layers[i].second == kind || d->layers[i].ffn == kind)
             return true;
     return false;
 }

@@ -11,6 +11,8 @@
 #include "layer_attention_private.h"
 #include "layer_dense_private.h"
 #include "layer_latent_private.h"
+#include "layer_mamba2_private.h"
+#include "layer_mamba_private.h"
 #include "layer_moe_private.h"
 #include "layer_shortconv_private.h"
 
@@ -27,11 +29,19 @@ struct decoder_shape {
     uint32_t n_further; /* layers that the file has behind those, and that are not run */
     /* Norms: before each half of a layer, and after it, before its result is added to the residual. */
     bool layer_norm; /* mean and bias, too; otherwise by root mean square */
+    bool bare_norms; /* no norm has weights */
     bool no_pre_norms, post_norms;
     bool ffn_norm_optional; /* without it mixer and feed-forward have the same input */
-    float epsilon;
-    const char *output_norm; /* the last norm's tensor; NULL for "output_norm" */
-    const char *ffn_norm; /* of the norm before the feed-forward; NULL for "ffn_norm" */
+    bool
+        parallel_residual; /* mixer and feed-forward have the same residual as input: normed alike, or each by a norm of its own */
+    float epsilon, post_epsilon; /* 0: the same */
+    uint32_t norm_groups; /* parts of a row that are normed each alone; 0 for one */
+    const char *ffn_norm, *output_norm; /* tensors; NULL for "ffn_norm" and "output_norm" */
+    const char
+        *embedding_norm; /* of the embedding, before the first layer; NULL for none, "" for a bare one */
+    bool positions; /* learned ones are added to the embedding; a file with ALiBi may have none */
+    const char *const
+        *unused; /* ends of names of tensors that files may have and nothing reads; NULL ends them */
     float logit_softcap; /* 0 for none */
     /* Factors; 1 where there is none. */
     float embedding_scale, residual_scale, logit_scale;
@@ -39,20 +49,20 @@ struct decoder_shape {
 
 /* ---- the weights ---- */
 
-struct norm {
-    const float *weight; /* NULL: the values go through as they are */
-    const float *bias;
-};
-
 struct layer {
-    const struct layer_kind *mixer, *ffn;
+    const struct layer_kind *mixer, *ffn; /* either may be NULL, for a layer without it */
+    const struct layer_kind
+        *second; /* a second mixer of the same input; the results are added. NULL for none */
     struct norm mixer_norm, mixer_post_norm, ffn_norm, ffn_post_norm;
-    bool mixer_packs, ffn_packs; /* a product by the normed input reads the packed form */
+    bool parallel_residual; /* mixer and feed-forward have the same residual as input */
+    bool mixer_packs, second_packs, ffn_packs; /* a product by the normed input reads the packed form */
     union {
         struct attention_layer attention;
         struct latent_layer latent;
         struct shortconv_layer shortconv;
+        struct mamba_layer mamba;
     };
+    struct mamba2_layer mamba2; /* may be beside attention */
     union {
         struct dense_layer dense;
         struct moe_layer moe;
@@ -65,12 +75,13 @@ struct decoder {
     const struct layer_kind *kinds[LAYER_KINDS_MAX + 1]; /* of its layers; NULL ends the list */
     struct layer_state *states; /* [n_layer] */
     struct matmul_weight embedding;
-    struct norm output_norm;
+    struct matmul_weight positions; /* [n_ctx_train][n_embd]; without data where there are none */
+    struct norm embedding_norm, output_norm;
     struct linear output;
     struct rope_fields rope;
     struct rope ropes[2]; /* of layers without and with a window */
     size_t n_ropes;
-    const float *rope_factors; /* [n_rot / 2], or NULL */
+    const float *rope_factors; /* [n_rot / 2] of layers without a window, or NULL */
     const float *rope_factors_long, *rope_factors_short;
     size_t packed_columns; /* of the widest input that some weight reads in packed form; 0: none does */
     bool as_float;

@@ -10,7 +10,7 @@ static bool read_minicpm3(struct decoder *d, const struct arch_keys *k)
     if (!arch_read_latent(d, k))
         return false;
     for (uint32_t i = 0; i < s->n_layer; i++)
-        d->layers[i].latent.scale = 1 / sqrtf((float)(d->layers[i].latent.n_nope + d->rope.n_rot));
+        d->layers[i].latent.scale = 1 / sqrtf((float)(d->layers[i].latent.n_nope + d->rope.global.n_rot));
     s->embedding_scale = 12;
     s->residual_scale = 1.4f / sqrtf((float)s->n_layer);
     s->logit_scale = 256.0f / (float)s->n_embd;

@@ -1,4 +1,4 @@
-/* family_gemma.c - Gemma 2 and 3. */
+/* family_gemma.c - Gemma 1 to 3. Facts: the models' configs on the hub and llama.cpp's loader. */
 #include "arch_private.h"
 
 #include <math.h>
@@ -40,13 +40,21 @@ static bool read_gemma3(struct decoder *d, const struct arch_keys *k)
         return false;
     if (window == 0)
         return true;
-    d->rope.local = (struct rope_shape){.scale = 1, .magnitude = 1};
+    d->rope.local = (struct rope_shape){.n_rot = d->rope.global.n_rot, .scale = 1, .magnitude = 1};
     return arch_set_windows(d, k, window, 6) &&
            arch_key_real(k, "rope.freq_base_swa", 10000, &d->rope.local.base);
 }
 
+static bool read_gemma1(struct decoder *d, const struct arch_keys *k)
+{
+    (void)k;
+    d->shape.embedding_scale = sqrtf((float)d->shape.n_embd);
+    return true;
+}
+
 /* clang-format off */
 const struct arch family_gemma[] = {
+    {.name = "gemma", .rope = {.halves = true}, .dense = {.activation = VECTOR_GELU}, .read = read_gemma1},
     {.name = "gemma2", .shape = {.post_norms = true}, .rope = {.halves = true},
      .dense = {.activation = VECTOR_GELU}, .read = read_gemma2},
     {.name = "gemma3", .shape = {.post_norms = true}, .rope = {.halves = true}, .attention = {.qk_norm = QK_HEAD},

@@ -14,12 +14,28 @@ static bool read_granite(struct decoder *d, const struct arch_keys *k)
     return true;
 }
 
+/* Attention rotates only where a key says so. */
+static bool read_hybrid(struct decoder *d, const struct arch_keys *k)
+{
+    bool rotates = false;
+    char name[ARCH_KEY_ROOM];
+    if (checkpoint_get_bool(k->file, arch_key_name(name, k, "rope.scaling.finetuned"), &rotates, k->err) ==
+        CHECKPOINT_WRONG)
+        return false;
+    if (!rotates)
+        arch_set_no_rope(d);
+    return arch_read_mamba2(d, k) && read_granite(d, k);
+}
+
 /* clang-format off */
 const struct arch family_granite[] = {
     {.name = "granite", .dense = {.activation = VECTOR_SILU}, .experts = true,
      .moe = {.normalized = true, .beside_suffix = "_shexp", .experts = {.activation = VECTOR_SILU}}, .read = read_granite},
     {.name = "granitemoe", .dense = {.activation = VECTOR_SILU}, .experts = true,
      .moe = {.normalized = true, .beside_suffix = "_shexp", .experts = {.activation = VECTOR_SILU}}, .read = read_granite},
+    {.name = "granitehybrid", .headless = &layer_mamba2, .dense = {.activation = VECTOR_SILU},
+     .experts = true, .moe = {.normalized = true, .beside_suffix = "_shexp", .experts = {.activation = VECTOR_SILU}},
+     .read = read_hybrid},
     {.name = NULL},
 };
 /* clang-format on */

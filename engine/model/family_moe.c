@@ -4,15 +4,13 @@
 #define EXPERTS .experts = {.activation = VECTOR_SILU}
 #define SHARED .beside_suffix = "_shexp"
 
-/* Each fourth layer sees all positions, the others a window, in the order of `period`; only the latter rotate. */
+/* Only layers with a window rotate. */
 static bool read_windows_that_rotate(struct decoder *d, const struct arch_keys *k)
 {
-    uint32_t window;
-    if (!arch_read_window(k, 0, &window) || !arch_set_windows(d, k, window, 4) ||
-        !arch_key_real(k, "rope.freq_base_swa", d->rope.global.base, &d->rope.local.base))
+    if (!arch_read_windows(d, k, 0, 4))
         return false;
-    for (uint32_t i = 0; i < d->shape.n_layer; i++)
-        d->layers[i].attention.rotates = window == 0 || d->layers[i].attention.window > 0;
+    if (d->layers[0].attention.window > 0 || d->layers[d->shape.n_layer - 1].attention.window > 0)
+        arch_rotate_windows(d);
     return true;
 }
 
@@ -21,8 +19,7 @@ static bool read_exaone(struct decoder *d, const struct arch_keys *k)
 {
     if (!read_windows_that_rotate(d, k))
         return false;
-    for (uint32_t i = 0; i < d->shape.n_layer; i++)
-        d->layers[i].attention.rope = 0;
+    arch_share_rope(d);
     return true;
 }
 
@@ -34,9 +31,12 @@ static bool read_mellum(struct decoder *d, const struct arch_keys *k)
         return false;
     if (window == 0)
         return true;
-    d->rope.local = (struct rope_shape){.base = d->rope.global.base, .scale = 1, .magnitude = 1};
+    d->rope.local.scale = d->rope.local.magnitude = 1;
+    d->rope.local.yarn = 0;
     return arch_set_windows(d, k, window, 4);
 }
+
+static const char *const no_out_bias[] = {"attn_output.bias", NULL};
 
 /* clang-format off */
 const struct arch family_moe[] = {
@@ -47,9 +47,9 @@ const struct arch family_moe[] = {
     {.name = "minimax-m2", .rope = {.halves = true}, .attention = {.qk_norm = QK_ROW},
      .experts = true, .moe = {.normalized = true, EXPERTS}},
     {.name = "glm4moe", .shape = {.ffn_norm = "post_attention_norm"}, .rope = {.halves = true},
-     .attention = {.qk_norm = QK_HEAD, .qk_norm_optional = true}, .dense = {.activation = VECTOR_SILU},
+     .attention = {.qk_norm = QK_HEAD_OPTIONAL}, .dense = {.activation = VECTOR_SILU},
      .experts = true, .moe = {.gating = MOE_SIGMOID, .beside_needed = true, SHARED, EXPERTS}},
-    {.name = "ernie4_5-moe", .attention = {.no_out_bias = true}, .dense = {.activation = VECTOR_SILU}, .experts = true,
+    {.name = "ernie4_5-moe", .shape = {.unused = no_out_bias}, .dense = {.activation = VECTOR_SILU}, .experts = true,
      .moe = {.normalized = true, SHARED, EXPERTS}},
     {.name = "exaone-moe", .rope = {.halves = true}, .attention = {.qk_norm = QK_HEAD},
      .dense = {.activation = VECTOR_SILU}, .experts = true,

@@ -1,4 +1,4 @@
-/* family_phi.c - Phi 3. */
+/* family_phi.c - Phi 2 to 4. Facts: the models' configs on the hub and llama.cpp's loader. */
 #include "arch_private.h"
 
 static bool read_phi3(struct decoder *d, const struct arch_keys *k)
@@ -13,8 +13,10 @@ static bool read_phi3(struct decoder *d, const struct arch_keys *k)
 
 /* clang-format off */
 const struct arch family_phi[] = {
+    {.name = "phi2", .shape = {.layer_norm = true, .parallel_residual = true}, .rope = {.halves = true},
+     .dense = {.activation = VECTOR_GELU, .ungated = true}},
     {.name = "phi3", .rope = {.halves = true, .long_factors = true},
-     .dense = {.activation = VECTOR_SILU, .fused_gate = true}, .read = read_phi3},
+     .dense = {.activation = VECTOR_SILU}, .read = read_phi3},
     {.name = "phimoe", .rope = {.halves = true, .long_factors = true}, .experts = true,
      .moe = {.normalized = true, .experts = {.activation = VECTOR_SILU}}},
     {.name = NULL},

@@ -61,11 +61,15 @@ void forward_settle(struct worker *m)
 
 void forward_norm(const struct decoder_shape *s, float *out, const float *x, struct norm w, size_t n)
 {
-    if (s->layer_norm)
-        vector_layer_norm(out, x, w.weight, w.bias, s->epsilon, n);
-    else
-        vector_rms_norm(out, x, w.weight, s->epsilon, n);
-    if (w.bias && !s->layer_norm)
+    float epsilon = w.epsilon > 0 ? w.epsilon : s->epsilon;
+    size_t part = w.groups > 1 ? n / w.groups : n;
+    if (s->layer_norm) {
+        vector_layer_norm(out, x, w.weight, w.bias, epsilon, n);
+        return;
+    }
+    for (size_t i = 0; i < n; i += part)
+        vector_rms_norm(out + i, x + i, w.weight ? w.weight + i : NULL, epsilon, part);
+    if (w.bias)
         vector_add(out, out, w.bias, n);
 }
 
@@ -74,7 +78,7 @@ static void input_from_residual(struct worker *m, struct norm w, bool packed)
 {
     const struct decoder_shape *s = &m->f->d->shape;
     struct work_range rows = forward_residual_rows(m);
-    if (!w.weight) {
+    if (!norm_exists(&w)) {
         linear_input(m, m->x, s->n_embd, packed);
         return;
     }
@@ -90,7 +94,7 @@ static void add_to_residual(struct worker *m, struct norm post)
     struct work_range rows = forward_residual_rows(m);
     for (size_t t = rows.first; t < rows.end; t++) {
         const float *sum = m->f->sum + t * s->n_embd;
-        if (post.weight) {
+        if (norm_exists(&post)) {
             forward_norm(s, m->normed + t * s->n_embd, sum, post, s->n_embd);
             sum = m->normed + t * s->n_embd;
         }
@@ -98,10 +102,22 @@ static void add_to_residual(struct worker *m, struct norm post)
     }
 }
 
+static void row_to_floats(const struct matmul_weight *w, size_t row, float *out)
+{
+    quant_to_floats(w->type, out, w->data + row * w->row_bytes, w->columns / w->type->block_elems);
+}
+
+/* Adds the learned embedding of a position to x. The rows of the norm are memory that is free at this point. */
+static void add_position(struct worker *m, float *x, uint32_t position)
+{
+    float *added = m->normed + (x - m->x);
+    row_to_floats(&m->f->d->positions, position, added);
+    vector_add(x, x, added, m->f->d->shape.n_embd);
+}
+
 static void embed(struct worker *m)
 {
     const struct decoder *d = m->f->d;
-    const struct matmul_weight *e = &d->embedding;
     size_t width = d->shape.n_embd;
     struct work_range rows = forward_residual_rows(m);
     for (size_t t = rows.first; t < rows.end; t++) {
@@ -111,20 +127,17 @@ static void embed(struct worker *m)
             memcpy(x, row->embedding, width * sizeof(*x));
             continue;
         }
-        quant_to_floats(
-            e->type, x, e->data + (size_t)row->token * e->row_bytes, width / e->type->block_elems);
+        row_to_floats(&d->embedding, (size_t)row->token, x);
         if (d->shape.embedding_scale != 1)
             vector_scale(x, x, d->shape.embedding_scale, width);
+        if (d->positions.rows > 0)
+            add_position(m, x, row->position);
+        if (norm_exists(&d->embedding_norm))
+            forward_norm(&d->shape, x, x, d->embedding_norm, width);
     }
 }
 
 /* ---- a layer ---- */
-
-/* Mixer and feed-forward have the same input where the layer has one norm only. */
-static bool side_by_side(const struct decoder_shape *s, const struct layer *l)
-{
-    return s->ffn_norm_optional && !l->ffn_norm.weight;
-}
 
 /* The rows are copied to memory that is not used at this point. A worker that has a residual of its own keeps all rows. */
 const float *forward_keep_wanted(
@@ -137,12 +150,13 @@ const float *forward_keep_wanted(
         return rows;
     if (f->n_out == 0)
         return NULL;
-    if (f->alone || side_by_side(s, &f->d->layers[layer]))
+    if (f->alone || f->d->layers[layer].parallel_residual || f->d->layers[layer].second)
         return rows;
     struct work_range part = forward_work_range(m, f->n_out);
     for (size_t i = part.first; i < part.end; i++) {
         memcpy(m->normed + i * width, m->x + f->wanted[i] * width, width * sizeof(float));
-        memcpy(kept + i * columns, rows + f->wanted[i] * columns, columns * sizeof(float));
+        if (rows)
+            memcpy(kept + i * columns, rows + f->wanted[i] * columns, columns * sizeof(float));
     }
     float *x = m->x;
     m->x = m->normed;
@@ -153,13 +167,32 @@ const float *forward_keep_wanted(
     return kept;
 }
 
-/* Called between mixer and feed-forward, which both have barriers: by now all workers have read `stopping` after the
- * layer before, and all will see the new value at the end of this layer. */
-static void look_for_stop(struct worker *m)
+/* A layer has at least one barrier, so workers may be a layer apart. All of them see the new value before the end of the
+ * next layer, and leave behind it together. */
+static void look_for_stop(struct worker *m, size_t layer)
 {
     struct forward *f = m->f;
-    if (m->index == 0 && f->stop && atomic_load_explicit(f->stop, memory_order_relaxed))
-        f->stopping = true;
+    if (m->index == 0 && f->stop && atomic_load_explicit(f->stop, memory_order_relaxed) &&
+        atomic_load_explicit(&f->last_layer, memory_order_relaxed) > layer + 1)
+        atomic_store_explicit(&f->last_layer, layer + 1, memory_order_relaxed);
+}
+
+/* The second mixer reads the same input, which is computed again, because its packed form has been overwritten. */
+static void run_second(struct worker *m, size_t i)
+{
+    const struct layer *l = &m->f->d->layers[i];
+    input_from_residual(m, l->mixer_norm, l->second_packs);
+    add_to_residual(m, l->mixer_post_norm);
+    l->second->run(m, i);
+}
+
+/* In the last layer the rows whose results nobody wants can be left out. */
+static void keep_wanted_for_ffn(struct worker *m, size_t i)
+{
+    if (i + 1 < m->f->d->shape.n_layer)
+        return;
+    forward_settle(m);
+    forward_keep_wanted(m, i, NULL, 0, NULL);
 }
 
 static void run_layer(struct worker *m, size_t i)
@@ -168,16 +201,27 @@ static void run_layer(struct worker *m, size_t i)
     const struct decoder_shape *s = &f->d->shape;
     const struct layer *l = &f->d->layers[i];
 
-    if (l->ffn->early)
+    if (l->ffn && l->ffn->early)
         l->ffn->early(m, i);
-    input_from_residual(m, l->mixer_norm, l->mixer_packs);
-    l->mixer->run(m, i);
+    if (l->mixer) {
+        input_from_residual(m, l->mixer_norm, l->mixer_packs);
+        l->mixer->run(m, i);
+    }
+    if (l->second)
+        run_second(m, i);
     if (i + 1 == s->n_layer && f->n_out == 0)
         return; /* only the states were wanted, and they are written */
-    look_for_stop(m);
+    look_for_stop(m, i);
 
-    if (side_by_side(s, l)) { /* the norm is computed again, because its packed form has been overwritten */
-        input_from_residual(m, l->mixer_norm, l->ffn_packs);
+    if (!l->mixer) {
+        keep_wanted_for_ffn(m, i);
+        input_from_residual(m, l->ffn_norm, l->ffn_packs);
+    } else if (!l->ffn) {
+        add_to_residual(m, l->mixer_post_norm);
+        return;
+    } else if (
+        l->parallel_residual) { /* a norm that both have is computed again: its packed form has been overwritten */
+        input_from_residual(m, l->ffn_norm, l->ffn_packs);
         add_to_residual(m, l->mixer_post_norm);
     } else {
         add_to_residual(m, l->mixer_post_norm);
@@ -255,7 +299,7 @@ static void run_worker(void *context, unsigned index, unsigned n_workers)
             f->d->kinds[i]->begin(&m);
     for (size_t i = 0; i < f->d->shape.n_layer; i++) {
         run_layer(&m, i);
-        if (f->stopping)
+        if (i >= atomic_load_explicit(&f->last_layer, memory_order_relaxed))
             return;
     }
     if (f->n_out == 0)
@@ -272,7 +316,8 @@ static void run_worker(void *context, unsigned index, unsigned n_workers)
 bool decoder_forward(struct decoder *d, struct decoder_workspace *w, struct pool *pool,
     const struct decoder_batch *batch, const atomic_bool *stop, float **out, struct error *err)
 {
-    struct forward f = {.d = d, .batch = batch, .pool = pool, .stop = stop, .n = batch->n};
+    struct forward f = {
+        .d = d, .batch = batch, .pool = pool, .stop = stop, .last_layer = SIZE_MAX, .n = batch->n};
     *out = NULL;
     if (batch->n == 0)
         return true;
@@ -280,7 +325,7 @@ bool decoder_forward(struct decoder *d, struct decoder_workspace *w, struct pool
         return false;
     if (!pool_run(pool, run_worker, &f))
         return error_set(err, "the compute threads are busy");
-    if (f.stopping)
+    if (f.last_layer < d->shape.n_layer)
         return false;
     for (size_t i = 0; i < f.n_runs; i++)
         sequence_advance(batch->rows[f.runs[i].row].sequence, f.runs[i].end);

@@ -32,7 +32,7 @@ struct forward {
     const struct kv_cache *cache;
     struct pool *pool;
     const atomic_bool *stop;
-    bool stopping; /* written by one worker, read by all after the next barrier */
+    atomic_size_t last_layer; /* the call stops behind it; one worker lowers it */
     bool alone; /* each worker has a residual of its own */
     size_t n, n_runs, n_out;
     struct batch_run *runs;
@@ -48,6 +48,8 @@ struct forward {
     struct attention_memory attention;
     struct latent_memory latent;
     struct shortconv_memory shortconv;
+    struct mamba_memory mamba;
+    struct mamba2_memory mamba2;
     struct dense_memory dense;
     struct moe_memory moe;
     float *out; /* [n_out][out_stride] */

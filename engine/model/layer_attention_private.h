@@ -1,23 +1,44 @@
 /* layer_attention_private.h - the mixer "attention": heads of queries over the keys and values of the sequence.
  *
- * Its fields cover grouped heads, norms of heads or rows, rotation (rope), windows, softcaps and scales. A sequence
- * stores pages of keys and values for it.
+ * Its fields cover grouped heads, norms of heads or rows, rotation (rope), slopes by distance (ALiBi), windows, sinks,
+ * gates, limits, softcaps and scales. A sequence stores pages of keys and values for it.
  */
 #ifndef LAYER_ATTENTION_PRIVATE_H
 #define LAYER_ATTENTION_PRIVATE_H
 
 #include "layer_private.h"
 #include "linear_private.h"
+#include "norm_private.h"
 
 #define ATTENTION_GROUP_MAX 512 /* query heads for one key-value head */
 
 extern const struct layer_kind layer_attention;
 
+/* Norms of queries and keys, of the shape's kind. */
 enum qk_norm {
     QK_NONE,
+    QK_BARE, /* over each head, without weights */
     QK_HEAD, /* over each head, one weight [head_dim_k] for all */
+    QK_HEAD_OPTIONAL, /* the same; may be missing */
     QK_EACH_HEAD, /* over each head, weights [n_head][head_dim_k]; may be missing */
+    QK_GAIN, /* over each head, without weights; queries have one factor for each head, [n_head] */
     QK_ROW, /* over all heads together, weight [n_head * head_dim_k] */
+    QK_ROW_OPTIONAL, /* the same; may be missing */
+};
+
+/* Gates of the result, before the output's product. attn_gate has a row for each head or for each element. */
+enum attention_gate {
+    GATE_NONE,
+    GATE_SIGMOID,
+    GATE_SOFTPLUS, /* ln(1 + e^x) */
+    GATE_SOFTPLUS_2, /* log2(1 + 2^x) */
+    GATE_IN_Q, /* by sigmoid; the product for queries gives each head's query, then its gate */
+};
+
+/* Factor of queries by position: 1 + scale ln(1 + floor((position + offset) / span)). */
+struct attention_temperature {
+    float scale; /* 0 for none */
+    uint32_t span, offset;
 };
 
 /* Fields and weights of one layer. */
@@ -25,21 +46,38 @@ struct attention_layer {
     uint32_t n_head, n_head_kv;
     uint32_t head_dim_k, head_dim_v; /* of a head */
     uint32_t window; /* keys that a query sees, its own the last; 0 for all */
+    bool chunked; /* the window begins at a multiple of its size */
     enum qk_norm qk_norm;
-    bool qk_norm_optional; /* norms that the file does not have are left out */
-    bool no_out_bias; /* a bias of the output is not used */
+    bool norm_rotated; /* heads are normed after the rotation */
     bool rotates;
     unsigned rope; /* index of the decoder's ropes */
     float scale;
     float softcap; /* of scores; 0 for none */
-    const float *q_norm, *k_norm;
+    float clamp; /* limit of queries, keys and values; 0 for none */
+    float alibi; /* the largest bias: head i of n has the slope 2^(-alibi (i + 1) / n); 0 for none */
+    bool sinks; /* attn_sinks has one score for each head; may be missing */
+    struct attention_temperature temperature;
+    enum attention_gate gated;
+    struct norm q_norm, k_norm;
+    const float *slopes, *sink; /* [n_head], or NULL */
     struct linear q, k, v, out;
+    struct linear gate; /* without data where there is none */
 };
+
+/* Floats of one query head in the result of the product for queries. */
+static inline size_t attention_q_room(const struct attention_layer *l)
+{
+    return l->gated == GATE_IN_Q ? 2 * (size_t)l->head_dim_k : l->head_dim_k;
+}
+
+/* Finds the weights of layer i: `bind` of the kind. */
+bool attention_bind(struct binder *b, size_t i);
 
 /* ---- rotation ---- */
 
 /* The angles of rotation at a position: each pair of a head's elements has a frequency of its own. */
 struct rope_shape {
+    uint32_t n_rot; /* elements of a head that are rotated */
     double base;
     double scale; /* factor of all positions: 1 / rope.scaling.factor */
     double magnitude; /* factor of cosine and sine */
@@ -49,7 +87,7 @@ struct rope_shape {
 
 /* Rotation of all attention layers of a decoder. */
 struct rope_fields {
-    uint32_t n_rot; /* elements of a head that are rotated; 0: no layer of the decoder rotates */
+    bool none; /* no layer rotates */
     bool halves; /* element i is paired with i + n_rot / 2, not with its neighbour */
     bool long_factors; /* the file has two sets of factors, chosen by the context's size */
     uint32_t skip; /* each layer whose number, from 1, is a multiple of this does not rotate; 0 for none */
@@ -59,7 +97,8 @@ struct rope_fields {
 
 /* The frequencies of rotation. */
 struct rope {
-    double *inv_freq; /* [n_rot / 2], radians a position */
+    size_t pairs;
+    double *inv_freq; /* [pairs], radians a position */
     float magnitude;
 };
 
@@ -69,6 +108,8 @@ bool rope_prepare(struct decoder *d, size_t context, struct error *err);
 void rope_cos_sin(const struct rope *r, uint32_t position, size_t first, size_t count, float *cos_sin);
 
 /* ---- a forward call ---- */
+
+struct batch_run;
 
 /* Rows of one run whose attention is computed by one call. */
 struct query_tile {
@@ -82,10 +123,23 @@ struct attention_memory {
     bool together;
     bool split; /* splits are divided among the workers */
     struct query_tile *tiles;
-    float *q, *k, *v; /* [n][n_head * head_dim_k], [n][n_head_kv * head_dim_k], [n][n_head_kv * head_dim_v] */
+    float *q, *k,
+        *v; /* [n][n_head * attention_q_room], [n][n_head_kv * head_dim_k], [n][n_head_kv * head_dim_v] */
+    float *gate; /* [n][rows of the gate] */
     float *att; /* [n][n_head * head_dim_v] */
     float *parts; /* of splits */
     float *cos_sin[2]; /* [n][n_rot]: cosines and sines for each of the decoder's ropes */
 };
+
+/* Norms, rotates and stores: the rows of a tile for one key-value head, and the query heads of its group. */
+void attention_prepare(const struct forward *f, size_t layer, const struct query_tile *t, size_t head);
+/* The gate of the group's results for the same rows. */
+void attention_apply_gate(
+    const struct forward *f, const struct attention_layer *l, const struct query_tile *t, size_t head);
+/* What concerns all heads of a row together, before attention_prepare: limits, and the norms of rows. */
+void attention_prepare_rows(struct worker *m, const struct attention_layer *l);
+/* One key-value head of one layer, in the form that attention.h takes. */
+struct attention attention_head(
+    const struct forward *f, size_t layer, size_t head, const struct batch_run *r);
 
 #endif

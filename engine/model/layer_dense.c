@@ -15,6 +15,7 @@ static bool bind_split(struct binder *b, size_t i, struct dense_layer *l)
            bind_linear(b, bind_stem(i, "ffn_up").text, l->n_ff, n_embd, &l->up);
 }
 
+/* ffn_up holds the rows of the gate, then those of up. */
 static bool bind_fused(struct binder *b, size_t i, struct dense_layer *l)
 {
     struct linear whole = {0};
@@ -36,9 +37,11 @@ static bool bind(struct binder *b, size_t i)
     struct decoder *d = binder_decoder(b);
     struct layer *layer = &d->layers[i];
     struct dense_layer *l = &layer->dense;
-    bool fused = l->fused_gate && !l->ungated;
+    bool fused = !l->ungated && bind_rows(b, bind_stem(i, "ffn_up").text) == 2 * (uint64_t)l->n_ff;
     if (!bind_linear(b, bind_stem(i, "ffn_down").text, d->shape.n_embd, l->n_ff, &l->down) ||
-        !(fused ? bind_fused(b, i, l) : bind_split(b, i, l)))
+        !(fused ? bind_fused(b, i, l) : bind_split(b, i, l)) ||
+        (l->act_scales &&
+            !bind_optional(b, bind_stem(i, "ffn.act.scales").text, 1, l->n_ff, &l->act_divisors)))
         return false;
     layer->ffn_packs = dense_packs(l);
     return true;
@@ -127,6 +130,8 @@ void dense_gate_rows(const struct dense_layer *l, const struct matmul_input *in,
             gate_limited(l, gate + t * gate_columns, row, count);
         else
             vector_gate(row, gate + t * gate_columns, row, l->activation, count);
+        for (size_t j = 0; l->act_divisors && j < count; j++)
+            row[j] /= l->act_divisors[rows.first + j];
     }
 }
 

@@ -53,7 +53,7 @@ static bool bind(struct binder *b, size_t i)
     struct decoder *d = binder_decoder(b);
     struct layer *layer = &d->layers[i];
     struct latent_layer *l = &layer->latent;
-    size_t n_embd = d->shape.n_embd, n_rot = d->rope.n_rot;
+    size_t n_embd = d->shape.n_embd, n_rot = d->rope.global.n_rot;
     bool good =
         bind_queries(b, i, l, l->n_head * (l->n_nope + n_rot)) &&
         bind_linear(b, bind_stem(i, "attn_kv_a_mqa").text, l->n_latent + n_rot, n_embd, &l->low) &&
@@ -69,7 +69,7 @@ static struct layer_state state(const struct decoder *d, size_t i)
 {
     const struct latent_layer *l = &d->layers[i].latent;
     return (struct layer_state){
-        .n_head_kv = 1, .head_dim_k = l->n_latent + d->rope.n_rot, .head_dim_v = l->n_latent};
+        .n_head_kv = 1, .head_dim_k = l->n_latent + d->rope.global.n_rot, .head_dim_v = l->n_latent};
 }
 
 /* ---- memory ---- */
@@ -135,7 +135,7 @@ static void workspace(struct forward *f, struct layout *lasting, struct layout *
 {
     struct latent_memory *w = &f->latent;
     struct latent_widths widths = widths_of(f);
-    size_t n_rot = f->d->rope.n_rot, rows = f->n * widths.heads;
+    size_t n_rot = f->d->rope.global.n_rot, rows = f->n * widths.heads;
     choose_ways(f, widths.heads);
     size_t parts = rows_up(widths.heads, w->tile_heads) * f->n * w->n_splits;
     w->tiles = layout_take(lasting, w->n_tiles * sizeof(*w->tiles));
@@ -156,7 +156,7 @@ static void begin(struct worker *m)
 {
     struct forward *f = m->f;
     struct latent_memory *w = &f->latent;
-    size_t n_rot = f->d->rope.n_rot;
+    size_t n_rot = f->d->rope.global.n_rot;
     struct work_range rows = forward_work_range(m, f->n);
     struct query_tile *tile = w->tiles;
     for (size_t t = rows.first; t < rows.end; t++)
@@ -242,7 +242,7 @@ static struct attention head_of(const struct forward *f, size_t layer, const str
 {
     const struct latent_layer *l = &f->d->layers[layer].latent;
     return (struct attention){.type = kv_cache_type(f->cache),
-        .head_dim_k = l->n_latent + f->d->rope.n_rot,
+        .head_dim_k = l->n_latent + f->d->rope.global.n_rot,
         .head_dim_v = l->n_latent,
         .scale = l->scale,
         .pages = (const uint8_t *const *)r->pages,
@@ -264,7 +264,7 @@ static void store(struct worker *m, size_t layer, const struct latent_layer *l)
     const struct forward *f = m->f;
     const struct latent_memory *w = &f->latent;
     const struct decoder_shape *s = &f->d->shape;
-    size_t n_rot = f->d->rope.n_rot;
+    size_t n_rot = f->d->rope.global.n_rot;
     struct work_range rows = forward_work_range(m, f->n);
     for (size_t t = rows.first; t < rows.end; t++) {
         float *key = w->low + t * (l->n_latent + n_rot), *low = w->query_low + t * l->n_query;
@@ -292,7 +292,7 @@ static void prepare_queries(struct worker *m, const struct latent_layer *l)
 {
     const struct forward *f = m->f;
     const struct latent_memory *w = &f->latent;
-    size_t n_rot = f->d->rope.n_rot, size = l->n_nope + n_rot, wide = l->n_latent + n_rot;
+    size_t n_rot = f->d->rope.global.n_rot, size = l->n_nope + n_rot, wide = l->n_latent + n_rot;
     struct head_rows in = {w->query, l->n_head * size, size}, out = {w->latent_query, l->n_head * wide, wide};
     struct work_range rows = forward_work_range(m, f->n);
     for (size_t t = rows.first; t < rows.end; t++) {
@@ -320,7 +320,7 @@ static size_t list_queries(const struct forward *f, const struct latent_layer *l
     size_t head, size_t n_heads, struct attention_query *out)
 {
     const struct batch_run *r = &f->runs[t->run];
-    size_t n = 0, wide = l->n_latent + f->d->rope.n_rot;
+    size_t n = 0, wide = l->n_latent + f->d->rope.global.n_rot;
     for (size_t row = t->row; row < t->row + t->n; row++) {
         uint32_t end = f->batch->causal ? r->start + (uint32_t)(row - r->row) + 1 : r->end;
         for (size_t h = head; h < head + n_heads; h++)

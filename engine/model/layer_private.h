@@ -1,7 +1,7 @@
 /* layer_private.h - the contract of a layer kind.
  *
  * A layer is a mixer, which lets a row see rows before it, and a feed-forward, which works on each row alone. Both
- * are rows of type struct layer_kind. To add a kind, write layer_NAME.c with its row and layer_NAME_private.h with
+ * are rows of type struct layer_kind. A layer may lack one of them, and may have a second mixer beside the first. To add a kind, write layer_NAME.c with its row and layer_NAME_private.h with
  * its fields; give struct layer a member for the fields (decoder_private.h) and struct forward one for the memory
  * (forward_private.h), list the row in layer.c, and let an architecture's row choose it (family_*.c).
  *
@@ -54,7 +54,7 @@ struct layer_kind {
     void (*run)(struct worker *m, size_t i);
 };
 
-#define LAYER_KINDS_MAX 8
+#define LAYER_KINDS_MAX 16
 extern const struct layer_kind *const layer_kinds[]; /* all of them, mixers first; NULL ends the list */
 
 #endif

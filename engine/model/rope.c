@@ -16,14 +16,14 @@
 /* The index of the pair, as a real number, that makes so many turns within the original context. */
 static double pair_turning(const struct rope_fields *f, const struct rope_shape *r, double turns)
 {
-    return f->n_rot / 2 * log(f->context / (turns * WHOLE_TURN)) / log(r->base);
+    return r->n_rot / 2 * log(f->context / (turns * WHOLE_TURN)) / log(r->base);
 }
 
 /* The weight of a pair's own frequency: 1 up to pair `low`, 0 from `high` on, a ramp between. */
 static double yarn_share(const struct rope_fields *f, const struct rope_shape *r, size_t pair)
 {
     double low = fmax(0, floor(pair_turning(f, r, r->yarn_fast)));
-    double high = fmin(f->n_rot - 1, ceil(pair_turning(f, r, r->yarn_slow)));
+    double high = fmin(r->n_rot - 1, ceil(pair_turning(f, r, r->yarn_slow)));
     double along = ((double)pair - low) / fmax(0.001, high - low);
     return 1 - fmin(1, fmax(0, along));
 }
@@ -31,7 +31,7 @@ static double yarn_share(const struct rope_fields *f, const struct rope_shape *r
 static double rate_of(
     const struct rope_fields *f, const struct rope_shape *r, size_t pair, const float *factors)
 {
-    double rate = vector_power(r->base, -2.0 * (double)pair / f->n_rot);
+    double rate = vector_power(r->base, -2.0 * (double)pair / r->n_rot);
     if (factors)
         rate /= factors[pair];
     if (r->yarn == 0)
@@ -42,7 +42,8 @@ static double rate_of(
 
 static bool prepare(struct decoder *d, struct rope *out, const struct rope_shape *r, const float *factors)
 {
-    size_t pairs = d->rope.n_rot / 2;
+    size_t pairs = r->n_rot / 2;
+    out->pairs = pairs;
     if (!out->inv_freq)
         out->inv_freq = malloc((pairs + 1) * sizeof(*out->inv_freq));
     if (!out->inv_freq)
@@ -58,12 +59,12 @@ bool rope_prepare(struct decoder *d, size_t context, struct error *err)
     const float *factors = d->rope_factors;
     if (!factors)
         factors = context > d->rope.context ? d->rope_factors_long : d->rope_factors_short;
-    for (size_t i = 0; factors && i < d->rope.n_rot / 2; i++)
+    for (size_t i = 0; factors && i < d->rope.global.n_rot / 2; i++)
         if (!isfinite(factors[i]) || factors[i] == 0)
             return error_set(err, "factor %zu of the rotation is 0, or no number", i);
     return (prepare(d, &d->ropes[0], &d->rope.global, factors) &&
                prepare(d, &d->ropes[1], &d->rope.local, NULL)) ||
-           error_set(err, "no memory for the inv_freq of %zu pairs", (size_t)d->rope.n_rot / 2);
+           error_set(err, "no memory for the inv_freq of %zu pairs", (size_t)d->rope.global.n_rot / 2);
 }
 
 void rope_cos_sin(const struct rope *r, uint32_t position, size_t first, size_t count, float *cos_sin)

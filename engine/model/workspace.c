@@ -35,6 +35,9 @@ static bool check_row(const struct forward *f, size_t i, struct error *err)
     uint32_t vocabulary = f->d->shape.n_vocab;
     if (!r->embedding && (r->token < 0 || (uint32_t)r->token >= vocabulary))
         return error_set(err, "token %" PRId32 " is not one of the model's %" PRIu32, r->token, vocabulary);
+    if (f->d->positions.rows > 0 && r->position >= f->d->positions.rows)
+        return error_set(err, "position %" PRIu32 " is behind the model's last, %zu", r->position,
+            f->d->positions.rows - 1);
     return true;
 }
 

@@ -42,11 +42,21 @@ LANES_INLINE void half_step(
     h->y = lanes_fma(state, c, h->y);
 }
 
-LANES_INLINE void half_end(const struct scan_block *s, size_t t, size_t from, const struct half *h)
+LANES_INLINE struct lanes silu(struct lanes x)
+{
+    return lanes_div(x, lanes_add(lanes_set(1.0f), lanes_exp(lanes_xor(x, lanes_set(-0.0f)))));
+}
+
+LANES_INLINE void half_end(
+    const struct scan_block *s, size_t t, size_t from, const struct half *h, bool channels)
 {
     size_t n = lanes_left(s->rows, from);
-    if (n > 0)
-        lanes_store_part(s->y + t * s->y_stride + from, h->y, n);
+    if (n == 0)
+        return;
+    struct lanes d = channels ? lanes_load_part(s->d + from, n) : lanes_set(*s->d);
+    struct lanes y = lanes_fma(d, lanes_load_part(s->x + t * s->x_stride + from, n), h->y);
+    struct lanes z = lanes_load_part(s->z + t * s->z_stride + from, n);
+    lanes_store_part(s->y + t * s->y_stride + from, lanes_mul(y, silu(z)), n);
 }
 
 LANES_INLINE void scan_token(const struct scan_block *s, size_t t, bool channels)
@@ -66,8 +76,8 @@ LANES_INLINE void scan_token(const struct scan_block *s, size_t t, bool channels
         half_step(&low, from + k * SCAN_ROWS, s->after + k * SCAN_ROWS, low_decay, in, out);
         half_step(&high, from + k * SCAN_ROWS + LANES, s->after + k * SCAN_ROWS + LANES, high_decay, in, out);
     }
-    half_end(s, t, 0, &low);
-    half_end(s, t, LANES, &high);
+    half_end(s, t, 0, &low, channels);
+    half_end(s, t, LANES, &high, channels);
 }
 
 LANES_INLINE void scan_tokens(const struct scan_block *s, bool channels)
@@ -95,7 +105,6 @@ static void head(const struct scan_block *s)
 static void convolve(float *out, const float *const *rows, const float *taps, size_t stride,
     const float *bias, size_t n_taps, size_t n)
 {
-    const struct lanes one = lanes_set(1.0f);
     for (size_t i = 0; i < n; i += LANES) {
         struct lanes sum = lanes_mul(lanes_load_part(taps + i, n - i), lanes_load_part(rows[0] + i, n - i));
         for (size_t j = 1; j < n_taps; j++)
@@ -103,8 +112,7 @@ static void convolve(float *out, const float *const *rows, const float *taps, si
                 lanes_load_part(taps + j * stride + i, n - i), lanes_load_part(rows[j] + i, n - i), sum);
         if (bias)
             sum = lanes_add(sum, lanes_load_part(bias + i, n - i));
-        sum = lanes_div(sum, lanes_add(one, lanes_exp(lanes_xor(sum, lanes_set(-0.0f)))));
-        lanes_store_part(out + i, sum, n - i);
+        lanes_store_part(out + i, silu(sum), n - i);
     }
 }
 

@@ -3,6 +3,13 @@
 
 #include "berth/kernels/vector.h"
 
+static float gated(const struct scan_block *s, size_t t, size_t row, float y, bool channels)
+{
+    float z = s->z[t * s->z_stride + row];
+    y = __builtin_fmaf(s->d[channels ? row : 0], s->x[t * s->x_stride + row], y);
+    return y * (z / (1.0f + vector_exp(-z)));
+}
+
 /* One row of a block. Rows beyond the last have an x of 0, as in the other sets. */
 static void step_row(const struct scan_block *s, size_t t, size_t row, bool channels)
 {
@@ -18,7 +25,7 @@ static void step_row(const struct scan_block *s, size_t t, size_t row, bool chan
         y = __builtin_fmaf(s->after[at], c[k], y);
     }
     if (there)
-        s->y[t * s->y_stride + row] = y;
+        s->y[t * s->y_stride + row] = gated(s, t, row, y, channels);
 }
 
 static void step_all(const struct scan_block *s, bool channels)

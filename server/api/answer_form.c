@@ -101,6 +101,8 @@ static bool read_form_field(
     const struct form_field *row, const json_t *request, struct asked_form *f, struct api_error *c)
 {
     const json_t *value = json_object_get(request, row->name);
+    if (row->member && !is_absent(value) && !json_is_object(value))
+        return bad_format(c, row->name, "an object");
     if (row->member)
         value = json_object_get(value, row->member);
     if (is_absent(value))
@@ -208,8 +210,9 @@ static bool take_form(struct form_work *w, const struct asked_form *f, struct ap
     case CHAT_ANSWER_GBNF:
         w->form.answer.source = api_text(f->value);
         return json_is_string(f->value) || bad_format(c, f->param, "a string");
-    case CHAT_ANSWER_FREE:
     case CHAT_ANSWER_JSON:
+        return !f->value || json_is_true(f->value) || bad_format(c, f->param, "true or false");
+    case CHAT_ANSWER_FREE:
         break;
     }
     return true;
@@ -419,5 +422,16 @@ bool answer_form_grammar(const struct requested_model *m, const json_t *request,
     *form = (struct chat_form){
         .format = w.form.format, .split_reasoning = w.form.split_reasoning, .prompt_end = w.form.prompt_end};
     release_work(&w);
+    return good;
+}
+
+bool answer_form_check(const struct requested_model *m, const json_t *request, const struct prompt *prompt,
+    struct byte_budget *memory, struct api_error *c)
+{
+    struct grammar *grammar = NULL;
+    struct chat_form form = {0};
+    struct json_notes notes = {0};
+    bool good = answer_form_grammar(m, request, prompt, memory, &grammar, &form, &notes, c);
+    grammar_drop(grammar);
     return good;
 }

@@ -1,8 +1,6 @@
 /* chat.c - from a chat request to its reply, which comes later. */
 #include "chat_private.h"
 
-#include <string.h>
-
 /* The ids that end the reasoning, where the request has a budget for it. */
 static bool make_reasoning_end(struct completion_setup *setup, struct api_error *c)
 {
@@ -31,7 +29,8 @@ static bool start(struct server *s, const struct http_request *q, struct reply *
         .n_prompts = 1,
         .notes = &notes,
         .form = &form,
-        .request = call->original};
+        .request = call->original,
+        .request_more = call->original_more};
     bool good = requested_model_find(m, s, call->request, NEEDS_DECODER | NEEDS_TOKENIZER | NEEDS_CHAT, c) &&
                 completion_params_for_model(w, text_model_n_vocab(m->text), c) &&
                 prompt_of_chat(&prompt, m, call->request, c) &&
@@ -44,43 +43,13 @@ static bool start(struct server *s, const struct http_request *q, struct reply *
     return good;
 }
 
-/* Sets a member that the request does not have. */
-static bool set_if_absent(json_t *request, const char *name, json_t *value, struct api_error *c)
-{
-    const json_t *known = json_object_get(request, name);
-    if (!value || (known && !json_is_null(known)))
-        return true;
-    return json_object_set(request, name, value) == 0 || api_error_no_memory(c);
-}
-
-/* `think` and `thinking` are other names for enable_thinking; an object may have a budget beside its type. */
-static bool settle_thinking(json_t *request, struct api_error *c)
-{
-    json_t *thinking = json_object_get(request, "thinking"), *think = json_object_get(request, "think");
-    const json_t *type = json_object_get(thinking, "type");
-    if (think && !json_is_null(think) && !json_is_boolean(think))
-        return api_error_bad(c, "think", "'think' must be true or false");
-    if (json_is_object(thinking)) {
-        bool off = value_is_word(type, "disabled");
-        if (!off && !value_is_word(type, "enabled") && !value_is_word(type, "adaptive"))
-            return api_error_bad(c, "thinking", "'thinking.type' must be enabled, adaptive or disabled");
-        return set_if_absent(request, "enable_thinking", off ? json_false() : json_true(), c) &&
-               (off ||
-                   set_if_absent(request, "reasoning_budget", json_object_get(thinking, "budget_tokens"), c));
-    }
-    if (thinking && !json_is_null(thinking) && !json_is_boolean(thinking))
-        return api_error_bad(c, "thinking", "'thinking' must be an object with a 'type', or true or false");
-    return set_if_absent(request, "enable_thinking", json_is_boolean(thinking) ? thinking : NULL, c) &&
-           set_if_absent(request, "enable_thinking", json_is_boolean(think) ? think : NULL, c);
-}
-
 bool chat_answer(struct server *s, const struct http_request *q, struct reply *r,
     const struct translated_request *call, struct api_error *c)
 {
     struct completion_params w = {0};
     struct requested_model m = {0};
-    bool good = settle_thinking(call->request, c) && completion_params_read(&w, call->request, FOR_CHAT, c) &&
-                start(s, q, r, call, &w, &m, c);
+    bool good = chat_thinking_settle(call->request, c) &&
+                completion_params_read(&w, call->request, FOR_CHAT, c) && start(s, q, r, call, &w, &m, c);
     completion_params_release(&w);
     requested_model_release(&m, s);
     return good;

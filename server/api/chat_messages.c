@@ -82,8 +82,11 @@ bool chat_messages_check(const json_t *request, struct api_error *c)
 
 static bool check_function(const json_t *function, const char *param, struct api_error *c)
 {
-    return (json_is_object(function) && json_is_string(json_object_get(function, "name"))) ||
-           api_error_bad(c, param, "'%s' must be an object with a string 'name'", param);
+    const json_t *name = json_object_get(function, "name");
+    if (!json_is_object(function) || !json_is_string(name))
+        return api_error_bad(c, param, "'%s' must be an object with a string 'name'", param);
+    return chat_tool_is_named(api_text(name)) ||
+           api_error_bad(c, param, "'%s.name' must have " CHAT_NAME_RULE, param);
 }
 
 static bool check_tools(const json_t *tools, struct api_error *c)

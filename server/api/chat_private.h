@@ -14,6 +14,12 @@ bool chat_messages_check(const json_t *request, struct api_error *c);
 /* Checks `tools` and `functions`, and leaves in `tools` those that the template is to see. */
 bool chat_tools_settle(json_t *request, struct api_error *c);
 
+/* ---- chat_prompt.c ---- */
+
+/* `think` and `thinking` are other names for enable_thinking; an object may have a budget beside its type, which becomes
+ * reasoning_budget. A request that is settled does not change any more. */
+bool chat_thinking_settle(json_t *request, struct api_error *c);
+
 /* ---- chat_tools.c ---- */
 
 /* Brings tools, calls and results among the variables of json_chat_variables into the form that the template takes. */
@@ -28,8 +34,5 @@ bool chat_tools_for_template(struct value_arena *a, const struct chat_format *fo
 bool answer_form_grammar(const struct requested_model *m, const json_t *request, const struct prompt *prompt,
     struct byte_budget *memory, struct grammar **grammar, struct chat_form *form, struct json_notes *notes,
     struct api_error *c);
-
-/* True when the request asks for a form of its answer. */
-bool answer_form_is_asked(const json_t *request);
 
 #endif

@@ -5,6 +5,8 @@
  */
 #include "chat_private.h"
 
+#include "berth/server/api/json_value.h"
+
 #include <string.h>
 
 #define TEXT_MAX ((size_t)8 << 20) /* bytes of the definitions as text */
@@ -48,6 +50,23 @@ static bool write_all_arguments(struct value_arena *a, const struct value *messa
                 return false;
     }
     return true;
+}
+
+/* ---- results beside their calls ---- */
+
+/* Gives the template results where it looks for them. Those that are JSON objects are told member by member. */
+static bool attach_results(struct value_arena *a, struct value *messages, struct error *err)
+{
+    *messages = chat_history_with_responses(a, *messages);
+    for (size_t i = 0; messages->kind == VALUE_LIST && i < messages->list->n; i++) {
+        const struct value *all = value_find(messages->list->items[i], span_of("tool_responses"));
+        for (size_t k = 0; all && all->kind == VALUE_LIST && k < all->list->n; k++) {
+            struct value *response = changeable(value_find(all->list->items[k], span_of("response")));
+            if (response)
+                json_parse_value(a, response, true);
+        }
+    }
+    return !value_arena_failed(a) || no_memory(a, err);
 }
 
 /* ---- earlier reasoning ---- */
@@ -147,6 +166,9 @@ bool chat_tools_for_template(struct value_arena *a, const struct chat_format *fo
     if (!messages || messages->kind != VALUE_LIST)
         return true;
     name_reasoning(messages, chat_format_reasoning_member(format, template));
+    if (chat_format_has_tools(format, template) && chat_format_wants_responses(template) &&
+        !attach_results(a, messages, err))
+        return false;
     if (chat_format_has_tools(format, template))
         return !chat_format_wants_text_arguments(template) || write_all_arguments(a, messages, err);
     *messages = chat_history_as_text(a, *messages);

@@ -4,6 +4,8 @@
  */
 #include "chat_private.h"
 
+#include "berth/server/api/fill_in_middle.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,11 +55,25 @@ static bool begin_if_empty(struct prompt *p, const struct text_model *t)
     return true;
 }
 
+/* The prompt for the text between a prompt and the request's suffix. */
+static bool read_middle(struct prompt *p, const struct text_model *t, const json_t *value, bool add_special,
+    const json_t *suffix, const char *param, struct api_error *c)
+{
+    struct fill_in_middle f = {
+        .prefix = value, .prefix_name = param, .suffix = suffix, .whole = true, .bare = !add_special};
+    if (!json_is_string(value))
+        return api_error_status(c, 400, "unsupported_parameter", "suffix",
+            "'suffix' is not supported together with a prompt of token ids");
+    return fill_in_middle_prompt(p, t, &f, "suffix", c);
+}
+
 /* One prompt: a string or a list of ids. */
 static bool read_prompt(struct prompt *p, const struct text_model *t, const json_t *value, bool add_special,
-    bool echo, const char *param, struct api_error *c)
+    const struct completion_params *w, const char *param, struct api_error *c)
 {
-    bool kept = true;
+    bool kept = true, echo = w->echo;
+    if (w->suffix)
+        return read_middle(p, t, value, add_special, w->suffix, param, c);
     if (json_is_array(value)) {
         if (!prompt_add_ids(p, text_model_n_vocab(t), value, param, c))
             return false;
@@ -110,14 +126,14 @@ bool prompts_of_completion(struct prompts *all, struct server *s, const struct h
     for (size_t i = 0; i < n; i++)
         all->at[i] = prompt_for(s, q);
     if (!is_several(prompt))
-        return read_prompt(&all->at[0], t, prompt, add_special, w->echo, "prompt", c);
+        return read_prompt(&all->at[0], t, prompt, add_special, w, "prompt", c);
     for (size_t i = 0; i < n; i++) {
         char param[96];
         const json_t *one = json_array_get(prompt, i);
         snprintf(param, sizeof(param), "prompt[%zu]", i);
         if (!json_is_string(one) && !json_is_array(one))
             return api_error_bad(c, param, "'%s' must be a string or a list of token ids", param);
-        if (!read_prompt(&all->at[i], t, one, add_special, w->echo, param, c))
+        if (!read_prompt(&all->at[i], t, one, add_special, w, param, c))
             return false;
     }
     return true;
@@ -167,13 +183,22 @@ static bool start(struct server *s, const struct http_request *q, struct reply *
     return good;
 }
 
+/* A dialect that makes the prompt has a field of its own for what is behind the answer, or a prompt of ids. */
+static bool check_suffix(
+    const struct completion_params *w, const struct translated_request *call, struct api_error *c)
+{
+    return !w->suffix || !call->make_prompt ||
+           api_error_status(
+               c, 400, "unsupported_parameter", "suffix", "'suffix' is not supported with this prompt");
+}
+
 bool completion_answer(struct server *s, const struct http_request *q, struct reply *r,
     const struct translated_request *call, struct api_error *c)
 {
     struct completion_params w = {0};
     struct requested_model m = {0};
-    bool good =
-        completion_params_read(&w, call->request, FOR_COMPLETIONS, c) && start(s, q, r, call, &w, &m, c);
+    bool good = completion_params_read(&w, call->request, FOR_COMPLETIONS, c) && check_suffix(&w, call, c) &&
+                start(s, q, r, call, &w, &m, c);
     completion_params_release(&w);
     requested_model_release(&m, s);
     return good;

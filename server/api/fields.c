@@ -26,7 +26,7 @@
 #define AT(name) .at = offsetof(struct completion_params, name)
 
 static field_read read_stop, read_stop_tokens, read_stream_options, read_logit_bias, read_seed, read_logprobs,
-    read_cache_salt;
+    read_cache_salt, read_suffix;
 
 /* clang-format off */
 static const struct field fields[] = {
@@ -52,6 +52,7 @@ static const struct field fields[] = {
     {"top_logprobs", CHAT, HONOURED, .kind = INTEGER, AT(n_top), .least = 0, .most = JOB_LOGPROBS_MAX},
     {"logprobs", TEXT, HONOURED, .kind = OWN, .read = read_logprobs},
     {"echo", TEXT, HONOURED, .kind = TRUTH, AT(echo)},
+    {"suffix", TEXT, HONOURED, .kind = OWN, .read = read_suffix},
     {"tools", CHAT, HONOURED, .kind = ELSEWHERE},
     {"functions", CHAT, HONOURED, .kind = ELSEWHERE},
     {"tool_choice", CHAT, HONOURED, .kind = ELSEWHERE},
@@ -243,6 +244,15 @@ static bool read_logprobs(const json_t *value, struct completion_params *w, stru
     return true;
 }
 
+/* An empty text stands for none. */
+static bool read_suffix(const json_t *value, struct completion_params *w, struct api_error *c)
+{
+    if (!json_is_string(value))
+        return api_error_bad(c, "suffix", "'suffix' must be a string");
+    w->suffix = json_string_length(value) > 0 ? value : NULL;
+    return true;
+}
+
 /* A salt keeps a client's prompts apart from those of others in the prefix cache. */
 static bool read_cache_salt(const json_t *value, struct completion_params *w, struct api_error *c)
 {
@@ -352,7 +362,7 @@ static bool is_meant(const struct near *n, const char *given)
 static bool check_unknown(const char *name, enum fields_route route, struct api_error *c)
 {
     char shown[100];
-    if (find_field(name, 0) || refused_field_find(name, 0))
+    if (completion_params_knows(name))
         return true;
     struct near n = near_begin(span_of(name));
     for (size_t i = 0; i < N_FIELDS; i++)
@@ -364,6 +374,11 @@ static bool check_unknown(const char *name, enum fields_route route, struct api_
     text_escape(shown, sizeof(shown), span_of(name));
     return api_error_status(
         c, 400, "unknown_parameter", shown, "'%s' is not a known field; did you mean '%s'?", shown, n.name);
+}
+
+bool completion_params_knows(const char *name)
+{
+    return find_field(name, 0) || refused_field_find(name, 0);
 }
 
 const struct field *field_at(size_t i)
@@ -378,6 +393,9 @@ static bool check_together(struct completion_params *w, enum fields_route route,
 {
     if (route == FOR_CHAT && w->n_top > 0 && !w->logprobs)
         return api_error_bad(c, "top_logprobs", "'top_logprobs' needs 'logprobs' to be true");
+    if (w->suffix && w->echo)
+        return api_error_status(
+            c, 400, "unsupported_parameter", "echo", "'echo' is not supported together with 'suffix'");
     if (w->max_completion_tokens != COMPLETION_UNSET)
         w->max_tokens = w->max_completion_tokens;
     w->cache_prompt = w->cache_prompt && !w->salted;

@@ -77,6 +77,10 @@ struct refused_field {
     const char *instead; /* what berth has instead, as the message tells it; NULL for nothing */
 };
 
+const struct refused_field *refused_field_at(size_t i); /* NULL behind the last one */
+/* What of a refused field passes and what there is instead, as the message tells it. */
+void refused_field_tell(const struct refused_field *f, char *out, size_t size);
+
 /* The row of a name on a route, or NULL. Route 0 stands for any route. */
 const struct refused_field *refused_field_find(const char *name, unsigned route);
 

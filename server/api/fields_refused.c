@@ -6,6 +6,7 @@
  */
 #include "fields_private.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define CHAT FOR_CHAT
@@ -24,7 +25,6 @@ static const struct refused_field refused[] = {
     {"audio", CHAT, NONE, NULL},
     {"best_of", BOTH, ONE | NEUTRAL_SAME_AS_N, "'n'"},
     {"modalities", CHAT, NEUTRAL_TEXT, NULL},
-    {"suffix", TEXT, EMPTY, NULL},
     {"web_search_options", CHAT, NONE, NULL},
 
     /* what is asked */
@@ -178,6 +178,11 @@ static const struct refused_field refused[] = {
 
 #define N_REFUSED (sizeof(refused) / sizeof(refused[0]))
 
+const struct refused_field *refused_field_at(size_t i)
+{
+    return i < N_REFUSED ? &refused[i] : NULL;
+}
+
 const struct refused_field *refused_field_find(const char *name, unsigned route)
 {
     for (size_t i = 0; i < N_REFUSED; i++)
@@ -275,11 +280,18 @@ static const char *accepted_values(const struct refused_field *f)
     return "";
 }
 
+void refused_field_tell(const struct refused_field *f, char *out, size_t size)
+{
+    snprintf(out, size, "not supported%s%s%s", accepted_values(f), f->instead ? "; use " : "",
+        f->instead ? f->instead : "");
+}
+
 bool refused_field_check(
     const struct refused_field *f, const json_t *value, const json_t *request, struct api_error *c)
 {
     if (is_neutral(f, value, request))
         return true;
-    return api_error_status(c, 400, "unsupported_parameter", f->name, "'%s' is not supported%s%s%s", f->name,
-        accepted_values(f), f->instead ? "; use " : "", f->instead ? f->instead : "");
+    char told[160];
+    refused_field_tell(f, told, sizeof(told));
+    return api_error_status(c, 400, "unsupported_parameter", f->name, "'%s' is %s", f->name, told);
 }

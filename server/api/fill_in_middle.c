@@ -113,16 +113,16 @@ static bool add_ids(
 }
 
 /* The suffix gets at most a quarter of the room, the prefix what is left, extra texts what is left then. */
-static bool join(struct middle_work *w, struct prompt *p, int64_t most)
+static bool join(struct middle_work *w, struct prompt *p, const struct fill_in_middle *f)
 {
     const struct tokenizer_ids *prefix = &w->prefix.ids, *suffix = &w->suffix.ids, *extra = &w->extra.ids;
-    size_t room = room_of(w, most);
+    size_t room = f->whole ? SIZE_MAX : room_of(w, f->most);
     room -= least(w->begun.ids.n, room);
     size_t behind = least(suffix->n, room - least(prefix->n, room - room / 4));
     size_t before = least(prefix->n, room - behind);
     size_t others = least(extra->n, room - behind - before);
     int32_t bos = tokenizer_special(w->tokenizer, TOKENIZER_BOS);
-    bool begins = tokenizer_adds_bos(w->tokenizer) && bos != TOKENIZER_NONE;
+    bool begins = !f->bare && tokenizer_adds_bos(w->tokenizer) && bos != TOKENIZER_NONE;
     return (!begins || prompt_add_id(p, bos, w->c)) && add_ids(w, p, extra, extra->n - others, others) &&
            prompt_add_id(p, tokenizer_special(w->tokenizer, TOKENIZER_FIM_PREFIX), w->c) &&
            add_ids(w, p, prefix, prefix->n - before, before) &&
@@ -132,12 +132,12 @@ static bool join(struct middle_work *w, struct prompt *p, int64_t most)
            add_ids(w, p, &w->begun.ids, 0, w->begun.ids.n);
 }
 
-bool fill_in_middle_prompt(struct prompt *p, const struct requested_model *m, const struct fill_in_middle *f,
+bool fill_in_middle_prompt(struct prompt *p, const struct text_model *t, const struct fill_in_middle *f,
     const char *param, struct api_error *c)
 {
     struct prompt empty = {.ids.stop = p->ids.stop, .memory = p->memory};
-    struct middle_work w = {.text = m->text,
-        .tokenizer = text_model_tokenizer(m->text),
+    struct middle_work w = {.text = t,
+        .tokenizer = text_model_tokenizer(t),
         .prefix = empty,
         .suffix = empty,
         .begun = empty,
@@ -146,9 +146,9 @@ bool fill_in_middle_prompt(struct prompt *p, const struct requested_model *m, co
     if (!fill_in_middle_is_known(w.tokenizer))
         return api_error_status(c, 400, "model_not_supported", param,
             "'%s' is not supported: this model has no tokens for filling in the middle", param);
-    bool good = add_string(&w, &w.prefix, f->prefix, "input_prefix") &&
+    bool good = add_string(&w, &w.prefix, f->prefix, f->prefix_name) &&
                 add_string(&w, &w.suffix, f->suffix, param) && add_string(&w, &w.begun, f->begun, "prompt") &&
-                add_extra(&w, f->extra) && join(&w, p, f->most);
+                add_extra(&w, f->extra) && join(&w, p, f);
     prompt_release(&w.prefix);
     prompt_release(&w.suffix);
     prompt_release(&w.begun);

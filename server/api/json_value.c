@@ -111,23 +111,29 @@ static void leave_out(struct value_map *m, const char *name)
     m->n = kept;
 }
 
-/* Clients send the arguments of a call as JSON in a string, and templates go through them as a map. What is no JSON, or
- * nested too deep, stays a string. */
-static void parse_arguments(struct value_arena *a, struct value call)
+void json_parse_value(struct value_arena *a, struct value *text, bool objects_only)
 {
     bool no_memory;
     json_error_t why;
     struct error ignored = {0};
-    struct value parsed, *arguments = member(call, "arguments");
-    if (!arguments || arguments->kind != VALUE_STRING ||
-        http_json_bytes(value_span(*arguments)) > HTTP_JSON_MAX)
+    struct value parsed;
+    if (text->kind != VALUE_STRING || http_json_bytes(value_span(*text)) > HTTP_JSON_MAX)
         return;
-    json_t *json = json_parse(value_span(*arguments), JSON_DECODE_ANY | JSON_ALLOW_NUL, &why, &no_memory);
+    json_t *json = json_parse(value_span(*text), JSON_DECODE_ANY | JSON_ALLOW_NUL, &why, &no_memory);
     if (no_memory)
         value_arena_fail(a);
-    if (json && convert(a, json, 0, &parsed, &ignored))
-        *arguments = parsed;
+    bool wanted = json && (!objects_only || json_is_object(json));
+    if (wanted && convert(a, json, 0, &parsed, &ignored))
+        *text = parsed;
     json_decref(json);
+}
+
+/* Clients send the arguments of a call as JSON in a string, and templates go through them as a map. */
+static void parse_arguments(struct value_arena *a, struct value call)
+{
+    struct value *arguments = member(call, "arguments");
+    if (arguments)
+        json_parse_value(a, arguments, false);
 }
 
 /* The calls of a message as templates take them; beside calls a content that is null or missing is an empty text. */

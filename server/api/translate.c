@@ -31,12 +31,23 @@ static const struct dialect_field sampling_fields[] = {
 
 #define N_SAMPLING (sizeof(sampling_fields) / sizeof(sampling_fields[0]))
 
-static const struct dialect_field *find_row(const struct dialect_field *rows, size_t n, const char *name)
+static bool has_row(const struct dialect_fields *d, const struct dialect_field *row)
 {
-    for (size_t i = 0; i < n; i++)
-        if (strcmp(rows[i].name, name) == 0)
-            return &rows[i];
+    unsigned routes = row->use / FIELD_ON;
+    return !d->route || !routes || (routes & d->route);
+}
+
+static const struct dialect_field *find_row(const struct dialect_fields *d, const char *name)
+{
+    for (size_t i = 0; i < d->n; i++)
+        if (has_row(d, &d->rows[i]) && strcmp(d->rows[i].name, name) == 0)
+            return &d->rows[i];
     return NULL;
+}
+
+static bool is_taken(const struct dialect_field *row)
+{
+    return (row->use & FIELD_USE) == FIELD_READ || (row->use & FIELD_USE) == FIELD_COPIED;
 }
 
 static bool is_neutral(const json_t *value)
@@ -49,30 +60,32 @@ static bool is_neutral(const json_t *value)
 
 static bool use_field(const struct dialect_field *row, json_t *value, json_t *to, struct api_error *c)
 {
-    if (row->use == FIELD_REFUSED && !is_neutral(value))
+    if ((row->use & FIELD_USE) == FIELD_REFUSED && !is_neutral(value))
         return api_error_status(c, 400, "unsupported_parameter", row->name, "'%s' is not supported%s",
             row->name, row->more ? row->more : "");
-    if (row->use == FIELD_COPIED && !json_is_null(value) &&
+    if ((row->use & FIELD_USE) == FIELD_COPIED && to && !json_is_null(value) &&
         json_object_set(to, row->more ? row->more : row->name, value) != 0)
         return api_error_no_memory(c);
     return true;
 }
 
-static void try_rows(struct near *n, const struct dialect_field *rows, size_t size)
+static void try_rows(struct near *n, const struct dialect_fields *d)
 {
-    for (size_t i = 0; i < size; i++)
-        if (rows[i].use == FIELD_READ || rows[i].use == FIELD_COPIED)
-            near_try(n, rows[i].name);
+    for (size_t i = 0; i < d->n; i++)
+        if (has_row(d, &d->rows[i]) && is_taken(&d->rows[i]))
+            near_try(n, d->rows[i].name);
 }
 
 /* One missing, added or wrong character is a slip of the pen; more than that is another word. */
-static bool check_unknown(const struct dialect_field *rows, size_t n, const char *name, struct api_error *c)
+static bool check_unknown(
+    const struct dialect_fields *d, const struct dialect_fields *more, const char *name, struct api_error *c)
 {
     char shown[100];
     struct near near = near_begin(span_of(name));
     text_escape(shown, sizeof(shown), span_of(name));
-    try_rows(&near, rows, n);
-    try_rows(&near, sampling_fields, N_SAMPLING);
+    try_rows(&near, d);
+    if (more)
+        try_rows(&near, more);
     if (near.name && near.distance <= 1 && strlen(name) > 5)
         return api_error_status(c, 400, "unknown_parameter", shown,
             "'%s' is not a known field; did you mean '%s'?", shown, near.name);
@@ -85,30 +98,81 @@ bool translate_fields(
 {
     const char *name;
     json_t *value;
+    struct dialect_fields d = {.rows = rows, .n = n}, more = {.rows = sampling_fields, .n = N_SAMPLING};
     /* jansson does not change an object that is only iterated. */
     json_object_foreach((json_t *)(uintptr_t)request, name, value)
     {
-        const struct dialect_field *row = find_row(rows, n, name);
+        const struct dialect_field *row = find_row(&d, name);
         if (!row)
-            row = find_row(sampling_fields, N_SAMPLING, name);
-        if (row ? !use_field(row, value, to, c) : !check_unknown(rows, n, name, c))
+            row = find_row(&more, name);
+        if (row ? !use_field(row, value, to, c) : !check_unknown(&d, &more, name, c))
             return false;
     }
     return true;
 }
 
+/* ---- descriptions ---- */
+
+static void describe_row(const struct dialect_field *row, struct route_field *out)
+{
+    const char *text = !is_taken(row) ? row->more : row->schema ? row->schema : "{}";
+    out->name = row->name;
+    out->use = is_taken(row)                             ? ROUTE_FIELD_TAKEN
+               : (row->use & FIELD_USE) == FIELD_IGNORED ? ROUTE_FIELD_IGNORED
+                                                         : ROUTE_FIELD_REFUSED;
+    out->required = row->use & FIELD_REQUIRED;
+    out->one_of = row->use & FIELD_ONE_OF;
+    snprintf(out->schema, sizeof(out->schema), "not supported%s", text ? text : "");
+    if (is_taken(row))
+        snprintf(out->schema, sizeof(out->schema), "%s", text);
+}
+
+bool dialect_describe(const struct dialect_fields *d, size_t i, struct route_field *out)
+{
+    for (size_t k = 0; k < d->n; k++)
+        if (has_row(d, &d->rows[k]) && i-- == 0) {
+            describe_row(&d->rows[k], out);
+            return true;
+        }
+    return d->others && d->others(i, out);
+}
+
+static bool sampling_field(size_t i, struct route_field *out)
+{
+    return dialect_describe(&(struct dialect_fields){.rows = sampling_fields, .n = N_SAMPLING}, i, out);
+}
+
 bool translate_describe(const struct dialect_field *rows, size_t n, size_t i, struct route_field *out)
 {
-    for (size_t k = 0; k < n + N_SAMPLING; k++) {
-        const struct dialect_field *row = k < n ? &rows[k] : &sampling_fields[k - n];
-        bool told = row->use == FIELD_READ || row->use == FIELD_COPIED;
-        if (!told || i-- > 0)
-            continue;
-        *out = (struct route_field){.name = row->name};
-        snprintf(out->schema, sizeof(out->schema), "%s", row->schema ? row->schema : "{}");
-        return true;
+    return dialect_describe(&(struct dialect_fields){.rows = rows, .n = n, .others = sampling_field}, i, out);
+}
+
+static bool check_others(const struct dialect_fields *d, const json_t *request, struct api_error *c)
+{
+    struct route_field f;
+    for (size_t i = 0; d->others && d->others(i, &f); i++) {
+        const json_t *value =
+            f.use == ROUTE_FIELD_TAKEN && !find_row(d, f.name) ? json_object_get(request, f.name) : NULL;
+        if (value && !json_is_null(value) && !schema_check_value(f.name, f.schema, value, c))
+            return false;
     }
-    return false;
+    return true;
+}
+
+bool dialect_check(const struct dialect_fields *d, const json_t *request, struct api_error *c)
+{
+    const char *name;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)request, name, value)
+    {
+        const struct dialect_field *row = find_row(d, name);
+        if (row ? !use_field(row, value, NULL, c)
+                : !completion_params_knows(name) && !check_unknown(d, NULL, name, c))
+            return false;
+        if (row && is_taken(row) && row->schema && !schema_check_value(name, row->schema, value, c))
+            return false;
+    }
+    return check_others(d, request, c);
 }
 
 bool translate_is_word(const json_t *value, const char *word)
@@ -215,10 +279,15 @@ bool chat_count(
     struct server *s, const struct http_request *q, json_t *request, size_t *n, struct api_error *c)
 {
     struct requested_model m = {0};
+    struct completion_params w = {0};
     struct prompt p = prompt_for(s, q);
-    bool good = requested_model_find(&m, s, request, NEEDS_TOKENIZER | NEEDS_CHAT, c) &&
+    bool parallel;
+    bool good = completion_params_read(&w, request, FOR_CHAT, c) &&
+                api_truth(request, "parallel_tool_calls", true, &parallel, c) &&
+                requested_model_find(&m, s, request, NEEDS_TOKENIZER | NEEDS_CHAT, c) &&
                 prompt_of_chat(&p, &m, request, c);
     *n = p.ids.n;
+    completion_params_release(&w);
     prompt_release(&p);
     requested_model_release(&m, s);
     return good;

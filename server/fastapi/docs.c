@@ -36,6 +36,17 @@ static const struct schema schemas[] = {
         "\"developer\",\"user\",\"assistant\",\"tool\",\"function\"]},\"content\":{\"anyOf\":[{\"type\":\"string\"},"
         "{\"type\":\"array\",\"items\":{\"type\":\"object\",\"required\":[\"type\",\"text\"],\"properties\":{\"type\":"
         "{\"const\":\"text\"},\"text\":{\"type\":\"string\"}}}}]}}}"},
+    {"OllamaMessage", "{\"type\":\"object\",\"required\":[\"role\"],\"properties\":{\"role\":{\"enum\":[\"system\",\"user\","
+        "\"assistant\",\"tool\"]},\"content\":" STRING_OR_NULL ",\"thinking\":" STRING_OR_NULL ",\"tool_calls\":{\"type\":"
+        "\"array\",\"items\":{\"type\":\"object\"}},\"tool_name\":" STRING_OR_NULL "}}"},
+    {"AnthropicTurn", "{\"type\":\"object\",\"required\":[\"role\",\"content\"],\"properties\":{\"role\":{\"enum\":[\"user\","
+        "\"assistant\",\"system\"]},\"content\":{\"type\":[\"string\",\"array\"],\"items\":{\"type\":\"object\",\"required\":"
+        "[\"type\"],\"properties\":{\"type\":{\"type\":\"string\"}}}}}}"},
+    {"Sampler", "{\"enum\":[\"top_k\",\"top-k\",\"top_p\",\"top-p\",\"min_p\",\"min-p\",\"typ_p\",\"typical_p\",\"temperature\","
+        "\"temp\",\"penalties\",\"dry\",\"xtc\",\"top_n_sigma\",\"top-n-sigma\",\"infill\"]}"},
+    {"TokenBias", "{\"type\":\"array\",\"minItems\":2,\"maxItems\":2,\"prefixItems\":[{\"type\":\"integer\",\"minimum\":0},"
+        "{\"type\":[\"number\",\"boolean\"]}]}"},
+    {"PromptPart", "{\"type\":[\"string\",\"integer\",\"array\"],\"minimum\":0,\"items\":{\"type\":\"integer\",\"minimum\":0}}"},
     {"Message", "{\"type\":\"object\",\"required\":[\"message\"],\"properties\":{\"message\":{\"type\":\"string\"}}}"},
     {"Health", "{\"type\":\"object\",\"required\":[\"status\"],\"properties\":{\"status\":{\"type\":\"string\"}}}"},
     {"Readiness", "{\"type\":\"object\",\"required\":[\"status\"],\"properties\":{\"status\":{\"type\":\"string\"},"
@@ -65,7 +76,7 @@ static const struct schema schemas[] = {
         "\"content\":" STRING_OR_NULL ",\"reasoning_content\":" STRING_OR_NULL ",\"tool_calls\":{\"type\":\"array\"}}}")},
     {"Completion", COMPLETION("text_completion", "\"text\":{\"type\":\"string\"}")},
     {"Tokens", "{\"type\":\"object\",\"required\":[\"tokens\",\"count\"],\"properties\":{\"model\":{\"type\":\"string\"},"
-        "\"count\":{\"type\":\"integer\"},\"tokens\":{\"type\":\"array\",\"items\":{\"type\":\"integer\"}}}}"},
+        "\"count\":{\"type\":\"integer\"},\"tokens\":{\"type\":\"array\",\"items\":{\"type\":[\"integer\",\"object\"]}}}}"},
     {"Text", "{\"type\":\"object\",\"required\":[\"text\"],\"properties\":{\"model\":{\"type\":\"string\"},"
         "\"text\":{\"type\":\"string\"}}}"},
     {"LlamaCppError", "{\"type\":\"object\",\"required\":[\"error\"],\"properties\":{\"error\":{\"type\":\"object\","
@@ -129,19 +140,43 @@ static json_t *describe_parameters(const char *pattern)
     return all;
 }
 
-/* The body: its members, or any object. */
-static json_t *describe_body(const struct route *route)
+/* What a body's members are. Names that are ignored or refused are told beside the schema: they are no part of what a
+ * client should send. */
+static json_t *describe_fields(const struct route *route)
 {
     struct route_field f;
-    json_t *properties = json_object(), *required = json_array();
-    for (size_t i = 0; route->field && route->field(i, &f); i++) {
-        json_object_set_new(properties, f.name, json_loads(f.schema, 0, NULL));
+    json_t *taken = json_object(), *required = json_array(), *one_of = json_array();
+    json_t *ignored = json_array(), *refused = json_object(), *seen = json_object();
+    for (size_t i = 0; route->field(i, &f); i++) {
+        if (json_object_get(seen, f.name))
+            continue;
+        json_object_set_new(seen, f.name, json_true());
+        if (f.use == ROUTE_FIELD_TAKEN)
+            json_object_set_new(taken, f.name, json_loads(f.schema, 0, NULL));
+        else if (f.use == ROUTE_FIELD_IGNORED)
+            json_array_append_new(ignored, json_string(f.name));
+        else
+            json_object_set_new(refused, f.name, json_string(f.schema));
         if (f.required)
             json_array_append_new(required, json_string(f.name));
+        if (f.one_of)
+            json_array_append_new(one_of, json_pack("{s:[s]}", "required", f.name));
     }
+    json_t *schema = json_pack("{s:s, s:o, s:o, s:o, s:o}", "type", "object", "required", required,
+        "properties", taken, "x-ignored", ignored, "x-refused", refused);
+    if (json_array_size(one_of) > 0)
+        json_object_set(schema, "anyOf", one_of);
+    json_decref(one_of);
+    json_decref(seen);
+    return schema;
+}
+
+static json_t *describe_body(const struct route *route)
+{
     json_t *schema =
-        json_pack("{s:s, s:o, s:o}", "type", "object", "required", required, "properties", properties);
-    return json_pack("{s:b, s:{s:{s:o}}}", "required", 1, "content", "application/json", "schema", schema);
+        route->field ? describe_fields(route) : json_pack("{s:s}", "description", "It is not looked at");
+    return json_pack("{s:b, s:{s:{s:o}}}", "required", route->field != NULL, "content", "application/json",
+        "schema", schema);
 }
 
 /* Statuses that the server itself gives, and to which routes. */
@@ -186,8 +221,8 @@ static json_t *describe_route(const struct route *route, const struct dialect *d
         snprintf(status, sizeof(status), "%u", route->answers[i].status);
         json_t *answer = describe_answer(&route->answers[i]);
         if (route->stream && route->answers[i].status == 200)
-            json_object_set_new(json_object_get(answer, "content"), route->stream,
-                json_pack("{s:{}}", "schema"));
+            json_object_set_new(
+                json_object_get(answer, "content"), route->stream, json_pack("{s:{}}", "schema"));
         json_object_set_new(responses, status, answer);
     }
     add_common(responses, route, dialect);

@@ -109,21 +109,19 @@ static bool is_same(const char *key, const char *given, size_t size)
     return different == 0;
 }
 
-bool api_keys_allow(const struct api_keys *k, const char *authorization)
+size_t api_keys_of_header(const struct api_keys *k, const char *authorization)
 {
-    if (!k)
-        return true;
     if (!authorization || strncasecmp(authorization, SCHEME, strlen(SCHEME)) != 0)
-        return false;
+        return 0;
     const char *given = authorization + strlen(SCHEME);
-    return api_keys_have(k, given + strspn(given, " "));
+    return api_keys_find(k, given + strspn(given, " "));
 }
 
-bool api_keys_have(const struct api_keys *k, const char *given)
+size_t api_keys_find(const struct api_keys *k, const char *given)
 {
-    size_t size = given ? strlen(given) : 0;
-    unsigned found = 0;
-    for (size_t i = 0; i < k->n; i++)
-        found |= is_same(k->at[i], given, size);
-    return found != 0;
+    size_t size = given ? strlen(given) : 0, found = 0;
+    /* A key that is twice in the file has its first number. */
+    for (size_t i = k->n; i > 0; i--)
+        found = is_same(k->at[i - 1], given, size) ? i : found;
+    return found;
 }

@@ -142,7 +142,10 @@ static bool refuse_key(struct http_session *s)
     const char *bearer = http_request_header(&s->request, "authorization");
     const char *bare = http_request_header(&s->request, "x-api-key");
     bool given = bearer || bare;
-    if (api_keys_allow(keys, bearer) || api_keys_have(keys, bare))
+    s->request.key = api_keys_of_header(keys, bearer);
+    if (s->request.key == 0)
+        s->request.key = api_keys_find(keys, bare);
+    if (s->request.key > 0)
         return false;
     reply_error(&s->reply, s->dialect, 401,
         given ? "The API key is not valid"

@@ -33,7 +33,7 @@ static bool complete(
     struct translated_request call = {.asked = request};
     if (llamacpp_is_mixed(json_object_get(request, "prompt")))
         call.make_prompt = llamacpp_mixed_prompt;
-    return answer(s, q, r, request, &call, c);
+    return llamacpp_check_fields(request, false, c) && answer(s, q, r, request, &call, c);
 }
 
 /* ---- the middle of a text ---- */
@@ -42,8 +42,9 @@ static bool make_infill(struct prompt *p, const struct requested_model *m,
     const struct translated_request *call, struct api_error *c)
 {
     const json_t *asked = call->asked;
-    return fill_in_middle_prompt(p, m,
+    return fill_in_middle_prompt(p, m->text,
         &(struct fill_in_middle){.prefix = json_object_get(asked, "input_prefix"),
+            .prefix_name = "input_prefix",
             .suffix = json_object_get(asked, "input_suffix"),
             .begun = json_object_get(asked, "prompt"),
             .extra = json_object_get(asked, "input_extra"),
@@ -56,13 +57,10 @@ static bool make_infill(struct prompt *p, const struct requested_model *m,
 static bool infill(
     struct server *s, const struct http_request *q, struct reply *r, json_t *request, struct api_error *c)
 {
-    static const char *const own[] = {
-        "input_prefix", "input_suffix", "input_extra", "prompt", "n_indent", "t_max_predict_ms"};
     json_t *asked = json_object();
     struct translated_request call = {.asked = asked, .make_prompt = make_infill};
-    bool good = asked || api_error_no_memory(c);
-    for (size_t i = 0; good && i < sizeof(own) / sizeof(own[0]); i++)
-        good = take(request, asked, own[i], c);
+    bool good = (asked || api_error_no_memory(c)) && llamacpp_check_fields(request, true, c) &&
+                llamacpp_take_infill(request, asked, c);
     good = good && answer(s, q, r, request, &call, c);
     json_decref(asked);
     return good;

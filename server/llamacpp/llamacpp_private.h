@@ -2,7 +2,7 @@
 #ifndef BERTH_LLAMACPP_PRIVATE_H
 #define BERTH_LLAMACPP_PRIVATE_H
 
-#include "berth/server/api/chat.h"
+#include "berth/server/api/translate.h"
 
 extern const struct dialect llamacpp_dialect; /* {"error": {code, message, type}} */
 
@@ -17,6 +17,14 @@ void llamacpp_apply_template(struct server *s, const struct http_request *q, str
 void llamacpp_refused(struct server *s, const struct http_request *q, struct reply *r);
 
 /* ---- request.c ---- */
+
+/* Describe the members of requests. */
+bool llamacpp_completion_field(size_t i, struct route_field *out);
+bool llamacpp_infill_field(size_t i, struct route_field *out);
+/* True when the fields that are not OpenAI's have values that they may have. */
+bool llamacpp_check_fields(const json_t *request, bool infill, struct api_error *c);
+/* Moves the fields that a completion does not have into an object of their own. */
+bool llamacpp_take_infill(json_t *request, json_t *into, struct api_error *c);
 
 /* Brings the fields of a request into OpenAI's, and puts into `kept` what the writer has to know of it. */
 bool llamacpp_settle_fields(const struct options *o, json_t *request, json_t *kept, struct api_error *c);

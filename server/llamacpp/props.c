@@ -187,7 +187,9 @@ static bool apply(
     struct strbuf out;
     struct prompt p = prompt_for(s, q);
     p.keeps_text = true;
-    bool good = requested_model_find(&m, s, request, NEEDS_TOKENIZER | NEEDS_CHAT, c) &&
+    const struct dialect_fields fields = {.others = completion_params_prompt_field};
+    bool good = dialect_check(&fields, request, c) &&
+                requested_model_find(&m, s, request, NEEDS_TOKENIZER | NEEDS_CHAT, c) &&
                 prompt_of_chat(&p, &m, request, c);
     strbuf_init(&out, REPLY_MAX);
     out.budget = &s->request_memory;

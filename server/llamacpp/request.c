@@ -17,6 +17,86 @@
 #define RANDOM_SEED 4294967295 /* what llama.cpp calls a seed of chance, beside -1 */
 #define NEVER (-100) /* the bias of a token that never comes */
 
+/* ---- fields ---- */
+
+enum { COMPLETION = 1, INFILL = 2 };
+
+#define ON(routes) ((unsigned)FIELD_ON * (routes))
+
+#define PROMPT                                                                                               \
+    "{\"anyOf\":[{\"type\":\"string\"},{\"type\":\"array\",\"minItems\":1,\"items\":{\"$ref\":"              \
+    "\"#/components/schemas/PromptPart\"}}]}"
+/* The others are those of OpenAI's completions. OpenAI's own that mean nothing here are ignored. */
+/* clang-format off */
+static const struct dialect_field rows[] = {
+    {"prompt", FIELD_READ | ON(COMPLETION) | FIELD_REQUIRED, NULL, PROMPT},
+    {"prompt", FIELD_READ | ON(INFILL), NULL, SCHEMA_STRING},
+    {"input_prefix", FIELD_READ | ON(INFILL), NULL, SCHEMA_STRING},
+    {"input_suffix", FIELD_READ | ON(INFILL), NULL, SCHEMA_STRING},
+    {"input_extra", FIELD_READ | ON(INFILL), NULL, "{\"type\":[\"array\",\"null\"],\"maxItems\":256,\"items\":{\"type\":\"object\","
+        "\"required\":[\"text\"],\"properties\":{\"filename\":{\"type\":\"string\"},\"text\":{\"type\":\"string\"}}}}"},
+    {"n_predict", FIELD_READ, NULL, SCHEMA_NUMBER},
+    {"max_tokens", FIELD_READ, NULL, SCHEMA_NUMBER},
+    {"temperature", FIELD_READ, NULL, "{\"type\":[\"number\",\"null\"],\"maximum\":2}"},
+    {"n_probs", FIELD_READ, NULL, "{\"type\":[\"integer\",\"null\"],\"maximum\":20}"},
+    {"return_tokens", FIELD_READ, NULL, SCHEMA_TRUTH},
+    {"logit_bias", FIELD_READ, NULL, "{\"type\":[\"object\",\"array\",\"null\"],\"items\":{\"$ref\":\"#/components/schemas/TokenBias\"}}"},
+    {"samplers", FIELD_READ, NULL, "{\"anyOf\":[{\"type\":\"array\",\"items\":{\"$ref\":\"#/components/schemas/Sampler\"}},{\"enum\":[null,false,\"\",{}]}]}"},
+    {"response_fields", FIELD_READ, NULL, SCHEMA_LIST},
+
+    {"n", FIELD_IGNORED, NULL, NULL},
+    {"echo", FIELD_IGNORED, NULL, NULL},
+    {"logprobs", FIELD_IGNORED, NULL, NULL},
+    {"stream_options", FIELD_IGNORED, NULL, NULL},
+    {"max_completion_tokens", FIELD_IGNORED, NULL, NULL},
+    {"return_token_ids", FIELD_IGNORED, NULL, NULL},
+    {"add_special", FIELD_IGNORED | ON(INFILL), NULL, NULL},
+    {"n_indent", FIELD_IGNORED | ON(INFILL), NULL, NULL},
+    {"t_max_predict_ms", FIELD_IGNORED | ON(INFILL), NULL, NULL},
+
+    {"suffix", FIELD_REFUSED | ON(INFILL), "; use 'input_suffix'", NULL},
+};
+/* clang-format on */
+
+#define N_ROWS (sizeof(rows) / sizeof(rows[0]))
+
+static const struct dialect_fields completion_fields = {.rows = rows, .n = N_ROWS, .route = COMPLETION},
+                                   infill_fields = {.rows = rows, .n = N_ROWS, .route = INFILL};
+
+static bool describe(const struct dialect_fields *d, size_t i, struct route_field *out)
+{
+    struct dialect_fields all = *d;
+    all.others = completion_params_text_field;
+    return dialect_describe(&all, i, out);
+}
+
+bool llamacpp_completion_field(size_t i, struct route_field *out)
+{
+    return describe(&completion_fields, i, out);
+}
+
+bool llamacpp_infill_field(size_t i, struct route_field *out)
+{
+    return describe(&infill_fields, i, out);
+}
+
+bool llamacpp_check_fields(const json_t *request, bool infill, struct api_error *c)
+{
+    return dialect_check(infill ? &infill_fields : &completion_fields, request, c);
+}
+
+bool llamacpp_take_infill(json_t *request, json_t *into, struct api_error *c)
+{
+    for (size_t i = 0; i < N_ROWS; i++) {
+        json_t *value = rows[i].use / FIELD_ON == INFILL ? json_object_get(request, rows[i].name) : NULL;
+        if (value && json_object_set(into, rows[i].name, value) != 0)
+            return api_error_no_memory(c);
+        if (value)
+            json_object_del(request, rows[i].name);
+    }
+    return true;
+}
+
 static bool put_new(json_t *request, const char *name, json_t *value, struct api_error *c)
 {
     return json_object_set_new(request, name, value) == 0 || api_error_no_memory(c);
@@ -73,7 +153,7 @@ static bool settle_probabilities(json_t *request, struct api_error *c)
         json_object_del(request, "n_probs");
         return true;
     }
-    if (!json_is_integer(n) || json_integer_value(n) > JOB_LOGPROBS_MAX)
+    if (json_number_value(n) > JOB_LOGPROBS_MAX)
         return api_error_bad(c, "n_probs", "'n_probs' must be an integer from 0 to %d", JOB_LOGPROBS_MAX);
     bool good = json_object_set(request, "logprobs", n) == 0 || api_error_no_memory(c);
     json_object_del(request, "n_probs");
@@ -213,10 +293,9 @@ static bool settle_samplers(json_t *request, struct api_error *c)
 
 bool llamacpp_settle_fields(const struct options *o, json_t *request, json_t *kept, struct api_error *c)
 {
-    /* OpenAI's, which mean nothing here. */
-    static const char *const others[] = {"n", "echo", "logprobs", "stream_options", "max_completion_tokens"};
-    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
-        json_object_del(request, others[i]);
+    for (size_t i = 0; i < N_ROWS; i++)
+        if (rows[i].use == FIELD_IGNORED)
+            json_object_del(request, rows[i].name);
     return settle_limit(o, request, kept, c) && settle_seed(request, c) && settle_temperature(request, c) &&
            settle_probabilities(request, c) && settle_tokens(request, c) && settle_bias(request, c) &&
            settle_samplers(request, c);

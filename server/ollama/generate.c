@@ -38,7 +38,7 @@ static bool reply_loaded(
 {
     struct requested_model m = {0};
     struct strbuf out;
-    bool good = requested_model_find(&m, s, asked, 0, c);
+    bool good = ollama_check_options(asked, c) && requested_model_find(&m, s, asked, 0, c);
     if (!good) {
         requested_model_release(&m, s);
         return false;
@@ -63,9 +63,11 @@ static bool reply_loaded(
 static bool fill_prompt(struct prompt *p, const struct requested_model *m,
     const struct translated_request *call, struct api_error *c)
 {
-    struct fill_in_middle f = {
-        .prefix = json_object_get(call->asked, "prompt"), .suffix = json_object_get(call->asked, "suffix")};
-    return fill_in_middle_prompt(p, m, &f, "suffix", c);
+    struct fill_in_middle f = {.prefix = json_object_get(call->asked, "prompt"),
+        .prefix_name = "prompt",
+        .suffix = json_object_get(call->asked, "suffix"),
+        .most = json_integer_value(json_object_get(call->request, "max_tokens"))};
+    return fill_in_middle_prompt(p, m->text, &f, "suffix", c);
 }
 
 /* What the writer repeats of the request: its model's name. */
@@ -79,12 +81,13 @@ static json_t *kept_of(const json_t *asked)
     return kept;
 }
 
-/* Of a model without a chat template the prompt is the whole text, as Ollama has it. */
+/* Of a model without a chat template the prompt is the whole text, as Ollama has it. One whose own template cannot be run
+ * would answer to another prompt than it does there, and is refused as a chat is. */
 static bool mark_raw(struct server *s, json_t *asked, struct api_error *c)
 {
     struct requested_model m = {0};
     bool good = requested_model_find(&m, s, asked, 0, c);
-    if (good && text_model_lacks(m.text, TEXT_CHAT) &&
+    if (good && text_model_lacks(m.text, TEXT_CHAT) && !text_model_defaults(m.text)->other_template.size &&
         json_string_length(json_object_get(asked, "system")) == 0)
         good = json_object_set_new(asked, "raw", json_true()) == 0 || api_error_no_memory(c);
     requested_model_release(&m, s);
@@ -95,6 +98,8 @@ static bool answer(struct server *s, const struct http_request *q, struct reply 
     struct api_error *c)
 {
     bool raw = false;
+    if (!ollama_check(asked, chat ? OLLAMA_CHAT : OLLAMA_GENERATE, c))
+        return false;
     if (asks_nothing(asked, chat))
         return reply_loaded(s, r, asked, chat, c);
     if (!chat && !mark_raw(s, asked, c))

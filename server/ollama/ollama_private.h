@@ -2,7 +2,7 @@
 #ifndef BERTH_OLLAMA_PRIVATE_H
 #define BERTH_OLLAMA_PRIVATE_H
 
-#include "berth/server/api/chat.h"
+#include "berth/server/api/translate.h"
 
 /* The version of Ollama whose API this is: clients compare it with the least one that they work with. */
 #define OLLAMA_API_VERSION "0.13.5"
@@ -24,6 +24,16 @@ void ollama_show(struct server *s, const struct http_request *q, struct reply *r
 
 /* ---- request.c ---- */
 
+enum ollama_route { OLLAMA_CHAT = 1, OLLAMA_GENERATE = 2, OLLAMA_SHOW = 4 };
+
+/* Describe the members of requests. */
+bool ollama_chat_field(size_t i, struct route_field *out);
+bool ollama_generate_field(size_t i, struct route_field *out);
+bool ollama_show_field(size_t i, struct route_field *out);
+/* True when the fields of a request are those that the route has, with values that they may have. */
+bool ollama_check(const json_t *asked, enum ollama_route route, struct api_error *c);
+/* True when `options` can be honoured, of a request that is not translated. */
+bool ollama_check_options(const json_t *asked, struct api_error *c);
 /* Fills `out`, an empty object, with OpenAI's fields for the chat that `asked` asks for; messages in it are changed. */
 bool ollama_chat_fields(json_t *asked, json_t *out, struct api_error *c);
 /* The same for a prompt: a completion when *raw, otherwise a chat of one message. */

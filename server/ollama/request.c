@@ -41,6 +41,43 @@ static bool is_one_of(const json_t *value, const char *const *words)
     return false;
 }
 
+/* ---- fields ---- */
+
+#define CHAT ((unsigned)FIELD_ON * OLLAMA_CHAT)
+#define GENERATE ((unsigned)FIELD_ON * OLLAMA_GENERATE)
+#define SHOW ((unsigned)FIELD_ON * OLLAMA_SHOW)
+#define BOTH (CHAT | GENERATE)
+
+/* clang-format off */
+static const struct dialect_field fields[] = {
+    {"model", FIELD_READ, NULL, SCHEMA_STRING},
+    {"name", FIELD_READ | SHOW, NULL, SCHEMA_STRING},
+    {"messages", FIELD_READ | CHAT, NULL, "{\"type\":[\"array\",\"null\"],\"items\":{\"$ref\":\"#/components/schemas/OllamaMessage\"}}"},
+    {"tools", FIELD_READ | CHAT, NULL, SCHEMA_LIST},
+    {"prompt", FIELD_READ | GENERATE, NULL, SCHEMA_STRING},
+    {"suffix", FIELD_READ | GENERATE, NULL, SCHEMA_STRING},
+    {"system", FIELD_READ | GENERATE, NULL, SCHEMA_STRING},
+    {"raw", FIELD_READ | GENERATE, NULL, SCHEMA_TRUTH},
+    {"format", FIELD_READ | BOTH, NULL, "{\"anyOf\":[{\"enum\":[\"json\",\"\",null]},{\"type\":\"object\"}]}"},
+    {"think", FIELD_READ | BOTH, NULL, "{\"enum\":[true,false,\"low\",\"medium\",\"high\",\"\",null]}"},
+    {"stream", FIELD_READ | BOTH, NULL, SCHEMA_TRUTH},
+    {"logprobs", FIELD_READ | BOTH, NULL, SCHEMA_TRUTH},
+    {"top_logprobs", FIELD_READ | BOTH, NULL, "{\"type\":[\"integer\",\"null\"],\"minimum\":0,\"maximum\":20}"},
+    {"options", FIELD_READ | BOTH, NULL, SCHEMA_OBJECT},
+    {"keep_alive", FIELD_READ | BOTH, NULL, "{\"description\":\"0 asks for an answer that tells of unloading; else ignored\"}"},
+
+    {"truncate", FIELD_IGNORED | BOTH, NULL, NULL},
+    {"shift", FIELD_IGNORED | BOTH, NULL, NULL},
+    {"verbose", FIELD_IGNORED | SHOW, NULL, NULL},
+
+    {"images", FIELD_REFUSED | BOTH, ": this server takes text only", NULL},
+    {"template", FIELD_REFUSED | BOTH, ": the model's own template is used; with 'raw' the prompt is the whole text", NULL},
+    {"context", FIELD_REFUSED | BOTH, ": send the messages so far to /api/chat", NULL},
+};
+/* clang-format on */
+
+#define N_FIELDS (sizeof(fields) / sizeof(fields[0]))
+
 /* ---- options ---- */
 
 /* An option that changes the answer, and the field that it is. */
@@ -86,6 +123,56 @@ static bool put_seed(const json_t *options, json_t *out, struct api_error *c)
     return put(out, "seed", seed, c);
 }
 
+/* Appends "name":SCHEMA; of an option that is refused unless it changes nothing, any value. */
+static void add_option(char *out, size_t size, const char *name, const char *field)
+{
+    char schema[ROUTE_SCHEMA_MAX] = "{}";
+    size_t used = strlen(out);
+    completion_params_schema(field, schema, sizeof(schema));
+    snprintf(out + used, size - used, ",\"%s\":%.400s", name, schema);
+}
+
+static void describe_options(struct route_field *out)
+{
+    size_t size = sizeof(out->schema);
+    snprintf(
+        out->schema, size, "{\"type\":[\"object\",\"null\"],\"properties\":{\"num_predict\":" SCHEMA_NUMBER);
+    add_option(out->schema, size - 2, "seed", "seed");
+    for (size_t i = 0; i < sizeof(ollama_options) / sizeof(ollama_options[0]); i++)
+        add_option(out->schema, size - 2, ollama_options[i].name, ollama_options[i].field);
+    strcat(out->schema, "}}");
+}
+
+static bool describe(enum ollama_route route, size_t i, struct route_field *out)
+{
+    const struct dialect_fields d = {.rows = fields, .n = N_FIELDS, .route = route};
+    bool there = dialect_describe(&d, i, out);
+    if (there && strcmp(out->name, "options") == 0)
+        describe_options(out);
+    return there;
+}
+
+bool ollama_chat_field(size_t i, struct route_field *out)
+{
+    return describe(OLLAMA_CHAT, i, out);
+}
+
+bool ollama_generate_field(size_t i, struct route_field *out)
+{
+    return describe(OLLAMA_GENERATE, i, out);
+}
+
+bool ollama_show_field(size_t i, struct route_field *out)
+{
+    return describe(OLLAMA_SHOW, i, out);
+}
+
+bool ollama_check(const json_t *asked, enum ollama_route route, struct api_error *c)
+{
+    const struct dialect_fields d = {.rows = fields, .n = N_FIELDS, .route = route};
+    return dialect_check(&d, asked, c);
+}
+
 static bool put_options(const json_t *asked, json_t *out, struct api_error *c)
 {
     const json_t *options = json_object_get(asked, "options");
@@ -99,6 +186,17 @@ static bool put_options(const json_t *asked, json_t *out, struct api_error *c)
             return false;
     }
     return put_limit(options, out, c) && put_seed(options, out, c);
+}
+
+bool ollama_check_options(const json_t *asked, struct api_error *c)
+{
+    struct completion_params w = {0};
+    json_t *out = json_object();
+    bool good = (out || api_error_no_memory(c)) && put_options(asked, out, c) &&
+                completion_params_read(&w, out, FOR_COMPLETIONS, c);
+    completion_params_release(&w);
+    json_decref(out);
+    return good;
 }
 
 /* ---- fields of both routes ---- */
@@ -150,29 +248,12 @@ static bool put_logprobs(json_t *asked, json_t *out, bool raw, struct api_error 
     return put_new(out, "logprobs", json_true(), c) && put(out, "top_logprobs", top, c);
 }
 
-/* Fields that would change the answer and that berth does not have. */
-static bool refuse_others(const json_t *asked, struct api_error *c)
-{
-    static const struct {
-        const char *name, *why;
-    } rows[] = {
-        {"images", "this server takes text only"},
-        {"template", "the model's own template is used; with 'raw' the prompt is the whole text"},
-        {"context", "send the messages so far to /api/chat"},
-    };
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-        if (!is_empty(json_object_get(asked, rows[i].name)))
-            return api_error_status(c, 400, "unsupported_parameter", rows[i].name,
-                "'%s' is not supported: %s", rows[i].name, rows[i].why);
-    return true;
-}
-
 static bool put_common(json_t *asked, json_t *out, bool raw, struct api_error *c)
 {
     json_t *model = json_object_get(asked, "model");
-    return refuse_others(asked, c) && (api_is_absent(model) || put(out, "model", model, c)) &&
-           put_options(asked, out, c) && put_format(asked, out, c) && (raw || put_think(asked, out, c)) &&
-           put_stream(asked, out, c) && put_logprobs(asked, out, raw, c);
+    return (api_is_absent(model) || put(out, "model", model, c)) && put_options(asked, out, c) &&
+           put_format(asked, out, c) && (raw || put_think(asked, out, c)) && put_stream(asked, out, c) &&
+           put_logprobs(asked, out, raw, c);
 }
 
 /* ---- messages ---- */
@@ -259,13 +340,6 @@ bool ollama_chat_fields(json_t *asked, json_t *out, struct api_error *c)
 
 /* ---- prompts ---- */
 
-static bool check_string(const json_t *asked, const char *name, struct api_error *c)
-{
-    const json_t *value = json_object_get(asked, name);
-    return api_is_absent(value) || json_is_string(value) ||
-           api_error_bad(c, name, "'%s' must be a string", name);
-}
-
 /* A system text, where there is one, and the prompt as the user's message. */
 static bool put_turns(json_t *asked, json_t *out, struct api_error *c)
 {
@@ -291,8 +365,7 @@ bool ollama_generate_fields(
     const struct options *o, json_t *asked, json_t *out, bool *raw, struct api_error *c)
 {
     bool fills = !is_empty(json_object_get(asked, "suffix"));
-    if (!check_string(asked, "prompt", c) || !check_string(asked, "system", c) ||
-        !check_string(asked, "suffix", c) || !api_truth(asked, "raw", false, raw, c))
+    if (!api_truth(asked, "raw", false, raw, c))
         return false;
     *raw = *raw || fills;
     return put_common(asked, out, *raw, c) && (*raw ? put_text(o, asked, out, c) : put_turns(asked, out, c));

@@ -11,14 +11,16 @@ static const char json[] = "application/json";
 /* What Ollama's program does to models. A body is read, so that the client gets the answer. */
 #define REFUSED(verb, pattern)                                                                               \
     {                                                                                                        \
-        .method = verb, .path = pattern, .run = ollama_refused, .body_max = OLLAMA_BODY_MAX, .tag = "ollama", \
-        .summary = "Refused", .description = "berth serves the models of its volume and changes none.",      \
+        .method = verb, .path = pattern, .run = ollama_refused, .body_max = OLLAMA_BODY_MAX,                 \
+        .tag = "ollama", .summary = "Refused",                                                               \
+        .description = "berth serves the models of its volume and changes none.",                            \
         .answers = {{403, "This server does not do that", json, "Error"}},                                   \
     }
 
 /* clang-format off */
 static const struct route rows[] = {
     {.method = "POST", .path = "/api/chat", .run = ollama_chat, .slow = true, .body_max = OLLAMA_BODY_MAX,
+     .field = ollama_chat_field,
      .stream = "application/x-ndjson",
      .tag = "ollama", .summary = "Goes on with a chat",
      .description = "As Ollama's, a stream of JSON lines unless stream is false; docs/ollama.md tells of the fields.",
@@ -26,6 +28,7 @@ static const struct route rows[] = {
                  {400, "Something in the request cannot be honoured", json, "Error"},
                  {404, "No model has this name", json, "Error"}}},
     {.method = "POST", .path = "/api/generate", .run = ollama_generate, .slow = true, .body_max = OLLAMA_BODY_MAX,
+     .field = ollama_generate_field,
      .stream = "application/x-ndjson",
      .tag = "ollama", .summary = "Answers a prompt, or goes on with a text",
      .description = "As Ollama's, a stream of JSON lines unless stream is false; docs/ollama.md tells of the fields.",
@@ -41,6 +44,7 @@ static const struct route rows[] = {
      .description = "All that are mapped, once they are opened for answers: none is unloaded.",
      .answers = {{200, "The models", json, "Any"}}},
     {.method = "POST", .path = "/api/show", .run = ollama_show, .slow = true, .body_max = 65536,
+     .field = ollama_show_field,
      .tag = "ollama", .summary = "One model",
      .description = "The keys of its file, its template, its capabilities.",
      .answers = {{200, "The model", json, "Any"},
@@ -64,6 +68,7 @@ static void write_error(
     reply_json(r, status, json_pack("{s:s}", "error", json_message(message, room, sizeof(room))));
 }
 
-const struct dialect ollama_dialect = {.prefix = "/api", .error = "Error", .needs_key = true, .write = write_error};
+const struct dialect ollama_dialect = {
+    .prefix = "/api", .error = "Error", .needs_key = true, .write = write_error};
 
 const struct route_table ollama_routes = {&ollama_dialect, rows, sizeof(rows) / sizeof(rows[0])};

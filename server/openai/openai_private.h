@@ -15,8 +15,15 @@ void openai_chat(struct server *s, const struct http_request *q, struct reply *r
 void openai_completions(struct server *s, const struct http_request *q, struct reply *r);
 void openai_responses(struct server *s, const struct http_request *q, struct reply *r); /* responses.c */
 void openai_responses_input_tokens(struct server *s, const struct http_request *q, struct reply *r);
+void openai_response(struct server *s, const struct http_request *q, struct reply *r); /* responses_items.c */
+void openai_response_delete(struct server *s, const struct http_request *q, struct reply *r);
+void openai_response_input_items(struct server *s, const struct http_request *q, struct reply *r);
+void openai_responses_compact(struct server *s, const struct http_request *q, struct reply *r);
 void openai_tokenize(struct server *s, const struct http_request *q, struct reply *r); /* tokenize.c */
 void openai_detokenize(struct server *s, const struct http_request *q, struct reply *r);
+/* Describe the members of their requests. */
+bool openai_tokenize_field(size_t i, struct route_field *out);
+bool openai_detokenize_field(size_t i, struct route_field *out);
 void openai_render_chat(struct server *s, const struct http_request *q, struct reply *r); /* render.c */
 void openai_render_completions(struct server *s, const struct http_request *q, struct reply *r);
 

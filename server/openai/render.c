@@ -97,13 +97,16 @@ static bool read_chat(
     w->prompts.n = 1;
     w->prompts.at[0] = prompt_for(s, q);
     return requested_model_find(&w->model, s, request, NEEDS_TOKENIZER | NEEDS_CHAT, c) &&
-           prompt_of_chat(&w->prompts.at[0], &w->model, request, c);
+           prompt_of_chat(&w->prompts.at[0], &w->model, request, c) &&
+           answer_form_check(&w->model, request, &w->prompts.at[0], &s->request_memory, c);
 }
 
 static bool read_completion(
     struct render *w, struct server *s, const struct http_request *q, json_t *request, struct api_error *c)
 {
-    return requested_model_find(&w->model, s, request, 0, c) &&
+    bool formed = answer_form_is_asked(request);
+    return requested_model_find(&w->model, s, request, formed ? NEEDS_TOKENIZER : 0, c) &&
+           (!formed || answer_form_check(&w->model, request, NULL, &s->request_memory, c)) &&
            prompts_of_completion(&w->prompts, s, q, w->model.text, request, &w->params, c);
 }
 

@@ -24,7 +24,11 @@ typedef bool answer_request(struct server *s, const struct http_request *q, stru
 static bool answer(struct server *s, const struct http_request *q, struct reply *r,
     const struct responses_request *m, struct api_error *c)
 {
-    struct translated_request call = {.request = m->chat, .writer = &responses_writer, .original = m->told};
+    const json_t *kept = json_object_get(m->told, "kept");
+    struct translated_request call = {.request = m->chat,
+        .writer = &responses_writer,
+        .original = m->told,
+        .original_more = api_text(json_object_get(kept, "input")).size};
     return chat_answer(s, q, r, &call, c);
 }
 
@@ -47,13 +51,13 @@ static void run(struct server *s, const struct http_request *q, struct reply *r,
     size_t bytes = 2 * http_json_bytes(q->body);
     bool taken = byte_budget_take(&s->request_memory, bytes) || request_memory_refuse(&c);
     json_t *request = taken ? api_request(q, &c) : NULL;
-    bool read = request && responses_request_read(&m, request, &s->request_memory, &c);
+    bool read = request && responses_request_read(&m, s, q, request, &c);
     bool good = read && go(s, q, r, &m, &c);
     if (read && !good)
         settle_error(&c);
     if (!good)
         api_error_reply(&c, q, r);
-    responses_request_release(&m);
+    responses_request_release(&m, s);
     json_decref(request);
     byte_budget_give(&s->request_memory, taken ? bytes : 0);
 }

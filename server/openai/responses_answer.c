@@ -3,8 +3,8 @@
  * The output is a list of items: reasoning, messages, calls of tools, in the order in which the model wrote them; each is a
  * part of the answer. A stream tells the beginning, the growth and the end of each item, and then the whole response.
  *
- * What is repeated of the request comes in `request`: "echo" is the text of members, "warnings" a list of strings, and
- * "summary" tells whether reasoning is shown as its summary.
+ * What is repeated of the request comes in `request`: "echo" is the text of members, "warnings" a list of strings, "summary"
+ * tells whether reasoning is shown as its summary, and "kept" is there where the response is to be kept.
  */
 #include "responses_private.h"
 
@@ -161,7 +161,14 @@ static enum response_status response_status(const struct completion *a)
     return a->choices[0].finish == JOB_STOP ? COMPLETED : INCOMPLETE;
 }
 
-static void add_response(const struct completion *a, enum response_status status, struct strbuf *out)
+/* Where a text lies in a buffer. */
+struct stretch {
+    size_t at, size;
+};
+
+/* Returns where the list of output items is. */
+static struct stretch add_response(
+    const struct completion *a, enum response_status status, struct strbuf *out)
 {
     static const char *const names[] = {"in_progress", "completed", "incomplete", "failed"};
     const struct choice *c = &a->choices[0];
@@ -182,12 +189,16 @@ static void add_response(const struct completion *a, enum response_status status
     strbuf_format(out, ",\"incomplete_details\":%s,\"model\":",
         status == INCOMPLETE ? "{\"reason\":\"max_output_tokens\"}" : "null");
     strbuf_json(out, span_of(a->requested_model.model->id));
-    strbuf_text(out, ",\"output\":[");
+    strbuf_text(out, ",\"output\":");
+    struct stretch output = {.at = out->size};
+    strbuf_text(out, "[");
     for (size_t i = 0; ended && i < c->n_parts; i++) {
         strbuf_text(out, i ? "," : "");
         add_item(a, c, i, status_of(c, i), out);
     }
-    strbuf_text(out, "],\"usage\":");
+    strbuf_text(out, "]");
+    output.size = out->size - output.at;
+    strbuf_text(out, ",\"usage\":");
     if (ended)
         add_usage(a, out);
     else
@@ -198,11 +209,23 @@ static void add_response(const struct completion *a, enum response_status status
     strbuf_add(out, (struct span){(const uint8_t *)json_string_value(echo), json_string_length(echo)});
     answer_add_warnings(a, json_object_get(a->request, "warnings"), out);
     strbuf_text(out, "}");
+    return output;
+}
+
+/* A response that has ended. It is kept before the client can know its id. */
+static void add_ended(const struct completion *a, struct strbuf *out)
+{
+    size_t at = out->size;
+    struct stretch output = add_response(a, response_status(a), out);
+    const uint8_t *text = (const uint8_t *)out->text;
+    if (!out->failed)
+        responses_keep(
+            a, (struct span){text + at, out->size - at}, (struct span){text + output.at, output.size});
 }
 
 static void write_whole(const struct completion *a, struct strbuf *out)
 {
-    add_response(a, response_status(a), out);
+    add_ended(a, out);
 }
 
 /* ---- events ---- */
@@ -226,7 +249,10 @@ static void tell_response(
 {
     begin_event(a, "", verb, out);
     strbuf_text(out, ",\"response\":");
-    add_response(a, status, out);
+    if (status == COMPLETED || status == INCOMPLETE)
+        add_ended(a, out);
+    else
+        add_response(a, status, out);
     end_event(out);
 }
 

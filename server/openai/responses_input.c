@@ -181,7 +181,7 @@ static bool refuse_reference(struct input *in, const json_t *item, const char *p
 {
     (void)in, (void)item;
     return api_error_status(c, 400, "unsupported_content", param,
-        "'%s' is an item_reference, but this server keeps no items: send the item itself", param);
+        "'%s' is a reference to an item that this server has not: send the item itself", param);
 }
 
 static const struct {
@@ -225,14 +225,43 @@ static bool add_input(struct input *in, const json_t *input, struct api_error *c
     for (size_t i = 0; i < json_array_size(input); i++)
         if (!add_item(in, json_array_get(input, i), i, c))
             return false;
-    if (in->talks)
+    if (in->talks && !json_is_string(input))
         return true;
     end_system(in);
     chat_builder_message(&in->builder, "user", api_text(input));
     return true;
 }
 
-bool responses_translate(const json_t *request, json_t *chat, struct byte_budget *memory, struct api_error *c)
+/* An answer that is kept. A call that was cut is left out: its arguments are no JSON. */
+static bool add_output(struct input *in, const json_t *output, struct api_error *c)
+{
+    bool said = false;
+    for (size_t i = 0; i < json_array_size(output); i++) {
+        const json_t *item = json_array_get(output, i);
+        bool cut = translate_is_word(json_object_get(item, "type"), "function_call") &&
+                   translate_is_word(json_object_get(item, "status"), "incomplete");
+        if (!cut && !add_item(in, item, i, c))
+            return false;
+        said |= !cut;
+    }
+    if (said)
+        chat_builder_end_turn(&in->builder);
+    return true;
+}
+
+/* `turns`: the newest first. */
+static bool add_turns(struct input *in, const json_t *turns, struct api_error *c)
+{
+    for (size_t i = json_array_size(turns); i-- > 0;) {
+        const json_t *turn = json_array_get(turns, i);
+        if (!add_input(in, json_array_get(turn, 0), c) || !add_output(in, json_array_get(turn, 1), c))
+            return false;
+    }
+    return true;
+}
+
+bool responses_translate(
+    const json_t *request, const json_t *turns, json_t *chat, struct byte_budget *memory, struct api_error *c)
 {
     struct input in = {0};
     const json_t *instructions = json_object_get(request, "instructions");
@@ -243,7 +272,7 @@ bool responses_translate(const json_t *request, json_t *chat, struct byte_budget
     strbuf_init(&in.system, TEXT_MAX);
     in.text.budget = in.system.budget = memory;
     add_system(&in, "system", api_text(instructions));
-    bool good = add_input(&in, json_object_get(request, "input"), c);
+    bool good = add_turns(&in, turns, c) && add_input(&in, json_object_get(request, "input"), c);
     in.builder.failed |= in.text.failed || in.system.failed;
     good = good && chat_builder_end(&in.builder, chat, c);
     strbuf_release(&in.text);

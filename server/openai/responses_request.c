@@ -4,11 +4,11 @@
  */
 #include "responses_private.h"
 
+#include "berth/server/response_store.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define NOTHING_KEPT ": this server keeps no responses; send the whole conversation as 'input'"
 
 /* clang-format off */
 static const struct dialect_field fields[] = {
@@ -18,15 +18,17 @@ static const struct dialect_field fields[] = {
     {"max_output_tokens", FIELD_COPIED, "max_tokens", "{\"type\":[\"integer\",\"null\"],\"minimum\":1}"},
     {"stream", FIELD_COPIED, NULL, SCHEMA_TRUTH},
     {"tools", FIELD_READ, NULL, SCHEMA_LIST},
-    {"tool_choice", FIELD_READ, NULL, NULL},
+    {"tool_choice", FIELD_READ, NULL, "{\"type\":[\"string\",\"object\",\"null\"]}"},
     {"parallel_tool_calls", FIELD_COPIED, NULL, SCHEMA_TRUTH},
-    {"stop", FIELD_COPIED, NULL, NULL},
+    {"stop", FIELD_COPIED, NULL, SCHEMA_STRING_OR_LIST},
     {"text", FIELD_READ, NULL, SCHEMA_OBJECT},
     {"reasoning", FIELD_READ, NULL, SCHEMA_OBJECT},
     {"top_logprobs", FIELD_READ, NULL, "{\"type\":[\"integer\",\"null\"],\"minimum\":0,\"maximum\":20}"},
     {"include", FIELD_READ, NULL, SCHEMA_LIST},
     {"truncation", FIELD_READ, NULL, "{\"enum\":[\"auto\",\"disabled\",null]}"},
     {"metadata", FIELD_READ, NULL, SCHEMA_OBJECT},
+    {"previous_response_id", FIELD_READ, NULL, SCHEMA_STRING},
+    {"store", FIELD_READ, NULL, SCHEMA_TRUTH},
 
     {"access_programs", FIELD_IGNORED, NULL, NULL},
     {"background_options", FIELD_IGNORED, NULL, NULL},
@@ -39,13 +41,11 @@ static const struct dialect_field fields[] = {
     {"prompt_cache_retention", FIELD_IGNORED, NULL, NULL},
     {"safety_identifier", FIELD_IGNORED, NULL, NULL},
     {"service_tier", FIELD_IGNORED, NULL, NULL},
-    {"store", FIELD_IGNORED, NULL, NULL},
     {"stream_options", FIELD_IGNORED, NULL, NULL},
     {"user", FIELD_IGNORED, NULL, NULL},
 
     {"background", FIELD_REFUSED, ": a response is answered while the client waits", NULL},
-    {"conversation", FIELD_REFUSED, NOTHING_KEPT, NULL},
-    {"previous_response_id", FIELD_REFUSED, NOTHING_KEPT, NULL},
+    {"conversation", FIELD_REFUSED, ": this server keeps no conversations; send all of it as 'input'", NULL},
     {"prompt", FIELD_REFUSED, ": this server has no prompt templates; use 'instructions' and 'input'", NULL},
     {"moderation", FIELD_REFUSED, NULL, NULL},
     {"messages", FIELD_REFUSED, "; use 'input'", NULL},
@@ -282,8 +282,8 @@ static bool echo_rest(struct responses_reading *r, struct api_error *c)
         if (!store(r->echo, rows[i].name, value, c))
             return false;
     }
-    json_t *fixed = json_pack("{s:n, s:s, s:b, s:b, s:s}", "previous_response_id", "truncation", "disabled",
-        "store", 0, "background", 0, "service_tier", "default");
+    json_t *fixed =
+        json_pack("{s:s, s:b, s:s}", "truncation", "disabled", "background", 0, "service_tier", "default");
     bool good = fixed && json_object_update(r->echo, fixed) == 0;
     json_decref(fixed);
     return good || api_error_no_memory(c);
@@ -299,23 +299,39 @@ static bool keep_echo(struct responses_reading *r, struct api_error *c)
     return good || api_error_no_memory(c);
 }
 
-bool responses_request_read(
-    struct responses_request *m, const json_t *request, struct byte_budget *memory, struct api_error *c)
+/* The messages of the chat: what the request goes on from, and its own. */
+static bool read_messages(
+    struct responses_request *m, struct server *s, const json_t *request, struct api_error *c)
+{
+    json_t *turns = m->previous ? responses_turns(m->previous, &s->request_memory, &m->held, c) : NULL;
+    bool good =
+        (turns || !m->previous) && responses_translate(request, turns, m->chat, &s->request_memory, c);
+    json_decref(turns);
+    return good;
+}
+
+bool responses_request_read(struct responses_request *m, struct server *s, const struct http_request *q,
+    json_t *request, struct api_error *c)
 {
     struct responses_reading r = {request, json_object(), json_object(), json_object(), json_array()};
     m->chat = r.chat;
     m->told = r.told;
-    bool good = r.chat && r.echo && store(r.told, "warnings", r.warnings, c) &&
+    bool good = r.chat && r.echo && responses_resolve(m, s, q, request, c) &&
+                store(r.told, "warnings", r.warnings, c) &&
                 translate_fields(request, fields, sizeof(fields) / sizeof(fields[0]), r.chat, c) &&
                 read_tools(&r, c) && read_tool_choice(&r, c) && read_text(&r, c) && read_reasoning(&r, c) &&
-                read_logprobs(&r, c) && check_rest(&r, c) && echo_rest(&r, c) && keep_echo(&r, c) &&
-                responses_translate(request, r.chat, memory, c);
+                read_logprobs(&r, c) && check_rest(&r, c) && echo_rest(&r, c) &&
+                responses_read_kept(m, s, q, request, r.echo, c) && keep_echo(&r, c) &&
+                read_messages(m, s, request, c);
     json_decref(r.echo);
     return good || (!c->status && api_error_no_memory(c));
 }
 
-void responses_request_release(struct responses_request *m)
+void responses_request_release(struct responses_request *m, struct server *s)
 {
     json_decref(m->chat);
     json_decref(m->told);
+    if (m->previous)
+        response_store_drop(s->responses, m->previous);
+    byte_budget_give(&s->request_memory, m->held);
 }

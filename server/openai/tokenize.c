@@ -6,10 +6,55 @@
  */
 #include "openai_private.h"
 
+#include "berth/server/api/translate.h"
+
 #include <string.h>
 
 #define REPLY_MAX ((size_t)256 << 20)
 #define PIECE_MAX 65536
+
+/* ---- the fields ---- */
+
+#define SCHEMA_TEXT "{\"type\":\"string\"}"
+
+/* clang-format off */
+static const struct dialect_field tokenize_rows[] = {
+    {"text", FIELD_READ | FIELD_ONE_OF, NULL, SCHEMA_TEXT},
+    {"prompt", FIELD_READ | FIELD_ONE_OF, NULL, SCHEMA_TEXT},
+    {"content", FIELD_READ | FIELD_ONE_OF, NULL, SCHEMA_TEXT},
+    {"messages", FIELD_READ | FIELD_ONE_OF, NULL, "{\"type\":\"array\",\"minItems\":1,\"items\":{\"$ref\":\"#/components/schemas/ChatMessage\"}}"},
+    {"add_special", FIELD_READ, NULL, SCHEMA_TRUTH},
+    {"add_special_tokens", FIELD_READ, NULL, SCHEMA_TRUTH},
+    {"parse_special", FIELD_READ, NULL, SCHEMA_TRUTH},
+    {"with_pieces", FIELD_READ, NULL, SCHEMA_TRUTH},
+    {"return_token_strs", FIELD_READ, NULL, SCHEMA_TRUTH},
+
+    {"chat_template", FIELD_REFUSED, ": the model's own is used; use 'chat_template_kwargs'", NULL},
+    {"mm_processor_kwargs", FIELD_REFUSED, ": this server takes text only", NULL},
+};
+
+static const struct dialect_field detokenize_rows[] = {
+    {"model", FIELD_READ, NULL, SCHEMA_STRING},
+    {"tokens", FIELD_READ | FIELD_REQUIRED, NULL, "{\"type\":\"array\",\"items\":{\"type\":\"integer\",\"minimum\":0}}"},
+    {"special", FIELD_READ, NULL, SCHEMA_TRUTH},
+};
+/* clang-format on */
+
+static const struct dialect_fields tokenize_fields = {.rows = tokenize_rows,
+    .n = sizeof(tokenize_rows) / sizeof(tokenize_rows[0]),
+    .others = completion_params_prompt_field};
+static const struct dialect_fields detokenize_fields = {
+    .rows = detokenize_rows, .n = sizeof(detokenize_rows) / sizeof(detokenize_rows[0])};
+
+bool openai_tokenize_field(size_t i, struct route_field *out)
+{
+    return dialect_describe(&tokenize_fields, i, out);
+}
+
+bool openai_detokenize_field(size_t i, struct route_field *out)
+{
+    return dialect_describe(&detokenize_fields, i, out);
+}
 
 /* ---- tokenize ---- */
 
@@ -215,12 +260,13 @@ static bool detokenize(struct server *s, const struct http_request *q, struct re
 typedef bool answer_request(struct server *s, const struct http_request *q, struct reply *r, json_t *request,
     struct requested_model *m, struct api_error *c);
 
-static void answer(struct server *s, const struct http_request *q, struct reply *r, answer_request *run)
+static void answer(struct server *s, const struct http_request *q, struct reply *r,
+    const struct dialect_fields *fields, answer_request *run)
 {
     struct api_error c = {0};
     struct requested_model m = {0};
     json_t *request = api_request(q, &c);
-    if (!request || !run(s, q, r, request, &m, &c))
+    if (!request || !dialect_check(fields, request, &c) || !run(s, q, r, request, &m, &c))
         api_error_reply(&c, q, r);
     requested_model_release(&m, s);
     json_decref(request);
@@ -228,12 +274,12 @@ static void answer(struct server *s, const struct http_request *q, struct reply 
 
 static void run_tokenize(struct server *s, const struct http_request *q, struct reply *r)
 {
-    answer(s, q, r, tokenize);
+    answer(s, q, r, &tokenize_fields, tokenize);
 }
 
 static void run_detokenize(struct server *s, const struct http_request *q, struct reply *r)
 {
-    answer(s, q, r, detokenize);
+    answer(s, q, r, &detokenize_fields, detokenize);
 }
 
 void openai_tokenize(struct server *s, const struct http_request *q, struct reply *r)

@@ -20,10 +20,11 @@ function sampleOf(name) {
     }[name];
 }
 
-// Examples of the bodies whose schema does not list its fields.
+// What examples have, whether it is required or not.
 const BODIES = [
     [/chat\/completions$/, ['model', 'messages', 'max_tokens']],
-    [/completions$/, ['model', 'prompt', 'max_tokens']],
+    [/completions?$|\/generate$/, ['model', 'prompt', 'max_tokens']],
+    [/\/chat$|apply-template$/, ['model', 'messages']],
     [/\/messages$/, ['model', 'messages', 'max_tokens']],
     [/\/responses$/, ['model', 'input']],
     [/detokenize$/, ['model', 'tokens']],
@@ -148,7 +149,7 @@ function typeText(schema) {
         return schema.enum.map((value) => JSON.stringify(value)).join(', ');
     }
     const choices = schema.oneOf ?? schema.anyOf ?? [];
-    const types = schema.type ?? choices.map((one) => one.type ?? 'object');
+    const types = schema.type ?? choices.map((one) => one.type ?? (one.enum ? typeText(one) : 'object'));
     return [types].flat().join(' or ') || 'any';
 }
 

@@ -183,12 +183,53 @@ def test_input_tokens_are_counted(client: openai.OpenAI):
     assert n == client.responses.create(model="letters", input="Hello").usage.input_tokens
 
 
-def test_what_needs_a_store_is_refused(client: openai.OpenAI):
+def test_a_response_goes_on_from_another(client: openai.OpenAI):
+    first = client.responses.create(model="agent", input="Hello", instructions="Be brief", tools=[FUNCTION])
+    result = {"type": "function_call_output", "call_id": first.output[2].call_id, "output": "sunny"}
+    turn = {"model": "agent", "tools": [FUNCTION], "input": [result]}
+    more = client.responses.create(**turn, previous_response_id=first.id)
+    assert first.to_dict()["store"] and more.previous_response_id == first.id and more.output_text == "I look."
+    whole = [{"role": "user", "content": "Hello"}, *first.output, result]
+    assert more.usage.input_tokens == client.responses.input_tokens.count(**{**turn, "input": whole}).input_tokens
+    references = [{"type": "item_reference", "id": item.id} for item in first.output]
+    turn["input"] = [whole[0], *references, result]
+    assert more.usage.input_tokens == client.responses.input_tokens.count(**turn).input_tokens
+    with client.responses.stream(model="letters", input="More", previous_response_id=more.id) as stream:
+        last = stream.until_done().get_final_response()
+    whole += [*more.output, {"role": "user", "content": "More"}]
+    assert last.output_text == ALPHABET
+    assert last.usage.input_tokens == client.responses.input_tokens.count(model="letters", input=whole).input_tokens
+    assert client.responses.retrieve(last.id).output_text == ALPHABET
+
+
+def test_kept_responses_are_read_and_deleted(client: openai.OpenAI):
+    first = client.responses.create(model="letters", input="Hello")
+    more = client.responses.create(model="letters", input="More", previous_response_id=first.id)
+    assert client.responses.retrieve(first.id) == first
+    items = list(client.responses.input_items.list(more.id, limit=1, order="asc"))
+    assert [i.role for i in items] == ["user", "assistant", "user"] and items[2].content[0].text == "More"
+    client.responses.delete(first.id)
+    unkept = client.responses.create(model="letters", input="Hello", store=False)
+    for missing in (first.id, unkept.id, "resp_1"):
+        try:
+            client.responses.retrieve(missing)
+            raise AssertionError(f"{missing} is found")
+        except openai.NotFoundError:
+            pass
+        try:
+            client.responses.create(model="letters", input="Hello", previous_response_id=missing)
+            raise AssertionError(f"{missing} is gone on from")
+        except openai.BadRequestError as e:
+            assert e.param == "previous_response_id" and e.code == "previous_response_not_found"
+    assert client.responses.create(model="letters", input="x", previous_response_id=more.id).output_text == ALPHABET
+
+
+def test_conversations_are_not_compacted(client: openai.OpenAI):
     try:
-        client.responses.create(model="letters", input="Hello", previous_response_id="resp_1")
-        raise AssertionError("previous_response_id is not refused")
-    except openai.BadRequestError as e:
-        assert e.param == "previous_response_id" and e.code == "unsupported_parameter"
+        client.responses.compact(model="letters", input="Hello")
+        raise AssertionError("a conversation is compacted")
+    except openai.NotFoundError as e:
+        assert e.code == "unsupported_endpoint"
 
 
 async def test_many_responses_are_streamed_at_once(client: openai.AsyncOpenAI):
@@ -209,7 +250,7 @@ def start(berth, directory):
     write_model(os.path.join(models, "agent.gguf"), RECITAL, context=16384, template=TEMPLATE)
     with open(os.path.join(directory, "keys"), "w") as f:
         f.write("the-key\n")
-    server = Berth(berth, models, "--api-key-file", os.path.join(directory, "keys"))
+    server = Berth(berth, models, "--api-key-file", os.path.join(directory, "keys"), "--store", "16M")
     server.wait_until_ready("/readyz")
     return server
 

@@ -286,6 +286,61 @@ static void test_a_model_without_a_tokenizer_takes_ids_alone(void **state)
     json_decref(a);
 }
 
+/* ---- the text between a prompt and a suffix ---- */
+
+/* The newline is the model's mark of the middle, so it recites the letters from there. */
+static void test_a_suffix_asks_for_what_is_before_it(void **state)
+{
+    (void)state;
+    json_t *a = server_post_json(server, COMPLETIONS, 200,
+        "{\"model\":\"middle\",\"prompt\":[\"be\",\"\"],\"suffix\":\"af\",\"max_tokens\":2,\"logprobs\":0,"
+        "\"return_token_ids\":true}");
+    json_t *ids = json_pack("[i,i,i,i,i,i,i]", 1, 'b', 'e', 2, 'a', 'f', '\n'),
+           *bare = json_pack("[i,i,i,i,i]", 1, 2, 'a', 'f', '\n');
+    assert_text(a, "choices.0.text", "ab");
+    assert_text(a, "choices.1.text", "ab");
+    assert_text(a, "choices.1.logprobs.tokens.1", "b");
+    assert_true(json_equal(json_at(a, "choices.0.prompt_token_ids"), ids));
+    assert_true(json_equal(json_at(a, "choices.1.prompt_token_ids"), bare));
+    json_decref(a);
+    a = server_post_json(
+        server, COMPLETIONS "/render", 200, "{\"model\":\"middle\",\"prompt\":\"be\",\"suffix\":\"af\"}");
+    assert_true(json_equal(json_at(a, "0.token_ids"), ids));
+    json_decref(ids);
+    json_decref(bare);
+    json_decref(a);
+}
+
+static void test_a_suffix_that_cannot_be_honoured_is_refused_by_name(void **state)
+{
+    static const struct {
+        const char *fields, *param, *code, *told;
+    } rows[] = {
+        {"\"model\":\"tiny\",\"prompt\":\"a\",\"suffix\":\"z\"", "suffix", "model_not_supported",
+            "no tokens for filling in the middle"},
+        {"\"model\":\"wordless\",\"prompt\":[97],\"suffix\":\"z\"", "suffix", "unsupported_parameter",
+            "token ids"},
+        {"\"model\":\"middle\",\"prompt\":[97],\"suffix\":\"z\"", "suffix", "unsupported_parameter",
+            "token ids"},
+        {"\"model\":\"middle\",\"prompt\":\"a\",\"suffix\":\"z\",\"echo\":true", "echo",
+            "unsupported_parameter", "'suffix'"},
+        {"\"model\":\"middle\",\"prompt\":\"a\",\"suffix\":[\"z\"]", "suffix", NULL, "must be a string"},
+        {"\"model\":\"middle\",\"prompt\":\"a\",\"suffix\":\"z\",\"max_tokens\":600", "max_tokens",
+            "context_length_exceeded", "512"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        json_t *a = server_post_json(server, COMPLETIONS, 400, text_of("{%s}", rows[i].fields));
+        const char *code = json_string_value(json_at(a, "error.code"));
+        assert_text(a, "error.param", rows[i].param);
+        if (rows[i].code ? !code || strcmp(code, rows[i].code) != 0 : code != NULL)
+            fail_msg("%s: the code is %s", rows[i].fields, code);
+        if (!strstr(text_at(a, "error.message"), rows[i].told))
+            fail_msg("%s: %s", rows[i].fields, text_at(a, "error.message"));
+        json_decref(a);
+    }
+}
+
 static void test_what_cannot_be_honoured_is_refused_by_name(void **state)
 {
     static const struct {
@@ -355,6 +410,7 @@ static int start(void **state)
     const char *dir = temp_dir();
     (void)state;
     write_tiny_model(dir, "tiny.gguf", &(struct tiny_model){0});
+    write_tiny_model(dir, "middle.gguf", &(struct tiny_model){.fills = true});
     write_tiny_model(dir, "wordless.gguf", &(struct tiny_model){.no_tokenizer = true});
     server = server_start(&(struct setup){.models = dir});
     return 0;
@@ -384,6 +440,8 @@ int main(void)
         cmocka_unit_test(test_a_stream_echoes_first_and_ends_each_choice),
         cmocka_unit_test(test_token_ids_come_where_they_are_asked_for),
         cmocka_unit_test(test_a_model_without_a_tokenizer_takes_ids_alone),
+        cmocka_unit_test(test_a_suffix_asks_for_what_is_before_it),
+        cmocka_unit_test(test_a_suffix_that_cannot_be_honoured_is_refused_by_name),
         cmocka_unit_test(test_what_cannot_be_honoured_is_refused_by_name),
         cmocka_unit_test(test_text_becomes_ids_and_ids_become_text),
     };

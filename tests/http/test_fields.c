@@ -117,7 +117,6 @@ static void test_fields_of_the_other_route_are_refused_with_their_own(void **sta
     assert_refused(TEXT, "\"prompt_logprobs\":3", "prompt_logprobs", unsupported, "'echo' with 'logprobs'");
     assert_refused(TEXT, "\"best_of\":3", "best_of", unsupported, "'n'");
     assert_refused(CHAT, "\"best_of\":3", "best_of", unsupported, "'n'");
-    assert_refused(TEXT, "\"suffix\":\"z\"", "suffix", unsupported, NULL);
     assert_refused(TEXT, "\"add_special_tokens\":false", "add_special_tokens", unsupported, "'add_special'");
 }
 

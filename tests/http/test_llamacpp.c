@@ -337,6 +337,22 @@ static void test_a_chat_becomes_the_text_of_its_template(void **state)
     json_decref(a);
 }
 
+/* As Gemma 4's template wants them: a result that is a JSON object is one, other text stays text. */
+static void test_results_stand_beside_calls_where_the_template_looks_for_them(void **state)
+{
+    (void)state;
+    json_t *a = server_post_json(server, "/apply-template", 200,
+        "{\"model\":\"beside\",\"messages\":[{\"role\":\"user\",\"content\":\"Rome?\"},"
+        "{\"role\":\"assistant\",\"content\":null,\"tool_calls\":["
+        "{\"id\":\"1\",\"type\":\"function\",\"function\":{\"name\":\"weather\",\"arguments\":\"{}\"}},"
+        "{\"id\":\"2\",\"type\":\"function\",\"function\":{\"name\":\"time\",\"arguments\":\"{}\"}}]},"
+        "{\"role\":\"tool\",\"tool_call_id\":\"2\",\"content\":\"12\"},"
+        "{\"role\":\"tool\",\"tool_call_id\":\"1\",\"content\":\"{\\\"sky\\\":[1,\\\"blue\\\"]}\"},"
+        "{\"role\":\"assistant\",\"content\":\"Fine.\"}]}");
+    assert_text(a, "prompt", "user: Rome?\nassistant: time=\"12\" weather={\"sky\": [1, \"blue\"]} Fine.\n");
+    json_decref(a);
+}
+
 static void test_openais_routes_are_at_the_root_too(void **state)
 {
     (void)state;
@@ -410,6 +426,11 @@ static int begin(void **state)
 {
     const char *dir = temp_dir();
     (void)state;
+    write_tiny_model(dir, "beside.gguf",
+        &(struct tiny_model){.template =
+                                 "{% if tools %}{{ tools }}{% endif %}{% for m in messages %}{{ m.role }}:"
+                                 "{% for r in m.tool_responses %} {{ r.name }}={{ r.response | tojson }}"
+                                 "{% endfor %} {{ m.content }}{{ '\\n' }}{% endfor %}"});
     write_tiny_model(dir, "tiny.gguf", &(struct tiny_model){0});
     write_tiny_model(dir, "deep/nest/tiny.gguf", &(struct tiny_model){0});
     write_tiny_model(dir, "middle.gguf", &(struct tiny_model){.fills = true});
@@ -446,6 +467,7 @@ int main(void)
         cmocka_unit_test(test_the_properties_tell_no_path),
         cmocka_unit_test(test_the_slots_tell_which_are_taken_and_nothing_else),
         cmocka_unit_test(test_a_chat_becomes_the_text_of_its_template),
+        cmocka_unit_test(test_results_stand_beside_calls_where_the_template_looks_for_them),
         cmocka_unit_test(test_openais_routes_are_at_the_root_too),
         cmocka_unit_test(test_errors_have_llama_cpps_shape),
         cmocka_unit_test(test_a_prompt_that_is_too_long_is_told_by_type),

@@ -508,7 +508,7 @@ static void test_what_cannot_be_honoured_is_refused_by_name(void **state)
         const char *fields, *param, *said;
     } rows[] = {
         {400, HELLO ",\"previous_response_id\":\"resp_1\"", "previous_response_id", "keeps no responses"},
-        {400, HELLO ",\"conversation\":\"c\"", "conversation", "keeps no responses"},
+        {400, HELLO ",\"conversation\":\"c\"", "conversation", "keeps no conversations"},
         {400, HELLO ",\"background\":true", "background", "not supported"},
         {400, HELLO ",\"prompt\":{\"id\":\"p\"}", "prompt", "no prompt templates"},
         {400, HELLO ",\"max_output_tokens\":0", "max_output_tokens", "'max_output_tokens' is 0"},
@@ -526,7 +526,7 @@ static void test_what_cannot_be_honoured_is_refused_by_name(void **state)
         {400, HELLO ",\"tool_choice\":\"required\"", "tool_choice", "needs 'tools'"},
         {400, HELLO ",\"tool_choice\":{\"type\":\"web_search\"}", "tool_choice", "allowed_tools"},
         {400, "\"input\":[{\"role\":\"robot\",\"content\":\"a\"}]", "input[0]", "role"},
-        {400, "\"input\":[{\"type\":\"item_reference\",\"id\":\"m\"}]", "input[0]", "keeps no items"},
+        {400, "\"input\":[{\"type\":\"item_reference\",\"id\":\"m\"}]", "input[0]", "send the item itself"},
         {400, "\"input\":[{\"type\":\"computer_call\"}]", "input[0]", "'computer_call'"},
         {400, "\"input\":[{\"role\":\"user\",\"content\":[{\"type\":\"input_image\",\"image_url\":\"a\"}]}]",
             "input[0].content[0]", "'input_image'"},

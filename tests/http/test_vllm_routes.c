@@ -147,6 +147,45 @@ static void test_a_chat_is_rendered_as_it_would_be_answered(void **state)
     json_decref(a);
 }
 
+/* Whatever says that the model is to think, says so to every route. */
+static void test_thinking_is_rendered_as_it_is_answered(void **state)
+{
+    static const struct {
+        const char *fields, *begins;
+    } rows[] = {
+        {"\"stream\":false", "ever"},
+        {"\"enable_thinking\":false", "off"},
+        {"\"think\":false", "off"},
+        {"\"think\":true", "on"},
+        {"\"thinking\":true", "on"},
+        {"\"thinking\":{\"type\":\"disabled\"}", "off"},
+        {"\"thinking\":{\"type\":\"enabled\",\"budget_tokens\":5}", "on"},
+        {"\"thinking\":{\"type\":\"adaptive\"},\"enable_thinking\":false", "off"},
+        {"\"reasoning_effort\":\"none\"", "off"},
+        {"\"reasoning_effort\":\"none\",\"think\":true", "on"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const char *body =
+            text_of("{\"model\":\"thinks\",\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],"
+                    "\"max_tokens\":1,\"return_token_ids\":true,%s}",
+                rows[i].fields);
+        json_t *answer = server_post_json(server, "/v1/chat/completions", 200, body),
+               *tokens = server_post_json(server, "/v1/tokenize", 200, body),
+               *rendered = server_post_json(server, "/v1/chat/completions/render", 200, body),
+               *applied = server_post_json(server, "/apply-template", 200, body);
+        const json_t *ids = json_at(answer, "prompt_token_ids");
+        if (!json_equal(ids, json_at(tokens, "tokens")) || !json_equal(ids, json_at(rendered, "token_ids")))
+            fail_msg("%s: another prompt is tokenized or rendered", rows[i].fields);
+        assert_text(applied, "prompt", text_of("%s: x\n", rows[i].begins));
+        assert_int_equal(json_array_size(ids), strlen(rows[i].begins) + 4);
+        json_decref(answer);
+        json_decref(tokens);
+        json_decref(rendered);
+        json_decref(applied);
+    }
+}
+
 static void test_each_prompt_of_a_completion_is_rendered(void **state)
 {
     (void)state;
@@ -244,6 +283,10 @@ static int begin(void **state)
     (void)state;
     write_tiny_model(dir, "tiny.gguf", &(struct tiny_model){0});
     write_tiny_model(dir, "begins.gguf", &(struct tiny_model){.begins = true});
+    write_tiny_model(dir, "thinks.gguf",
+        &(struct tiny_model){
+            .template = "{{ 'ever' if enable_thinking is undefined else 'on' if enable_thinking else "
+                        "'off' }}: {{ messages[0].content }}\n{{ '' }}"});
     write_tiny_model(dir, "wordless.gguf", &(struct tiny_model){.no_tokenizer = true});
     write_tiny_model(dir, "deep/tiny.gguf", &(struct tiny_model){0});
     write_file(empty, "keys", KEY "\n", sizeof(KEY));
@@ -269,6 +312,7 @@ int main(void)
         cmocka_unit_test(test_ids_become_text_under_the_name_of_each_client),
         cmocka_unit_test(test_a_tokenizer_tells_its_special_tokens),
         cmocka_unit_test(test_a_chat_is_rendered_as_it_would_be_answered),
+        cmocka_unit_test(test_thinking_is_rendered_as_it_is_answered),
         cmocka_unit_test(test_each_prompt_of_a_completion_is_rendered),
         cmocka_unit_test(test_openais_api_is_found_where_docker_model_runner_has_it),
         cmocka_unit_test(test_all_of_these_routes_need_the_key),

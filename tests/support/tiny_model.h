@@ -27,6 +27,12 @@
 #define TINY_TAPS 3
 #define TINY_LATENT 32
 #define TINY_NOPE 16
+#define TINY_INNER 96 /* rows of a scan; as heads none fills a block of the kernel */
+#define TINY_SSM_HEADS 4
+#define TINY_GROUPS 2
+#define TINY_STATES 16
+#define TINY_DT_RANK 8
+#define TINY_CHANNELS (TINY_INNER + 2 * TINY_GROUPS * TINY_STATES)
 
 struct tiny_edit {
     const char *without; /* a key, without the architecture's name, or a tensor */
@@ -48,8 +54,10 @@ struct tiny_family {
     const char *arch;
     size_t layers;
     bool post_norms, window, experts, shared, norm_heads, norm_rows, latent;
-    unsigned convolutions; /* bit i: the mixer of layer i is a short convolution */
-    bool output;
+    /* A letter for each layer's mixer: Attention, short Convolution, Mamba, mamba 2 (S), Both attention and mamba 2, or
+     * none (F); NULL for attention in all. With `halves` only the layers without a mixer have a feed-forward. */
+    const char *mixers;
+    bool halves, output;
 };
 
 static const struct tiny_family tiny_families[] = {
@@ -58,7 +66,11 @@ static const struct tiny_family tiny_families[] = {
     {.arch = "granitemoe", .layers = 2, .experts = true, .shared = true},
     {.arch = "olmoe", .layers = 2, .experts = true, .norm_rows = true, .output = true},
     {.arch = "deepseek2", .layers = 2, .experts = true, .shared = true, .latent = true, .output = true},
-    {.arch = "lfm2", .layers = 4, .norm_heads = true, .convolutions = 1 | 2 | 8},
+    {.arch = "lfm2", .layers = 4, .norm_heads = true, .mixers = "CCAC"},
+    {.arch = "mamba", .layers = 2, .mixers = "MM", .halves = true},
+    {.arch = "jamba", .layers = 3, .mixers = "MAM", .output = true},
+    {.arch = "falcon-h1", .layers = 2, .mixers = "BB", .output = true},
+    {.arch = "nemotron_h", .layers = 5, .mixers = "SFASF", .halves = true, .output = true},
 };
 
 struct tiny {
@@ -104,26 +116,50 @@ static inline void tiny_key(struct tiny *t, struct writer *w, const char *key, d
     t->n_pairs++;
 }
 
-static inline bool tiny_convolves(const struct tiny *t, size_t layer)
+static inline char tiny_mixer(const struct tiny *t, size_t layer)
 {
-    return t->family->convolutions >> layer & 1;
+    return t->family->mixers ? t->family->mixers[layer] : 'A';
 }
 
-/* Key-value heads by layer: none where the mixer is a convolution. */
-static inline void tiny_kv_heads(struct tiny *t, struct writer *w)
+static inline bool tiny_mixes(const struct tiny *t, char mixer)
+{
+    return t->family->mixers && strchr(t->family->mixers, mixer);
+}
+
+/* A key with a number for each layer: `value` where the mixer is one of `mixers`, 0 elsewhere. */
+static inline void tiny_key_layers(
+    struct tiny *t, struct writer *w, const char *key, uint32_t value, const char *mixers)
 {
     char name[96];
-    if (t->family->convolutions == 0) {
-        tiny_key(t, w, "attention.head_count_kv", TINY_KV_HEADS, false);
-        return;
-    }
-    snprintf(name, sizeof(name), "%s.attention.head_count_kv", t->arch);
+    snprintf(name, sizeof(name), "%s.%s", t->arch, key);
     write_key(w, name, GGUF_ARRAY);
     write_u32(w, GGUF_I32);
     write_u64(w, t->family->layers);
     for (size_t i = 0; i < t->family->layers; i++)
-        write_u32(w, tiny_convolves(t, i) ? 0 : TINY_KV_HEADS);
+        write_u32(w, strchr(mixers, tiny_mixer(t, i)) ? value : 0);
     t->n_pairs++;
+}
+
+static inline void tiny_halves(struct tiny *t, struct writer *w)
+{
+    if (t->family->mixers)
+        tiny_key_layers(t, w, "attention.head_count_kv", TINY_KV_HEADS, "AB");
+    else
+        tiny_key(t, w, "attention.head_count_kv", TINY_KV_HEADS, false);
+    if (t->family->halves)
+        tiny_key_layers(t, w, "feed_forward_length", TINY_FF, "F");
+    else
+        tiny_key(t, w, "feed_forward_length", TINY_FF, false);
+}
+
+static inline void tiny_ssm_keys(struct tiny *t, struct writer *w, bool heads)
+{
+    tiny_key(t, w, "ssm.inner_size", TINY_INNER, false);
+    tiny_key(t, w, "ssm.conv_kernel", TINY_TAPS + 1, false);
+    tiny_key(t, w, "ssm.state_size", TINY_STATES, false);
+    tiny_key(t, w, "ssm.time_step_rank", heads ? TINY_SSM_HEADS : TINY_DT_RANK, false);
+    if (heads)
+        tiny_key(t, w, "ssm.group_count", TINY_GROUPS, false);
 }
 
 static inline void tiny_kind_keys(struct tiny *t, struct writer *w)
@@ -136,8 +172,10 @@ static inline void tiny_kind_keys(struct tiny *t, struct writer *w)
     }
     if (t->family->shared)
         tiny_key(t, w, "expert_shared_feed_forward_length", TINY_SHARED_FF, false);
-    if (t->family->convolutions != 0)
+    if (tiny_mixes(t, 'C'))
         tiny_key(t, w, "shortconv.l_cache", TINY_TAPS, false);
+    if (tiny_mixes(t, 'M') || tiny_mixes(t, 'S') || tiny_mixes(t, 'B'))
+        tiny_ssm_keys(t, w, !tiny_mixes(t, 'M'));
     if (!t->family->latent)
         return;
     tiny_key(t, w, "attention.kv_lora_rank", TINY_LATENT, false);
@@ -155,9 +193,8 @@ static inline void tiny_keys(struct tiny *t, struct writer *w)
     tiny_key(t, w, "block_count", (double)t->family->layers, false);
     tiny_key(t, w, "embedding_length", TINY_WIDTH, false);
     tiny_key(t, w, "context_length", TINY_CONTEXT, false);
-    tiny_key(t, w, "feed_forward_length", TINY_FF, false);
     tiny_key(t, w, "attention.head_count", TINY_HEADS, false);
-    tiny_kv_heads(t, w);
+    tiny_halves(t, w);
     tiny_key(t, w, "attention.key_length", TINY_HEAD, false);
     tiny_key(t, w, "attention.value_length", TINY_HEAD, false);
     tiny_key(t, w, "vocab_size", TINY_VOCABULARY, false);
@@ -196,11 +233,32 @@ static inline void tiny_group(struct tiny *t, size_t layer, const struct tiny_te
     }
 }
 
+static inline void tiny_scan(struct tiny *t, size_t i, bool heads)
+{
+    enum { W = TINY_WIDTH, N = TINY_INNER, H = TINY_SSM_HEADS };
+    static const struct tiny_tensor mamba[] = {{"ssm_in.weight", W, 2 * N, TENSOR_Q8_0, 0},
+        {"ssm_conv1d.weight", TINY_TAPS + 1, N, TENSOR_F32, 0}, {"ssm_conv1d.bias", N, 1, TENSOR_F32, 0},
+        {"ssm_x.weight", N, TINY_DT_RANK + 2 * TINY_STATES, TENSOR_F16, 0},
+        {"ssm_dt_norm.weight", TINY_DT_RANK, 1, TENSOR_F32, 0},
+        {"ssm_b_norm.weight", TINY_STATES, 1, TENSOR_F32, 0},
+        {"ssm_c_norm.weight", TINY_STATES, 1, TENSOR_F32, 0},
+        {"ssm_dt.weight", TINY_DT_RANK, N, TENSOR_F32, 0}, {"ssm_dt.bias", N, 1, TENSOR_F32, 0},
+        {"ssm_a", TINY_STATES, N, TENSOR_F32, 0}, {"ssm_d", N, 1, TENSOR_F32, 0},
+        {"ssm_out.weight", N, W, TENSOR_Q4_0, 0}, {.name = ""}};
+    static const struct tiny_tensor mamba2[] = {{"ssm_in.weight", W, N + TINY_CHANNELS + H, TENSOR_Q8_0, 0},
+        {"ssm_conv1d.weight", TINY_TAPS + 1, TINY_CHANNELS, TENSOR_F32, 0},
+        {"ssm_conv1d.bias", TINY_CHANNELS, 1, TENSOR_F32, 0}, {"ssm_dt.bias", H, 1, TENSOR_F32, 0},
+        {"ssm_a", 1, H, TENSOR_F32, 0}, {"ssm_d", 1, H, TENSOR_F32, 0},
+        {"ssm_norm.weight", N / TINY_GROUPS, TINY_GROUPS, TENSOR_F32, 0},
+        {"ssm_out.weight", N, W, TENSOR_Q4_0, 0}, {.name = ""}};
+    tiny_group(t, i, heads ? mamba2 : mamba);
+}
+
 static inline void tiny_layer(struct tiny *t, size_t i)
 {
     enum { W = TINY_WIDTH, Q = TINY_HEADS * TINY_HEAD, KV = TINY_KV_HEADS * TINY_HEAD };
-    static const struct tiny_tensor norms[] = {
-        {"attn_norm.weight", W, 1, TENSOR_F32, 0}, {"ffn_norm.weight", W, 1, TENSOR_F32, 0}, {.name = ""}};
+    static const struct tiny_tensor norm[] = {{"attn_norm.weight", W, 1, TENSOR_F32, 0}, {.name = ""}};
+    static const struct tiny_tensor ffn_norm[] = {{"ffn_norm.weight", W, 1, TENSOR_F32, 0}, {.name = ""}};
     static const struct tiny_tensor attention[] = {{"attn_q.weight", W, Q, TENSOR_Q8_0, 0},
         {"attn_k.weight", W, KV, TENSOR_Q8_0, 0}, {"attn_v.weight", W, KV, TENSOR_F32, 0},
         {"attn_output.weight", Q, W, TENSOR_Q4_0, 0}, {.name = ""}};
@@ -232,13 +290,22 @@ static inline void tiny_layer(struct tiny *t, size_t i)
         {"ffn_down_shexp.weight", TINY_SHARED_FF, W, TENSOR_F16, 0}, {.name = ""}};
     static const struct tiny_tensor post_norms[] = {{"post_attention_norm.weight", W, 1, TENSOR_F32, 0},
         {"post_ffw_norm.weight", W, 1, TENSOR_F32, 0}, {.name = ""}};
+    static const struct tiny_tensor ungated[] = {{"ffn_up.weight", W, TINY_FF, TENSOR_Q4_0, 0},
+        {"ffn_down.weight", TINY_FF, W, TENSOR_F16, 0}, {.name = ""}};
     const struct tiny_family *f = t->family;
-    bool convolves = tiny_convolves(t, i);
-    tiny_group(t, i, norms);
-    tiny_group(t, i, convolves ? convolution : f->latent ? latent : attention);
-    if (!convolves && (f->norm_heads || f->norm_rows))
+    char mixer = tiny_mixer(t, i);
+    bool attends = mixer == 'A' || mixer == 'B';
+    tiny_group(t, i, norm);
+    if (attends || mixer == 'C')
+        tiny_group(t, i, !attends ? convolution : f->latent ? latent : attention);
+    if (attends && (f->norm_heads || f->norm_rows))
         tiny_group(t, i, f->norm_heads ? norms_of_heads : norms_of_rows);
-    tiny_group(t, i, f->experts ? experts : dense);
+    if (strchr("MSB", mixer))
+        tiny_scan(t, i, mixer != 'M');
+    if (!f->halves)
+        tiny_group(t, i, ffn_norm);
+    if (!f->halves || mixer == 'F')
+        tiny_group(t, i, f->halves ? ungated : f->experts ? experts : dense);
     if (f->shared)
         tiny_group(t, i, shared);
     if (f->post_norms)
@@ -251,7 +318,7 @@ static inline void tiny_list(struct tiny *t)
     struct tiny_tensor embedding = {"token_embd.weight", TINY_WIDTH, TINY_VOCABULARY, TENSOR_F16, 0};
     struct tiny_tensor norm = {"output_norm.weight", TINY_WIDTH, 1, TENSOR_F32, 0};
     struct tiny_tensor output = {"output.weight", TINY_WIDTH, TINY_VOCABULARY, TENSOR_Q8_0, 0};
-    if (t->family->convolutions != 0)
+    if (tiny_mixes(t, 'C'))
         snprintf(norm.name, sizeof(norm.name), "token_embd_norm.weight");
     tiny_tensor(t, &embedding);
     tiny_tensor(t, &norm);
@@ -289,13 +356,14 @@ static inline uint64_t tiny_bytes(const struct tiny_tensor *x)
     }
 }
 
-/* Blocks of random bytes with a small scale, or random numbers; of a norm, around 1. */
+/* Blocks of random bytes with a small scale, or random numbers; of a norm, around 1; below 0 where a state decays. */
 static inline void tiny_data(struct tiny *t, struct writer *w, const struct tiny_tensor *x)
 {
     uint64_t elems = tiny_elems(x);
     if (x->type == TENSOR_F32 || x->type == TENSOR_F16) {
         for (uint64_t i = 0; i < elems; i++) {
             float value = ((float)(tiny_random(t) % 2001) - 1000) / 4000 + (x->rows == 1 ? 1 : 0);
+            value = strstr(x->name, ".ssm_a") ? -0.02f - value * value : value;
             uint16_t half = half_from_float(value);
             if (x->type == TENSOR_F32)
                 write_bytes(w, &value, sizeof(value));

@@ -1,7 +1,7 @@
 /* isa.h - the instruction sets that kernels are written for, and which of them is selected.
  *
  * Every kernel exists in plain C. Some sets have faster versions of it, and all versions give the same bits. The
- * list of sets is the table in kernels/isa.c. Each room of kernels (matmul, attention, vector) has a table of its
+ * list of sets is the table in kernels/isa.c. Each room of kernels (matmul, attention, vector, scan) has a table of its
  * own with one pointer for each set; a set without one uses its base set's.
  *
  * One set is selected for the whole process, before threads start.

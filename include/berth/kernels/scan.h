@@ -2,17 +2,18 @@
  *
  * The scan steps from token to token. Each row (a channel, or an element of a head) has `states` numbers:
  *
- *     state[k] = state[k] * exp(dt * a) + b[k] * (x * dt)      y = sum over k of state[k] * c[k]
+ *     state[k] = state[k] * exp(dt * a) + b[k] * (x * dt)
+ *     y = (sum over k of state[k] * c[k] + d * x) * silu(z)
  *
  * Rows do not depend on each other, so they lie beside each other in memory and the kernels compute many at once. Rows are
  * kept in blocks of SCAN_ROWS, each block as [states][SCAN_ROWS]: a block stays in the first cache while it steps through
  * the tokens of a run. A block with fewer rows has the same size.
  *
- * A step multiplies the state by the exponential and rounds, then adds b * (x * dt) with a fused multiply-add; y is summed
- * from the first state to the last with fused multiply-adds. Every function gives the same bits on every CPU, and the same
+ * A step multiplies the state by the exponential and rounds, then adds b * (x * dt) with a fused multiply-add. The sum runs
+ * from the first state to the last, and d * x is added to it, all with fused multiply-adds. Every function gives the same bits on every CPU, and the same
  * for one call over all tokens as for a call for each token. scan_plain.c is the reference. The formulas are those of the
- * papers: Mamba (arXiv 2312.00752) has an `a` for each row and state and a dt for each row, Mamba 2 (arXiv 2405.21060) one
- * of each for a head.
+ * papers: Mamba (arXiv 2312.00752) has an `a` for each row and state, and a dt and a d for each row, Mamba 2 (arXiv
+ * 2405.21060) one of each for a head.
  */
 #ifndef BERTH_SCAN_H
 #define BERTH_SCAN_H
@@ -33,9 +34,12 @@ struct scan_block {
     const float *dt; /* [tokens][rows] for scan_channels, [tokens][1] for scan_head; after softplus */
     size_t dt_stride;
     const float *a; /* [states][SCAN_ROWS] for scan_channels, one number for scan_head */
+    const float *d; /* [rows] for scan_channels, one number for scan_head */
     const float *b, *c; /* [tokens][states] */
     size_t b_stride, c_stride;
-    float *y; /* [tokens][rows]; may be x */
+    const float *z; /* [tokens][rows] */
+    size_t z_stride;
+    float *y; /* [tokens][rows]; may be x or z */
     size_t y_stride;
 };
 

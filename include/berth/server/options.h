@@ -55,6 +55,7 @@ struct options {
     unsigned kv_type; /* enum option_kv_type */
     uint64_t kv_memory; /* bytes; 0: half of what the models leave */
     uint64_t request_memory; /* bytes; 0: a share of the limit */
+    uint64_t store; /* bytes; 0: no responses are kept */
     unsigned prefix_cache;
     double prefix_age;
     uint64_t slots, chunk, queue;

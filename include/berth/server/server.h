@@ -13,6 +13,7 @@ struct engine;
 struct http;
 struct api_keys;
 struct memory_watch;
+struct response_store;
 
 struct server {
     const struct options *options;
@@ -23,6 +24,7 @@ struct server {
     struct engine *engine;
     struct catalog *catalog;
     struct api_keys *keys; /* NULL: none are asked for */
+    struct response_store *responses; /* NULL: none are kept */
     double started; /* Unix time, seconds */
     atomic_bool draining; /* not ready any more; set once, at the first signal */
     struct http *http;

@@ -38,7 +38,8 @@ static void fill(float *x, size_t n, float most)
 /* What a scan reads, and what it has written. */
 struct data {
     float before[STATES * SCAN_ROWS], after[STATES * SCAN_ROWS], a[STATES * SCAN_ROWS];
-    float x[TOKENS * STRIDE], dt[TOKENS * STRIDE], b[TOKENS * STATES], c[TOKENS * STATES];
+    float x[TOKENS * STRIDE], z[TOKENS * STRIDE], dt[TOKENS * STRIDE], d[SCAN_ROWS], b[TOKENS * STATES],
+        c[TOKENS * STATES];
     float y[TOKENS * STRIDE];
 };
 
@@ -46,6 +47,8 @@ static void make(struct data *d)
 {
     fill(d->before, STATES * SCAN_ROWS, 1.0f);
     fill(d->x, TOKENS * STRIDE, 3.0f);
+    fill(d->z, TOKENS * STRIDE, 3.0f);
+    fill(d->d, SCAN_ROWS, 1.0f);
     fill(d->b, TOKENS * STATES, 1.0f);
     fill(d->c, TOKENS * STATES, 1.0f);
     for (size_t i = 0; i < STATES * SCAN_ROWS; i++)
@@ -71,6 +74,9 @@ static void run(struct data *d, bool channels, size_t rows, size_t states, bool 
             .dt = d->dt + t * STRIDE,
             .dt_stride = STRIDE,
             .a = d->a,
+            .d = d->d,
+            .z = d->z + t * STRIDE,
+            .z_stride = STRIDE,
             .b = d->b + t * STATES,
             .c = d->c + t * STATES,
             .b_stride = STATES,
@@ -94,7 +100,9 @@ static void check_row(const struct data *d, bool channels, size_t row, size_t st
                 state[k] * exp(dt * a) + (double)d->b[t * STATES + k] * (double)d->x[t * STRIDE + row] * dt;
             y += state[k] * (double)d->c[t * STATES + k];
         }
-        assert_true(fabs((double)d->y[t * STRIDE + row] - y) < 1e-4);
+        double z = (double)d->z[t * STRIDE + row];
+        y += (double)d->d[channels ? row : 0] * (double)d->x[t * STRIDE + row];
+        assert_true(fabs((double)d->y[t * STRIDE + row] - y * z / (1 + exp(-z))) < 1e-4);
     }
     for (size_t k = 0; k < states; k++)
         assert_true(fabs((double)d->after[k * SCAN_ROWS + row] - state[k]) < 1e-5);

@@ -59,7 +59,8 @@ static void test_each_row_is_documented(void **state)
         const struct route *row = router_row(r, i);
         assert_non_null(row->run);
         assert_true(row->summary && row->description && row->tag);
-        assert_true(row->answers[0].status == 200 || row->answers[0].status == 403);
+        unsigned first = row->answers[0].status; /* of a route that only refuses: 403 or 404 */
+        assert_true(first == 200 || first == 403 || first == 404);
     }
     router_free(r);
 }

@@ -32,6 +32,8 @@ bool chat_format_reasons(const struct chat_format *f); /* the family marks reaso
 bool chat_format_has_tools(const struct chat_format *f, const struct template *t);
 /* The template joins the arguments of earlier calls as text, so that they must stay strings. Others take maps. */
 bool chat_format_wants_text_arguments(const struct template *t);
+/* The template looks for results of tools in the member `tool_responses` of the message with the calls. */
+bool chat_format_wants_responses(const struct template *t);
 /* The member of a message in which the template looks for earlier reasoning: "reasoning_content" or "thinking". */
 const char *chat_format_reasoning_member(const struct chat_format *f, const struct template *t);
 /* Appends the id of a call of the answer: what the family's templates want to find in the history. `written` is what
@@ -40,6 +42,12 @@ void chat_format_call_id(
     const struct chat_format *f, struct span name, struct span written, uint64_t random, struct strbuf *out);
 
 /* ---- what is asked of an answer ---- */
+
+#define CHAT_NAME_MAX 64 /* bytes of a function's name */
+#define CHAT_NAME_RULE "1 to 64 letters, digits or characters of '_-.:/'"
+
+/* True when the name of a function has CHAT_NAME_RULE. */
+bool chat_tool_is_named(struct span name);
 
 struct chat_tool {
     struct span name;
@@ -108,6 +116,11 @@ void chat_write_json(struct strbuf *out, struct value v);
  * results in a user's message, which takes in the user's own message behind them. Others are passed on as they are.
  * VALUE_UNDEFINED without memory. */
 struct value chat_history_as_text(struct value_arena *a, struct value messages);
+
+/* The messages with results of tools in `tool_responses` of the message with their calls, for a template that looks for
+ * them there: a list of {"name", "response"}, where a response is the result's text. The text of the assistant that
+ * follows becomes that message's content. Others are passed on as they are. VALUE_UNDEFINED without memory. */
+struct value chat_history_with_responses(struct value_arena *a, struct value messages);
 
 /* ---- tags of the grammar, in the order in which a reader gets them ---- */
 

@@ -12,6 +12,7 @@ struct translated_request {
     json_t *request; /* OpenAI's chat request; changed */
     const struct completion_writer *writer;
     json_t *original; /* what the writer repeats of the client's request; NULL for nothing */
+    size_t original_more; /* bytes that it takes beside what a tree of the request's body does */
     const json_t *asked; /* the client's request, for make_prompt */
     /* Makes the only prompt of a completion, once the model is known. NULL: it is the request's `prompt`. */
     bool (*make_prompt)(struct prompt *p, const struct requested_model *m,
@@ -26,6 +27,13 @@ bool chat_answer(struct server *s, const struct http_request *q, struct reply *r
 
 /* The ids of the messages of a chat request, by the model's template. */
 bool prompt_of_chat(struct prompt *p, const struct requested_model *m, json_t *request, struct api_error *c);
+
+/* True when the request asks for a form of its answer. */
+bool answer_form_is_asked(const json_t *request);
+/* True when the form of the answer that the request asks for can be kept to. `prompt` is the chat's; NULL for a completion.
+ * Otherwise the error that an answer would have. */
+bool answer_form_check(const struct requested_model *m, const json_t *request, const struct prompt *prompt,
+    struct byte_budget *memory, struct api_error *c);
 
 /* The prompts of a completion: one or several, of text or ids. */
 struct prompts {

@@ -168,6 +168,7 @@ struct completion_setup {
     const struct chat_form *form; /* what the grammar was made from: how answers are read */
     struct tokenizer_ids reasoning_end; /* borrowed; the ids that end the reasoning at its budget */
     json_t *request; /* for the writer; a reference is taken; NULL */
+    size_t request_more; /* bytes that it takes beside what a tree of the request's body does */
 };
 
 /* Submits a job for each prompt and puts the reply that comes later into r->async. Takes over the hold on the model

@@ -35,6 +35,7 @@ struct completion_params {
     size_t n_stops;
     int32_t stop_tokens[COMPLETION_STOPS_MAX];
     size_t n_stop_tokens;
+    const json_t *suffix; /* of a completion: the text behind the answer, a string; NULL for none */
     const json_t *logit_bias; /* an object, or NULL */
     struct sampler_bias *bias; /* [n_bias], owned; made by completion_params_for_model */
     size_t n_bias;
@@ -44,10 +45,16 @@ struct completion_params {
 /* Reads and checks all fields but `model` and those of the prompt. */
 bool completion_params_read(
     struct completion_params *w, const json_t *request, enum fields_route route, struct api_error *c);
-/* Describe the members of a request, for /openapi.json: the fields that are honoured. */
+/* Describe the members of a request, for /openapi.json. */
 struct route_field;
 bool completion_params_chat_field(size_t i, struct route_field *out);
 bool completion_params_text_field(size_t i, struct route_field *out);
+/* Those of a chat that its prompt is made of. */
+bool completion_params_prompt_field(size_t i, struct route_field *out);
+/* The JSON Schema of a completion's field that is honoured. False for other names. */
+bool completion_params_schema(const char *name, char *out, size_t size);
+/* True for the name of any field, honoured or not, of any route. */
+bool completion_params_knows(const char *name);
 
 /* Checks token ids against the model's vocabulary and makes the biases. */
 bool completion_params_for_model(struct completion_params *w, size_t vocabulary, struct api_error *c);

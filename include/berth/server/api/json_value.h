@@ -11,6 +11,10 @@
  * deeper than VALUE_DEPTH or the arena is full. */
 bool json_to_value(struct value_arena *a, const json_t *json, struct value *out, struct error *err);
 
+/* Puts in the place of a string that is JSON what it says; with `objects_only` where that is an object. Other values, and
+ * what is nested too deep, stay as they are. */
+void json_parse_value(struct value_arena *a, struct value *text, bool objects_only);
+
 /* The variables of a chat request: messages, tools and documents (none where the request has none),
  * add_generation_prompt (true unless the request says otherwise), bos_token and eos_token where they are
  * strings, and every member of chat_template_kwargs, which wins. The rest of the request is not looked at.

@@ -13,15 +13,34 @@
 
 /* ---- fields ---- */
 
-enum field_use { FIELD_READ, FIELD_COPIED, FIELD_IGNORED, FIELD_REFUSED };
+/* What becomes of a field, and flags beside it. */
+enum field_use {
+    FIELD_READ,
+    FIELD_COPIED,
+    FIELD_IGNORED,
+    FIELD_REFUSED,
+    FIELD_USE = 3, /* the bits of the four above */
+    FIELD_REQUIRED = 4,
+    FIELD_ONE_OF = 8, /* one of the fields that are so is required */
+    FIELD_ON =
+        16 /* times bits of the dialect's own: the routes that have the field; without any, all have it */
+};
 
 struct dialect_field {
     const char *name;
-    enum field_use use;
+    unsigned use; /* enum field_use */
     /* Copied: OpenAI's name, NULL for the same one. Refused: what the message says after "is not supported", or NULL. */
     const char *more;
     const char
         *schema; /* of a field that is read or copied: JSON Schema, for /openapi.json; NULL: any value */
+};
+
+/* The fields of a route: rows of the dialect's table, then others. */
+struct dialect_fields {
+    const struct dialect_field *rows; /* [n] */
+    size_t n;
+    unsigned route; /* one of the dialect's own bits; 0: all rows */
+    bool (*others)(size_t i, struct route_field *out); /* NULL: none */
 };
 
 #define SCHEMA_STRING "{\"type\":[\"string\",\"null\"]}"
@@ -32,8 +51,13 @@ struct dialect_field {
 #define SCHEMA_LIST "{\"type\":[\"array\",\"null\"]}"
 #define SCHEMA_STRING_OR_LIST "{\"type\":[\"string\",\"array\",\"null\"]}"
 
-/* Describes the i-th field of the table that is read or copied, and then those that every dialect takes. False when there
- * are not so many. */
+/* Describes field number i. False when there are not so many. */
+bool dialect_describe(const struct dialect_fields *d, size_t i, struct route_field *out);
+/* Refuses what is refused unless it is null, false or empty, a name that is near one of a row that is read or copied, and
+ * a value that its field's schema does not allow. False with the error. */
+bool dialect_check(const struct dialect_fields *d, const json_t *request, struct api_error *c);
+
+/* The same for all rows of a table, and then the fields that every dialect takes. */
 bool translate_describe(const struct dialect_field *rows, size_t n, size_t i, struct route_field *out);
 
 /* Copies what is copied into `to`, and refuses what is refused unless it is null, false or empty. A name that is in no row
@@ -59,6 +83,12 @@ bool translate_tool(json_t *tools, const json_t *name, const json_t *description
 
 /* Appends a sentence about a tool that was left out to a list of strings. False without memory. */
 bool translate_skipped_tool(json_t *warnings, size_t index, const json_t *type);
+
+/* ---- values: schema_check.c ---- */
+
+/* True when the schema allows the value. Otherwise the error, which names the field. References and patterns are not
+ * followed. */
+bool schema_check_value(const char *name, const char *schema, const json_t *value, struct api_error *c);
 
 /* ---- messages ---- */
 
@@ -96,7 +126,7 @@ bool chat_builder_end(struct chat_builder *b, json_t *request, struct api_error 
  * Nothing where there are none. */
 void answer_add_warnings(const struct completion *a, const json_t *more, struct strbuf *out);
 
-/* The number of tokens of a translated chat's prompt. False with the error. */
+/* The number of tokens of a translated chat's prompt. The other fields are checked, too. False with the error. */
 bool chat_count(
     struct server *s, const struct http_request *q, json_t *request, size_t *n, struct api_error *c);
 

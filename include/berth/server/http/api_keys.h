@@ -8,6 +8,8 @@
 
 #include "berth/base/error.h"
 
+#include <stddef.h>
+
 struct api_keys;
 
 /* Reads a file. NULL with the reason, which names the file and the line: it cannot be read, it has no key, or a key
@@ -15,9 +17,9 @@ struct api_keys;
 struct api_keys *api_keys_read(const char *path, struct error *err);
 void api_keys_free(struct api_keys *k); /* NULL is fine */
 
-/* Whether an Authorization header ("Bearer KEY"; NULL: there is none) has one of the keys. True where `k` is NULL. */
-bool api_keys_allow(const struct api_keys *k, const char *authorization);
-/* Whether the text is one of the keys. `given` may be NULL, which is none; `k` may not. */
-bool api_keys_have(const struct api_keys *k, const char *given);
+/* The number of the key, from 1, that an Authorization header has ("Bearer KEY"; NULL: there is none). 0: none of them. */
+size_t api_keys_of_header(const struct api_keys *k, const char *authorization);
+/* The number of the key that the text is. `given` may be NULL, which is none. */
+size_t api_keys_find(const struct api_keys *k, const char *given);
 
 #endif

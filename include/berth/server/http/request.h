@@ -36,6 +36,7 @@ struct http_request {
     const char *host; /* the Host header, or NULL */
     const char *peer; /* the client's address, "127.0.0.1" or "2001:db8::1" */
     const char *id; /* the request's id: the client's, or one made for it */
+    size_t key; /* the number of its API key; 0 where none is asked for */
     double arrived; /* when the last of it came: seconds of CLOCK_MONOTONIC */
     const struct route *route;
     const struct dialect *dialect; /* of the route's errors */

@@ -27,11 +27,22 @@ struct route_answer {
     const char *schema; /* name of a component in /openapi.json, NULL for none */
 };
 
+enum route_field_use {
+    ROUTE_FIELD_TAKEN,
+    ROUTE_FIELD_IGNORED, /* any value; it changes nothing */
+    ROUTE_FIELD_REFUSED, /* values that change nothing pass, null always */
+};
+
+#define ROUTE_SCHEMA_MAX 2048
+
 /* A member of the JSON object that a route takes. */
 struct route_field {
     const char *name;
-    char schema[400]; /* JSON Schema of its value */
+    enum route_field_use use;
+    /* Taken: JSON Schema of its value. Refused: what of it passes and what there is instead; may be empty. */
+    char schema[ROUTE_SCHEMA_MAX];
     bool required;
+    bool one_of; /* one of the fields that are so is required */
 };
 
 #define ROUTE_ANSWERS_MAX 3
@@ -51,7 +62,8 @@ struct route {
      * `run` finds in the request, or NULL after filling the reply with a refusal. NULL: the body comes in memory. */
     struct body_sink *(*receive)(struct server *s, const struct http_request *q, struct reply *r);
 
-    /* Describes member number i of the object that the body is; false when there are not so many. NULL: any object. */
+    /* Describes member number i of the object that the body is; false when there are not so many. A name that comes again
+     * is described by its first. NULL: the body is not looked at. */
     bool (*field)(size_t i, struct route_field *out);
 
     size_t body_max; /* bytes; 0: the route takes no body, and a small one is read and dropped */

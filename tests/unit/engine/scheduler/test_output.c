@@ -5,6 +5,8 @@
  */
 #include "engine/scheduler/output_private.h"
 
+#include "berth/engine/grammar/builder.h"
+#include "berth/engine/grammar/grammar.h"
 #include "gguf_writer.h"
 
 #include <stdarg.h>
@@ -353,6 +355,78 @@ static void test_the_cut_does_not_depend_on_how_tokens_cut_the_text(void **state
     }
 }
 
+/* ---- memory is short ---- */
+
+static enum token_class read_word(void *context, int32_t id, struct strbuf *out)
+{
+    (void)context;
+    strbuf_text(out, words[id].text);
+    return words[id].kind == USER ? TOKEN_TEXT : TOKEN_NEVER;
+}
+
+/* A grammar of one token's text, whose letters have three tags: it becomes three pieces. */
+static struct grammar *three_tags(void)
+{
+    struct error err = {0};
+    struct grammar_builder *b = grammar_builder_new(0);
+    grammar_node first = grammar_tag(b, grammar_literal(b, span_of("a")), 1);
+    grammar_node second = grammar_tag(b, grammar_literal(b, span_of("b")), 2);
+    grammar_node third = grammar_tag(b, grammar_literal(b, span_of("cd")), 3);
+    struct grammar *g =
+        grammar_build(b, grammar_sequence(b, grammar_sequence(b, first, second), third), &err);
+    grammar_builder_free(b);
+    assert_non_null(g);
+    return g;
+}
+
+/* How many pieces "abcd" becomes with so much memory; 0 where it is too little. All memory is given back. */
+static size_t pieces_within(
+    const struct word_list *v, struct grammar *g, const struct token_trie *trie, size_t limit, size_t *needed)
+{
+    struct byte_budget memory = {.limit = limit};
+    struct job_request r = {.text = true, .memory = &memory};
+    struct output_stops *stops = output_stops_new(NULL, 0);
+    struct output *a = output_new(&r, v->t, stops, 0, false);
+    struct grammar_matcher *m = grammar_matcher_new(g, trie);
+    struct job_piece *p;
+    size_t n = 0;
+    assert_true(stops && a && m);
+    output_set_grammar(a, m);
+    assert_int_equal(output_add(a, id_of("abcd"), NAN, NULL), OUTPUT_GOES_ON);
+    bool taken = output_take(a, JOB_RUNNING, &p);
+    *needed = atomic_load(&memory.used);
+    assert_int_equal(taken, p != NULL);
+    for (struct job_piece *next; p; p = next, n++) {
+        next = p->next;
+        job_piece_free(p);
+    }
+    assert_int_equal(atomic_load(&memory.used), 0);
+    grammar_matcher_free(m);
+    output_free(a);
+    output_stops_free(stops);
+    return n;
+}
+
+/* Memory ends before the first piece, after it, after the second. Leaks are for the sanitizers to find. */
+static void test_pieces_are_freed_where_memory_ends_between_them(void **state)
+{
+    struct error err = {0};
+    const struct word_list *v = *state;
+    struct token_trie *trie = token_trie_new(N_WORDS, read_word, NULL, &err);
+    struct grammar *g = three_tags();
+    size_t needed, held;
+    assert_non_null(trie);
+    assert_int_equal(pieces_within(v, g, trie, SIZE_MAX, &needed), 3);
+    assert_true(needed > 3 * sizeof(struct job_piece));
+    for (size_t limit = 0; limit < needed; limit++) {
+        assert_int_equal(pieces_within(v, g, trie, limit, &held), 0);
+        assert_int_equal(held, 0);
+    }
+    assert_int_equal(pieces_within(v, g, trie, needed, &held), 3);
+    grammar_drop(g);
+    token_trie_free(trie);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -375,6 +449,7 @@ int main(void)
         cmocka_unit_test(test_an_answer_keeps_the_space_that_it_begins_with),
         cmocka_unit_test(test_log_probabilities_stay_with_their_tokens),
         cmocka_unit_test(test_the_cut_does_not_depend_on_how_tokens_cut_the_text),
+        cmocka_unit_test(test_pieces_are_freed_where_memory_ends_between_them),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
