@@ -7,8 +7,7 @@
 static const struct arch *const families[] = {family_llama, family_qwen, family_gemma, family_phi,
     family_granite, family_olmo, family_lfm2, family_mamba, family_nemotron, family_starcoder,
     family_stablelm, family_gpt, family_cohere, family_glm, family_exaone, family_hunyuan, family_jais,
-    family_plamo,
-    family_deepseek, family_bailing, family_moe};
+    family_plamo, family_deepseek, family_llama4, family_bailing, family_moe};
 
 #define N_FAMILIES (sizeof(families) / sizeof(families[0]))
 #define LISTED 256 /* bytes of names in a refusal */

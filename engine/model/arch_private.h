@@ -33,11 +33,10 @@ struct arch {
 };
 
 /* Rows of a family; a row without a name ends them. */
-extern const struct arch family_bailing[], family_cohere[], family_deepseek[], family_exaone[], family_gemma[],
-    family_glm[], family_gpt[], family_granite[], family_hunyuan[], family_jais[], family_lfm2[], family_llama[],
-    family_mamba[], family_moe[], family_nemotron[], family_olmo[], family_phi[], family_plamo[], family_qwen[],
-    family_stablelm[],
-    family_starcoder[];
+extern const struct arch family_bailing[], family_cohere[], family_deepseek[], family_exaone[],
+    family_gemma[], family_glm[], family_gpt[], family_granite[], family_hunyuan[], family_jais[],
+    family_lfm2[], family_llama[], family_llama4[], family_mamba[], family_moe[], family_nemotron[],
+    family_olmo[], family_phi[], family_plamo[], family_qwen[], family_stablelm[], family_starcoder[];
 
 /* ---- arch_shape.c ---- */
 

@@ -276,9 +276,8 @@ static bool bind_norm(struct binder *b, const char *stem, struct norm *n)
     const struct decoder_shape *s = &b->d->shape;
     n->groups = s->norm_groups;
     n->bare = s->bare_norms;
-    return n->bare ||
-           (bind_vector(b, norm_name(b, stem).text, 1, s->n_embd, &n->weight) &&
-               bind_optional(b, bind_name(stem, "bias").text, 1, s->n_embd, &n->bias));
+    return n->bare || (bind_vector(b, norm_name(b, stem).text, 1, s->n_embd, &n->weight) &&
+                          bind_optional(b, bind_name(stem, "bias").text, 1, s->n_embd, &n->bias));
 }
 
 static bool bind_post_norm(struct binder *b, struct stem stem, struct norm *n)
@@ -314,14 +313,23 @@ static bool bind_pre_norms(struct binder *b, size_t i, struct layer *l)
            bind_norm(b, ffn.text, &l->ffn_norm);
 }
 
+/* The second one where only that is there. */
+static struct stem either_stem(const struct binder *b, size_t i, const char *first, const char *second)
+{
+    struct stem other = bind_stem(i, second);
+    return bind_has(b, bind_stem(i, first).text) || !bind_has(b, other.text) ? bind_stem(i, first) : other;
+}
+
 static bool bind_layer_norms(struct binder *b, size_t i, struct layer *l)
 {
     if (!l->mixer || !l->ffn) /* the layer has one norm, whose name is always the same */
         return bind_norm(b, bind_stem(i, "attn_norm").text, l->mixer ? &l->mixer_norm : &l->ffn_norm);
     return bind_pre_norms(b, i, l) &&
            (!b->d->shape.post_norms ||
-               (bind_post_norm(b, bind_stem(i, "post_attention_norm"), &l->mixer_post_norm) &&
-                   bind_post_norm(b, bind_stem(i, "post_ffw_norm"), &l->ffn_post_norm)));
+               (bind_post_norm(
+                    b, either_stem(b, i, "post_attention_norm", "attn_output_norm"), &l->mixer_post_norm) &&
+                   bind_post_norm(
+                       b, either_stem(b, i, "post_ffw_norm", "layer_output_norm"), &l->ffn_post_norm)));
 }
 
 /* ---- layers ---- */

@@ -52,6 +52,7 @@ struct attention_layer {
     bool rotates;
     unsigned rope; /* index of the decoder's ropes */
     float scale;
+    float result_scale; /* factor of the output's product; 0 for none */
     float softcap; /* of scores; 0 for none */
     float clamp; /* limit of queries, keys and values; 0 for none */
     float alibi; /* the largest bias: head i of n has the slope 2^(-alibi (i + 1) / n); 0 for none */
