@@ -39,6 +39,8 @@ static bool read_mellum(struct decoder *d, const struct arch_keys *k)
 }
 
 static const char *const no_out_bias[] = {"attn_output.bias", NULL};
+static const char *const no_qkv_extras[] = {
+    "attn_q.scale", "attn_k.scale", "attn_v.scale", "attn_q.bias", "attn_k.bias", "attn_v.bias", NULL};
 static const char *const no_gate_scale[] = {"attn_gate.scale", NULL};
 
 /* The first of every four layers sees all positions, the others a window, unless an array says which. */
@@ -193,7 +195,7 @@ const struct arch family_moe[] = {
     {.name = "laguna", .shape = {.unused = no_gate_scale}, .rope = {.halves = true}, .attention = {.qk_norm = QK_HEAD, .gated = GATE_SOFTPLUS},
      .dense = {.activation = VECTOR_SILU}, .experts = true,
      .moe = {.gating = MOE_SIGMOID, .beside_needed = true, SHARED, EXPERTS}, .read = read_laguna},
-    {.name = "mimo2", .rope = {.halves = true}, .attention = {.sinks = true}, .dense = {.activation = VECTOR_SILU},
+    {.name = "mimo2", .shape = {.unused = no_qkv_extras}, .rope = {.halves = true}, .attention = {.sinks = true}, .dense = {.activation = VECTOR_SILU},
      .experts = true, .moe = {.gating = MOE_SIGMOID, .normalized = true, .by_tensor = true, EXPERTS},
      .read = read_mimo2},
     {.name = "maion-coder", .shape = {.post_norms = true}, .rope = {.halves = true}, .attention = {.qk_norm = QK_HEAD},
