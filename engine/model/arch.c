@@ -26,6 +26,7 @@ static const struct arch *const families[] = {
     family_hunyuan,
     family_jais,
     family_kimi,
+    family_llama4,
     family_mamba,
     family_moe,
     family_nemotron,

@@ -149,7 +149,8 @@ static bool read_mixture(
     l.n_expert = (uint32_t)experts;
     l.beside.activation = l.experts.activation;
     l.beside.ungated = l.experts.ungated;
-    return arch_key_size(k, "expert_used_count", l.n_expert, 0, &l.n_used) && read_gating(&l, k) &&
+    return arch_key_size(k, "expert_used_count", l.n_expert, 0, &l.n_used) &&
+           arch_key_number(k, "moe_latent_size", DECODER_SIZE_MAX, 0, &l.n_latent) && read_gating(&l, k) &&
            read_groups(&l, k) && read_weights(&l, k) && read_beside(&l, k) && choose_layers(d, &l, k);
 }
 

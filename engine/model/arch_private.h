@@ -52,6 +52,7 @@ extern const struct arch
     family_kimi[],
     family_lfm2[],
     family_llama[],
+    family_llama4[],
     family_mamba[],
     family_mistral[],
     family_moe[],
@@ -118,6 +119,8 @@ bool arch_read_window(const struct arch_keys *k, uint32_t fallback, uint32_t *wi
 bool arch_set_windows(struct decoder *d, const struct arch_keys *k, uint32_t window, uint32_t period);
 /* Both; and the base of the rotation in layers with a window, where the file has one. */
 bool arch_read_windows(struct decoder *d, const struct arch_keys *k, uint32_t fallback, uint32_t period);
+/* Layers without a 1 in the array attention.rope_pattern, where the file has one, do not rotate. */
+bool arch_read_rope_pattern(struct decoder *d, const struct arch_keys *k);
 /* Only layers with a window rotate. */
 void arch_rotate_windows(struct decoder *d);
 /* Layers with a window rotate as the others do. */

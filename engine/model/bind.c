@@ -64,6 +64,12 @@ bool bind_has(const struct binder *b, const char *stem)
     return find(b, bind_name(stem, "weight").text) != NULL;
 }
 
+uint64_t bind_rows(const struct binder *b, const char *stem)
+{
+    const struct tensor *t = find(b, bind_name(stem, "weight").text);
+    return t ? t->dim[1] : 0;
+}
+
 /* Finds [depth][rows][columns]; a matrix has a depth of 1, a vector is one row. Trailing dimensions of 1 make no
  * difference. */
 static const struct tensor *find_deep(
@@ -274,12 +280,6 @@ void bind_skip(struct binder *b, const char *stem)
     }
 }
 
-uint32_t bind_rows(const struct binder *b, const char *stem)
-{
-    const struct tensor *t = find(b, bind_name(stem, "weight").text);
-    return t && t->dim[1] <= DECODER_SIZE_MAX ? (uint32_t)t->dim[1] : 0;
-}
-
 /* ---- norms ---- */
 
 /* "STEM.weight", or "STEM" in files of some converters. */
@@ -333,6 +333,13 @@ static bool bind_pre_norms(struct binder *b, size_t i, struct layer *l)
            bind_norm(b, ffn.text, &l->ffn_norm);
 }
 
+/* The second one where only that is there. */
+static struct stem either_stem(const struct binder *b, size_t i, const char *first, const char *second)
+{
+    struct stem other = bind_stem(i, second);
+    return bind_has(b, bind_stem(i, first).text) || !bind_has(b, other.text) ? bind_stem(i, first) : other;
+}
+
 static bool bind_layer_norms(struct binder *b, size_t i, struct layer *l)
 {
     struct stem attn = bind_stem(i, "attn_norm"), ffn = bind_stem(i, "ffn_norm");
@@ -342,8 +349,10 @@ static bool bind_layer_norms(struct binder *b, size_t i, struct layer *l)
                    l->mixer ? &l->mixer_norm : &l->ffn_norm);
     return bind_pre_norms(b, i, l) &&
            (!b->d->shape.post_norms ||
-               (bind_post_norm(b, bind_stem(i, "post_attention_norm"), &l->mixer_post_norm) &&
-                   bind_post_norm(b, bind_stem(i, "post_ffw_norm"), &l->ffn_post_norm)));
+               (bind_post_norm(
+                    b, either_stem(b, i, "post_attention_norm", "attn_output_norm"), &l->mixer_post_norm) &&
+                   bind_post_norm(
+                       b, either_stem(b, i, "post_ffw_norm", "layer_output_norm"), &l->ffn_post_norm)));
 }
 
 /* ---- layers ---- */

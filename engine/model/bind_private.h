@@ -27,6 +27,7 @@ struct name bind_name(const char *stem, const char *part);
 struct stem bind_stem(size_t layer, const char *rest); /* "blk.LAYER.REST" */
 
 bool bind_has(const struct binder *b, const char *stem); /* "STEM.weight" is there */
+uint64_t bind_rows(const struct binder *b, const char *stem); /* of "STEM.weight"; 0 where it is missing */
 
 /* Memory for numbers that are made from the file's; it lives as long as the decoder. `name` is for the reason. */
 float *bind_memory(struct binder *b, size_t elems, const char *name);
@@ -56,8 +57,5 @@ bool bind_experts(struct binder *b, const char *stem, uint64_t experts, uint64_t
 
 /* Marks the tensors of a linear, where they are there, as asked for and not used. */
 void bind_skip(struct binder *b, const char *stem);
-
-/* Rows of the matrix "STEM.weight"; 0 where it is missing or too large. */
-uint32_t bind_rows(const struct binder *b, const char *stem);
 
 #endif

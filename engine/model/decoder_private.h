@@ -32,6 +32,8 @@ struct decoder_shape {
     uint32_t n_further; /* layers that the file has behind those, and that are not run */
     /* Norms: before each half of a layer, and after it, before its result is added to the residual. */
     bool layer_norm; /* mean and bias, too; otherwise by root mean square */
+    bool
+        norm_by_epsilon; /* by root mean square where the file has the epsilon of that, whatever layer_norm is */
     bool bare_norms; /* no norm has weights */
     bool no_pre_norms, post_norms;
     bool ffn_norm_optional; /* without it mixer and feed-forward have the same input */

@@ -16,28 +16,12 @@ static bool read_granite(struct decoder *d, const struct arch_keys *k)
     return true;
 }
 
-/* Layers without a 1 in the pattern do not rotate. */
-static bool read_rope_pattern(struct decoder *d, const struct arch_keys *k)
-{
-    char name[ARCH_KEY_ROOM];
-    const struct checkpoint_value *pattern =
-        checkpoint_find(k->file, arch_key_name(name, k, "attention.rope_pattern"));
-    if (!pattern || !pattern->is_array)
-        return true;
-    if (pattern->count != d->shape.n_layer)
-        return error_set(
-            k->err, "key %s has %zu items for %u layers", name, (size_t)pattern->count, d->shape.n_layer);
-    for (uint32_t i = 0; i < d->shape.n_layer; i++)
-        d->layers[i].attention.rotates &= arch_key_item(pattern, i) == 1;
-    return true;
-}
-
 static bool read_granite_swa(struct decoder *d, const struct arch_keys *k)
 {
     if (!read_granite(d, k) || !arch_read_windows(d, k, 0, 4))
         return false;
     arch_share_rope(d);
-    return read_rope_pattern(d, k);
+    return arch_read_rope_pattern(d, k);
 }
 
 #define MINICPM_EMBEDDING 12

@@ -33,7 +33,9 @@ static bool bind_beside(struct binder *b, size_t i, struct moe_layer *l)
     if (!l->beside_suffix)
         return true;
     struct stem up = beside_stem(i, l, "up");
-    e->n_ff = l->beside_told ? l->beside_told : bind_rows(b, up.text);
+    e->n_ff = l->beside_told;
+    if (e->n_ff == 0 && bind_rows(b, up.text) <= DECODER_SIZE_MAX)
+        e->n_ff = (uint32_t)bind_rows(b, up.text);
     if (e->n_ff == 0 && !l->beside_needed)
         return true;
     return bind_linear(b, up.text, e->n_ff, n_embd, &e->up) &&
