@@ -26,7 +26,8 @@ static const struct {
 } kinds[] = {{"llama", ATTENTION_F16}, {"gemma2", ATTENTION_F16}, {"gemma2", ATTENTION_Q8_0},
     {"granitemoe", ATTENTION_F16}, {"olmoe", ATTENTION_Q8_0}, {"lfm2", ATTENTION_F16},
     {"lfm2", ATTENTION_Q8_0}, {"mamba", ATTENTION_F16}, {"jamba", ATTENTION_F16},
-    {"falcon-h1", ATTENTION_F16}, {"nemotron_h", ATTENTION_F16}};
+    {"falcon-h1", ATTENTION_F16}, {"nemotron_h", ATTENTION_F16}, {"refact", ATTENTION_F16},
+    {"plamo", ATTENTION_F16}, {"k2-horizon", ATTENTION_F16}, {"granite_swa", ATTENTION_F16}};
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
 /* ---- however it is run ---- */
@@ -78,10 +79,10 @@ static void test_long_sequences_are_divided_without_a_trace(void **state)
 {
     (void)state;
     enum { LONG = 1100, TAIL = 12 };
-    static const enum attention_type types[] = {ATTENTION_F32, ATTENTION_F32, ATTENTION_Q8_0};
-    for (size_t a = 0; a < sizeof(types) / sizeof(types[0]); a++) {
+    static const char *const long_archs[] = {"llama", "gemma2", "refact", "k2-horizon", "granite_swa"};
+    for (size_t a = 0; a < sizeof(long_archs) / sizeof(long_archs[0]); a++) {
         struct bench b;
-        bench_open(&b, archs[a % 2], types[a]);
+        bench_open(&b, long_archs[a], a % 3 == 2 ? ATTENTION_Q8_0 : ATTENTION_F32);
         float *expected = read_plainly(&b, LONG, 512), *out = logits_for(LONG);
         for (unsigned threads = 1; threads <= 3; threads++) {
             struct error err = {0};
@@ -91,7 +92,7 @@ static void test_long_sequences_are_divided_without_a_trace(void **state)
             read_chunks(&b, s, LONG - TAIL, 512, NULL, out);
             read_chunks(&b, s, LONG - 3, 1, NULL, out + (LONG - TAIL) * TINY_VOCABULARY);
             read_chunks(&b, s, LONG, 3, NULL, out + (LONG - 3) * TINY_VOCABULARY);
-            assert_same(out, expected, LONG, archs[a % 2]);
+            assert_same(out, expected, LONG, long_archs[a]);
             sequence_free(s);
         }
         free(out);
