@@ -97,6 +97,24 @@ static bool add_parts(struct loaded *l, const struct volume *v, const char *path
     return good;
 }
 
+/* The files of a split model where a manifest names them. */
+static bool add_named_parts(struct loaded *l, const struct volume *v, uint64_t count, struct error *err)
+{
+    struct gguf_model *m = l->gguf;
+    if (count != l->n_parts)
+        return error_set(err,
+            "key \"split.count\" is %" PRIu64 ", but the manifest names %zu files of weights", count,
+            l->n_parts);
+    struct gguf **files = realloc(m->files, l->n_parts * sizeof(struct gguf *));
+    if (!files)
+        return error_set(err, "no memory");
+    m->files = files;
+    bool good = check_split_key(m->files[0], "split.no", 0, err);
+    for (size_t i = 1; i < l->n_parts && good; i++)
+        good = add_part(l, v, l->parts[i], i, l->n_parts, err);
+    return good;
+}
+
 static bool merge_tables(struct gguf_model *m, struct error *err)
 {
     const struct checkpoint *first = &m->files[0]->checkpoint;
@@ -178,6 +196,8 @@ static bool read_files(struct loaded *l, const struct volume *v, const char *pat
     uint64_t count = 1;
     if (checkpoint_get_u64(&m->files[0]->checkpoint, "split.count", &count, err) == CHECKPOINT_WRONG)
         return false;
+    if (l->n_parts > 1 || (l->n_parts == 1 && count > 1))
+        return add_named_parts(l, v, count, err) && merge(m, err);
     struct part_name name;
     if (count <= 1 && part_name_read(&name, path) && name.count > 1)
         return error_set(err, "is named as part %u of %u, but has no key \"split.count\" that says so",

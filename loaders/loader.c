@@ -78,9 +78,8 @@ static void name_file(const char *path, struct error *err)
     error_prefix(err, "%s", name);
 }
 
-bool loaded_open(struct loaded *l, const struct volume *v, const char *path, struct error *err)
+static bool open_first(struct loaded *l, const struct volume *v, const char *path, struct error *err)
 {
-    *l = (struct loaded){.info = {.format = "", .kind = ""}};
     struct mapping *m = loaded_add_file(l, v, path, err);
     if (!m) {
         loaded_close(l);
@@ -102,8 +101,25 @@ bool loaded_open(struct loaded *l, const struct volume *v, const char *path, str
     return valid;
 }
 
+bool loaded_open(struct loaded *l, const struct volume *v, const char *path, struct error *err)
+{
+    *l = (struct loaded){.info = {.format = "", .kind = ""}};
+    return open_first(l, v, path, err);
+}
+
+bool loaded_open_parts(
+    struct loaded *l, const struct volume *v, const char *const *parts, size_t n, struct error *err)
+{
+    *l = (struct loaded){.info = {.format = "", .kind = ""}, .parts = parts, .n_parts = n};
+    bool good = open_first(l, v, parts[0], err);
+    l->parts = NULL;
+    l->n_parts = 0;
+    return good;
+}
+
 void loaded_close(struct loaded *l)
 {
+    layer_settings_free(l->settings);
     /* The parsed tables point into the mappings. */
     if (l->loader && l->loader->release)
         l->loader->release(l);
@@ -116,6 +132,26 @@ void loaded_close(struct loaded *l)
 const char *loaded_unread(const struct loaded *l)
 {
     return l->checkpoint || !l->n_maps ? "" : raw_unread(mapping_bytes(l->maps[0]));
+}
+
+/* By the file's own keys: general.type of ggml's docs/gguf.md, and the architecture that projectors have. */
+const char *loaded_companion(const struct loaded *l)
+{
+    static const struct {
+        const char *key, *text, *what;
+    } rows[] = {
+        {"general.type", "adapter", "an adapter, which changes the weights of a model"},
+        {"general.type", "mmproj", "a projector, which turns images into a model's input"},
+        {"general.type", "imatrix", "an importance matrix, which tools read that quantize a model"},
+        {"general.architecture", "clip", "a projector, which turns images into a model's input"},
+    };
+    struct span text;
+    struct error ignored = {0};
+    for (size_t i = 0; l->checkpoint && i < sizeof(rows) / sizeof(rows[0]); i++)
+        if (checkpoint_get_text(l->checkpoint, rows[i].key, &text, &ignored) == CHECKPOINT_GOT &&
+            span_is(text, rows[i].text))
+            return rows[i].what;
+    return NULL;
 }
 
 uint64_t loaded_mapped_bytes(const struct loaded *l)

@@ -22,6 +22,13 @@ struct loader {
 extern const struct loader loader_gguf;
 extern const struct loader loader_raw;
 
+/* Opens the model whose files are `parts` [n], the first one first, as loaded_open does. */
+bool loaded_open_parts(
+    struct loaded *l, const struct volume *v, const char *const *parts, size_t n, struct error *err);
+
+/* Frees what a manifest added. NULL is fine. */
+void layer_settings_free(struct layer_settings *s);
+
 /* Why berth cannot run a raw file, by its first bytes. */
 const char *raw_unread(struct span bytes);
 

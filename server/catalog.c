@@ -71,6 +71,7 @@ static void model_free(struct model *m)
     free(m->id);
     free(m->file);
     free(m->path);
+    free(m->manifest);
     free(m);
 }
 
@@ -84,9 +85,11 @@ struct model *model_new(const struct scan_model *found)
     m->id = strdup(found->id);
     m->file = strdup(found->path);
     m->path = escaped(found->path);
+    m->manifest = found->manifest ? strdup(found->manifest) : NULL;
+    m->layout = found->layout;
     m->version = found->version;
     m->created = time(NULL);
-    if (m->id && m->file && m->path)
+    if (m->id && m->file && m->path && (m->manifest || !found->manifest))
         return m;
     model_free(m);
     return NULL;

@@ -51,9 +51,18 @@ static bool open_volume(struct catalog *c)
     return c->volume_open;
 }
 
+static void log_layouts(const struct scan *s)
+{
+    for (size_t i = 0; i < s->n_layouts; i++)
+        log_line(LOG_INFO, "directory recognized",
+            LOG_FIELDS(log_text("layout", s->layouts[i].title),
+                log_text("path", s->layouts[i].path[0] ? s->layouts[i].path : ".")));
+}
+
 static void log_scan(const struct catalog *c, const struct scan *s)
 {
     char reason[600], deep[300];
+    log_layouts(s);
     if (s->n_models == 0 && s->too_deep) {
         text_escape(deep, sizeof(deep), span_of(s->too_deep));
         snprintf(reason, sizeof(reason),
@@ -167,15 +176,20 @@ static void log_model(const struct catalog *c, const struct model *m)
 static bool map_model(struct catalog *c, struct model *m)
 {
     double start = catalog_now();
-    bool good =
-        loaded_open(&m->loaded, &c->volume, m->file, &m->reason) && bring_in(c, &m->loaded, &m->reason);
+    bool good = m->manifest ? loaded_open_manifest(&m->loaded, &c->volume, m->manifest, &m->reason)
+                            : loaded_open(&m->loaded, &c->volume, m->file, &m->reason);
+    good = good && bring_in(c, &m->loaded, &m->reason);
     m->load_seconds = catalog_now() - start;
     return good;
 }
 
 struct model *catalog_load_again(struct catalog *c, const struct model *failed)
 {
-    const struct scan_model found = {.id = failed->id, .path = failed->file, .version = failed->version};
+    const struct scan_model found = {.id = failed->id,
+        .path = failed->file,
+        .manifest = failed->manifest,
+        .layout = failed->layout,
+        .version = failed->version};
     struct model *m = model_new(&found);
     if (m && map_model(c, m))
         return m;

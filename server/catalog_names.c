@@ -1,7 +1,8 @@
 /* catalog_names.c - which model a name means: ids, aliases, spellings that clients use, and options that name models.
  *
  * An exact id wins over an exact alias, and both win over other spellings: case makes no difference then, and the
- * endings ".gguf" and ":latest", which other servers' clients add, are left out.
+ * endings ".gguf" and ":latest", which other servers' clients add, are left out. Last comes the path of a file in a
+ * layout whose ids leave its name out.
  */
 #include "catalog_private.h"
 
@@ -46,17 +47,34 @@ static struct span stem_of(struct span name)
     return without(without(name, ":latest"), ".gguf");
 }
 
+/* "m" and "m:latest" are one name, whichever of them is the id. */
+static bool equal_untagged(struct span id, struct span name)
+{
+    return equal_loosely(without(id, ":latest"), stem_of(name));
+}
+
 /* Whether a name means the model with this id. */
 static bool means(struct span name, const char *id)
 {
-    return span_is(name, id) || equal_loosely(stem_of(name), span_of(id));
+    return span_is(name, id) || equal_untagged(span_of(id), name);
 }
 
 static struct model *find_id(const struct model_list *l, struct span name)
 {
     struct model *m = find(l, name, equal);
     m = m ? m : find(l, stem_of(name), equal_loosely);
-    return m ? m : find(l, name, equal_loosely);
+    m = m ? m : find(l, name, equal_loosely);
+    return m ? m : find(l, name, equal_untagged);
+}
+
+/* Ids of some layouts leave the file's name out. */
+static struct model *find_path(const struct model_list *l, struct span name)
+{
+    for (size_t i = 0; i < l->n; i++)
+        if (l->models[i]->layout && !l->models[i]->manifest &&
+            equal_loosely(stem_of(span_of(l->models[i]->path)), stem_of(name)))
+            return l->models[i];
+    return NULL;
 }
 
 /* ---- aliases ---- */
@@ -116,7 +134,8 @@ struct model *list_find(const struct catalog *c, const struct model_list *l, str
         return m;
     m = find_id(l, name);
     m = m ? m : find_alias(c, l, stem_of(name), equal_loosely);
-    return m ? m : find_alias(c, l, name, equal_loosely);
+    m = m ? m : find_alias(c, l, name, equal_loosely);
+    return m ? m : find_path(l, name);
 }
 
 /* ---- options that name models ---- */

@@ -97,7 +97,10 @@ static void open_served(struct catalog *c, struct model *m)
     };
     double start = catalog_now();
     struct served_model *t = NULL;
-    if (served_model_fits(&m->loaded))
+    const char *companion = loaded_companion(&m->loaded);
+    if (companion)
+        error_set(&m->not_served, "the file is %s, and no model by itself", companion);
+    else if (served_model_fits(&m->loaded))
         t = served_model_open(c->engine, &m->loaded, &o, &m->not_served);
     else
         error_set(&m->not_served, "%s", loaded_unread(&m->loaded));

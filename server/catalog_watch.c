@@ -12,6 +12,7 @@
 
 #include "berth/base/log.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,10 +22,10 @@
 #define SCAN_FILES_MAX 20000 /* a volume with more names is not scanned again, because that takes too long */
 #define ADDED_MAX 1000 /* further models are not logged */
 
-/* Paths of added models that were logged. */
+/* Ids and paths of added models that were logged. */
 struct added_names {
     size_t n;
-    char *paths[ADDED_MAX];
+    char *names[ADDED_MAX];
 };
 
 static void look_at(struct catalog *c, struct model *m)
@@ -80,37 +81,55 @@ static void look_at_all(struct catalog *c, bool load)
 
 /* ---- models that were added ---- */
 
+/* A file that two manifests name is two models. */
 static bool is_listed(const struct model_list *l, const struct scan_model *found)
 {
     for (size_t i = 0; i < l->n; i++)
-        if (strcmp(l->models[i]->file, found->path) == 0)
+        if (strcmp(l->models[i]->file, found->path) == 0 &&
+            (!found->manifest || strcmp(l->models[i]->id, found->id) == 0))
             return true;
     return false;
 }
 
-static bool is_told(const struct added_names *a, const char *path)
+static bool is_known(const struct model_list *l, const char *id)
+{
+    for (size_t i = 0; i < l->n; i++)
+        if (strcmp(l->models[i]->id, id) == 0)
+            return true;
+    return false;
+}
+
+static bool is_told(const struct added_names *a, const char *name)
 {
     for (size_t i = 0; i < a->n; i++)
-        if (strcmp(a->paths[i], path) == 0)
+        if (strcmp(a->names[i], name) == 0)
             return true;
     return false;
 }
 
-static void tell(struct added_names *a, const struct scan_model *found)
+/* A known id with another file is a name that means something else now: a tag, or a revision. */
+static void tell(struct added_names *a, const struct model_list *l, const struct scan_model *found)
 {
-    char *path = strdup(found->path);
-    if (!path)
+    char *name = NULL;
+    if (asprintf(&name, "%s %s", found->id, found->path) < 0)
         return;
-    a->paths[a->n++] = path;
-    log_line(LOG_WARN, "a model was added; restart berth to serve it", LOG_FIELDS(log_text("id", found->id)));
+    if (is_told(a, name)) {
+        free(name);
+        return;
+    }
+    a->names[a->n++] = name;
+    log_line(LOG_WARN,
+        is_known(l, found->id) ? "a model has another file now; restart berth to serve it"
+                               : "a model was added; restart berth to serve it",
+        LOG_FIELDS(log_text("id", found->id)));
 }
 
 static void compare(struct catalog *c, const struct scan *s)
 {
     struct model_list *l = list_take(c);
     for (size_t i = 0; i < s->n_models && c->added->n < ADDED_MAX; i++)
-        if (!s->models[i].reason && !is_listed(l, &s->models[i]) && !is_told(c->added, s->models[i].path))
-            tell(c->added, &s->models[i]);
+        if (!s->models[i].reason && !is_listed(l, &s->models[i]))
+            tell(c->added, l, &s->models[i]);
     list_drop(c, l);
 }
 
@@ -134,7 +153,7 @@ void catalog_look_for_added(struct catalog *c)
 void catalog_added_free(struct catalog *c)
 {
     for (size_t i = 0; c->added && i < c->added->n; i++)
-        free(c->added->paths[i]);
+        free(c->added->names[i]);
     free(c->added);
 }
 

@@ -42,7 +42,12 @@ static void read_template(
 {
     struct error *missing = &m->missing[TEXT_CHAT];
     if (!o->chat_template.at) {
-        chat_template_read(&m->chat, c, missing);
+        struct span other = m->defaults.other_template;
+        if (!chat_template_read(&m->chat, c, missing) && other.size &&
+            !checkpoint_find(c, "tokenizer.chat_template"))
+            error_set(missing,
+                "the file has no chat template, and the model's own is a %.*s, which berth does not run",
+                (int)other.size, (const char *)other.at);
         return;
     }
     /* The tokens that the file names are needed even when its own template fails or is replaced. */
@@ -99,6 +104,7 @@ static struct served_model *open_text(
         return NULL;
     }
     served_model_init(&m->served, &text_generation, e, l, o);
+    m->defaults = defaults_of_checkpoint(l->checkpoint);
     read_tokenizer(m, l->checkpoint, o);
     read_template(m, l->checkpoint, o);
     m->chat_format = o->chat_format ? o->chat_format : chat_format_of(m->chat.parsed);
@@ -145,6 +151,11 @@ const struct chat_format *text_model_chat_format(const struct text_model *m)
 const struct sampler_options *text_model_sampling(const struct text_model *m)
 {
     return &m->sampling;
+}
+
+const struct text_defaults *text_model_defaults(const struct text_model *m)
+{
+    return &m->defaults;
 }
 
 size_t text_model_context(const struct text_model *m)

@@ -23,11 +23,13 @@ struct text_model {
     struct kv_cache *cache; /* the scheduler's; NULL without a decoder */
     size_t context; /* 0 without a decoder */
     struct sampler_options sampling; /* the defaults of requests */
+    struct text_defaults defaults; /* the rest of them */
     struct schedule *schedule; /* the scheduler's; NULL without a decoder */
 };
 
 /* sampling.c: the sampling settings of a file; where it has none, sampler_defaults. */
 struct sampler_options sampling_of_checkpoint(const struct checkpoint *k);
+struct text_defaults defaults_of_checkpoint(const struct checkpoint *k);
 
 /* grammars.c: */
 struct kept_grammars *kept_grammars_new(void); /* NULL without memory */

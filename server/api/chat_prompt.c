@@ -134,8 +134,6 @@ static bool cut_behind(struct template_text *prompt, const json_t *message, stru
             : "the last message is empty: leave it out to begin an answer");
 }
 
-/* ---- the prompt ---- */
-
 static bool add_rendered(
     struct prompt *p, struct text_model *t, const struct template_text *text, struct api_error *c)
 {
@@ -144,11 +142,31 @@ static bool add_rendered(
            (text_model_chat_ids(t, text, &p->ids, &err) || prompt_failed(p, "messages", &err, c));
 }
 
-static bool refuse(const struct chat_prompt *chat, const struct error *err, struct api_error *c)
+/* ---- the system text of the model ---- */
+
+/* Puts the model's system text before a chat that begins with none, as Ollama does. *added says whether. */
+static bool add_system(const struct requested_model *m, json_t *request, size_t *added, struct api_error *c)
+{
+    struct span text = text_model_defaults(m->text)->system;
+    json_t *messages = json_object_get(request, "messages");
+    const json_t *role = json_object_get(json_array_get(messages, 0), "role");
+    *added = text.size > 0 && !value_is_word(role, "system") && !value_is_word(role, "developer");
+    if (!*added)
+        return true;
+    json_t *message = json_pack("{s:s, s:s%}", "role", "system", "content", (const char *)text.at, text.size);
+    if (message)
+        return json_array_insert_new(messages, 0, message) == 0 || api_error_no_memory(c);
+    return api_error_status(c, 500, NULL, NULL, "the system text of the model's manifest is not UTF-8");
+}
+
+/* ---- the prompt ---- */
+
+/* Messages are counted as the client sent them: `added` are in front of them. */
+static bool refuse(const struct chat_prompt *chat, size_t added, const struct error *err, struct api_error *c)
 {
     char param[96] = "messages";
-    if (chat->refused != CHAT_NO_MESSAGE)
-        snprintf(param, sizeof(param), "messages[%zu]", chat->refused);
+    if (chat->refused != CHAT_NO_MESSAGE && chat->refused >= added)
+        snprintf(param, sizeof(param), "messages[%zu]", chat->refused - added);
     return api_error_of(c, param, err);
 }
 
@@ -172,7 +190,7 @@ static void keep_end(struct prompt *p, struct template_text *text)
 
 /* Renders the template for a request that is checked. */
 static bool render(struct prompt *p, const struct requested_model *m, json_t *request, const json_t *last,
-    struct api_error *c)
+    size_t added, struct api_error *c)
 {
     struct error err = {0};
     struct value variables;
@@ -189,7 +207,7 @@ static bool render(struct prompt *p, const struct requested_model *m, json_t *re
     if (good && chat.moved_first)
         tell_moved(m->model);
     if (!good)
-        refuse(&chat, &err, c);
+        refuse(&chat, added, &err, c);
     good = good && (!last || cut_behind(&chat.text, last, c)) && add_rendered(p, m->text, &chat.text, c);
     if (good)
         keep_end(p, &chat.text);
@@ -201,7 +219,9 @@ static bool render(struct prompt *p, const struct requested_model *m, json_t *re
 bool prompt_of_chat(struct prompt *p, const struct requested_model *m, json_t *request, struct api_error *c)
 {
     const json_t *last;
+    size_t added;
     return chat_messages_check(request, c) && chat_tools_settle(request, c) &&
-           chat_thinking_settle(request, c) && settle_reasoning(request, c) && last_text(request, &last, c) &&
-           render(p, m, request, last, c);
+           chat_thinking_settle(request, c) && settle_reasoning(request, c) &&
+           add_system(m, request, &added, c) && last_text(request, &last, c) &&
+           render(p, m, request, last, added, c);
 }

@@ -10,6 +10,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/random.h>
 #include <time.h>
 
@@ -226,14 +227,34 @@ static size_t bytes_held(const struct completion_params *w, const struct prompt 
 }
 
 /* Sets the limit of a request that has none. */
-static void set_max_tokens(
-    struct completion_params *w, enum fields_route route, const struct options *options)
+static void set_max_tokens(struct completion_params *w, enum fields_route route,
+    const struct options *options, const struct text_defaults *d)
 {
     if (w->max_tokens != COMPLETION_UNSET)
         return;
-    w->max_tokens = options->max_tokens_default ? (int64_t)options->max_tokens_default : COMPLETION_UNLIMITED;
-    if (route == FOR_COMPLETIONS && w->max_tokens > COMPLETIONS_MAX_TOKENS)
+    w->max_tokens = d->max_tokens                 ? (int64_t)d->max_tokens
+                    : options->max_tokens_default ? (int64_t)options->max_tokens_default
+                                                  : COMPLETION_UNLIMITED;
+    if (route == FOR_COMPLETIONS && !d->max_tokens && w->max_tokens > COMPLETIONS_MAX_TOKENS)
         w->max_tokens = COMPLETIONS_MAX_TOKENS;
+}
+
+_Static_assert(TEXT_STOPS_MAX <= COMPLETION_STOPS_MAX && TEXT_STOP_BYTES <= COMPLETION_STOP_BYTES,
+    "a model's stops are those of a request");
+
+/* Gives the fields that the request does not have what the model says of them. */
+static void set_defaults(struct completion_params *w, enum fields_route route, const struct options *options,
+    const struct text_model *m)
+{
+    const struct text_defaults *d = text_model_defaults(m);
+    set_max_tokens(w, route, options, d);
+    completion_params_set_sampling(w, text_model_sampling(m));
+    if (w->n_stops == 0) {
+        memcpy(w->stops, d->stops, d->n_stops * sizeof(w->stops[0]));
+        w->n_stops = d->n_stops;
+    }
+    if (!w->seeded)
+        w->seed = d->seeded ? (int64_t)d->seed : (int64_t)random_number();
 }
 
 /* Logs an unknown member of stream_options, once in the life of the process. */
@@ -248,11 +269,8 @@ bool completion_start(struct server *s, const struct http_request *q, struct rep
     const struct completion_setup *setup, struct api_error *c)
 {
     struct completion_params *w = setup->params;
-    set_max_tokens(w, setup->route, s->options);
-    completion_params_set_sampling(w, text_model_sampling(setup->model->text));
+    set_defaults(w, setup->route, s->options, setup->model->text);
     log_stream_option(s, w);
-    if (!w->seeded)
-        w->seed = (int64_t)random_number();
     size_t bytes = bytes_held(w, setup->prompts, setup->n_prompts);
     if (setup->request)
         bytes += request_memory_of_body(q->body) + setup->request_more;

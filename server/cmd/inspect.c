@@ -44,16 +44,17 @@ static bool finish(struct strbuf *out, struct error *err)
     return true;
 }
 
-static bool show(struct inspect_args *r, struct loaded *l, const char *path, struct error *err)
+static bool show(struct inspect_args *r, struct loaded *l, const char *path, const struct scan_model *found,
+    struct error *err)
 {
     struct strbuf out;
     strbuf_init(&out, OUTPUT_MAX);
     if (r->shown++ > 0 && !r->json)
         strbuf_text(&out, "\n");
     if (r->json)
-        inspect_json(&out, l, path);
+        inspect_json(&out, l, path, found);
     else
-        inspect_table(&out, l, path);
+        inspect_table(&out, l, path, found);
     bool good = finish(&out, err) && loaded_intact(l, err);
     strbuf_release(&out);
     return good;
@@ -71,15 +72,19 @@ static void report(const char *full, const char *path, const char *reason)
     fprintf(stderr, "berth: %s: %s\n", shown, reason);
 }
 
-static bool inspect_one(struct inspect_args *r, const struct volume *v, const char *path, const char *full)
+/* `found` is NULL for a single file. */
+static bool inspect_one(struct inspect_args *r, const struct volume *v, const char *path, const char *full,
+    const struct scan_model *found)
 {
     struct loaded l;
     struct error err = {0};
-    if (!loaded_open(&l, v, path, &err)) {
+    bool opened = found && found->manifest ? loaded_open_manifest(&l, v, found->manifest, &err)
+                                           : loaded_open(&l, v, path, &err);
+    if (!opened) {
         report(full, path, err.text);
         return false;
     }
-    bool good = show(r, &l, full, &err);
+    bool good = show(r, &l, full, found, &err);
     if (!good)
         report(full, path, err.text);
     loaded_close(&l);
@@ -99,7 +104,26 @@ static bool inspect_found(struct inspect_args *r, const struct volume *v, const 
         report(full, path, m->reason);
         return false;
     }
-    return inspect_one(r, v, path, full);
+    return inspect_one(r, v, path, full, m);
+}
+
+/* What the directory is, where it is more than plain files. In JSON each model says so. */
+static void show_layouts(struct inspect_args *r, const struct volume *v, const struct scan *s)
+{
+    char root[PATH_ROOM];
+    text_escape(root, sizeof(root), span_of(v->path));
+    for (size_t i = 0; i < s->n_layouts && !r->json; i++, r->shown++)
+        printf(
+            "%s%s%s: %s\n", root, s->layouts[i].path[0] ? "/" : "", s->layouts[i].path, s->layouts[i].title);
+}
+
+static void report_none(const struct inspect_args *r, const struct scan *s)
+{
+    char reason[PATH_ROOM];
+    snprintf(reason, sizeof(reason),
+        "there is no model file in its first %d levels; deeper directories are not scanned (first: %s)",
+        SCAN_DEPTH, s->too_deep ? s->too_deep : "");
+    report(r->path, "", s->too_deep ? reason : "there is no model file in it");
 }
 
 static bool inspect_all(struct inspect_args *r, const struct volume *v)
@@ -109,8 +133,9 @@ static bool inspect_all(struct inspect_args *r, const struct volume *v)
     bool good = scan_volume(&s, v, &err);
     if (!good)
         report(r->path, v->path, err.text);
-    else if (s.n_models == 0)
-        report(r->path, "", "there is no model file in it");
+    show_layouts(r, v, &s);
+    if (good && s.n_models == 0)
+        report_none(r, &s);
     good = good && s.n_models > 0;
     bool all = good;
     for (size_t i = 0; good && i < s.n_models; i++)
@@ -131,7 +156,7 @@ static bool inspect(struct inspect_args *r)
         report(r->path, r->path, err.text);
         return false;
     }
-    bool good = v.single ? inspect_one(r, &v, v.single, r->path) : inspect_all(r, &v);
+    bool good = v.single ? inspect_one(r, &v, v.single, r->path, NULL) : inspect_all(r, &v);
     volume_close(&v);
     return good;
 }
@@ -183,8 +208,9 @@ const struct command command_inspect = {
     .usage = "PATH [--json]",
     .summary = "show the metadata and the tensors of a model file",
     .about =
-        "Shows the model file PATH: a summary, its metadata and its tensors. Of a directory, every model in it,\n"
-        "one after the other.",
+        "Shows the model file PATH: a summary, its metadata and its tensors. Of a directory, what kind it is (the\n"
+        "cache of Hugging Face, the store of Ollama or of Docker, an OCI layout, LM Studio's tree) and every model\n"
+        "in it, one after the other.",
     .notes = "Exit status: 0; 1 when a file is not a valid model or cannot be read; 2 for wrong usage.",
     .print_more = inspect_print_architectures,
     .flags = {{flags, sizeof(flags) / sizeof(flags[0]), 0}},

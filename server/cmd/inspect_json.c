@@ -5,6 +5,8 @@
  */
 #include "inspect_private.h"
 
+#include "berth/loaders/scan.h"
+
 #include <inttypes.h>
 
 static void add_member(struct strbuf *out, const char *name, const char *value)
@@ -152,11 +154,25 @@ static void add_totals(struct strbuf *out, const struct gguf_model *m)
     strbuf_text(out, "]");
 }
 
-void inspect_json(struct strbuf *out, const struct loaded *l, const char *path)
+static void add_found(struct strbuf *out, const struct loaded *l, const struct scan_model *found)
+{
+    struct strbuf text;
+    strbuf_init(&text, 65536);
+    inspect_settings(&text, l);
+    add_member(out, "id", found->id);
+    add_member(out, "layout", found->layout ? found->layout : "");
+    add_member(out, "settings", text.text);
+    strbuf_release(&text);
+}
+
+void inspect_json(
+    struct strbuf *out, const struct loaded *l, const char *path, const struct scan_model *found)
 {
     const char *why;
     strbuf_text(out, "{\"path\":");
     strbuf_json(out, span_of(path));
+    if (found)
+        add_found(out, l, found);
     add_member(out, "format", l->info.format);
     add_member(out, "kind", l->info.kind);
     add_member(out, "name", l->info.name);

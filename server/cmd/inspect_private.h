@@ -6,9 +6,18 @@
 #include "berth/loaders/gguf.h"
 #include "berth/base/strbuf.h"
 
-/* Each writes the model `l`, which was opened at `path`, to standard output, through the buffer `out`. */
-void inspect_table(struct strbuf *out, const struct loaded *l, const char *path);
-void inspect_json(struct strbuf *out, const struct loaded *l, const char *path);
+struct scan_model;
+
+/* Each writes the model `l`, which was opened at `path`, to standard output, through the buffer `out`. `found` is what the
+ * scan of a directory says of it, NULL for a single file. */
+void inspect_table(
+    struct strbuf *out, const struct loaded *l, const char *path, const struct scan_model *found);
+void inspect_json(
+    struct strbuf *out, const struct loaded *l, const char *path, const struct scan_model *found);
+
+/* inspect_settings.c: what a manifest says of requests, "temp 0.5, stop "a" "b", system "…"", as one line; nothing without
+ * a manifest. */
+void inspect_settings(struct strbuf *out, const struct loaded *l);
 
 /* Writes out what is in the buffer once there is enough of it. A failure shows in ferror(stdout). */
 void inspect_flush(struct strbuf *out);

@@ -15,6 +15,10 @@ bool inspect_supported(const struct loaded *l, const char **why)
         *why = "no: only GGUF models are run";
         return false;
     }
+    if (loaded_companion(l)) {
+        *why = "no: the file is a part of a model (a projector, an adapter, an importance matrix)";
+        return false;
+    }
     bool supported = decoder_supports(span_of(l->info.architecture));
     *why = supported
                ? "yes"

@@ -6,6 +6,8 @@
 #include "inspect_private.h"
 #include "width_private.h"
 
+#include "berth/loaders/scan.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -122,13 +124,27 @@ static void add_sampling(struct strbuf *out, const struct gguf *g)
     strbuf_release(&text);
 }
 
-static void add_facts(struct strbuf *out, const struct loaded *l, const char *path)
+static void add_found(struct strbuf *out, const struct loaded *l, const struct scan_model *found)
+{
+    struct strbuf text;
+    strbuf_init(&text, 65536);
+    add_fact(out, "id", found->id);
+    add_fact(out, "found in", found->layout ? found->layout : "");
+    inspect_settings(&text, l);
+    add_fact(out, "settings", text.text);
+    strbuf_release(&text);
+}
+
+static void add_facts(
+    struct strbuf *out, const struct loaded *l, const char *path, const struct scan_model *found)
 {
     const struct gguf_model *m = l->gguf;
     char text[512];
     const char *why;
     text_escape(text, sizeof(text), span_of(path));
     add_fact(out, "file", text);
+    if (found)
+        add_found(out, l, found);
     add_fact_bytes(out, "size", loaded_mapped_bytes(l));
     if (m)
         snprintf(text, sizeof(text), "%s, version %" PRIu32, l->info.format, m->files[0]->version);
@@ -313,9 +329,10 @@ static void add_totals(struct strbuf *out, const struct gguf_model *m)
     }
 }
 
-void inspect_table(struct strbuf *out, const struct loaded *l, const char *path)
+void inspect_table(
+    struct strbuf *out, const struct loaded *l, const char *path, const struct scan_model *found)
 {
-    add_facts(out, l, path);
+    add_facts(out, l, path, found);
     if (!l->gguf)
         return;
     const struct gguf_model *m = l->gguf;

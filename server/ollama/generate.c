@@ -81,12 +81,13 @@ static json_t *kept_of(const json_t *asked)
     return kept;
 }
 
-/* Of a model without a chat template the prompt is the whole text, as Ollama has it. */
+/* Of a model without a chat template the prompt is the whole text, as Ollama has it. One whose own template cannot be run
+ * would answer to another prompt than it does there, and is refused as a chat is. */
 static bool mark_raw(struct server *s, json_t *asked, struct api_error *c)
 {
     struct requested_model m = {0};
     bool good = requested_model_find(&m, s, asked, 0, c);
-    if (good && text_model_lacks(m.text, TEXT_CHAT) &&
+    if (good && text_model_lacks(m.text, TEXT_CHAT) && !text_model_defaults(m.text)->other_template.size &&
         json_string_length(json_object_get(asked, "system")) == 0)
         good = json_object_set_new(asked, "raw", json_true()) == 0 || api_error_no_memory(c);
     requested_model_release(&m, s);

@@ -9,6 +9,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#define PARAMETERS_MAX ((size_t)128 << 10)
 #define SHOW_MAX ((size_t)64 << 20)
 
 static void add_member(struct strbuf *out, const char *name, struct span value)
@@ -67,16 +68,27 @@ static struct span text_of_key(const struct model *m, const char *key)
 
 /* ---- what the model does ---- */
 
-/* Lines of a Modelfile: the sampling settings of a request that has none. */
+/* Lines of a Modelfile: the settings of a request that has none. */
 static void add_parameters(struct strbuf *out, const struct text_model *t)
 {
-    char text[512] = "";
+    struct strbuf text;
     const struct sampler_options *d = text_model_sampling(t);
-    snprintf(text, sizeof(text),
+    const struct text_defaults *more = text_model_defaults(t);
+    strbuf_init(&text, PARAMETERS_MAX);
+    strbuf_format(&text,
         "temperature %.6g\ntop_k %u\ntop_p %.6g\nmin_p %.6g\nrepeat_penalty %.6g\nnum_ctx %zu",
         (double)d->temperature, d->top_k, (double)d->top_p, (double)d->min_p, (double)d->repetition_penalty,
         text_model_context(t));
-    add_member(out, "parameters", span_of(text));
+    if (more->max_tokens)
+        strbuf_format(&text, "\nnum_predict %zu", more->max_tokens);
+    for (size_t i = 0; i < more->n_stops; i++) {
+        strbuf_text(&text, "\nstop ");
+        strbuf_json(&text, more->stops[i]);
+    }
+    add_member(out, "parameters", strbuf_span(&text));
+    if (more->system.size)
+        add_member(out, "system", more->system);
+    strbuf_release(&text);
 }
 
 static void add_capabilities(struct strbuf *out, const struct text_model *t)

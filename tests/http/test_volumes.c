@@ -132,7 +132,7 @@ static void test_a_hugging_face_cache_is_one_model_that_needs_no_name(void **sta
     link_to(dir, SNAPSHOT "/config.json", "../../blobs/89e6c98d92887913cadf06b2adb97f26cde4849b");
     struct server *s = serve(dir);
     assert_int_equal(count_models(s), 1);
-    assert_mapped(s, SNAPSHOT "/tiny");
+    assert_mapped(s, "org/tiny-GGUF");
     server_wait_status(s, "/readyz", 200);
     struct wire w;
     struct answer a;

@@ -22,6 +22,7 @@ struct model_info {
 };
 
 struct gguf_model;
+struct layer_settings;
 struct loader;
 
 /* A loaded model: its files and what the loader found out. */
@@ -33,6 +34,10 @@ struct loaded {
     const struct checkpoint *checkpoint; /* what the engine reads; NULL: no loader reads this format */
     /* The reading of the loader "gguf", which owns the checkpoint; NULL for others. */
     struct gguf_model *gguf;
+    /* What the layers of a manifest add to the file's checkpoint; NULL without a manifest. */
+    struct layer_settings *settings;
+    const char *const *parts; /* [n_parts], paths of a split model's files while it is opened, or NULL */
+    size_t n_parts;
 };
 
 /* Opens, maps, validates and describes the model at `path` below the volume.
@@ -40,6 +45,21 @@ struct loaded {
  * loaded_close. */
 bool loaded_open(struct loaded *l, const struct volume *v, const char *path, struct error *err);
 void loaded_close(struct loaded *l);
+
+/* The same for a model of which `manifest`, a path below the volume that scan_volume gave, names the files: a manifest of
+ * Ollama, Docker or OCI. Its other layers are in the checkpoint as if the file had them, and win:
+ *
+ *   general.sampling.*        Ollama's parameters: temp, top_k, top_p, min_p, typical_p, penalty_repeat, penalty_present,
+ *                             penalty_freq; seed and n_predict, unsigned; stop, an array of strings
+ *   default.system            the system text of a chat that has none
+ *   default.template          what kind of chat template the manifest has and berth does not run: "Go template"
+ *   tokenizer.chat_template   a layer with a Jinja template
+ *
+ * False with the reason. */
+bool loaded_open_manifest(struct loaded *l, const struct volume *v, const char *manifest, struct error *err);
+
+/* What a file is that is a part of a model and none by itself: "a projector for images"; NULL for a model. */
+const char *loaded_companion(const struct loaded *l);
 
 /* Why a model has no checkpoint, as a sentence for a person that names the format where that is known. */
 const char *loaded_unread(const struct loaded *l);

@@ -36,6 +36,8 @@ struct model {
     char *id;
     char *path; /* below the volume, escaped */
     char *file; /* the same, bytes as the directory has them */
+    char *manifest; /* of scan_model, or NULL */
+    const char *layout; /* of scan_model, or NULL */
     uint64_t version;
 
     struct loaded loaded; /* empty when the load itself failed */
@@ -98,7 +100,7 @@ struct model **catalog_hold_all(struct catalog *c, size_t *n);
 void catalog_drop_all(struct catalog *c, struct model **models, size_t n);
 
 /* The model that the name means, or NULL: an id or an alias, exactly or without regard to case and to the endings
- * ".gguf" and ":latest". A model that is held stays; give it back with catalog_drop. */
+ * ".gguf" and ":latest"; else the path of its file. A model that is held stays; give it back with catalog_drop. */
 struct model *catalog_hold(struct catalog *c, struct span name);
 
 /* The model that --default-model names, which answers requests for names that nobody knows; NULL for none. */

@@ -1,59 +1,9 @@
 /* test_scan.c - the models of a volume, by their names: ids, versions, splits, links, and hostile names. */
-#include "scratch.h"
-
-#include "berth/loaders/scan.h"
+#include "scanned.h"
 
 #include <errno.h>
 #include <sys/wait.h>
 #include <time.h>
-
-#define VOLUME "models"
-
-static void scan(struct scan *s, const char *path)
-{
-    struct error err = {0};
-    struct volume v;
-    assert_int_equal(volume_open(&v, path, &err), VOLUME_OPEN);
-    if (!scan_volume(s, &v, &err))
-        fail_msg("%s", err.text);
-    volume_close(&v);
-}
-
-static const struct scan_model *find(const struct scan *s, const char *id)
-{
-    for (size_t i = 0; i < s->n_models; i++)
-        if (strcmp(s->models[i].id, id) == 0)
-            return &s->models[i];
-    fail_msg("no model \"%s\" among %zu", id, s->n_models);
-    return NULL;
-}
-
-/* A line per model, "id <- path", with the version when it is not 1 and with the reason when there is one. */
-static void expect(const char *path, const char *lines)
-{
-    struct scan s;
-    char text[8192] = "";
-    size_t at = 0;
-    scan(&s, path);
-    for (size_t i = 0; i < s.n_models; i++) {
-        const struct scan_model *m = &s.models[i];
-        char version[32] = "";
-        if (m->version != 1)
-            snprintf(version, sizeof(version), " v%llu", (unsigned long long)m->version);
-        at += (size_t)snprintf(text + at, sizeof(text) - at, "%s <- %s%s%s%s\n", m->id, m->path, version,
-            m->reason ? " ! " : "", m->reason ? m->reason : "");
-        assert_true(at < sizeof(text));
-    }
-    assert_string_equal(text, lines);
-    scan_release(&s);
-}
-
-static void put(const char *path)
-{
-    char full[4096];
-    snprintf(full, sizeof(full), VOLUME "/%s", path);
-    scratch_write(full, "x");
-}
 
 static void test_an_empty_volume_has_no_models(void **state)
 {
@@ -214,23 +164,6 @@ static void test_a_file_with_several_paths_is_one_model(void **state)
     assert_return_code(link(VOLUME "/z/real.gguf", VOLUME "/hard.gguf"), errno);
     put("other.gguf");
     expect(VOLUME, "hard <- hard.gguf\nother <- other.gguf\n");
-}
-
-static void test_a_hugging_face_cache_lists_each_model_once_under_its_own_name(void **state)
-{
-    (void)state;
-    put("models--o--m/blobs/3f786850e387550fdab836ed7e6dc881de23001b");
-    put("models--o--m/blobs/89e6c98d92887913cadf06b2adb97f26cde4849b");
-    put("models--o--m/refs/main");
-    scratch_link("../../blobs/3f786850e387550fdab836ed7e6dc881de23001b",
-        VOLUME "/models--o--m/snapshots/c0ffee/m-Q4_0.gguf");
-    scratch_link("../../blobs/89e6c98d92887913cadf06b2adb97f26cde4849b",
-        VOLUME "/models--o--m/snapshots/c0ffee/config.json");
-    scratch_link("../../models--o--m/blobs/3f786850e387550fdab836ed7e6dc881de23001b", VOLUME "/x/blobs/m");
-    put("plain/blobs/kept.bin");
-    put("plain/refs/kept.bin");
-    expect(VOLUME, "models--o--m/snapshots/c0ffee/m-Q4_0 <- models--o--m/snapshots/c0ffee/m-Q4_0.gguf\n"
-                   "plain/blobs/kept <- plain/blobs/kept.bin\nplain/refs/kept <- plain/refs/kept.bin\n");
 }
 
 static void test_json_files_beside_a_hugging_face_model_are_none(void **state)
@@ -443,7 +376,6 @@ int main(void)
         IN_SCRATCH(test_kubernetes_links_are_followed_and_seen_once),
         IN_SCRATCH(test_links_to_directories_are_followed_inside_the_volume),
         IN_SCRATCH(test_a_file_with_several_paths_is_one_model),
-        IN_SCRATCH(test_a_hugging_face_cache_lists_each_model_once_under_its_own_name),
         IN_SCRATCH(test_json_files_beside_a_hugging_face_model_are_none),
         IN_SCRATCH(test_what_lies_too_deep_is_named),
         IN_SCRATCH(test_links_in_a_circle_end_and_are_told),

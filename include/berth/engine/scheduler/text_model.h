@@ -35,6 +35,21 @@ const struct chat_template *text_model_chat(const struct text_model *m); /* NULL
  * biases, and with seed 0. */
 const struct sampler_options *text_model_sampling(const struct text_model *m);
 
+#define TEXT_STOPS_MAX 16
+#define TEXT_STOP_BYTES 1024
+
+/* What else requests leave open and the model's manifest says (loaded_open_manifest). Spans live as long as the model. */
+struct text_defaults {
+    struct span system; /* the first message of a chat that begins with none of the system; empty: none */
+    struct span other_template; /* what kind of chat template the model has that is not run: "Go template" */
+    struct span stops[TEXT_STOPS_MAX]; /* of a request without stops */
+    size_t n_stops;
+    size_t max_tokens; /* of a request without a limit; 0: none */
+    uint64_t seed; /* of a request without a seed, where `seeded` */
+    bool seeded;
+};
+const struct text_defaults *text_model_defaults(const struct text_model *m);
+
 /* How the model's family writes reasoning and calls of tools, by its template. Never NULL. */
 const struct chat_format *text_model_chat_format(const struct text_model *m);
 
