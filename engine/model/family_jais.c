@@ -24,7 +24,7 @@ const struct arch family_jais[] = {
     {.name = "jais", .shape = {.layer_norm = true}, .rope = {.none = true}, .dense = {.activation = VECTOR_SILU},
      .read = read_jais},
     {.name = "refact", .shape = {.unused = unused}, .rope = {.none = true}, .dense = {.activation = VECTOR_SILU},
-     .experts = true, .moe = {.normalized = true, .experts = {.activation = VECTOR_SILU}}, .read = read_refact},
+     .read = read_refact},
     {.name = NULL},
 };
 /* clang-format on */
