@@ -143,10 +143,19 @@ static bool choose_layers(struct decoder *d, const struct moe_layer *l, const st
 }
 
 static bool read_mixture(
-    struct decoder *d, const struct moe_layer *family, uint64_t experts, const struct arch_keys *k)
+    struct decoder *d, const struct arch_moe *a, uint64_t experts, const struct arch_keys *k)
 {
-    struct moe_layer l = *family;
-    l.n_expert = (uint32_t)experts;
+    struct moe_layer l = {.n_expert = (uint32_t)experts,
+        .gating = a->gating,
+        .by_logits = a->by_logits,
+        .normalized = a->normalized,
+        .weighs_input = a->weighs_input,
+        .early = a->early,
+        .by_tensor = a->by_tensor,
+        .experts = arch_dense(&a->experts),
+        .beside_suffix = a->beside_suffix,
+        .beside_needed = a->beside_needed,
+        .sum_scale = a->sum_scale};
     l.beside.activation = l.experts.activation;
     l.beside.ungated = l.experts.ungated;
     return arch_key_size(k, "expert_used_count", l.n_expert, 0, &l.n_used) &&

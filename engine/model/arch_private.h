@@ -14,12 +14,43 @@
 
 #include "arch_keys_private.h"
 
-/* What does not vary within an architecture: a file's keys fill in the rest. */
+/* Of each attention layer. */
+struct arch_attention {
+    enum qk_norm qk_norm;
+    enum attention_gate gated;
+    bool norm_rotated, sinks;
+};
+
+/* Of each dense feed-forward, and of each expert. */
+struct arch_dense {
+    enum vector_gate activation;
+    enum dense_limit limits;
+    float limit;
+    bool ungated, act_scales;
+};
+
+/* Of each mixture of experts. */
+struct arch_moe {
+    enum moe_gating gating;
+    enum moe_early early;
+    float sum_scale;
+    bool by_logits, normalized, weighs_input, by_tensor, beside_needed;
+    const char *beside_suffix;
+    struct arch_dense experts;
+};
+
+struct arch_rope {
+    uint32_t skip;
+    bool none, halves, long_factors;
+};
+
+/* What does not vary within an architecture: a file's keys fill in the rest. Members are those of the same names in the
+ * shape and the kinds, without what a file has. */
 struct arch {
     const char *name;
     struct decoder_shape shape;
-    struct rope_fields rope;
-    struct attention_layer attention; /* of each attention layer */
+    struct arch_rope rope;
+    struct arch_attention attention;
     const struct layer_kind
         *headless; /* the mixer of layers without key-value heads; NULL: all layers have heads */
     const struct layer_kind *mixer; /* of all layers, in place of attention; NULL: attention */
@@ -28,10 +59,10 @@ struct arch {
     bool halves; /* layers with a feed_forward_length have no mixer, the others no feed-forward */
     bool
         gaps; /* layers without heads have no mixer, and those without a feed_forward_length no feed-forward */
-    struct dense_layer dense; /* of each dense feed-forward */
+    struct arch_dense dense;
     bool experts_unread; /* files have a number of experts that says nothing */
     bool experts; /* a file of the architecture may have mixtures of experts in place of these */
-    struct moe_layer moe;
+    struct arch_moe moe;
     bool (*read)(struct decoder *d, const struct arch_keys *k); /* the family's own keys; may be NULL */
 };
 
@@ -88,6 +119,9 @@ bool arch_read_clamp(struct decoder *d, const struct arch_keys *k);
 
 /* Refuses a key that would change the result, and that nothing has read. Called last. */
 bool arch_check_unread(const struct arch_keys *k);
+
+/* The fields of a feed-forward that a row has. */
+struct dense_layer arch_dense(const struct arch_dense *a);
 
 /* ---- arch_experts.c ---- */
 

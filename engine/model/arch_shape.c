@@ -167,6 +167,15 @@ static bool choose_norm(struct decoder_shape *s, const struct arch_keys *k)
     return true;
 }
 
+struct dense_layer arch_dense(const struct arch_dense *a)
+{
+    return (struct dense_layer){.activation = a->activation,
+        .limits = a->limits,
+        .limit = a->limit,
+        .ungated = a->ungated,
+        .act_scales = a->act_scales};
+}
+
 bool arch_read_sizes(struct decoder *d, const struct arch *a, const struct arch_keys *k)
 {
     struct decoder_shape *s = &d->shape;
@@ -183,7 +192,10 @@ bool arch_read_sizes(struct decoder *d, const struct arch *a, const struct arch_
         d->layers[i] = (struct layer){.mixer = a->mixer ? a->mixer : &layer_attention,
             .second = a->second,
             .ffn = &layer_dense,
-            .attention = a->attention,
-            .dense = a->dense};
+            .attention = {.qk_norm = a->attention.qk_norm,
+                .gated = a->attention.gated,
+                .norm_rotated = a->attention.norm_rotated,
+                .sinks = a->attention.sinks},
+            .dense = arch_dense(&a->dense)};
     return read_halves(d, a, k) && read_epsilon(d, k);
 }
