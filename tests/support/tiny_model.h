@@ -31,6 +31,8 @@
 #define TINY_STATES 16
 #define TINY_DT_RANK 8
 #define TINY_CHANNELS (TINY_INNER + 2 * TINY_GROUPS * TINY_STATES)
+#define TINY_DELTA 40 /* elements of a head's key and value: none fills its blocks of the kernel */
+#define TINY_DELTA_INNER (TINY_SSM_HEADS * TINY_DELTA)
 #define TINY_LATENT 32
 #define TINY_NOPE 16
 
@@ -54,10 +56,10 @@ struct tiny_family {
     const char *arch;
     size_t layers;
     bool post_norms, window, experts, shared, norm_heads, norm_rows, latent, sinks, gate;
-    /* A letter for each layer's mixer: Attention, short Convolution, Mamba, mamba 2 (S), Both attention and mamba 2, or
-     * none (F); NULL for attention in all. With `halves` only the layers without a mixer have a feed-forward. */
+    /* A letter for each layer's mixer: Attention, short Convolution, Mamba, mamba 2 (S), Both attention and mamba 2, gated
+     * Delta rule, the same with decay by Key, or none (F); NULL for attention in all. With `halves` only the layers without a mixer have a feed-forward. */
     const char *mixers;
-    bool halves, output;
+    bool halves, output, gated_q;
 };
 
 static const struct tiny_family tiny_families[] = {
@@ -75,6 +77,8 @@ static const struct tiny_family tiny_families[] = {
     {.arch = "jamba", .layers = 3, .mixers = "MAM", .output = true},
     {.arch = "falcon-h1", .layers = 2, .mixers = "BB", .output = true},
     {.arch = "nemotron_h", .layers = 5, .mixers = "SFASF", .halves = true, .output = true},
+    {.arch = "qwen35", .layers = 3, .mixers = "DAD", .norm_heads = true, .gated_q = true, .output = true},
+    {.arch = "kimi-linear", .layers = 3, .mixers = "KAK", .latent = true, .output = true},
 };
 
 struct tiny {
@@ -147,7 +151,7 @@ static inline void tiny_key_layers(
 static inline void tiny_halves(struct tiny *t, struct writer *w)
 {
     if (t->family->mixers)
-        tiny_key_layers(t, w, "attention.head_count_kv", TINY_KV_HEADS, "AB");
+        tiny_key_layers(t, w, "attention.head_count_kv", TINY_KV_HEADS, "ABD");
     else
         tiny_key(t, w, "attention.head_count_kv", TINY_KV_HEADS, false);
     if (t->family->halves)
@@ -166,6 +170,20 @@ static inline void tiny_ssm_keys(struct tiny *t, struct writer *w, bool heads)
         tiny_key(t, w, "ssm.group_count", TINY_GROUPS, false);
 }
 
+static inline void tiny_delta_keys(struct tiny *t, struct writer *w)
+{
+    tiny_key(t, w, "ssm.conv_kernel", TINY_TAPS + 1, false);
+    if (tiny_mixes(t, 'K')) {
+        tiny_key(t, w, "kda.head_dim", TINY_DELTA, false);
+        return;
+    }
+    tiny_key_layers(t, w, "attention.recurrent_layers", 1, "D");
+    tiny_key(t, w, "ssm.inner_size", TINY_DELTA_INNER, false);
+    tiny_key(t, w, "ssm.state_size", TINY_DELTA, false);
+    tiny_key(t, w, "ssm.time_step_rank", TINY_SSM_HEADS, false);
+    tiny_key(t, w, "ssm.group_count", TINY_GROUPS, false);
+}
+
 static inline void tiny_kind_keys(struct tiny *t, struct writer *w)
 {
     if (t->family->window)
@@ -180,6 +198,8 @@ static inline void tiny_kind_keys(struct tiny *t, struct writer *w)
         tiny_key(t, w, "shortconv.l_cache", TINY_TAPS, false);
     if (tiny_mixes(t, 'M') || tiny_mixes(t, 'S') || tiny_mixes(t, 'B'))
         tiny_ssm_keys(t, w, !tiny_mixes(t, 'M'));
+    if (tiny_mixes(t, 'D') || tiny_mixes(t, 'K'))
+        tiny_delta_keys(t, w);
     if (!t->family->latent)
         return;
     tiny_key(t, w, "attention.kv_lora_rank", TINY_LATENT, false);
@@ -258,12 +278,37 @@ static inline void tiny_scan(struct tiny *t, size_t i, bool heads)
     tiny_group(t, i, heads ? mamba2 : mamba);
 }
 
+static inline void tiny_delta(struct tiny *t, size_t i, bool by_key)
+{
+    enum { W = TINY_WIDTH, D = TINY_DELTA, N = TINY_DELTA_INNER, H = TINY_SSM_HEADS, T = TINY_TAPS + 1 };
+    enum { C = N + 2 * TINY_GROUPS * D };
+    static const struct tiny_tensor delta[] = {{"attn_qkv.weight", W, C, TENSOR_Q8_0, 0},
+        {"ssm_conv1d.weight", T, C, TENSOR_F32, 0}, {"attn_gate.weight", W, N, TENSOR_Q4_0, 0},
+        {"ssm_beta.weight", W, H, TENSOR_F32, 0}, {"ssm_alpha.weight", W, H, TENSOR_F32, 0},
+        {"ssm_dt.bias", H, 1, TENSOR_F32, 0}, {"ssm_a", H, 1, TENSOR_F32, 0},
+        {"ssm_norm.weight", D, 1, TENSOR_F32, 0}, {"ssm_out.weight", N, W, TENSOR_Q8_0, 0}, {.name = ""}};
+    static const struct tiny_tensor delta_by_key[] = {{"attn_q.weight", W, N, TENSOR_Q8_0, 0},
+        {"attn_k.weight", W, N, TENSOR_Q8_0, 0}, {"attn_v.weight", W, N, TENSOR_F32, 0},
+        {"ssm_conv1d_q.weight", T, N, TENSOR_F32, 0}, {"ssm_conv1d_k.weight", T, N, TENSOR_F32, 0},
+        {"ssm_conv1d_v.weight", T, N, TENSOR_F32, 0}, {"ssm_g_a.weight", W, D, TENSOR_F32, 0},
+        {"ssm_g_b.weight", D, N, TENSOR_F32, 0}, {"ssm_f_a.weight", W, D, TENSOR_Q8_0, 0},
+        {"ssm_f_b.weight", D, N, TENSOR_F16, 0}, {"ssm_beta.weight", W, H, TENSOR_F32, 0},
+        {"ssm_dt.bias", N, 1, TENSOR_F32, 0}, {"ssm_a", 1, H, TENSOR_F32, 0},
+        {"ssm_norm.weight", D, 1, TENSOR_F32, 0}, {"attn_output.weight", N, W, TENSOR_Q4_0, 0}, {.name = ""}};
+    tiny_group(t, i, by_key ? delta_by_key : delta);
+}
+
 static inline void tiny_layer(struct tiny *t, size_t i)
 {
     enum { W = TINY_WIDTH, Q = TINY_HEADS * TINY_HEAD, KV = TINY_KV_HEADS * TINY_HEAD };
     static const struct tiny_tensor norm[] = {{"attn_norm.weight", W, 1, TENSOR_F32, 0}, {.name = ""}};
+    static const struct tiny_tensor other_norm[] = {
+        {"post_attention_norm.weight", W, 1, TENSOR_F32, 0}, {.name = ""}};
     static const struct tiny_tensor ffn_norm[] = {{"ffn_norm.weight", W, 1, TENSOR_F32, 0}, {.name = ""}};
     static const struct tiny_tensor attention[] = {{"attn_q.weight", W, Q, TENSOR_Q8_0, 0},
+        {"attn_k.weight", W, KV, TENSOR_Q8_0, 0}, {"attn_v.weight", W, KV, TENSOR_F32, 0},
+        {"attn_output.weight", Q, W, TENSOR_Q4_0, 0}, {.name = ""}};
+    static const struct tiny_tensor gated[] = {{"attn_q.weight", W, 2 * Q, TENSOR_Q8_0, 0},
         {"attn_k.weight", W, KV, TENSOR_Q8_0, 0}, {"attn_v.weight", W, KV, TENSOR_F32, 0},
         {"attn_output.weight", Q, W, TENSOR_Q4_0, 0}, {.name = ""}};
     static const struct tiny_tensor latent[] = {{"attn_q_a.weight", W, TINY_LATENT, TENSOR_Q8_0, 0},
@@ -304,15 +349,17 @@ static inline void tiny_layer(struct tiny *t, size_t i)
     bool attends = mixer == 'A' || mixer == 'B';
     tiny_group(t, i, norm);
     if (attends || mixer == 'C')
-        tiny_group(t, i, !attends ? convolution : f->latent ? latent : attention);
+        tiny_group(t, i, !attends ? convolution : f->latent ? latent : f->gated_q ? gated : attention);
     if (attends && (f->norm_heads || f->norm_rows))
         tiny_group(t, i, f->norm_heads ? norms_of_heads : norms_of_rows);
     if (f->sinks || f->gate)
         tiny_group(t, i, f->sinks ? sinks : gate);
     if (strchr("MSB", mixer))
         tiny_scan(t, i, mixer != 'M');
+    if (mixer == 'D' || mixer == 'K')
+        tiny_delta(t, i, mixer == 'K');
     if (!f->halves)
-        tiny_group(t, i, ffn_norm);
+        tiny_group(t, i, tiny_mixes(t, 'D') ? other_norm : ffn_norm);
     if (!f->halves || mixer == 'F')
         tiny_group(t, i, f->halves ? ungated : f->experts ? experts : dense);
     if (f->shared)
