@@ -298,13 +298,10 @@ static inline void tiny_delta(struct tiny *t, size_t i, bool by_key)
     tiny_group(t, i, by_key ? delta_by_key : delta);
 }
 
-static inline void tiny_layer(struct tiny *t, size_t i)
+/* The mixer "attention" of each form, with its norms. */
+static inline void tiny_attention(struct tiny *t, size_t i)
 {
     enum { W = TINY_WIDTH, Q = TINY_HEADS * TINY_HEAD, KV = TINY_KV_HEADS * TINY_HEAD };
-    static const struct tiny_tensor norm[] = {{"attn_norm.weight", W, 1, TENSOR_F32, 0}, {.name = ""}};
-    static const struct tiny_tensor other_norm[] = {
-        {"post_attention_norm.weight", W, 1, TENSOR_F32, 0}, {.name = ""}};
-    static const struct tiny_tensor ffn_norm[] = {{"ffn_norm.weight", W, 1, TENSOR_F32, 0}, {.name = ""}};
     static const struct tiny_tensor attention[] = {{"attn_q.weight", W, Q, TENSOR_Q8_0, 0},
         {"attn_k.weight", W, KV, TENSOR_Q8_0, 0}, {"attn_v.weight", W, KV, TENSOR_F32, 0},
         {"attn_output.weight", Q, W, TENSOR_Q4_0, 0}, {.name = ""}};
@@ -323,6 +320,19 @@ static inline void tiny_layer(struct tiny *t, size_t i)
         {"attn_k_norm.weight", TINY_HEAD, 1, TENSOR_F32, 0}, {.name = ""}};
     static const struct tiny_tensor norms_of_rows[] = {{"attn_q_norm.weight", Q, 1, TENSOR_F32, 0},
         {"attn_k_norm.weight", KV, 1, TENSOR_F32, 0}, {.name = ""}};
+    const struct tiny_family *f = t->family;
+    tiny_group(t, i, f->latent ? latent : f->gated_q ? gated : attention);
+    if (f->norm_heads || f->norm_rows)
+        tiny_group(t, i, f->norm_heads ? norms_of_heads : norms_of_rows);
+}
+
+static inline void tiny_layer(struct tiny *t, size_t i)
+{
+    enum { W = TINY_WIDTH, Q = TINY_HEADS * TINY_HEAD };
+    static const struct tiny_tensor norm[] = {{"attn_norm.weight", W, 1, TENSOR_F32, 0}, {.name = ""}};
+    static const struct tiny_tensor other_norm[] = {
+        {"post_attention_norm.weight", W, 1, TENSOR_F32, 0}, {.name = ""}};
+    static const struct tiny_tensor ffn_norm[] = {{"ffn_norm.weight", W, 1, TENSOR_F32, 0}, {.name = ""}};
     static const struct tiny_tensor convolution[] = {{"shortconv.in_proj.weight", W, 3 * W, TENSOR_Q8_0, 0},
         {"shortconv.conv.weight", TINY_TAPS, W, TENSOR_F32, 0},
         {"shortconv.out_proj.weight", W, W, TENSOR_Q4_0, 0}, {.name = ""}};
@@ -346,12 +356,11 @@ static inline void tiny_layer(struct tiny *t, size_t i)
     static const struct tiny_tensor gate[] = {{"attn_gate.weight", W, Q, TENSOR_Q8_0, 0}, {.name = ""}};
     const struct tiny_family *f = t->family;
     char mixer = tiny_mixer(t, i);
-    bool attends = mixer == 'A' || mixer == 'B';
     tiny_group(t, i, norm);
-    if (attends || mixer == 'C')
-        tiny_group(t, i, !attends ? convolution : f->latent ? latent : f->gated_q ? gated : attention);
-    if (attends && (f->norm_heads || f->norm_rows))
-        tiny_group(t, i, f->norm_heads ? norms_of_heads : norms_of_rows);
+    if (mixer == 'C')
+        tiny_group(t, i, convolution);
+    if (mixer == 'A' || mixer == 'B')
+        tiny_attention(t, i);
     if (f->sinks || f->gate)
         tiny_group(t, i, f->sinks ? sinks : gate);
     if (strchr("MSB", mixer))
