@@ -110,7 +110,9 @@ static bool read_heads(struct decoder *d, const struct arch *a, const struct arc
         if (a->halves && l->dense.n_ff > 0)
             continue;
         uint32_t n_head = l->attention.n_head, n_head_kv = l->attention.n_head_kv;
-        if (n_head_kv == 0)
+        if (n_head == 0 && a->gaps)
+            *l = (struct layer){.ffn = l->ffn, .dense = l->dense};
+        else if (n_head_kv == 0)
             *l = (struct layer){.mixer = a->headless, .ffn = l->ffn, .dense = l->dense};
         else if (n_head == 0 || n_head % n_head_kv != 0 || n_head / n_head_kv > ATTENTION_GROUP_MAX)
             return error_set(k->err,
@@ -121,12 +123,24 @@ static bool read_heads(struct decoder *d, const struct arch *a, const struct arc
     return read_head_sizes(d, k);
 }
 
+/* Some configs have an epsilon of 0. */
+static bool read_epsilon(struct decoder *d, const struct arch_keys *k)
+{
+    struct decoder_shape *s = &d->shape;
+    const char *rest = s->layer_norm ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon";
+    char name[ARCH_KEY_ROOM];
+    if (!checkpoint_find(k->file, arch_key_name(name, k, rest)))
+        return error_set(k->err, "key %s is missing", name);
+    return arch_key_float(k, rest, 0, &s->epsilon) &&
+           (s->epsilon >= 0 || error_set(k->err, "key %s is below 0", name));
+}
+
 /* Takes from each layer the half that it does not have. */
 static void set_halves(struct decoder *d, const struct arch *a)
 {
     for (uint32_t i = 0; i < d->shape.n_layer; i++) {
         struct layer *l = &d->layers[i];
-        if (a->no_ffn || (a->halves && l->dense.n_ff == 0))
+        if (a->no_ffn || ((a->halves || a->gaps) && l->dense.n_ff == 0))
             l->ffn = NULL;
         else if (a->halves)
             l->mixer = NULL;
@@ -135,7 +149,7 @@ static void set_halves(struct decoder *d, const struct arch *a)
 
 static bool read_halves(struct decoder *d, const struct arch *a, const struct arch_keys *k)
 {
-    if (!a->no_ffn && !arch_key_layers(d, k, "feed_forward_length", a->halves ? 0 : 1, set_ff))
+    if (!a->no_ffn && !arch_key_layers(d, k, "feed_forward_length", a->halves || a->gaps ? 0 : 1, set_ff))
         return false;
     if (!a->mixer && !read_heads(d, a, k))
         return false;
@@ -143,9 +157,21 @@ static bool read_halves(struct decoder *d, const struct arch *a, const struct ar
     return true;
 }
 
+/* Norms by root mean square where the file has their epsilon, in architectures that have either. */
+static bool choose_norm(struct decoder_shape *s, const struct arch_keys *k)
+{
+    double epsilon = 0;
+    if (s->norm_by_epsilon && !arch_key_real(k, "attention.layer_norm_rms_epsilon", 0, &epsilon))
+        return false;
+    s->layer_norm &= epsilon == 0;
+    return true;
+}
+
 bool arch_read_sizes(struct decoder *d, const struct arch *a, const struct arch_keys *k)
 {
     struct decoder_shape *s = &d->shape;
+    if (!choose_norm(s, k))
+        return false;
     if (!arch_key_size(k, "block_count", DECODER_LAYERS_MAX, 0, &s->n_layer) ||
         !arch_key_size(k, "embedding_length", DECODER_SIZE_MAX, 0, &s->n_embd) ||
         !arch_key_size(k, "context_length", DECODER_CONTEXT_MAX, 0, &s->n_ctx_train))
@@ -159,11 +185,5 @@ bool arch_read_sizes(struct decoder *d, const struct arch *a, const struct arch_
             .ffn = &layer_dense,
             .attention = a->attention,
             .dense = a->dense};
-    return read_halves(d, a, k) &&
-           arch_key_float(k,
-               s->layer_norm ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon", 0,
-               &s->epsilon) &&
-           (s->epsilon > 0 ||
-               error_set(k->err, "key %s.attention.layer_norm%s_epsilon is missing, or not above 0",
-                   k->architecture, s->layer_norm ? "" : "_rms"));
+    return read_halves(d, a, k) && read_epsilon(d, k);
 }

@@ -69,6 +69,8 @@ void forward_norm(const struct decoder_shape *s, float *out, const float *x, str
     }
     for (size_t i = 0; i < n; i += part)
         vector_rms_norm(out + i, x + i, w.weight ? w.weight + i : NULL, epsilon, part);
+    if (w.bias)
+        vector_add(out, out, w.bias, n);
 }
 
 /* Makes the norm of the residual the next input, or the residual itself where there is no norm. */
@@ -199,6 +201,12 @@ static void run_layer(struct worker *m, size_t i)
     const struct decoder_shape *s = &f->d->shape;
     const struct layer *l = &f->d->layers[i];
 
+    if (!l->mixer && !l->ffn) { /* a barrier, as every layer has: look_for_stop */
+        forward_barrier(m);
+        return;
+    }
+    if (l->ffn && l->ffn->early)
+        l->ffn->early(m, i);
     if (l->mixer) {
         input_from_residual(m, l->mixer_norm, l->mixer_packs);
         l->mixer->run(m, i);

@@ -17,7 +17,7 @@
 #include <cmocka.h>
 
 static const char *const archs[] = {
-    "llama", "gemma2", "granitemoe", "olmoe", "lfm2", "falcon-h1", "nemotron_h"};
+    "llama", "gemma2", "granitemoe", "olmoe", "lfm2", "falcon-h1", "nemotron_h", "deepseek2"};
 
 /* Models and types of the KV cache for these tests. */
 static const struct {
@@ -25,8 +25,9 @@ static const struct {
     enum attention_type type;
 } kinds[] = {{"llama", ATTENTION_F16}, {"gemma2", ATTENTION_F16}, {"gemma2", ATTENTION_Q8_0},
     {"granitemoe", ATTENTION_F16}, {"olmoe", ATTENTION_Q8_0}, {"lfm2", ATTENTION_F16},
-    {"lfm2", ATTENTION_Q8_0}, {"mamba", ATTENTION_F16}, {"jamba", ATTENTION_F16},
-    {"falcon-h1", ATTENTION_F16}, {"nemotron_h", ATTENTION_F16}};
+    {"deepseek2", ATTENTION_F16}, {"deepseek2", ATTENTION_Q8_0}, {"lfm2", ATTENTION_Q8_0},
+    {"mamba", ATTENTION_F16}, {"jamba", ATTENTION_F16}, {"falcon-h1", ATTENTION_F16},
+    {"nemotron_h", ATTENTION_F16}};
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
 /* ---- however it is run ---- */
@@ -78,10 +79,11 @@ static void test_long_sequences_are_divided_without_a_trace(void **state)
 {
     (void)state;
     enum { LONG = 1100, TAIL = 12 };
-    static const enum attention_type types[] = {ATTENTION_F32, ATTENTION_F32, ATTENTION_Q8_0};
+    static const char *const long_archs[] = {"llama", "gemma2", "llama", "deepseek2"};
+    static const enum attention_type types[] = {ATTENTION_F32, ATTENTION_F32, ATTENTION_Q8_0, ATTENTION_F16};
     for (size_t a = 0; a < sizeof(types) / sizeof(types[0]); a++) {
         struct bench b;
-        bench_open(&b, archs[a % 2], types[a]);
+        bench_open(&b, long_archs[a], types[a]);
         float *expected = read_plainly(&b, LONG, 512), *out = logits_for(LONG);
         for (unsigned threads = 1; threads <= 3; threads++) {
             struct error err = {0};
@@ -91,7 +93,7 @@ static void test_long_sequences_are_divided_without_a_trace(void **state)
             read_chunks(&b, s, LONG - TAIL, 512, NULL, out);
             read_chunks(&b, s, LONG - 3, 1, NULL, out + (LONG - TAIL) * TINY_VOCABULARY);
             read_chunks(&b, s, LONG, 3, NULL, out + (LONG - 3) * TINY_VOCABULARY);
-            assert_same(out, expected, LONG, archs[a % 2]);
+            assert_same(out, expected, LONG, long_archs[a]);
             sequence_free(s);
         }
         free(out);
@@ -373,6 +375,35 @@ static void test_what_contradicts_itself_is_refused_by_its_name(void **state)
         assert_refused("llama", cases[i].edit, cases[i].reason);
 }
 
+static void assert_taken(struct tiny_edit edit)
+{
+    struct tiny t;
+    struct error err = {0};
+    tiny_make(&t, "llama", &edit, &err);
+    struct decoder *d = t.gguf ? decoder_new(&t.gguf->checkpoint, false, &err) : NULL;
+    if (!d)
+        fail_msg("key %s is refused with \"%s\"", edit.key, err.text);
+    decoder_free(d);
+    tiny_release(&t);
+}
+
+static void test_a_key_that_nothing_reads_is_refused_unless_it_changes_nothing(void **state)
+{
+    (void)state;
+    static const struct tiny_edit neutral[] = {{.key = "attention.sliding_window", .value = 0},
+        {.key = "final_logit_softcapping", .value = 30}, {.key = "logit_scale", .value = 1},
+        {.key = "attention.invented", .value = 7}};
+    static const struct tiny_edit others[] = {{.key = "attention.sliding_window", .value = 512},
+        {.key = "final_logit_softcapping", .value = 31}, {.key = "logit_scale", .value = 0.5},
+        {.key = "attention.max_alibi_bias", .value = 8}};
+    for (size_t i = 0; i < sizeof(neutral) / sizeof(neutral[0]); i++) {
+        assert_taken(neutral[i]);
+        char reason[96];
+        snprintf(reason, sizeof(reason), "key llama.%s has a value", others[i].key);
+        assert_refused("llama", others[i], reason);
+    }
+}
+
 static void test_an_unknown_architecture_is_refused_with_some_that_are_known(void **state)
 {
     (void)state;
@@ -466,6 +497,7 @@ int main(void)
         cmocka_unit_test(test_a_unit_of_packing_is_a_token),
         cmocka_unit_test(test_what_is_missing_is_refused_by_its_name),
         cmocka_unit_test(test_what_contradicts_itself_is_refused_by_its_name),
+        cmocka_unit_test(test_a_key_that_nothing_reads_is_refused_unless_it_changes_nothing),
         cmocka_unit_test(test_an_unknown_architecture_is_refused_with_some_that_are_known),
         cmocka_unit_test(test_tensors_may_lie_in_several_files),
         cmocka_unit_test(test_without_an_output_tensor_the_embedding_serves),
