@@ -14,21 +14,45 @@
 
 #include "arch_keys_private.h"
 
+/* Fields of layers that do not vary within an architecture, under the names that the layers have for them. They are apart
+ * from the layers because a layer is large, with its weights, and there are many rows. */
+struct attention_row {
+    enum qk_norm qk_norm;
+    enum attention_gate gated;
+    bool norm_rotated, sinks;
+};
+
+struct dense_row {
+    enum vector_gate activation;
+    float limit;
+    enum dense_limit limits;
+    bool ungated, act_scales;
+};
+
+struct moe_row {
+    enum moe_gating gating; /* where the file does not say it; 0: by softmax */
+    enum moe_early early;
+    bool by_logits, normalized, weighs_input, by_tensor, beside_needed;
+    float sum_scale; /* 0 for 1 */
+    const char *beside_suffix;
+    struct dense_row experts; /* and what is beside them */
+};
+
 /* What does not vary within an architecture: a file's keys fill in the rest. */
 struct arch {
     const char *name;
     struct decoder_shape shape;
     struct rope_fields rope;
-    struct attention_layer attention; /* of each attention layer */
+    struct attention_row attention; /* of each attention layer */
     const struct layer_kind
         *headless; /* the mixer of layers without key-value heads; NULL: all layers have heads */
     const struct layer_kind *mixer; /* of all layers, in place of attention; NULL: attention */
     const struct layer_kind *second; /* a second mixer of all layers, or NULL */
     bool no_ffn; /* no layer has a feed-forward */
     bool halves; /* layers with a feed_forward_length have no mixer, the others no feed-forward */
-    struct dense_layer dense; /* of each dense feed-forward */
+    struct dense_row dense; /* of each dense feed-forward */
     bool experts; /* a file of the architecture may have mixtures of experts in place of these */
-    struct moe_layer moe;
+    struct moe_row moe;
     bool (*read)(struct decoder *d, const struct arch_keys *k); /* the family's own keys; may be NULL */
 };
 
@@ -39,6 +63,9 @@ extern const struct arch family_bailing[], family_cohere[], family_deepseek[], f
     family_olmo[], family_phi[], family_plamo[], family_qwen[], family_stablelm[], family_starcoder[];
 
 /* ---- arch_shape.c ---- */
+
+/* A dense feed-forward with the fields of the row. */
+struct dense_layer arch_dense(const struct dense_row *r);
 
 /* Reads the sizes, the heads and the epsilon, and allocates d->layers with the row's kinds and fields. */
 bool arch_read_sizes(struct decoder *d, const struct arch *a, const struct arch_keys *k);
