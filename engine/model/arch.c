@@ -2,12 +2,39 @@
 #include "arch_private.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 /* The order in which a refusal lists them: the most common first. */
-static const struct arch *const families[] = {family_llama, family_qwen, family_gemma, family_phi,
-    family_granite, family_olmo, family_lfm2, family_mamba, family_nemotron, family_starcoder,
-    family_stablelm, family_gpt, family_cohere, family_glm, family_exaone, family_hunyuan, family_jais,
-    family_plamo, family_deepseek, family_llama4, family_bailing, family_moe};
+/* clang-format off */
+static const struct arch *const families[] = {
+    family_llama,
+    family_qwen,
+    family_qwen_next,
+    family_gemma,
+    family_phi,
+    family_mistral,
+    family_granite,
+    family_olmo,
+    family_deepseek,
+    family_glm,
+    family_lfm2,
+    family_bailing,
+    family_cohere,
+    family_exaone,
+    family_gated,
+    family_gpt,
+    family_hunyuan,
+    family_jais,
+    family_kimi,
+    family_llama4,
+    family_mamba,
+    family_moe,
+    family_nemotron,
+    family_plamo,
+    family_stablelm,
+    family_starcoder,
+};
+/* clang-format on */
 
 #define N_FAMILIES (sizeof(families) / sizeof(families[0]))
 #define LISTED 256 /* bytes of names in a refusal */
@@ -56,6 +83,16 @@ static bool refuse(struct span name, struct error *err)
         shown, list, n - listed);
 }
 
+/* A file may say that a model sees text behind a position; the row may have said so. */
+static bool read_causal(struct decoder *d, const struct arch_keys *k)
+{
+    bool causal;
+    if (!arch_key_bool(k, "attention.causal", !d->shape.not_causal, &causal))
+        return false;
+    d->shape.not_causal = !causal;
+    return true;
+}
+
 /* Layers behind the others, which predict the tokens after the next one, are not run. */
 static bool drop_further_layers(struct decoder *d, const struct arch_keys *k)
 {
@@ -64,6 +101,13 @@ static bool drop_further_layers(struct decoder *d, const struct arch_keys *k)
         return false;
     s->n_layer -= s->n_further;
     return true;
+}
+
+static bool read_row(struct decoder *d, const struct arch *a, const struct arch_keys *k)
+{
+    return arch_read_sizes(d, a, k) && read_causal(d, k) &&
+           (a->experts_unread || arch_read_experts(d, a, k)) && arch_read_rope(d, k) &&
+           (!a->read || a->read(d, k)) && drop_further_layers(d, k) && arch_check_unread(k);
 }
 
 bool arch_read(struct decoder *d, const struct checkpoint *c, struct error *err)
@@ -75,11 +119,13 @@ bool arch_read(struct decoder *d, const struct checkpoint *c, struct error *err)
     if (!a)
         return refuse(name, err);
     struct decoder_shape *s = &d->shape;
-    struct arch_keys k = {.file = c, .architecture = a->name, .err = err};
+    struct arch_keys k = {
+        .file = c, .architecture = a->name, .err = err, .read = calloc(c->n_values + 1, sizeof(bool))};
     *s = a->shape;
     d->rope = a->rope;
     snprintf(s->architecture, sizeof(s->architecture), "%s", a->name);
     s->embedding_scale = s->residual_scale = s->logit_scale = 1;
-    return arch_read_sizes(d, a, &k) && arch_read_experts(d, a, &k) && arch_read_rope(d, &k) &&
-           (!a->read || a->read(d, &k)) && drop_further_layers(d, &k);
+    bool good = k.read ? read_row(d, a, &k) : error_set(err, "no memory for a list of keys");
+    free(k.read);
+    return good;
 }

@@ -8,6 +8,9 @@
 const char *arch_key_name(char name[ARCH_KEY_ROOM], const struct arch_keys *k, const char *rest)
 {
     snprintf(name, ARCH_KEY_ROOM, "%s.%s", k->architecture, rest);
+    const struct checkpoint_value *v = checkpoint_find(k->file, name);
+    if (v)
+        k->read[v - k->file->values] = true;
     return name;
 }
 

@@ -15,9 +15,10 @@ struct arch_keys {
     const struct checkpoint *file;
     const char *architecture;
     struct error *err;
+    bool *read; /* [file->n_values]: asked for */
 };
 
-/* Writes the whole name, "llama.block_count", into `name` and returns it. */
+/* Writes the whole name, "llama.block_count", into `name` and returns it. The key counts as read then. */
 const char *arch_key_name(char name[ARCH_KEY_ROOM], const struct arch_keys *k, const char *rest);
 
 /* A number up to `most`; `fallback` where the key is missing or 0. */

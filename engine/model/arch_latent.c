@@ -30,10 +30,9 @@ static bool read_temperature(struct latent_layer *l, const struct decoder *d, co
                &l->temperature_length);
 }
 
-static bool read_sizes(
-    struct latent_layer *l, const struct decoder *d, const struct arch_keys *k, uint32_t *head)
+static bool read_sizes(struct latent_layer *l, struct decoder *d, const struct arch_keys *k, uint32_t *head)
 {
-    const struct attention_layer *first = &d->layers[0].attention;
+    const struct attention_layer *first = arch_first_attention(d);
     uint32_t n_rot = d->rope.global.n_rot;
     if (!arch_key_size(k, "attention.key_length_mla", ATTENTION_HEAD_MAX, first->head_dim_k, head) ||
         !arch_key_size(k, "attention.value_length_mla", ATTENTION_HEAD_MAX, first->head_dim_v, &l->n_value) ||
@@ -53,10 +52,15 @@ bool arch_read_latent(struct decoder *d, const struct arch_keys *k)
 {
     struct latent_layer l = {0};
     uint32_t head;
+    if (!arch_first_attention(d))
+        return true;
     if (!read_sizes(&l, d, k, &head) || !read_temperature(&l, d, k) || !read_scale(d, k, head, &l.scale))
         return false;
     d->rope.local = d->rope.global;
     for (uint32_t i = 0; i < d->shape.n_layer; i++) {
+        if (!arch_attention(d, i))
+            continue;
+        l.rotates = arch_attention(d, i)->rotates;
         l.n_head = d->layers[i].attention.n_head;
         d->layers[i].mixer = &layer_latent;
         d->layers[i].latent = l;

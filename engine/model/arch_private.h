@@ -50,17 +50,45 @@ struct arch {
     const struct layer_kind *second; /* a second mixer of all layers, or NULL */
     bool no_ffn; /* no layer has a feed-forward */
     bool halves; /* layers with a feed_forward_length have no mixer, the others no feed-forward */
+    bool
+        gaps; /* layers without heads have no mixer, and those without a feed_forward_length no feed-forward */
     struct dense_row dense; /* of each dense feed-forward */
+    bool experts_unread; /* files have a number of experts that says nothing */
     bool experts; /* a file of the architecture may have mixtures of experts in place of these */
     struct moe_row moe;
     bool (*read)(struct decoder *d, const struct arch_keys *k); /* the family's own keys; may be NULL */
 };
 
 /* Rows of a family; a row without a name ends them. */
-extern const struct arch family_bailing[], family_cohere[], family_deepseek[], family_exaone[],
-    family_gemma[], family_glm[], family_gpt[], family_granite[], family_hunyuan[], family_jais[],
-    family_lfm2[], family_llama[], family_llama4[], family_mamba[], family_moe[], family_nemotron[],
-    family_olmo[], family_phi[], family_plamo[], family_qwen[], family_stablelm[], family_starcoder[];
+/* clang-format off */
+extern const struct arch
+    family_bailing[],
+    family_cohere[],
+    family_deepseek[],
+    family_exaone[],
+    family_gated[],
+    family_gemma[],
+    family_glm[],
+    family_gpt[],
+    family_granite[],
+    family_hunyuan[],
+    family_jais[],
+    family_kimi[],
+    family_lfm2[],
+    family_llama[],
+    family_llama4[],
+    family_mamba[],
+    family_mistral[],
+    family_moe[],
+    family_nemotron[],
+    family_olmo[],
+    family_phi[],
+    family_plamo[],
+    family_qwen[],
+    family_qwen_next[],
+    family_stablelm[],
+    family_starcoder[];
+/* clang-format on */
 
 /* ---- arch_shape.c ---- */
 
@@ -82,6 +110,11 @@ void arch_set_scale(struct decoder *d, float scale);
 bool arch_read_alibi(struct decoder *d, const struct arch_keys *k, double fallback);
 /* The limit of queries, keys and values in all attention layers, where the file has one. */
 bool arch_read_clamp(struct decoder *d, const struct arch_keys *k);
+
+/* ---- arch_unread.c ---- */
+
+/* Refuses a key that would change the result, and that nothing has read. Called last. */
+bool arch_check_unread(const struct arch_keys *k);
 
 /* ---- arch_experts.c ---- */
 
@@ -113,9 +146,18 @@ bool arch_read_window(const struct arch_keys *k, uint32_t fallback, uint32_t *wi
 bool arch_set_windows(struct decoder *d, const struct arch_keys *k, uint32_t window, uint32_t period);
 /* Both; and the base of the rotation in layers with a window, where the file has one. */
 bool arch_read_windows(struct decoder *d, const struct arch_keys *k, uint32_t fallback, uint32_t period);
+/* Layers without a 1 in the array attention.rope_pattern, where the file has one, do not rotate. */
+bool arch_read_rope_pattern(struct decoder *d, const struct arch_keys *k);
 /* Only layers with a window rotate. */
 void arch_rotate_windows(struct decoder *d);
 /* Layers with a window rotate as the others do. */
 void arch_share_rope(struct decoder *d);
+
+/* ---- arch_delta.c ---- */
+
+/* Makes recurrent layers mixers "gated delta rule" with these fields, and reads their sizes. */
+bool arch_read_delta(struct decoder *d, const struct arch_keys *k, struct delta_layer fields);
+/* The fields of the layers that are such mixers already, which decay by key (Kimi Delta Attention). */
+bool arch_read_kimi_delta(struct decoder *d, const struct arch_keys *k);
 
 #endif

@@ -110,7 +110,9 @@ static bool read_heads(struct decoder *d, const struct arch *a, const struct arc
         if (a->halves && l->dense.n_ff > 0)
             continue;
         uint32_t n_head = l->attention.n_head, n_head_kv = l->attention.n_head_kv;
-        if (n_head_kv == 0)
+        if (n_head == 0 && a->gaps)
+            *l = (struct layer){.ffn = l->ffn, .dense = l->dense};
+        else if (n_head_kv == 0)
             *l = (struct layer){.mixer = a->headless, .ffn = l->ffn, .dense = l->dense};
         else if (n_head == 0 || n_head % n_head_kv != 0 || n_head / n_head_kv > ATTENTION_GROUP_MAX)
             return error_set(k->err,
@@ -121,12 +123,24 @@ static bool read_heads(struct decoder *d, const struct arch *a, const struct arc
     return read_head_sizes(d, k);
 }
 
+/* Some configs have an epsilon of 0. */
+static bool read_epsilon(struct decoder *d, const struct arch_keys *k)
+{
+    struct decoder_shape *s = &d->shape;
+    const char *rest = s->layer_norm ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon";
+    char name[ARCH_KEY_ROOM];
+    if (!checkpoint_find(k->file, arch_key_name(name, k, rest)))
+        return error_set(k->err, "key %s is missing", name);
+    return arch_key_float(k, rest, 0, &s->epsilon) &&
+           (s->epsilon >= 0 || error_set(k->err, "key %s is below 0", name));
+}
+
 /* Takes from each layer the half that it does not have. */
 static void set_halves(struct decoder *d, const struct arch *a)
 {
     for (uint32_t i = 0; i < d->shape.n_layer; i++) {
         struct layer *l = &d->layers[i];
-        if (a->no_ffn || (a->halves && l->dense.n_ff == 0))
+        if (a->no_ffn || ((a->halves || a->gaps) && l->dense.n_ff == 0))
             l->ffn = NULL;
         else if (a->halves)
             l->mixer = NULL;
@@ -135,7 +149,7 @@ static void set_halves(struct decoder *d, const struct arch *a)
 
 static bool read_halves(struct decoder *d, const struct arch *a, const struct arch_keys *k)
 {
-    if (!a->no_ffn && !arch_key_layers(d, k, "feed_forward_length", a->halves ? 0 : 1, set_ff))
+    if (!a->no_ffn && !arch_key_layers(d, k, "feed_forward_length", a->halves || a->gaps ? 0 : 1, set_ff))
         return false;
     if (!a->mixer && !read_heads(d, a, k))
         return false;
@@ -186,11 +200,5 @@ bool arch_read_sizes(struct decoder *d, const struct arch *a, const struct arch_
             .ffn = &layer_dense,
             .attention = attention_of(&a->attention),
             .dense = arch_dense(&a->dense)};
-    return read_halves(d, a, k) &&
-           arch_key_float(k,
-               s->layer_norm ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon", 0,
-               &s->epsilon) &&
-           (s->epsilon > 0 ||
-               error_set(k->err, "key %s.attention.layer_norm%s_epsilon is missing, or not above 0",
-                   k->architecture, s->layer_norm ? "" : "_rms"));
+    return read_halves(d, a, k) && read_epsilon(d, k);
 }

@@ -45,11 +45,11 @@ struct stem bind_stem(size_t layer, const char *rest)
     return n;
 }
 
-/* Tensors of the architecture's files that no result depends on. */
+/* Tensors of the architecture's files that no result depends on: whole names, or, with a dot first, their ends. */
 static bool is_unused(const struct decoder *d, struct span name)
 {
     for (const char *const *end = d->shape.unused; end && *end; end++)
-        if (span_ends_with(name, *end))
+        if (**end == '.' ? span_ends_with(name, *end) : span_is(name, *end))
             return true;
     return false;
 }
@@ -183,6 +183,26 @@ bool bind_blocks(
 bool bind_transposed(struct binder *b, const char *name, uint64_t rows, uint64_t columns, const float **out)
 {
     return bind_blocks(b, name, rows, columns, rows, out);
+}
+
+bool bind_channels(
+    struct binder *b, const char *const names[], size_t n, uint64_t rows, uint64_t columns, const float **out)
+{
+    struct copy *c = copy_new(b, n * rows * columns, names[0]);
+    for (size_t part = 0; c && part < n; part++) {
+        const struct tensor *t = find(b, names[part]);
+        bool flat = t && t->dim[1] == 1 && t->dim[2] == rows;
+        if (!(t = find_deep(b, names[part], flat ? rows : 1, flat ? 1 : rows, columns)))
+            return false;
+        const float *whole = copy_vector(b, t, names[part]);
+        if (!whole)
+            return false;
+        for (size_t i = 0; i < rows * columns; i++)
+            c->values[i % columns * n * rows + part * rows + i / columns] = whole[i];
+    }
+    if (c)
+        *out = c->values;
+    return c != NULL;
 }
 
 bool bind_weight_or_stem(struct binder *b, const char *stem, uint64_t columns, const float **out)
@@ -322,8 +342,11 @@ static struct stem either_stem(const struct binder *b, size_t i, const char *fir
 
 static bool bind_layer_norms(struct binder *b, size_t i, struct layer *l)
 {
-    if (!l->mixer || !l->ffn) /* the layer has one norm, whose name is always the same */
-        return bind_norm(b, bind_stem(i, "attn_norm").text, l->mixer ? &l->mixer_norm : &l->ffn_norm);
+    struct stem attn = bind_stem(i, "attn_norm"), ffn = bind_stem(i, "ffn_norm");
+    if (!l->mixer || !l->ffn) /* one norm, which most files call the mixer's even before a feed-forward */
+        return (!l->mixer && !l->ffn) ||
+               bind_norm(b, !l->mixer && bind_has(b, ffn.text) ? ffn.text : attn.text,
+                   l->mixer ? &l->mixer_norm : &l->ffn_norm);
     return bind_pre_norms(b, i, l) &&
            (!b->d->shape.post_norms ||
                (bind_post_norm(

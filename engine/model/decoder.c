@@ -89,6 +89,11 @@ bool decoder_supports(struct span architecture)
     return false;
 }
 
+bool decoder_is_causal(const struct decoder *d)
+{
+    return !d->shape.not_causal;
+}
+
 size_t decoder_n_vocab(const struct decoder *d)
 {
     return d->shape.n_vocab;

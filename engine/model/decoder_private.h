@@ -9,11 +9,13 @@
 #include "berth/engine/model/decoder.h"
 #include "berth/kernels/vector.h"
 #include "layer_attention_private.h"
+#include "layer_delta_private.h"
 #include "layer_dense_private.h"
-#include "layer_latent_private.h"
 #include "layer_mamba2_private.h"
 #include "layer_mamba_private.h"
+#include "layer_latent_private.h"
 #include "layer_moe_private.h"
+#include "layer_product_private.h"
 #include "layer_shortconv_private.h"
 
 #define DECODER_LAYERS_MAX 1024
@@ -26,6 +28,7 @@
 struct decoder_shape {
     char architecture[32];
     uint32_t n_vocab, n_embd, n_ctx_train, n_layer;
+    bool not_causal; /* a row sees all rows of its sequence */
     uint32_t n_further; /* layers that the file has behind those, and that are not run */
     /* Norms: before each half of a layer, and after it, before its result is added to the residual. */
     bool layer_norm; /* mean and bias, too; otherwise by root mean square */
@@ -34,16 +37,15 @@ struct decoder_shape {
     bool bare_norms; /* no norm has weights */
     bool no_pre_norms, post_norms;
     bool ffn_norm_optional; /* without it mixer and feed-forward have the same input */
-    bool
-        parallel_residual; /* mixer and feed-forward have the same residual as input: normed alike, or each by a norm of its own */
+    /* Mixer and feed-forward have the same residual as input: normed alike, or each by a norm of its own. */
+    bool parallel_residual;
     float epsilon, post_epsilon; /* 0: the same */
     uint32_t norm_groups; /* parts of a row that are normed each alone; 0 for one */
     const char *ffn_norm, *output_norm; /* tensors; NULL for "ffn_norm" and "output_norm" */
     const char
         *embedding_norm; /* of the embedding, before the first layer; NULL for none, "" for a bare one */
     bool positions; /* learned ones are added to the embedding; a file with ALiBi may have none */
-    const char *const
-        *unused; /* ends of names of tensors that files may have and nothing reads; NULL ends them */
+    const char *const *unused; /* tensors that files may have and nothing reads (bind.c); NULL ends them */
     float logit_softcap; /* 0 for none */
     /* Factors; 1 where there is none. */
     float embedding_scale, residual_scale, logit_scale;
@@ -62,7 +64,9 @@ struct layer {
         struct attention_layer attention;
         struct latent_layer latent;
         struct shortconv_layer shortconv;
+        struct delta_layer delta;
         struct mamba_layer mamba;
+        struct product_layer product;
     };
     struct mamba2_layer mamba2; /* may be beside attention */
     union {

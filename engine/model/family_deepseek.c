@@ -22,16 +22,17 @@ static bool read_minicpm3(struct decoder *d, const struct arch_keys *k)
 static bool read_indexed(struct decoder *d, const struct arch_keys *k)
 {
     struct decoder_shape *s = &d->shape;
-    uint32_t most;
+    uint32_t most, heads;
     if (!arch_read_latent(d, k) ||
+        !arch_key_number(k, "attention.indexer.head_count", DECODER_SIZE_MAX, 0, &heads) ||
         !arch_key_size(k, "attention.indexer.top_k", DECODER_CONTEXT_MAX, 0, &most))
         return false;
     s->n_ctx_train = most < s->n_ctx_train ? most : s->n_ctx_train;
     return true;
 }
 
-static const char *const no_indexer[] = {"indexer.k_norm.weight", "indexer.k_norm.bias",
-    "indexer.proj.weight", "indexer.attn_k.weight", "indexer.attn_q_b.weight", NULL};
+static const char *const no_indexer[] = {".indexer.k_norm.weight", ".indexer.k_norm.bias",
+    ".indexer.proj.weight", ".indexer.attn_k.weight", ".indexer.attn_q_b.weight", NULL};
 
 /* clang-format off */
 const struct arch family_deepseek[] = {

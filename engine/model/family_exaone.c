@@ -6,9 +6,10 @@
 static bool read_exaone4(struct decoder *d, const struct arch_keys *k)
 {
     char name[ARCH_KEY_ROOM];
+    uint32_t unused;
     bool pattern = checkpoint_find(k->file, arch_key_name(name, k, "attention.sliding_window_pattern"));
     if (d->shape.n_layer != LAYERS_WITH_WINDOWS && !pattern)
-        return true;
+        return arch_read_window(k, 0, &unused);
     if (!arch_read_windows(d, k, 4096, 4))
         return false;
     arch_rotate_windows(d);

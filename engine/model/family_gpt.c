@@ -38,6 +38,7 @@ const struct arch family_gpt[] = {
      .dense = {.activation = VECTOR_RELU_SQUARED, .ungated = true}},
     {.name = "jais2", .shape = {.layer_norm = true}, .rope = {.halves = true},
      .dense = {.activation = VECTOR_RELU_SQUARED, .ungated = true}},
+    {.name = "pockettts", .shape = {.layer_norm = true}, .dense = {.activation = VECTOR_GELU, .ungated = true}},
     {.name = NULL},
 };
 /* clang-format on */

@@ -1,6 +1,8 @@
 /* family_granite.c - Granite 3. */
 #include "arch_private.h"
 
+#include <math.h>
+
 /* Granite divides the logits by logit_scale. */
 static bool read_granite(struct decoder *d, const struct arch_keys *k)
 {
@@ -9,6 +11,31 @@ static bool read_granite(struct decoder *d, const struct arch_keys *k)
     if (!arch_key_float(k, "embedding_scale", 1, &s->embedding_scale) ||
         !arch_key_float(k, "residual_scale", 1, &s->residual_scale) ||
         !arch_key_real(k, "logit_scale", 1, &divisor))
+        return false;
+    s->logit_scale = (float)(1 / divisor);
+    return true;
+}
+
+static bool read_granite_swa(struct decoder *d, const struct arch_keys *k)
+{
+    if (!read_granite(d, k) || !arch_read_windows(d, k, 0, 4))
+        return false;
+    arch_share_rope(d);
+    return arch_read_rope_pattern(d, k);
+}
+
+#define MINICPM_EMBEDDING 12
+#define MINICPM_DEPTH 1.4
+#define MINICPM_BASE 256
+
+/* Older files of MiniCPM have no keys of its scales. */
+static bool read_minicpm(struct decoder *d, const struct arch_keys *k)
+{
+    struct decoder_shape *s = &d->shape;
+    double divisor;
+    if (!arch_key_float(k, "embedding_scale", MINICPM_EMBEDDING, &s->embedding_scale) ||
+        !arch_key_float(k, "residual_scale", MINICPM_DEPTH / sqrt(s->n_layer), &s->residual_scale) ||
+        !arch_key_real(k, "logit_scale", (double)s->n_embd / MINICPM_BASE, &divisor))
         return false;
     s->logit_scale = (float)(1 / divisor);
     return true;
@@ -36,6 +63,9 @@ const struct arch family_granite[] = {
     {.name = "granitehybrid", .headless = &layer_mamba2, .dense = {.activation = VECTOR_SILU},
      .experts = true, .moe = {.normalized = true, .beside_suffix = "_shexp", .experts = {.activation = VECTOR_SILU}},
      .read = read_hybrid},
+    {.name = "granite_swa", .attention = {.sinks = true}, .dense = {.activation = VECTOR_SILU}, .read = read_granite_swa},
+    {.name = "minicpm", .dense = {.activation = VECTOR_SILU}, .experts = true,
+     .moe = {.normalized = true, .experts = {.activation = VECTOR_SILU}}, .read = read_minicpm},
     {.name = NULL},
 };
 /* clang-format on */

@@ -14,6 +14,9 @@ static bool read_baichuan(struct decoder *d, const struct arch_keys *k)
     return arch_read_alibi(d, k, d->shape.n_layer == BAICHUAN_13B ? 8 : 0);
 }
 
+static const char *const unused_output_bias[] = {".attn_output.bias", NULL};
+static const char *const unused_biases[] = {
+    "rope_freqs.weight", ".attn_output.bias", ".ffn_gate.bias", ".ffn_up.bias", ".ffn_down.bias", NULL};
 static const char *const unused_factors[] = {"rope_freqs.weight", NULL};
 static const char *const unused_qkv_scale[] = {".attn_qkv.scale", NULL};
 /* CogVLM has a second set of weights for positions of pictures. */
@@ -32,6 +35,9 @@ const struct arch family_llama[] = {
     {.name = "arcee", .dense = {.activation = VECTOR_RELU_SQUARED, .ungated = true}},
     {.name = "seed_oss", .shape = {.ffn_norm = "post_attention_norm"}, .rope = {.halves = true},
      .dense = {.activation = VECTOR_SILU}},
+    {.name = "ernie4_5", .shape = {.unused = unused_output_bias}, .dense = {.activation = VECTOR_SILU}, .experts_unread = true},
+    {.name = "paddleocr", .rope = {.halves = true}, .dense = {.activation = VECTOR_SILU}, .experts_unread = true},
+    {.name = "llada", .shape = {.not_causal = true, .unused = unused_biases}, .dense = {.activation = VECTOR_SILU}},
     {.name = "openelm", .shape = {.unused = unused_qkv_scale}, .rope = {.halves = true}, .attention = {.qk_norm = QK_HEAD},
      .dense = {.activation = VECTOR_SILU}},
     {.name = "pangu-embedded", .shape = {.unused = unused_factors}, .rope = {.halves = true}, .dense = {.activation = VECTOR_SILU}},

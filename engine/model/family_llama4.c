@@ -8,10 +8,14 @@
  * with a window of 0 has neither. */
 static bool read_llama4(struct decoder *d, const struct arch_keys *k)
 {
+    struct attention_temperature t = {.span = CHUNK, .offset = 1};
     char name[ARCH_KEY_ROOM];
     uint32_t window;
     bool told = checkpoint_find(k->file, arch_key_name(name, k, "attention.sliding_window")) != NULL;
     if (!arch_read_window(k, 0, &window))
+        return false;
+    if (!arch_key_float(k, "attention.temperature_scale", 0.1, &t.scale) ||
+        !arch_key_size(k, "attention.temperature_length", DECODER_CONTEXT_MAX, CHUNK, &t.span))
         return false;
     bool chunked = !told || window > 0;
     if (chunked && !arch_set_windows(d, k, CHUNK, 4))
@@ -25,7 +29,7 @@ static bool read_llama4(struct decoder *d, const struct arch_keys *k)
         if (l->rotates && normed)
             l->qk_norm = QK_BARE;
         if (!l->rotates)
-            l->temperature = (struct attention_temperature){.scale = 0.1f, .span = CHUNK, .offset = 1};
+            l->temperature = t;
     }
     return true;
 }

@@ -16,6 +16,11 @@ static bool read_windows_that_rotate(struct decoder *d, const struct arch_keys *
     return true;
 }
 
+static bool read_maion(struct decoder *d, const struct arch_keys *k)
+{
+    return read_windows_that_rotate(d, k) && arch_read_rope_pattern(d, k);
+}
+
 /* The same with one set of frequencies. */
 static bool read_exaone(struct decoder *d, const struct arch_keys *k)
 {
@@ -38,10 +43,10 @@ static bool read_mellum(struct decoder *d, const struct arch_keys *k)
     return arch_set_windows(d, k, window, 4);
 }
 
-static const char *const no_out_bias[] = {"attn_output.bias", NULL};
+static const char *const no_out_bias[] = {".attn_output.bias", NULL};
 static const char *const no_qkv_extras[] = {
-    "attn_q.scale", "attn_k.scale", "attn_v.scale", "attn_q.bias", "attn_k.bias", "attn_v.bias", NULL};
-static const char *const no_gate_scale[] = {"attn_gate.scale", NULL};
+    ".attn_q.scale", ".attn_k.scale", ".attn_v.scale", ".attn_q.bias", ".attn_k.bias", ".attn_v.bias", NULL};
+static const char *const no_gate_scale[] = {".attn_gate.scale", NULL};
 
 /* The first of every four layers sees all positions, the others a window, unless an array says which. */
 static bool read_windows_after_one(struct decoder *d, const struct arch_keys *k, uint32_t fallback)
@@ -200,7 +205,7 @@ const struct arch family_moe[] = {
      .read = read_mimo2},
     {.name = "maion-coder", .shape = {.post_norms = true}, .rope = {.halves = true}, .attention = {.qk_norm = QK_HEAD},
      .dense = {.activation = VECTOR_SILU}, .experts = true, .moe = {.normalized = true, EXPERTS},
-     .read = read_windows_that_rotate},
+     .read = read_maion},
     {.name = NULL},
 };
 /* clang-format on */

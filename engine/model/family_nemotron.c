@@ -1,4 +1,4 @@
-/* family_nemotron.c - Nemotron-H: a layer is a mixer or a feed-forward. */
+/* family_nemotron.c - Nemotron-H: a layer is a mixer or a feed-forward. Nemotron 51B and 253B lack some of each. */
 #include "arch_private.h"
 
 /* Attention does not rotate. */
@@ -18,6 +18,7 @@ const struct arch family_nemotron[] = {
      .moe = {.gating = MOE_SIGMOID, .beside_suffix = "_shexp",
          .experts = {.activation = VECTOR_RELU_SQUARED, .ungated = true}},
      .read = read_nemotron_h},
+    {.name = "deci", .headless = &layer_product, .gaps = true, .dense = {.activation = VECTOR_SILU}},
     {.name = NULL},
 };
 /* clang-format on */

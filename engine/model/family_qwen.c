@@ -13,6 +13,8 @@ static bool read_qwen(struct decoder *d, const struct arch_keys *k)
     return true;
 }
 
+static const char *const unused_bias[] = {"output.bias", NULL};
+
 /* clang-format off */
 const struct arch family_qwen[] = {
     {.name = "qwen2", .rope = {.halves = true}, .dense = {.activation = VECTOR_SILU}},
@@ -25,11 +27,12 @@ const struct arch family_qwen[] = {
     {.name = "qwen3vlmoe", .rope = {.halves = true}, .attention = {.qk_norm = QK_HEAD},
      .experts = true, .moe = {.normalized = true, .experts = {.activation = VECTOR_SILU}}},
     {.name = "qwen", .rope = {.halves = true}, .dense = {.activation = VECTOR_SILU}, .read = read_qwen},
-    {.name = "qwen2vl", .rope = {.halves = true}, .dense = {.activation = VECTOR_SILU}},
+    {.name = "qwen2vl", .shape = {.unused = unused_bias}, .rope = {.halves = true}, .dense = {.activation = VECTOR_SILU}},
     {.name = "qwen3vl", .rope = {.halves = true}, .attention = {.qk_norm = QK_HEAD},
      .dense = {.activation = VECTOR_SILU}},
     {.name = "qwen3tts", .rope = {.halves = true}, .attention = {.qk_norm = QK_HEAD},
      .dense = {.activation = VECTOR_SILU}},
+    {.name = "dream", .shape = {.not_causal = true, .unused = unused_bias}, .rope = {.halves = true}, .dense = {.activation = VECTOR_SILU}},
     {.name = NULL},
 };
 /* clang-format on */

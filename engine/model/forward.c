@@ -201,6 +201,10 @@ static void run_layer(struct worker *m, size_t i)
     const struct decoder_shape *s = &f->d->shape;
     const struct layer *l = &f->d->layers[i];
 
+    if (!l->mixer && !l->ffn) { /* a barrier, as every layer has: look_for_stop */
+        forward_barrier(m);
+        return;
+    }
     if (l->ffn && l->ffn->early)
         l->ffn->early(m, i);
     if (l->mixer) {

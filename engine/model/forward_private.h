@@ -48,6 +48,7 @@ struct forward {
     struct attention_memory attention;
     struct latent_memory latent;
     struct shortconv_memory shortconv;
+    struct delta_memory delta;
     struct mamba_memory mamba;
     struct mamba2_memory mamba2;
     struct dense_memory dense;

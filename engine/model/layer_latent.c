@@ -274,7 +274,8 @@ static void store(struct worker *m, size_t layer, const struct latent_layer *l)
         if (!l->full_rank)
             vector_rms_norm(low, low, l->query_norm, s->epsilon, l->n_query);
         vector_rms_norm(key, key, l->latent_norm, s->epsilon, l->n_latent);
-        vector_rotate(key + l->n_latent, w->cos_sin + t * n_rot, n_rot / 2, f->d->rope.halves);
+        if (l->rotates)
+            vector_rotate(key + l->n_latent, w->cos_sin + t * n_rot, n_rot / 2, f->d->rope.halves);
         attention_store(&a, r->pages[position / ATTENTION_BLOCK], position % ATTENTION_BLOCK, key, key);
     }
     forward_barrier(m);
@@ -302,7 +303,8 @@ static void prepare_queries(struct worker *m, const struct latent_layer *l)
         for (size_t h = 0; h < l->n_head; h++) {
             float *rotated = out.x + t * out.row + h * wide + l->n_latent;
             memcpy(rotated, q + h * size + l->n_nope, n_rot * sizeof(*q));
-            vector_rotate(rotated, w->cos_sin + t * n_rot, n_rot / 2, f->d->rope.halves);
+            if (l->rotates)
+                vector_rotate(rotated, w->cos_sin + t * n_rot, n_rot / 2, f->d->rope.halves);
         }
     }
     if (l->temperature != 0)

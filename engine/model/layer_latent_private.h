@@ -18,6 +18,7 @@ struct latent_layer {
     uint32_t n_head;
     uint32_t n_latent, n_nope, n_value; /* of the latent; of a head's query, and of its values */
     uint32_t n_query; /* rank of the queries; the file has it where queries have no matrix of full rank */
+    bool rotates; /* otherwise the parts that others rotate stay as they are */
     float scale;
     /* The query at position p is multiplied by 1 + temperature * log(1 + floor(p / temperature_length)). 0 for none. */
     float temperature;

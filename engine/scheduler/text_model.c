@@ -64,6 +64,12 @@ static bool read_decoder(
     m->decoder = decoder_new(c, o->as_float, &m->missing[TEXT_DECODER]);
     if (!m->decoder)
         return true;
+    if (!decoder_is_causal(m->decoder)) {
+        error_set(&m->missing[TEXT_DECODER], "the model is not causal: berth generates one token after the other");
+        decoder_free(m->decoder);
+        m->decoder = NULL;
+        return true;
+    }
     size_t n_layers, context = decoder_n_ctx(m->decoder);
     const struct layer_state *layers = decoder_layer_states(m->decoder, &n_layers);
     m->context = o->context > 0 && o->context < context ? o->context : context;

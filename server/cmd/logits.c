@@ -104,7 +104,7 @@ static bool run_chunk(struct pass *p, const struct logits_args *r, size_t first,
             .position = (uint32_t)(first + i),
             .token = r->ids[first + i],
             .output = DECODER_LOGITS};
-    const struct decoder_batch batch = {.rows = p->rows, .n = n, .causal = true};
+    const struct decoder_batch batch = {.rows = p->rows, .n = n, .causal = decoder_is_causal(p->decoder)};
     if (!sequence_reserve(p->sequence, first + n))
         return error_set(err, "no memory for the keys and values of %zu positions", first + n);
     if (!decoder_forward(p->decoder, p->workspace, p->pool, &batch, NULL, &out, err))
@@ -128,8 +128,10 @@ static bool check_ids(const struct decoder *d, const struct logits_args *r, stru
         if ((size_t)r->ids[i] >= decoder_n_vocab(d))
             return error_set(
                 err, "id %" PRId32 " is not below the vocabulary's size, %zu", r->ids[i], decoder_n_vocab(d));
-    return r->n <= decoder_n_ctx(d) ||
-           error_set(err, "%zu ids are more than the model's context of %zu", r->n, decoder_n_ctx(d));
+    if (r->n > decoder_n_ctx(d))
+        return error_set(err, "%zu ids are more than the model's context of %zu", r->n, decoder_n_ctx(d));
+    return decoder_is_causal(d) || r->chunk >= r->n ||
+           error_set(err, "the model is not causal, so %zu ids need one forward call: --chunk %zu", r->n, r->n);
 }
 
 static bool run_model(const struct checkpoint *c, const struct logits_args *r, struct error *err)

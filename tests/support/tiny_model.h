@@ -25,14 +25,14 @@
 #define TINY_EXPERTS_USED 2
 #define TINY_SHARED_FF 32
 #define TINY_TAPS 3
-#define TINY_LATENT 32
-#define TINY_NOPE 16
 #define TINY_INNER 96 /* rows of a scan; as heads none fills a block of the kernel */
 #define TINY_SSM_HEADS 4
 #define TINY_GROUPS 2
 #define TINY_STATES 16
 #define TINY_DT_RANK 8
 #define TINY_CHANNELS (TINY_INNER + 2 * TINY_GROUPS * TINY_STATES)
+#define TINY_LATENT 32
+#define TINY_NOPE 16
 
 struct tiny_edit {
     const char *without; /* a key, without the architecture's name, or a tensor */
@@ -53,7 +53,7 @@ struct tiny_tensor {
 struct tiny_family {
     const char *arch;
     size_t layers;
-    bool post_norms, window, experts, shared, norm_heads, norm_rows, latent;
+    bool post_norms, window, experts, shared, norm_heads, norm_rows, latent, sinks, gate;
     /* A letter for each layer's mixer: Attention, short Convolution, Mamba, mamba 2 (S), Both attention and mamba 2, or
      * none (F); NULL for attention in all. With `halves` only the layers without a mixer have a feed-forward. */
     const char *mixers;
@@ -67,6 +67,10 @@ static const struct tiny_family tiny_families[] = {
     {.arch = "olmoe", .layers = 2, .experts = true, .norm_rows = true, .output = true},
     {.arch = "deepseek2", .layers = 2, .experts = true, .shared = true, .latent = true, .output = true},
     {.arch = "lfm2", .layers = 4, .norm_heads = true, .mixers = "CCAC"},
+    {.arch = "refact", .layers = 2, .output = true}, /* slopes by distance */
+    {.arch = "plamo", .layers = 2, .output = true}, /* a parallel residual */
+    {.arch = "granite_swa", .layers = 5, .window = true, .sinks = true},
+    {.arch = "k2-horizon", .layers = 2, .gate = true, .output = true},
     {.arch = "mamba", .layers = 2, .mixers = "MM", .halves = true},
     {.arch = "jamba", .layers = 3, .mixers = "MAM", .output = true},
     {.arch = "falcon-h1", .layers = 2, .mixers = "BB", .output = true},
@@ -292,6 +296,9 @@ static inline void tiny_layer(struct tiny *t, size_t i)
         {"post_ffw_norm.weight", W, 1, TENSOR_F32, 0}, {.name = ""}};
     static const struct tiny_tensor ungated[] = {{"ffn_up.weight", W, TINY_FF, TENSOR_Q4_0, 0},
         {"ffn_down.weight", TINY_FF, W, TENSOR_F16, 0}, {.name = ""}};
+    static const struct tiny_tensor sinks[] = {
+        {"attn_sinks.weight", TINY_HEADS, 1, TENSOR_F32, 0}, {.name = ""}};
+    static const struct tiny_tensor gate[] = {{"attn_gate.weight", W, Q, TENSOR_Q8_0, 0}, {.name = ""}};
     const struct tiny_family *f = t->family;
     char mixer = tiny_mixer(t, i);
     bool attends = mixer == 'A' || mixer == 'B';
@@ -300,6 +307,8 @@ static inline void tiny_layer(struct tiny *t, size_t i)
         tiny_group(t, i, !attends ? convolution : f->latent ? latent : attention);
     if (attends && (f->norm_heads || f->norm_rows))
         tiny_group(t, i, f->norm_heads ? norms_of_heads : norms_of_rows);
+    if (f->sinks || f->gate)
+        tiny_group(t, i, f->sinks ? sinks : gate);
     if (strchr("MSB", mixer))
         tiny_scan(t, i, mixer != 'M');
     if (!f->halves)

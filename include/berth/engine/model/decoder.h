@@ -33,6 +33,9 @@ bool decoder_limit_context(struct decoder *d, size_t context, struct error *err)
 const char *decoder_architecture(size_t i);
 bool decoder_supports(struct span architecture);
 
+/* False when every row of a sequence sees all others, as in models that fill in text by diffusion. Then a sequence is one
+ * batch that is not causal. */
+bool decoder_is_causal(const struct decoder *d);
 size_t decoder_n_vocab(const struct decoder *d); /* logits a row */
 size_t decoder_n_embd(const struct decoder *d);
 size_t decoder_n_ctx(const struct decoder *d); /* positions that the model was made for */

@@ -17,7 +17,7 @@
 #include <cmocka.h>
 
 static const char *const archs[] = {
-    "llama", "gemma2", "granitemoe", "olmoe", "lfm2", "deepseek2", "falcon-h1", "nemotron_h"};
+    "llama", "gemma2", "granitemoe", "olmoe", "lfm2", "falcon-h1", "nemotron_h", "deepseek2"};
 
 /* Models and types of the KV cache for these tests. */
 static const struct {
@@ -25,9 +25,9 @@ static const struct {
     enum attention_type type;
 } kinds[] = {{"llama", ATTENTION_F16}, {"gemma2", ATTENTION_F16}, {"gemma2", ATTENTION_Q8_0},
     {"granitemoe", ATTENTION_F16}, {"olmoe", ATTENTION_Q8_0}, {"lfm2", ATTENTION_F16},
-    {"deepseek2", ATTENTION_F16}, {"deepseek2", ATTENTION_Q8_0},
-    {"lfm2", ATTENTION_Q8_0}, {"mamba", ATTENTION_F16}, {"jamba", ATTENTION_F16},
-    {"falcon-h1", ATTENTION_F16}, {"nemotron_h", ATTENTION_F16}};
+    {"deepseek2", ATTENTION_F16}, {"deepseek2", ATTENTION_Q8_0}, {"lfm2", ATTENTION_Q8_0},
+    {"mamba", ATTENTION_F16}, {"jamba", ATTENTION_F16}, {"falcon-h1", ATTENTION_F16},
+    {"nemotron_h", ATTENTION_F16}};
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
 /* ---- however it is run ---- */
@@ -375,6 +375,35 @@ static void test_what_contradicts_itself_is_refused_by_its_name(void **state)
         assert_refused("llama", cases[i].edit, cases[i].reason);
 }
 
+static void assert_taken(struct tiny_edit edit)
+{
+    struct tiny t;
+    struct error err = {0};
+    tiny_make(&t, "llama", &edit, &err);
+    struct decoder *d = t.gguf ? decoder_new(&t.gguf->checkpoint, false, &err) : NULL;
+    if (!d)
+        fail_msg("key %s is refused with \"%s\"", edit.key, err.text);
+    decoder_free(d);
+    tiny_release(&t);
+}
+
+static void test_a_key_that_nothing_reads_is_refused_unless_it_changes_nothing(void **state)
+{
+    (void)state;
+    static const struct tiny_edit neutral[] = {{.key = "attention.sliding_window", .value = 0},
+        {.key = "final_logit_softcapping", .value = 30}, {.key = "logit_scale", .value = 1},
+        {.key = "attention.invented", .value = 7}};
+    static const struct tiny_edit others[] = {{.key = "attention.sliding_window", .value = 512},
+        {.key = "final_logit_softcapping", .value = 31}, {.key = "logit_scale", .value = 0.5},
+        {.key = "attention.max_alibi_bias", .value = 8}};
+    for (size_t i = 0; i < sizeof(neutral) / sizeof(neutral[0]); i++) {
+        assert_taken(neutral[i]);
+        char reason[96];
+        snprintf(reason, sizeof(reason), "key llama.%s has a value", others[i].key);
+        assert_refused("llama", others[i], reason);
+    }
+}
+
 static void test_an_unknown_architecture_is_refused_with_some_that_are_known(void **state)
 {
     (void)state;
@@ -468,6 +497,7 @@ int main(void)
         cmocka_unit_test(test_a_unit_of_packing_is_a_token),
         cmocka_unit_test(test_what_is_missing_is_refused_by_its_name),
         cmocka_unit_test(test_what_contradicts_itself_is_refused_by_its_name),
+        cmocka_unit_test(test_a_key_that_nothing_reads_is_refused_unless_it_changes_nothing),
         cmocka_unit_test(test_an_unknown_architecture_is_refused_with_some_that_are_known),
         cmocka_unit_test(test_tensors_may_lie_in_several_files),
         cmocka_unit_test(test_without_an_output_tensor_the_embedding_serves),

@@ -1,0 +1,43 @@
+/* family_gated.c - models whose attention has a gate: Spark 2.5, Muse Glimmer, K2 Horizon.
+ *
+ * Facts: llama.cpp's loader. In Muse Glimmer only layers with a window rotate. K2 Horizon norms a row in groups.
+ */
+#include "arch_private.h"
+
+static bool read_spark(struct decoder *d, const struct arch_keys *k)
+{
+    return arch_read_windows(d, k, 0, 4);
+}
+
+static bool read_muse(struct decoder *d, const struct arch_keys *k)
+{
+    if (!arch_read_windows(d, k, 0, 4) ||
+        !arch_key_float(k, "final_logit_softcapping", 0, &d->shape.logit_softcap) ||
+        !arch_key_float(k, "logit_scale", 1, &d->shape.logit_scale))
+        return false;
+    arch_rotate_windows(d);
+    return true;
+}
+
+static bool read_k2(struct decoder *d, const struct arch_keys *k)
+{
+    struct decoder_shape *s = &d->shape;
+    return arch_key_number(k, "attention.group_norm_groups", s->n_embd, 1, &s->norm_groups) &&
+           (s->n_embd % s->norm_groups == 0 ||
+               error_set(k->err, "key %s.attention.group_norm_groups does not divide the embedding's length",
+                   k->architecture));
+}
+
+static const char *const unused_factor[] = {".attn_gate.scale", NULL};
+
+/* clang-format off */
+const struct arch family_gated[] = {
+    {.name = "spark2_5", .shape = {.unused = unused_factor}, .rope = {.halves = true}, .attention = {.gated = GATE_SIGMOID},
+     .dense = {.activation = VECTOR_GELU}, .read = read_spark},
+    {.name = "muse-glimmer", .shape = {.embedding_norm = "", .post_norms = true, .post_epsilon = 1e-8f, .unused = unused_factor},
+     .attention = {.qk_norm = QK_HEAD, .gated = GATE_SIGMOID}, .dense = {.activation = VECTOR_SILU}, .read = read_muse},
+    {.name = "k2-horizon", .rope = {.halves = true}, .attention = {.qk_norm = QK_EACH_HEAD, .gated = GATE_SOFTPLUS_2},
+     .dense = {.activation = VECTOR_SILU}, .read = read_k2},
+    {.name = NULL},
+};
+/* clang-format on */
