@@ -14,43 +14,41 @@
 
 #include "arch_keys_private.h"
 
-/* Of each attention layer. */
-struct arch_attention {
+/* Fields of layers that do not vary within an architecture, under the names that the layers have for them. They are apart
+ * from the layers because a layer is large, with its weights, and there are many rows. */
+struct attention_row {
     enum qk_norm qk_norm;
     enum attention_gate gated;
     bool norm_rotated, sinks;
 };
 
-/* Of each dense feed-forward, and of each expert. */
-struct arch_dense {
+struct dense_row {
     enum vector_gate activation;
-    enum dense_limit limits;
     float limit;
+    enum dense_limit limits;
     bool ungated, act_scales;
 };
 
-/* Of each mixture of experts. */
-struct arch_moe {
-    enum moe_gating gating;
+struct moe_row {
+    enum moe_gating gating; /* where the file does not say it; 0: by softmax */
     enum moe_early early;
-    float sum_scale;
     bool by_logits, normalized, weighs_input, by_tensor, beside_needed;
+    float sum_scale; /* 0 for 1 */
     const char *beside_suffix;
-    struct arch_dense experts;
+    struct dense_row experts; /* and what is beside them */
 };
 
-struct arch_rope {
+struct rope_row {
     uint32_t skip;
     bool none, halves, long_factors;
 };
 
-/* What does not vary within an architecture: a file's keys fill in the rest. Members are those of the same names in the
- * shape and the kinds, without what a file has. */
+/* What does not vary within an architecture: a file's keys fill in the rest. */
 struct arch {
     const char *name;
     struct decoder_shape shape;
-    struct arch_rope rope;
-    struct arch_attention attention;
+    struct rope_row rope;
+    struct attention_row attention; /* of each attention layer */
     const struct layer_kind
         *headless; /* the mixer of layers without key-value heads; NULL: all layers have heads */
     const struct layer_kind *mixer; /* of all layers, in place of attention; NULL: attention */
@@ -59,10 +57,10 @@ struct arch {
     bool halves; /* layers with a feed_forward_length have no mixer, the others no feed-forward */
     bool
         gaps; /* layers without heads have no mixer, and those without a feed_forward_length no feed-forward */
-    struct arch_dense dense;
+    struct dense_row dense; /* of each dense feed-forward */
     bool experts_unread; /* files have a number of experts that says nothing */
     bool experts; /* a file of the architecture may have mixtures of experts in place of these */
-    struct arch_moe moe;
+    struct moe_row moe;
     bool (*read)(struct decoder *d, const struct arch_keys *k); /* the family's own keys; may be NULL */
 };
 
@@ -99,6 +97,9 @@ extern const struct arch
 
 /* ---- arch_shape.c ---- */
 
+/* A dense feed-forward with the fields of the row. */
+struct dense_layer arch_dense(const struct dense_row *r);
+
 /* Reads the sizes, the heads and the epsilon, and allocates d->layers with the row's kinds and fields. */
 bool arch_read_sizes(struct decoder *d, const struct arch *a, const struct arch_keys *k);
 
@@ -121,7 +122,6 @@ bool arch_read_clamp(struct decoder *d, const struct arch_keys *k);
 bool arch_check_unread(const struct arch_keys *k);
 
 /* The fields of a feed-forward that a row has. */
-struct dense_layer arch_dense(const struct arch_dense *a);
 
 /* ---- arch_experts.c ---- */
 

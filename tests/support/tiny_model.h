@@ -56,6 +56,8 @@ struct tiny_family {
     const char *arch;
     size_t layers;
     bool post_norms, window, experts, shared, norm_heads, norm_rows, latent, sinks, gate;
+    /* Of the experts: one tensor for gate and up; a dense feed-forward beside them; a space of their own. */
+    bool fused, beside, own_space;
     /* A letter for each layer's mixer: Attention, short Convolution, Mamba, mamba 2 (S), Both attention and mamba 2, gated
      * Delta rule, the same with decay by Key, or none (F); NULL for attention in all. With `halves` only the layers without a mixer have a feed-forward. */
     const char *mixers;
@@ -68,6 +70,16 @@ static const struct tiny_family tiny_families[] = {
     {.arch = "granitemoe", .layers = 2, .experts = true, .shared = true},
     {.arch = "olmoe", .layers = 2, .experts = true, .norm_rows = true, .output = true},
     {.arch = "deepseek2", .layers = 2, .experts = true, .shared = true, .latent = true, .output = true},
+    {.arch = "smallthinker", .layers = 5, .window = true, .experts = true, .fused = true, .output = true},
+    {.arch = "arctic", .layers = 2, .experts = true, .beside = true, .output = true},
+    {.arch = "maion-coder",
+        .layers = 2,
+        .post_norms = true,
+        .window = true,
+        .experts = true,
+        .norm_heads = true,
+        .own_space = true,
+        .output = true},
     {.arch = "lfm2", .layers = 4, .norm_heads = true, .mixers = "CCAC"},
     {.arch = "refact", .layers = 2, .output = true}, /* slopes by distance */
     {.arch = "plamo", .layers = 2, .output = true}, /* a parallel residual */
@@ -192,6 +204,8 @@ static inline void tiny_kind_keys(struct tiny *t, struct writer *w)
         tiny_key(t, w, "expert_count", TINY_EXPERTS, false);
         tiny_key(t, w, "expert_used_count", TINY_EXPERTS_USED, false);
     }
+    if (t->family->own_space)
+        tiny_key(t, w, "moe_latent_size", TINY_LATENT, false);
     if (t->family->shared)
         tiny_key(t, w, "expert_shared_feed_forward_length", TINY_SHARED_FF, false);
     if (tiny_mixes(t, 'C'))
@@ -326,6 +340,54 @@ static inline void tiny_attention(struct tiny *t, size_t i)
         tiny_group(t, i, f->norm_heads ? norms_of_heads : norms_of_rows);
 }
 
+/* The feed-forward of each form. */
+static inline void tiny_feed_forward(struct tiny *t, size_t i)
+{
+    enum { W = TINY_WIDTH };
+    static const struct tiny_tensor dense[] = {{"ffn_gate.weight", W, TINY_FF, TENSOR_Q4_0, 0},
+        {"ffn_up.weight", W, TINY_FF, TENSOR_Q4_0, 0}, {"ffn_down.weight", TINY_FF, W, TENSOR_F16, 0},
+        {.name = ""}};
+    static const struct tiny_tensor experts[] = {{"ffn_gate_inp.weight", W, TINY_EXPERTS, TENSOR_F32, 0},
+        {"ffn_gate_exps.weight", W, TINY_FF, TENSOR_Q4_0, TINY_EXPERTS},
+        {"ffn_up_exps.weight", W, TINY_FF, TENSOR_Q8_0, TINY_EXPERTS},
+        {"ffn_down_exps.weight", TINY_FF, W, TENSOR_Q4_0, TINY_EXPERTS},
+        {"ffn_down_exps.scale", TINY_EXPERTS, 1, TENSOR_F32, 0}, {.name = ""}};
+    static const struct tiny_tensor fused[] = {{"ffn_gate_inp.weight", W, TINY_EXPERTS, TENSOR_F32, 0},
+        {"ffn_gate_inp.bias", TINY_EXPERTS, 1, TENSOR_F32, 0},
+        {"ffn_gate_up_exps.weight", W, 2 * TINY_FF, TENSOR_Q4_0, TINY_EXPERTS},
+        {"ffn_gate_up_exps.bias", 2 * TINY_FF, TINY_EXPERTS, TENSOR_F32, 0},
+        {"ffn_down_exps.weight", TINY_FF, W, TENSOR_Q8_0, TINY_EXPERTS},
+        {"ffn_down_exps.bias", W, TINY_EXPERTS, TENSOR_F32, 0}, {.name = ""}};
+    static const struct tiny_tensor own_space[] = {{"ffn_gate_inp.weight", W, TINY_EXPERTS, TENSOR_F32, 0},
+        {"ffn_latent_down.weight", W, TINY_LATENT, TENSOR_Q8_0, 0},
+        {"ffn_latent_up.weight", TINY_LATENT, W, TENSOR_Q8_0, 0},
+        {"ffn_gate_exps.weight", TINY_LATENT, TINY_FF, TENSOR_Q4_0, TINY_EXPERTS},
+        {"ffn_up_exps.weight", TINY_LATENT, TINY_FF, TENSOR_Q8_0, TINY_EXPERTS},
+        {"ffn_down_exps.weight", TINY_FF, TINY_LATENT, TENSOR_Q4_0, TINY_EXPERTS},
+        {"exp_probs_b.bias", TINY_EXPERTS, 1, TENSOR_F32, 0}, {.name = ""}};
+    static const struct tiny_tensor norm_exps[] = {
+        {"ffn_norm_exps.weight", W, 1, TENSOR_F32, 0}, {.name = ""}};
+    static const struct tiny_tensor shared[] = {{"ffn_gate_shexp.weight", W, TINY_SHARED_FF, TENSOR_F32, 0},
+        {"ffn_up_shexp.weight", W, TINY_SHARED_FF, TENSOR_Q8_0, 0},
+        {"ffn_down_shexp.weight", TINY_SHARED_FF, W, TENSOR_F16, 0}, {.name = ""}};
+    static const struct tiny_tensor ungated[] = {{"ffn_up.weight", W, TINY_FF, TENSOR_Q4_0, 0},
+        {"ffn_down.weight", TINY_FF, W, TENSOR_F16, 0}, {.name = ""}};
+    const struct tiny_family *f = t->family;
+    if (!f->halves || tiny_mixer(t, i) == 'F')
+        tiny_group(t, i,
+            f->halves      ? ungated
+            : f->fused     ? fused
+            : f->own_space ? own_space
+            : f->experts   ? experts
+                           : dense);
+    if (f->beside) {
+        tiny_group(t, i, norm_exps);
+        tiny_group(t, i, dense);
+    }
+    if (f->shared)
+        tiny_group(t, i, shared);
+}
+
 static inline void tiny_layer(struct tiny *t, size_t i)
 {
     enum { W = TINY_WIDTH, Q = TINY_HEADS * TINY_HEAD };
@@ -336,21 +398,8 @@ static inline void tiny_layer(struct tiny *t, size_t i)
     static const struct tiny_tensor convolution[] = {{"shortconv.in_proj.weight", W, 3 * W, TENSOR_Q8_0, 0},
         {"shortconv.conv.weight", TINY_TAPS, W, TENSOR_F32, 0},
         {"shortconv.out_proj.weight", W, W, TENSOR_Q4_0, 0}, {.name = ""}};
-    static const struct tiny_tensor dense[] = {{"ffn_gate.weight", W, TINY_FF, TENSOR_Q4_0, 0},
-        {"ffn_up.weight", W, TINY_FF, TENSOR_Q4_0, 0}, {"ffn_down.weight", TINY_FF, W, TENSOR_F16, 0},
-        {.name = ""}};
-    static const struct tiny_tensor experts[] = {{"ffn_gate_inp.weight", W, TINY_EXPERTS, TENSOR_F32, 0},
-        {"ffn_gate_exps.weight", W, TINY_FF, TENSOR_Q4_0, TINY_EXPERTS},
-        {"ffn_up_exps.weight", W, TINY_FF, TENSOR_Q8_0, TINY_EXPERTS},
-        {"ffn_down_exps.weight", TINY_FF, W, TENSOR_Q4_0, TINY_EXPERTS},
-        {"ffn_down_exps.scale", TINY_EXPERTS, 1, TENSOR_F32, 0}, {.name = ""}};
-    static const struct tiny_tensor shared[] = {{"ffn_gate_shexp.weight", W, TINY_SHARED_FF, TENSOR_F32, 0},
-        {"ffn_up_shexp.weight", W, TINY_SHARED_FF, TENSOR_Q8_0, 0},
-        {"ffn_down_shexp.weight", TINY_SHARED_FF, W, TENSOR_F16, 0}, {.name = ""}};
     static const struct tiny_tensor post_norms[] = {{"post_attention_norm.weight", W, 1, TENSOR_F32, 0},
         {"post_ffw_norm.weight", W, 1, TENSOR_F32, 0}, {.name = ""}};
-    static const struct tiny_tensor ungated[] = {{"ffn_up.weight", W, TINY_FF, TENSOR_Q4_0, 0},
-        {"ffn_down.weight", TINY_FF, W, TENSOR_F16, 0}, {.name = ""}};
     static const struct tiny_tensor sinks[] = {
         {"attn_sinks.weight", TINY_HEADS, 1, TENSOR_F32, 0}, {.name = ""}};
     static const struct tiny_tensor gate[] = {{"attn_gate.weight", W, Q, TENSOR_Q8_0, 0}, {.name = ""}};
@@ -369,10 +418,7 @@ static inline void tiny_layer(struct tiny *t, size_t i)
         tiny_delta(t, i, mixer == 'K');
     if (!f->halves)
         tiny_group(t, i, tiny_mixes(t, 'D') ? other_norm : ffn_norm);
-    if (!f->halves || mixer == 'F')
-        tiny_group(t, i, f->halves ? ungated : f->experts ? experts : dense);
-    if (f->shared)
-        tiny_group(t, i, shared);
+    tiny_feed_forward(t, i);
     if (f->post_norms)
         tiny_group(t, i, post_norms);
 }
