@@ -27,6 +27,7 @@ static const struct arch *const families[] = {
     family_jais,
     family_plamo,
     family_gated,
+    family_apertus,
 };
 /* clang-format on */
 

@@ -38,6 +38,7 @@ struct arch {
 /* Rows of a family; a row without a name ends them. */
 /* clang-format off */
 extern const struct arch
+    family_apertus[],
     family_cohere[],
     family_exaone[],
     family_gated[],

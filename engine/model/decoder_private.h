@@ -41,6 +41,7 @@ struct decoder_shape {
         *embedding_norm; /* of the embedding, before the first layer; NULL for none, "" for a bare one */
     bool positions; /* learned ones are added to the embedding; a file with ALiBi may have none */
     const char *const *unused; /* tensors that files may have and nothing reads (bind.c); NULL ends them */
+    bool embedding_skip; /* layers add the embedding, times layer_output_scale, to their result */
     float logit_softcap; /* 0 for none */
     /* Factors; 1 where there is none. */
     float embedding_scale, residual_scale, logit_scale;
@@ -53,6 +54,7 @@ struct layer {
     const struct layer_kind
         *second; /* a second mixer of the same input; the results are added. NULL for none */
     struct norm mixer_norm, mixer_post_norm, ffn_norm, ffn_post_norm;
+    const float *embedding_skip; /* [1], factor of the embedding that is added to the result; NULL for none */
     bool parallel_residual; /* mixer and feed-forward have the same residual as input */
     bool mixer_packs, second_packs, ffn_packs; /* a product by the normed input reads the packed form */
     union {
