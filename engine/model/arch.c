@@ -28,6 +28,7 @@ static const struct arch *const families[] = {
     family_plamo,
     family_gated,
     family_apertus,
+    family_loops,
 };
 /* clang-format on */
 

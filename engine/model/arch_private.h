@@ -50,6 +50,7 @@ extern const struct arch
     family_jais[],
     family_lfm2[],
     family_llama[],
+    family_loops[],
     family_mamba[],
     family_mistral[],
     family_nemotron[],
