@@ -235,6 +235,11 @@ COLD := loaders engine/template server server/cmd server/fastapi server/json ser
 ifneq ($(filter static arm64,$(FLAVOUR)),)
 $(OBJ): TUNE := -fno-align-functions -fno-align-jumps -fno-align-loops -fno-tree-vectorize
 $(patsubst %.c,$(OUT)/%.o,$(wildcard $(COLD:%=%/*.c))): TUNE := -Os
+# So is what other rooms do once a start, a model or a request.
+COLD_FILES := $(addprefix base/,value.c value_json.c limits.c log.c near.c memory_watch.c) \
+              $(addprefix engine/scheduler/,engine.c grammars.c job.c request.c sampling.c text_model.c) \
+              engine/tokenizer/roles.c engine/model/bind.c $(wildcard engine/model/arch*.c engine/model/family_*.c)
+$(COLD_FILES:%.c=$(OUT)/%.o): TUNE := -Os
 # Masks over a vocabulary are made between two tokens.
 $(addprefix $(OUT)/engine/grammar/,mask.o matcher.o dfa.o): TUNE := -fno-align-functions -fno-align-jumps -fno-align-loops
 # Kernels fill arrays of vectors whole, over and over: to clear them before takes up to half of their speed.

@@ -186,13 +186,22 @@ static bool add_parameters(
 
 /* ---- layers ---- */
 
+static bool is_utf8(struct span text)
+{
+    for (size_t size; text.size > 0; text.at += size, text.size -= size)
+        if ((size = text_character(text)) == 0)
+            return false;
+    return true;
+}
+
 static bool add_file(
     struct layer_settings *s, const struct volume *v, const char *path, const char *key, struct error *err)
 {
     struct span text;
     if (!small_file_read(v, path, TEXT_MAX, &text, err))
         return false;
-    bool good = add_text(s, key, text, err);
+    bool good =
+        is_utf8(text) ? add_text(s, key, text, err) : error_set(err, "is not UTF-8") || name_layer(path, err);
     free((uint8_t *)(uintptr_t)text.at);
     return good;
 }

@@ -95,34 +95,34 @@ struct value list_member(struct value map, const char *name)
 
 /* ---- layers ---- */
 
-/* What follows a semicolon in a media type are its parameters. */
+#define TYPE_PREFIX "application/vnd."
+
+/* Behind TYPE_PREFIX. What follows a semicolon in a media type are its parameters. A type that ends in a star is the begin
+ * of several. */
 static const struct {
     const char *type;
     enum layer_role role;
     const char *refused;
 } media_types[] = {
-    {"application/vnd.ollama.image.model", LAYER_WEIGHTS, NULL},
-    {"application/vnd.ollama.image.template", LAYER_GO_TEMPLATE, NULL},
-    {"application/vnd.ollama.image.prompt", LAYER_GO_TEMPLATE, NULL},
-    {"application/vnd.ollama.image.params", LAYER_PARAMETERS, NULL},
-    {"application/vnd.ollama.image.system", LAYER_SYSTEM, NULL},
-    {"application/vnd.ollama.image.adapter", LAYER_REFUSED, "an adapter, which changes the weights"},
-    {"application/vnd.ollama.image.projector", LAYER_REFUSED, "a projector, for images"},
-    {"application/vnd.ollama.image.messages", LAYER_REFUSED, "messages that precede each chat"},
-    {"application/vnd.ollama.image.tensor", LAYER_REFUSED, "tensors that are no GGUF file"},
-    {"application/vnd.docker.ai.gguf.v3", LAYER_WEIGHTS, NULL},
-    {"application/vnd.docker.ai.model.file.v1+gguf", LAYER_WEIGHTS, NULL},
-    {"application/vnd.docker.ai.gguf.v3.lora", LAYER_REFUSED, "an adapter, which changes the weights"},
-    {"application/vnd.docker.ai.mmproj", LAYER_REFUSED, "a projector, for images"},
-    {"application/vnd.docker.ai.chat.template.jinja", LAYER_TEMPLATE, NULL},
-    {"application/vnd.docker.ai.safetensors", LAYER_REFUSED, "weights in safetensors; berth runs GGUF"},
-    {"application/vnd.docker.ai.dduf", LAYER_REFUSED, "weights in DDUF; berth runs GGUF"},
-    {"application/vnd.cncf.model.weight.v1.raw", LAYER_WEIGHTS, NULL},
-    {"application/vnd.oci.image.layer.v1.tar", LAYER_ARCHIVE, NULL},
-    {"application/vnd.oci.image.layer.v1.tar+gzip", LAYER_ARCHIVE, NULL},
-    {"application/vnd.oci.image.layer.v1.tar+zstd", LAYER_ARCHIVE, NULL},
-    {"application/vnd.docker.image.rootfs.diff.tar", LAYER_ARCHIVE, NULL},
-    {"application/vnd.docker.image.rootfs.diff.tar.gzip", LAYER_ARCHIVE, NULL},
+    {"ollama.image.model", LAYER_WEIGHTS, NULL},
+    {"ollama.image.template", LAYER_GO_TEMPLATE, NULL},
+    {"ollama.image.prompt", LAYER_GO_TEMPLATE, NULL},
+    {"ollama.image.params", LAYER_PARAMETERS, NULL},
+    {"ollama.image.system", LAYER_SYSTEM, NULL},
+    {"ollama.image.adapter", LAYER_REFUSED, "an adapter, which changes the weights"},
+    {"ollama.image.projector", LAYER_REFUSED, "a projector, for images"},
+    {"ollama.image.messages", LAYER_REFUSED, "messages that precede each chat"},
+    {"ollama.image.tensor", LAYER_REFUSED, "tensors that are no GGUF file"},
+    {"docker.ai.gguf.v3", LAYER_WEIGHTS, NULL},
+    {"docker.ai.model.file.v1+gguf", LAYER_WEIGHTS, NULL},
+    {"docker.ai.gguf.v3.lora", LAYER_REFUSED, "an adapter, which changes the weights"},
+    {"docker.ai.mmproj", LAYER_REFUSED, "a projector, for images"},
+    {"docker.ai.chat.template.jinja", LAYER_TEMPLATE, NULL},
+    {"docker.ai.safetensors", LAYER_REFUSED, "weights in safetensors; berth runs GGUF"},
+    {"docker.ai.dduf", LAYER_REFUSED, "weights in DDUF; berth runs GGUF"},
+    {"cncf.model.weight.v1.raw", LAYER_WEIGHTS, NULL},
+    {"oci.image.layer.v1.tar*", LAYER_ARCHIVE, NULL},
+    {"docker.image.rootfs.diff.tar*", LAYER_ARCHIVE, NULL},
 };
 
 const char *digest_hex(struct span digest)
@@ -157,12 +157,23 @@ static size_t store_size(const char *path, char *between)
     return at;
 }
 
+static bool is_type(struct span type, const char *pattern)
+{
+    size_t skip = sizeof(TYPE_PREFIX) - 1, size = strlen(pattern);
+    if (type.size <= skip || memcmp(type.at, TYPE_PREFIX, skip) != 0)
+        return false;
+    type = (struct span){type.at + skip, type.size - skip};
+    bool begins = pattern[size - 1] == '*';
+    size -= begins;
+    return (begins ? type.size >= size : type.size == size) && memcmp(type.at, pattern, size) == 0;
+}
+
 static void set_role(struct manifest_layer *layer, struct span type)
 {
     const uint8_t *end = type.size ? memchr(type.at, ';', type.size) : NULL;
     type.size = end ? (size_t)(end - type.at) : type.size;
     for (size_t i = 0; i < sizeof(media_types) / sizeof(media_types[0]); i++)
-        if (span_is(type, media_types[i].type)) {
+        if (is_type(type, media_types[i].type)) {
             layer->role = media_types[i].role;
             layer->refused = media_types[i].refused;
         }

@@ -210,12 +210,23 @@ static void load_model(struct catalog *c, struct model *m, const char *reason)
 
 /* ---- memory ---- */
 
+/* Whether an earlier model of the list has the same weights, as names in a store may. */
+static bool is_counted(const struct model_list *l, size_t index)
+{
+    const struct model *m = l->models[index];
+    for (size_t i = 0; m->manifest && i < index; i++)
+        if (l->models[i]->manifest && strcmp(l->models[i]->file, m->file) == 0)
+            return true;
+    return false;
+}
+
+/* Pages that two maps show are in memory once. */
 static uint64_t all_mapped_bytes(struct catalog *c)
 {
     uint64_t bytes = 0;
     struct model_list *l = list_take(c);
     for (size_t i = 0; i < l->n; i++)
-        bytes += loaded_mapped_bytes(&l->models[i]->loaded);
+        bytes += is_counted(l, i) ? 0 : loaded_mapped_bytes(&l->models[i]->loaded);
     list_drop(c, l);
     return bytes;
 }

@@ -1,8 +1,8 @@
 /* catalog_names.c - which model a name means: ids, aliases, spellings that clients use, and options that name models.
  *
  * An exact id wins over an exact alias, and both win over other spellings: case makes no difference then, and the
- * endings ".gguf" and ":latest", which other servers' clients add, are left out. Last comes the path of a file in a
- * layout whose ids leave its name out.
+ * endings ".gguf" and ":latest", which other servers' clients add, are left out. Last come the path of a file in a
+ * layout whose ids leave it out, and a repository with a quantization: ORG/NAME:Q4_0.
  */
 #include "catalog_private.h"
 
@@ -67,13 +67,37 @@ static struct model *find_id(const struct model_list *l, struct span name)
     return m ? m : find(l, name, equal_untagged);
 }
 
-/* Ids of some layouts leave the file's name out. */
-static struct model *find_path(const struct model_list *l, struct span name)
+static bool ends_loosely(struct span text, struct span ending)
 {
-    for (size_t i = 0; i < l->n; i++)
-        if (l->models[i]->layout && !l->models[i]->manifest &&
-            equal_loosely(stem_of(span_of(l->models[i]->path)), stem_of(name)))
-            return l->models[i];
+    return text.size > ending.size &&
+           equal_loosely((struct span){text.at + text.size - ending.size, ending.size}, ending);
+}
+
+/* Whether the name is the model's repository, a colon and its quantization, which ends the name of its file. */
+static bool names_quantization(const struct model *m, struct span name)
+{
+    const uint8_t *colon = name.size ? memrchr(name.at, ':', name.size) : NULL;
+    struct span id = span_of(m->id), file = stem_of(span_of(m->path));
+    if (!colon)
+        return false;
+    struct span repository = {name.at, (size_t)(colon - name.at)};
+    struct span type = {colon + 1, name.size - repository.size - 1};
+    bool inside = id.size > repository.size && id.at[repository.size] == '/';
+    id.size = inside ? repository.size : id.size;
+    return type.size > 0 && equal_loosely(id, repository) && ends_loosely(file, type) &&
+           strchr("-.", file.at[file.size - type.size - 1]);
+}
+
+/* Of the layouts that have files under their own names: ids may leave those out, and clients may name a file by its
+ * quantization. */
+static struct model *find_file(const struct model_list *l, struct span name)
+{
+    for (size_t i = 0; i < l->n; i++) {
+        struct model *m = l->models[i];
+        if (m->layout && !m->manifest &&
+            (equal_loosely(stem_of(span_of(m->path)), stem_of(name)) || names_quantization(m, name)))
+            return m;
+    }
     return NULL;
 }
 
@@ -135,7 +159,7 @@ struct model *list_find(const struct catalog *c, const struct model_list *l, str
     m = find_id(l, name);
     m = m ? m : find_alias(c, l, stem_of(name), equal_loosely);
     m = m ? m : find_alias(c, l, name, equal_loosely);
-    return m ? m : find_path(l, name);
+    return m ? m : find_file(l, name);
 }
 
 /* ---- options that name models ---- */

@@ -9,26 +9,32 @@
 static const struct arch *const families[] = {
     family_llama,
     family_qwen,
+    family_qwen_next,
     family_gemma,
     family_phi,
+    family_mistral,
     family_granite,
     family_olmo,
-    family_lfm2,
-    family_mistral,
-    family_mamba,
-    family_nemotron,
-    family_starcoder,
-    family_stablelm,
-    family_gpt,
-    family_cohere,
+    family_deepseek,
     family_glm,
+    family_lfm2,
+    family_bailing,
+    family_cohere,
     family_exaone,
+    family_gated,
+    family_gpt,
     family_hunyuan,
     family_jais,
+    family_kimi,
+    family_llama4,
+    family_mamba,
+    family_moe,
+    family_nemotron,
     family_plamo,
-    family_gated,
     family_apertus,
     family_loops,
+    family_stablelm,
+    family_starcoder,
 };
 /* clang-format on */
 
@@ -89,11 +95,21 @@ static bool read_causal(struct decoder *d, const struct arch_keys *k)
     return true;
 }
 
+/* Layers behind the others, which predict the tokens after the next one, are not run. */
+static bool drop_further_layers(struct decoder *d, const struct arch_keys *k)
+{
+    struct decoder_shape *s = &d->shape;
+    if (!arch_key_number(k, "nextn_predict_layers", s->n_layer - 1, 0, &s->n_further))
+        return false;
+    s->n_layer -= s->n_further;
+    return true;
+}
+
 static bool read_row(struct decoder *d, const struct arch *a, const struct arch_keys *k)
 {
     return arch_read_sizes(d, a, k) && read_causal(d, k) &&
            (a->experts_unread || arch_read_experts(d, a, k)) && arch_read_rope(d, k) &&
-           (!a->read || a->read(d, k)) && arch_check_unread(k);
+           (!a->read || a->read(d, k)) && drop_further_layers(d, k) && arch_check_unread(k);
 }
 
 bool arch_read(struct decoder *d, const struct checkpoint *c, struct error *err)

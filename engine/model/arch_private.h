@@ -39,7 +39,9 @@ struct arch {
 /* clang-format off */
 extern const struct arch
     family_apertus[],
+    family_bailing[],
     family_cohere[],
+    family_deepseek[],
     family_exaone[],
     family_gated[],
     family_gemma[],
@@ -48,16 +50,20 @@ extern const struct arch
     family_granite[],
     family_hunyuan[],
     family_jais[],
+    family_kimi[],
     family_lfm2[],
     family_llama[],
     family_loops[],
+    family_llama4[],
     family_mamba[],
     family_mistral[],
+    family_moe[],
     family_nemotron[],
     family_olmo[],
     family_phi[],
     family_plamo[],
     family_qwen[],
+    family_qwen_next[],
     family_stablelm[],
     family_starcoder[];
 /* clang-format on */
@@ -89,8 +95,11 @@ bool arch_check_unread(const struct arch_keys *k);
 
 /* Makes the feed-forwards mixtures of experts where the file has a number of experts. */
 bool arch_read_experts(struct decoder *d, const struct arch *a, const struct arch_keys *k);
-/* A shared expert, where the file gives its size. */
-bool arch_read_shared_expert(struct moe_layer *l, const struct arch_keys *k);
+
+/* ---- arch_latent.c ---- */
+
+/* Makes all attention layers latent attention. Called after the rotation has been read. */
+bool arch_read_latent(struct decoder *d, const struct arch_keys *k);
 
 /* ---- arch_ssm.c ---- */
 
@@ -112,9 +121,18 @@ bool arch_read_window(const struct arch_keys *k, uint32_t fallback, uint32_t *wi
 bool arch_set_windows(struct decoder *d, const struct arch_keys *k, uint32_t window, uint32_t period);
 /* Both; and the base of the rotation in layers with a window, where the file has one. */
 bool arch_read_windows(struct decoder *d, const struct arch_keys *k, uint32_t fallback, uint32_t period);
+/* Layers without a 1 in the array attention.rope_pattern, where the file has one, do not rotate. */
+bool arch_read_rope_pattern(struct decoder *d, const struct arch_keys *k);
 /* Only layers with a window rotate. */
 void arch_rotate_windows(struct decoder *d);
 /* Layers with a window rotate as the others do. */
 void arch_share_rope(struct decoder *d);
+
+/* ---- arch_delta.c ---- */
+
+/* Makes recurrent layers mixers "gated delta rule" with these fields, and reads their sizes. */
+bool arch_read_delta(struct decoder *d, const struct arch_keys *k, struct delta_layer fields);
+/* The fields of the layers that are such mixers already, which decay by key (Kimi Delta Attention). */
+bool arch_read_kimi_delta(struct decoder *d, const struct arch_keys *k);
 
 #endif

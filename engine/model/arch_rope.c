@@ -145,3 +145,19 @@ void arch_share_rope(struct decoder *d)
         if (arch_attention(d, i))
             arch_attention(d, i)->rope = 0;
 }
+
+bool arch_read_rope_pattern(struct decoder *d, const struct arch_keys *k)
+{
+    char name[ARCH_KEY_ROOM];
+    const struct checkpoint_value *pattern =
+        checkpoint_find(k->file, arch_key_name(name, k, "attention.rope_pattern"));
+    if (!pattern || !pattern->is_array)
+        return true;
+    if (pattern->count != d->shape.n_layer)
+        return error_set(
+            k->err, "key %s has %zu items for %u layers", name, (size_t)pattern->count, d->shape.n_layer);
+    for (uint32_t i = 0; i < d->shape.n_layer; i++)
+        if (arch_attention(d, i))
+            arch_attention(d, i)->rotates &= arch_key_item(pattern, i) == 1;
+    return true;
+}

@@ -157,9 +157,21 @@ static bool read_halves(struct decoder *d, const struct arch *a, const struct ar
     return true;
 }
 
+/* Norms by root mean square where the file has their epsilon, in architectures that have either. */
+static bool choose_norm(struct decoder_shape *s, const struct arch_keys *k)
+{
+    double epsilon = 0;
+    if (s->norm_by_epsilon && !arch_key_real(k, "attention.layer_norm_rms_epsilon", 0, &epsilon))
+        return false;
+    s->layer_norm &= epsilon == 0;
+    return true;
+}
+
 bool arch_read_sizes(struct decoder *d, const struct arch *a, const struct arch_keys *k)
 {
     struct decoder_shape *s = &d->shape;
+    if (!choose_norm(s, k))
+        return false;
     if (!arch_key_size(k, "block_count", DECODER_LAYERS_MAX, 0, &s->n_layer) ||
         !arch_key_size(k, "embedding_length", DECODER_SIZE_MAX, 0, &s->n_embd) ||
         !arch_key_size(k, "context_length", DECODER_CONTEXT_MAX, 0, &s->n_ctx_train))

@@ -185,6 +185,26 @@ bool bind_transposed(struct binder *b, const char *name, uint64_t rows, uint64_t
     return bind_blocks(b, name, rows, columns, rows, out);
 }
 
+bool bind_channels(
+    struct binder *b, const char *const names[], size_t n, uint64_t rows, uint64_t columns, const float **out)
+{
+    struct copy *c = copy_new(b, n * rows * columns, names[0]);
+    for (size_t part = 0; c && part < n; part++) {
+        const struct tensor *t = find(b, names[part]);
+        bool flat = t && t->dim[1] == 1 && t->dim[2] == rows;
+        if (!(t = find_deep(b, names[part], flat ? rows : 1, flat ? 1 : rows, columns)))
+            return false;
+        const float *whole = copy_vector(b, t, names[part]);
+        if (!whole)
+            return false;
+        for (size_t i = 0; i < rows * columns; i++)
+            c->values[i % columns * n * rows + part * rows + i / columns] = whole[i];
+    }
+    if (c)
+        *out = c->values;
+    return c != NULL;
+}
+
 bool bind_weight_or_stem(struct binder *b, const char *stem, uint64_t columns, const float **out)
 {
     return bind_optional(b, bind_has(b, stem) ? bind_name(stem, "weight").text : stem, 1, columns, out);
@@ -231,19 +251,33 @@ bool bind_linear(struct binder *b, const char *stem, uint64_t rows, uint64_t col
 }
 
 bool bind_experts(struct binder *b, const char *stem, uint64_t experts, uint64_t rows, uint64_t columns,
-    struct linear *first, const float **scales)
+    struct expert_weights *w)
 {
     const float *ignored;
     struct name name = bind_name(stem, "weight");
     const struct tensor *t = find_deep(b, name.text, experts, rows, columns);
+    struct matmul_weight *first = &w->first.weight;
     if (!t)
         return false;
-    if (!matmul_weight_init(&first->weight, t->type->id, t->data, rows, columns, b->d->as_float))
+    if (!matmul_weight_init(first, t->type->id, t->data, rows, columns, b->d->as_float))
         return error_set(
             b->err, "tensor %s has type %s, which weights cannot have", name.text, t->type->name);
-    note_packed(b->d, &first->weight);
-    return bind_optional(b, bind_name(stem, "scale").text, 1, experts, scales) &&
-           bind_optional(b, bind_name(stem, "input_scale").text, 1, experts, &ignored);
+    note_packed(b->d, first);
+    w->bytes = rows * first->row_bytes;
+    w->rows = rows;
+    return bind_optional(b, bind_name(stem, "scale").text, 1, experts, &w->scales) &&
+           bind_optional(b, bind_name(stem, "input_scale").text, 1, experts, &ignored) &&
+           bind_optional(b, bind_name(stem, "bias").text, experts, rows, &w->first.bias);
+}
+
+void bind_skip(struct binder *b, const char *stem)
+{
+    static const char *const parts[] = {"weight", "bias", "scale", "input_scale"};
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        const struct tensor *t = find(b, bind_name(stem, parts[i]).text);
+        if (t)
+            b->bound[t - b->model->tensors] = true;
+    }
 }
 
 /* ---- norms ---- */
@@ -262,9 +296,8 @@ static bool bind_norm(struct binder *b, const char *stem, struct norm *n)
     const struct decoder_shape *s = &b->d->shape;
     n->groups = s->norm_groups;
     n->bare = s->bare_norms;
-    return n->bare ||
-           (bind_vector(b, norm_name(b, stem).text, 1, s->n_embd, &n->weight) &&
-               (!s->layer_norm || bind_optional(b, bind_name(stem, "bias").text, 1, s->n_embd, &n->bias)));
+    return n->bare || (bind_vector(b, norm_name(b, stem).text, 1, s->n_embd, &n->weight) &&
+                          bind_optional(b, bind_name(stem, "bias").text, 1, s->n_embd, &n->bias));
 }
 
 static bool bind_post_norm(struct binder *b, struct stem stem, struct norm *n)
@@ -300,6 +333,13 @@ static bool bind_pre_norms(struct binder *b, size_t i, struct layer *l)
            bind_norm(b, ffn.text, &l->ffn_norm);
 }
 
+/* The second one where only that is there. */
+static struct stem either_stem(const struct binder *b, size_t i, const char *first, const char *second)
+{
+    struct stem other = bind_stem(i, second);
+    return bind_has(b, bind_stem(i, first).text) || !bind_has(b, other.text) ? bind_stem(i, first) : other;
+}
+
 static bool bind_layer_norms(struct binder *b, size_t i, struct layer *l)
 {
     struct stem attn = bind_stem(i, "attn_norm"), ffn = bind_stem(i, "ffn_norm");
@@ -309,8 +349,10 @@ static bool bind_layer_norms(struct binder *b, size_t i, struct layer *l)
                    l->mixer ? &l->mixer_norm : &l->ffn_norm);
     return bind_pre_norms(b, i, l) &&
            (!b->d->shape.post_norms ||
-               (bind_post_norm(b, bind_stem(i, "post_attention_norm"), &l->mixer_post_norm) &&
-                   bind_post_norm(b, bind_stem(i, "post_ffw_norm"), &l->ffn_post_norm)));
+               (bind_post_norm(
+                    b, either_stem(b, i, "post_attention_norm", "attn_output_norm"), &l->mixer_post_norm) &&
+                   bind_post_norm(
+                       b, either_stem(b, i, "post_ffw_norm", "layer_output_norm"), &l->ffn_post_norm)));
 }
 
 /* ---- layers ---- */
@@ -398,6 +440,17 @@ static bool bind_rope_factors(struct binder *b)
                        bind_optional(b, "rope_factors_short.weight", 1, pairs, &d->rope_factors_short))));
 }
 
+/* A tensor of a layer that is not run. */
+static bool is_further(const struct decoder_shape *s, struct span name)
+{
+    for (uint32_t i = s->n_layer; i < s->n_layer + s->n_further; i++) {
+        struct stem stem = bind_stem(i, "");
+        if (name.size > strlen(stem.text) && memcmp(name.at, stem.text, strlen(stem.text)) == 0)
+            return true;
+    }
+    return false;
+}
+
 /* Tables of inv_freq, which old converters left in files, and the heads of rerankers, which generation does not use. */
 static bool is_unneeded(const struct decoder *d, struct span name)
 {
@@ -411,7 +464,7 @@ static bool all_bound(struct binder *b)
         struct span name = b->model->tensors[i].name;
         char shown[NAME_ROOM];
         text_escape(shown, sizeof(shown), name);
-        if (!b->bound[i] && !is_unneeded(b->d, name))
+        if (!b->bound[i] && !is_unneeded(b->d, name) && !is_further(&b->d->shape, name))
             return error_set(
                 b->err, "tensor %s does not belong to architecture %s", shown, b->d->shape.architecture);
     }

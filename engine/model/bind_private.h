@@ -40,6 +40,9 @@ bool bind_blocks(
     struct binder *b, const char *name, uint64_t rows, uint64_t columns, uint64_t block, const float **out);
 /* The same with all rows and columns exchanged: *out is [columns][rows]. */
 bool bind_transposed(struct binder *b, const char *name, uint64_t rows, uint64_t columns, const float **out);
+/* n tensors [rows][columns] (or [rows][1][columns]) side by side, exchanged: *out is [columns][n * rows]. */
+bool bind_channels(struct binder *b, const char *const names[], size_t n, uint64_t rows, uint64_t columns,
+    const float **out);
 bool bind_optional(struct binder *b, const char *name, uint64_t rows, uint64_t columns, const float **out);
 
 /* "STEM.weight", or "STEM" as a few converters call it: [columns], optional. */
@@ -48,9 +51,11 @@ bool bind_weight_or_stem(struct binder *b, const char *stem, uint64_t columns, c
 /* "STEM.weight" [rows][columns], with "STEM.bias" [rows] and "STEM.scale" [1], both optional. */
 bool bind_linear(struct binder *b, const char *stem, uint64_t rows, uint64_t columns, struct linear *l);
 
-/* "STEM.weight" [experts][rows][columns], of which *first is the first expert's, with one "STEM.scale" for each expert,
- * which is optional. */
+/* "STEM.weight" [experts][rows][columns], with "STEM.bias" [experts][rows] and "STEM.scale" [experts], both optional. */
 bool bind_experts(struct binder *b, const char *stem, uint64_t experts, uint64_t rows, uint64_t columns,
-    struct linear *first, const float **scales);
+    struct expert_weights *w);
+
+/* Marks the tensors of a linear, where they are there, as asked for and not used. */
+void bind_skip(struct binder *b, const char *stem);
 
 #endif

@@ -9,9 +9,11 @@
 #include "berth/engine/model/decoder.h"
 #include "berth/kernels/vector.h"
 #include "layer_attention_private.h"
+#include "layer_delta_private.h"
 #include "layer_dense_private.h"
 #include "layer_mamba2_private.h"
 #include "layer_mamba_private.h"
+#include "layer_latent_private.h"
 #include "layer_moe_private.h"
 #include "layer_product_private.h"
 #include "layer_shortconv_private.h"
@@ -28,8 +30,11 @@ struct decoder_shape {
     uint32_t n_vocab, n_embd, n_ctx_train, n_layer;
     uint32_t n_blocks; /* that the file has, where layers share them; 0: one for each layer */
     bool not_causal; /* a row sees all rows of its sequence */
+    uint32_t n_further; /* layers that the file has behind those, and that are not run */
     /* Norms: before each half of a layer, and after it, before its result is added to the residual. */
     bool layer_norm; /* mean and bias, too; otherwise by root mean square */
+    bool
+        norm_by_epsilon; /* by root mean square where the file has the epsilon of that, whatever layer_norm is */
     bool bare_norms; /* no norm has weights */
     bool no_pre_norms, post_norms;
     bool ffn_norm_optional; /* without it mixer and feed-forward have the same input */
@@ -67,9 +72,11 @@ struct layer {
     bool mixer_packs, second_packs, ffn_packs; /* a product by the normed input reads the packed form */
     union {
         struct attention_layer attention;
+        struct latent_layer latent;
         struct shortconv_layer shortconv;
-        struct product_layer product;
+        struct delta_layer delta;
         struct mamba_layer mamba;
+        struct product_layer product;
     };
     struct mamba2_layer mamba2; /* may be beside attention */
     union {

@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-/* Granite divides the logits by logit_scale. Its mixtures of experts may have a shared expert. */
+/* Granite divides the logits by logit_scale. */
 static bool read_granite(struct decoder *d, const struct arch_keys *k)
 {
     struct decoder_shape *s = &d->shape;
@@ -13,25 +13,6 @@ static bool read_granite(struct decoder *d, const struct arch_keys *k)
         !arch_key_real(k, "logit_scale", 1, &divisor))
         return false;
     s->logit_scale = (float)(1 / divisor);
-    for (uint32_t i = 0; i < s->n_layer; i++)
-        if (d->layers[i].ffn == &layer_moe && !arch_read_shared_expert(&d->layers[i].moe, k))
-            return false;
-    return true;
-}
-
-/* Layers without a 1 in the pattern do not rotate. */
-static bool read_rope_pattern(struct decoder *d, const struct arch_keys *k)
-{
-    char name[ARCH_KEY_ROOM];
-    const struct checkpoint_value *pattern =
-        checkpoint_find(k->file, arch_key_name(name, k, "attention.rope_pattern"));
-    if (!pattern || !pattern->is_array)
-        return true;
-    if (pattern->count != d->shape.n_layer)
-        return error_set(
-            k->err, "key %s has %zu items for %u layers", name, (size_t)pattern->count, d->shape.n_layer);
-    for (uint32_t i = 0; i < d->shape.n_layer; i++)
-        d->layers[i].attention.rotates &= arch_key_item(pattern, i) == 1;
     return true;
 }
 
@@ -40,7 +21,7 @@ static bool read_granite_swa(struct decoder *d, const struct arch_keys *k)
     if (!read_granite(d, k) || !arch_read_windows(d, k, 0, 4))
         return false;
     arch_share_rope(d);
-    return read_rope_pattern(d, k);
+    return arch_read_rope_pattern(d, k);
 }
 
 #define MINICPM_EMBEDDING 12
@@ -76,15 +57,15 @@ static bool read_hybrid(struct decoder *d, const struct arch_keys *k)
 /* clang-format off */
 const struct arch family_granite[] = {
     {.name = "granite", .dense = {.activation = VECTOR_SILU}, .experts = true,
-     .moe = {.normalized = true, .experts = {.activation = VECTOR_SILU}}, .read = read_granite},
+     .moe = {.normalized = true, .beside_suffix = "_shexp", .experts = {.activation = VECTOR_SILU}}, .read = read_granite},
     {.name = "granitemoe", .dense = {.activation = VECTOR_SILU}, .experts = true,
-     .moe = {.normalized = true, .experts = {.activation = VECTOR_SILU}}, .read = read_granite},
+     .moe = {.normalized = true, .beside_suffix = "_shexp", .experts = {.activation = VECTOR_SILU}}, .read = read_granite},
+    {.name = "granitehybrid", .headless = &layer_mamba2, .dense = {.activation = VECTOR_SILU},
+     .experts = true, .moe = {.normalized = true, .beside_suffix = "_shexp", .experts = {.activation = VECTOR_SILU}},
+     .read = read_hybrid},
     {.name = "granite_swa", .attention = {.sinks = true}, .dense = {.activation = VECTOR_SILU}, .read = read_granite_swa},
     {.name = "minicpm", .dense = {.activation = VECTOR_SILU}, .experts = true,
      .moe = {.normalized = true, .experts = {.activation = VECTOR_SILU}}, .read = read_minicpm},
-    {.name = "granitehybrid", .headless = &layer_mamba2, .dense = {.activation = VECTOR_SILU},
-     .experts = true, .moe = {.normalized = true, .experts = {.activation = VECTOR_SILU}},
-     .read = read_hybrid},
     {.name = NULL},
 };
 /* clang-format on */

@@ -21,6 +21,10 @@ const struct arch family_lfm2[] = {
     {.name = "lfm2", .shape = {.output_norm = "token_embd_norm"}, .rope = {.halves = true},
      .attention = {.qk_norm = QK_HEAD}, .headless = &layer_shortconv, .dense = {.activation = VECTOR_SILU},
      .read = read_lfm2},
+    {.name = "lfm2moe", .shape = {.output_norm = "token_embd_norm"}, .rope = {.halves = true},
+     .attention = {.qk_norm = QK_HEAD}, .headless = &layer_shortconv, .dense = {.activation = VECTOR_SILU},
+     .experts = true, .moe = {.gating = MOE_SIGMOID, .normalized = true, .experts = {.activation = VECTOR_SILU}},
+     .read = read_lfm2},
     {.name = NULL},
 };
 /* clang-format on */

@@ -14,7 +14,10 @@ const struct arch family_nemotron[] = {
     {.name = "nemotron_h", .headless = &layer_mamba2, .halves = true,
      .dense = {.activation = VECTOR_RELU_SQUARED, .ungated = true}, .read = read_nemotron_h},
     {.name = "nemotron_h_moe", .headless = &layer_mamba2, .halves = true,
-     .dense = {.activation = VECTOR_RELU_SQUARED, .ungated = true}, .read = read_nemotron_h},
+     .dense = {.activation = VECTOR_RELU_SQUARED, .ungated = true}, .experts = true,
+     .moe = {.gating = MOE_SIGMOID, .beside_suffix = "_shexp",
+         .experts = {.activation = VECTOR_RELU_SQUARED, .ungated = true}},
+     .read = read_nemotron_h},
     {.name = "deci", .headless = &layer_product, .gaps = true, .dense = {.activation = VECTOR_SILU}},
     {.name = NULL},
 };

@@ -17,6 +17,8 @@ const struct arch family_phi[] = {
      .dense = {.activation = VECTOR_GELU, .ungated = true}},
     {.name = "phi3", .rope = {.halves = true, .long_factors = true},
      .dense = {.activation = VECTOR_SILU}, .read = read_phi3},
+    {.name = "phimoe", .rope = {.halves = true, .long_factors = true}, .experts = true,
+     .moe = {.normalized = true, .experts = {.activation = VECTOR_SILU}}},
     {.name = NULL},
 };
 /* clang-format on */

@@ -22,6 +22,10 @@ const struct arch family_qwen[] = {
      .dense = {.activation = VECTOR_SILU}},
     {.name = "qwen3moe", .rope = {.halves = true}, .attention = {.qk_norm = QK_HEAD},
      .experts = true, .moe = {.normalized = true, .experts = {.activation = VECTOR_SILU}}},
+    {.name = "qwen2moe", .rope = {.halves = true}, .experts = true, /* Qwen 1.5 and 2 */
+     .moe = {.beside_suffix = "_shexp", .beside_needed = true, .experts = {.activation = VECTOR_SILU}}},
+    {.name = "qwen3vlmoe", .rope = {.halves = true}, .attention = {.qk_norm = QK_HEAD},
+     .experts = true, .moe = {.normalized = true, .experts = {.activation = VECTOR_SILU}}},
     {.name = "qwen", .rope = {.halves = true}, .dense = {.activation = VECTOR_SILU}, .read = read_qwen},
     {.name = "qwen2vl", .shape = {.unused = unused_bias}, .rope = {.halves = true}, .dense = {.activation = VECTOR_SILU}},
     {.name = "qwen3vl", .rope = {.halves = true}, .attention = {.qk_norm = QK_HEAD},

@@ -69,6 +69,8 @@ void forward_norm(const struct decoder_shape *s, float *out, const float *x, str
     }
     for (size_t i = 0; i < n; i += part)
         vector_rms_norm(out + i, x + i, w.weight ? w.weight + i : NULL, epsilon, part);
+    if (w.bias)
+        vector_add(out, out, w.bias, n);
 }
 
 /* Makes the norm of the residual the next input, or the residual itself where there is no norm. */
@@ -203,6 +205,8 @@ static void run_layer(struct worker *m, size_t i)
         forward_barrier(m);
         return;
     }
+    if (l->ffn && l->ffn->early)
+        l->ffn->early(m, i);
     if (l->mixer) {
         input_from_residual(m, l->mixer_norm, l->mixer_packs);
         l->mixer->run(m, i);

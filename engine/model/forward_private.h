@@ -47,7 +47,9 @@ struct forward {
     float *sum; /* [n][n_embd]: the result of a mixer or feed-forward, which is added to the residual */
     /* Of the layer kinds. */
     struct attention_memory attention;
+    struct latent_memory latent;
     struct shortconv_memory shortconv;
+    struct delta_memory delta;
     struct mamba_memory mamba;
     struct mamba2_memory mamba2;
     struct dense_memory dense;

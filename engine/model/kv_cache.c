@@ -3,10 +3,10 @@
 
 #include <stdlib.h>
 
-/* A checkpoint takes at most one fourth of the memory of the pages up to the next one. */
+/* All checkpoints are kept where one takes at most one fourth of the memory of the pages up to the next one. Otherwise
+ * they are thinned. */
 #define STATE_SHARE 4
-/* The most pages from one checkpoint to the next, which may make it more than that. */
-#define CHECKPOINT_PAGES_MAX 64
+#define CHECKPOINT_PAGES_MAX 4 /* from one checkpoint to the next */
 
 static size_t key_bytes(const struct kv_cache *c, size_t layer)
 {
@@ -20,8 +20,7 @@ static size_t head_bytes(const struct kv_cache *c, size_t layer)
 
 static size_t checkpoint_pages(const struct kv_cache *c)
 {
-    size_t pages = (STATE_SHARE * c->state_bytes + c->page_bytes - 1) / c->page_bytes;
-    return pages < CHECKPOINT_PAGES_MAX ? pages : CHECKPOINT_PAGES_MAX;
+    return (STATE_SHARE * c->state_bytes + c->page_bytes - 1) / c->page_bytes;
 }
 
 static void lay_out(struct kv_cache *c, const struct layer_state *layers)
@@ -36,7 +35,9 @@ static void lay_out(struct kv_cache *c, const struct layer_state *layers)
     }
     c->page_bytes = KV_HEADER + bytes;
     c->state_bytes = floats > 0 ? KV_HEADER + floats * sizeof(float) : 0;
-    c->checkpoint_every = checkpoint_pages(c) * ATTENTION_BLOCK;
+    size_t pages = checkpoint_pages(c);
+    c->thins = pages > CHECKPOINT_PAGES_MAX;
+    c->checkpoint_every = (c->thins ? CHECKPOINT_PAGES_MAX : pages) * ATTENTION_BLOCK;
 }
 
 struct kv_cache *kv_cache_new(
@@ -90,7 +91,10 @@ uint64_t kv_cache_least_bytes_for(const struct kv_cache *c, size_t positions)
 
 uint64_t kv_cache_bytes_for(const struct kv_cache *c, size_t positions)
 {
-    uint64_t checkpoints = c->state_bytes > 0 ? positions / c->checkpoint_every : 0;
+    uint64_t checkpoints = c->state_bytes > 0 ? positions / c->checkpoint_every : 0, kept = 0;
+    for (uint64_t left = c->thins ? checkpoints : 0; left > 0; left /= 2)
+        kept++; /* one of each power of two */
+    checkpoints = c->thins ? kept : checkpoints;
     return kv_cache_least_bytes_for(c, positions) + checkpoints * c->state_bytes;
 }
 
@@ -117,6 +121,17 @@ size_t kv_cache_state_at(const struct kv_cache *c, size_t layer)
 size_t kv_cache_checkpoint_every(const struct kv_cache *c)
 {
     return c->checkpoint_every;
+}
+
+/* Checkpoint i of `last`, counted from 1, is kept while fewer than 2 * p have been passed since, where p is the largest
+ * power of two that divides i: one for each power of two. The choice depends on positions alone, and what was dropped is
+ * never wanted again as the sequence grows. */
+bool kv_cache_keeps_checkpoint(const struct kv_cache *c, size_t position, size_t end)
+{
+    if (!c->thins || position % c->checkpoint_every != 0)
+        return true;
+    size_t i = position / c->checkpoint_every, last = end / c->checkpoint_every;
+    return last < i || last - i < 2 * (i & (0 - i));
 }
 
 /* ---- the budget ---- */

@@ -1,11 +1,25 @@
 /* layer.c - the list of layer kinds. */
 #include "layer_attention_private.h"
+#include "layer_delta_private.h"
 #include "layer_dense_private.h"
+#include "layer_latent_private.h"
 #include "layer_mamba2_private.h"
 #include "layer_mamba_private.h"
 #include "layer_moe_private.h"
 #include "layer_product_private.h"
 #include "layer_shortconv_private.h"
 
-const struct layer_kind *const layer_kinds[] = {&layer_attention, &layer_shortconv, &layer_mamba,
-    &layer_mamba2, &layer_product, &layer_dense, &layer_moe, NULL};
+/* clang-format off */
+const struct layer_kind *const layer_kinds[] = {
+    &layer_attention,
+    &layer_latent,
+    &layer_shortconv,
+    &layer_product,
+    &layer_mamba,
+    &layer_mamba2,
+    &layer_delta,
+    &layer_dense,
+    &layer_moe,
+    NULL,
+};
+/* clang-format on */

@@ -40,6 +40,11 @@ static bool bind_qk_norms(struct binder *b, size_t i, struct attention_layer *l)
     case QK_BARE:
         l->q_norm.bare = l->k_norm.bare = true;
         break;
+    case QK_HEAD_OPTIONAL:
+        l->qk_norm = bind_has(b, q.text) ? QK_HEAD : QK_NONE;
+        if (l->qk_norm == QK_NONE)
+            break;
+        /* fall through */
     case QK_HEAD:
         return bind_one(b, q, 1, size, &l->q_norm) && bind_one(b, k, 1, size, &l->k_norm);
     case QK_GAIN:
@@ -119,6 +124,17 @@ static bool make_slopes(struct binder *b, size_t i, struct attention_layer *l)
     return true;
 }
 
+/* Multiplies the output's factor. */
+static bool scale_output(struct binder *b, size_t i, struct attention_layer *l)
+{
+    float *scale = bind_memory(b, 1, bind_stem(i, "attn_output").text);
+    if (!scale)
+        return false;
+    *scale = l->out.scale ? l->result_scale * *l->out.scale : l->result_scale;
+    l->out.scale = scale;
+    return true;
+}
+
 bool attention_bind(struct binder *b, size_t i)
 {
     struct decoder *d = binder_decoder(b);
@@ -129,7 +145,7 @@ bool attention_bind(struct binder *b, size_t i)
                     (size_t)l->n_head * l->head_dim_v, &l->out) &&
                 (!l->sinks || bind_optional(b, bind_name(bind_stem(i, "attn_sinks").text, "weight").text, 1,
                                   l->n_head, &l->sink)) &&
-                (l->alibi == 0 || make_slopes(b, i, l));
+                (l->alibi == 0 || make_slopes(b, i, l)) && (l->result_scale == 0 || scale_output(b, i, l));
     layer->mixer_packs = good && (linear_packs(&l->q) || linear_packs(&l->k) || linear_packs(&l->v) ||
                                      (l->gate.weight.rows > 0 && linear_packs(&l->gate)));
     return good;

@@ -19,6 +19,7 @@ enum qk_norm {
     QK_NONE,
     QK_BARE, /* over each head, without weights */
     QK_HEAD, /* over each head, one weight [head_dim_k] for all */
+    QK_HEAD_OPTIONAL, /* the same; may be missing */
     QK_EACH_HEAD, /* over each head, weights [n_head][head_dim_k]; may be missing */
     QK_GAIN, /* over each head, without weights; queries have one factor for each head, [n_head] */
     QK_ROW, /* over all heads together, weight [n_head * head_dim_k] */
@@ -51,6 +52,7 @@ struct attention_layer {
     bool rotates;
     unsigned rope; /* index of the decoder's ropes */
     float scale;
+    float result_scale; /* factor of the output's product; 0 for none */
     float softcap; /* of scores; 0 for none */
     float clamp; /* limit of queries, keys and values; 0 for none */
     float alibi; /* the largest bias: head i of n has the slope 2^(-alibi (i + 1) / n); 0 for none */

@@ -4,6 +4,8 @@
 #include "bind_private.h"
 #include "forward_private.h"
 
+#include <math.h>
+
 /* ---- weights ---- */
 
 static bool bind_split(struct binder *b, size_t i, struct dense_layer *l)
@@ -52,9 +54,8 @@ size_t dense_gate_columns(const struct forward *f, size_t n_ff)
     return larger(MATMUL_TILE, n_ff / (FORWARD_PIECES * pool_size(f->pool)));
 }
 
-void dense_workspace(struct forward *f, struct layout *passing, size_t n_ff)
+void dense_workspace(struct forward *f, struct layout *passing, size_t n_ff, struct dense_memory *w)
 {
-    struct dense_memory *w = &f->dense;
     w->up = layout_floats(passing, f->n, n_ff);
     w->gate_columns = dense_gate_columns(f, n_ff);
     w->gates = layout_floats(passing, pool_size(f->pool) * f->n, w->gate_columns);
@@ -67,10 +68,50 @@ static void workspace(struct forward *f, struct layout *lasting, struct layout *
     for (size_t i = 0; i < f->d->shape.n_layer; i++)
         if (f->d->layers[i].ffn == &layer_dense)
             n_ff = larger(n_ff, f->d->layers[i].dense.n_ff);
-    dense_workspace(f, passing, n_ff);
+    dense_workspace(f, passing, n_ff, &f->dense);
 }
 
 /* ---- run ---- */
+
+static void limit_to(float *x, float least, float most, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        x[i] = x[i] < least ? least : x[i] > most ? most : x[i];
+}
+
+/* x sigmoid(a x) is silu(a x) / a. */
+static void gate_swiglu_oai(float *gate, float *up, float limit, size_t n)
+{
+    const float alpha = 1.702f;
+    limit_to(gate, -INFINITY, limit, n);
+    limit_to(up, -limit, limit, n);
+    for (size_t i = 0; i < n; i++) {
+        gate[i] *= alpha;
+        up[i] = (up[i] + 1.0f) / alpha;
+    }
+    vector_gate(up, gate, up, VECTOR_SILU, n);
+}
+
+/* up = f(gate) * up, within limits. */
+static void gate_limited(const struct dense_layer *l, float *gate, float *up, size_t n)
+{
+    switch (l->limits) {
+    case LIMIT_SWIGLU_OAI:
+        gate_swiglu_oai(gate, up, l->limit, n);
+        break;
+    case LIMIT_GATE:
+        limit_to(gate, -INFINITY, l->limit, n);
+        limit_to(up, -l->limit, l->limit, n);
+        vector_gate(up, gate, up, l->activation, n);
+        break;
+    case LIMIT_ACTIVATED:
+        vector_gate(gate, gate, NULL, l->activation, n);
+        limit_to(gate, -INFINITY, l->limit, n);
+        limit_to(up, -l->limit, l->limit, n);
+        vector_multiply(up, gate, up, n);
+        break;
+    }
+}
 
 void dense_gate_rows(const struct dense_layer *l, const struct matmul_input *in, struct work_range rows,
     float *up, float *gate, size_t gate_columns)
@@ -87,6 +128,8 @@ void dense_gate_rows(const struct dense_layer *l, const struct matmul_input *in,
             vector_xielu(row, row, &l->curve, count);
         else if (l->ungated)
             vector_gate(row, row, NULL, l->activation, count);
+        else if (l->limit > 0)
+            gate_limited(l, gate + t * gate_columns, row, count);
         else
             vector_gate(row, gate + t * gate_columns, row, l->activation, count);
         for (size_t j = 0; l->act_divisors && j < count; j++)
@@ -95,9 +138,8 @@ void dense_gate_rows(const struct dense_layer *l, const struct matmul_input *in,
 }
 
 /* The same worker computes a row of the gate and the same row of up, so no barrier is needed between the two. */
-void dense_run(struct worker *m, const struct dense_layer *l)
+void dense_run(struct worker *m, const struct dense_layer *l, const struct dense_memory *w)
 {
-    const struct dense_memory *w = &m->f->dense;
     float *gate = w->gates + m->index * m->f->n * w->gate_columns;
     size_t piece = linear_piece_rows(m, l->n_ff);
     struct weight_walk walk = weight_walk_begin(m, linear_pieces(l->n_ff, piece));
@@ -110,7 +152,7 @@ void dense_run(struct worker *m, const struct dense_layer *l)
 
 static void run(struct worker *m, size_t i)
 {
-    dense_run(m, &m->f->d->layers[i].dense);
+    dense_run(m, &m->f->d->layers[i].dense, &m->f->dense);
 }
 
 const struct layer_kind layer_dense = {.name = "dense", .bind = bind, .workspace = workspace, .run = run};

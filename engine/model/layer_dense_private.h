@@ -9,10 +9,19 @@
 
 extern const struct layer_kind layer_dense;
 
+/* How an activation is limited. */
+enum dense_limit {
+    LIMIT_ACTIVATED, /* min(f(gate), limit), up in -limit ... limit */
+    LIMIT_GATE, /* f(min(gate, limit)), up in -limit ... limit */
+    LIMIT_SWIGLU_OAI, /* g = min(gate, limit): g * sigmoid(1.702 g) * (1 + up in -limit ... limit) */
+};
+
 /* Fields and weights of one layer. */
 struct dense_layer {
     uint32_t n_ff;
     enum vector_gate activation;
+    float limit; /* 0 for none; only with a gate */
+    enum dense_limit limits;
     bool ungated; /* down(f(up(x))) */
     bool xielu; /* f is xIELU with the layer's own numbers, in place of the activation; without a gate */
     struct vector_xielu curve;
@@ -38,10 +47,10 @@ void dense_gate_rows(const struct dense_layer *l, const struct matmul_input *in,
 /* Columns of a worker's gate memory, for layers of so many rows. */
 size_t dense_gate_columns(const struct forward *f, size_t n_ff);
 
-/* Lays out f->dense for layers with up to n_ff rows. */
-void dense_workspace(struct forward *f, struct layout *passing, size_t n_ff);
+/* Lays out *w for layers with up to n_ff rows. */
+void dense_workspace(struct forward *f, struct layout *passing, size_t n_ff, struct dense_memory *w);
 
 /* Runs one layer of the form above on the worker's input, into f->sum. */
-void dense_run(struct worker *m, const struct dense_layer *l);
+void dense_run(struct worker *m, const struct dense_layer *l, const struct dense_memory *w);
 
 #endif

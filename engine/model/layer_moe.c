@@ -2,26 +2,106 @@
  *
  * The rows of a batch are gathered by expert, so that each chosen expert's weights are read once for all of its rows,
  * by the same kernels as any other product. Weights of experts that no row chose are not touched. A row's results are
- * added in the order of rank, so that they depend neither on the other rows nor on the number of workers.
+ * added in the order of rank, so that they depend neither on the other rows nor on the number of workers. moe_route.c
+ * chooses the experts.
  */
 #include "layer_moe_private.h"
 
 #include "bind_private.h"
 #include "forward_private.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define PACKED_ALIGNMENT 64
 
 /* ---- weights ---- */
 
-static bool bind_shared(struct binder *b, size_t i, struct dense_layer *l)
+static struct stem beside_stem(size_t i, const struct moe_layer *l, const char *part)
+{
+    char rest[32];
+    snprintf(rest, sizeof(rest), "ffn_%s%s", part, l->beside_suffix);
+    return bind_stem(i, rest);
+}
+
+/* What is beside the experts. Its size is that of its tensors. A size in the keys that contradicts them is an error, and
+ * so is a missing one that the file must have. */
+static bool bind_beside(struct binder *b, size_t i, struct moe_layer *l)
 {
     size_t n_embd = binder_decoder(b)->shape.n_embd;
-    return l->n_ff == 0 ||
-           (bind_linear(b, bind_stem(i, "ffn_gate_shexp").text, l->n_ff, n_embd, &l->gate) &&
-               bind_linear(b, bind_stem(i, "ffn_up_shexp").text, l->n_ff, n_embd, &l->up) &&
-               bind_linear(b, bind_stem(i, "ffn_down_shexp").text, n_embd, l->n_ff, &l->down));
+    struct dense_layer *e = &l->beside;
+    if (!l->beside_suffix)
+        return true;
+    struct stem up = beside_stem(i, l, "up");
+    e->n_ff = l->beside_told;
+    if (e->n_ff == 0 && bind_rows(b, up.text) <= DECODER_SIZE_MAX)
+        e->n_ff = (uint32_t)bind_rows(b, up.text);
+    if (e->n_ff == 0 && !l->beside_needed)
+        return true;
+    return bind_linear(b, up.text, e->n_ff, n_embd, &e->up) &&
+           (e->ungated || bind_linear(b, beside_stem(i, l, "gate").text, e->n_ff, n_embd, &e->gate)) &&
+           bind_linear(b, beside_stem(i, l, "down").text, n_embd, e->n_ff, &e->down) &&
+           bind_optional(b, bind_stem(i, "ffn_gate_inp_shexp.weight").text, 1, n_embd, &l->beside_gate);
+}
+
+static bool bind_up(struct binder *b, size_t i, struct moe_layer *l, size_t width)
+{
+    size_t n_ff = l->experts.n_ff;
+    struct stem fused = bind_stem(i, "ffn_gate_up_exps");
+    if (l->experts.ungated || !bind_has(b, fused.text))
+        return (l->experts.ungated ||
+                   bind_experts(b, bind_stem(i, "ffn_gate_exps").text, l->n_expert, n_ff, width, &l->gate)) &&
+               bind_experts(b, bind_stem(i, "ffn_up_exps").text, l->n_expert, n_ff, width, &l->up);
+    if (!bind_experts(b, fused.text, l->n_expert, 2 * n_ff, width, &l->up))
+        return false;
+    l->gate = l->up;
+    l->gate.first = linear_part(&l->up.first, 0, n_ff);
+    l->up.first = linear_part(&l->up.first, n_ff, n_ff);
+    return true;
+}
+
+/* The fields of `experts` with the weights of one expert. */
+static struct dense_layer expert_of(const struct moe_layer *l, size_t expert)
+{
+    struct dense_layer e = l->experts;
+    if (!e.ungated)
+        e.gate = expert_linear(&l->gate, expert);
+    e.up = expert_linear(&l->up, expert);
+    e.down = expert_linear(&l->down, expert);
+    return e;
+}
+
+static bool bind_choice(struct binder *b, size_t i, struct moe_layer *l)
+{
+    size_t n_embd = binder_decoder(b)->shape.n_embd;
+    struct stem bias = bind_stem(i, "exp_probs_b");
+    return bind_linear(b, bind_stem(i, "ffn_gate_inp").text, l->n_expert, n_embd, &l->router) &&
+           bind_optional(b, bias.text, 1, l->n_expert, &l->selection_bias) &&
+           (l->selection_bias ||
+               bind_optional(b, bind_name(bias.text, "bias").text, 1, l->n_expert, &l->selection_bias)) &&
+           (l->early != MOE_EXPERTS_EARLY ||
+               bind_vector(b, bind_stem(i, "ffn_norm_exps.weight").text, 1, n_embd, &l->early_norm));
+}
+
+static bool bind_latent(struct binder *b, size_t i, struct moe_layer *l)
+{
+    size_t n_embd = binder_decoder(b)->shape.n_embd;
+    return l->n_latent == 0 ||
+           (bind_linear(b, bind_stem(i, "ffn_latent_down").text, l->n_latent, n_embd, &l->latent_down) &&
+               bind_linear(b, bind_stem(i, "ffn_latent_up").text, n_embd, l->n_latent, &l->latent_up));
+}
+
+/* Tensors of a dense feed-forward that the layer has and does not use. */
+static void skip_dense(struct binder *b, size_t i)
+{
+    bind_skip(b, bind_stem(i, "ffn_gate").text);
+    bind_skip(b, bind_stem(i, "ffn_up").text);
+    bind_skip(b, bind_stem(i, "ffn_down").text);
+}
+
+static size_t width_of(const struct decoder *d, const struct moe_layer *l)
+{
+    return l->n_latent > 0 ? l->n_latent : d->shape.n_embd;
 }
 
 static bool bind(struct binder *b, size_t i)
@@ -29,40 +109,27 @@ static bool bind(struct binder *b, size_t i)
     struct decoder *d = binder_decoder(b);
     struct layer *layer = &d->layers[i];
     struct moe_layer *l = &layer->moe;
-    struct dense_layer *e = &l->experts;
-    size_t n_embd = d->shape.n_embd, n = l->n_expert;
+    size_t width = width_of(d, l);
     bool good =
-        bind_linear(b, bind_stem(i, "ffn_gate_inp").text, n, n_embd, &l->router) &&
-        bind_experts(b, bind_stem(i, "ffn_gate_exps").text, n, e->n_ff, n_embd, &e->gate, &l->gate_scales) &&
-        bind_experts(b, bind_stem(i, "ffn_up_exps").text, n, e->n_ff, n_embd, &e->up, &l->up_scales) &&
-        bind_experts(b, bind_stem(i, "ffn_down_exps").text, n, n_embd, e->n_ff, &e->down, &l->down_scales) &&
-        bind_shared(b, i, &l->shared);
-    layer->ffn_packs = good && (linear_packs(&l->router) || (l->shared.n_ff > 0 && dense_packs(&l->shared)));
-    return good;
-}
-
-static struct linear expert_linear(const struct linear *first, const float *scales, size_t expert)
-{
-    struct linear l = *first;
-    l.weight.data += expert * first->weight.rows * first->weight.row_bytes;
-    l.scale = scales ? scales + expert : NULL;
-    return l;
-}
-
-static struct dense_layer expert_of(const struct moe_layer *l, size_t expert)
-{
-    struct dense_layer e = l->experts;
-    e.gate = expert_linear(&l->experts.gate, l->gate_scales, expert);
-    e.up = expert_linear(&l->experts.up, l->up_scales, expert);
-    e.down = expert_linear(&l->experts.down, l->down_scales, expert);
-    return e;
+        bind_choice(b, i, l) && bind_latent(b, i, l) && bind_up(b, i, l, width) &&
+        bind_experts(b, bind_stem(i, "ffn_down_exps").text, l->n_expert, width, l->experts.n_ff, &l->down) &&
+        bind_beside(b, i, l);
+    if (!good)
+        return false;
+    if (l->by_tensor)
+        skip_dense(b, i);
+    l->experts = expert_of(l, 0);
+    layer->ffn_packs = linear_packs(&l->router) || (l->beside.n_ff > 0 && dense_packs(&l->beside)) ||
+                       (l->n_latent > 0 && linear_packs(&l->latent_down));
+    return true;
 }
 
 /* ---- memory ---- */
 
 /* The largest of all layers. */
 struct moe_widths {
-    size_t n_expert, n_used, n_ff, shared;
+    size_t n_expert, n_used, n_ff, beside, latent, width;
+    bool early;
 };
 
 static struct moe_widths widths_of(const struct decoder *d)
@@ -75,7 +142,10 @@ static struct moe_widths widths_of(const struct decoder *d)
         w.n_expert = larger(w.n_expert, l->n_expert);
         w.n_used = larger(w.n_used, l->n_used);
         w.n_ff = larger(w.n_ff, l->experts.n_ff);
-        w.shared = larger(w.shared, l->shared.n_ff);
+        w.beside = larger(w.beside, l->beside.n_ff);
+        w.latent = larger(w.latent, l->n_latent);
+        w.width = larger(w.width, width_of(d, l));
+        w.early |= l->early != MOE_NOTHING_EARLY;
     }
     return w;
 }
@@ -88,67 +158,81 @@ static size_t packed_at(size_t expert, size_t first, size_t columns)
 
 static void workspace(struct forward *f, struct layout *lasting, struct layout *passing)
 {
-    (void)lasting;
     struct moe_memory *w = &f->moe;
     struct moe_widths widths = widths_of(f->d);
     size_t n_embd = f->d->shape.n_embd, workers = pool_size(f->pool), pairs = f->n * widths.n_used;
+    w->early = layout_floats(lasting, widths.early ? f->n : 0, n_embd);
+    w->early_kept = layout_floats(passing, widths.early ? f->n : 0, n_embd);
     w->router = layout_floats(passing, f->n, widths.n_expert);
     w->chosen = layout_take(passing, pairs * sizeof(*w->chosen));
     w->weights = layout_floats(passing, pairs, 1);
-    w->rows = layout_floats(passing, pairs, n_embd);
+    w->beside_weights = layout_floats(passing, f->n, 1);
+    w->latent = layout_floats(passing, f->n, widths.latent);
+    w->mixed = layout_floats(passing, widths.latent > 0 ? f->n : 0, n_embd);
+    w->rows = layout_floats(passing, pairs, widths.width);
     w->up = layout_floats(passing, pairs, widths.n_ff);
-    w->packed = layout_take(passing, packed_at(widths.n_expert, pairs, larger(n_embd, widths.n_ff)));
+    w->packed = layout_take(passing, packed_at(widths.n_expert, pairs, larger(widths.width, widths.n_ff)));
     w->gate_columns = dense_gate_columns(f, widths.n_ff);
     w->gates = layout_floats(passing, workers * f->n, w->gate_columns);
     w->groups = layout_take(passing, workers * widths.n_expert * sizeof(*w->groups));
     w->places = layout_take(passing, workers * pairs * sizeof(*w->places));
     w->pairs = layout_take(passing, workers * pairs * sizeof(*w->pairs));
-    if (widths.shared > 0)
-        dense_workspace(f, passing, widths.shared);
+    w->choices = layout_take(passing, workers * widths.n_expert * sizeof(*w->choices));
+    if (widths.beside > 0)
+        dense_workspace(f, passing, widths.beside, &w->beside);
+}
+
+/* ---- the layer's input ---- */
+
+/* Each worker keeps its share, for all of them. */
+static void early(struct worker *m, size_t i)
+{
+    const struct decoder_shape *s = &m->f->d->shape;
+    const struct moe_layer *l = &m->f->d->layers[i].moe;
+    struct work_range rows = forward_work_range(m, m->n);
+    if (l->early == MOE_NOTHING_EARLY)
+        return;
+    for (size_t t = rows.first; t < rows.end; t++) {
+        const float *x = m->x + t * s->n_embd;
+        float *kept = m->f->moe.early + t * s->n_embd;
+        if (l->early_norm)
+            forward_norm(s, kept, x, (struct norm){.weight = l->early_norm}, s->n_embd);
+        else
+            memcpy(kept, x, s->n_embd * sizeof(*kept));
+    }
+}
+
+/* Makes it the next input. In the last layer some of its rows may not be computed any more. */
+static void use_early(struct worker *m, const struct moe_layer *l)
+{
+    const struct forward *f = m->f;
+    size_t n_embd = f->d->shape.n_embd;
+    struct work_range rows = forward_work_range(m, m->n);
+    for (size_t t = rows.first; t < rows.end && m->kept_wanted; t++)
+        memcpy(f->moe.early_kept + t * n_embd, f->moe.early + f->wanted[t] * n_embd, n_embd * sizeof(float));
+    if (m->kept_wanted)
+        forward_barrier(m);
+    linear_input(m, m->kept_wanted ? f->moe.early_kept : f->moe.early, n_embd, linear_packs(&l->router));
 }
 
 /* ---- routing ---- */
 
-#define CHOSEN (-1.0f) /* in place of the probability of an expert that was chosen */
-
-/* The most probable expert that was not chosen before; the first of several that are equal, or when all are NaN. */
-static uint32_t most_probable(const float *probabilities, size_t n)
-{
-    size_t best = n;
-    for (size_t i = 0; i < n; i++)
-        if (probabilities[i] != CHOSEN && (best == n || probabilities[i] > probabilities[best]))
-            best = i;
-    return (uint32_t)best;
-}
-
-/* Computes the softmax over all experts, and writes the chosen ones, most probable first, with their weights. */
-static void route_row(const struct moe_layer *l, float *router, uint32_t *chosen, float *weights)
-{
-    float sum = 0;
-    vector_softmax(router, router, l->n_expert);
-    for (size_t rank = 0; rank < l->n_used; rank++) {
-        chosen[rank] = most_probable(router, l->n_expert);
-        weights[rank] = router[chosen[rank]];
-        router[chosen[rank]] = CHOSEN;
-        sum += weights[rank];
-    }
-    for (size_t rank = 0; rank < l->n_used && l->normalized; rank++)
-        weights[rank] /= sum;
-}
-
 static void route(struct worker *m, const struct moe_layer *l)
 {
     const struct moe_memory *w = &m->f->moe;
+    struct moe_choice *choices = w->choices + m->index * l->n_expert;
     linear_multiply(m, (struct product[]){{&l->router, w->router}}, 1);
     struct work_range rows = forward_work_range(m, m->n);
     for (size_t t = rows.first; t < rows.end; t++)
-        route_row(l, w->router + t * l->n_expert, w->chosen + t * l->n_used, w->weights + t * l->n_used);
+        moe_route(
+            l, choices, w->router + t * l->n_expert, w->chosen + t * l->n_used, w->weights + t * l->n_used);
     forward_barrier(m);
 }
 
 /* The groups of the batch, as one worker lists them. */
 struct moe_work {
     const struct moe_layer *l;
+    size_t width; /* of the experts' inputs and results */
     struct expert_group *groups; /* [n_groups] of the experts that some row chose, in order */
     size_t n_groups, n_pairs;
     size_t *places;
@@ -163,6 +247,7 @@ static struct moe_work group(const struct worker *m, const struct moe_layer *l)
     const struct moe_memory *w = &f->moe;
     size_t room = f->n * l->n_used;
     struct moe_work work = {.l = l,
+        .width = width_of(f->d, l),
         .n_pairs = m->n * l->n_used,
         .groups = w->groups + m->index * l->n_expert,
         .places = w->places + m->index * room,
@@ -220,29 +305,35 @@ static bool experts_pack(const struct moe_layer *l)
     return dense_packs(&l->experts);
 }
 
-static void gather(struct worker *m, const struct moe_work *work)
+/* Copies the rows of x to their places. */
+static void gather(struct worker *m, const struct moe_work *work, const float *x)
 {
     const struct moe_memory *w = &m->f->moe;
-    size_t n_embd = m->in.columns;
+    size_t width = work->width;
     struct work_range share = forward_work_range(m, work->n_pairs);
-    for (size_t place = share.first; place < share.end; place++)
-        memcpy(w->rows + place * n_embd, m->in.x + work->pairs[place] / work->l->n_used * m->in.stride,
-            n_embd * sizeof(float));
+    for (size_t place = share.first; place < share.end; place++) {
+        uint32_t pair = work->pairs[place];
+        const float *row = x + pair / work->l->n_used * width;
+        if (work->l->weighs_input)
+            vector_scale(w->rows + place * width, row, w->weights[pair], width);
+        else
+            memcpy(w->rows + place * width, row, width * sizeof(float));
+    }
     if (experts_pack(work->l))
-        pack(m, work, w->rows, n_embd);
+        pack(m, work, w->rows, width);
     forward_barrier(m);
 }
 
 static void gate_and_up(struct worker *m, const struct moe_work *work)
 {
     const struct moe_memory *w = &m->f->moe;
-    size_t n_ff = work->l->experts.n_ff, n_embd = m->f->d->shape.n_embd;
+    size_t n_ff = work->l->experts.n_ff;
     size_t piece = linear_piece_rows(m, n_ff), pieces = linear_pieces(n_ff, piece);
     struct weight_walk walk = weight_walk_begin(m, work->n_groups * pieces);
     for (size_t at; weight_walk_next(&walk, m, &at);) {
         const struct expert_group *g = &work->groups[at / pieces];
         struct dense_layer e = expert_of(work->l, g->expert);
-        struct matmul_input in = group_input(m, g, w->rows, n_embd, experts_pack(work->l));
+        struct matmul_input in = group_input(m, g, w->rows, work->width, experts_pack(work->l));
         dense_gate_rows(&e, &in, linear_piece(at % pieces, n_ff, piece), w->up + g->first * n_ff, work->gate,
             w->gate_columns);
     }
@@ -252,57 +343,121 @@ static void gate_and_up(struct worker *m, const struct moe_work *work)
 static void down(struct worker *m, const struct moe_work *work)
 {
     const struct moe_memory *w = &m->f->moe;
-    size_t n_ff = work->l->experts.n_ff, n_embd = m->f->d->shape.n_embd;
+    size_t n_ff = work->l->experts.n_ff, width = work->width;
     bool packs = linear_packs(&work->l->experts.down);
     if (packs) {
         pack(m, work, w->up, n_ff);
         forward_barrier(m);
     }
-    size_t piece = linear_piece_rows(m, n_embd), pieces = linear_pieces(n_embd, piece);
+    size_t piece = linear_piece_rows(m, width), pieces = linear_pieces(width, piece);
     struct weight_walk walk = weight_walk_begin(m, work->n_groups * pieces);
     for (size_t at; weight_walk_next(&walk, m, &at);) {
         const struct expert_group *g = &work->groups[at / pieces];
-        struct dense_layer e = expert_of(work->l, g->expert);
+        struct linear expert = expert_linear(&work->l->down, g->expert);
         struct matmul_input in = group_input(m, g, w->up, n_ff, packs);
-        struct work_range rows = linear_piece(at % pieces, n_embd, piece);
-        linear_rows(&e.down, &in, rows.first, rows.end - rows.first, w->rows + g->first * n_embd, n_embd);
+        struct work_range rows = linear_piece(at % pieces, width, piece);
+        linear_rows(&expert, &in, rows.first, rows.end - rows.first, w->rows + g->first * width, width);
     }
     forward_barrier(m);
 }
 
-/* Adds each row's results, in the order of rank, and the shared expert's, which f->sum holds. */
+/* ---- the sum ---- */
+
+/* Returns the sum of a row's results, in the order of rank, in the place of the first. */
+static float *sum_of_experts(const struct moe_memory *w, const struct moe_work *work, size_t t)
+{
+    size_t n_used = work->l->n_used, width = work->width;
+    const size_t *places = work->places + t * n_used;
+    const float *weights = w->weights + t * n_used;
+    float *first = w->rows + places[0] * width;
+    bool weighs = !work->l->weighs_input;
+    if (weighs)
+        vector_scale(first, first, weights[0], width);
+    for (size_t rank = 1; rank < n_used; rank++)
+        vector_add_scaled(first, w->rows + places[rank] * width, weighs ? weights[rank] : 1.0f, width);
+    return first;
+}
+
+/* Adds a row of the experts' sum to what is beside them, which f->sum holds. */
+static void add_beside(const struct worker *m, const struct moe_layer *l, size_t t, const float *experts)
+{
+    size_t n_embd = m->f->d->shape.n_embd;
+    float *sum = m->f->sum + t * n_embd;
+    if (l->beside.n_ff == 0) {
+        memcpy(sum, experts, n_embd * sizeof(*sum));
+        return;
+    }
+    if (l->beside_gate)
+        vector_scale(sum, sum, m->f->moe.beside_weights[t], n_embd);
+    vector_add(sum, experts, sum, n_embd);
+    if (l->sum_scale != 1)
+        vector_scale(sum, sum, l->sum_scale, n_embd);
+}
+
 static void add(struct worker *m, const struct moe_work *work)
 {
     const struct moe_memory *w = &m->f->moe;
-    size_t n_embd = m->f->d->shape.n_embd, n_used = work->l->n_used;
     struct work_range rows = forward_work_range(m, m->n);
-    for (size_t t = rows.first; t < rows.end; t++) {
-        const size_t *places = work->places + t * n_used;
-        const float *weights = w->weights + t * n_used;
-        float *first = w->rows + places[0] * n_embd, *sum = m->f->sum + t * n_embd;
-        vector_scale(first, first, weights[0], n_embd);
-        for (size_t rank = 1; rank < n_used; rank++)
-            vector_add_scaled(first, w->rows + places[rank] * n_embd, weights[rank], n_embd);
-        if (work->l->shared.n_ff > 0)
-            vector_add(sum, first, sum, n_embd);
-        else
-            memcpy(sum, first, n_embd * sizeof(*sum));
-    }
+    for (size_t t = rows.first; t < rows.end; t++)
+        add_beside(m, work->l, t, sum_of_experts(w, work, t));
     forward_barrier(m);
+}
+
+/* The same for experts in a space of their own: their sum comes back from it. */
+static void add_latent(struct worker *m, const struct moe_work *work)
+{
+    const struct moe_memory *w = &m->f->moe;
+    const struct moe_layer *l = work->l;
+    size_t n_embd = m->f->d->shape.n_embd;
+    struct work_range rows = forward_work_range(m, m->n);
+    for (size_t t = rows.first; t < rows.end; t++)
+        memcpy(w->latent + t * work->width, sum_of_experts(w, work, t), work->width * sizeof(float));
+    forward_barrier(m);
+    linear_input(m, w->latent, work->width, linear_packs(&l->latent_up));
+    linear_multiply(m, (struct product[]){{&l->latent_up, w->mixed}}, 1);
+    for (size_t t = rows.first; t < rows.end; t++)
+        add_beside(m, l, t, w->mixed + t * n_embd);
+    forward_barrier(m);
+}
+
+/* What is beside the experts works on m->in. Its weight is computed first, because m->in changes. */
+static void run_beside(struct worker *m, const struct moe_layer *l)
+{
+    struct work_range rows = forward_work_range(m, m->n);
+    size_t n_embd = m->f->d->shape.n_embd;
+    for (size_t t = rows.first; t < rows.end && l->beside_gate; t++) {
+        float logit = vector_dot(m->in.x + t * m->in.stride, l->beside_gate, n_embd);
+        m->f->moe.beside_weights[t] = 1.0f / (1.0f + vector_exp(-logit));
+    }
+    dense_run(m, &l->beside, &m->f->moe.beside);
 }
 
 static void run(struct worker *m, size_t i)
 {
     const struct moe_layer *l = &m->f->d->layers[i].moe;
+    const float *input = m->in.x, *x = input;
+    if (l->early != MOE_NOTHING_EARLY)
+        use_early(m, l);
+    if (l->early == MOE_EXPERTS_EARLY)
+        x = m->in.x;
+    if (l->n_latent > 0) {
+        linear_multiply(m, (struct product[]){{&l->latent_down, m->f->moe.latent}}, 1);
+        x = m->f->moe.latent;
+    }
     route(m, l);
     struct moe_work work = group(m, l);
-    gather(m, &work);
+    gather(m, &work, x);
     gate_and_up(m, &work);
     down(m, &work);
-    if (l->shared.n_ff > 0)
-        dense_run(m, &l->shared);
-    add(m, &work);
+    if (l->early != MOE_NOTHING_EARLY && l->beside.n_ff > 0)
+        linear_input(m, input, m->f->d->shape.n_embd, dense_packs(&l->beside));
+    if (l->beside.n_ff > 0)
+        run_beside(m, l);
+    if (l->n_latent > 0)
+        add_latent(m, &work);
+    else
+        add(m, &work);
 }
 
 const struct layer_kind layer_moe = {
-    .name = "mixture of experts", .bind = bind, .workspace = workspace, .run = run};
+    .name = "mixture of experts", .bind = bind, .workspace = workspace, .early = early, .run = run};

@@ -43,6 +43,10 @@ struct layer_kind {
     /* Before the first layer, on every worker; NULL for none. What it writes can be read after the first barrier. */
     void (*begin)(struct worker *m);
 
+    /* For a feed-forward that reads the layer's input: called before the mixer of its layer, on every worker, which has its
+     * share of the residual in m->x (forward_work_range of m->n rows). NULL for none. */
+    void (*early)(struct worker *m, size_t i);
+
     /* Runs the kind's part of layer i on every worker. The worker's input (m->in) is the layer's input, normed,
      * [m->n][n_embd]. The result goes to f->sum [m->n][n_embd], which others may read when `run` returns, so the last
      * step ends with a barrier. A mixer writes the states for every row, and then calls forward_keep_wanted before it

@@ -17,6 +17,16 @@ struct linear linear_part(const struct linear *l, size_t first, size_t rows)
     return part;
 }
 
+struct linear expert_linear(const struct expert_weights *w, size_t expert)
+{
+    struct linear l = w->first;
+    l.weight.data += expert * w->bytes;
+    if (l.bias)
+        l.bias += expert * w->rows;
+    l.scale = w->scales ? w->scales + expert : NULL;
+    return l;
+}
+
 void linear_rows(const struct linear *l, const struct matmul_input *in, size_t first, size_t count,
     float *out, size_t stride)
 {

@@ -17,6 +17,15 @@ struct linear {
     const float *scale; /* [1], factor of all products, or NULL */
 };
 
+/* Weights of several experts, or of several heads, one behind the other. */
+struct expert_weights {
+    struct linear first;
+    size_t bytes, rows; /* from one to the next: of the weight, and of the bias */
+    const float *scales; /* one for each, or NULL */
+};
+
+struct linear expert_linear(const struct expert_weights *w, size_t expert);
+
 /* Rows or other items, from the first to before the end. */
 struct work_range {
     size_t first, end;

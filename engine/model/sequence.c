@@ -51,7 +51,8 @@ size_t sequence_length(const struct sequence *s)
 uint64_t sequence_bytes(const struct sequence *s)
 {
     const struct state_part *p = &s->states;
-    size_t states = p->n + (p->now != NULL) + (p->next != NULL);
+    bool listed = p->n > 0 && p->checkpoints[p->n - 1].state == p->now;
+    size_t states = p->n + (p->now && !listed) + (p->next != NULL);
     return (uint64_t)s->pages.n * s->cache->page_bytes + (uint64_t)states * s->cache->state_bytes;
 }
 
@@ -163,6 +164,11 @@ bool sequence_share_page(struct sequence *s, size_t i, uint8_t *page)
 struct kv_state *sequence_hold_state(const struct sequence *s, size_t n)
 {
     return state_hold(states_at(&s->states, s->length, n));
+}
+
+struct kv_state *sequence_hold_checkpoint(const struct sequence *s, size_t n)
+{
+    return n <= s->length ? state_hold(states_checkpoint(&s->states, n)) : NULL;
 }
 
 void sequence_resume(struct sequence *s, size_t n, struct kv_state *state)

@@ -15,6 +15,7 @@ struct kv_cache {
     enum attention_type type;
     size_t page_bytes, state_bytes; /* with the header; state_bytes is 0 when no layer is recurrent */
     size_t checkpoint_every;
+    bool thins; /* some checkpoints are dropped as a sequence grows */
     size_t n_pages, n_states; /* that are held */
     size_t n_layers;
     struct layer_state *layers;
@@ -57,6 +58,7 @@ struct state_part {
     struct checkpoint_state *checkpoints; /* [n] of `room`, by position */
     size_t n, room;
     size_t marked; /* where a further checkpoint is wanted; 0: nowhere */
+    size_t end; /* where `next` will be a checkpoint, too, with room in the list; 0: nowhere */
 };
 
 void states_release(struct state_part *p);
@@ -67,6 +69,7 @@ void states_advance(struct state_part *p, size_t n); /* `next` has been written 
 size_t states_cut(struct state_part *p, size_t length, size_t n); /* returns where to */
 bool states_fork(struct state_part *to, const struct state_part *from, size_t length, size_t n, size_t *cut);
 struct kv_state *states_at(const struct state_part *p, size_t length, size_t n); /* NULL: none there */
+struct kv_state *states_checkpoint(const struct state_part *p, size_t n); /* NULL: none there */
 void states_resume(struct state_part *p, size_t length, size_t n, struct kv_state *state);
 float *state_values(struct kv_state *state); /* NULL for NULL */
 struct kv_state *state_hold(struct kv_state *state); /* counts one holder more; NULL for NULL */

@@ -17,7 +17,7 @@
 
 /* ---- weights and state ---- */
 
-static size_t held_floats(const struct ssm_layer *l)
+size_t ssm_held_floats(const struct ssm_layer *l)
 {
     size_t held = (size_t)(l->n_taps - 1) * l->n_channels;
     return (held + UNIT - 1) / UNIT * UNIT;
@@ -40,7 +40,7 @@ static size_t count_blocks(const struct ssm_layer *l)
 
 struct layer_state ssm_state(const struct ssm_layer *l)
 {
-    return (struct layer_state){.recurrent_floats = held_floats(l) + count_blocks(l) * block_floats(l)};
+    return (struct layer_state){.recurrent_floats = ssm_held_floats(l) + count_blocks(l) * block_floats(l)};
 }
 
 bool ssm_bind(struct binder *b, size_t i, struct ssm_layer *l, size_t in_rows)
@@ -210,7 +210,7 @@ static void scan_run(const struct ssm_layer *l, struct scan_block *b, const stru
 void ssm_scan(struct worker *m, size_t layer, const struct ssm_layer *l, const struct ssm_scan *s)
 {
     const struct forward *f = m->f;
-    size_t state_at = kv_cache_state_at(f->cache, layer) + held_floats(l), blocks = count_blocks(l);
+    size_t state_at = kv_cache_state_at(f->cache, layer) + ssm_held_floats(l), blocks = count_blocks(l);
     for (size_t i; (i = forward_take(m)) < f->n_runs * blocks;) {
         struct scan_block b = block_of(l, s, i % blocks);
         scan_run(l, &b, &f->runs[i / blocks], state_at + i % blocks * block_floats(l));

@@ -1,4 +1,4 @@
-/* ssm_private.h - what the mixers "mamba" and "mamba2" share: the convolution, the scan, and the state of a sequence.
+/* ssm_private.h - what the mixers "mamba", "mamba2" and "gated delta rule" share: the convolution, the scan, and the state of a sequence.
  *
  * The state of a sequence is that of the convolution, the last n_taps - 1 inputs of each channel as [n_taps - 1][channels],
  * oldest first, and behind it that of the scan, one block of kernels/scan.h after the other. Both steps go through the
@@ -34,6 +34,8 @@ static inline size_t ssm_head_rows(const struct ssm_layer *l)
 }
 
 struct layer_state ssm_state(const struct ssm_layer *l);
+/* Floats of the convolution's state, behind which the rest begins. */
+size_t ssm_held_floats(const struct ssm_layer *l);
 
 /* Finds the taps, a and d, and the products in and out. `in_rows` is the number of rows of the tensor ssm_in. */
 bool ssm_bind(struct binder *b, size_t i, struct ssm_layer *l, size_t in_rows);

@@ -74,18 +74,53 @@ static size_t next_wanted(const struct state_part *p, size_t after)
     return p->marked > after && p->marked < regular ? p->marked : regular;
 }
 
+static bool make_room(struct state_part *p)
+{
+    if (p->n < p->room)
+        return true;
+    size_t room = p->room ? 2 * p->room : 8;
+    struct checkpoint_state *more = realloc(p->checkpoints, room * sizeof(*more));
+    if (!more)
+        return false;
+    p->checkpoints = more;
+    p->room = room;
+    return true;
+}
+
 static bool add_checkpoint(struct state_part *p, size_t position, struct kv_state *state)
 {
-    if (p->n == p->room) {
-        size_t room = p->room ? 2 * p->room : 8;
-        struct checkpoint_state *more = realloc(p->checkpoints, room * sizeof(*more));
-        if (!more)
-            return false;
-        p->checkpoints = more;
-        p->room = room;
-    }
+    if (!make_room(p))
+        return false;
     p->checkpoints[p->n++] = (struct checkpoint_state){.position = position, .state = state};
     return true;
+}
+
+static void thin(struct state_part *p, size_t length)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < p->n; i++) {
+        size_t position = p->checkpoints[i].position;
+        if (position == p->marked || kv_cache_keeps_checkpoint(p->cache, position, length))
+            p->checkpoints[kept++] = p->checkpoints[i];
+        else
+            kv_cache_drop_state(p->cache, p->checkpoints[i].state);
+    }
+    p->n = kept;
+}
+
+/* Takes a state for each checkpoint before n; at n the next state serves. */
+static bool reserve_checkpoints(struct state_part *p, size_t length, size_t n)
+{
+    size_t at = length;
+    while ((at = next_wanted(p, at)) < n) {
+        struct kv_state *state = state_new(p->cache);
+        if (!state || !add_checkpoint(p, at, state)) {
+            kv_cache_drop_state(p->cache, state);
+            return false;
+        }
+    }
+    p->end = at == n ? n : 0;
+    return at > n || make_room(p);
 }
 
 /* Checkpoints beyond the length, from an earlier reservation, are dropped and taken again, because the mark may have
@@ -95,18 +130,15 @@ bool states_reserve(struct state_part *p, size_t length, size_t n, bool checkpoi
     if (p->cache->state_bytes == 0 || n <= length)
         return true;
     bool had_next = p->next != NULL;
-    size_t before = checkpoints_to(p, length);
-    drop_checkpoints(p, before);
-    bool good = had_next || (p->next = state_new(p->cache)) != NULL;
-    for (size_t at = length; good && checkpoints && (at = next_wanted(p, at)) <= n;) {
-        struct kv_state *state = state_new(p->cache);
-        good = state && add_checkpoint(p, at, state);
-        if (!good)
-            kv_cache_drop_state(p->cache, state);
-    }
-    if (good)
+    drop_checkpoints(p, checkpoints_to(p, length));
+    thin(p, length);
+    size_t before = p->n;
+    p->end = 0;
+    if ((had_next || (p->next = state_new(p->cache)) != NULL) &&
+        (!checkpoints || reserve_checkpoints(p, length, n)))
         return true;
     drop_checkpoints(p, before);
+    p->end = 0;
     if (!had_next) {
         kv_cache_drop_state(p->cache, p->next);
         p->next = NULL;
@@ -122,6 +154,9 @@ void states_advance(struct state_part *p, size_t n)
     p->now = p->next;
     p->next = NULL;
     drop_checkpoints(p, checkpoints_to(p, n));
+    if (p->end == n && add_checkpoint(p, n, p->now))
+        hold(p->now);
+    p->end = 0;
     if (old && old->count == 1)
         p->next = old; /* the next token needs no new one */
     else
@@ -160,12 +195,15 @@ bool states_fork(struct state_part *to, const struct state_part *from, size_t le
     return true;
 }
 
+struct kv_state *states_checkpoint(const struct state_part *p, size_t n)
+{
+    size_t i = checkpoints_to(p, n);
+    return i > 0 && p->checkpoints[i - 1].position == n ? p->checkpoints[i - 1].state : NULL;
+}
+
 struct kv_state *states_at(const struct state_part *p, size_t length, size_t n)
 {
-    if (n == length)
-        return p->now;
-    size_t i = n < length ? checkpoints_to(p, n) : 0;
-    return i > 0 && p->checkpoints[i - 1].position == n ? p->checkpoints[i - 1].state : NULL;
+    return n == length ? p->now : n < length ? states_checkpoint(p, n) : NULL;
 }
 
 /* The state becomes a checkpoint, too, if there is memory for its entry in the list. */

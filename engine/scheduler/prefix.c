@@ -83,9 +83,10 @@ static struct resumption find_state(const struct prefix_cache *p, const struct s
     for (size_t same = ATTENTION_BLOCK; same == ATTENTION_BLOCK && start < end; start += ATTENTION_BLOCK) {
         size_t n = end - start < ATTENTION_BLOCK ? end - start : ATTENTION_BLOCK;
         copy_ids(l, start, n, ids);
+        struct prefix_node *found = prefix_find_state(p, at, ids, n);
+        if (found && start + prefix_tokens(found) >= length + PREFIX_LEAST)
+            best = (struct resumption){.node = found, .end = start + prefix_tokens(found)};
         at = prefix_find(p, at, ids, n, &same);
-        if (at && same == prefix_tokens(at) && prefix_state(at) && start + same >= length + PREFIX_LEAST)
-            best = (struct resumption){.node = at, .end = start + same};
     }
     return best;
 }
@@ -94,13 +95,15 @@ static struct resumption find_state(const struct prefix_cache *p, const struct s
 static void resume(struct prefix_cache *p, struct slot *l, struct resumption to)
 {
     int32_t ids[ATTENTION_BLOCK];
-    size_t length = sequence_length(l->sequence), end = l->known - 1;
+    size_t length = sequence_length(l->sequence);
     for (struct prefix_node *at = l->path; at != to.node;) {
-        size_t page = prefix_depth(at), start = page * ATTENTION_BLOCK, same;
-        size_t n =
-            end - start < ATTENTION_BLOCK ? end - start : ATTENTION_BLOCK; /* the look-up of find_state */
-        copy_ids(l, start, n, ids);
-        at = prefix_find(p, at, ids, n, &same);
+        size_t page = prefix_depth(at), same;
+        if (page + 1 < prefix_depth(to.node)) {
+            copy_ids(l, page * ATTENTION_BLOCK, ATTENTION_BLOCK, ids);
+            at = prefix_find(p, at, ids, ATTENTION_BLOCK, &same);
+        } else {
+            at = to.node;
+        }
         if (!sequence_share_page(l->sequence, page, prefix_take(p, at))) {
             sequence_cut(l->sequence, length);
             return;
@@ -129,17 +132,38 @@ void slot_take_prefix(struct slot *l)
     count_cached(l);
 }
 
+/* Keeps the state before the prompt's last token, where another request with this prompt goes on. */
+static void keep_prompt_end(struct prefix_cache *p, struct slot *l)
+{
+    int32_t ids[ATTENTION_BLOCK];
+    size_t end = l->request->params->n_prompt - 1, page = end / ATTENTION_BLOCK, n = end % ATTENTION_BLOCK;
+    if (l->kept_prompt || n == 0 || prefix_depth(l->path) != page || sequence_length(l->sequence) < end)
+        return;
+    l->kept_prompt = true;
+    copy_ids(l, page * ATTENTION_BLOCK, n, ids);
+    prefix_keep_part(p, l->path, ids, n, l->sequence, page);
+}
+
 void slot_keep_prefix(struct slot *l)
 {
     int32_t ids[ATTENTION_BLOCK];
     struct prefix_cache *p = prefixes_of(l);
-    for (size_t page; p && (page = prefix_depth(l->path)) < sequence_length(l->sequence) / ATTENTION_BLOCK;) {
+    bool recurrent = kv_cache_state_bytes(sequence_cache(l->sequence)) > 0;
+    size_t full = sequence_length(l->sequence) / ATTENTION_BLOCK;
+    /* The states of the step before this one were there for slots that waited for them. */
+    if (p && recurrent && prefix_depth(l->path) < full)
+        prefix_thin(p, l->path);
+    for (size_t page; p && (page = prefix_depth(l->path)) < full;) {
+        if (recurrent)
+            keep_prompt_end(p, l);
         copy_ids(l, page * ATTENTION_BLOCK, ATTENTION_BLOCK, ids);
         struct prefix_node *next = prefix_keep(p, l->path, ids, l->sequence, page);
         if (!next)
             return; /* without memory; it is tried again after the next step */
         l->path = next;
     }
+    if (p && recurrent)
+        keep_prompt_end(p, l);
 }
 
 void slot_leave_prefix(struct slot *l)
@@ -149,6 +173,8 @@ void slot_leave_prefix(struct slot *l)
     if (p) {
         slot_keep_prefix(l);
         size_t page = prefix_depth(l->path), length = sequence_length(l->sequence);
+        if (page == length / ATTENTION_BLOCK && length % ATTENTION_BLOCK == 0 && page > 0)
+            prefix_keep_end(l->path, l->sequence);
         if (page == length / ATTENTION_BLOCK && length % ATTENTION_BLOCK > 0) {
             copy_ids(l, page * ATTENTION_BLOCK, length % ATTENTION_BLOCK, ids);
             prefix_keep_part(p, l->path, ids, length % ATTENTION_BLOCK, l->sequence, page);
@@ -168,6 +194,8 @@ static size_t common(const struct slot *ahead, const struct slot *l)
     size_t most = a->n_prompt < b->n_prompt ? a->n_prompt : b->n_prompt - 1, i = 0;
     while (i < most && a->prompt[i] == b->prompt[i])
         i++;
+    if (every > 0 && i + 1 >= a->n_prompt)
+        return a->n_prompt - 1; /* a checkpoint */
     return i - i % (every > 0 ? every : ATTENTION_BLOCK);
 }
 

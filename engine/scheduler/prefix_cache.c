@@ -186,6 +186,19 @@ struct prefix_node *prefix_find(
     return found;
 }
 
+struct prefix_node *prefix_find_state(
+    const struct prefix_cache *p, const struct prefix_node *at, const int32_t *ids, size_t n)
+{
+    const struct prefix_node *above = at ? at : &p->root;
+    for (; n > 0 && above->n_below > 0; n--) {
+        size_t place = place_of(above, ids, n);
+        struct prefix_node *x = place < above->n_below ? above->below[place] : NULL;
+        if (x && x->n == n && x->state && compare(x, ids, n) == 0)
+            return x;
+    }
+    return NULL;
+}
+
 uint8_t *prefix_take(struct prefix_cache *p, struct prefix_node *found)
 {
     touch(p, found);
@@ -246,7 +259,31 @@ static bool make_room(struct prefix_node *above)
     return true;
 }
 
-/* Adds an idle node that holds page i. Drops a node that has only a beginning of its tokens. */
+static bool forks(const struct prefix_node *x)
+{
+    size_t full = 0;
+    for (size_t i = 0; i < x->n_below && full < 2; i++)
+        full += x->below[i]->n == ATTENTION_BLOCK;
+    return full > 1;
+}
+
+void prefix_thin(struct prefix_cache *p, struct prefix_node *at)
+{
+    size_t end = prefix_depth(at) * ATTENTION_BLOCK;
+    bool needed = false; /* by a text that leaves the path between this node and the next state */
+    for (; at && at != &p->root; at = at->above) {
+        needed = needed || forks(at);
+        if (!at->state)
+            continue;
+        if (!needed && !kv_cache_keeps_checkpoint(p->cache, at->depth * ATTENTION_BLOCK, end)) {
+            kv_cache_drop_state(p->cache, at->state);
+            at->state = NULL;
+        }
+        needed = needed && !at->state;
+    }
+}
+
+/* Adds an idle node that holds page i. Drops a node that has only a beginning of its tokens and no state. */
 static struct prefix_node *add(struct prefix_cache *p, struct prefix_node *above, const int32_t *ids,
     size_t n, const struct sequence *s, size_t i)
 {
@@ -255,14 +292,15 @@ static struct prefix_node *add(struct prefix_cache *p, struct prefix_node *above
         return NULL;
     size_t place = place_of(above, ids, n);
     struct prefix_node *before = place > 0 ? above->below[place - 1] : NULL;
-    if (before && shared(before, ids, n) == before->n) {
+    if (before && !before->state && shared(before, ids, n) == before->n) {
         drop(p, before);
         place--;
     }
     *x = (struct prefix_node){.above = above, .depth = above->depth + 1, .n = n};
     memcpy(x->ids, ids, n * sizeof(*ids));
     x->page = sequence_hold_page(s, i);
-    x->state = sequence_hold_state(s, i * ATTENTION_BLOCK + n);
+    x->state = n < ATTENTION_BLOCK ? sequence_hold_state(s, i * ATTENTION_BLOCK + n)
+                                   : sequence_hold_checkpoint(s, (i + 1) * ATTENTION_BLOCK);
     memmove(above->below + place + 1, above->below + place,
         (above->n_below - place) * sizeof(struct prefix_node *));
     above->below[place] = x;
@@ -285,8 +323,14 @@ struct prefix_node *prefix_keep(
         return NULL;
     prefix_enter(p, x);
     if (!x->state)
-        x->state = sequence_hold_state(s, (i + 1) * ATTENTION_BLOCK);
+        x->state = sequence_hold_checkpoint(s, (i + 1) * ATTENTION_BLOCK);
     return x;
+}
+
+void prefix_keep_end(struct prefix_node *at, const struct sequence *s)
+{
+    if (!at->state)
+        at->state = sequence_hold_state(s, at->depth * ATTENTION_BLOCK);
 }
 
 void prefix_keep_part(struct prefix_cache *p, struct prefix_node *at, const int32_t *ids, size_t n,
@@ -294,8 +338,16 @@ void prefix_keep_part(struct prefix_cache *p, struct prefix_node *at, const int3
 {
     size_t same;
     struct prefix_node *x = prefix_find(p, at, ids, n, &same);
-    if (x && same == n)
+    struct kv_state *state = sequence_hold_state(s, i * ATTENTION_BLOCK + n);
+    if (x && same == n && (x->n == n || !state)) {
         touch(p, x);
-    else if (n >= PREFIX_LEAST)
+        if (state && x->n == n && !x->state) {
+            x->state = state;
+            p->n_idle_states += x->users == 0;
+            return;
+        }
+    } else if (n >= PREFIX_LEAST || state) {
         add(p, at ? at : &p->root, ids, n, s, i);
+    }
+    kv_cache_drop_state(p->cache, state);
 }

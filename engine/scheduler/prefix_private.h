@@ -7,7 +7,7 @@
  * Keys and values depend only on the tokens up to them, so shared pages hold the bits that a sequence would have computed.
  *
  * Where layers of the model are recurrent, a node also holds the state after its last token, when a sequence had a
- * checkpoint there. A reader of such a model can go on only behind a node with a state: pages alone are not enough.
+ * checkpoint there or ended there. A reader of such a model can go on only behind a node with a state: pages alone are not enough.
  *
  * A reader is at the last node of its path, and the whole path is in use. Nodes without a reader at or below them are idle,
  * and are freed oldest first. The cache belongs to the scheduler's thread.
@@ -46,6 +46,10 @@ struct kv_state *prefix_state(const struct prefix_node *at); /* after its last t
 struct prefix_node *prefix_find(
     const struct prefix_cache *p, const struct prefix_node *at, const int32_t *ids, size_t n, size_t *same);
 
+/* The child of `at` that holds a state and the most tokens, all of which ids[0..n) begins with; NULL when none does. */
+struct prefix_node *prefix_find_state(
+    const struct prefix_cache *p, const struct prefix_node *at, const int32_t *ids, size_t n);
+
 /* The page of a node that was found, for sequence_share_page. The node counts as used now. */
 uint8_t *prefix_take(struct prefix_cache *p, struct prefix_node *found);
 
@@ -58,9 +62,16 @@ void prefix_enter(struct prefix_cache *p, struct prefix_node *next);
 struct prefix_node *prefix_keep(
     struct prefix_cache *p, struct prefix_node *at, const int32_t *ids, struct sequence *s, size_t i);
 
-/* Keeps page i, which is not full and holds ids[n], below `at`. Does nothing without memory. */
+/* Keeps the state behind `at`, where a reader is, although it is no checkpoint: the sequence ends there. */
+void prefix_keep_end(struct prefix_node *at, const struct sequence *s);
+
+/* Keeps page i, which begins with ids[n], below `at`, with the state there. Does nothing without memory. */
 void prefix_keep_part(struct prefix_cache *p, struct prefix_node *at, const int32_t *ids, size_t n,
     const struct sequence *s, size_t i);
+
+/* Thins the states above `at` as those of a sequence that ends there (kv_cache_keeps_checkpoint), except those from which a
+ * text that leaves the path went on. */
+void prefix_thin(struct prefix_cache *p, struct prefix_node *at);
 
 void prefix_leave(struct prefix_cache *p, struct prefix_node *at); /* removes a reader */
 

@@ -109,8 +109,7 @@ static struct slot *slot_new(struct request *t, uint32_t choice)
     sampler_set_grammar(l->sampler, l->grammar);
     output_set_grammar(l->output, l->grammar);
     sampler_see_prompt(l->sampler, r->prompt, r->n_prompt);
-    if (choice == 0 && r->n_choices > 1)
-        sequence_mark(l->sequence, r->n_prompt - 1); /* where the other choices will begin */
+    sequence_mark(l->sequence, r->n_prompt - 1); /* where other choices and requests with this prompt begin */
     return l;
 }
 

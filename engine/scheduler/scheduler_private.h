@@ -58,8 +58,9 @@ struct slot {
     size_t known; /* tokens that are computed before it samples or ends */
     double last_token; /* by scheduler_now */
     struct prefix_node *path; /* the node of the prefix cache that it uses; NULL for none */
+    bool kept_prompt; /* the state at its prompt's end is in the prefix cache, or was */
     uint64_t compared; /* number + 1 of the request that its prompt was compared with last, */
-    size_t common; /* and how many tokens they share, in whole pages */
+    size_t common; /* and how many tokens they share, up to where a sequence can begin */
     /* Of the current step. */
     bool prefills; /* it has more than one token to compute */
     bool waits; /* another slot computes the tokens that it needs */

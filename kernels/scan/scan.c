@@ -12,7 +12,7 @@ static const struct scan_set *const sets[ISA_SETS] = {
 };
 /* clang-format on */
 
-static const struct scan_set *selected(void)
+const struct scan_set *scan_selected(void)
 {
     enum isa set = isa_selected();
     while (!sets[set])
@@ -22,16 +22,16 @@ static const struct scan_set *selected(void)
 
 void scan_channels(const struct scan_block *s)
 {
-    selected()->channels(s);
+    scan_selected()->channels(s);
 }
 
 void scan_head(const struct scan_block *s)
 {
-    selected()->head(s);
+    scan_selected()->head(s);
 }
 
 void scan_convolve(float *out, const float *const *rows, const float *taps, size_t stride, const float *bias,
     size_t n_taps, size_t n)
 {
-    selected()->convolve(out, rows, taps, stride, bias, n_taps, n);
+    scan_selected()->convolve(out, rows, taps, stride, bias, n_taps, n);
 }

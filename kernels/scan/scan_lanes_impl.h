@@ -7,6 +7,7 @@
 #ifndef BERTH_SCAN_LANES_IMPL_H
 #define BERTH_SCAN_LANES_IMPL_H
 
+#include "delta_lanes_impl.h"
 #include "scan_private.h"
 
 #include "kernels/vector/lanes_math_impl.h"
@@ -118,7 +119,7 @@ static void convolve(float *out, const float *const *rows, const float *taps, si
 
 #define SCAN_SET_OF_LANES                                                                                    \
     {                                                                                                        \
-        .channels = channels, .head = head, .convolve = convolve                                             \
+        .channels = channels, .head = head, .convolve = convolve, .delta = delta                             \
     }
 
 #endif

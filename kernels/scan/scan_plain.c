@@ -57,4 +57,5 @@ static void convolve(float *out, const float *const *rows, const float *taps, si
     vector_gate(out, out, NULL, VECTOR_SILU, n);
 }
 
-const struct scan_set scan_plain = {.channels = channels, .head = head, .convolve = convolve};
+const struct scan_set scan_plain = {
+    .channels = channels, .head = head, .convolve = convolve, .delta = delta_plain};

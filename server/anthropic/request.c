@@ -8,7 +8,8 @@
 static const struct dialect_field fields[] = {
     {"model", FIELD_COPIED, NULL, SCHEMA_STRING},
     {"max_tokens", FIELD_COPIED, NULL, "{\"type\":\"integer\",\"minimum\":1}"},
-    {"messages", FIELD_READ, NULL, "{\"type\":\"array\",\"minItems\":1,\"items\":{\"$ref\":\"#/components/schemas/AnthropicTurn\"}}"},
+    {"messages", FIELD_READ, NULL, "{\"type\":\"array\",\"minItems\":1,\"items\":{\"type\":\"object\",\"required\":[\"role\",\"content\"],\"properties\":{"
+        "\"role\":{\"enum\":[\"user\",\"assistant\",\"system\"]},\"content\":{\"type\":[\"string\",\"array\"],\"items\":{\"type\":\"object\"}}}}}"},
     {"system", FIELD_READ, NULL, SCHEMA_STRING_OR_LIST},
     {"stop_sequences", FIELD_COPIED, "stop", SCHEMA_LIST},
     {"stream", FIELD_COPIED, NULL, SCHEMA_TRUTH},

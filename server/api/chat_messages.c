@@ -85,6 +85,9 @@ static bool check_function(const json_t *function, const char *param, struct api
     const json_t *name = json_object_get(function, "name");
     if (!json_is_object(function) || !json_is_string(name))
         return api_error_bad(c, param, "'%s' must be an object with a string 'name'", param);
+    const json_t *parameters = json_object_get(function, "parameters");
+    if (!api_is_absent(parameters) && !json_is_object(parameters) && !json_is_boolean(parameters))
+        return api_error_bad(c, param, "'%s.parameters' must be a JSON Schema", param);
     return chat_tool_is_named(api_text(name)) ||
            api_error_bad(c, param, "'%s.name' must have " CHAT_NAME_RULE, param);
 }

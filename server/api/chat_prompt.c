@@ -154,9 +154,7 @@ static bool add_system(const struct requested_model *m, json_t *request, size_t 
     if (!*added)
         return true;
     json_t *message = json_pack("{s:s, s:s%}", "role", "system", "content", (const char *)text.at, text.size);
-    if (message)
-        return json_array_insert_new(messages, 0, message) == 0 || api_error_no_memory(c);
-    return api_error_status(c, 500, NULL, NULL, "the system text of the model's manifest is not UTF-8");
+    return (message && json_array_insert_new(messages, 0, message) == 0) || api_error_no_memory(c);
 }
 
 /* ---- the prompt ---- */

@@ -188,8 +188,8 @@ static bool check_suffix(
     const struct completion_params *w, const struct translated_request *call, struct api_error *c)
 {
     return !w->suffix || !call->make_prompt ||
-           api_error_status(
-               c, 400, "unsupported_parameter", "suffix", "'suffix' is not supported with this prompt");
+           api_error_status(c, 400, "unsupported_parameter", "suffix",
+               "'suffix' is not supported together with a prompt of token ids");
 }
 
 bool completion_answer(struct server *s, const struct http_request *q, struct reply *r,

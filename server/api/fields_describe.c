@@ -12,7 +12,7 @@
 #define IDS "{\"type\":\"array\",\"minItems\":1,\"items\":{\"type\":\"integer\",\"minimum\":0}}"
 #define FUNCTION                                                                                             \
     "{\"type\":\"object\",\"required\":[\"name\"],\"properties\":{\"name\":{\"type\":\"string\","            \
-    "\"pattern\":\"^[A-Za-z0-9_.:/-]{1,64}$\"},\"parameters\":{\"type\":\"object\"}}}"
+    "\"pattern\":\"^[A-Za-z0-9_.:/-]{1,64}$\"},\"parameters\":{\"type\":[\"object\",\"boolean\",\"null\"]}}}"
 
 /* Schemas of fields that are read elsewhere, or by a function of their own. */
 static const struct {
@@ -146,10 +146,14 @@ bool completion_params_schema(const char *name, char *out, size_t size)
 
 bool completion_params_prompt_field(size_t i, struct route_field *out)
 {
-    static const char *const names[] = {"model", "messages", "tools", "functions", "tool_choice",
-        "function_call", "documents", "chat_template_kwargs", "reasoning_effort", "enable_thinking", "think",
-        "thinking", "add_generation_prompt", "continue_final_message"};
-    const struct field *f = i < sizeof(names) / sizeof(names[0]) ? find(names[i], FOR_CHAT) : NULL;
+    /* Each ends with a NUL, the list with an empty one. */
+    static const char names[] = "model\0messages\0tools\0functions\0tool_choice\0function_call\0documents\0"
+                                "chat_template_kwargs\0reasoning_effort\0enable_thinking\0think\0thinking\0"
+                                "add_generation_prompt\0continue_final_message\0";
+    const char *name = names;
+    for (; *name && i > 0; i--)
+        name += strlen(name) + 1;
+    const struct field *f = *name ? find(name, FOR_CHAT) : NULL;
     if (f)
         describe_row(f, out);
     return f != NULL;

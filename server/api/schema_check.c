@@ -1,7 +1,7 @@
 /* schema_check.c - holds the members of a request to the JSON Schemas by which /openapi.json describes them.
  *
- * The keywords are those that descriptions of fields use: type, enum, const, minimum, maximum, minItems, maxItems, items,
- * required, properties, additionalProperties, anyOf. Others are passed over.
+ * The keywords are type, enum, const, minimum, maximum and anyOf. What is in lists and objects is checked by those who read
+ * them.
  */
 #include "berth/server/api/translate.h"
 
@@ -75,100 +75,51 @@ static bool number_holds(const json_t *schema, const json_t *value)
     return (!least || number >= json_number_value(least)) && (!most || number <= json_number_value(most));
 }
 
-static bool list_holds(const json_t *schema, const json_t *value)
-{
-    const json_t *items = json_object_get(schema, "items"), *most = json_object_get(schema, "maxItems");
-    size_t n = json_array_size(value);
-    if ((json_int_t)n < json_integer_value(json_object_get(schema, "minItems")) ||
-        (most && (json_int_t)n > json_integer_value(most)))
-        return false;
-    for (size_t i = 0; items && i < n; i++)
-        if (!holds(items, json_array_get(value, i)))
-            return false;
-    return true;
-}
-
-static bool object_holds(const json_t *schema, const json_t *value)
-{
-    const char *name;
-    json_t *member;
-    const json_t *required = json_object_get(schema, "required"),
-                 *properties = json_object_get(schema, "properties"),
-                 *others = json_object_get(schema, "additionalProperties");
-    for (size_t i = 0; i < json_array_size(required); i++)
-        if (!json_object_get(value, json_string_value(json_array_get(required, i))))
-            return false;
-    /* jansson does not change an object that is only iterated. */
-    json_object_foreach((json_t *)(uintptr_t)value, name, member)
-    {
-        const json_t *known = json_object_get(properties, name);
-        known = known ? known : others;
-        if (known && !holds(known, member))
-            return false;
-    }
-    return true;
-}
-
-/* As deep as the schema, which is berth's own. */
 static bool holds(const json_t *schema, const json_t *value)
 {
     const json_t *only = json_object_get(schema, "const");
     return has_type(json_object_get(schema, "type"), value) &&
            any_holds(json_object_get(schema, "anyOf"), value) &&
            is_listed(json_object_get(schema, "enum"), value) && (!only || json_equal(only, value)) &&
-           (!json_is_number(value) || number_holds(schema, value)) &&
-           (!json_is_array(value) || list_holds(schema, value)) &&
-           (!json_is_object(value) || object_holds(schema, value));
+           (!json_is_number(value) || number_holds(schema, value));
 }
 
 /* ---- the error ---- */
 
-/* The types that a schema or one of its alternatives names, in words: "a string or a list". */
-static void tell_types(const json_t *schema, char *out, size_t size)
+/* Writes the types that a schema or one of its alternatives names, in words: "a string or a list". True when one of them is
+ * the value's. */
+static bool tell_types(const json_t *schema, const json_t *value, char *out, size_t size)
 {
     static const struct {
-        const char *type, *told;
-    } words[] = {{"\"string\"", "a string"}, {"\"boolean\"", "true or false"}, {"\"integer\"", "an integer"},
-        {"\"number\"", "a number"}, {"\"array\"", "a list"}, {"\"object\"", "an object"}};
+        char type[8], told[14];
+    } words[] = {{"string", "a string"}, {"boolean", "true or false"}, {"integer", "an integer"},
+        {"number", "a number"}, {"array", "a list"}, {"object", "an object"}};
     const json_t *others = json_object_get(schema, "anyOf");
-    bool named[sizeof(words) / sizeof(words[0])] = {0};
+    bool fits = false;
     size_t used = 0;
-    for (size_t k = 0; k <= json_array_size(others); k++) {
-        const json_t *type = json_object_get(k ? json_array_get(others, k - 1) : schema, "type");
-        char *text = type ? json_dumps(type, JSON_ENCODE_ANY) : NULL;
-        for (size_t i = 0; text && i < sizeof(words) / sizeof(words[0]); i++)
-            named[i] |= strstr(text, words[i].type) != NULL;
-        free(text);
-    }
-    out[0] = '\0';
-    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]) && used < size; i++)
-        if (named[i])
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]) && used < size; i++) {
+        bool named = false;
+        for (size_t k = 0; k <= json_array_size(others); k++) {
+            const json_t *type = json_object_get(k ? json_array_get(others, k - 1) : schema, "type");
+            const json_t *first = json_is_array(type) ? json_array_get(type, 0) : type;
+            const char *second = json_string_value(json_array_get(type, 1));
+            named |= value_is_word(first, words[i].type) || (second && strcmp(second, words[i].type) == 0);
+        }
+        fits |= named && is_of_type(value, words[i].type);
+        if (named)
             used += (size_t)snprintf(out + used, size - used, "%s%s", used ? " or " : "", words[i].told);
-}
-
-/* The value's type is one that the schema or one of its alternatives names. */
-static bool may_have_type(const json_t *schema, const json_t *value)
-{
-    const json_t *others = json_object_get(schema, "anyOf");
-    bool may = !others && has_type(json_object_get(schema, "type"), value);
-    for (size_t k = 0; k < json_array_size(others); k++) {
-        const json_t *type = json_object_get(json_array_get(others, k), "type");
-        may |= type && has_type(type, value);
     }
-    return may;
+    return fits || used == 0;
 }
 
 static bool refuse(const char *name, const json_t *schema, const json_t *value, struct api_error *c)
 {
     char types[96];
-    const json_t *words = json_object_get(schema, "enum");
-    char *text = json_dumps(words ? words : schema, JSON_COMPACT);
-    tell_types(schema, types, sizeof(types));
-    if (types[0] && !may_have_type(schema, value))
-        api_error_bad(c, name, "'%s' must be %s", name, types);
-    else if (text)
-        api_error_bad(c, name,
-            words ? "'%s' must be one of %.300s" : "'%s' must be as the JSON Schema %.300s says", name, text);
+    if (!tell_types(schema, value, types, sizeof(types)))
+        return api_error_bad(c, name, "'%s' must be %s", name, types);
+    char *text = json_dumps(schema, JSON_COMPACT);
+    if (text)
+        api_error_bad(c, name, "'%s' must be as the JSON Schema %.300s says", name, text);
     else
         api_error_no_memory(c);
     free(text);

@@ -74,6 +74,10 @@ static void try_rows(struct near *n, const struct dialect_fields *d)
     for (size_t i = 0; i < d->n; i++)
         if (has_row(d, &d->rows[i]) && is_taken(&d->rows[i]))
             near_try(n, d->rows[i].name);
+    struct route_field f;
+    for (size_t i = 0; d->others && d->others(i, &f); i++)
+        if (f.use == ROUTE_FIELD_TAKEN)
+            near_try(n, f.name);
 }
 
 /* One missing, added or wrong character is a slip of the pen; more than that is another word. */

@@ -143,14 +143,14 @@ static void add_facts(
     const char *why;
     text_escape(text, sizeof(text), span_of(path));
     add_fact(out, "file", text);
-    if (found)
-        add_found(out, l, found);
     add_fact_bytes(out, "size", loaded_mapped_bytes(l));
     if (m)
         snprintf(text, sizeof(text), "%s, version %" PRIu32, l->info.format, m->files[0]->version);
     else
         snprintf(text, sizeof(text), "%s: not a format that berth knows", l->info.format);
     add_fact(out, "format", text);
+    if (found)
+        add_found(out, l, found);
     add_fact(out, "architecture", l->info.architecture);
     add_fact(out, "name", l->info.name);
     add_fact(out, "quantization", l->info.quantization);

@@ -38,15 +38,7 @@ static const struct schema schemas[] = {
         "{\"const\":\"text\"},\"text\":{\"type\":\"string\"}}}}]}}}"},
     {"OllamaMessage", "{\"type\":\"object\",\"required\":[\"role\"],\"properties\":{\"role\":{\"enum\":[\"system\",\"user\","
         "\"assistant\",\"tool\"]},\"content\":" STRING_OR_NULL ",\"thinking\":" STRING_OR_NULL ",\"tool_calls\":{\"type\":"
-        "\"array\",\"items\":{\"type\":\"object\"}},\"tool_name\":" STRING_OR_NULL "}}"},
-    {"AnthropicTurn", "{\"type\":\"object\",\"required\":[\"role\",\"content\"],\"properties\":{\"role\":{\"enum\":[\"user\","
-        "\"assistant\",\"system\"]},\"content\":{\"type\":[\"string\",\"array\"],\"items\":{\"type\":\"object\",\"required\":"
-        "[\"type\"],\"properties\":{\"type\":{\"type\":\"string\"}}}}}}"},
-    {"Sampler", "{\"enum\":[\"top_k\",\"top-k\",\"top_p\",\"top-p\",\"min_p\",\"min-p\",\"typ_p\",\"typical_p\",\"temperature\","
-        "\"temp\",\"penalties\",\"dry\",\"xtc\",\"top_n_sigma\",\"top-n-sigma\",\"infill\"]}"},
-    {"TokenBias", "{\"type\":\"array\",\"minItems\":2,\"maxItems\":2,\"prefixItems\":[{\"type\":\"integer\",\"minimum\":0},"
-        "{\"type\":[\"number\",\"boolean\"]}]}"},
-    {"PromptPart", "{\"type\":[\"string\",\"integer\",\"array\"],\"minimum\":0,\"items\":{\"type\":\"integer\",\"minimum\":0}}"},
+        "\"array\"},\"tool_name\":" STRING_OR_NULL "}}"},
     {"Message", "{\"type\":\"object\",\"required\":[\"message\"],\"properties\":{\"message\":{\"type\":\"string\"}}}"},
     {"Health", "{\"type\":\"object\",\"required\":[\"status\"],\"properties\":{\"status\":{\"type\":\"string\"}}}"},
     {"Readiness", "{\"type\":\"object\",\"required\":[\"status\"],\"properties\":{\"status\":{\"type\":\"string\"},"

@@ -23,9 +23,10 @@ enum { COMPLETION = 1, INFILL = 2 };
 
 #define ON(routes) ((unsigned)FIELD_ON * (routes))
 
-#define PROMPT                                                                                               \
-    "{\"anyOf\":[{\"type\":\"string\"},{\"type\":\"array\",\"minItems\":1,\"items\":{\"$ref\":"              \
-    "\"#/components/schemas/PromptPart\"}}]}"
+#define PROMPT                                                                                                          \
+    "{\"anyOf\":[{\"type\":\"string\"},{\"type\":\"array\",\"minItems\":1,\"items\":{\"type\":[\"string\",\"integer\"," \
+    "\"array\"]}}]}"
+
 /* The others are those of OpenAI's completions. OpenAI's own that mean nothing here are ignored. */
 /* clang-format off */
 static const struct dialect_field rows[] = {
@@ -34,14 +35,14 @@ static const struct dialect_field rows[] = {
     {"input_prefix", FIELD_READ | ON(INFILL), NULL, SCHEMA_STRING},
     {"input_suffix", FIELD_READ | ON(INFILL), NULL, SCHEMA_STRING},
     {"input_extra", FIELD_READ | ON(INFILL), NULL, "{\"type\":[\"array\",\"null\"],\"maxItems\":256,\"items\":{\"type\":\"object\","
-        "\"required\":[\"text\"],\"properties\":{\"filename\":{\"type\":\"string\"},\"text\":{\"type\":\"string\"}}}}"},
+        "\"required\":[\"text\"]}}"},
     {"n_predict", FIELD_READ, NULL, SCHEMA_NUMBER},
     {"max_tokens", FIELD_READ, NULL, SCHEMA_NUMBER},
     {"temperature", FIELD_READ, NULL, "{\"type\":[\"number\",\"null\"],\"maximum\":2}"},
     {"n_probs", FIELD_READ, NULL, "{\"type\":[\"integer\",\"null\"],\"maximum\":20}"},
     {"return_tokens", FIELD_READ, NULL, SCHEMA_TRUTH},
-    {"logit_bias", FIELD_READ, NULL, "{\"type\":[\"object\",\"array\",\"null\"],\"items\":{\"$ref\":\"#/components/schemas/TokenBias\"}}"},
-    {"samplers", FIELD_READ, NULL, "{\"anyOf\":[{\"type\":\"array\",\"items\":{\"$ref\":\"#/components/schemas/Sampler\"}},{\"enum\":[null,false,\"\",{}]}]}"},
+    {"logit_bias", FIELD_READ, NULL, "{\"type\":[\"object\",\"array\",\"null\"],\"items\":{\"type\":\"array\",\"minItems\":2,\"maxItems\":2}}"},
+    {"samplers", FIELD_READ, NULL, "{\"anyOf\":[{\"type\":\"array\",\"items\":{\"type\":\"string\"}},{\"enum\":[null,false,\"\",{}]}]}"},
     {"response_fields", FIELD_READ, NULL, SCHEMA_LIST},
 
     {"n", FIELD_IGNORED, NULL, NULL},
@@ -60,29 +61,26 @@ static const struct dialect_field rows[] = {
 
 #define N_ROWS (sizeof(rows) / sizeof(rows[0]))
 
-static const struct dialect_fields completion_fields = {.rows = rows, .n = N_ROWS, .route = COMPLETION},
-                                   infill_fields = {.rows = rows, .n = N_ROWS, .route = INFILL};
-
-static bool describe(const struct dialect_fields *d, size_t i, struct route_field *out)
+static bool describe(unsigned route, size_t i, struct route_field *out)
 {
-    struct dialect_fields all = *d;
-    all.others = completion_params_text_field;
-    return dialect_describe(&all, i, out);
+    const struct dialect_fields d = {rows, N_ROWS, route, completion_params_text_field};
+    return dialect_describe(&d, i, out);
 }
 
 bool llamacpp_completion_field(size_t i, struct route_field *out)
 {
-    return describe(&completion_fields, i, out);
+    return describe(COMPLETION, i, out);
 }
 
 bool llamacpp_infill_field(size_t i, struct route_field *out)
 {
-    return describe(&infill_fields, i, out);
+    return describe(INFILL, i, out);
 }
 
 bool llamacpp_check_fields(const json_t *request, bool infill, struct api_error *c)
 {
-    return dialect_check(infill ? &infill_fields : &completion_fields, request, c);
+    const struct dialect_fields d = {rows, N_ROWS, infill ? INFILL : COMPLETION, NULL};
+    return dialect_check(&d, request, c);
 }
 
 bool llamacpp_take_infill(json_t *request, json_t *into, struct api_error *c)

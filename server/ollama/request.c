@@ -64,11 +64,10 @@ static const struct dialect_field fields[] = {
     {"logprobs", FIELD_READ | BOTH, NULL, SCHEMA_TRUTH},
     {"top_logprobs", FIELD_READ | BOTH, NULL, "{\"type\":[\"integer\",\"null\"],\"minimum\":0,\"maximum\":20}"},
     {"options", FIELD_READ | BOTH, NULL, SCHEMA_OBJECT},
-    {"keep_alive", FIELD_READ | BOTH, NULL, "{\"description\":\"0 asks for an answer that tells of unloading; else ignored\"}"},
+    {"keep_alive", FIELD_READ | BOTH, NULL, "{\"description\":\"0: unloads nothing\"}"},
 
     {"truncate", FIELD_IGNORED | BOTH, NULL, NULL},
     {"shift", FIELD_IGNORED | BOTH, NULL, NULL},
-    {"verbose", FIELD_IGNORED | SHOW, NULL, NULL},
 
     {"images", FIELD_REFUSED | BOTH, ": this server takes text only", NULL},
     {"template", FIELD_REFUSED | BOTH, ": the model's own template is used; with 'raw' the prompt is the whole text", NULL},

@@ -29,8 +29,7 @@ static const struct dialect_field tokenize_rows[] = {
     {"with_pieces", FIELD_READ, NULL, SCHEMA_TRUTH},
     {"return_token_strs", FIELD_READ, NULL, SCHEMA_TRUTH},
 
-    {"chat_template", FIELD_REFUSED, ": the model's own is used; use 'chat_template_kwargs'", NULL},
-    {"mm_processor_kwargs", FIELD_REFUSED, ": this server takes text only", NULL},
+    {"chat_template", FIELD_REFUSED, "; use 'chat_template_kwargs'", NULL},
 };
 
 static const struct dialect_field detokenize_rows[] = {

@@ -144,6 +144,25 @@ static void test_a_revision_that_comes_later_is_told(void **state)
     server_stop(s);
 }
 
+static void test_a_quantization_of_several_is_named(void **state)
+{
+    (void)state;
+    const char *dir = hugging_face("");
+    model_at(dir, HUB "/snapshots/c0ffee/tiny-Q8_0.gguf", &(struct tiny_model){.recites = "eight bits"});
+    struct server *s = serve(dir);
+    assert_int_equal(count_models(s), 2);
+    assert_mapped(s, "org/tiny-GGUF/tiny-Q8_0");
+    assert_chats(s, "org/tiny-GGUF/tiny-Q8_0", "eight bits");
+    assert_chats(s, "org/tiny-GGUF/tiny-Q4_0.gguf", ALPHABET);
+    assert_chats(s, "org/tiny-GGUF:Q8_0", "eight bits");
+    assert_chats(s, "org/tiny-gguf:q4_0", ALPHABET);
+    static const char *const unknown[] = {
+        "org/tiny-GGUF", "org/tiny-GGUF:0", "org/tiny-GGUF:Q6_K", "org/tiny:Q8_0"};
+    for (size_t i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++)
+        json_decref(server_post_json(s, CHAT, 404, text_of("{\"model\":\"%s\"," ASKS "}", unknown[i])));
+    server_stop(s);
+}
+
 /* ---- Ollama ---- */
 
 static void test_an_ollama_store_answers_by_its_names(void **state)
@@ -203,6 +222,33 @@ static void test_parameters_and_system_text_are_defaults(void **state)
     assert_non_null(strstr(text_at(a, "parameters"), "temperature 0.5\ntop_k 5\n"));
     assert_non_null(strstr(text_at(a, "parameters"), "num_predict 20\nstop \"fg\""));
     json_decref(a);
+    server_stop(s);
+}
+
+static const char *cache_limit(struct server *s)
+{
+    char *line = server_wait_log(s, "KV cache limit");
+    const char *from = strstr(line, "\"bytes\":");
+    const char *kept = text_of("%.*s", (int)strcspn(from, ","), from);
+    free(line);
+    return kept;
+}
+
+static void test_weights_with_several_names_are_counted_once(void **state)
+{
+    (void)state;
+    const char *dir = temp_dir();
+    const char *wide = text_of("blobs/sha256-%s", hex_of(1));
+    model_at(dir, wide, &(struct tiny_model){.width = 16384, .layers = 12});
+    ollama_model(dir, "wide/one", LAYERS({"model", 1}));
+    struct server *s = serve(dir);
+    assert_mapped(s, "wide:one");
+    const char *alone = cache_limit(s);
+    server_stop(s);
+    ollama_model(dir, "wide/two", LAYERS({"model", 1}));
+    s = serve(dir);
+    assert_mapped(s, "wide:two");
+    assert_string_equal(cache_limit(s), alone);
     server_stop(s);
 }
 
@@ -330,9 +376,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_hugging_face_cache_answers_in_every_dialect),
+        cmocka_unit_test(test_a_quantization_of_several_is_named),
         cmocka_unit_test(test_a_revision_that_comes_later_is_told),
         cmocka_unit_test(test_an_ollama_store_answers_by_its_names),
         cmocka_unit_test(test_parameters_and_system_text_are_defaults),
+        cmocka_unit_test(test_weights_with_several_names_are_counted_once),
         cmocka_unit_test(test_the_system_text_moves_no_message_s_number),
         cmocka_unit_test(test_a_go_template_is_not_run),
         cmocka_unit_test(test_a_tag_that_comes_later_is_told),

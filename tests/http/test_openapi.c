@@ -142,7 +142,7 @@ static bool tells(const char *answer, const char *name)
     char quoted[100];
     size_t size = (size_t)snprintf(quoted, sizeof(quoted), "'%s", name);
     for (const char *at = strstr(answer, quoted); at; at = strstr(at + 1, quoted))
-        if (strchr("'.[:", at[size]))
+        if (at[size] && strchr("'.[:", at[size]))
             return true;
     return false;
 }
@@ -285,6 +285,32 @@ static void test_what_is_said_to_be_ignored_or_refused_is(void **state)
     each_post(try_others);
 }
 
+static void try_misspelt(const char *path, const json_t *operation, const json_t *schema)
+{
+    char answer[4096];
+    const char *name;
+    json_t *member;
+    if (!answers(operation))
+        return;
+    json_object_foreach(json_object_get(schema, "properties"), name, member)
+    {
+        if (strlen(name) < 7) /* one letter makes another word of a short one */
+            continue;
+        json_t *body = least_body(schema);
+        json_object_set_new(body, text_of("%sz", name), json_true());
+        int status = post(path, body, answer, sizeof(answer));
+        if (status != 400 || !tells(answer, name))
+            fail_with(path, body, status, answer);
+        json_decref(body);
+    }
+}
+
+static void test_a_misspelt_name_is_refused_with_the_right_one(void **state)
+{
+    (void)state;
+    each_post(try_misspelt);
+}
+
 static int begin(void **state)
 {
     const char *dir = temp_dir();
@@ -310,6 +336,7 @@ int main(void)
         cmocka_unit_test(test_what_is_described_is_taken_or_refused_by_name),
         cmocka_unit_test(test_a_value_of_another_type_is_refused_by_name),
         cmocka_unit_test(test_what_is_said_to_be_ignored_or_refused_is),
+        cmocka_unit_test(test_a_misspelt_name_is_refused_with_the_right_one),
     };
     return cmocka_run_group_tests(tests, begin, end);
 }

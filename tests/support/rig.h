@@ -11,7 +11,7 @@
 
 #include "tiny_model.h"
 
-#define RIG_MODELS 4
+#define RIG_MODELS 5
 
 struct rig {
     struct engine *e;
@@ -20,11 +20,12 @@ struct rig {
     struct text_model *m[RIG_MODELS];
 };
 
-/* The second model has windows of 32 tokens, the third layers with a recurrent state, the fourth experts. */
+/* The second model has windows of 32 tokens, the third layers with a recurrent state, the fourth experts, the
+ * fifth recurrent states that are large beside its pages. */
 static inline void rig_start(struct rig *r, const struct engine_options *o)
 {
     struct error err = {0};
-    static const char *const archs[RIG_MODELS] = {"llama", "gemma2", "lfm2", "granitemoe"};
+    static const char *const archs[RIG_MODELS] = {"llama", "gemma2", "lfm2", "granitemoe", "jamba"};
     const struct served_model_options options = {.no_tokenizer = true};
     memset(r, 0, sizeof(*r));
     r->e = engine_new(o, &err);

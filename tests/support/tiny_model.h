@@ -31,6 +31,8 @@
 #define TINY_STATES 16
 #define TINY_DT_RANK 8
 #define TINY_CHANNELS (TINY_INNER + 2 * TINY_GROUPS * TINY_STATES)
+#define TINY_LATENT 32
+#define TINY_NOPE 16
 
 struct tiny_edit {
     const char *without; /* a key, without the architecture's name, or a tensor */
@@ -51,7 +53,7 @@ struct tiny_tensor {
 struct tiny_family {
     const char *arch;
     size_t layers;
-    bool post_norms, window, experts, shared, norm_heads, norm_rows, sinks, gate;
+    bool post_norms, window, experts, shared, norm_heads, norm_rows, latent, sinks, gate;
     /* A letter for each layer's mixer: Attention, short Convolution, Mamba, mamba 2 (S), Both attention and mamba 2, or
      * none (F); NULL for attention in all. With `halves` only the layers without a mixer have a feed-forward. */
     const char *mixers;
@@ -63,6 +65,7 @@ static const struct tiny_family tiny_families[] = {
     {.arch = "gemma2", .layers = 3, .post_norms = true, .window = true},
     {.arch = "granitemoe", .layers = 2, .experts = true, .shared = true},
     {.arch = "olmoe", .layers = 2, .experts = true, .norm_rows = true, .output = true},
+    {.arch = "deepseek2", .layers = 2, .experts = true, .shared = true, .latent = true, .output = true},
     {.arch = "lfm2", .layers = 4, .norm_heads = true, .mixers = "CCAC"},
     {.arch = "refact", .layers = 2, .output = true}, /* slopes by distance */
     {.arch = "plamo", .layers = 2, .output = true}, /* a parallel residual */
@@ -177,6 +180,12 @@ static inline void tiny_kind_keys(struct tiny *t, struct writer *w)
         tiny_key(t, w, "shortconv.l_cache", TINY_TAPS, false);
     if (tiny_mixes(t, 'M') || tiny_mixes(t, 'S') || tiny_mixes(t, 'B'))
         tiny_ssm_keys(t, w, !tiny_mixes(t, 'M'));
+    if (!t->family->latent)
+        return;
+    tiny_key(t, w, "attention.kv_lora_rank", TINY_LATENT, false);
+    tiny_key(t, w, "attention.q_lora_rank", TINY_LATENT, false);
+    tiny_key(t, w, "attention.key_length_mla", TINY_NOPE + TINY_HEAD, false);
+    tiny_key(t, w, "attention.value_length_mla", TINY_HEAD, false);
 }
 
 static inline void tiny_keys(struct tiny *t, struct writer *w)
@@ -257,6 +266,14 @@ static inline void tiny_layer(struct tiny *t, size_t i)
     static const struct tiny_tensor attention[] = {{"attn_q.weight", W, Q, TENSOR_Q8_0, 0},
         {"attn_k.weight", W, KV, TENSOR_Q8_0, 0}, {"attn_v.weight", W, KV, TENSOR_F32, 0},
         {"attn_output.weight", Q, W, TENSOR_Q4_0, 0}, {.name = ""}};
+    static const struct tiny_tensor latent[] = {{"attn_q_a.weight", W, TINY_LATENT, TENSOR_Q8_0, 0},
+        {"attn_q_a_norm.weight", TINY_LATENT, 1, TENSOR_F32, 0},
+        {"attn_q_b.weight", TINY_LATENT, TINY_HEADS * (TINY_NOPE + TINY_HEAD), TENSOR_Q8_0, 0},
+        {"attn_kv_a_mqa.weight", W, TINY_LATENT + TINY_HEAD, TENSOR_Q4_0, 0},
+        {"attn_kv_a_norm.weight", TINY_LATENT, 1, TENSOR_F32, 0},
+        {"attn_k_b.weight", TINY_NOPE, TINY_LATENT, TENSOR_F16, TINY_HEADS},
+        {"attn_v_b.weight", TINY_LATENT, TINY_HEAD, TENSOR_Q8_0, TINY_HEADS},
+        {"attn_output.weight", Q, W, TENSOR_Q4_0, 0}, {.name = ""}};
     static const struct tiny_tensor norms_of_heads[] = {{"attn_q_norm.weight", TINY_HEAD, 1, TENSOR_F32, 0},
         {"attn_k_norm.weight", TINY_HEAD, 1, TENSOR_F32, 0}, {.name = ""}};
     static const struct tiny_tensor norms_of_rows[] = {{"attn_q_norm.weight", Q, 1, TENSOR_F32, 0},
@@ -287,7 +304,7 @@ static inline void tiny_layer(struct tiny *t, size_t i)
     bool attends = mixer == 'A' || mixer == 'B';
     tiny_group(t, i, norm);
     if (attends || mixer == 'C')
-        tiny_group(t, i, attends ? attention : convolution);
+        tiny_group(t, i, !attends ? convolution : f->latent ? latent : attention);
     if (attends && (f->norm_heads || f->norm_rows))
         tiny_group(t, i, f->norm_heads ? norms_of_heads : norms_of_rows);
     if (f->sinks || f->gate)

@@ -193,6 +193,16 @@ static void test_parameters_of_a_wrong_type_are_named(void **state)
     refused("has 1073741824 bytes");
 }
 
+static void test_a_system_text_is_utf_8(void **state)
+{
+    (void)state;
+    static const char *const types[] = {OLLAMA "model", OLLAMA "system"};
+    gguf_blob(0);
+    manifest(types, 2);
+    text_blob(1, "caf\xe9");
+    refused("0000000000000001: is not UTF-8");
+}
+
 /* Part `no` of `count`, with a tensor of its own. */
 static void part_blob(unsigned n, unsigned no, unsigned count)
 {
@@ -282,6 +292,7 @@ int main(void)
         ON_FILES(test_settings_of_layers_are_keys_of_the_checkpoint),
         ON_FILES(test_a_template_of_jinja_takes_the_place_of_the_file_s),
         ON_FILES(test_parameters_of_a_wrong_type_are_named),
+        ON_FILES(test_a_system_text_is_utf_8),
         ON_FILES(test_parts_of_a_split_model_are_layers),
         ON_FILES(test_weights_that_are_no_gguf_have_no_checkpoint),
         ON_FILES(test_companions_are_known_by_their_keys),

@@ -224,6 +224,37 @@ static void test_blobs_that_are_missing_or_elsewhere_are_told(void **state)
     expect_refused("links to ../../../../../secret, outside the volume");
 }
 
+/* Whatever the bytes are, there is one entry, and it has its weights or a reason. */
+static void test_damaged_manifests_are_models_or_have_a_reason(void **state)
+{
+    (void)state;
+    static char whole[1024], text[1024];
+    uint32_t random = 1;
+    size_t read = 0;
+    manifest(OLLAMA "tiny/latest", 3);
+    snprintf(whole, sizeof(whole),
+        "{\"config\":{\"digest\":\"x\"},\"layers\":[{\"mediaType\":\"" MODEL
+        "\",\"digest\":\"sha256:%s\",\"size\":1e9,\"annotations\":{\"a\\u0041\":null}}]}",
+        hex(3));
+    for (int i = 0; i < 3000; i++) {
+        size_t size = strlen(whole);
+        strcpy(text, whole);
+        for (int k = 0; k < 1 + i % 3; k++) {
+            random = random * 1664525 + 1013904223;
+            text[(random >> 8) % size] = "{}[]\",:\\u0\xff\x80 e-\0"[(random >> 3) % 17];
+        }
+        scratch_bytes(OLLAMA "tiny/latest", text, i % 7 ? size : (random >> 5) % size);
+        struct scan s;
+        scan(&s, VOLUME);
+        assert_int_equal(s.n_models, 1);
+        assert_true(!s.models[0].manifest == !!s.models[0].reason);
+        read += !s.models[0].reason;
+        scan_release(&s);
+    }
+    print_message("%zu of 3000 are still manifests\n", read);
+    assert_true(read > 100 && read < 2900);
+}
+
 static void test_only_four_names_make_a_model(void **state)
 {
     (void)state;
@@ -370,6 +401,7 @@ int main(void)
         IN_SCRATCH(test_too_many_layers_are_refused),
         IN_SCRATCH(test_layers_that_are_not_read_are_named),
         IN_SCRATCH(test_blobs_that_are_missing_or_elsewhere_are_told),
+        IN_SCRATCH(test_damaged_manifests_are_models_or_have_a_reason),
         IN_SCRATCH(test_only_four_names_make_a_model),
         IN_SCRATCH(test_a_name_that_two_have_is_refused),
         IN_SCRATCH(test_an_oci_layout_names_its_models),

@@ -7,8 +7,9 @@
  *    beginning share them; a page that is shared is copied before it is written to.
  *  - A recurrent state has a fixed size and stands for all positions up to the sequence's length. It cannot be cut, so
  *    the sequence keeps checkpoints: copies of the state at absolute positions, at each multiple of
- *    kv_cache_checkpoint_every and where sequence_mark asks for one. States are counted and shared like pages, and are
- *    never written to once a forward call has ended.
+ *    kv_cache_checkpoint_every and where sequence_mark asks for one. Where a state is large, older ones are thinned, so
+ *    that a long sequence keeps one for each power of two: to cut it by some positions costs about as many to be computed
+ *    again. States are counted and shared like pages, and are never written to once a forward call has ended.
  *
  * All of a model's pages have one size, and all of its states. A cache and its sequences belong to one thread, the
  * scheduler's; the budget's figures may be read by any.
@@ -70,9 +71,11 @@ size_t kv_cache_v_at(const struct kv_cache *c, size_t layer, size_t head);
 size_t kv_cache_state_bytes(const struct kv_cache *c); /* 0: no layer is recurrent */
 size_t kv_cache_state_at(
     const struct kv_cache *c, size_t layer); /* index of a layer's first float in every state */
-/* Positions from one checkpoint to the next, a multiple of ATTENTION_BLOCK: so many that the checkpoints of a long
- * sequence take about a quarter of the memory of its pages. 0: no layer is recurrent. */
+/* Positions from one checkpoint to the next, a multiple of ATTENTION_BLOCK: so many that checkpoints take about a quarter of
+ * the memory of pages, but at most 256. 0: no layer is recurrent. */
 size_t kv_cache_checkpoint_every(const struct kv_cache *c);
+/* False for a checkpoint that has been thinned out when a sequence is `end` positions long. */
+bool kv_cache_keeps_checkpoint(const struct kv_cache *c, size_t position, size_t end);
 
 struct sequence;
 
@@ -83,8 +86,8 @@ const struct kv_cache *sequence_cache(const struct sequence *s);
 size_t sequence_length(const struct sequence *s); /* positions that are filled */
 uint64_t sequence_bytes(const struct sequence *s); /* of its pages and states, those that it shares, too */
 
-/* Makes positions up to `n` writable: takes pages and states, copies the last page where it is shared. The length
- * stays. False, and nothing has changed, when the budget does not allow it or memory is short. */
+/* Makes positions up to `n` writable: thins the checkpoints, takes pages and states, copies the last page where it is
+ * shared. The length stays. False, and no more has changed, when the budget does not allow it or memory is short. */
 bool sequence_reserve(struct sequence *s, size_t n);
 /* The same with the least memory: drops the sequence's checkpoints, and takes none. */
 bool sequence_reserve_least(struct sequence *s, size_t n);
@@ -112,7 +115,7 @@ uint8_t *const *sequence_pages(const struct sequence *s, size_t *n);
 const float *sequence_state(const struct sequence *s);
 /* Where the forward call writes the state after its last row. */
 float *sequence_next_state(const struct sequence *s);
-/* Checkpoint i among those that were reserved: where the state after *position positions is to be written, if the call
+/* Checkpoint i among those that were reserved, except at the call's last position, where the next state serves: where the state after *position positions is to be written, if the call
  * comes that far. NULL: there is no further one. */
 float *sequence_next_checkpoint(const struct sequence *s, size_t i, size_t *position);
 
@@ -130,6 +133,8 @@ struct kv_state;
 
 /* Holds the state after the first n positions, until kv_cache_drop_state. NULL when the sequence has none there. */
 struct kv_state *sequence_hold_state(const struct sequence *s, size_t n);
+/* The same only where that is a checkpoint. */
+struct kv_state *sequence_hold_checkpoint(const struct sequence *s, size_t n);
 void kv_cache_drop_state(struct kv_cache *c, struct kv_state *state); /* NULL is fine */
 /* Sets the length to n, above what it was. The pages up to there have been shared. `state` is the state after n positions,
  * NULL where no layer is recurrent; the caller keeps its own hold. */

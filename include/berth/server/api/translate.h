@@ -53,7 +53,7 @@ struct dialect_fields {
 
 /* Describes field number i. False when there are not so many. */
 bool dialect_describe(const struct dialect_fields *d, size_t i, struct route_field *out);
-/* Refuses what is refused unless it is null, false or empty, a name that is near one of a row that is read or copied, and
+/* Refuses what is refused unless it is null, false or empty, a name that is near one that is taken, and
  * a value that its field's schema does not allow. False with the error. */
 bool dialect_check(const struct dialect_fields *d, const json_t *request, struct api_error *c);
 
@@ -86,8 +86,8 @@ bool translate_skipped_tool(json_t *warnings, size_t index, const json_t *type);
 
 /* ---- values: schema_check.c ---- */
 
-/* True when the schema allows the value. Otherwise the error, which names the field. References and patterns are not
- * followed. */
+/* True when the schema allows the value. Otherwise the error, which names the field. What is in lists and
+ * objects is not looked at. */
 bool schema_check_value(const char *name, const char *schema, const json_t *value, struct api_error *c);
 
 /* ---- messages ---- */

@@ -1,4 +1,5 @@
-/* test_layer_kinds.c - properties of single kinds of layers: mixtures of experts, short convolutions.
+/* test_layer_kinds.c - properties of single kinds of layers: mixtures of experts, latent attention, short
+ * convolutions.
  *
  * test_decoder.c shows for all kinds that chunks, threads, other sequences and instruction sets change no byte.
  */
@@ -125,20 +126,48 @@ static void test_mixtures_that_contradict_themselves_are_refused_by_name(void **
         {{.key = "expert_count", .value = 1e6}, "expert_count"},
         {{.key = "expert_count", .value = 0}, "ffn_down.weight is missing"},
         {{.key = "expert_feed_forward_length", .value = 64}, "ffn_gate_exps.weight"},
-        {{.key = "expert_shared_feed_forward_length", .value = 64}, "ffn_gate_shexp.weight"},
-        {{.key = "expert_shared_feed_forward_length", .value = 0}, "_shexp.weight does not belong"},
-        {{.key = "expert_gating_func", .value = 2}, "softmax"},
-        {{.key = "expert_group_count", .value = 2}, "groups of experts"},
-        {{.key = "expert_weights_scale", .value = 2.5}, "expert_weights_scale"},
+        {{.key = "expert_shared_feed_forward_length", .value = 64}, "ffn_up_shexp.weight"},
+        {{.key = "expert_gating_func", .value = 5}, "expert_gating_func"},
+        {{.key = "expert_group_count", .value = 4}, "expert_group_count"},
+        {{.key = "leading_dense_block_count", .value = 1}, "blk.0.ffn_down.weight is missing"},
+        {{.key = "interleave_moe_layer_step", .value = 2}, "blk.0.ffn_down.weight is missing"},
+        {{.key = "nextn_predict_layers", .value = 2}, "nextn_predict_layers"},
+        {{.without = "blk.1.ffn_up_shexp.weight"}, "blk.1.ffn_up_shexp.weight"},
         {{.without = "blk.1.ffn_up_exps.weight"}, "blk.1.ffn_up_exps.weight"},
         {{.tensor = "blk.0.ffn_up_exps.weight", .columns = 64, .rows = 96}, "blk.0.ffn_up_exps.weight"},
-        {{.tensor = "blk.0.ffn_up_exps.bias", .columns = 96, .rows = 6}, "blk.0.ffn_up_exps.bias"},
+        {{.tensor = "blk.0.ffn_up_exps.bias", .columns = 96, .rows = 5}, "blk.0.ffn_up_exps.bias"},
         {{.tensor = "blk.0.ffn_down_exps.scale", .columns = 5, .rows = 1}, "blk.0.ffn_down_exps.scale"},
-        {{.tensor = "blk.0.exp_probs_b.bias", .columns = 6, .rows = 1}, "blk.0.exp_probs_b.bias"},
+        {{.tensor = "blk.0.exp_probs_b.bias", .columns = 5, .rows = 1}, "blk.0.exp_probs_b.bias"},
+        {{.tensor = "blk.0.ffn_gate_inp_shexp.weight", .columns = 32, .rows = 1}, "ffn_gate_inp_shexp"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
         assert_refused("granitemoe", cases[i].edit, cases[i].reason);
     assert_refused("gemma2", (struct tiny_edit){.key = "expert_count", .value = 8}, "expert_count");
+}
+
+/* ---- latent attention ---- */
+
+static void test_latents_that_contradict_themselves_are_refused_by_name(void **state)
+{
+    (void)state;
+    static const struct {
+        struct tiny_edit edit;
+        const char *reason;
+    } cases[] = {
+        {{.without = "attention.kv_lora_rank"}, "kv_lora_rank"},
+        {{.key = "attention.kv_lora_rank", .value = 1024}, "a latent of 1024"},
+        {{.key = "attention.key_length_mla", .value = 8}, "a head of 8"},
+        {{.key = "attention.key_length_mla", .value = 48}, "attn_q_b.weight"},
+        {{.key = "attention.value_length_mla", .value = 32}, "attn_v_b.weight"},
+        {{.key = "attention.q_lora_rank", .value = 64}, "attn_q_a.weight"},
+        {{.without = "attention.q_lora_rank"}, "attn_q.weight is missing"},
+        {{.without = "blk.1.attn_v_b.weight"}, "blk.1.attn_v_b.weight"},
+        {{.without = "blk.0.attn_kv_a_norm.weight"}, "blk.0.attn_kv_a_norm.weight"},
+        {{.tensor = "blk.0.attn_kv_b.weight", .columns = 32, .rows = 100}, "blk.0.attn_kv_b.weight"},
+        {{.tensor = "blk.0.attn_kv_b.weight", .columns = 32, .rows = 128}, "attn_k_b.weight does not belong"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        assert_refused("deepseek2", cases[i].edit, cases[i].reason);
 }
 
 /* ---- short convolutions ---- */
@@ -202,6 +231,7 @@ int main(void)
         cmocka_unit_test(test_experts_that_no_row_chose_are_not_touched),
         cmocka_unit_test(test_a_router_of_no_numbers_harms_nothing),
         cmocka_unit_test(test_mixtures_that_contradict_themselves_are_refused_by_name),
+        cmocka_unit_test(test_latents_that_contradict_themselves_are_refused_by_name),
         cmocka_unit_test(test_convolutions_that_contradict_themselves_are_refused_by_name),
         cmocka_unit_test(test_checkpoints_inside_a_chunk_are_exact),
     };

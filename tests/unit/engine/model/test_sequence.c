@@ -148,18 +148,22 @@ static void test_states_are_shared_and_counted_once(void **state)
     struct fixture *f = *state;
     struct sequence *s = sequence_new(f->cache);
     read_to(s, 128, 1);
-    assert_int_equal(states_in_use(f, 2), 3); /* two checkpoints and the state itself */
+    assert_int_equal(
+        states_in_use(f, 2), 2); /* a checkpoint, and the state itself, which is the second one */
+    assert_int_equal(sequence_bytes(s), kv_cache_bytes(f->cache));
     read_to(s, 129, 1);
+    assert_int_equal(states_in_use(f, 3), 3);
+    read_to(s, 130, 1);
     assert_int_equal(states_in_use(f, 3), 4); /* and one to write the next to */
     assert_int_equal(sequence_bytes(s), kv_cache_bytes(f->cache));
-    struct sequence *fork = sequence_fork(s, 129);
+    struct sequence *fork = sequence_fork(s, 130);
     assert_int_equal(states_in_use(f, 3), 4);
-    read_to(fork, 130, 2);
-    read_to(s, 130, 1);
-    assert_state(sequence_state(fork), 130, 2);
-    assert_state(sequence_state(s), 130, 1);
+    read_to(fork, 131, 2);
+    read_to(s, 131, 1);
+    assert_state(sequence_state(fork), 131, 2);
+    assert_state(sequence_state(s), 131, 1);
     sequence_free(s);
-    assert_int_equal(sequence_cut(fork, 129), 128);
+    assert_int_equal(sequence_cut(fork, 130), 128);
     assert_state(sequence_state(fork), 128, 1);
     sequence_free(fork);
 }
@@ -200,22 +204,23 @@ static void test_beyond_the_budget_nothing_changes(void **state)
     struct sequence *s = sequence_new(f->cache);
     read_to(s, 64, 1);
     uint64_t used = kv_budget_used(&f->budget);
-    assert_int_equal(used, page + 2 * one);
-    kv_budget_set_limit(&f->budget, used + page + one); /* for the state, but not for the checkpoint at 128 */
-    assert_false(sequence_reserve(s, 128));
+    assert_int_equal(used, page + one);
+    kv_budget_set_limit(
+        &f->budget, used + 2 * page + one); /* for the state, but not for the checkpoint at 128 */
+    assert_false(sequence_reserve(s, 129));
     assert_int_equal(kv_budget_used(&f->budget), used);
     assert_state(sequence_state(s), 64, 1);
-    assert_true(sequence_reserve(s, 127));
+    assert_true(sequence_reserve(s, 128));
     sequence_cut(s, 64);
-    kv_budget_set_limit(&f->budget, 2 * (page + one)); /* without any checkpoint */
-    assert_false(sequence_reserve(s, 128));
-    assert_true(sequence_reserve_least(s, 128));
-    write_states(s, 128, 2);
-    sequence_advance(s, 128);
-    assert_state(sequence_state(s), 128, 2);
-    assert_false(sequence_reserve_least(s, 129)); /* needs a third page */
-    assert_int_equal(sequence_length(s), 128);
-    assert_int_equal(sequence_cut(s, 100), 0);
+    kv_budget_set_limit(&f->budget, 3 * page + 2 * one);
+    assert_false(sequence_reserve(s, 150));
+    assert_true(sequence_reserve_least(s, 150)); /* without any checkpoint */
+    write_states(s, 150, 2);
+    sequence_advance(s, 150);
+    assert_state(sequence_state(s), 150, 2);
+    assert_false(sequence_reserve_least(s, 193)); /* needs a fourth page */
+    assert_int_equal(sequence_length(s), 150);
+    assert_int_equal(sequence_cut(s, 149), 0);
     sequence_free(s);
 }
 
@@ -234,6 +239,62 @@ static void test_memory_for_a_sequence_is_what_one_takes(void **state)
     }
 }
 
+/* ---- large states ---- */
+
+enum { LARGE = 20000, FAR = 256 };
+
+static size_t count_kept(const struct kv_cache *c, size_t end)
+{
+    size_t kept = 0;
+    for (size_t at = FAR; at <= end; at += FAR)
+        kept += kv_cache_keeps_checkpoint(c, at, end);
+    return kept;
+}
+
+/* One checkpoint for each power of two, at distances that grow with the distance from the end. */
+static void test_checkpoints_of_large_states_are_thinned(void **state)
+{
+    struct fixture *f = *state;
+    const struct layer_state large[] = {{2, 64, 64, 0}, {0, 0, 0, LARGE}};
+    struct kv_cache *c = kv_cache_new(&f->budget, ATTENTION_F16, large, 2);
+    assert_non_null(c);
+    assert_int_equal(kv_cache_checkpoint_every(c), FAR);
+    struct sequence *s = sequence_new(c);
+    for (size_t at = 0, step = 1; at < 40 * FAR; at += step, step = step % 700 + 99) {
+        assert_true(sequence_reserve(s, at + step));
+        sequence_advance(s, at + step);
+        size_t states = (size_t)((sequence_bytes(s) - (at + step + 63) / 64 * kv_cache_page_bytes(c)) /
+                                 kv_cache_state_bytes(c));
+        assert_true(states <= count_kept(c, at + step) + 5); /* those of the last step, now and next */
+    }
+    size_t end = sequence_length(s), powers = 0;
+    for (size_t n = end / FAR; n > 0; n /= 2)
+        powers++;
+    assert_int_equal(count_kept(c, end), powers);
+    uint64_t pages = (end + 63) / 64 * kv_cache_page_bytes(c);
+    assert_int_equal(kv_cache_bytes_for(c, end), pages + (powers + 2) * kv_cache_state_bytes(c));
+    for (size_t back = 1; back < end; back += 97) {
+        struct sequence *fork = sequence_fork(s, end - back);
+        assert_true(end - sequence_length(fork) <= 2 * back + 2 * FAR);
+        sequence_free(fork);
+    }
+    sequence_free(s);
+    kv_cache_free(c);
+}
+
+/* What a longer sequence keeps, a shorter one kept, too. */
+static void test_what_was_thinned_out_is_never_wanted_again(void **state)
+{
+    struct fixture *f = *state;
+    const struct layer_state large[] = {{0, 0, 0, LARGE}};
+    struct kv_cache *c = kv_cache_new(&f->budget, ATTENTION_F16, large, 1);
+    for (size_t at = FAR; at < 70 * FAR; at += FAR)
+        for (size_t end = at; end < 70 * FAR; end += 77)
+            assert_true(!kv_cache_keeps_checkpoint(c, at, end + 77) || kv_cache_keeps_checkpoint(c, at, end));
+    assert_true(kv_cache_keeps_checkpoint(c, 100, 70 * FAR)); /* one that was asked for */
+    kv_cache_free(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -245,6 +306,8 @@ int main(void)
             test_a_state_that_is_held_goes_on_in_another_sequence, setup, teardown),
         cmocka_unit_test_setup_teardown(test_beyond_the_budget_nothing_changes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_memory_for_a_sequence_is_what_one_takes, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_checkpoints_of_large_states_are_thinned, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_was_thinned_out_is_never_wanted_again, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

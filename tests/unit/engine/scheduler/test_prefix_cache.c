@@ -224,6 +224,103 @@ static void test_what_was_taken_last_goes_last(void **state)
     assert_int_equal(prefix_oldest(f->p), UINT64_MAX);
 }
 
+/* ---- states ---- */
+
+#define FAR 256 /* from one state to the next */
+#define LONG (24 * FAR)
+
+/* True when the text's node that ends at n has a state. */
+static bool has_state(const struct cache_fixture *f, const int32_t *ids, size_t n)
+{
+    struct prefix_node *at = NULL;
+    for (size_t done = 0, same; done < n; done += PAGE) {
+        at = prefix_find(f->p, at, ids + done, PAGE, &same);
+        assert_non_null(at);
+        assert_int_equal(same, PAGE);
+    }
+    return prefix_state(at) != NULL;
+}
+
+static size_t count_states(const struct cache_fixture *f, const int32_t *ids)
+{
+    size_t count = 0;
+    for (size_t n = PAGE; n <= LONG; n += PAGE)
+        count += has_state(f, ids, n);
+    return count;
+}
+
+/* Reads and keeps a text as a slot does: in steps, each of which thins what the steps before have kept. */
+static void keep_in_steps(struct cache_fixture *f, const int32_t *ids)
+{
+    struct sequence *s = sequence_new(f->kv);
+    struct prefix_node *at = NULL;
+    for (size_t n = 192; n <= LONG; n += 192) {
+        assert_true(sequence_reserve(s, n));
+        sequence_advance(s, n);
+        prefix_thin(f->p, at);
+        for (size_t i = prefix_depth(at); (i + 1) * PAGE <= n; i++)
+            assert_non_null(at = prefix_keep(f->p, at, ids + i * PAGE, s, i));
+    }
+    prefix_leave(f->p, at);
+    sequence_free(s);
+}
+
+static void test_states_are_thinned_but_where_texts_part(void **state)
+{
+    (void)state;
+    static int32_t one[LONG], other[LONG];
+    const struct layer_state large[] = {{1, 8, 8, 0}, {0, 0, 0, 20000}};
+    struct cache_fixture f = {.budget = {.limit = UINT64_MAX}};
+    f.kv = kv_cache_new(&f.budget, ATTENTION_F16, large, 2);
+    f.p = prefix_new(f.kv, &f.clock);
+    assert_int_equal(kv_cache_checkpoint_every(f.kv), FAR);
+    keep_in_steps(&f, one);
+    assert_true(
+        count_states(&f, one) <= 5 + 1); /* powers of two up to 24, and what the last step has added */
+    assert_false(has_state(&f, one, 9 * FAR));
+    for (size_t i = 9 * FAR + 100; i < LONG; i++)
+        other[i] = 1;
+    keep_in_steps(&f, other);
+    assert_true(has_state(&f, other, 9 * FAR));
+    assert_false(has_state(&f, other, 10 * FAR));
+    assert_false(has_state(&f, other, 7 * FAR));
+    assert_int_equal(prefix_idle_bytes(f.p), atomic_load(&f.budget.used));
+    prefix_free(f.p);
+    assert_int_equal(atomic_load(&f.budget.used), 0);
+    kv_cache_free(f.kv);
+}
+
+/* Of the beginnings of a text that are kept with a state the longest is found, whatever else begins like it. */
+static void test_a_part_of_a_page_is_found_by_its_state(void **state)
+{
+    (void)state;
+    int32_t ids[PAGE] = {0};
+    const struct layer_state both[] = {{1, 8, 8, 0}, {0, 0, 0, 100}};
+    struct cache_fixture f = {.budget = {.limit = UINT64_MAX}};
+    f.kv = kv_cache_new(&f.budget, ATTENTION_F16, both, 2);
+    f.p = prefix_new(f.kv, &f.clock);
+    struct sequence *s = sequence_new(f.kv);
+    for (size_t n = 3; n < 60; n += 20) { /* at 3, 23 and 43, the last of which has no state */
+        sequence_mark(s, n);
+        assert_true(sequence_reserve(s, n));
+        sequence_advance(s, n);
+        if (n == 43)
+            assert_true(sequence_reserve_least(s, 63)), sequence_advance(s, 63);
+        prefix_keep_part(f.p, NULL, ids, n, s, 0);
+        assert_int_equal(prefix_tokens(prefix_find_state(f.p, NULL, ids, PAGE)), n < 43 ? n : 23);
+    }
+    for (size_t n = 1; n <= PAGE; n++) {
+        struct prefix_node *found = prefix_find_state(f.p, NULL, ids, n);
+        assert_int_equal(found ? prefix_tokens(found) : 0, n < 3 ? 0 : n < 23 ? 3 : 23);
+    }
+    ids[10] = 7;
+    assert_int_equal(prefix_tokens(prefix_find_state(f.p, NULL, ids, PAGE)), 3);
+    sequence_free(s);
+    prefix_free(f.p);
+    assert_int_equal(atomic_load(&f.budget.used), 0);
+    kv_cache_free(f.kv);
+}
+
 static void test_no_cache_has_nothing(void **state)
 {
     (void)state;
@@ -245,6 +342,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             test_what_is_in_use_stays_and_the_rest_goes_oldest_first, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_was_taken_last_goes_last, setup, teardown),
+        cmocka_unit_test(test_states_are_thinned_but_where_texts_part),
+        cmocka_unit_test(test_a_part_of_a_page_is_found_by_its_state),
         cmocka_unit_test(test_no_cache_has_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -52,6 +52,35 @@ static void test_a_recurrent_model_goes_on_where_a_state_is_kept(void **state)
     rig_stop(&r);
 }
 
+/* The state before a prompt's last token is kept, wherever in a page that is, beside what the answer made of the page. */
+static void test_a_recurrent_model_goes_on_at_the_end_of_a_prompt(void **state)
+{
+    (void)state;
+    static const size_t lengths[] = {10, 65, 66, 128, 129, 300, 513};
+    struct rig r;
+    rig_start(&r, &usual);
+    for (int model = 2; model <= 4; model += 2)
+        for (size_t i = 0; i < sizeof(lengths) / sizeof(*lengths); i++) {
+            size_t n = lengths[i];
+            fill(text, n + 40, 300 + (uint32_t)i);
+            struct job_request q = request(&r, text, n, 150);
+            q.model = &r.m[model]->served;
+            ask_alone(&r, &first, &q);
+            assert_int_equal(first.usage.cached_tokens, 0);
+            ask_alone(&r, &got[0], &q);
+            assert_int_equal(got[0].usage.cached_tokens, n - 1);
+            assert_same(&got[0], &first);
+            q = request(&r, text, n + 40, 5); /* another text behind the prompt */
+            q.model = &r.m[model]->served;
+            ask_alone(&r, &got[0], &q);
+            bool regular = n % kv_cache_checkpoint_every(r.m[model]->cache) == 0;
+            assert_int_equal(got[0].usage.cached_tokens, regular ? n : n - 1);
+            ask_without(&r, &wanted[0], q);
+            assert_same(&got[0], &wanted[0]);
+        }
+    rig_stop(&r);
+}
+
 static void test_choices_of_a_recurrent_model_begin_behind_the_prompt(void **state)
 {
     (void)state;
@@ -158,6 +187,7 @@ static void test_answers_are_the_same_bytes_with_the_cache(void **state)
     run_mix((struct mix){.seed = 1, .type = ATTENTION_Q8_0});
     run_mix((struct mix){.seed = 3, .model = 2});
     run_mix((struct mix){.seed = 4, .model = 3});
+    run_mix((struct mix){.seed = 5, .model = 4});
 }
 
 static void test_answers_are_the_same_bytes_where_memory_is_short(void **state)
@@ -167,15 +197,19 @@ static void test_answers_are_the_same_bytes_where_memory_is_short(void **state)
         run_mix((struct mix){.seed = 3 + i, .memory = 10 + 2 * i, .model = (int)i % 2});
     run_mix((struct mix){.seed = 7, .memory = 12, .type = ATTENTION_Q8_0});
     for (uint32_t i = 0; i < 4; i++)
-        run_mix((struct mix){.seed = 30 + i, .memory = 10 + 2 * i, .model = 2});
+        run_mix((struct mix){.seed = 30 + i, .memory = 10 + 2 * i, .model = i % 2 ? 2 : 4});
 }
 
 static void test_answers_are_the_same_bytes_while_others_leave(void **state)
 {
     (void)state;
     for (uint32_t i = 0; i < 4; i++)
-        run_mix(
-            (struct mix){.seed = 20 + i, .memory = i % 2 ? 12 : 0, .cancels = true, .model = i < 2 ? 0 : 2});
+        run_mix((struct mix){.seed = 20 + i,
+            .memory = i % 2 ? 12 : 0,
+            .cancels = true,
+            .model = i < 2   ? 0
+                     : i < 3 ? 2
+                             : 4});
 }
 
 int main(int argc, char **argv)
@@ -186,6 +220,7 @@ int main(int argc, char **argv)
     alarm(PATIENCE);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_recurrent_model_goes_on_where_a_state_is_kept),
+        cmocka_unit_test(test_a_recurrent_model_goes_on_at_the_end_of_a_prompt),
         cmocka_unit_test(test_choices_of_a_recurrent_model_begin_behind_the_prompt),
         cmocka_unit_test(test_answers_are_the_same_bytes_with_the_cache),
         cmocka_unit_test(test_answers_are_the_same_bytes_where_memory_is_short),
