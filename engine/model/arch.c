@@ -31,6 +31,8 @@ static const struct arch *const families[] = {
     family_moe,
     family_nemotron,
     family_plamo,
+    family_apertus,
+    family_loops,
     family_stablelm,
     family_starcoder,
 };

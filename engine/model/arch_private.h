@@ -26,7 +26,7 @@ struct dense_row {
     enum vector_gate activation;
     float limit;
     enum dense_limit limits;
-    bool ungated, act_scales;
+    bool ungated, act_scales, xielu;
 };
 
 struct moe_row {
@@ -67,6 +67,7 @@ struct arch {
 /* Rows of a family; a row without a name ends them. */
 /* clang-format off */
 extern const struct arch
+    family_apertus[],
     family_bailing[],
     family_cohere[],
     family_deepseek[],
@@ -81,6 +82,7 @@ extern const struct arch
     family_kimi[],
     family_lfm2[],
     family_llama[],
+    family_loops[],
     family_llama4[],
     family_mamba[],
     family_mistral[],

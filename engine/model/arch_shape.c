@@ -179,7 +179,8 @@ struct dense_layer arch_dense(const struct dense_row *r)
         .limit = r->limit,
         .limits = r->limits,
         .ungated = r->ungated,
-        .act_scales = r->act_scales};
+        .act_scales = r->act_scales,
+        .xielu = r->xielu};
 }
 
 bool arch_read_sizes(struct decoder *d, const struct arch *a, const struct arch_keys *k)
