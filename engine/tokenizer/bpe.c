@@ -199,7 +199,7 @@ static bool bpe_read(struct tokenizer *t, const struct checkpoint *c, struct err
 {
     if (!read_pre(t, c, err) || !read_merges(t, c, err))
         return false;
-    t->add_bos = pretokenizer_adds_bos(t->pre);
+    t->add_bos = t->pre->adds_bos;
     for (uint32_t byte = 0; byte < 256; byte++) {
         uint8_t text[UNICODE_BYTES];
         size_t size = unicode_write(text, code_of_byte((uint8_t)byte));
@@ -281,7 +281,7 @@ static bool is_by_others(const uint8_t *trusted, size_t size)
 
 static bool encode_word(struct tokenizer_session *s, struct span word, const uint8_t *trusted)
 {
-    int32_t whole = pretokenizer_ignores_merges(s->t->pre) ? whole_word(s->t, word) : TOKENIZER_NONE;
+    int32_t whole = s->t->pre->ignores_merges ? whole_word(s->t, word) : TOKENIZER_NONE;
     if (whole != TOKENIZER_NONE && is_by_others(trusted, word.size) &&
         tokenizer_is_guarded(s->t, s->guard, whole))
         whole = TOKENIZER_NONE;

@@ -175,7 +175,7 @@ const char *tokenizer_model(const struct tokenizer *t)
 
 const char *tokenizer_pre(const struct tokenizer *t)
 {
-    return t->pre ? pretokenizer_name(t->pre) : "";
+    return t->pre ? t->pre->name : "";
 }
 
 size_t tokenizer_size(const struct tokenizer *t)

@@ -11,6 +11,8 @@
 #ifndef BERTH_TOKENIZER_PRIVATE_H
 #define BERTH_TOKENIZER_PRIVATE_H
 
+#include "pretokenizer_private.h"
+
 #include "berth/engine/tokenizer/tokenizer.h"
 
 #define TOKEN_BYTES_MAX 4096 /* of a token's text */
@@ -134,11 +136,7 @@ bool tokenizer_is_guarded_in_answer(const struct tokenizer *t, const struct toke
 
 #define WORD_STARTS 0x80 /* set in a class: a word starts at this code point */
 
-struct pretokenizer;
 const struct pretokenizer *pretokenizer_find(struct span name);
-const char *pretokenizer_name(const struct pretokenizer *p);
-bool pretokenizer_ignores_merges(const struct pretokenizer *p); /* a word that is a token is that token */
-bool pretokenizer_adds_bos(const struct pretokenizer *p); /* where the file does not say */
 /* Marks with WORD_STARTS where words start; codes and classes are [n]. */
 void pretokenize(const struct pretokenizer *p, const uint32_t *codes, uint8_t *classes, size_t n);
 
