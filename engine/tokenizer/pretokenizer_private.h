@@ -48,7 +48,7 @@ struct pretokenizer {
     const char *name; /* in tokenizer.ggml.pre */
     const struct stage *stages;
     size_t n_stages;
-    bool ignores_merges, adds_bos, always_bos, raw, escapes, lines, strips_mask;
+    bool ignores_merges, adds_bos, always_bos, raw, escapes, prefixes, lines;
 };
 
 extern const struct regex_state regex_states[];

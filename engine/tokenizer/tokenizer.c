@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct tokenizer_kind *const kinds[] = {&tokenizer_bpe, &tokenizer_spm};
+static const struct tokenizer_kind *const kinds[] = {&tokenizer_bpe, &tokenizer_gemma4, &tokenizer_spm};
 
 #define N_KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
@@ -40,12 +40,19 @@ static const struct tokenizer_kind *find_kind(const struct checkpoint *c, struct
     return NULL;
 }
 
+/* True. Where the file says that Gemma 4 has no BOS it is wrong. */
+static bool always_bos(struct tokenizer *t)
+{
+    t->add_bos = t->add_bos || (t->pre && t->pre->always_bos);
+    return true;
+}
+
 static bool read_all(struct tokenizer *t, const struct checkpoint *c, struct error *err)
 {
     t->add_bos = t->kind->adds_bos;
     return vocabulary_read(&t->vocabulary, c, err) && t->kind->read(t, c, err) &&
            tokenizer_key_bool(c, "tokenizer.ggml.add_bos_token", &t->add_bos, err) &&
-           tokenizer_key_bool(c, "tokenizer.ggml.add_eos_token", &t->add_eos, err) &&
+           tokenizer_key_bool(c, "tokenizer.ggml.add_eos_token", &t->add_eos, err) && always_bos(t) &&
            tokenizer_read_roles(t, c, err) && specials_init(&t->specials, &t->vocabulary, err);
 }
 
@@ -73,7 +80,7 @@ void tokenizer_free(struct tokenizer *t)
         return;
     vocabulary_release(&t->vocabulary);
     specials_release(&t->specials);
-    tokenizer_bpe_release(t);
+    merges_release(&t->merges);
     free(t);
 }
 
@@ -106,12 +113,12 @@ bool session_add(struct tokenizer_session *s, int32_t id)
 
 static void session_release(struct tokenizer_session *s)
 {
+    free(s->escaped);
+    free(s->marks);
     free(s->codes);
     free(s->classes);
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < 2; i++)
         free(s->windows[i].symbols);
-        free(s->windows[i].bytes);
-    }
     free(s->heap);
 }
 

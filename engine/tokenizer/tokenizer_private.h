@@ -6,7 +6,9 @@
  *   special.c      special tokens inside a text
  *   guard.c        tokens that the text of a message never becomes
  *   pretokenize.c  words, for byte-level BPE
- *   bpe.c, spm.c   the two kinds; both merge by merge.c
+ *   bpe.c, spm.c   kinds; both merge by merge.c
+ *   merges.c       the merges that a file lists
+ *   sentencepiece.c  what the kinds of SentencePiece share
  */
 #ifndef BERTH_TOKENIZER_PRIVATE_H
 #define BERTH_TOKENIZER_PRIVATE_H
@@ -62,6 +64,7 @@ int32_t vocabulary_find_word(const struct vocabulary *v, struct span text);
 void vocabulary_find_all(const struct vocabulary *v, const struct span *texts, size_t n, int32_t *ids);
 bool vocabulary_is_mark(const struct vocabulary *v, int32_t id); /* a control token, or the unknown one */
 bool text_holds(struct span text, const char *lower); /* the letters of `lower`, in any case, somewhere */
+uint32_t vocabulary_hash(struct span text);
 /* The number of slots for a table of `n` entries: the smallest power of two that leaves at least half as many free. */
 size_t vocabulary_slots(size_t n);
 
@@ -69,14 +72,11 @@ size_t vocabulary_slots(size_t n);
 
 /* A piece of text that may merge with its right neighbour. */
 struct symbol {
-    uint32_t place; /* where it begins in the merge_text */
-    uint32_t source; /* the same in a unit of the kind's own */
-    uint32_t at, size; /* its bytes in the window, for kinds that merge by text */
+    uint32_t place, size; /* its bytes in the text */
     int32_t id; /* its token, or TOKENIZER_NONE */
     uint32_t next, previous; /* NO_SYMBOL at the ends */
     uint32_t rank; /* of the merge with the next one, the lowest first; RANK_NONE: they do not merge */
     int32_t merged; /* the token that the merge makes */
-    uint8_t within; /* with `source` */
     bool by_others; /* any of its bytes is not the template's */
 };
 #define NO_SYMBOL UINT32_MAX
@@ -85,9 +85,8 @@ struct symbol {
 /* The symbols of a part of a text. */
 struct merge_window {
     struct symbol *symbols;
-    uint8_t *bytes; /* for kinds that merge by text */
-    size_t symbols_room, bytes_room;
-    struct symbol from; /* where the window begins: place, source and within */
+    size_t n, symbols_room;
+    size_t from, bytes; /* of the text; 0 bytes: not filled */
 };
 
 /* The memory of one call of tokenizer_encode. It grows as needed and is freed at the end of the call. */
@@ -96,33 +95,31 @@ struct tokenizer_session {
     const struct tokenizer_guard *guard; /* NULL for none */
     struct tokenizer_ids *ids;
     struct error *err;
+    uint8_t *escaped, *marks; /* a fragment with U+2581 for spaces, and who wrote its bytes */
     uint32_t *codes; /* code points of a fragment */
     uint8_t *classes; /* of each: enum unicode_class, and WORD_STARTS */
     struct merge_window windows[2];
     uint64_t *heap; /* rank and symbol of pairs that may merge */
-    size_t codes_room, classes_room, heap_room;
+    size_t escaped_room, marks_room, codes_room, classes_room, heap_room;
 };
 
 /* Makes *memory at least n items of `item` bytes large and keeps its content. */
 bool session_room(struct tokenizer_session *s, void *memory, size_t *room, size_t n, size_t item);
 bool session_add(struct tokenizer_session *s, int32_t id);
 
-/* Sets rank and merged of the symbol `left` with its next one, which exists. */
-typedef void merge_rank(const struct tokenizer_session *s, const struct merge_window *w, struct symbol *left,
-    const struct symbol *right);
-
-/* A text whose symbols merge, and the functions of its kind. Places are numbered from 0; each symbol begins at one. */
+/* A text whose symbols merge, and the functions of its kind. The text is not empty. */
 struct merge_text {
     struct span text;
     const uint8_t *trusted; /* [text.size], enum tokenizer_source, or NULL: the guard does not apply */
-    size_t places;
-    /* Makes the *n symbols that begin at places from w->from.place up to `end`, linked in order. A symbol begins at
-     * w->from.place. The last symbol is whole, even when it reaches beyond `end`. False when memory is short. */
-    bool (*link)(struct tokenizer_session *s, const struct merge_text *m, struct merge_window *w, size_t end,
-        size_t *n);
-    merge_rank *rank;
+    /* The bytes of the symbol that begins at this place, before any merge. */
+    size_t (*size)(struct span text, size_t place);
+    /* Its id, or TOKENIZER_NONE. */
+    int32_t (*id)(const struct tokenizer_session *s, const struct merge_text *m, const struct symbol *symbol);
+    /* Sets rank and merged of the symbol `left` with its next one; rank is RANK_NONE. */
+    void (*rank)(const struct tokenizer_session *s, const struct merge_text *m, struct symbol *left,
+        const struct symbol *right);
     /* Appends the ids of a symbol after all merges. */
-    bool (*emit)(struct tokenizer_session *s, const struct merge_window *w, const struct symbol *symbol);
+    bool (*emit)(struct tokenizer_session *s, const struct merge_text *m, const struct symbol *symbol);
 };
 
 /* Merges the symbols of the text by rank, equal ranks from the left, until no pair merges, and emits them in order. */
@@ -170,14 +167,48 @@ bool specials_next(const struct tokenizer *t, const struct tokenizer_text *in, c
 
 /* --- Kinds --- */
 
+/* Texts that merges take or make although they are no tokens. */
+struct extras {
+    uint8_t *bytes;
+    struct {
+        uint32_t at, size, hash;
+    } * at; /* [n] */
+    uint32_t *slots; /* [mask + 1] of indices; NO_SLOT: free */
+    size_t n, room, n_bytes, bytes_room, mask;
+};
+
 struct merges {
     struct {
-        int32_t left, right, merged;
+        int32_t left, right, merged; /* tokens; from vocabulary.n on extra texts */
     } * at; /* [n], by rank */
     size_t n;
     uint32_t *slots; /* [mask + 1] of ranks; NO_SLOT: free */
     size_t mask;
+    struct extras extras;
 };
+
+bool merges_read(struct tokenizer *t, const struct checkpoint *c, bool may_miss, struct error *err);
+void merges_release(struct merges *m);
+/* The token or the extra text that this is, but never a mark; TOKENIZER_NONE for neither. */
+int32_t merges_find(const struct tokenizer *t, struct span text);
+/* Whether two tokens merge, into what and when. Either may be TOKENIZER_NONE. */
+bool merges_rank(const struct merges *m, int32_t left, int32_t right, uint32_t *rank, int32_t *merged);
+
+/* The bytes of the character at a place by its first byte. Text that is not UTF-8 is cut by it, too, as in the reference. */
+size_t symbol_size(struct span text, size_t place);
+enum space_prefix {
+    SPACE_PREFIX_NONE,
+    SPACE_PREFIX_TEXT, /* in front of the text */
+    SPACE_PREFIX_LINES, /* in front of each line that is not empty and begins with no space */
+};
+/* Replaces the text and who wrote it by a copy in the session, with U+2581 for each space and for each prefix. */
+bool escape_spaces(
+    struct tokenizer_session *s, struct span *text, const uint8_t **trusted, enum space_prefix prefix);
+int byte_of_piece(struct span text); /* of "<0x0A>" the 10; -1: none */
+int32_t find_byte_piece(const struct vocabulary *v, uint8_t byte);
+void sentencepiece_piece(const struct tokenizer *t, int32_t id, struct strbuf *out);
+bool read_scores(struct tokenizer *t, const struct checkpoint *c, struct error *err);
+float score_of(const struct tokenizer *t, int32_t id); /* 0 where the file has none */
 
 struct tokenizer_kind {
     const char *name; /* in tokenizer.ggml.model */
@@ -195,16 +226,19 @@ struct tokenizer {
     struct vocabulary vocabulary;
     struct specials specials;
     struct merges merges; /* of byte-level BPE */
-    const uint8_t *scores; /* of SentencePiece: [n] floats in the file, at any alignment; NULL: all 0 */
+    const uint8_t *scores; /* of SentencePiece: [n] of 4 bytes in the file, at any alignment; NULL: all 0 */
+    bool scores_are_integers;
+    uint8_t joints[65536 /
+                   8]; /* of SentencePiece's BPE: a bit for each two bytes that a token has side by side */
     int32_t byte_ids[256]; /* the token of each single byte */
+    int32_t ascii_ids[128]; /* of SentencePiece's BPE: the token of each character of ASCII */
     int32_t special[TOKENIZER_SPECIALS];
     bool add_bos, add_eos, space_prefix;
 };
 
-extern const struct tokenizer_kind tokenizer_bpe, tokenizer_spm;
+extern const struct tokenizer_kind tokenizer_bpe, tokenizer_gemma4, tokenizer_spm;
 /* Finds out which tokens are marks and which end a text, by the file's keys and by the tokens' texts. */
 bool tokenizer_read_roles(struct tokenizer *t, const struct checkpoint *c, struct error *err);
-void tokenizer_bpe_release(struct tokenizer *t);
 
 /* Reads a key that may be missing. False with the reason when its value has the wrong type. */
 bool tokenizer_key_bool(const struct checkpoint *c, const char *key, bool *out, struct error *err);

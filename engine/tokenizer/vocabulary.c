@@ -29,7 +29,7 @@ static uint64_t load_few(const uint8_t *at, size_t size)
 }
 
 /* Eight bytes a step. The values are used in this process only, so they may depend on the byte order. */
-static uint32_t hash_of(struct span text)
+uint32_t vocabulary_hash(struct span text)
 {
     const uint64_t odd = 0x9e3779b97f4a7c15u;
     uint64_t h = text.size * odd;
@@ -85,7 +85,7 @@ static int32_t find_hashed(const struct vocabulary *v, struct span text, uint32_
 
 int32_t vocabulary_find(const struct vocabulary *v, struct span text)
 {
-    return find_hashed(v, text, hash_of(text));
+    return find_hashed(v, text, vocabulary_hash(text));
 }
 
 /* Prefetches the memory of all of them before it reads any. */
@@ -93,7 +93,7 @@ static void find_some(const struct vocabulary *v, const struct span *texts, size
 {
     uint32_t hash[FOUND_AT_A_TIME], id[FOUND_AT_A_TIME];
     for (size_t i = 0; i < n; i++) {
-        hash[i] = hash_of(texts[i]);
+        hash[i] = vocabulary_hash(texts[i]);
         __builtin_prefetch(&v->slots[hash[i] & v->mask]);
     }
     for (size_t i = 0; i < n; i++) {
@@ -172,7 +172,7 @@ static bool read_texts(struct vocabulary *v, const struct checkpoint_value *arra
         if (i >= AHEAD && !insert(v, i - AHEAD, ahead[i % AHEAD], err))
             return false;
         if (i < v->n) {
-            ahead[i % AHEAD] = hash_of(vocabulary_text(v, i));
+            ahead[i % AHEAD] = vocabulary_hash(vocabulary_text(v, i));
             __builtin_prefetch(&v->slots[ahead[i % AHEAD] & v->mask]);
         }
     }

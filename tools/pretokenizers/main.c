@@ -308,7 +308,7 @@ static void write_names(FILE *out, const struct list *l)
         const char *flags = l->names[i].flags;
         fprintf(out, "    {\"%s\", words_%zu, %zu, %s, %s, %s, %s, %s, %s, %s},\n", l->names[i].name, w,
             l->words[w].n, truth(flags, "ignore-merges"), truth(flags, "add-bos"), truth(flags, "always-bos"),
-            truth(flags, "raw"), truth(flags, "escape"), truth(flags, "lines"), truth(flags, "strip-mask"));
+            truth(flags, "raw"), truth(flags, "escape"), truth(flags, "prefix"), truth(flags, "lines"));
     }
     fprintf(out, "};\nconst size_t n_pretokenizers = %zu;\n", l->n_names);
 }
