@@ -167,14 +167,6 @@ static bool bpe_emit(struct tokenizer_session *s, const struct merge_text *m, co
     return true;
 }
 
-static bool is_by_others(const uint8_t *trusted, size_t size)
-{
-    for (size_t i = 0; trusted && i < size; i++)
-        if (trusted[i] != TOKENIZER_BY_TEMPLATE)
-            return true;
-    return false;
-}
-
 static bool is_line_ends(struct span word)
 {
     size_t n = 0;
@@ -236,49 +228,12 @@ static bool encode_words(struct tokenizer_session *s, struct span text, const ui
     return encode_word(s, (struct span){text.at + from, to - from}, trusted ? trusted + from : NULL);
 }
 
-/* A copy of the text with U+FFFD in place of each byte that is not UTF-8, as the reference has it. The caller frees it.
- * *trusted is replaced by that of the copy, which is freed with it. NULL when memory is short. */
-static uint8_t *repair(struct span text, const uint8_t **trusted, size_t *size)
-{
-    size_t room = text.size * UNICODE_BYTES;
-    uint8_t *copy = malloc(2 * room), *marks = copy ? copy + room : NULL;
-    *size = 0;
-    for (size_t pos = 0; copy && pos < text.size;) {
-        size_t at = pos, written = unicode_write(copy + *size, unicode_read(text, &pos));
-        if (*trusted)
-            memset(marks + *size, (*trusted)[at], written);
-        *size += written;
-    }
-    *trusted = *trusted ? marks : NULL;
-    return copy;
-}
-
-/* Whether decoding and encoding the text again gives the same bytes. */
-static bool is_whole(struct span text)
-{
-    for (size_t pos = 0; pos < text.size;) {
-        size_t at = pos;
-        if (unicode_read(text, &pos) == UNICODE_REPLACEMENT && pos - at == 1)
-            return false;
-    }
-    return true;
-}
-
 static bool bpe_encode(struct tokenizer_session *s, struct span text, const uint8_t *trusted)
 {
-    size_t size;
     const struct pretokenizer *pre = s->t->pre;
-    if (pre->escapes &&
-        !escape_spaces(s, &text, &trusted, pre->prefixes ? SPACE_PREFIX_LINES : SPACE_PREFIX_NONE))
-        return false;
-    if (is_whole(text))
-        return encode_words(s, text, trusted);
-    uint8_t *copy = repair(text, &trusted, &size);
-    if (!copy)
-        return error_no_memory(s->err, "a text of this length");
-    bool good = encode_words(s, (struct span){copy, size}, trusted);
-    free(copy);
-    return good;
+    const enum space_prefix prefix = pre->prefixes ? SPACE_PREFIX_LINES : SPACE_PREFIX_NONE;
+    return (!pre->escapes || escape_spaces(s, &text, &trusted, prefix)) && repair_text(s, &text, &trusted) &&
+           encode_words(s, text, trusted);
 }
 
 /* --- Ids to text --- */
@@ -307,6 +262,9 @@ const struct tokenizer_kind tokenizer_bpe = {
     .bos = TOKENIZER_NONE,
     .eos = TOKENIZER_NONE,
     .unknown = TOKENIZER_NONE,
+    .separator = TOKENIZER_NONE,
+    .padding = TOKENIZER_NONE,
+    .mask = TOKENIZER_NONE,
     .read = bpe_read,
     .encode = bpe_encode,
     .piece = bpe_piece,
@@ -318,6 +276,9 @@ const struct tokenizer_kind tokenizer_gemma4 = {
     .bos = TOKENIZER_NONE,
     .eos = TOKENIZER_NONE,
     .unknown = TOKENIZER_NONE,
+    .separator = TOKENIZER_NONE,
+    .padding = TOKENIZER_NONE,
+    .mask = TOKENIZER_NONE,
     .read = gemma4_read,
     .encode = bpe_encode,
     .piece = bpe_piece,

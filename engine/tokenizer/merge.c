@@ -138,14 +138,6 @@ static bool merge_many(
     return true;
 }
 
-static bool is_by_others(const struct merge_text *m, const struct symbol *symbol)
-{
-    for (size_t i = symbol->place; m->trusted && i < symbol->place + symbol->size; i++)
-        if (m->trusted[i] != TOKENIZER_BY_TEMPLATE)
-            return true;
-    return false;
-}
-
 /* Makes the symbols of the window, linked in order. The last symbol is whole, even when it reaches beyond the end. */
 static size_t link_symbols(
     const struct tokenizer_session *s, const struct merge_text *m, struct merge_window *w, size_t end)
@@ -157,7 +149,7 @@ static size_t link_symbols(
             .next = (uint32_t)n + 1,
             .previous = (uint32_t)n - 1, /* of the first that is NO_SYMBOL */
             .size = (uint32_t)m->size(m->text, at)};
-        symbol->by_others = is_by_others(m, symbol);
+        symbol->by_others = m->trusted && is_by_others(m->trusted + at, symbol->size);
         symbol->id = m->id(s, m, symbol);
         at += symbol->size;
     }

@@ -13,7 +13,7 @@
 
 #define REGEX_MATCHED 0x8000u /* set in a step: a match ends here */
 #define REGEX_DEAD 0u /* the state from which nothing matches */
-#define REGEX_CATEGORIES 7 /* of enum unicode_class */
+#define REGEX_CATEGORIES 8 /* of enum unicode_class */
 
 struct regex_cell {
     uint16_t owner, step;

@@ -94,6 +94,8 @@ static const struct {
     {"tokenizer.ggml.eom_token_id",     TOKENIZER_EOM},
     {"tokenizer.ggml.unknown_token_id", TOKENIZER_UNKNOWN},
     {"tokenizer.ggml.padding_token_id", TOKENIZER_PAD},
+    {"tokenizer.ggml.seperator_token_id", TOKENIZER_SEPARATOR}, /* as files spell it */
+    {"tokenizer.ggml.mask_token_id",    TOKENIZER_MASK},
     {"tokenizer.ggml.fim_pre_token_id", TOKENIZER_FIM_PREFIX},
     {"tokenizer.ggml.fim_suf_token_id", TOKENIZER_FIM_SUFFIX},
     {"tokenizer.ggml.fim_mid_token_id", TOKENIZER_FIM_MIDDLE},
@@ -138,6 +140,9 @@ static bool read_keys(struct tokenizer *t, const struct checkpoint *c, struct er
     t->special[TOKENIZER_BOS] = t->kind->bos;
     t->special[TOKENIZER_EOS] = t->kind->eos;
     t->special[TOKENIZER_UNKNOWN] = t->kind->unknown;
+    t->special[TOKENIZER_SEPARATOR] = t->kind->separator;
+    t->special[TOKENIZER_PAD] = t->kind->padding;
+    t->special[TOKENIZER_MASK] = t->kind->mask;
     for (size_t i = 0; i < N_KEYS; i++) {
         uint64_t id = UINT64_MAX;
         if (checkpoint_get_u64(c, keys[i].key, &id, err) == CHECKPOINT_WRONG)

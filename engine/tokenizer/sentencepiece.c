@@ -9,13 +9,17 @@
 #include <stdio.h>
 #include <string.h>
 
-#define MARK_BYTES 3
-static const uint8_t space_mark[MARK_BYTES] = {0xe2, 0x96, 0x81};
+#define MARK_BYTES SPACE_MARK_BYTES
+const uint8_t space_mark[SPACE_MARK_BYTES] = {0xe2, 0x96, 0x81};
+
+size_t symbol_bytes(uint8_t first)
+{
+    return first < 0xc0 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+}
 
 size_t symbol_size(struct span text, size_t place)
 {
-    const uint8_t first = text.at[place];
-    size_t size = first < 0xc0 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+    size_t size = symbol_bytes(text.at[place]);
     return size < text.size - place ? size : text.size - place;
 }
 
@@ -57,6 +61,23 @@ bool escape_spaces(
     *text = (struct span){s->escaped, size};
     *trusted = *trusted ? s->marks : NULL;
     return true;
+}
+
+bool has_joint(const struct tokenizer *t, uint8_t left, uint8_t right)
+{
+    size_t bit = (size_t)left << 8 | right;
+    return t->joints[bit / 8] >> bit % 8 & 1;
+}
+
+void find_joints(struct tokenizer *t)
+{
+    for (size_t id = 0; id < t->vocabulary.n; id++) {
+        struct span text = vocabulary_text(&t->vocabulary, id);
+        for (size_t i = 1; i < text.size; i++) {
+            size_t bit = (size_t)text.at[i - 1] << 8 | text.at[i];
+            t->joints[bit / 8] |= (uint8_t)(1u << bit % 8);
+        }
+    }
 }
 
 int byte_of_piece(struct span text)

@@ -12,23 +12,6 @@
 
 /* --- Reading --- */
 
-static bool has_joint(const struct tokenizer *t, uint8_t left, uint8_t right)
-{
-    size_t bit = (size_t)left << 8 | right;
-    return t->joints[bit / 8] >> bit % 8 & 1;
-}
-
-static void find_joints(struct tokenizer *t)
-{
-    for (size_t id = 0; id < t->vocabulary.n; id++) {
-        struct span text = vocabulary_text(&t->vocabulary, id);
-        for (size_t i = 1; i < text.size; i++) {
-            size_t bit = (size_t)text.at[i - 1] << 8 | text.at[i];
-            t->joints[bit / 8] |= (uint8_t)(1u << bit % 8);
-        }
-    }
-}
-
 static bool spm_read(struct tokenizer *t, const struct checkpoint *c, struct error *err)
 {
     t->space_prefix = true;
@@ -136,6 +119,9 @@ const struct tokenizer_kind tokenizer_spm = {
     .bos = 1,
     .eos = 2,
     .unknown = 0,
+    .separator = TOKENIZER_NONE,
+    .padding = TOKENIZER_NONE,
+    .mask = TOKENIZER_NONE,
     .read = spm_read,
     .encode = spm_encode,
     .piece = sentencepiece_piece,

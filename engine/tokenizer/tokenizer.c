@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct tokenizer_kind *const kinds[] = {&tokenizer_bpe, &tokenizer_gemma4, &tokenizer_spm};
+static const struct tokenizer_kind *const kinds[] = {&tokenizer_bpe, &tokenizer_gemma4, &tokenizer_plamo2,
+    &tokenizer_rwkv, &tokenizer_spm, &tokenizer_unigram, &tokenizer_wordpiece};
 
 #define N_KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
@@ -40,20 +41,45 @@ static const struct tokenizer_kind *find_kind(const struct checkpoint *c, struct
     return NULL;
 }
 
-/* True. Where the file says that Gemma 4 has no BOS it is wrong. */
-static bool always_bos(struct tokenizer *t)
+/* Which marks are added around a text. */
+static bool read_ends(struct tokenizer *t, const struct checkpoint *c, struct error *err)
 {
-    t->add_bos = t->add_bos || (t->pre && t->pre->always_bos);
+    if (!tokenizer_key_bool(c, "tokenizer.ggml.add_bos_token", &t->add_bos, err) ||
+        !tokenizer_key_bool(c, "tokenizer.ggml.add_eos_token", &t->add_eos, err))
+        return false;
+    if (t->pre && t->pre->always_bos)
+        t->add_bos = true;
+    if (t->kind->ends != KIND_BY_KEYS)
+        t->add_bos = t->add_eos = t->kind->ends == KIND_WRAPS;
+    return true;
+}
+
+/* Refuses a key that would change ids in a way that is not known. */
+static bool check_keys(const struct checkpoint *c, struct error *err)
+{
+    static const char prefix[] = "tokenizer.ggml.normalizer.";
+    static const char *const known[] = {"nfc", "lowercase", "strip_accents"};
+    for (size_t i = 0; i < c->n_values; i++) {
+        struct span key = c->values[i].key;
+        const size_t size = sizeof(prefix) - 1;
+        bool good = key.size < size || memcmp(key.at, prefix, size) != 0;
+        for (size_t k = 0; !good && k < sizeof(known) / sizeof(known[0]); k++)
+            good = span_is((struct span){key.at + size, key.size - size}, known[k]);
+        char shown[96];
+        text_escape(shown, sizeof(shown), key);
+        if (!good)
+            return error_set(err, "key \"%s\" is not supported", shown);
+    }
     return true;
 }
 
 static bool read_all(struct tokenizer *t, const struct checkpoint *c, struct error *err)
 {
     t->add_bos = t->kind->adds_bos;
-    return vocabulary_read(&t->vocabulary, c, err) && t->kind->read(t, c, err) &&
-           tokenizer_key_bool(c, "tokenizer.ggml.add_bos_token", &t->add_bos, err) &&
-           tokenizer_key_bool(c, "tokenizer.ggml.add_eos_token", &t->add_eos, err) && always_bos(t) &&
-           tokenizer_read_roles(t, c, err) && specials_init(&t->specials, &t->vocabulary, err);
+    t->add_eos = t->kind->adds_eos;
+    return check_keys(c, err) && vocabulary_read(&t->vocabulary, c, err) && t->kind->read(t, c, err) &&
+           read_ends(t, c, err) && tokenizer_read_roles(t, c, err) &&
+           specials_init(&t->specials, &t->vocabulary, err);
 }
 
 struct tokenizer *tokenizer_new(const struct checkpoint *c, struct error *err)
@@ -81,6 +107,10 @@ void tokenizer_free(struct tokenizer *t)
     vocabulary_release(&t->vocabulary);
     specials_release(&t->specials);
     merges_release(&t->merges);
+    prefixes_release(&t->prefixes);
+    vocabulary_release(&t->plain);
+    free(t->user_defined);
+    free(t->plain_bytes);
     free(t);
 }
 
@@ -115,6 +145,9 @@ static void session_release(struct tokenizer_session *s)
 {
     free(s->escaped);
     free(s->marks);
+    free(s->repaired);
+    free(s->repaired_marks);
+    free(s->choices);
     free(s->codes);
     free(s->classes);
     for (size_t i = 0; i < 2; i++)
@@ -146,7 +179,8 @@ static bool encode_all(struct tokenizer_session *s, const struct tokenizer_text 
         done = at;
     }
     good = good && add_fragment(s, in, done, in->text.size) &&
-           add_if(s, in->add_special && s->t->add_eos, TOKENIZER_EOS);
+           add_if(s, in->add_special && s->t->add_eos,
+               s->t->kind->ends == KIND_WRAPS ? TOKENIZER_SEPARATOR : TOKENIZER_EOS);
     free(taken);
     return good;
 }
@@ -196,8 +230,12 @@ size_t tokenizer_bytes(const struct tokenizer *t)
     size_t bytes = sizeof(*t) + v->n * sizeof(*v->tokens) + (v->mask + 1) * sizeof(*v->slots);
     bytes += t->specials.n * sizeof(*t->specials.ids) + (t->specials.mask + 1) * sizeof(*t->specials.slots);
     if (t->merges.at)
-        bytes += t->merges.n * sizeof(*t->merges.at) + (t->merges.mask + 1) * sizeof(*t->merges.slots);
-    return bytes;
+        bytes += t->merges.extras.n_bytes + t->merges.n * sizeof(*t->merges.at) +
+                 (t->merges.mask + 1) * sizeof(*t->merges.slots);
+    if (t->plain.tokens)
+        bytes +=
+            t->plain.n * sizeof(*v->tokens) + (t->plain.mask + 1) * sizeof(*v->slots) + t->plain.bytes.size;
+    return bytes + prefixes_bytes(&t->prefixes);
 }
 
 int32_t tokenizer_special(const struct tokenizer *t, enum tokenizer_special which)

@@ -6,9 +6,9 @@
  *   special.c      special tokens inside a text
  *   guard.c        tokens that the text of a message never becomes
  *   pretokenize.c  words, for byte-level BPE
- *   bpe.c, spm.c   kinds; both merge by merge.c
- *   merges.c       the merges that a file lists
- *   sentencepiece.c  what the kinds of SentencePiece share
+ *   repair.c, sentencepiece.c, prefixes.c   what several kinds share
+ *   bpe.c, spm.c   kinds that merge, by merge.c; merges.c has the merges that a file lists
+ *   wordpiece.c, unigram.c, rwkv.c, plamo2.c   kinds that choose tokens
  */
 #ifndef BERTH_TOKENIZER_PRIVATE_H
 #define BERTH_TOKENIZER_PRIVATE_H
@@ -16,6 +16,7 @@
 #include "pretokenizer_private.h"
 
 #include "berth/engine/tokenizer/tokenizer.h"
+#include "berth/engine/tokenizer/unicode.h"
 
 #define TOKEN_BYTES_MAX 4096 /* of a token's text */
 #define SPECIAL_BYTES_MAX 256 /* of a special token's text */
@@ -54,6 +55,10 @@ struct vocabulary {
     size_t mask;
 };
 
+/* Makes v->slots and v->longest from the tokens. */
+bool vocabulary_index(struct vocabulary *v, struct error *err);
+/* The same tokens, without slots. False when memory is short. */
+bool vocabulary_copy(struct vocabulary *v, const struct vocabulary *from);
 bool vocabulary_read(struct vocabulary *v, const struct checkpoint *c, struct error *err);
 void vocabulary_release(struct vocabulary *v);
 struct span vocabulary_text(const struct vocabulary *v, size_t id);
@@ -96,11 +101,18 @@ struct tokenizer_session {
     struct tokenizer_ids *ids;
     struct error *err;
     uint8_t *escaped, *marks; /* a fragment with U+2581 for spaces, and who wrote its bytes */
+    uint8_t *repaired, *repaired_marks; /* a fragment as UTF-8 */
+    int32_t *choices; /* the best token at each character */
     uint32_t *codes; /* code points of a fragment */
     uint8_t *classes; /* of each: enum unicode_class, and WORD_STARTS */
     struct merge_window windows[2];
     uint64_t *heap; /* rank and symbol of pairs that may merge */
-    size_t escaped_room, marks_room, codes_room, classes_room, heap_room;
+    size_t escaped_room, marks_room, repaired_room, repaired_marks_room;
+    size_t choices_room, codes_room, classes_room, heap_room;
+    bool by_others; /* any byte of the fragment is not the template's, for kinds that cannot tell which */
+    size_t n_escaped,
+        next_symbol; /* of unigram: bytes of the part in `escaped`, where its last character ends, */
+    bool in_word, is_prefixed, ends_unknown; /* and how the parts before ended */
 };
 
 /* Makes *memory at least n items of `item` bytes large and keeps its content. */
@@ -128,6 +140,10 @@ bool merge_text(struct tokenizer_session *s, const struct merge_text *m);
 /* Whether the text of a message, or of an earlier answer, must not become this token. */
 bool tokenizer_is_guarded(const struct tokenizer *t, const struct tokenizer_guard *g, int32_t id);
 bool tokenizer_is_guarded_in_answer(const struct tokenizer *t, const struct tokenizer_guard *g, int32_t id);
+
+/* The same, and marks as well. The longest token of "rwkv" and the best ones of "plamo2" may be marks, as in the
+ * reference, but not of text by others. */
+bool is_forbidden(const struct tokenizer_session *s, int32_t id);
 
 /* --- Words --- */
 
@@ -194,8 +210,18 @@ int32_t merges_find(const struct tokenizer *t, struct span text);
 /* Whether two tokens merge, into what and when. Either may be TOKENIZER_NONE. */
 bool merges_rank(const struct merges *m, int32_t left, int32_t right, uint32_t *rank, int32_t *merged);
 
-/* The bytes of the character at a place by its first byte. Text that is not UTF-8 is cut by it, too, as in the reference. */
+/* Whether any byte of [size] is not the template's; `trusted` may be NULL. */
+bool is_by_others(const uint8_t *trusted, size_t size);
+/* Replaces a text that is not UTF-8 by a copy in the session, with U+FFFD for each byte that is none. */
+bool repair_text(struct tokenizer_session *s, struct span *text, const uint8_t **trusted);
+
+/* The bytes of a character by its first one. Text that is not UTF-8 is cut by it, too, as in the reference. */
+size_t symbol_bytes(uint8_t first);
+/* The same for the character at a place, within the text. */
 size_t symbol_size(struct span text, size_t place);
+#define SPACE_MARK_BYTES 3
+extern const uint8_t space_mark[SPACE_MARK_BYTES]; /* U+2581 */
+
 enum space_prefix {
     SPACE_PREFIX_NONE,
     SPACE_PREFIX_TEXT, /* in front of the text */
@@ -204,16 +230,52 @@ enum space_prefix {
 /* Replaces the text and who wrote it by a copy in the session, with U+2581 for each space and for each prefix. */
 bool escape_spaces(
     struct tokenizer_session *s, struct span *text, const uint8_t **trusted, enum space_prefix prefix);
+/* Whether any token has these two bytes side by side; find_joints is called before. */
+bool has_joint(const struct tokenizer *t, uint8_t left, uint8_t right);
+void find_joints(struct tokenizer *t);
 int byte_of_piece(struct span text); /* of "<0x0A>" the 10; -1: none */
 int32_t find_byte_piece(const struct vocabulary *v, uint8_t byte);
 void sentencepiece_piece(const struct tokenizer *t, int32_t id, struct strbuf *out);
 bool read_scores(struct tokenizer *t, const struct checkpoint *c, struct error *err);
 float score_of(const struct tokenizer *t, int32_t id); /* 0 where the file has none */
 
+/* --- Tokens that begin a text --- */
+
+#define PREFIX_ALL 0xffu
+#define PREFIX_WORDS (PREFIX_ALL & ~(1u << TOKEN_UNKNOWN | 1u << TOKEN_CONTROL)) /* all but marks */
+
+struct prefixes {
+    const struct vocabulary *vocabulary;
+    unsigned kinds; /* a bit for each enum vocab_token_kind that counts */
+    uint8_t *begins, *ends; /* [(mask + 1) / 8] */
+    size_t mask;
+};
+
+struct prefix_walk {
+    struct span rest;
+    uint64_t hash;
+    size_t size; /* bytes that have been read: those of the token that was found last */
+};
+
+bool prefixes_init(struct prefixes *x, const struct vocabulary *v, unsigned kinds, struct error *err);
+void prefixes_release(struct prefixes *x);
+size_t prefixes_bytes(const struct prefixes *x);
+struct prefix_walk prefixes_walk(struct span text, size_t at);
+/* The next longer token with which the text goes on, or TOKENIZER_NONE. */
+int32_t prefixes_next(const struct prefixes *x, struct prefix_walk *w);
+
+enum kind_ends {
+    KIND_BY_KEYS, /* BOS and EOS as the file's keys say */
+    KIND_WRAPS, /* BOS and the separator, whatever the keys say */
+    KIND_ADDS_NOTHING, /* whatever the keys say */
+};
+
 struct tokenizer_kind {
     const char *name; /* in tokenizer.ggml.model */
-    bool adds_bos; /* where neither the file nor its pre-tokenizer says */
-    int32_t bos, eos, unknown; /* where the file does not say; TOKENIZER_NONE: none then */
+    enum kind_ends ends;
+    bool adds_bos, adds_eos; /* where neither the file nor its pre-tokenizer says */
+    int32_t bos, eos, unknown, separator, padding,
+        mask; /* where the file does not say; TOKENIZER_NONE: none then */
     bool (*read)(struct tokenizer *t, const struct checkpoint *c, struct error *err);
     /* Appends the ids of the text between two special tokens, which is not empty. `trusted` is NULL or [text.size]. */
     bool (*encode)(struct tokenizer_session *s, struct span text, const uint8_t *trusted);
@@ -222,21 +284,34 @@ struct tokenizer_kind {
 
 struct tokenizer {
     const struct tokenizer_kind *kind;
-    const struct pretokenizer *pre; /* NULL for kinds without */
     struct vocabulary vocabulary;
     struct specials specials;
-    struct merges merges; /* of byte-level BPE */
-    const uint8_t *scores; /* of SentencePiece: [n] of 4 bytes in the file, at any alignment; NULL: all 0 */
-    bool scores_are_integers;
-    uint8_t joints[65536 /
-                   8]; /* of SentencePiece's BPE: a bit for each two bytes that a token has side by side */
-    int32_t byte_ids[256]; /* the token of each single byte */
-    int32_t ascii_ids[128]; /* of SentencePiece's BPE: the token of each character of ASCII */
     int32_t special[TOKENIZER_SPECIALS];
     bool add_bos, add_eos, space_prefix;
+
+    const struct pretokenizer *pre; /* of byte-level BPE, as are the merges */
+    struct merges merges;
+    int32_t byte_ids[256]; /* the token of each single byte */
+
+    const uint8_t *scores; /* of SentencePiece: [n] of 4 bytes in the file, at any alignment; NULL: all 0 */
+    bool scores_are_integers;
+    uint8_t joints[65536 / 8]; /* a bit for each two bytes that a token has side by side */
+    int32_t ascii_ids[128]; /* the token of each character of ASCII */
+
+    struct prefixes prefixes; /* of kinds that choose among the tokens at a place */
+    bool lowercase, strips_accents; /* of WordPiece */
+    bool joins_spaces; /* of unigram, as what follows */
+    float unknown_score;
+    struct span charsmap,
+        replacements; /* the file's map of characters: units of 4 bytes, texts that end in NUL */
+    struct span *user_defined; /* [n_user_defined], sorted */
+    size_t n_user_defined;
+    struct vocabulary plain; /* of RWKV: texts without escapes, in plain_bytes */
+    uint8_t *plain_bytes;
 };
 
-extern const struct tokenizer_kind tokenizer_bpe, tokenizer_gemma4, tokenizer_spm;
+extern const struct tokenizer_kind tokenizer_bpe, tokenizer_gemma4, tokenizer_plamo2, tokenizer_rwkv,
+    tokenizer_spm, tokenizer_unigram, tokenizer_wordpiece;
 /* Finds out which tokens are marks and which end a text, by the file's keys and by the tokens' texts. */
 bool tokenizer_read_roles(struct tokenizer *t, const struct checkpoint *c, struct error *err);
 

@@ -152,6 +152,25 @@ static bool insert(struct vocabulary *v, size_t id, uint32_t hash, struct error 
     return true;
 }
 
+bool vocabulary_index(struct vocabulary *v, struct error *err)
+{
+    uint32_t ahead[AHEAD] = {0};
+    memset(v->slots, 0xff, (v->mask + 1) * sizeof(*v->slots)); /* every id NO_SLOT */
+    v->longest = 0;
+    for (size_t i = 0; i < v->n; i++)
+        if (v->tokens[i].size > v->longest)
+            v->longest = v->tokens[i].size;
+    for (size_t i = 0; i < v->n + AHEAD; i++) {
+        if (i >= AHEAD && !insert(v, i - AHEAD, ahead[i % AHEAD], err))
+            return false;
+        if (i < v->n) {
+            ahead[i % AHEAD] = vocabulary_hash(vocabulary_text(v, i));
+            __builtin_prefetch(&v->slots[ahead[i % AHEAD] & v->mask]);
+        }
+    }
+    return true;
+}
+
 static bool read_texts(struct vocabulary *v, const struct checkpoint_value *array, struct error *err)
 {
     size_t pos = 0;
@@ -164,19 +183,8 @@ static bool read_texts(struct vocabulary *v, const struct checkpoint_value *arra
         size_t at = text.size ? (size_t)(text.at - array->bytes.at) : 0;
         v->tokens[i] =
             (struct vocab_token){.at = (uint32_t)at, .size = (uint16_t)text.size, .kind = TOKEN_NORMAL};
-        if (text.size > v->longest)
-            v->longest = text.size;
     }
-    uint32_t ahead[AHEAD] = {0};
-    for (size_t i = 0; i < v->n + AHEAD; i++) {
-        if (i >= AHEAD && !insert(v, i - AHEAD, ahead[i % AHEAD], err))
-            return false;
-        if (i < v->n) {
-            ahead[i % AHEAD] = vocabulary_hash(vocabulary_text(v, i));
-            __builtin_prefetch(&v->slots[ahead[i % AHEAD] & v->mask]);
-        }
-    }
-    return true;
+    return vocabulary_index(v, err);
 }
 
 static bool read_kinds(struct vocabulary *v, const struct checkpoint *c, struct error *err)
@@ -197,6 +205,23 @@ static bool read_kinds(struct vocabulary *v, const struct checkpoint *c, struct 
     return true;
 }
 
+static bool make_room(struct vocabulary *v)
+{
+    v->mask = vocabulary_slots(v->n) - 1;
+    v->tokens = malloc(v->n * sizeof(*v->tokens));
+    v->slots = malloc((v->mask + 1) * sizeof(*v->slots));
+    return v->tokens && v->slots;
+}
+
+bool vocabulary_copy(struct vocabulary *v, const struct vocabulary *from)
+{
+    v->n = from->n;
+    if (!make_room(v))
+        return false;
+    memcpy(v->tokens, from->tokens, v->n * sizeof(*v->tokens));
+    return true;
+}
+
 bool vocabulary_read(struct vocabulary *v, const struct checkpoint *c, struct error *err)
 {
     const struct checkpoint_value *texts = checkpoint_find(c, "tokenizer.ggml.tokens");
@@ -206,12 +231,8 @@ bool vocabulary_read(struct vocabulary *v, const struct checkpoint *c, struct er
             : texts->count == 0 ? "empty"
                                 : "not an array of strings");
     v->n = (size_t)texts->count;
-    v->mask = vocabulary_slots(v->n) - 1;
-    v->tokens = malloc(v->n * sizeof(*v->tokens));
-    v->slots = malloc((v->mask + 1) * sizeof(*v->slots));
-    if (!v->tokens || !v->slots)
+    if (!make_room(v))
         return error_set(err, "no memory for a vocabulary of %zu tokens", v->n);
-    memset(v->slots, 0xff, (v->mask + 1) * sizeof(*v->slots)); /* every id NO_SLOT */
     return read_texts(v, texts, err) && read_kinds(v, c, err);
 }
 

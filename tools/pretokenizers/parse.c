@@ -93,7 +93,7 @@ static int ascii_category(int c)
         return 1;
     if (c >= '0' && c <= '9')
         return 2;
-    for (int i = 4; c && i < CATEGORIES; i++)
+    for (int i = 4; c && i < 7; i++)
         if (strchr(members[i], c))
             return i;
     return 0;

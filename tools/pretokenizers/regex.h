@@ -17,7 +17,7 @@
 #include <stdint.h>
 
 #define ASCII 128
-#define CATEGORIES 7 /* other, letter, number, mark, punctuation, symbol, space: as enum unicode_class */
+#define CATEGORIES 8 /* other, letter, number, mark, punctuation, symbol, space, control: as enum unicode_class */
 
 struct automaton {
     size_t n_states,
