@@ -123,7 +123,9 @@ static size_t slot_of(const struct merges *m, int32_t left, int32_t right)
 
 bool merges_rank(const struct merges *m, int32_t left, int32_t right, uint32_t *rank, int32_t *merged)
 {
-    size_t slot = m->n == 0 || left < 0 || right < 0 ? NO_SLOT : slot_of(m, left, right);
+    if (m->n == 0 || left < 0 || right < 0 || !bits_hold(m->bits, hash_of_pair(left, right) & m->bits_mask))
+        return false;
+    size_t slot = slot_of(m, left, right);
     if (slot == NO_SLOT || m->slots[slot] == NO_SLOT)
         return false;
     *rank = m->slots[slot];
@@ -214,6 +216,7 @@ static bool insert_merge(struct merges *m, size_t rank, struct error *err)
     size_t slot = slot_of(m, m->at[rank].left, m->at[rank].right);
     if (slot == NO_SLOT)
         return error_set(err, "too many of the vocabulary's merges collide");
+    bits_set(m->bits, hash_of_pair(m->at[rank].left, m->at[rank].right) & m->bits_mask);
     if (m->slots[slot] == NO_SLOT)
         m->slots[slot] = (uint32_t)rank; /* of two merges of the same pair the first counts */
     return true;
@@ -257,7 +260,9 @@ bool merges_read(struct tokenizer *t, const struct checkpoint *c, bool may_miss,
     m->mask = vocabulary_slots(m->n) - 1;
     m->at = malloc((m->n + 1) * sizeof(*m->at));
     m->slots = malloc((m->mask + 1) * sizeof(*m->slots));
-    if (!m->at || !m->slots)
+    m->bits_mask = BITS_A_SLOT * (m->mask + 1) - 1;
+    m->bits = calloc(BITS_A_SLOT / 8, m->mask + 1);
+    if (!m->at || !m->slots || !m->bits)
         return error_set(err, "no memory for %zu merges", m->n);
     memset(m->slots, 0xff, (m->mask + 1) * sizeof(*m->slots)); /* every rank NO_SLOT */
     size_t pos = 0;
@@ -273,6 +278,7 @@ void merges_release(struct merges *m)
 {
     free(m->at);
     free(m->slots);
+    free(m->bits);
     free(m->extras.bytes);
     free(m->extras.at);
     free(m->extras.slots);

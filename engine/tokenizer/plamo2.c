@@ -41,34 +41,43 @@ static size_t characters_of(struct span text)
     return n;
 }
 
-/* Chooses how to go on at the character number `index`, which begins at `at`. sums[i % WINDOW] is the best sum from
- * character i on. */
-static int32_t choose(
-    const struct tokenizer_session *s, struct span text, size_t at, size_t index, int64_t *sums)
+/* A token's score as an integer. False when it is never chosen. */
+static bool whole_score(const struct tokenizer *t, int32_t id, int64_t *out)
 {
-    const struct tokenizer *t = s->t;
-    struct prefix_walk w = prefixes_walk(text, at);
-    int64_t best = INT64_MIN;
-    int32_t chosen = TOKENIZER_NONE;
-    size_t counted = 0, length = 0;
-    for (int32_t id; (id = prefixes_next(&t->prefixes, &w)) != TOKENIZER_NONE;) {
-        length += characters_of((struct span){w.rest.at + counted, w.size - counted});
-        counted = w.size;
-        const double score = round((double)score_of(t, id) * SCALE);
-        bool whole = w.size == w.rest.size || (w.rest.at[w.size] & 0xc0) != 0x80;
-        if (!whole || !isfinite(score) || score <= TOO_LOW || score > INT32_MAX ||
-            (s->by_others && is_forbidden(s, id)))
+    const double score = round((double)score_of(t, id) * SCALE);
+    if (!isfinite(score) || score <= TOO_LOW || score > INT32_MAX)
+        return false;
+    *out = (int64_t)score;
+    return true;
+}
+
+/* Chooses how to go on at the character number `index`, which begins at `at`: a token, or TOKENIZER_NONE for bytes.
+ * sums[i % WINDOW] is the best sum from character i on. False when memory is short. */
+static bool choose(
+    struct tokenizer_session *s, struct span text, size_t at, size_t index, int64_t *sums, int32_t *chosen)
+{
+    const int64_t unknown = sums[(index + 1) % WINDOW] - UNKNOWN_PRICE;
+    int64_t best = unknown, score;
+    size_t n, counted = 0, length = 0;
+    *chosen = TOKENIZER_NONE;
+    if (!prefixes_at(s, text, at, &n))
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        const int32_t id = s->found[i].id;
+        const size_t size = s->found[i].size;
+        length += characters_of((struct span){text.at + at + counted, size - counted});
+        counted = size;
+        bool whole = at + size == text.size || (text.at[at + size] & 0xc0) != 0x80;
+        if (!whole || !whole_score(s->t, id, &score) || (s->by_others && is_forbidden(s, id)))
             continue;
-        int64_t sum = sums[(index + length) % WINDOW] + (int64_t)score;
+        int64_t sum = sums[(index + length) % WINDOW] + score;
         if (sum >= best) { /* of equals the longest */
             best = sum;
-            chosen = id;
+            *chosen = id;
         }
     }
-    const int64_t unknown = sums[(index + 1) % WINDOW] - UNKNOWN_PRICE;
-    bool known = chosen != TOKENIZER_NONE && best >= unknown;
-    sums[index % WINDOW] = known ? best : unknown;
-    return known ? chosen : TOKENIZER_NONE;
+    sums[index % WINDOW] = best;
+    return true;
 }
 
 /* The choices of all n characters, in s->choices. */
@@ -78,10 +87,14 @@ static bool choose_all(struct tokenizer_session *s, struct span text, size_t n)
     if (!session_room(s, &s->choices, &s->choices_room, n, sizeof(*s->choices)))
         return false;
     sums[n % WINDOW] = 0;
+    s->found_bytes = 0;
     for (size_t at = text.size, i = n; i > 0;)
         if ((text.at[--at] & 0xc0) != 0x80) {
+            int32_t chosen;
             i--;
-            s->choices[i] = choose(s, text, at, i, sums);
+            if (!choose(s, text, at, i, sums, &chosen))
+                return false;
+            s->choices[i] = chosen;
         }
     return true;
 }

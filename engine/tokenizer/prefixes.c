@@ -7,6 +7,7 @@
 #include "tokenizer_private.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define BITS_A_BYTE 8 /* of the vocabulary's texts: how sparse the sets are */
 
@@ -18,16 +19,6 @@ static uint64_t grown(uint64_t hash, uint8_t byte)
 static size_t bit_of(const struct prefixes *x, uint64_t hash)
 {
     return (size_t)(hash >> 17) & x->mask;
-}
-
-static bool has(const uint8_t *bits, size_t bit)
-{
-    return bits[bit / 8] >> bit % 8 & 1;
-}
-
-static void set(uint8_t *bits, size_t bit)
-{
-    bits[bit / 8] |= (uint8_t)(1u << bit % 8);
 }
 
 bool prefixes_init(struct prefixes *x, const struct vocabulary *v, unsigned kinds, struct error *err)
@@ -51,9 +42,9 @@ bool prefixes_init(struct prefixes *x, const struct vocabulary *v, unsigned kind
             continue;
         for (size_t i = 0; i < text.size; i++) {
             hash = grown(hash, text.at[i]);
-            set(x->begins, bit_of(x, hash));
+            bits_set(x->begins, bit_of(x, hash));
         }
-        set(x->ends, bit_of(x, hash));
+        bits_set(x->ends, bit_of(x, hash));
     }
     return true;
 }
@@ -68,24 +59,32 @@ size_t prefixes_bytes(const struct prefixes *x)
     return x->begins ? 2 * ((x->mask + 1) / 8) : 0;
 }
 
-struct prefix_walk prefixes_walk(struct span text, size_t at)
+bool prefixes_at(struct tokenizer_session *s, struct span text, size_t at, size_t *n)
 {
-    return (struct prefix_walk){.rest = {text.at + at, text.size - at}};
-}
-
-int32_t prefixes_next(const struct prefixes *x, struct prefix_walk *w)
-{
-    while (w->size < w->rest.size) {
-        w->hash = grown(w->hash, w->rest.at[w->size++]);
-        const size_t bit = bit_of(x, w->hash);
-        if (!has(x->begins, bit))
+    const struct prefixes *x = &s->t->prefixes;
+    const struct span rest = {text.at + at, text.size - at};
+    uint64_t hash = 0;
+    *n = s->n_found;
+    /* A text that goes on as it did before, such as a run of one character, has the same tokens. */
+    if (s->found_bytes && rest.size >= s->found_bytes && memcmp(rest.at, s->found_in, s->found_bytes) == 0)
+        return true;
+    s->found_bytes = s->n_found = *n = 0;
+    for (size_t size = 1; size <= rest.size; size++) {
+        hash = grown(hash, rest.at[size - 1]);
+        if (!bits_hold(x->begins, bit_of(x, hash))) {
+            s->found_in = rest.at;
+            s->found_bytes = size;
             break;
-        if (!has(x->ends, bit))
+        }
+        if (!bits_hold(x->ends, bit_of(x, hash)))
             continue;
-        int32_t id = vocabulary_find(x->vocabulary, (struct span){w->rest.at, w->size});
-        if (id != TOKENIZER_NONE && x->kinds >> x->vocabulary->tokens[id].kind & 1)
-            return id;
+        int32_t id = vocabulary_find(x->vocabulary, (struct span){rest.at, size});
+        if (id == TOKENIZER_NONE || !(x->kinds >> x->vocabulary->tokens[id].kind & 1))
+            continue;
+        if (!session_room(s, &s->found, &s->found_room, *n + 1, sizeof(*s->found)))
+            return false;
+        s->found[(*n)++] = (struct prefix_found){id, (uint32_t)size};
     }
-    w->size = w->rest.size; /* no more */
-    return TOKENIZER_NONE;
+    s->n_found = *n;
+    return true;
 }

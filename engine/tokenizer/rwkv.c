@@ -60,16 +60,15 @@ static bool rwkv_read(struct tokenizer *t, const struct checkpoint *c, struct er
 static bool rwkv_encode(struct tokenizer_session *s, struct span text, const uint8_t *trusted)
 {
     const bool by_others = is_by_others(trusted, text.size);
-    for (size_t at = 0, size; at < text.size; at += size) {
-        struct prefix_walk w = prefixes_walk(text, at);
-        int32_t found = s->t->special[TOKENIZER_UNKNOWN];
-        size = 1;
-        for (int32_t id; (id = prefixes_next(&s->t->prefixes, &w)) != TOKENIZER_NONE;)
-            if (!(by_others && is_forbidden(s, id))) {
-                found = id;
-                size = w.size;
-            }
-        if (found != TOKENIZER_NONE && !session_add(s, found))
+    s->found_bytes = 0;
+    for (size_t at = 0, n; at < text.size;) {
+        if (!prefixes_at(s, text, at, &n))
+            return false;
+        while (n > 0 && by_others && is_forbidden(s, s->found[n - 1].id))
+            n--;
+        int32_t id = n > 0 ? s->found[n - 1].id : s->t->special[TOKENIZER_UNKNOWN];
+        at += n > 0 ? s->found[n - 1].size : 1;
+        if (id != TOKENIZER_NONE && !session_add(s, id))
             return false;
     }
     return true;

@@ -65,18 +65,15 @@ bool escape_spaces(
 
 bool has_joint(const struct tokenizer *t, uint8_t left, uint8_t right)
 {
-    size_t bit = (size_t)left << 8 | right;
-    return t->joints[bit / 8] >> bit % 8 & 1;
+    return bits_hold(t->joints, (size_t)left << 8 | right);
 }
 
 void find_joints(struct tokenizer *t)
 {
     for (size_t id = 0; id < t->vocabulary.n; id++) {
         struct span text = vocabulary_text(&t->vocabulary, id);
-        for (size_t i = 1; i < text.size; i++) {
-            size_t bit = (size_t)text.at[i - 1] << 8 | text.at[i];
-            t->joints[bit / 8] |= (uint8_t)(1u << bit % 8);
-        }
+        for (size_t i = 1; i < text.size; i++)
+            bits_set(t->joints, (size_t)text.at[i - 1] << 8 | text.at[i]);
     }
 }
 

@@ -148,6 +148,7 @@ static void session_release(struct tokenizer_session *s)
     free(s->repaired);
     free(s->repaired_marks);
     free(s->choices);
+    free(s->found);
     free(s->codes);
     free(s->classes);
     for (size_t i = 0; i < 2; i++)
@@ -224,18 +225,21 @@ size_t tokenizer_size(const struct tokenizer *t)
     return t->vocabulary.n;
 }
 
+static size_t vocabulary_bytes(const struct vocabulary *v)
+{
+    return v->tokens ? v->n * sizeof(*v->tokens) + (v->mask + 1) * sizeof(*v->slots) + (v->bits_mask + 1) / 8
+                     : 0;
+}
+
 size_t tokenizer_bytes(const struct tokenizer *t)
 {
-    const struct vocabulary *v = &t->vocabulary;
-    size_t bytes = sizeof(*t) + v->n * sizeof(*v->tokens) + (v->mask + 1) * sizeof(*v->slots);
+    const struct merges *m = &t->merges;
+    size_t bytes = sizeof(*t) + vocabulary_bytes(&t->vocabulary) + vocabulary_bytes(&t->plain);
     bytes += t->specials.n * sizeof(*t->specials.ids) + (t->specials.mask + 1) * sizeof(*t->specials.slots);
-    if (t->merges.at)
-        bytes += t->merges.extras.n_bytes + t->merges.n * sizeof(*t->merges.at) +
-                 (t->merges.mask + 1) * sizeof(*t->merges.slots);
-    if (t->plain.tokens)
-        bytes +=
-            t->plain.n * sizeof(*v->tokens) + (t->plain.mask + 1) * sizeof(*v->slots) + t->plain.bytes.size;
-    return bytes + prefixes_bytes(&t->prefixes);
+    if (m->at)
+        bytes += m->n * sizeof(*m->at) + (m->mask + 1) * sizeof(*m->slots) + (m->bits_mask + 1) / 8;
+    return bytes + m->extras.bytes_room + prefixes_bytes(&t->prefixes) +
+           t->n_user_defined * sizeof(*t->user_defined) + t->plain.bytes.size;
 }
 
 int32_t tokenizer_special(const struct tokenizer *t, enum tokenizer_special which)

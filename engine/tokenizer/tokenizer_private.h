@@ -23,6 +23,20 @@
 #define PROBES_MAX 4096 /* steps in a hash table; only a vocabulary of chosen collisions needs more */
 #define NO_SLOT UINT32_MAX
 
+/* --- Sets of bits --- */
+
+#define BITS_A_SLOT 8 /* of a hash table that has a set of bits in front of it */
+
+static inline bool bits_hold(const uint8_t *bits, size_t bit)
+{
+    return bits[bit / 8] >> bit % 8 & 1;
+}
+
+static inline void bits_set(uint8_t *bits, size_t bit)
+{
+    bits[bit / 8] |= (uint8_t)(1u << bit % 8);
+}
+
 /* --- Vocabulary --- */
 
 enum vocab_token_kind { /* the numbers of tokenizer.ggml.token_type */
@@ -53,6 +67,8 @@ struct vocabulary {
         uint32_t hash, id; /* id NO_SLOT: free */
     } * slots; /* [mask + 1] */
     size_t mask;
+    uint8_t *bits; /* a bit for each token's hash: most texts are no tokens */
+    size_t bits_mask;
 };
 
 /* Makes v->slots and v->longest from the tokens. */
@@ -94,6 +110,12 @@ struct merge_window {
     size_t from, bytes; /* of the text; 0 bytes: not filled */
 };
 
+/* A token that a text begins with, and its bytes. */
+struct prefix_found {
+    int32_t id;
+    uint32_t size;
+};
+
 /* The memory of one call of tokenizer_encode. It grows as needed and is freed at the end of the call. */
 struct tokenizer_session {
     const struct tokenizer *t;
@@ -107,6 +129,9 @@ struct tokenizer_session {
     uint8_t *classes; /* of each: enum unicode_class, and WORD_STARTS */
     struct merge_window windows[2];
     uint64_t *heap; /* rank and symbol of pairs that may merge */
+    struct prefix_found *found; /* [n_found], at a place whose first found_bytes say so */
+    size_t n_found, found_room, found_bytes;
+    const uint8_t *found_in;
     size_t escaped_room, marks_room, repaired_room, repaired_marks_room;
     size_t choices_room, codes_room, classes_room, heap_room;
     bool by_others; /* any byte of the fragment is not the template's, for kinds that cannot tell which */
@@ -163,7 +188,7 @@ struct specials {
         int32_t id;
     } * slots; /* [mask + 1] */
     size_t mask;
-    uint8_t first[256]; /* whether a special token begins with this byte */
+    uint8_t starts[65536 / 8]; /* a bit for each two bytes with which a special token begins */
 };
 
 struct special_found {
@@ -200,6 +225,8 @@ struct merges {
     size_t n;
     uint32_t *slots; /* [mask + 1] of ranks; NO_SLOT: free */
     size_t mask;
+    uint8_t *bits; /* a bit for each pair's hash: most pairs do not merge */
+    size_t bits_mask;
     struct extras extras;
 };
 
@@ -251,18 +278,12 @@ struct prefixes {
     size_t mask;
 };
 
-struct prefix_walk {
-    struct span rest;
-    uint64_t hash;
-    size_t size; /* bytes that have been read: those of the token that was found last */
-};
-
 bool prefixes_init(struct prefixes *x, const struct vocabulary *v, unsigned kinds, struct error *err);
 void prefixes_release(struct prefixes *x);
 size_t prefixes_bytes(const struct prefixes *x);
-struct prefix_walk prefixes_walk(struct span text, size_t at);
-/* The next longer token with which the text goes on, or TOKENIZER_NONE. */
-int32_t prefixes_next(const struct prefixes *x, struct prefix_walk *w);
+/* Finds the tokens with which the text goes on at a place: s->found[*n], the shorter ones first. False when memory is
+ * short. The text is what it was in the call before, unless s->found_bytes has been set to 0. */
+bool prefixes_at(struct tokenizer_session *s, struct span text, size_t at, size_t *n);
 
 enum kind_ends {
     KIND_BY_KEYS, /* BOS and EOS as the file's keys say */

@@ -6,6 +6,8 @@
 
 enum unicode_class unicode_class(uint32_t code)
 {
+    if (code < 128)
+        return (enum unicode_class)unicode_ascii[code];
     size_t low = 0, high = n_unicode_runs;
     while (high - low > 1) {
         size_t middle = low + (high - low) / 2;

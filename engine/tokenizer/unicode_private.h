@@ -18,6 +18,7 @@ struct unicode_map {
 
 extern const struct unicode_map unicode_lower_maps[], unicode_first_maps[]; /* sorted */
 extern const size_t n_unicode_lower_maps, n_unicode_first_maps;
+extern const uint8_t unicode_ascii[128]; /* classes */
 extern const struct unicode_run unicode_runs[]; /* sorted; the first begins at 0 */
 extern const size_t n_unicode_runs;
 

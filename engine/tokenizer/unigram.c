@@ -79,32 +79,33 @@ static bool unigram_read(struct tokenizer *t, const struct checkpoint *c, struct
 /* --- The best tokens of a part --- */
 
 /* Weighs each way to go on at a character, whose number is `index` and which begins at `at`. sums[i % WINDOW] is the best
- * sum up to character i, and s->choices[i] the last token of it. */
-static void weigh(struct tokenizer_session *s, struct span text, size_t at, size_t index, double *sums)
+ * sum up to character i, and s->choices[i] the last token of it. False when memory is short. */
+static bool weigh(struct tokenizer_session *s, struct span text, size_t at, size_t index, double *sums)
 {
     const struct tokenizer *t = s->t;
-    const double sum = sums[index % WINDOW];
-    const size_t own = symbol_size(text, at);
-    struct prefix_walk w = prefixes_walk(text, at);
-    size_t reached = 0, length = 0;
+    const double sum = sums[index % WINDOW], unknown = sum + (double)t->unknown_score;
+    size_t n, reached = 0, length = 0;
     bool single = false;
-    for (int32_t id; (id = prefixes_next(&t->prefixes, &w)) != TOKENIZER_NONE;) {
-        for (; reached < w.size; length++)
+    if (!prefixes_at(s, text, at, &n))
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        const int32_t id = s->found[i].id;
+        for (; reached < s->found[i].size; length++)
             reached += symbol_size(text, at + reached);
-        if (reached != w.size || (s->by_others && tokenizer_is_guarded(t, s->guard, id)))
+        if (reached != s->found[i].size || (s->by_others && tokenizer_is_guarded(t, s->guard, id)))
             continue;
-        single = single || w.size == own;
+        single = single || length == 1;
         double score = t->vocabulary.tokens[id].kind == TOKEN_USER_DEFINED ? 0 : (double)score_of(t, id);
         if (sum + score > sums[(index + length) % WINDOW]) {
             sums[(index + length) % WINDOW] = sum + score;
             s->choices[index + length] = id;
         }
     }
-    double unknown = sum + (double)t->unknown_score;
     if (!single && unknown > sums[(index + 1) % WINDOW]) {
         sums[(index + 1) % WINDOW] = unknown;
         s->choices[index + 1] = TOKENIZER_NONE;
     }
+    return true;
 }
 
 static size_t characters_of(struct span text)
@@ -160,8 +161,10 @@ static bool end_part(struct tokenizer_session *s)
     for (size_t i = 0; i < WINDOW && i <= n; i++)
         sums[i] = -DBL_MAX;
     sums[0] = 0;
+    s->found_bytes = 0;
     for (size_t at = 0, i = 0; at < text.size; i++) {
-        weigh(s, text, at, i, sums);
+        if (!weigh(s, text, at, i, sums))
+            return false;
         sums[i % WINDOW] = -DBL_MAX; /* the room of character i + WINDOW */
         at += symbol_size(text, at);
     }

@@ -77,7 +77,7 @@ static size_t slot_of(const struct vocabulary *v, struct span text, uint32_t has
 
 static int32_t find_hashed(const struct vocabulary *v, struct span text, uint32_t hash)
 {
-    if (text.size == 0 || text.size > v->longest)
+    if (text.size == 0 || text.size > v->longest || !bits_hold(v->bits, hash & v->bits_mask))
         return TOKENIZER_NONE;
     size_t slot = slot_of(v, text, hash);
     return slot == NO_SLOT || v->slots[slot].id == NO_SLOT ? TOKENIZER_NONE : (int32_t)v->slots[slot].id;
@@ -149,6 +149,7 @@ static bool insert(struct vocabulary *v, size_t id, uint32_t hash, struct error 
         return error_set(err, "too many of the vocabulary's tokens collide");
     v->slots[slot].hash = hash;
     v->slots[slot].id = (uint32_t)id;
+    bits_set(v->bits, hash & v->bits_mask);
     return true;
 }
 
@@ -210,7 +211,9 @@ static bool make_room(struct vocabulary *v)
     v->mask = vocabulary_slots(v->n) - 1;
     v->tokens = malloc(v->n * sizeof(*v->tokens));
     v->slots = malloc((v->mask + 1) * sizeof(*v->slots));
-    return v->tokens && v->slots;
+    v->bits_mask = BITS_A_SLOT * (v->mask + 1) - 1;
+    v->bits = calloc(BITS_A_SLOT / 8, v->mask + 1);
+    return v->tokens && v->slots && v->bits;
 }
 
 bool vocabulary_copy(struct vocabulary *v, const struct vocabulary *from)
@@ -240,4 +243,5 @@ void vocabulary_release(struct vocabulary *v)
 {
     free(v->tokens);
     free(v->slots);
+    free(v->bits);
 }

@@ -30,17 +30,20 @@ static bool is_chinese(uint32_t code)
     return false;
 }
 
-/* The longest token with which the word goes on at `at`, which moves past it; TOKENIZER_NONE when there is none. */
-static int32_t longest(const struct tokenizer_session *s, struct span word, size_t *at)
+/* Finds the longest token with which the word goes on at *at, and moves past it; TOKENIZER_NONE when there is none. */
+static bool longest(struct tokenizer_session *s, struct span word, size_t *at, int32_t *id)
 {
-    struct prefix_walk w = prefixes_walk(word, *at);
-    int32_t found = TOKENIZER_NONE;
-    for (int32_t id; (id = prefixes_next(&s->t->prefixes, &w)) != TOKENIZER_NONE;)
-        if (!(s->by_others && tokenizer_is_guarded(s->t, s->guard, id)))
-            found = id;
-    if (found != TOKENIZER_NONE)
-        *at += s->t->vocabulary.tokens[found].size;
-    return found;
+    size_t n;
+    *id = TOKENIZER_NONE;
+    if (!prefixes_at(s, word, *at, &n))
+        return false;
+    while (n > 0 && s->by_others && tokenizer_is_guarded(s->t, s->guard, s->found[n - 1].id))
+        n--;
+    if (n > 0) {
+        *id = s->found[n - 1].id;
+        *at += s->found[n - 1].size;
+    }
+    return true;
 }
 
 /* Adds the ids of the word in the session's buffer, which begins with U+2581 and is empty afterwards. */
@@ -52,8 +55,11 @@ static bool end_word(struct tokenizer_session *s, size_t *size)
     if (*size <= SPACE_MARK_BYTES)
         return true;
     *size = SPACE_MARK_BYTES;
+    s->found_bytes = 0;
     for (size_t at = 0; at < word.size;) {
-        int32_t id = longest(s, word, &at);
+        int32_t id;
+        if (!longest(s, word, &at, &id))
+            return false;
         if (id == TOKENIZER_NONE) {
             s->ids->n = before;
             break;
