@@ -88,8 +88,11 @@ OTHER_CPU := $(if $(filter x86_64,$(MACHINE)),,%_avx2.c %_avxvnni.c %_avx512.c) 
 ROOMS := base kernels kernels/* loaders engine/* server server/*
 # The page of server/web/, joined, compressed and written as C.
 PAGE  := $(OUT)/server/web/page_bytes.c
+# The tables of the pre-tokenizers, compiled by a program of its own, which runs on the machine that builds.
+WORDS := $(OUT)/engine/tokenizer/pretokenizer_tables.c
+HOSTCC ?= cc
 SRC   := $(filter-out $(OTHER_CPU),$(sort $(wildcard $(ROOMS:%=%/*.c))))
-OBJ   := $(SRC:%.c=$(OUT)/%.o) $(PAGE:.c=.o)
+OBJ   := $(SRC:%.c=$(OUT)/%.o) $(PAGE:.c=.o) $(WORDS:.c=.o)
 START := $(if $(filter static,$(FLAVOUR)),$(if $(filter x86_64,$(MACHINE)),$(OUT)/deps/start.o))
 # What a unit test may link: everything but the program's own main: an archive, it takes what it calls.
 PARTS := $(OUT)/parts.a
@@ -266,7 +269,15 @@ $(PAGE): server/web/make-page $(wildcard server/web/*.html server/web/*.css serv
 	@mkdir -p $(@D)
 	$(call say,WEB,$@)server/web/make-page $@
 
-$(PAGE:.c=.o): $(PAGE) $(OUT)/flags
+$(OUT)/tools/pretokenizers: $(wildcard tools/pretokenizers/*)
+	@mkdir -p $(@D)
+	$(call say,CC,$@)$(HOSTCC) -std=c17 -O1 -o $@ $(filter %.c,$^)
+
+$(WORDS): engine/tokenizer/pretokenizers $(OUT)/tools/pretokenizers
+	@mkdir -p $(@D)
+	$(call say,GEN,$@)$(OUT)/tools/pretokenizers $< $@
+
+$(PAGE:.c=.o) $(WORDS:.c=.o): %.o: %.c $(OUT)/flags
 	$(compile)
 
 $(PARTS): $(filter-out $(OUT)/server/main.o,$(OBJ))
