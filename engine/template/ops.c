@@ -8,8 +8,11 @@
 #include <math.h>
 #include <string.h>
 
-const char object_macro[] = "macro", object_namespace[] = "Namespace", object_loop[] = "LoopContext",
-           object_method[] = "method", object_function[] = "function";
+const char object_macro[] = "Macro", object_namespace[] = "Namespace", object_loop[] = "LoopContext",
+           object_method[] = "builtin_function_or_method", object_function[] = "function",
+           object_generator[] = "generator", object_range[] = "range", object_view[] = "dict_view",
+           object_cycler[] = "Cycler", object_joiner[] = "Joiner", object_class[] = "type",
+           object_blocks[] = "TemplateReference";
 
 const char *kind_name(struct value v)
 {
@@ -57,7 +60,14 @@ bool truth(struct value v)
     case VALUE_OBJECT:
         break;
     }
-    return true;
+    if (v.object.type == object_range)
+        return ((const struct range *)v.object.data)->n > 0;
+    return v.object.type != object_view || ((const struct view *)v.object.data)->map.map->n > 0;
+}
+
+bool given(struct value v)
+{
+    return v.kind != VALUE_UNDEFINED && v.kind != VALUE_NULL;
 }
 
 bool is_number(struct value v)
@@ -147,7 +157,11 @@ static bool equal_at(struct template_run *r, struct value a, struct value b, uns
         return equal_lists(r, a, b, depth, equal);
     if (a.kind == VALUE_MAP)
         return equal_maps(r, a, b, depth, equal);
-    *equal = a.kind != VALUE_OBJECT || a.object.data == b.object.data;
+    *equal = a.kind != VALUE_OBJECT || (a.object.type == b.object.type && a.object.data == b.object.data);
+    if (*equal || !is_object(a, object_range) || !is_object(b, object_range))
+        return true;
+    const struct range *x = a.object.data, *y = b.object.data;
+    *equal = x->n == y->n && (x->n == 0 || (x->start == y->start && (x->n == 1 || x->step == y->step)));
     return true;
 }
 
@@ -194,8 +208,12 @@ bool map_find(struct template_run *r, struct value map, struct value key, struct
     *found = NULL;
     if (key.kind == VALUE_LIST && !key.list->tuple)
         return run_fail(r, "a list cannot be a key of a dict");
-    if (key.kind == VALUE_MAP)
-        return run_fail(r, "a dict cannot be a key of a dict");
+    for (size_t i = 0; key.kind == VALUE_LIST && i < key.list->n; i++)
+        if (!run_step(r, 1) || !map_find(r, map, key.list->items[i], found))
+            return false;
+    *found = NULL;
+    if (key.kind == VALUE_MAP || is_object(key, object_view))
+        return run_fail(r, "a '%s' cannot be a key of a dict", kind_name(key));
     for (size_t i = 0; i < map.map->n && !*found; i++) {
         bool equal = false;
         struct value_pair *p = &map.map->pairs[i];
@@ -206,6 +224,16 @@ bool map_find(struct template_run *r, struct value map, struct value key, struct
         *found = equal ? &p->value : NULL;
     }
     return run_step(r, map.map->n / 16);
+}
+
+bool map_set(struct template_run *r, struct value map, struct value key, struct value v)
+{
+    struct value *old;
+    if (!map_find(r, map, key, &old))
+        return false;
+    if (old)
+        *old = v;
+    return old || value_set_new(r->arena, map, key, v) || run_step(r, 1);
 }
 
 bool values_contain(struct template_run *r, struct value in, struct value what, bool *found)
@@ -224,11 +252,13 @@ bool values_contain(struct template_run *r, struct value in, struct value what, 
         *found = value != NULL;
         return true;
     }
-    struct value list;
-    if (!iterate(r, in, &list))
+    struct iterator it;
+    struct value item;
+    bool more = true;
+    if (!iterator_open(r, in, &it))
         return false;
-    for (size_t i = 0; i < list.list->n && !*found; i++)
-        if (!values_equal(r, list.list->items[i], what, found))
+    while (more && !*found)
+        if (!iterator_next(r, &it, &item, &more) || (more && !values_equal(r, item, what, found)))
             return false;
     return true;
 }
@@ -405,7 +435,7 @@ bool operate(struct template_run *r, enum operation op, struct value a, struct v
         [OP_MODULO] = "%",
         [OP_POWER] = "**"};
     if (op == OP_MODULO && a.kind == VALUE_STRING)
-        return run_fail(r, "formatting by '%%' is not supported");
+        return format_percent(r, a, b, out);
     if (a.kind == VALUE_UNDEFINED || b.kind == VALUE_UNDEFINED)
         return undefined_fail(r, a.kind == VALUE_UNDEFINED ? a : b);
     if (whole(a) && whole(b))
@@ -414,7 +444,12 @@ bool operate(struct template_run *r, enum operation op, struct value a, struct v
         return real_operate(r, op, as_real(a), as_real(b), out);
     if (op == OP_ADD && a.kind == VALUE_STRING && b.kind == VALUE_STRING) {
         size_t start = r->size;
-        return run_add_text(r, a) && run_add_text(r, b) && run_take(r, start, out);
+        bool markup = a.text.markup || b.text.markup;
+        if (markup && ((a = escape_text(r, a)).kind != VALUE_STRING || (b = escape_text(r, b)).kind != VALUE_STRING))
+            return false;
+        bool good = run_add_text(r, a) && run_add_text(r, b) && run_take(r, start, out);
+        out->text.markup = good && markup;
+        return good;
     }
     if (op == OP_ADD && a.kind == VALUE_LIST && b.kind == VALUE_LIST && a.list->tuple == b.list->tuple)
         return join_lists(r, a, b, out);

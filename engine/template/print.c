@@ -6,6 +6,8 @@
  */
 #include "template_private.h"
 
+#include "berth/base/character.h"
+
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -18,7 +20,7 @@ static bool add(struct template_run *r, const char *text)
 }
 
 /* Writes the fewest digits that read back as `d`; with an exponent below 1e-4 and from 1e16 on, as Python does. */
-static void format_real(double d, char out[64])
+static void shortest_real(double d, char out[64])
 {
     char text[40], digits[24];
     size_t n = 0;
@@ -47,14 +49,14 @@ static void format_real(double d, char out[64])
         snprintf(out, 64, "%s%.*s.%s", sign, exponent + 1, digits, digits + exponent + 1);
 }
 
-static bool print_real(struct template_run *r, double d, bool json)
+bool print_real(struct template_run *r, double d, bool json)
 {
     char text[64];
     if (isnan(d))
         return add(r, json ? "NaN" : "nan");
     if (isinf(d))
         return add(r, d < 0 ? json ? "-Infinity" : "-inf" : json ? "Infinity" : "inf");
-    format_real(d, text);
+    shortest_real(d, text);
     return add(r, text);
 }
 
@@ -67,26 +69,12 @@ static bool print_integer(struct template_run *r, int64_t i)
 
 /* ---- repr() ---- */
 
-/* Python writes other characters as escapes: controls, spaces except U+0020, and characters without a glyph. */
-static bool is_printable(uint32_t c)
-{
-    static const struct {
-        uint32_t first, last;
-    } hidden[] = {{0, 0x1f}, {0x7f, 0xa0}, {0xad, 0xad}, {0x600, 0x605}, {0x61c, 0x61c}, {0x6dd, 0x6dd},
-        {0x70f, 0x70f}, {0x1680, 0x1680}, {0x180e, 0x180e}, {0x2000, 0x200f}, {0x2028, 0x202f},
-        {0x205f, 0x206f}, {0x3000, 0x3000}, {0xd800, 0xf8ff}, {0xfeff, 0xfeff}, {0xfff0, 0xfffb},
-        {0xfffe, 0xffff}, {0x1d173, 0x1d17a}, {0xe0000, 0xe00ff}, {0xe01f0, 0x10ffff}};
-    for (size_t i = 0; i < sizeof(hidden) / sizeof(hidden[0]); i++)
-        if (c >= hidden[i].first && c <= hidden[i].last)
-            return false;
-    return true;
-}
-
 static bool print_quoted_character(struct template_run *r, struct value character, uint32_t c, char quote)
 {
     char text[16];
     const char *known = c == '\n' ? "\\n" : c == '\r' ? "\\r" : c == '\t' ? "\\t" : c == '\\' ? "\\\\" : NULL;
-    if (!known && c != (uint32_t)quote && is_printable(c))
+    bool plain = !r->ascii || c < 0x80;
+    if (!known && plain && c != (uint32_t)quote && (character_class(c) & CHARACTER_PRINTABLE))
         return run_add_text(r, character);
     if (known)
         snprintf(text, sizeof(text), "%s", known);
@@ -135,6 +123,75 @@ static bool print_quoted_map(struct template_run *r, const struct value_map *m, 
     return add(r, "}");
 }
 
+static bool print_view(struct template_run *r, const struct view *v, unsigned depth)
+{
+    static const char *const names[] = {[VIEW_KEYS] = "dict_keys([", [VIEW_VALUES] = "dict_values([", [VIEW_ITEMS] = "dict_items(["};
+    for (size_t i = 0; i < v->map.map->n; i++) {
+        const struct value_pair *pair = &v->map.map->pairs[i];
+        if (!add(r, i > 0 ? ", " : names[v->what]) || (v->what == VIEW_ITEMS && !add(r, "(")) ||
+            (v->what != VIEW_VALUES && !print_quoted(r, pair->key, depth + 1)) ||
+            (v->what == VIEW_ITEMS && !add(r, ", ")) ||
+            (v->what != VIEW_KEYS && !print_quoted(r, pair->value, depth + 1)) || (v->what == VIEW_ITEMS && !add(r, ")")))
+            return false;
+    }
+    return (v->map.map->n > 0 || add(r, names[v->what])) && add(r, "])");
+}
+
+static bool print_range(struct template_run *r, const struct range *range)
+{
+    char text[100];
+    size_t n = (size_t)snprintf(text, sizeof(text), "range(%" PRId64 ", %" PRId64, range->start, range->stop);
+    if (range->step != 1)
+        n += (size_t)snprintf(text + n, sizeof(text) - n, ", %" PRId64, range->step);
+    return run_add(r, (struct span){(const uint8_t *)text, n}, VALUE_FROM_TEMPLATE) && add(r, ")");
+}
+
+static bool print_loop(struct template_run *r, struct loop *l)
+{
+    char text[80];
+    struct value length;
+    if (!loop_attribute(r, l, value_literal("length"), &length))
+        return false;
+    snprintf(text, sizeof(text), "<LoopContext %zu/%zu>", l->index, l->length);
+    return add(r, text);
+}
+
+static bool print_class(struct template_run *r, const struct builtin *b)
+{
+    static const char *const names[][2] = {{"dict", "dict"}, {"namespace", "jinja2.utils.Namespace"},
+        {"cycler", "jinja2.utils.Cycler"}, {"joiner", "jinja2.utils.Joiner"}};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (span_is(span_of(b->name), names[i][0]))
+            return add(r, "<class '") && add(r, names[i][1]) && add(r, "'>");
+    return false;
+}
+
+static bool print_macro(struct template_run *r, const struct node *n)
+{
+    if (n->kind == NODE_CALL_BLOCK)
+        return add(r, "<Macro anonymous>");
+    return add(r, "<Macro ") && print_quoted(r, n->value, 0) && add(r, ">");
+}
+
+/* Objects as Python writes them, where that is the same each time. */
+static bool print_object(struct template_run *r, struct value v, unsigned depth)
+{
+    const void *type = v.object.type;
+    if (type == object_view)
+        return print_view(r, v.object.data, depth);
+    if (type == object_range)
+        return print_range(r, v.object.data);
+    if (type == object_loop)
+        return print_loop(r, v.object.data);
+    if (type == object_namespace)
+        return add(r, "<Namespace ") && print_quoted_map(r, v.object.data, depth) && add(r, ">");
+    if (type == object_class)
+        return print_class(r, v.object.data);
+    if (type == object_macro && ((const struct macro *)v.object.data)->node->kind != NODE_BLOCK)
+        return print_macro(r, ((const struct macro *)v.object.data)->node);
+    return run_fail(r, "printing a '%s' is not supported", kind_name(v));
+}
+
 bool print_quoted(struct template_run *r, struct value v, unsigned depth)
 {
     if (depth > VALUE_DEPTH)
@@ -153,7 +210,7 @@ bool print_quoted(struct template_run *r, struct value v, unsigned depth)
     case VALUE_FLOAT:
         return print_real(r, v.real, false);
     case VALUE_STRING:
-        return print_quoted_text(r, v);
+        return v.text.markup ? add(r, "Markup(") && print_quoted_text(r, v) && add(r, ")") : print_quoted_text(r, v);
     case VALUE_LIST:
         return print_quoted_list(r, v.list, depth);
     case VALUE_MAP:
@@ -161,7 +218,15 @@ bool print_quoted(struct template_run *r, struct value v, unsigned depth)
     case VALUE_OBJECT:
         break;
     }
-    return run_fail(r, "printing a '%s' is not supported", kind_name(v));
+    return print_object(r, v, depth);
+}
+
+bool print_ascii(struct template_run *r, struct value v)
+{
+    r->ascii = true;
+    bool good = print_quoted(r, v, 0);
+    r->ascii = false;
+    return good;
 }
 
 bool print_text(struct template_run *r, struct value v)

@@ -184,6 +184,7 @@ bool template_render(const struct template *t, struct value vars, int64_t now,
     *out = (struct template_text){0};
     *err = (struct error){0};
     struct template_run r = {.err = err,
+        .template = t,
         .vars = vars,
         .now = now,
         .line = 1,
@@ -193,7 +194,9 @@ bool template_render(const struct template *t, struct value vars, int64_t now,
     r.arena = most->beside ? value_arena_beside(most->beside, memory) : value_arena_new(memory);
     if (!r.arena)
         return error_no_memory(err, "the prompt");
-    bool good = make_room(&r, 0) && scope_open(&r) && exec_body(&r, t->body) == FLOW_ON && run_step(&r, 0);
+    bool good = make_room(&r, 0) && scope_open(&r);
+    r.root = r.scope;
+    good = good && exec_body(&r, t->body) == FLOW_ON && run_step(&r, 0);
     value_arena_free(r.arena);
     good = good && finish(&r, out);
     free(r.marks);

@@ -4,7 +4,6 @@
  */
 #include "template_private.h"
 
-#include <ctype.h>
 #include <string.h>
 
 size_t put_character(uint32_t code, char out[4])
@@ -119,33 +118,40 @@ struct value strip(struct value s, const struct value *characters, bool left, bo
     return s;
 }
 
-/* Whether a letter after `before` begins a word. For str.title() any character that is no letter ends a word, for the
- * filter only these do. */
-static bool begins_word(char before, bool filter)
+size_t line_end(struct value s, size_t at, size_t *next)
 {
-    if (filter)
-        return before && strchr("- \t\n\v\f\r\x1c\x1d\x1e\x1f({[<", before);
-    return !isalpha((unsigned char)before);
+    for (size_t i = at; i < s.text.size; i++) {
+        size_t size;
+        uint32_t c = get_character((struct span){(const uint8_t *)s.text.at + i, s.text.size - i}, &size);
+        bool pair = c == '\r' && i + 1 < s.text.size && s.text.at[i + 1] == '\n';
+        *next = i + (pair ? 2 : size);
+        if ((c >= 0x0a && c <= 0x0d) || (c >= 0x1c && c <= 0x1e) || c == 0x85 || c == 0x2028 || c == 0x2029)
+            return i;
+        i += size - 1;
+    }
+    *next = s.text.size;
+    return s.text.size;
 }
 
-bool change_case(struct template_run *r, struct value s, enum letter_case to, struct value *out)
+size_t find_last(struct span in, struct span what)
 {
-    if (!is_ascii(value_span(s)))
-        return run_fail(r, "upper and lower case of letters beyond ASCII are not supported");
-    size_t start = r->size;
-    if (!run_add_text(r, s) || !run_step(r, s.text.size / 16))
+    for (size_t at = in.size >= what.size ? in.size - what.size + 1 : 0; at > 0; at--)
+        if (what.size == 0 || memcmp(in.at + at - 1, what.at, what.size) == 0)
+            return at - 1;
+    return SIZE_MAX;
+}
+
+bool pad_text(struct template_run *r, struct value s, size_t left, size_t right, struct value fill)
+{
+    for (size_t i = 0; i < left; i++)
+        if (!run_step(r, 1) || !run_add_text(r, fill))
+            return false;
+    if (!run_add_text(r, s))
         return false;
-    char before = ' ';
-    for (size_t i = start; i < r->size; i++) {
-        char c = r->text[i];
-        bool first = i == start;
-        bool up = to == CASE_UPPER || (to == CASE_CAPITAL && first) ||
-                  (to == CASE_TITLE && begins_word(before, true)) ||
-                  (to == CASE_WORDS && begins_word(before, false));
-        r->text[i] = (char)(up ? toupper((unsigned char)c) : tolower((unsigned char)c));
-        before = c;
-    }
-    return run_take(r, start, out);
+    for (size_t i = 0; i < right; i++)
+        if (!run_step(r, 1) || !run_add_text(r, fill))
+            return false;
+    return true;
 }
 
 bool replace_text(struct template_run *r, struct value s, struct value old, struct value new, int64_t count,

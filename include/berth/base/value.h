@@ -45,6 +45,7 @@ struct value_text {
     const uint16_t *marks; /* [size] of enum value_origin, or NULL: every byte is of `origin` */
     size_t size;
     uint16_t origin; /* enum value_origin */
+    bool markup; /* HTML as it is: templates escape other strings beside it */
 };
 
 struct value {
@@ -67,6 +68,7 @@ struct value_list {
     struct value *items; /* [n] */
     size_t n, room;
     bool tuple; /* Python's other list, which prints in parentheses */
+    bool group; /* a tuple whose items have the names `grouper` and `list`, too */
 };
 
 struct value_pair {
