@@ -307,7 +307,7 @@ static enum flow exec_filter_block(struct template_run *r, const struct node *n)
     enum flow flow = exec_captured(r, n->d, &v);
     if (flow != FLOW_ON)
         return flow;
-    return flow_of(exec_filters(r, n->b, &v) && print_value(r, v));
+    return flow_of(exec_filters(r, n->b, &v) && wants_text(r, v) && print_text(r, v));
 }
 
 static bool define_macro(struct template_run *r, const struct node *n, struct value *out)

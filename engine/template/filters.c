@@ -76,8 +76,10 @@ static bool filter_first(struct template_run *r, const struct value *at, struct 
 {
     struct iterator it;
     bool more;
-    *out = value_undefined;
-    return iterator_open(r, at[0], &it) && iterator_next(r, &it, out, &more);
+    if (!iterator_open(r, at[0], &it) || !iterator_next(r, &it, out, &more))
+        return false;
+    *out = more ? *out : value_undefined;
+    return true;
 }
 
 static bool filter_last(struct template_run *r, const struct value *at, struct value *out)

@@ -263,7 +263,7 @@ static bool wrap_line(struct wrapping *w, size_t *at)
     if (!run_step(r, 1))
         return false;
     if (*at < n && count_characters(value_span(chunks[*at])) > w->width) {
-        if (w->breaks)
+        if (w->breaks && size < w->width)
             value_append(r->arena, line, cut_word(w, &chunks[*at], w->width - size));
         else if (line.list->n == 0)
             value_append(r->arena, line, chunks[(*at)++]);

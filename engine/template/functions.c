@@ -245,6 +245,8 @@ static bool macro_member(struct template_run *r, struct value of, struct value n
         for (const struct node *p = n->kind == NODE_MACRO ? n->a : n->b; p; p = p->next)
             value_append(r->arena, list, p->value);
         *out = list;
+        if (list.kind == VALUE_LIST)
+            list.list->tuple = true;
     }
     return run_step(r, 1);
 }
