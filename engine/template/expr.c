@@ -288,6 +288,15 @@ static struct node *parse_parentheses(struct parser *p)
     return n && parse_expect(p, TOKEN_OPERATOR, ")") ? n : NULL;
 }
 
+uint8_t parse_use_of(struct span name)
+{
+    static const char *const names[] = {"caller", "kwargs", "varargs"};
+    for (unsigned i = 0; i < 3; i++)
+        if (span_is(name, names[i]))
+            return (uint8_t)(1u << i);
+    return 0;
+}
+
 static struct node *parse_name(struct parser *p)
 {
     struct span name = p->at->text;
@@ -302,6 +311,7 @@ static struct node *parse_name(struct parser *p)
     if (!n)
         return NULL;
     n->value = value_borrow(name, VALUE_FROM_TEMPLATE);
+    p->uses.read |= p->uses.left & parse_use_of(name);
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
         if (span_is(name, words[i].name)) {
             n->kind = NODE_CONST;

@@ -258,8 +258,8 @@ bool filter_filesizeformat(struct template_run *r, const struct value *at, struc
         snprintf(text, sizeof(text), "%.1f %c%sB", base * bytes / (unit * base), base > 1000 && i == 0 ? 'K' : units[i],
             base > 1000 ? "i" : "");
     }
-    if (!isfinite(bytes))
-        return run_fail(r, "filesizeformat needs a finite number");
+    if (isinf(bytes) && bytes < 0)
+        return run_fail(r, "no integer is '-inf'");
     *out = value_string(r->arena, span_of(text), VALUE_FROM_TEMPLATE);
     return run_step(r, 1);
 }

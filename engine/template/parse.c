@@ -138,7 +138,12 @@ static struct node *parse_target_part(struct parser *p, bool namespaces)
     }
     if (p->at->kind != TOKEN_NAME)
         return parse_fail(p, "expected a name to set");
+    uint8_t read = p->uses.read;
     struct node *n = parse_primary(p);
+    if (n && !(namespaces && parse_at(p, TOKEN_OPERATOR, "."))) {
+        p->uses.left &= (uint8_t)~parse_use_of(value_span(n->value)); /* it is set, not read */
+        p->uses.read = read;
+    }
     if (!n || !namespaces || !parse_skip(p, TOKEN_OPERATOR, "."))
         return n;
     struct node *attribute = parse_node(p, NODE_ATTRIBUTE);
@@ -284,31 +289,6 @@ static bool parse_parameters(struct parser *p, struct node **first)
     return true;
 }
 
-/* Sets which of the names that belong to a call the body reads before it sets them. */
-static void find_uses(const struct node *n, unsigned *left, unsigned *uses)
-{
-    static const char *const names[] = {"caller", "kwargs", "varargs"};
-    for (; n && *left; n = n->next) {
-        bool sets = n->kind == NODE_SET || n->kind == NODE_SET_BLOCK || n->kind == NODE_FOR;
-        for (unsigned i = 0; i < 3; i++) {
-            if (n->kind == NODE_NAME && value_is(n->value, names[i]))
-                *uses |= *left & 1u << i;
-            if (n->kind == NODE_NAME || (sets && n->a->kind == NODE_NAME && value_is(n->a->value, names[i])))
-                *left &= value_is(n->kind == NODE_NAME ? n->value : n->a->value, names[i]) ? ~(1u << i) : ~0u;
-        }
-        const struct node *const children[] = {sets ? NULL : n->a, n->b, n->c, n->d, n->kind == NODE_BLOCK ? NULL : n->e};
-        for (size_t i = 0; n->kind != NODE_BLOCK && i < 5; i++)
-            find_uses(children[i], left, uses);
-    }
-}
-
-static unsigned uses_of(const struct node *body)
-{
-    unsigned left = USES_CALLER | USES_KWARGS | USES_VARARGS, uses = 0;
-    find_uses(body, &left, &uses);
-    return uses;
-}
-
 /* A macro may be called from anywhere, so a loop around its definition is not a loop around its body. */
 static bool parse_macro_body(struct parser *p, const char *end, struct node **body)
 {
@@ -316,6 +296,18 @@ static bool parse_macro_body(struct parser *p, const char *end, struct node **bo
     p->loops = 0;
     bool good = parse_block(p, end, body);
     p->loops = loops;
+    return good;
+}
+
+/* The same for a macro. *uses says which names of a call its body reads, before it sets them. */
+static bool parse_called_body(struct parser *p, const char *end, struct node **body, uint8_t *uses)
+{
+    struct parser_uses outer = p->uses;
+    p->uses = (struct parser_uses){.left = USES_CALLER | USES_KWARGS | USES_VARARGS};
+    bool good = parse_macro_body(p, end, body);
+    *uses = p->uses.read;
+    p->uses.read = (outer.left & p->uses.read) | outer.read;
+    p->uses.left &= outer.left;
     return good;
 }
 
@@ -330,10 +322,7 @@ static struct node *parse_macro(struct parser *p)
     for (const struct node *parameter = n->a; parameter; parameter = parameter->next)
         if (value_is(parameter->value, "caller") && !parameter->a)
             return parse_fail(p, "the parameter 'caller' needs a default");
-    if (!parse_macro_body(p, "endmacro", &n->d))
-        return NULL;
-    n->uses = (uint8_t)uses_of(n->d);
-    return n;
+    return parse_called_body(p, "endmacro", &n->d, &n->uses) ? n : NULL;
 }
 
 static struct node *parse_call_tag(struct parser *p)
@@ -346,10 +335,7 @@ static struct node *parse_call_tag(struct parser *p)
         return NULL;
     if (n->a->kind != NODE_CALL)
         return parse_fail(p, "expected a call");
-    if (!parse_macro_body(p, "endcall", &n->d))
-        return NULL;
-    n->uses = (uint8_t)uses_of(n->d);
-    return n;
+    return parse_called_body(p, "endcall", &n->d, &n->uses) ? n : NULL;
 }
 
 static struct node *parse_with(struct parser *p)

@@ -125,12 +125,18 @@ struct node {
     struct value value;
 };
 
+/* Names of a macro's call, enum macro_uses, as its body is parsed. */
+struct parser_uses {
+    uint8_t read, left; /* it reads them; it has not set them so far */
+};
+
 struct parser {
     struct value_arena *arena;
     const struct template_token *at; /* the current token */
     struct error *err;
     unsigned depth; /* of tags and brackets */
     unsigned loops; /* loops around this place: break and continue need one */
+    struct parser_uses uses;
     struct node *blocks; /* of the template, linked by `e` */
 };
 
@@ -144,6 +150,7 @@ bool parse_expect(struct parser *p, enum template_token_kind kind, const char *t
 bool parse_enter(struct parser *p); /* one level deeper; false with the reason when that is too deep */
 
 struct node *parse_refused(struct parser *p, const char *reason); /* fails with it when it is reached */
+uint8_t parse_use_of(struct span name); /* enum macro_uses, or 0 */
 
 struct node *parse_expression(struct parser *p);
 struct node *parse_or(struct parser *p); /* an expression without `if` */
