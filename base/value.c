@@ -240,11 +240,6 @@ bool value_set(struct value_arena *a, struct value map, struct value key, struct
     return true;
 }
 
-struct span value_span(struct value s)
-{
-    return (struct span){(const uint8_t *)s.text.at, s.text.size};
-}
-
 bool value_is(struct value v, const char *text)
 {
     return v.kind == VALUE_STRING && span_is(value_span(v), text);

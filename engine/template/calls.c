@@ -63,11 +63,11 @@ static bool add_spread(struct template_run *r, struct arguments *args, const str
         return true;
     }
     if (v.kind != VALUE_MAP)
-        return run_fail(r, "'%s' is no dict of arguments", kind_name(v));
+        return run_fail(r, "'%s' is no dict of arguments", kind_name(&v));
     for (size_t i = 0; i < v.map->n; i++) {
         struct value key = v.map->pairs[i].key;
         if (key.kind != VALUE_STRING)
-            return run_fail(r, "the name of an argument is '%s', not 'str'", kind_name(key));
+            return run_fail(r, "the name of an argument is '%s', not 'str'", kind_name(&key));
         if (!run_step(r, 1) || !arguments_name(r, args, key, v.map->pairs[i].value))
             return false;
     }
@@ -85,19 +85,6 @@ bool eval_arguments(struct template_run *r, const struct node *first, struct arg
             return false;
     }
     return true;
-}
-
-struct value object_value(const void *type, void *data)
-{
-    struct value v = {.kind = VALUE_OBJECT};
-    v.object.type = type;
-    v.object.data = data;
-    return v;
-}
-
-bool is_object(struct value v, const void *type)
-{
-    return v.kind == VALUE_OBJECT && v.object.type == type;
 }
 
 bool method_value(struct template_run *r, const struct builtin *b, struct value self, struct value *out)
@@ -180,6 +167,6 @@ bool call_value(struct template_run *r, struct value callee, const struct argume
         return call_joiner(callee.object.data, out);
     if (type == object_loop && args->n == 1 && args->named.n == 0)
         return call_loop(r, callee.object.data, args->at[0], out);
-    return run_fail(r, "'%s' cannot be called%s", kind_name(callee),
+    return run_fail(r, "'%s' cannot be called%s", kind_name(&callee),
         type == object_loop || type == object_joiner ? " with these arguments" : "");
 }

@@ -75,7 +75,7 @@ static bool choosing(struct template_run *r, const struct arguments *args,
 {
     if (args->n == 0)
         return run_fail(r, "the filter needs a value");
-    *made = generator_new(r, next, truth(args->at[0]) ? args->at[0] : value_undefined, out);
+    *made = generator_new(r, next, truth(&args->at[0]) ? args->at[0] : value_undefined, out);
     return *made && arguments_join(r, &(*made)->args, args, 1);
 }
 
@@ -112,7 +112,7 @@ static bool next_chosen(struct template_run *r, struct generator *g, struct valu
         result = tested;
         if (g->builtin && !apply(r, g, tested, (size_t)g->attribute + 1, &result))
             return false;
-        chosen = truth(result) == g->wanted;
+        chosen = truth(&result) == g->wanted;
     }
     return true;
 }

@@ -54,7 +54,7 @@ static bool eval_condition(struct template_run *r, const struct node *n, struct 
     struct value test;
     if (!eval(r, n->a, &test))
         return false;
-    if (truth(test))
+    if (truth(&test))
         return eval(r, n->b, out);
     *out = value_undefined;
     return !n->c || eval(r, n->c, out);
@@ -64,7 +64,7 @@ static bool eval_logic(struct template_run *r, const struct node *n, struct valu
 {
     if (!eval(r, n->a, out))
         return false;
-    return truth(*out) == (n->kind == NODE_OR) || eval(r, n->b, out);
+    return truth(out) == (n->kind == NODE_OR) || eval(r, n->b, out);
 }
 
 static bool eval_not(struct template_run *r, const struct node *n, struct value *out)
@@ -72,7 +72,7 @@ static bool eval_not(struct template_run *r, const struct node *n, struct value 
     struct value v;
     if (!eval(r, n->a, &v))
         return false;
-    *out = value_bool(!truth(v));
+    *out = value_bool(!truth(&v));
     return true;
 }
 
@@ -84,7 +84,7 @@ static bool eval_sign(struct template_run *r, const struct node *n, struct value
     if (v.kind == VALUE_UNDEFINED)
         return undefined_fail(r, v);
     if (!is_number(v))
-        return run_fail(r, "a sign stands before %s", kind_name(v));
+        return run_fail(r, "a sign stands before %s", kind_name(&v));
     if (v.kind == VALUE_FLOAT)
         *out = value_float(n->kind == NODE_NEGATIVE ? -v.real : v.real);
     else if (n->kind == NODE_POSITIVE)

@@ -96,7 +96,7 @@ static enum flow exec_if(struct template_run *r, const struct node *n)
         r->line = branch->line;
         if (branch->a && !eval(r, branch->a, &test))
             return FLOW_FAILED;
-        if (truth(test))
+        if (truth(&test))
             return exec_body(r, branch->b);
     }
     return FLOW_ON;
@@ -115,7 +115,7 @@ static bool holds(struct template_run *r, struct loop *l, struct value item, boo
     r->scope = l->scope;
     bool ran = scope_open(r) && assign(r, l->node->a, item) && eval(r, l->node->c, &test);
     r->scope = here;
-    *good = truth(test);
+    *good = truth(&test);
     return ran;
 }
 
@@ -286,7 +286,7 @@ static enum flow exec_autoescape(struct template_run *r, const struct node *n)
     struct value on;
     if (!eval(r, n->a, &on))
         return FLOW_FAILED;
-    r->escapes = truth(on);
+    r->escapes = truth(&on);
     enum flow flow = exec_scoped(r, n->d);
     r->escapes = before;
     return flow;

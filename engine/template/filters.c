@@ -11,7 +11,7 @@ static bool filter_trim(struct template_run *r, const struct value *at, struct v
         return false;
     bool characters = given(at[1]);
     if (characters && at[1].kind != VALUE_STRING)
-        return run_fail(r, "trim takes characters to strip, not '%s'", kind_name(at[1]));
+        return run_fail(r, "trim takes characters to strip, not '%s'", kind_name(&at[1]));
     *out = strip(s, characters ? &at[1] : NULL, true, true);
     return run_step(r, s.text.size / 16);
 }
@@ -59,7 +59,7 @@ static bool filter_string(struct template_run *r, const struct value *at, struct
 static bool filter_default(struct template_run *r, const struct value *at, struct value *out)
 {
     (void)r;
-    bool falls_back = at[0].kind == VALUE_UNDEFINED || (truth(at[2]) && !truth(at[0]));
+    bool falls_back = at[0].kind == VALUE_UNDEFINED || (truth(&at[2]) && !truth(&at[0]));
     *out = !falls_back ? at[0] : at[1].kind != VALUE_UNDEFINED ? at[1] : value_literal("");
     return true;
 }
@@ -67,7 +67,7 @@ static bool filter_default(struct template_run *r, const struct value *at, struc
 static bool filter_tojson(struct template_run *r, const struct value *at, struct value *out)
 {
     struct json_style style = {
-        .ascii = truth(at[1]), .indent = at[2], .separators = at[3], .sorted = truth(at[4])};
+        .ascii = truth(&at[1]), .indent = at[2], .separators = at[3], .sorted = truth(&at[4])};
     size_t start = r->size;
     return print_json(r, at[0], &style) && run_take(r, start, out);
 }
@@ -86,7 +86,7 @@ static bool filter_last(struct template_run *r, const struct value *at, struct v
 {
     struct value list;
     if (is_object(at[0], object_generator))
-        return run_fail(r, "last needs a list, not '%s'", kind_name(at[0]));
+        return run_fail(r, "last needs a list, not '%s'", kind_name(&at[0]));
     if (!iterate(r, at[0], &list))
         return false;
     *out = list.list->n > 0 ? list.list->items[list.list->n - 1] : value_undefined;
@@ -130,7 +130,7 @@ static bool filter_attr(struct template_run *r, const struct value *at, struct v
 {
     struct value name = at[1];
     if (name.kind != VALUE_STRING)
-        return run_fail(r, "the name of an attribute is '%s', not 'str'", kind_name(name));
+        return run_fail(r, "the name of an attribute is '%s', not 'str'", kind_name(&name));
     if (at[0].kind == VALUE_MAP) { /* one without items has the attributes alone */
         struct value empty = value_map(r->arena, 0);
         if (!run_step(r, 1) || !get_attribute(r, empty, name, out))

@@ -66,12 +66,12 @@ bool filter_indent(struct template_run *r, const struct value *at, struct value 
         return false;
     if (s.text.markup && (by = escape_text(r, by)).kind != VALUE_STRING)
         return false;
-    if (truth(at[2]) && !run_add_text(r, by))
+    if (truth(&at[2]) && !run_add_text(r, by))
         return false;
     size_t next = 0;
     for (size_t from = 0; from <= s.text.size; from = next) {
         size_t end = line_end(s, from, &next);
-        bool dents = from > 0 && (end > from || truth(at[3]));
+        bool dents = from > 0 && (end > from || truth(&at[3]));
         if ((from > 0 && !run_add(r, span_of("\n"), VALUE_FROM_TEMPLATE)) ||
             (dents && !run_add_text(r, by)) || !run_add_text(r, value_part(s, from, end)) || !run_step(r, 1))
             return false;
@@ -114,7 +114,7 @@ bool filter_truncate(struct template_run *r, const struct value *at, struct valu
     if (!wants_text(r, s))
         return false;
     struct value kept = value_part(s, 0, character_offset(value_span(s), (size_t)(length - tail)));
-    size_t space = truth(at[2]) ? SIZE_MAX : find_last(value_span(kept), span_of(" "));
+    size_t space = truth(&at[2]) ? SIZE_MAX : find_last(value_span(kept), span_of(" "));
     kept = space == SIZE_MAX ? kept : value_part(kept, 0, space);
     return run_add_text(r, kept) && run_add_text(r, end) && run_take(r, start, out) && run_step(r, s.text.size / 16);
 }
@@ -296,8 +296,8 @@ static bool wrap(struct wrapping *w)
 
 bool filter_wordwrap(struct template_run *r, const struct value *at, struct value *out)
 {
-    struct wrapping w = {.r = r, .breaks = at[2].kind == VALUE_UNDEFINED || truth(at[2]),
-        .hyphens = at[4].kind == VALUE_UNDEFINED || truth(at[4])};
+    struct wrapping w = {.r = r, .breaks = at[2].kind == VALUE_UNDEFINED || truth(&at[2]),
+        .hyphens = at[4].kind == VALUE_UNDEFINED || truth(&at[4])};
     struct value s = at[0], between = given(at[3]) ? at[3] : value_literal("\n"), all = value_list(r->arena, 0);
     int64_t width;
     if (!wants_text(r, s) || !wants_count(r, at[1], 79, &width) || !wants_text(r, between))

@@ -285,12 +285,12 @@ bool format_value(struct template_run *r, struct value v, struct value spec)
     if (spec.text.size == 0)
         return print_text(r, v);
     if (v.kind != VALUE_STRING && !is_number(v))
-        return run_fail(r, "'%s' has no format", kind_name(v));
+        return run_fail(r, "'%s' has no format", kind_name(&v));
     if (!read_spec(r, value_span(spec), &f))
         return false;
     if (v.kind == VALUE_STRING) {
         if (f.sign || f.group || f.alternate || f.align == '=' || f.no_negative_zero || (f.type && f.type != 's'))
-            return run_fail(r, "this format is for numbers, not for '%s'", kind_name(v));
+            return run_fail(r, "this format is for numbers, not for '%s'", kind_name(&v));
         return format_text(r, v, &f);
     }
     bool real = v.kind == VALUE_FLOAT || (f.type && strchr("eEfFgG%", f.type));

@@ -50,7 +50,7 @@ static bool percent_number(struct percent *p, struct value v, struct format_spec
     if (v.kind == VALUE_UNDEFINED)
         return undefined_fail(r, v);
     if (!is_number(v))
-        return run_fail(r, "'%%%c' wants a number, not '%s'", spec->type, kind_name(v));
+        return run_fail(r, "'%%%c' wants a number, not '%s'", spec->type, kind_name(&v));
     if (strchr("eEfFgG", spec->type))
         return format_real(r, as_real(v), spec);
     if (v.kind == VALUE_FLOAT && spec->type != 'd')

@@ -76,7 +76,7 @@ static bool function_range(struct template_run *r, const struct value *at, struc
         if (at[i].kind == VALUE_UNDEFINED && i > 0)
             continue;
         if (!whole(at[i]))
-            return run_fail(r, "range takes integers, not '%s'", kind_name(at[i]));
+            return run_fail(r, "range takes integers, not '%s'", kind_name(&at[i]));
         part[i] = as_integer(at[i]);
     }
     return at[1].kind == VALUE_UNDEFINED ? range_new(r, 0, part[0], part[2], out)

@@ -66,9 +66,9 @@ bool filter_safe(struct template_run *r, const struct value *at, struct value *o
 bool filter_xmlattr(struct template_run *r, const struct value *at, struct value *out)
 {
     size_t start = r->size;
-    bool any = false, space = at[1].kind == VALUE_UNDEFINED || truth(at[1]);
+    bool any = false, space = at[1].kind == VALUE_UNDEFINED || truth(&at[1]);
     if (at[0].kind != VALUE_MAP)
-        return run_fail(r, "xmlattr is for a dict, not '%s'", kind_name(at[0]));
+        return run_fail(r, "xmlattr is for a dict, not '%s'", kind_name(&at[0]));
     for (size_t i = 0; i < at[0].map->n; i++) {
         const struct value_pair *pair = &at[0].map->pairs[i];
         if (!given(pair->value))

@@ -24,7 +24,7 @@ static bool find_attribute(
         return method_value(r, b, of, out);
     if (refused)
         return run_fail(r, "the method '%.*s' of '%s' is not supported", (int)name.text.size, name.text.at,
-            kind_name(of));
+            kind_name(&of));
     bool group = of.kind == VALUE_LIST && of.list->group;
     if (group && (value_is(name, "grouper") || value_is(name, "list")))
         *out = of.list->items[value_is(name, "list")];
@@ -138,7 +138,7 @@ static bool slice_bounds(struct template_run *r, const struct value bounds[3], s
     *step = bounds[2].kind == VALUE_NULL ? 1 : as_integer(bounds[2]);
     for (size_t i = 0; i < 3; i++)
         if (bounds[i].kind != VALUE_NULL && !whole(bounds[i]))
-            return run_fail(r, "a bound of a slice is '%s', not an integer", kind_name(bounds[i]));
+            return run_fail(r, "a bound of a slice is '%s', not an integer", kind_name(&bounds[i]));
     if (*step == 0)
         return run_fail(r, "a slice has the step 0");
     int64_t low = *step > 0 ? 0 : -1, high = *step > 0 ? size : size - 1;
@@ -197,7 +197,7 @@ bool get_slice(struct template_run *r, struct value of, const struct value bound
         return undefined_fail(r, of);
     const struct range *range = is_object(of, object_range) ? of.object.data : NULL;
     if (!is_sequence(of) && !range)
-        return run_fail(r, "'%s' has no slices", kind_name(of));
+        return run_fail(r, "'%s' has no slices", kind_name(&of));
     size_t n = range ? range->n : of.kind == VALUE_LIST ? of.list->n : count_characters(value_span(of));
     if (!slice_bounds(r, bounds, n, &start, &step, &count))
         return false;

@@ -25,7 +25,7 @@ bool iterator_open(struct template_run *r, struct value over, struct iterator *i
     default:
         break;
     }
-    return run_fail(r, "'%s' is not iterable", kind_name(over));
+    return run_fail(r, "'%s' is not iterable", kind_name(&over));
 }
 
 /* The next item of a generator. One inside another is a level of depth, because each calls the one that it goes over. */
@@ -128,7 +128,7 @@ bool value_length(struct template_run *r, struct value v, int64_t *length)
     else if (is_object(v, object_range) || is_object(v, object_view))
         *length = (int64_t)object_size(v);
     else if (v.kind != VALUE_UNDEFINED)
-        return run_fail(r, "'%s' has no length", kind_name(v));
+        return run_fail(r, "'%s' has no length", kind_name(&v));
     return true;
 }
 
@@ -187,7 +187,7 @@ static bool next_pair(struct template_run *r, struct generator *g, struct value 
     if (map.kind == VALUE_UNDEFINED)
         return true;
     if (map.kind != VALUE_MAP)
-        return run_fail(r, "items is for a dict, not '%s'", kind_name(map));
+        return run_fail(r, "items is for a dict, not '%s'", kind_name(&map));
     *more = g->at < map.map->n;
     const struct value_pair *pair = *more ? &map.map->pairs[g->at++] : NULL;
     return !pair || pair_of(r, pair->key, pair->value, out);
@@ -267,7 +267,7 @@ static bool batches(struct template_run *r, const struct value *at,
 bool filter_batch(struct template_run *r, const struct value *at, struct value *out)
 {
     if (!is_number(at[1]))
-        return run_fail(r, "batch needs a number, not '%s'", kind_name(at[1]));
+        return run_fail(r, "batch needs a number, not '%s'", kind_name(&at[1]));
     struct value size[3] = {at[0], at[1], at[2]};
     if (at[1].kind == VALUE_FLOAT) /* one that no length equals */
         size[1] = value_integer(at[1].real == (double)(int)at[1].real ? (int)at[1].real : -1);
@@ -279,7 +279,7 @@ static bool next_slice(struct template_run *r, struct generator *g, struct value
     if (g->at == 0 && (!iterate(r, g->from.over, &g->with[2])))
         return false;
     if (!whole(g->with[0]))
-        return run_fail(r, "slice needs an integer, not '%s'", kind_name(g->with[0]));
+        return run_fail(r, "slice needs an integer, not '%s'", kind_name(&g->with[0]));
     int64_t slices = as_integer(g->with[0]), n = (int64_t)g->with[2].list->n, i = (int64_t)g->at++;
     if (slices == 0)
         return run_fail(r, "division by zero");

@@ -7,13 +7,13 @@
 
 bool wants_text(struct template_run *r, struct value v)
 {
-    return v.kind == VALUE_STRING || run_fail(r, "a str is needed here, not '%s'", kind_name(v));
+    return v.kind == VALUE_STRING || run_fail(r, "a str is needed here, not '%s'", kind_name(&v));
 }
 
 bool wants_count(struct template_run *r, struct value v, int64_t otherwise, int64_t *out)
 {
     *out = v.kind == VALUE_UNDEFINED ? otherwise : whole(v) ? as_integer(v) : 0;
-    return v.kind == VALUE_UNDEFINED || whole(v) || run_fail(r, "an int is needed here, not '%s'", kind_name(v));
+    return v.kind == VALUE_UNDEFINED || whole(v) || run_fail(r, "an int is needed here, not '%s'", kind_name(&v));
 }
 
 static bool strip_with(
@@ -282,7 +282,7 @@ static bool str_splitlines(struct template_run *r, const struct value *at, struc
     struct value list = value_list(r->arena, 0);
     for (size_t from = 0, next; from < at[0].text.size; from = next) {
         size_t end = line_end(at[0], from, &next);
-        value_append(r->arena, list, value_part(at[0], from, truth(at[1]) ? next : end));
+        value_append(r->arena, list, value_part(at[0], from, truth(&at[1]) ? next : end));
         if (!run_step(r, 1 + (next - from) / 16))
             return false;
     }
@@ -388,7 +388,7 @@ static bool str_isprintable(struct template_run *r, const struct value *at, stru
 {
     if (!all_characters(r, at[0], CHARACTER_PRINTABLE, out))
         return false;
-    *out = value_bool(at[0].text.size == 0 || truth(*out));
+    *out = value_bool(at[0].text.size == 0 || truth(out));
     return true;
 }
 
@@ -497,7 +497,7 @@ static bool str_translate(struct template_run *r, const struct value *at, struct
 {
     size_t start = r->size;
     if (at[1].kind != VALUE_MAP)
-        return run_fail(r, "translate takes a dict here, not '%s'", kind_name(at[1]));
+        return run_fail(r, "translate takes a dict here, not '%s'", kind_name(&at[1]));
     for (size_t i = 0, size; i < at[0].text.size; i += size) {
         uint32_t c = get_character((struct span){(const uint8_t *)at[0].text.at + i, at[0].text.size - i}, &size);
         struct value part = value_part(at[0], i, i + size), *to;
@@ -528,7 +528,7 @@ static bool str_format_map(struct template_run *r, const struct value *at, struc
     struct arguments args;
     arguments_init(&args);
     if (at[1].kind != VALUE_MAP)
-        return run_fail(r, "format_map takes a dict, not '%s'", kind_name(at[1]));
+        return run_fail(r, "format_map takes a dict, not '%s'", kind_name(&at[1]));
     args.named = *at[1].map;
     return format_braces(r, at[0], &args, 0, out);
 }

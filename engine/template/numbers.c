@@ -136,7 +136,7 @@ bool filter_float(struct template_run *r, const struct value *at, struct value *
 bool filter_abs(struct template_run *r, const struct value *at, struct value *out)
 {
     if (!is_number(at[0]))
-        return run_fail(r, "abs is for numbers, not '%s'", kind_name(at[0]));
+        return run_fail(r, "abs is for numbers, not '%s'", kind_name(&at[0]));
     if (at[0].kind == VALUE_FLOAT)
         *out = value_float(fabs(at[0].real));
     else if (as_integer(at[0]) == INT64_MIN)
@@ -221,7 +221,7 @@ bool filter_round(struct template_run *r, const struct value *at, struct value *
     if (at[0].kind == VALUE_UNDEFINED)
         return undefined_fail(r, at[0]);
     if (!is_number(at[0]))
-        return run_fail(r, "round is for numbers, not '%s'", kind_name(at[0]));
+        return run_fail(r, "round is for numbers, not '%s'", kind_name(&at[0]));
     if (common && at[1].kind == VALUE_NULL) { /* to an integer */
         *out = value_integer(as_integer(at[0]));
         return at[0].kind != VALUE_FLOAT || integer_of(r, nearbyint(at[0].real), out);
@@ -239,12 +239,12 @@ bool filter_round(struct template_run *r, const struct value *at, struct value *
 bool filter_filesizeformat(struct template_run *r, const struct value *at, struct value *out)
 {
     static const char units[] = "kMGTPEZY";
-    double bytes, base = truth(at[1]) ? 1024 : 1000, unit = base;
+    double bytes, base = truth(&at[1]) ? 1024 : 1000, unit = base;
     char text[NUMBER_MAX];
     if (is_number(at[0]))
         bytes = as_real(at[0]);
     else if (at[0].kind != VALUE_STRING || !read_real(at[0], &bytes))
-        return run_fail(r, "filesizeformat needs a number, not '%s'", kind_name(at[0]));
+        return run_fail(r, "filesizeformat needs a number, not '%s'", kind_name(&at[0]));
     size_t i = 0;
     if (bytes == 1)
         snprintf(text, sizeof(text), "1 Byte");

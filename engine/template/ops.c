@@ -14,9 +14,9 @@ const char object_macro[] = "Macro", object_namespace[] = "Namespace", object_lo
            object_cycler[] = "Cycler", object_joiner[] = "Joiner", object_class[] = "type",
            object_blocks[] = "TemplateReference";
 
-const char *kind_name(struct value v)
+const char *kind_name(const struct value *v)
 {
-    switch (v.kind) {
+    switch (v->kind) {
     case VALUE_UNDEFINED:
         return "Undefined";
     case VALUE_NULL:
@@ -30,59 +30,39 @@ const char *kind_name(struct value v)
     case VALUE_STRING:
         return "str";
     case VALUE_LIST:
-        return v.list->tuple ? "tuple" : "list";
+        return v->list->tuple ? "tuple" : "list";
     case VALUE_MAP:
         return "dict";
     case VALUE_OBJECT:
         break;
     }
-    return v.object.type;
+    return v->object.type;
 }
 
-bool truth(struct value v)
+bool truth(const struct value *v)
 {
-    switch (v.kind) {
+    switch (v->kind) {
     case VALUE_UNDEFINED:
     case VALUE_NULL:
         return false;
     case VALUE_BOOL:
-        return v.boolean;
+        return v->boolean;
     case VALUE_INTEGER:
-        return v.integer != 0;
+        return v->integer != 0;
     case VALUE_FLOAT:
-        return v.real != 0;
+        return v->real != 0;
     case VALUE_STRING:
-        return v.text.size > 0;
+        return v->text.size > 0;
     case VALUE_LIST:
-        return v.list->n > 0;
+        return v->list->n > 0;
     case VALUE_MAP:
-        return v.map->n > 0;
+        return v->map->n > 0;
     case VALUE_OBJECT:
         break;
     }
-    if (v.object.type == object_range)
-        return ((const struct range *)v.object.data)->n > 0;
-    return v.object.type != object_view || ((const struct view *)v.object.data)->map.map->n > 0;
-}
-
-bool given(struct value v)
-{
-    return v.kind != VALUE_UNDEFINED && v.kind != VALUE_NULL;
-}
-
-bool is_number(struct value v)
-{
-    return v.kind == VALUE_BOOL || v.kind == VALUE_INTEGER || v.kind == VALUE_FLOAT;
-}
-
-double as_real(struct value v)
-{
-    return v.kind == VALUE_FLOAT ? v.real : (double)as_integer(v);
-}
-
-int64_t as_integer(struct value v)
-{
-    return v.kind == VALUE_BOOL ? v.boolean : v.integer;
+    if (v->object.type == object_range)
+        return ((const struct range *)v->object.data)->n > 0;
+    return v->object.type != object_view || ((const struct view *)v->object.data)->map.map->n > 0;
 }
 
 bool undefined_fail(struct template_run *r, struct value v)
@@ -185,7 +165,7 @@ static bool order_at(struct template_run *r, struct value a, struct value b, uns
         return run_step(r, 1 + a.text.size / 64);
     }
     if (a.kind != VALUE_LIST || b.kind != VALUE_LIST || a.list->tuple != b.list->tuple)
-        return run_fail(r, "'%s' and '%s' have no order", kind_name(a), kind_name(b));
+        return run_fail(r, "'%s' and '%s' have no order", kind_name(&a), kind_name(&b));
     size_t both = a.list->n < b.list->n ? a.list->n : b.list->n;
     for (size_t i = 0; i < both; i++) {
         bool equal;
@@ -213,7 +193,7 @@ bool map_find(struct template_run *r, struct value map, struct value key, struct
             return false;
     *found = NULL;
     if (key.kind == VALUE_MAP || is_object(key, object_view))
-        return run_fail(r, "a '%s' cannot be a key of a dict", kind_name(key));
+        return run_fail(r, "a '%s' cannot be a key of a dict", kind_name(&key));
     for (size_t i = 0; i < map.map->n && !*found; i++) {
         bool equal = false;
         struct value_pair *p = &map.map->pairs[i];
@@ -241,7 +221,7 @@ bool values_contain(struct template_run *r, struct value in, struct value what, 
     *found = false;
     if (in.kind == VALUE_STRING) {
         if (what.kind != VALUE_STRING)
-            return run_fail(r, "only a str can be in a str, not '%s'", kind_name(what));
+            return run_fail(r, "only a str can be in a str, not '%s'", kind_name(&what));
         *found = find_bytes(value_span(in), value_span(what), 0) != SIZE_MAX;
         return run_step(r, in.text.size / 64);
     }
@@ -415,16 +395,6 @@ static bool repeat(struct template_run *r, struct value v, int64_t times, struct
     return true;
 }
 
-bool is_sequence(struct value v)
-{
-    return v.kind == VALUE_STRING || v.kind == VALUE_LIST;
-}
-
-bool whole(struct value v)
-{
-    return v.kind == VALUE_INTEGER || v.kind == VALUE_BOOL;
-}
-
 bool operate(struct template_run *r, enum operation op, struct value a, struct value b, struct value *out)
 {
     static const char *const signs[] = {[OP_ADD] = "+",
@@ -457,5 +427,5 @@ bool operate(struct template_run *r, enum operation op, struct value a, struct v
         return repeat(r, a, as_integer(b), out);
     if (op == OP_MULTIPLY && whole(a) && is_sequence(b))
         return repeat(r, b, as_integer(a), out);
-    return run_fail(r, "'%s' does not take '%s' and '%s'", signs[op], kind_name(a), kind_name(b));
+    return run_fail(r, "'%s' does not take '%s' and '%s'", signs[op], kind_name(&a), kind_name(&b));
 }

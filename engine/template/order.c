@@ -94,8 +94,8 @@ bool filter_sort(struct template_run *r, const struct value *at, struct value *o
 {
     struct value list;
     if (!whole(at[1]) && at[1].kind != VALUE_UNDEFINED)
-        return run_fail(r, "sort is told by a boolean whether to reverse, not by '%s'", kind_name(at[1]));
-    return iterate(r, at[0], &list) && sort_list(r, list, path_of(at[3]), sort_keys, truth(at[2]), truth(at[1]), out);
+        return run_fail(r, "sort is told by a boolean whether to reverse, not by '%s'", kind_name(&at[1]));
+    return iterate(r, at[0], &list) && sort_list(r, list, path_of(at[3]), sort_keys, truth(&at[2]), truth(&at[1]), out);
 }
 
 bool filter_dictsort(struct template_run *r, const struct value *at, struct value *out)
@@ -105,11 +105,11 @@ bool filter_dictsort(struct template_run *r, const struct value *at, struct valu
     if (at[2].kind != VALUE_UNDEFINED && !by_value && !value_is(at[2], "key"))
         return run_fail(r, "dictsort sorts by 'key' or 'value'");
     if (at[0].kind != VALUE_MAP)
-        return run_fail(r, "dictsort is for a dict, not '%s'", kind_name(at[0]));
+        return run_fail(r, "dictsort is for a dict, not '%s'", kind_name(&at[0]));
     if (!whole(at[3]) && at[3].kind != VALUE_UNDEFINED)
-        return run_fail(r, "dictsort is told by a boolean whether to reverse, not by '%s'", kind_name(at[3]));
+        return run_fail(r, "dictsort is told by a boolean whether to reverse, not by '%s'", kind_name(&at[3]));
     return pairs_of(r, at[0], &pairs) &&
-           sort_list(r, pairs, value_integer(by_value), sort_key, truth(at[1]), truth(at[3]), out);
+           sort_list(r, pairs, value_integer(by_value), sort_key, truth(&at[1]), truth(&at[3]), out);
 }
 
 static bool next_unique(struct template_run *r, struct generator *g, struct value *out, bool *more)
@@ -133,7 +133,7 @@ bool filter_unique(struct template_run *r, const struct value *at, struct value 
     struct generator *g = generator_new(r, next_unique, at[0], out);
     if (!g)
         return false;
-    g->wanted = truth(at[1]); /* case counts */
+    g->wanted = truth(&at[1]); /* case counts */
     g->with[0] = path_of(at[2]);
     g->with[1] = value_map(r->arena, 0);
     return run_step(r, 1);
@@ -153,7 +153,7 @@ static bool extreme(struct template_run *r, const struct value *at, bool largest
             return false;
         if (!more)
             return true;
-        if (!sort_key(r, item, path_of(at[2]), truth(at[1]), &key) ||
+        if (!sort_key(r, item, path_of(at[2]), truth(&at[1]), &key) ||
             (!first && !values_order(r, largest ? key : best, largest ? best : key, &order)))
             return false;
         /* A later item takes the place of an earlier one when it is beyond it. */
@@ -197,7 +197,7 @@ bool filter_groupby(struct template_run *r, const struct value *at, struct value
         struct value key;
         pairs[i].value = list.list->items[i];
         if (!get_path_or(r, pairs[i].value, at[1], at[2], &key) ||
-            (!truth(at[3]) && key.kind == VALUE_STRING && !change_case(r, key, CASE_LOWER, &key)))
+            (!truth(&at[3]) && key.kind == VALUE_STRING && !change_case(r, key, CASE_LOWER, &key)))
             return false;
         pairs[i].key = key;
     }

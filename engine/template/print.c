@@ -189,7 +189,7 @@ static bool print_object(struct template_run *r, struct value v, unsigned depth)
         return print_class(r, v.object.data);
     if (type == object_macro && ((const struct macro *)v.object.data)->node->kind != NODE_BLOCK)
         return print_macro(r, ((const struct macro *)v.object.data)->node);
-    return run_fail(r, "printing a '%s' is not supported", kind_name(v));
+    return run_fail(r, "printing a '%s' is not supported", kind_name(&v));
 }
 
 bool print_quoted(struct template_run *r, struct value v, unsigned depth)
@@ -325,7 +325,7 @@ static bool print_json_key(struct json *j, struct value key)
     if (key.kind == VALUE_STRING)
         return print_json_text(j, key);
     if (key.kind != VALUE_NULL && !is_number(key))
-        return run_fail(j->r, "a '%s' cannot be a key of JSON", kind_name(key));
+        return run_fail(j->r, "a '%s' cannot be a key of JSON", kind_name(&key));
     return add(j->r, "\"") && print_json_at(j, key, 0) && add(j->r, "\"");
 }
 
@@ -390,7 +390,7 @@ static bool print_json_at(struct json *j, struct value v, unsigned depth)
     case VALUE_OBJECT:
         break;
     }
-    return run_fail(j->r, "a '%s' cannot be written as JSON", kind_name(v));
+    return run_fail(j->r, "a '%s' cannot be written as JSON", kind_name(&v));
 }
 
 /* If any byte of the text from `start` on is a client's, the template's bytes in it become the client's. */

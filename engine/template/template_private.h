@@ -339,8 +339,16 @@ struct method {
     struct value self;
 };
 
-struct value object_value(const void *type, void *data);
-bool is_object(struct value v, const void *type);
+static inline struct value object_value(const void *type, void *data)
+{
+    return (struct value){.kind = VALUE_OBJECT, .object = {type, data}};
+}
+
+static inline bool is_object(struct value v, const void *type)
+{
+    return v.kind == VALUE_OBJECT && v.object.type == type;
+}
+
 bool method_value(struct template_run *r, const struct builtin *b, struct value self, struct value *out);
 
 /* ---- iteration ---- */
@@ -399,14 +407,40 @@ bool assign(struct template_run *r, const struct node *target, struct value v);
 
 /* ---- operators, attributes ---- */
 
-const char *kind_name(struct value v); /* as Python calls it: "str", "dict" */
-bool truth(struct value v);
-bool is_number(struct value v); /* a boolean is one, too */
-bool whole(struct value v); /* an integer or a boolean */
-bool is_sequence(struct value v); /* a string, list or tuple */
-bool given(struct value v); /* neither undefined nor none */
-double as_real(struct value v);
-int64_t as_integer(struct value v); /* the value of an integer or a boolean */
+const char *kind_name(const struct value *v); /* as Python calls it: "str", "dict" */
+bool truth(const struct value *v);
+
+/* These are inline because a call with a value takes more code than what they do. */
+static inline bool whole(struct value v) /* an integer or a boolean */
+{
+    return v.kind == VALUE_INTEGER || v.kind == VALUE_BOOL;
+}
+
+static inline bool is_number(struct value v)
+{
+    return whole(v) || v.kind == VALUE_FLOAT;
+}
+
+static inline bool is_sequence(struct value v) /* a string, list or tuple */
+{
+    return v.kind == VALUE_STRING || v.kind == VALUE_LIST;
+}
+
+static inline bool given(struct value v) /* neither undefined nor none */
+{
+    return v.kind > VALUE_NULL;
+}
+
+static inline int64_t as_integer(struct value v) /* of an integer or a boolean */
+{
+    return v.kind == VALUE_BOOL ? v.boolean : v.integer;
+}
+
+static inline double as_real(struct value v)
+{
+    return v.kind == VALUE_FLOAT ? v.real : (double)as_integer(v);
+}
+
 bool undefined_fail(struct template_run *r, struct value v); /* fails with the name that is undefined */
 
 bool values_equal(struct template_run *r, struct value a, struct value b, bool *equal);

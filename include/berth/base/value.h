@@ -131,7 +131,12 @@ bool value_set_new(struct value_arena *a, struct value map, struct value key, st
 
 /* ---- reading them ---- */
 
-struct span value_span(struct value s); /* a string's bytes */
+/* A string's bytes. */
+static inline struct span value_span(struct value s)
+{
+    return (struct span){(const uint8_t *)s.text.at, s.text.size};
+}
+
 bool value_is(struct value v, const char *text); /* a string equal to this one */
 unsigned value_origin_at(const struct value_text *t, size_t byte);
 
