@@ -32,15 +32,15 @@ static unsigned find_run(const uint8_t *bytes, size_t size, const struct charact
 unsigned character_class(uint32_t code)
 {
     uint32_t offset;
-    return find_run(character_classes, n_character_classes, character_classes_index, n_character_classes_index, code,
-        &offset);
+    return find_run(character_classes, n_character_classes, character_classes_index,
+        n_character_classes_index, code, &offset);
 }
 
 unsigned character_case(uint32_t code)
 {
     uint32_t offset;
-    unsigned flags =
-        find_run(character_cases, n_character_cases, character_cases_index, n_character_cases_index, code, &offset);
+    unsigned flags = find_run(
+        character_cases, n_character_cases, character_cases_index, n_character_cases_index, code, &offset);
     if (!(flags & CHARACTER_CASE_ALTERNATES))
         return flags;
     flags &= ~(unsigned)CHARACTER_CASE_ALTERNATES;

@@ -32,8 +32,8 @@ bool arguments_name(struct template_run *r, struct arguments *args, struct value
 {
     struct value map = {.kind = VALUE_MAP, .map = &args->named};
     if (value_find(map, value_span(name)))
-        return run_fail(r, "the argument '%.*s' is given twice", (int)(name.text.size < 60 ? name.text.size : 60),
-            name.text.at);
+        return run_fail(r, "the argument '%.*s' is given twice",
+            (int)(name.text.size < 60 ? name.text.size : 60), name.text.at);
     return value_set_new(r->arena, map, name, v) || run_step(r, 1);
 }
 
@@ -81,7 +81,8 @@ bool eval_arguments(struct template_run *r, const struct node *first, struct arg
         bool spread = n->kind == NODE_SPREAD || n->kind == NODE_SPREAD_NAMED;
         if (spread ? !add_spread(r, args, n) : !eval(r, n->kind == NODE_KEYWORD ? n->a : n, &v))
             return false;
-        if (!spread && !(n->kind == NODE_KEYWORD ? arguments_name(r, args, n->value, v) : arguments_add(r, args, v)))
+        if (!spread &&
+            !(n->kind == NODE_KEYWORD ? arguments_name(r, args, n->value, v) : arguments_add(r, args, v)))
             return false;
     }
     return true;
@@ -109,8 +110,9 @@ bool builtin_call(
     for (const char *name = b->parameters; *name && n < MAX_PARAMETERS; n++) {
         size_t size = strcspn(name, "? ");
         bool optional = name[size] == '?';
-        const struct value *found =
-            isdigit((unsigned char)name[0]) ? NULL : value_find(named, (struct span){(const uint8_t *)name, size});
+        const struct value *found = isdigit((unsigned char)name[0])
+                                        ? NULL
+                                        : value_find(named, (struct span){(const uint8_t *)name, size});
         if (n < args->n && found)
             return run_fail(r, "'%s' is given its argument '%.*s' twice", b->name, (int)size, name);
         at[n] = n < args->n ? args->at[n] : found ? *found : value_undefined;

@@ -6,7 +6,6 @@
 
 #include "berth/base/character.h"
 
-
 static uint32_t character_at(struct value s, size_t at, size_t *size)
 {
     return get_character((struct span){(const uint8_t *)s.text.at + at, s.text.size - at}, size);
@@ -38,7 +37,8 @@ static bool cased_from(struct value s, size_t at)
 }
 
 /* Writes the character at a place in another case. At the end of a word the lower case of a sigma is another one. */
-static bool put(struct template_run *r, struct value s, size_t at, uint32_t c, size_t size, enum character_to to)
+static bool put(
+    struct template_run *r, struct value s, size_t at, uint32_t c, size_t size, enum character_to to)
 {
     uint32_t out[CHARACTER_MAPPED_MAX];
     char bytes[4 * CHARACTER_MAPPED_MAX];
@@ -107,7 +107,8 @@ bool change_case(struct template_run *r, struct value s, enum letter_case to, st
         enum character_to how = case_of(to, c, first, before_cased);
         bool keeps = separator || (to == CASE_SWAP && !(character_case(c) & ~(unsigned)CHARACTER_IS_TITLE));
         bool inside = at >= begins && at - begins < word.text.size;
-        if (keeps ? !run_add_text(r, part) : !put(r, inside ? word : part, inside ? at - begins : 0, c, size, how))
+        if (keeps ? !run_add_text(r, part)
+                  : !put(r, inside ? word : part, inside ? at - begins : 0, c, size, how))
             return false;
         first = separator;
         before_cased = to == CASE_WORDS && character_case(c) != 0;

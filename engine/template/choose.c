@@ -70,8 +70,8 @@ static const struct value *named(const struct arguments *args, const char *name)
 
 /* A value that is empty, zero or none counts as a list without items. */
 static bool choosing(struct template_run *r, const struct arguments *args,
-    bool (*next)(struct template_run *r, struct generator *g, struct value *out, bool *more), struct generator **made,
-    struct value *out)
+    bool (*next)(struct template_run *r, struct generator *g, struct value *out, bool *more),
+    struct generator **made, struct value *out)
 {
     if (args->n == 0)
         return run_fail(r, "the filter needs a value");

@@ -71,7 +71,8 @@ static bool exec_filters(struct template_run *r, const struct node *filter, stru
     arguments_init(&args);
     if (filter->a && !exec_filters(r, filter->a, v))
         return false;
-    return arguments_add(r, &args, *v) && eval_arguments(r, filter->b, &args) && builtin_call_node(r, filter, &args, v);
+    return arguments_add(r, &args, *v) && eval_arguments(r, filter->b, &args) &&
+           builtin_call_node(r, filter, &args, v);
 }
 
 /* Writes what stands in the text, which is escaped where the template asks for it. */
@@ -227,7 +228,8 @@ static enum flow exec_for(struct template_run *r, const struct node *n)
 }
 
 /* Calls what a call, a recursive loop or a block writes, in the scope where it was defined. */
-static bool captured(struct template_run *r, struct scope *scope, enum flow (*run)(struct template_run *r, const void *with), const void *with, struct value *out)
+static bool captured(struct template_run *r, struct scope *scope,
+    enum flow (*run)(struct template_run *r, const void *with), const void *with, struct value *out)
 {
     struct scope *caller = r->scope;
     size_t start = r->size;
@@ -345,8 +347,8 @@ static bool exec_call_block(struct template_run *r, const struct node *n)
     struct value callee, caller, result;
     arguments_init(&args);
     return define_macro(r, n, &caller) && eval(r, n->a->a, &callee) && eval_arguments(r, n->a->b, &args) &&
-           arguments_name(r, &args, value_literal("caller"), caller) && call_value(r, callee, &args, &result) &&
-           print_value(r, result);
+           arguments_name(r, &args, value_literal("caller"), caller) &&
+           call_value(r, callee, &args, &result) && print_value(r, result);
 }
 
 static bool exec_print(struct template_run *r, const struct node *n)
@@ -437,8 +439,8 @@ static bool take_named(struct value_map *named, struct value name, struct value 
 }
 
 /* Sets the parameters: first all that are given, then defaults in order, which may name parameters before and after. */
-static bool set_parameters(
-    struct template_run *r, const struct node *first, const struct arguments *args, struct value_map *named, size_t *n)
+static bool set_parameters(struct template_run *r, const struct node *first, const struct arguments *args,
+    struct value_map *named, size_t *n)
 {
     const struct node *p = first;
     for (*n = 0; p; p = p->next, ++*n) {
@@ -518,6 +520,7 @@ bool call_macro(struct template_run *r, struct value macro, const struct argumen
     const struct macro *m = macro.object.data;
     const struct call c = {m->node, args};
     if (m->node->kind == NODE_BLOCK)
-        return args->n + args->named.n == 0 ? call_block(r, m->node, out) : run_fail(r, "a block takes no arguments");
+        return args->n + args->named.n == 0 ? call_block(r, m->node, out)
+                                            : run_fail(r, "a block takes no arguments");
     return captured(r, m->scope, run_macro, &c, out);
 }

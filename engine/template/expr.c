@@ -32,14 +32,6 @@ static struct node *with_children(struct node *n, struct node *a, struct node *b
     return n;
 }
 
-struct node *parse_refused(struct parser *p, const char *reason)
-{
-    struct node *n = parse_node(p, NODE_REFUSED);
-    if (n)
-        n->value = value_literal(reason);
-    return n;
-}
-
 static struct node *constant(struct parser *p, struct value v)
 {
     struct node *n = parse_node(p, NODE_CONST);
@@ -288,15 +280,6 @@ static struct node *parse_parentheses(struct parser *p)
     return n && parse_expect(p, TOKEN_OPERATOR, ")") ? n : NULL;
 }
 
-uint8_t parse_use_of(struct span name)
-{
-    static const char *const names[] = {"caller", "kwargs", "varargs"};
-    for (unsigned i = 0; i < 3; i++)
-        if (span_is(name, names[i]))
-            return (uint8_t)(1u << i);
-    return 0;
-}
-
 static struct node *parse_name(struct parser *p)
 {
     struct span name = p->at->text;
@@ -370,13 +353,7 @@ struct node *parse_primary(struct parser *p)
         return constant(p, value_integer(p->at++->integer));
     case TOKEN_FLOAT:
         return constant(p, value_float(p->at++->real));
-    case TOKEN_END:
-    case TOKEN_DATA:
-    case TOKEN_BLOCK_BEGIN:
-    case TOKEN_BLOCK_END:
-    case TOKEN_PRINT_BEGIN:
-    case TOKEN_PRINT_END:
-    case TOKEN_OPERATOR:
+    default:
         break;
     }
     return parse_bracket(p);

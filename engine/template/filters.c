@@ -162,7 +162,8 @@ bool pairs_of(struct template_run *r, struct value map, struct value *out)
 {
     struct value list = value_list(r->arena, map.map->n), pair;
     for (size_t i = 0; i < map.map->n; i++)
-        if (!pair_of(r, map.map->pairs[i].key, map.map->pairs[i].value, &pair) || !value_append(r->arena, list, pair))
+        if (!pair_of(r, map.map->pairs[i].key, map.map->pairs[i].value, &pair) ||
+            !value_append(r->arena, list, pair))
             return run_step(r, 1);
     *out = list;
     return run_step(r, 1);

@@ -61,8 +61,9 @@ bool filter_indent(struct template_run *r, const struct value *at, struct value 
     struct value s = at[0], by = at[1];
     if (!wants_text(r, s) || (by.kind != VALUE_STRING && !wants_count(r, by, 4, &width)))
         return false;
-    if (by.kind != VALUE_STRING && (!pad_text(r, value_literal(""), width > 0 ? (size_t)width : 0, 0, value_literal(" ")) ||
-                                       !run_take(r, start, &by)))
+    if (by.kind != VALUE_STRING &&
+        (!pad_text(r, value_literal(""), width > 0 ? (size_t)width : 0, 0, value_literal(" ")) ||
+            !run_take(r, start, &by)))
         return false;
     if (s.text.markup && (by = escape_text(r, by)).kind != VALUE_STRING)
         return false;
@@ -101,7 +102,8 @@ bool filter_truncate(struct template_run *r, const struct value *at, struct valu
     int64_t length, leeway = 5, n;
     struct value s = at[0], end = at[3].kind == VALUE_UNDEFINED ? value_literal("...") : at[3];
     size_t start = r->size;
-    if (!wants_count(r, at[1], 255, &length) || !wants_text(r, end) || (given(at[4]) && !wants_count(r, at[4], 5, &leeway)))
+    if (!wants_count(r, at[1], 255, &length) || !wants_text(r, end) ||
+        (given(at[4]) && !wants_count(r, at[4], 5, &leeway)))
         return false;
     int64_t tail = (int64_t)count_characters(value_span(end));
     if (length < tail || leeway < 0)
@@ -116,7 +118,8 @@ bool filter_truncate(struct template_run *r, const struct value *at, struct valu
     struct value kept = value_part(s, 0, character_offset(value_span(s), (size_t)(length - tail)));
     size_t space = truth(&at[2]) ? SIZE_MAX : find_last(value_span(kept), span_of(" "));
     kept = space == SIZE_MAX ? kept : value_part(kept, 0, space);
-    return run_add_text(r, kept) && run_add_text(r, end) && run_take(r, start, out) && run_step(r, s.text.size / 16);
+    return run_add_text(r, kept) && run_add_text(r, end) && run_take(r, start, out) &&
+           run_step(r, s.text.size / 16);
 }
 
 bool filter_wordcount(struct template_run *r, const struct value *at, struct value *out)
@@ -237,7 +240,9 @@ static struct value cut_word(const struct wrapping *w, struct value *chunk, size
 {
     struct value word = *chunk;
     size_t end = character_offset(value_span(word), room);
-    size_t hyphen = w->hyphens && count_characters(value_span(word)) > room ? find_last((struct span){(const uint8_t *)word.text.at, end}, span_of("-")) : SIZE_MAX;
+    size_t hyphen = w->hyphens && count_characters(value_span(word)) > room
+                        ? find_last((struct span){(const uint8_t *)word.text.at, end}, span_of("-"))
+                        : SIZE_MAX;
     if (hyphen != SIZE_MAX && hyphen > 0)
         for (size_t i = 0; i < hyphen; i++)
             if (word.text.at[i] != '-') {
@@ -276,7 +281,8 @@ static bool wrap_line(struct wrapping *w, size_t *at)
         if (!run_add_text(r, line.list->items[i]))
             return false;
     struct value text;
-    return kept == 0 || (run_take(r, start, &text) && (value_append(r->arena, w->lines, text) || run_step(r, 1)));
+    return kept == 0 ||
+           (run_take(r, start, &text) && (value_append(r->arena, w->lines, text) || run_step(r, 1)));
 }
 
 static bool wrap(struct wrapping *w)
@@ -296,9 +302,11 @@ static bool wrap(struct wrapping *w)
 
 bool filter_wordwrap(struct template_run *r, const struct value *at, struct value *out)
 {
-    struct wrapping w = {.r = r, .breaks = at[2].kind == VALUE_UNDEFINED || truth(&at[2]),
+    struct wrapping w = {.r = r,
+        .breaks = at[2].kind == VALUE_UNDEFINED || truth(&at[2]),
         .hyphens = at[4].kind == VALUE_UNDEFINED || truth(&at[4])};
-    struct value s = at[0], between = given(at[3]) ? at[3] : value_literal("\n"), all = value_list(r->arena, 0);
+    struct value s = at[0], between = given(at[3]) ? at[3] : value_literal("\n"),
+                 all = value_list(r->arena, 0);
     int64_t width;
     if (!wants_text(r, s) || !wants_count(r, at[1], 79, &width) || !wants_text(r, between))
         return false;
@@ -333,7 +341,8 @@ static bool quote_url(struct template_run *r, struct value v, bool query)
         struct span put = {(const uint8_t *)text, 3};
         if (query && c == ' ')
             put = span_of("+");
-        if (!(safe ? run_add_text(r, value_part(s, i, i + 1)) : run_add(r, put, value_origin_at(&s.text, i))) ||
+        if (!(safe ? run_add_text(r, value_part(s, i, i + 1))
+                   : run_add(r, put, value_origin_at(&s.text, i))) ||
             !run_step(r, 1))
             return false;
     }
@@ -346,7 +355,8 @@ bool filter_urlencode(struct template_run *r, const struct value *at, struct val
     struct iterator it;
     struct value pair, list, from = at[0], pairs;
     bool iterable = from.kind == VALUE_LIST || from.kind == VALUE_MAP || from.kind == VALUE_UNDEFINED ||
-                    is_object(from, object_generator) || is_object(from, object_view) || is_object(from, object_range);
+                    is_object(from, object_generator) || is_object(from, object_view) ||
+                    is_object(from, object_range);
     if (!iterable)
         return quote_url(r, from, false) && run_take(r, start, out);
     if (from.kind == VALUE_MAP) {
@@ -363,8 +373,9 @@ bool filter_urlencode(struct template_run *r, const struct value *at, struct val
             break;
         if (list.list->n != 2)
             return run_fail(r, "urlencode needs pairs");
-        if ((!first && !run_add(r, span_of("&"), VALUE_FROM_TEMPLATE)) || !quote_url(r, list.list->items[0], true) ||
-            !run_add(r, span_of("="), VALUE_FROM_TEMPLATE) || !quote_url(r, list.list->items[1], true))
+        if ((!first && !run_add(r, span_of("&"), VALUE_FROM_TEMPLATE)) ||
+            !quote_url(r, list.list->items[0], true) || !run_add(r, span_of("="), VALUE_FROM_TEMPLATE) ||
+            !quote_url(r, list.list->items[1], true))
             return false;
     }
     return run_take(r, start, out);

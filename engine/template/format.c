@@ -73,8 +73,9 @@ static bool add_number(struct template_run *r, const struct number *n, const str
     size_t left = align == '>' ? room : align == '^' ? room / 2 : 0;
     size_t middle = align == '=' ? room : 0;
     uint32_t with = spec->fill ? spec->fill : spec->zero ? '0' : ' ';
-    return fill(r, with, left) && (n->sign == '\0' || add(r, &n->sign, 1)) && add(r, n->prefix, strlen(n->prefix)) &&
-           fill(r, with, middle) && add_digits(r, n, zeros, spec->group) && add(r, n->rest, strlen(n->rest)) &&
+    return fill(r, with, left) && (n->sign == '\0' || add(r, &n->sign, 1)) &&
+           add(r, n->prefix, strlen(n->prefix)) && fill(r, with, middle) &&
+           add_digits(r, n, zeros, spec->group) && add(r, n->rest, strlen(n->rest)) &&
            fill(r, with, room - left - middle);
 }
 
@@ -97,7 +98,8 @@ static bool format_character(struct template_run *r, int64_t code, const struct 
     struct format_spec text = *spec;
     text.align = spec->align == '\0' ? '<' : spec->align; /* a number's place is not a character's */
     size_t size = put_character((uint32_t)code, bytes);
-    return format_text(r, value_borrow((struct span){(const uint8_t *)bytes, size}, VALUE_FROM_TEMPLATE), &text);
+    return format_text(
+        r, value_borrow((struct span){(const uint8_t *)bytes, size}, VALUE_FROM_TEMPLATE), &text);
 }
 
 bool format_integer(struct template_run *r, int64_t i, const struct format_spec *spec)
@@ -127,7 +129,9 @@ bool format_integer(struct template_run *r, int64_t i, const struct format_spec 
         .digits = digits + at,
         .n_digits = sizeof(digits) - at,
         .rest = "",
-        .group = !spec->group ? 0 : base == 10 ? 3 : 4};
+        .group = !spec->group ? 0
+                 : base == 10 ? 3
+                              : 4};
     return add_number(r, &n, spec);
 }
 
@@ -215,7 +219,9 @@ bool format_text(struct template_run *r, struct value text, const struct format_
         n = spec->precision;
     }
     char align = spec->align ? spec->align : '<';
-    size_t room = spec->width > n ? spec->width - n : 0, left = align == '>' ? room : align == '^' ? room / 2 : 0;
+    size_t room = spec->width > n ? spec->width - n : 0, left = align == '>'   ? room
+                                                                : align == '^' ? room / 2
+                                                                               : 0;
     uint32_t with = spec->fill ? spec->fill : spec->zero ? '0' : ' ';
     return fill(r, with, left) && run_add_text(r, text) && fill(r, with, room - left) &&
            run_step(r, text.text.size / 16);
@@ -276,7 +282,8 @@ static bool read_spec(struct template_run *r, struct span s, struct format_spec 
     }
     if (at < s.size)
         spec->type = (char)s.at[at++];
-    return at == s.size || run_fail(r, "the format '%.*s' is wrong", (int)(s.size < 40 ? s.size : 40), (const char *)s.at);
+    return at == s.size ||
+           run_fail(r, "the format '%.*s' is wrong", (int)(s.size < 40 ? s.size : 40), (const char *)s.at);
 }
 
 bool format_value(struct template_run *r, struct value v, struct value spec)
@@ -289,7 +296,8 @@ bool format_value(struct template_run *r, struct value v, struct value spec)
     if (!read_spec(r, value_span(spec), &f))
         return false;
     if (v.kind == VALUE_STRING) {
-        if (f.sign || f.group || f.alternate || f.align == '=' || f.no_negative_zero || (f.type && f.type != 's'))
+        if (f.sign || f.group || f.alternate || f.align == '=' || f.no_negative_zero ||
+            (f.type && f.type != 's'))
             return run_fail(r, "this format is for numbers, not for '%s'", kind_name(&v));
         return format_text(r, v, &f);
     }

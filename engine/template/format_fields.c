@@ -163,8 +163,8 @@ bool format_percent(struct template_run *r, struct value format, struct value wi
             return false;
     }
     bool tuple = with.kind == VALUE_LIST && with.list->tuple;
-    bool any = (with.kind == VALUE_LIST && !tuple) || with.kind == VALUE_MAP || with.kind == VALUE_UNDEFINED ||
-               is_object(with, object_range);
+    bool any = (with.kind == VALUE_LIST && !tuple) || with.kind == VALUE_MAP ||
+               with.kind == VALUE_UNDEFINED || is_object(with, object_range);
     if (!any && p.used < (tuple ? with.list->n : 1))
         return run_fail(r, "the format does not use all of the values");
     return run_take(r, start, out);
@@ -254,7 +254,8 @@ static bool field_value(struct braces *b, struct value field, struct value *out)
         if ((!attribute && !item) || at == start || (item && at == s.size))
             return run_fail(b->r, "a field of the format is wrong");
         struct value name = value_part(field, start, at);
-        struct value key = all_digits(value_span(name)) ? value_integer((int64_t)number_of(value_span(name))) : name;
+        struct value key =
+            all_digits(value_span(name)) ? value_integer((int64_t)number_of(value_span(name))) : name;
         if (attribute ? !get_attribute(b->r, *out, name, out) : !get_item(b->r, *out, key, out))
             return false;
         at += item;
@@ -270,7 +271,7 @@ static bool brace_field(struct braces *b, struct value format, size_t *at, unsig
     size_t start = *at, end = start, level = 1;
     bool bracket = false;
     for (; end < s.size; end++) {
-        if (s.at[end] == '{' )
+        if (s.at[end] == '{')
             return run_fail(r, "a field of the format has a '{' in its name");
         bracket = s.at[end] == '[' || (bracket && s.at[end] != ']');
         if (!bracket && (s.at[end] == '}' || s.at[end] == ':' || s.at[end] == '!'))
@@ -285,7 +286,9 @@ static bool brace_field(struct braces *b, struct value format, size_t *at, unsig
     }
     size_t spec_start = next + 1, spec_end = spec_start;
     if (next < s.size && s.at[next] == ':') {
-        while (spec_end < s.size && (level += s.at[spec_end] == '{' ? 1 : s.at[spec_end] == '}' ? (size_t)-1 : 0) > 0)
+        while (spec_end < s.size && (level += s.at[spec_end] == '{'   ? 1
+                                              : s.at[spec_end] == '}' ? (size_t)-1
+                                                                      : 0) > 0)
             spec_end++;
         next = spec_end;
     }
@@ -295,8 +298,10 @@ static bool brace_field(struct braces *b, struct value format, size_t *at, unsig
     size_t mark = r->size;
     if (!field_value(b, field, &v))
         return false;
-    if (how && !((how == 's' ? print_text(r, v) : how == 'r' ? print_quoted(r, v, 0) : print_ascii(r, v)) &&
-                 run_take(r, mark, &v)))
+    if (how && !((how == 's'      ? print_text(r, v)
+                     : how == 'r' ? print_quoted(r, v, 0)
+                                  : print_ascii(r, v)) &&
+                   run_take(r, mark, &v)))
         return false;
     if (spec_end > spec_start &&
         (!write_braces(b, value_part(format, spec_start, spec_end), depth + 1) || !run_take(r, mark, &spec)))

@@ -179,11 +179,11 @@ bool loop_member(struct template_run *r, struct loop *l, struct value name, stru
     const struct {
         const char *name;
         struct value v;
-    } members[] = {{"index", value_integer(at)}, {"index0", value_integer(at - 1)}, {"length", value_integer(all)},
-        {"revindex", value_integer(all - at + 1)}, {"revindex0", value_integer(all - at)},
-        {"depth", value_integer(l->depth)}, {"depth0", value_integer((int64_t)l->depth - 1)},
-        {"first", value_bool(at == 1)}, {"last", value_bool(!l->has_after)},
-        {"previtem", at > 1 ? l->before : value_undefined},
+    } members[] = {{"index", value_integer(at)}, {"index0", value_integer(at - 1)},
+        {"length", value_integer(all)}, {"revindex", value_integer(all - at + 1)},
+        {"revindex0", value_integer(all - at)}, {"depth", value_integer(l->depth)},
+        {"depth0", value_integer((int64_t)l->depth - 1)}, {"first", value_bool(at == 1)},
+        {"last", value_bool(!l->has_after)}, {"previtem", at > 1 ? l->before : value_undefined},
         {"nextitem", l->has_after ? l->after : value_undefined}};
     for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++)
         if (value_is(name, members[i].name)) {

@@ -30,7 +30,8 @@ struct value escape_text(struct template_run *r, struct value v)
         const char *text = escape_of(s.text.at[i]);
         if (!text)
             continue;
-        if (!run_add_text(r, value_part(s, done, i)) || !run_add(r, span_of(text), value_origin_at(&s.text, i)))
+        if (!run_add_text(r, value_part(s, done, i)) ||
+            !run_add(r, span_of(text), value_origin_at(&s.text, i)))
             return value_undefined;
         done = i + 1;
     }
@@ -120,13 +121,16 @@ static bool unescape(struct template_run *r, struct value s, struct value *out)
             if (rest.size < size || memcmp(rest.at, escapes[k].text, size) != 0)
                 continue;
             if (!run_add_text(r, value_part(s, done, i)) ||
-                !run_add(r, (struct span){(const uint8_t *)&escapes[k].character, 1}, value_origin_at(&s.text, i)))
+                !run_add(
+                    r, (struct span){(const uint8_t *)&escapes[k].character, 1}, value_origin_at(&s.text, i)))
                 return false;
             done = i + size;
             i = done - 1;
             break;
         }
-        if (s.text.at[i] == '&' && done <= i && rest.size > 2 && strchr("#abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", rest.at[1]) && memchr(rest.at, ';', rest.size < 34 ? rest.size : 34))
+        if (s.text.at[i] == '&' && done <= i && rest.size > 2 &&
+            strchr("#abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", rest.at[1]) &&
+            memchr(rest.at, ';', rest.size < 34 ? rest.size : 34))
             return run_fail(r, "striptags of entities other than those of escape is not supported");
     }
     return run_add_text(r, value_part(s, done, s.text.size)) && run_take(r, start, out);
@@ -135,12 +139,12 @@ static bool unescape(struct template_run *r, struct value s, struct value *out)
 bool filter_striptags(struct template_run *r, const struct value *at, struct value *out)
 {
     struct value s, words = value_list(r->arena, 0);
-    if (!to_string(r, at[0], &s) || !without_tags(r, s, &s) ||
-        !run_step(r, s.text.size / 4))
+    if (!to_string(r, at[0], &s) || !without_tags(r, s, &s) || !run_step(r, s.text.size / 4))
         return false;
     for (s = strip(s, NULL, true, true); s.text.size > 0;) { /* white space becomes single blanks */
         size_t end = 0, size;
-        while (end < s.text.size && space_at((struct span){(const uint8_t *)s.text.at + end, s.text.size - end}) == 0) {
+        while (end < s.text.size &&
+               space_at((struct span){(const uint8_t *)s.text.at + end, s.text.size - end}) == 0) {
             get_character((struct span){(const uint8_t *)s.text.at + end, s.text.size - end}, &size);
             end += size;
         }

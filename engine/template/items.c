@@ -1,4 +1,4 @@
-/* items.c - attributes, subscripts, slices, and iteration.
+/* items.c - attributes, subscripts and slices.
  *
  * A name after a dot is looked up among Python's attributes first, then among the items; in brackets it is the other way
  * round. Indices count characters, not bytes.
@@ -28,7 +28,8 @@ static bool find_attribute(
     bool group = of.kind == VALUE_LIST && of.list->group;
     if (group && (value_is(name, "grouper") || value_is(name, "list")))
         *out = of.list->items[value_is(name, "list")];
-    else if (is_number(of) && (value_is(name, "real") || (of.kind != VALUE_FLOAT && value_is(name, "numerator"))))
+    else if (is_number(of) &&
+             (value_is(name, "real") || (of.kind != VALUE_FLOAT && value_is(name, "numerator"))))
         *out = of.kind == VALUE_BOOL ? value_integer(of.boolean) : of;
     else if (is_number(of) && value_is(name, "imag"))
         *out = of.kind == VALUE_FLOAT ? value_float(0) : value_integer(0);
@@ -65,7 +66,8 @@ bool get_attribute(struct template_run *r, struct value of, struct value name, s
         return found;
     if (of.kind == VALUE_OBJECT)
         return object_member(r, of, name, out);
-    const struct value *item = of.kind == VALUE_MAP && !is_hidden(of, name) ? value_find(of, value_span(name)) : NULL;
+    const struct value *item =
+        of.kind == VALUE_MAP && !is_hidden(of, name) ? value_find(of, value_span(name)) : NULL;
     if (!item)
         return missing(name, out);
     *out = *item;
@@ -130,9 +132,9 @@ bool get_item(struct template_run *r, struct value of, struct value key, struct 
     return missing(key, out);
 }
 
-/* Python's bounds of a slice over n items, for any step: where it starts, and how many items it takes. */
+/* Python's bounds of a slice over n items, for any step: where it starts and stops, and how many items it takes. */
 static bool slice_bounds(struct template_run *r, const struct value bounds[3], size_t n, int64_t *start,
-    int64_t *step, size_t *count)
+    int64_t *stop, int64_t *step, size_t *count)
 {
     int64_t size = (int64_t)n, at[2];
     *step = bounds[2].kind == VALUE_NULL ? 1 : as_integer(bounds[2]);
@@ -150,6 +152,7 @@ static bool slice_bounds(struct template_run *r, const struct value bounds[3], s
         at[i] = at[i] < low ? low : at[i] > high ? high : at[i];
     }
     *start = at[0];
+    *stop = at[1];
     uint64_t stride = *step > 0 ? (uint64_t)*step : -(uint64_t)*step;
     int64_t length = *step > 0 ? at[1] - at[0] : at[0] - at[1];
     *count = length > 0 ? (size_t)(((uint64_t)length - 1) / stride + 1) : 0;
@@ -176,14 +179,14 @@ static bool slice_text(
     return run_take(r, begin, out);
 }
 
-/* A slice of a range is a range; its end is written as Python does it. */
-static bool slice_range(struct template_run *r, const struct range *range, int64_t start, int64_t step, size_t count,
-    struct value *out)
+/* A slice of a range is a range. */
+static bool slice_range(struct template_run *r, const struct range *range, int64_t start, int64_t stop,
+    int64_t step, struct value *out)
 {
     struct value first, end;
     int64_t stride;
     range_item(range, start, &first);
-    range_item(range, start + (int64_t)count * step, &end);
+    range_item(range, stop, &end);
     if (__builtin_mul_overflow(range->step, step, &stride))
         return run_fail(r, "integers beyond 64 bits are not supported");
     return range_new(r, first.integer, end.integer, stride, out);
@@ -191,7 +194,7 @@ static bool slice_range(struct template_run *r, const struct range *range, int64
 
 bool get_slice(struct template_run *r, struct value of, const struct value bounds[3], struct value *out)
 {
-    int64_t start = 0, step = 1;
+    int64_t start = 0, stop = 0, step = 1;
     size_t count = 0;
     if (of.kind == VALUE_UNDEFINED)
         return undefined_fail(r, of);
@@ -199,10 +202,10 @@ bool get_slice(struct template_run *r, struct value of, const struct value bound
     if (!is_sequence(of) && !range)
         return run_fail(r, "'%s' has no slices", kind_name(&of));
     size_t n = range ? range->n : of.kind == VALUE_LIST ? of.list->n : count_characters(value_span(of));
-    if (!slice_bounds(r, bounds, n, &start, &step, &count))
+    if (!slice_bounds(r, bounds, n, &start, &stop, &step, &count))
         return false;
     if (range)
-        return slice_range(r, range, start, step, count, out);
+        return slice_range(r, range, start, stop, step, out);
     if (of.kind == VALUE_STRING)
         return slice_text(r, of, start, step, count, out);
     struct value list = value_list(r->arena, count);

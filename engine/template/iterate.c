@@ -19,7 +19,8 @@ bool iterator_open(struct template_run *r, struct value over, struct iterator *i
     case VALUE_MAP:
         return true;
     case VALUE_OBJECT:
-        if (is_object(over, object_generator) || is_object(over, object_range) || is_object(over, object_view))
+        if (is_object(over, object_generator) || is_object(over, object_range) ||
+            is_object(over, object_view))
             return true;
         break;
     default:
@@ -135,8 +136,8 @@ bool value_length(struct template_run *r, struct value v, int64_t *length)
 /* ---- what can be gone over ---- */
 
 struct generator *generator_new(struct template_run *r,
-    bool (*next)(struct template_run *r, struct generator *g, struct value *out, bool *more), struct value from,
-    struct value *out)
+    bool (*next)(struct template_run *r, struct generator *g, struct value *out, bool *more),
+    struct value from, struct value *out)
 {
     struct generator *g = value_alloc(r->arena, sizeof(*g));
     if (!g) {
@@ -213,7 +214,8 @@ static bool reversed(struct template_run *r, struct value v, struct value *out)
 /* Of a string the string, of what Python can go over backwards an iterator, of anything else a list. */
 bool filter_reverse(struct template_run *r, const struct value *at, struct value *out)
 {
-    static const struct value bounds[3] = {{.kind = VALUE_NULL}, {.kind = VALUE_NULL}, {.kind = VALUE_INTEGER, .integer = -1}};
+    static const struct value bounds[3] = {
+        {.kind = VALUE_NULL}, {.kind = VALUE_NULL}, {.kind = VALUE_INTEGER, .integer = -1}};
     struct value list;
     if (at[0].kind == VALUE_STRING)
         return get_slice(r, at[0], bounds, out);
@@ -254,7 +256,8 @@ static bool next_batch(struct template_run *r, struct generator *g, struct value
 }
 
 static bool batches(struct template_run *r, const struct value *at,
-    bool (*next)(struct template_run *r, struct generator *g, struct value *out, bool *more), struct value *out)
+    bool (*next)(struct template_run *r, struct generator *g, struct value *out, bool *more),
+    struct value *out)
 {
     struct generator *g = generator_new(r, next, at[0], out);
     if (!g)

@@ -82,7 +82,8 @@ static bool list_index(struct template_run *r, const struct value *at, struct va
 {
     struct value list;
     int64_t ends[2];
-    if (!iterate(r, at[0], &list) || !wants_count(r, at[2], 0, &ends[0]) || !wants_count(r, at[3], INT64_MAX, &ends[1]))
+    if (!iterate(r, at[0], &list) || !wants_count(r, at[2], 0, &ends[0]) ||
+        !wants_count(r, at[3], INT64_MAX, &ends[1]))
         return false;
     for (size_t i = 0; i < 2; i++) {
         ends[i] = ends[i] < 0 ? ends[i] + (int64_t)list.list->n : ends[i];

@@ -13,7 +13,8 @@ bool wants_text(struct template_run *r, struct value v)
 bool wants_count(struct template_run *r, struct value v, int64_t otherwise, int64_t *out)
 {
     *out = v.kind == VALUE_UNDEFINED ? otherwise : whole(v) ? as_integer(v) : 0;
-    return v.kind == VALUE_UNDEFINED || whole(v) || run_fail(r, "an int is needed here, not '%s'", kind_name(&v));
+    return v.kind == VALUE_UNDEFINED || whole(v) ||
+           run_fail(r, "an int is needed here, not '%s'", kind_name(&v));
 }
 
 static bool strip_with(
@@ -69,7 +70,8 @@ static bool str_replace(struct template_run *r, const struct value *at, struct v
 
 /* The part of at[0] between the characters at[2] and at[3], and how many characters stand before it. *inside is false
  * when the part begins behind its end, where nothing is found, not even nothing. */
-static bool part_of(struct template_run *r, const struct value *at, struct value *out, size_t *skipped, bool *inside)
+static bool part_of(
+    struct template_run *r, const struct value *at, struct value *out, size_t *skipped, bool *inside)
 {
     *out = at[0];
     *skipped = 0;
@@ -217,7 +219,8 @@ static bool rsplit_space(struct template_run *r, struct value s, int64_t most, s
     return s.text.size == 0 || value_append(r->arena, parts, s) || run_step(r, 1);
 }
 
-static bool rsplit_at(struct template_run *r, struct value s, struct value by, int64_t most, struct value parts)
+static bool rsplit_at(
+    struct template_run *r, struct value s, struct value by, int64_t most, struct value parts)
 {
     if (by.text.size == 0)
         return run_fail(r, "the separator of a split is empty");
@@ -254,7 +257,8 @@ static bool cut(struct template_run *r, const struct value *at, bool last, struc
     struct value s = at[0], list = value_list(r->arena, 3), nothing = value_literal("");
     if (!wants_text(r, at[1]) || (at[1].text.size == 0 && !run_fail(r, "the separator is empty")))
         return false;
-    size_t found = last ? find_last(value_span(s), value_span(at[1])) : find_bytes(value_span(s), value_span(at[1]), 0);
+    size_t found =
+        last ? find_last(value_span(s), value_span(at[1])) : find_bytes(value_span(s), value_span(at[1]), 0);
     bool there = found != SIZE_MAX;
     size_t end = there ? found + at[1].text.size : 0;
     value_append(r->arena, list, there ? value_part(s, 0, found) : last ? nothing : s);
@@ -353,7 +357,8 @@ static bool str_count(struct template_run *r, const struct value *at, struct val
     if (inside && at[1].text.size == 0)
         n = (int64_t)count_characters(value_span(s)) + 1;
     else if (inside)
-        for (size_t i = 0; (i = find_bytes(value_span(s), value_span(at[1]), i)) != SIZE_MAX; i += at[1].text.size)
+        for (size_t i = 0; (i = find_bytes(value_span(s), value_span(at[1]), i)) != SIZE_MAX;
+             i += at[1].text.size)
             n++;
     *out = value_integer(n);
     return run_step(r, at[0].text.size / 16);
@@ -454,7 +459,8 @@ static bool str_rjust(struct template_run *r, const struct value *at, struct val
 static bool str_zfill(struct template_run *r, const struct value *at, struct value *out)
 {
     int64_t width, n = (int64_t)count_characters(value_span(at[0]));
-    size_t start = r->size, sign = at[0].text.size > 0 && (at[0].text.at[0] == '+' || at[0].text.at[0] == '-');
+    size_t start = r->size,
+           sign = at[0].text.size > 0 && (at[0].text.at[0] == '+' || at[0].text.at[0] == '-');
     if (!wants_count(r, at[1], 0, &width))
         return false;
     return run_add_text(r, value_part(at[0], 0, sign)) &&
@@ -470,7 +476,8 @@ static bool str_expandtabs(struct template_run *r, const struct value *at, struc
     if (!wants_count(r, at[1], 8, &tab))
         return false;
     for (size_t i = 0, size; i < at[0].text.size; i += size) {
-        uint32_t c = get_character((struct span){(const uint8_t *)at[0].text.at + i, at[0].text.size - i}, &size);
+        uint32_t c =
+            get_character((struct span){(const uint8_t *)at[0].text.at + i, at[0].text.size - i}, &size);
         int64_t spaces = c == '\t' && tab > 0 ? tab - column % tab : 0;
         struct value part = value_part(at[0], i, c == '\t' ? i : i + size);
         if (!pad_text(r, part, (size_t)spaces, 0, value_literal(" ")) || !run_step(r, 1))
@@ -499,7 +506,8 @@ static bool str_translate(struct template_run *r, const struct value *at, struct
     if (at[1].kind != VALUE_MAP)
         return run_fail(r, "translate takes a dict here, not '%s'", kind_name(&at[1]));
     for (size_t i = 0, size; i < at[0].text.size; i += size) {
-        uint32_t c = get_character((struct span){(const uint8_t *)at[0].text.at + i, at[0].text.size - i}, &size);
+        uint32_t c =
+            get_character((struct span){(const uint8_t *)at[0].text.at + i, at[0].text.size - i}, &size);
         struct value part = value_part(at[0], i, i + size), *to;
         char bytes[4];
         if (!map_find(r, at[1], value_integer(c), &to))
@@ -507,7 +515,8 @@ static bool str_translate(struct template_run *r, const struct value *at, struct
         if (to && to->kind == VALUE_INTEGER) {
             if (to->integer < 0 || to->integer > 0x10ffff || (to->integer >= 0xd800 && to->integer < 0xe000))
                 return run_fail(r, "translate gives no character");
-            part = value_string(r->arena, (struct span){(const uint8_t *)bytes, put_character((uint32_t)to->integer, bytes)},
+            part = value_string(r->arena,
+                (struct span){(const uint8_t *)bytes, put_character((uint32_t)to->integer, bytes)},
                 value_origin_at(&part.text, 0));
         } else if (to) {
             part = to->kind == VALUE_NULL ? value_literal("") : *to;

@@ -24,7 +24,8 @@ static bool copy_number(struct value s, char out[NUMBER_MAX])
         if (c >= 0x80 && (character_class(c) & CHARACTER_DECIMAL)) {
             /* Decimal digits of a script are ten code points in a row. */
             unsigned digit = 0;
-            while (digit < 9 && (character_class(c - digit - 1) & CHARACTER_DECIMAL) && (c - digit - 1) >= 0x80)
+            while (
+                digit < 9 && (character_class(c - digit - 1) & CHARACTER_DECIMAL) && (c - digit - 1) >= 0x80)
                 digit++;
             c = '0' + digit % 10;
         }
@@ -69,7 +70,8 @@ bool read_integer(struct value s, int64_t base, int64_t *out, bool *too_large)
     if (base == 0 && at[0] == '0' && strspn(at, "0") != strlen(at))
         return false;
     base = base == 0 ? 10 : base;
-    if (*at == '\0' || *at == '-' || *at == '+' || *at == ' ' || (*at == '0' && base == 16 && (at[1] | 0x20) == 'x'))
+    if (*at == '\0' || *at == '-' || *at == '+' || *at == ' ' ||
+        (*at == '0' && base == 16 && (at[1] | 0x20) == 'x'))
         return false;
     errno = 0;
     memmove(text + 1, at, strlen(at) + 1);
@@ -107,7 +109,8 @@ bool filter_int(struct template_run *r, const struct value *at, struct value *ou
     if (whole(at[0]))
         *out = value_integer(as_integer(at[0]));
     if (at[0].kind == VALUE_FLOAT)
-        return isinf(at[0].real) ? run_fail(r, "no integer is 'inf'") : isnan(at[0].real) || integer_of(r, at[0].real, out);
+        return isinf(at[0].real) ? run_fail(r, "no integer is 'inf'")
+                                 : isnan(at[0].real) || integer_of(r, at[0].real, out);
     if (at[0].kind != VALUE_STRING)
         return true;
     if (!wants_count(r, at[2], 10, &base))
@@ -255,8 +258,8 @@ bool filter_filesizeformat(struct template_run *r, const struct value *at, struc
             unit *= base;
             i++;
         }
-        snprintf(text, sizeof(text), "%.1f %c%sB", base * bytes / (unit * base), base > 1000 && i == 0 ? 'K' : units[i],
-            base > 1000 ? "i" : "");
+        snprintf(text, sizeof(text), "%.1f %c%sB", base * bytes / (unit * base),
+            base > 1000 && i == 0 ? 'K' : units[i], base > 1000 ? "i" : "");
     }
     if (isinf(bytes) && bytes < 0)
         return run_fail(r, "no integer is '-inf'");

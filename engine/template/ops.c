@@ -415,7 +415,8 @@ bool operate(struct template_run *r, enum operation op, struct value a, struct v
     if (op == OP_ADD && a.kind == VALUE_STRING && b.kind == VALUE_STRING) {
         size_t start = r->size;
         bool markup = a.text.markup || b.text.markup;
-        if (markup && ((a = escape_text(r, a)).kind != VALUE_STRING || (b = escape_text(r, b)).kind != VALUE_STRING))
+        if (markup &&
+            ((a = escape_text(r, a)).kind != VALUE_STRING || (b = escape_text(r, b)).kind != VALUE_STRING))
             return false;
         bool good = run_add_text(r, a) && run_add_text(r, b) && run_take(r, start, out);
         out->text.markup = good && markup;

@@ -75,7 +75,8 @@ static bool sort_pairs(
 }
 
 static bool sort_list(struct template_run *r, struct value list, struct value path,
-    bool (*key)(struct template_run *r, struct value item, struct value path, bool case_counts, struct value *key),
+    bool (*key)(
+        struct template_run *r, struct value item, struct value path, bool case_counts, struct value *key),
     bool case_counts, bool reverse, struct value *out)
 {
     size_t n = list.list->n;
@@ -95,7 +96,8 @@ bool filter_sort(struct template_run *r, const struct value *at, struct value *o
     struct value list;
     if (!whole(at[1]) && at[1].kind != VALUE_UNDEFINED)
         return run_fail(r, "sort is told by a boolean whether to reverse, not by '%s'", kind_name(&at[1]));
-    return iterate(r, at[0], &list) && sort_list(r, list, path_of(at[3]), sort_keys, truth(&at[2]), truth(&at[1]), out);
+    return iterate(r, at[0], &list) &&
+           sort_list(r, list, path_of(at[3]), sort_keys, truth(&at[2]), truth(&at[1]), out);
 }
 
 bool filter_dictsort(struct template_run *r, const struct value *at, struct value *out)
@@ -107,7 +109,8 @@ bool filter_dictsort(struct template_run *r, const struct value *at, struct valu
     if (at[0].kind != VALUE_MAP)
         return run_fail(r, "dictsort is for a dict, not '%s'", kind_name(&at[0]));
     if (!whole(at[3]) && at[3].kind != VALUE_UNDEFINED)
-        return run_fail(r, "dictsort is told by a boolean whether to reverse, not by '%s'", kind_name(&at[3]));
+        return run_fail(
+            r, "dictsort is told by a boolean whether to reverse, not by '%s'", kind_name(&at[3]));
     return pairs_of(r, at[0], &pairs) &&
            sort_list(r, pairs, value_integer(by_value), sort_key, truth(&at[1]), truth(&at[3]), out);
 }

@@ -84,6 +84,23 @@ bool parse_enter(struct parser *p)
     return false;
 }
 
+struct node *parse_refused(struct parser *p, const char *reason)
+{
+    struct node *n = parse_node(p, NODE_REFUSED);
+    if (n)
+        n->value = value_literal(reason);
+    return n;
+}
+
+uint8_t parse_use_of(struct span name)
+{
+    static const char *const names[] = {"caller", "kwargs", "varargs"};
+    for (unsigned i = 0; i < 3; i++)
+        if (span_is(name, names[i]))
+            return (uint8_t)(1u << i);
+    return 0;
+}
+
 /* ---- bodies ---- */
 
 static struct node *parse_tag(struct parser *p);
@@ -451,7 +468,8 @@ static struct node *parse_tag(struct parser *p)
         {"call", parse_call_tag}, {"with", parse_with}, {"filter", parse_filter_tag},
         {"generation", parse_generation}, {"autoescape", parse_autoescape}, {"block", parse_named_block},
         {"print", parse_print_tag}, {"include", parse_other_template}, {"extends", parse_other_template},
-        {"import", parse_other_template}, {"from", parse_other_template}, {"break", parse_jump}, {"continue", parse_jump}};
+        {"import", parse_other_template}, {"from", parse_other_template}, {"break", parse_jump},
+        {"continue", parse_jump}};
     char found[80];
     for (size_t i = 0; i < sizeof(tags) / sizeof(tags[0]); i++)
         if (parse_skip(p, TOKEN_NAME, tags[i].name)) {

@@ -125,13 +125,15 @@ static bool print_quoted_map(struct template_run *r, const struct value_map *m, 
 
 static bool print_view(struct template_run *r, const struct view *v, unsigned depth)
 {
-    static const char *const names[] = {[VIEW_KEYS] = "dict_keys([", [VIEW_VALUES] = "dict_values([", [VIEW_ITEMS] = "dict_items(["};
+    static const char *const names[] = {
+        [VIEW_KEYS] = "dict_keys([", [VIEW_VALUES] = "dict_values([", [VIEW_ITEMS] = "dict_items(["};
     for (size_t i = 0; i < v->map.map->n; i++) {
         const struct value_pair *pair = &v->map.map->pairs[i];
         if (!add(r, i > 0 ? ", " : names[v->what]) || (v->what == VIEW_ITEMS && !add(r, "(")) ||
             (v->what != VIEW_VALUES && !print_quoted(r, pair->key, depth + 1)) ||
             (v->what == VIEW_ITEMS && !add(r, ", ")) ||
-            (v->what != VIEW_KEYS && !print_quoted(r, pair->value, depth + 1)) || (v->what == VIEW_ITEMS && !add(r, ")")))
+            (v->what != VIEW_KEYS && !print_quoted(r, pair->value, depth + 1)) ||
+            (v->what == VIEW_ITEMS && !add(r, ")")))
             return false;
     }
     return (v->map.map->n > 0 || add(r, names[v->what])) && add(r, "])");
@@ -210,7 +212,8 @@ bool print_quoted(struct template_run *r, struct value v, unsigned depth)
     case VALUE_FLOAT:
         return print_real(r, v.real, false);
     case VALUE_STRING:
-        return v.text.markup ? add(r, "Markup(") && print_quoted_text(r, v) && add(r, ")") : print_quoted_text(r, v);
+        return v.text.markup ? add(r, "Markup(") && print_quoted_text(r, v) && add(r, ")")
+                             : print_quoted_text(r, v);
     case VALUE_LIST:
         return print_quoted_list(r, v.list, depth);
     case VALUE_MAP:

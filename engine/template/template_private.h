@@ -159,13 +159,6 @@ struct node *parse_primary(struct parser *p);
 struct node *parse_unary(struct parser *p, bool with_filters);
 struct node *parse_filters(struct parser *p, struct node *input, bool begun); /* begun: no | before the 1st */
 
-struct template
-{
-    struct value_arena *arena;
-    struct span source; /* a copy in the arena */
-    struct node *body, *blocks;
-};
-
 /* ---- a running template ---- */
 
 struct binding {
@@ -246,7 +239,8 @@ struct builtin {
 const struct builtin *filter_find(struct span name);
 const struct builtin *test_find(struct span name);
 const struct builtin *function_find(struct span name);
-struct value function_value(const struct builtin *f); /* as a value: a function, or a class that makes values */
+struct value function_value(
+    const struct builtin *f); /* as a value: a function, or a class that makes values */
 /* The method of that name that a value has; NULL for none. *refused: Python has one, which is not supported here. */
 const struct builtin *method_find(struct value of, struct span name, bool *refused);
 extern const struct builtin str_methods[]; /* up to one without a name */
@@ -258,7 +252,6 @@ bool builtin_call(
 /* Calls the filter or test of the node. One that is not known fails here, when it is reached. */
 bool builtin_call_node(
     struct template_run *r, const struct node *n, const struct arguments *args, struct value *out);
-
 
 /* Of other files, with rows in the table of filters. */
 bool filter_select(struct template_run *r, const struct arguments *args, struct value *out);
@@ -377,8 +370,8 @@ struct generator {
 
 /* A generator that goes over `from`. It is begun when its first item is asked for. */
 struct generator *generator_new(struct template_run *r,
-    bool (*next)(struct template_run *r, struct generator *g, struct value *out, bool *more), struct value from,
-    struct value *out);
+    bool (*next)(struct template_run *r, struct generator *g, struct value *out, bool *more),
+    struct value from, struct value *out);
 bool range_item(const struct range *range, int64_t index, struct value *out);
 bool range_new(struct template_run *r, int64_t start, int64_t stop, int64_t step, struct value *out);
 
@@ -527,5 +520,14 @@ bool replace_text(struct template_run *r, struct value s, struct value old, stru
 bool pad_text(struct template_run *r, struct value s, size_t left, size_t right, struct value fill);
 struct value escape_text(struct template_run *r, struct value v); /* HTML; undefined when it fails */
 bool join_texts(struct template_run *r, struct value list, struct value between, struct value *out);
+
+/* ---- the whole ---- */
+
+struct template
+{
+    struct value_arena *arena;
+    struct span source; /* a copy in the arena */
+    struct node *body, *blocks;
+};
 
 #endif

@@ -88,8 +88,8 @@ static bool test_mapping(struct template_run *r, const struct value *at, struct 
 static bool test_iterable(struct template_run *r, const struct value *at, struct value *out)
 {
     (void)r;
-    bool object = is_object(at[0], object_loop) || is_object(at[0], object_generator) || is_object(at[0], object_range) ||
-                  is_object(at[0], object_view);
+    bool object = is_object(at[0], object_loop) || is_object(at[0], object_generator) ||
+                  is_object(at[0], object_range) || is_object(at[0], object_view);
     return answer(out, object || (ITERABLES & KIND(at[0].kind)) != 0);
 }
 

@@ -90,8 +90,7 @@ static void test_a_known_role_makes_delimiters_and_any_other_does_not(void **sta
 static void test_what_is_not_known_is_refused_with_its_line_and_name(void **state)
 {
     (void)state;
-    static const char *const bad[][2] = {
-        {"a\n{% include 'x' %}", "line 2: this needs another template"},
+    static const char *const bad[][2] = {{"a\n{% include 'x' %}", "line 2: this needs another template"},
         {"\n{% from 'x' import y as z, w with context %}", "line 2: this needs another template"},
         {"\n\n{{ 1|weird }}", "line 3: the filter 'weird' is not known"},
         {"{{ 1 is\nweird }}", "line 2: the test 'weird' is not known"},
@@ -160,12 +159,13 @@ static void test_a_template_that_wants_too_much_meets_a_limit(void **state)
         NULL, "");
     refused("{% set n = namespace(s='ab') %}{% for i in range(100) %}{% set n.s = n.s + n.s %}{% endfor %}",
         NULL, "writes more than");
-    refused("{% set n = namespace(g=[1]) %}{% for i in range(9999) %}{% set n.g = n.g|map('string') %}{% endfor %}"
-            "{{ n.g|list }}",
+    refused(
+        "{% set n = namespace(g=[1]) %}{% for i in range(9999) %}{% set n.g = n.g|map('string') %}{% endfor %}"
+        "{{ n.g|list }}",
         NULL, "levels");
     refused("{% for x in [1] recursive %}{{ loop([1]) }}{% endfor %}", NULL, "levels");
-    refused("{% macro f(g) %}{{ g|map('string')|list|join|trim|title ~ f(g) }}{% endmacro %}{{ f([1]) }}", NULL,
-        "levels");
+    refused("{% macro f(g) %}{{ g|map('string')|list|join|trim|title ~ f(g) }}{% endmacro %}{{ f([1]) }}",
+        NULL, "levels");
     refused("{{ [1]|batch(99999999999, 'x')|list }}", &small, "memory");
     refused("{{ [1]|slice(99999999999)|list }}", &small, "");
     refused("{{ range(99999999999) }}", NULL, "more than 100000");
@@ -277,9 +277,10 @@ static void test_words_in_any_order_never_break_anything(void **state)
         "endif", "for", "x", "in", "endfor", "set", "=", "endset", "macro", "(", ")", "endmacro", "[", "]",
         "{", "}", ":", ",", ".", "|", "trim", "tojson", "is", "not", "none", "'a'", "1", "2.5", "+", "-", "*",
         "//", "%", "~", "==", "<", "and", "or", "messages", "content", "raw", "endraw", "loop", "namespace",
-        "range", "map", "upper", "\n", "call", "endcall", "with", "recursive", "block", "endblock", "autoescape", "endautoescape", "**{'a': 1}",
-        "*[1]", "format", "groupby", "batch(2)", "wordwrap", "'%s'", "'{}'", "cycler", "varargs", "kwargs", "self", "filter", "break", "join", "sort",
-        "\xc3\xa9", "split", "get", "replace", "-1", "99999999", "**", "caller", "first", "indent"};
+        "range", "map", "upper", "\n", "call", "endcall", "with", "recursive", "block", "endblock",
+        "autoescape", "endautoescape", "**{'a': 1}", "*[1]", "format", "groupby", "batch(2)", "wordwrap",
+        "'%s'", "'{}'", "cycler", "varargs", "kwargs", "self", "filter", "break", "join", "sort", "\xc3\xa9",
+        "split", "get", "replace", "-1", "99999999", "**", "caller", "first", "indent"};
     const struct template_limits small = {.steps = 50000, .memory = 1000000, .output = 100000};
     uint32_t seed = 7;
     for (int i = 0; i < 20000; i++) {
