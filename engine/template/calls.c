@@ -143,8 +143,12 @@ static bool call_method(
 {
     struct arguments all;
     arguments_init(&all);
-    return arguments_add(r, &all, m->self) && arguments_join(r, &all, args, 0) &&
-           builtin_call(r, m->builtin, &all, out);
+    if (!arguments_add(r, &all, m->self) || !arguments_join(r, &all, args, 0) ||
+        !builtin_call(r, m->builtin, &all, out))
+        return false;
+    if (out->kind == VALUE_STRING && m->self.kind == VALUE_STRING)
+        out->text.markup = m->self.text.markup;
+    return true;
 }
 
 /* A joiner gives nothing the first time. */

@@ -106,11 +106,8 @@ static bool eval_concat(struct template_run *r, const struct node *n, struct val
     struct value parts;
     if (!eval_list(r, n, &parts))
         return false;
-    size_t start = r->size;
-    for (size_t i = 0; i < parts.list->n; i++)
-        if (!print_text(r, parts.list->items[i]))
-            return false;
-    return run_take(r, start, out);
+    return r->escapes ? join_escaped(r, parts, value_literal(""), out)
+                      : join_texts(r, parts, value_literal(""), out);
 }
 
 static bool eval_compare(struct template_run *r, const struct node *n, struct value *out)

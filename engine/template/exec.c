@@ -60,7 +60,7 @@ static enum flow exec_captured(struct template_run *r, const struct node *body, 
     enum flow flow = exec_scoped(r, body);
     if (flow == FLOW_FAILED || !run_take(r, start, out))
         return FLOW_FAILED;
-    out->text.markup = r->escapes;
+    out->text.markup = r->safe;
     return flow;
 }
 
@@ -142,10 +142,12 @@ bool loop_step(struct template_run *r, struct loop *l, bool *more)
     if (!loop_peek(r, l))
         return false;
     *more = l->has_after;
+    if (!*more)
+        return true;
     l->has_after = false;
     l->index++;
     l->before = l->current;
-    l->current = *more ? l->after : l->current;
+    l->current = l->after;
     return true;
 }
 
@@ -228,18 +230,21 @@ static enum flow exec_for(struct template_run *r, const struct node *n)
 }
 
 /* Calls what a call, a recursive loop or a block writes, in the scope where it was defined. */
-static bool captured(struct template_run *r, struct scope *scope,
+static bool captured(struct template_run *r, struct scope *scope, bool escapes,
     enum flow (*run)(struct template_run *r, const void *with), const void *with, struct value *out)
 {
     struct scope *caller = r->scope;
     size_t start = r->size;
     unsigned line = r->line;
+    bool before = r->escapes;
     r->scope = scope;
+    r->escapes = escapes;
     bool good = run(r, with) != FLOW_FAILED && run_take(r, start, out);
     r->scope = caller;
     r->line = line;
+    r->escapes = before;
     if (good)
-        out->text.markup = r->escapes;
+        out->text.markup = r->safe;
     return good;
 }
 
@@ -259,7 +264,7 @@ bool call_loop(struct template_run *r, struct loop *l, struct value over, struct
     if (!l->node->flag)
         return run_fail(r, "the loop must be marked 'recursive' to be called");
     const struct again a = {l, over};
-    return captured(r, l->scope, run_again, &a, out);
+    return captured(r, l->scope, r->escapes, run_again, &a, out);
 }
 
 static enum flow run_block(struct template_run *r, const void *with)
@@ -269,28 +274,32 @@ static enum flow run_block(struct template_run *r, const void *with)
 
 bool call_block(struct template_run *r, const struct node *block, struct value *out)
 {
-    return captured(r, r->root, run_block, block, out);
+    return captured(r, r->root, false, run_block, block, out);
 }
 
 /* A block sees the names of the template's top level alone, unless it is scoped. */
 static enum flow exec_block(struct template_run *r, const struct node *n)
 {
     struct scope *outer = r->scope;
+    bool before = r->escapes;
     r->scope = n->flag ? r->scope : r->root;
+    r->escapes = false;
     enum flow flow = exec_scoped(r, n->d);
     r->scope = outer;
+    r->escapes = before;
     return flow;
 }
 
 static enum flow exec_autoescape(struct template_run *r, const struct node *n)
 {
-    bool before = r->escapes;
+    bool before[2] = {r->escapes, r->safe};
     struct value on;
     if (!eval(r, n->a, &on))
         return FLOW_FAILED;
-    r->escapes = truth(&on);
+    r->escapes = r->safe = truth(&on);
     enum flow flow = exec_scoped(r, n->d);
-    r->escapes = before;
+    r->escapes = before[0];
+    r->safe = before[1];
     return flow;
 }
 
@@ -317,7 +326,7 @@ static bool define_macro(struct template_run *r, const struct node *n, struct va
     struct macro *m = value_alloc(r->arena, sizeof(*m));
     if (!m)
         return run_step(r, 1);
-    *m = (struct macro){.node = n, .scope = r->scope};
+    *m = (struct macro){.node = n, .scope = r->scope, .escapes = r->escapes};
     *out = object_value(object_macro, m);
     return true;
 }
@@ -522,5 +531,5 @@ bool call_macro(struct template_run *r, struct value macro, const struct argumen
     if (m->node->kind == NODE_BLOCK)
         return args->n + args->named.n == 0 ? call_block(r, m->node, out)
                                             : run_fail(r, "a block takes no arguments");
-    return captured(r, m->scope, run_macro, &c, out);
+    return captured(r, m->scope, m->escapes, run_macro, &c, out);
 }

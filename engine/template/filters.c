@@ -114,14 +114,14 @@ static bool filter_replace(struct template_run *r, const struct value *at, struc
             return false;
     if (given(at[3]) && !wants_count(r, at[3], -1, &count))
         return false;
-    if (r->escapes && (parts[1].text.markup || (parts[2].text.markup && !parts[0].text.markup)))
+    if (r->safe && (parts[1].text.markup || (parts[2].text.markup && !parts[0].text.markup)))
         parts[0] = escape_text(r, parts[0]);
     for (size_t i = 1; i < 3 && parts[0].text.markup; i++)
         if ((parts[i] = escape_text(r, parts[i])).kind != VALUE_STRING)
             return false;
     if (!replace_text(r, parts[0], parts[1], parts[2], count, out))
         return false;
-    out->text.markup = r->escapes && parts[0].text.markup;
+    out->text.markup = r->safe && parts[0].text.markup;
     return true;
 }
 

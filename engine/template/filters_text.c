@@ -16,8 +16,7 @@ static bool is_word(uint32_t c)
     return c == '_' || (character_class(c) & (CHARACTER_ALPHA | CHARACTER_NUMERIC)) != 0;
 }
 
-/* Joins where text is escaped: the separator and the items are, when one of them is markup. */
-static bool join_escaped(struct template_run *r, struct value list, struct value between, struct value *out)
+bool join_escaped(struct template_run *r, struct value list, struct value between, struct value *out)
 {
     bool markup = between.kind == VALUE_STRING && between.text.markup;
     struct value parts = value_list(r->arena, list.list->n);
@@ -51,7 +50,7 @@ bool filter_join(struct template_run *r, const struct value *at, struct value *o
     }
     if (!run_step(r, 1))
         return false;
-    return r->escapes ? join_escaped(r, list, between, out) : join_texts(r, list, between, out);
+    return r->safe ? join_escaped(r, list, between, out) : join_texts(r, list, between, out);
 }
 
 bool filter_indent(struct template_run *r, const struct value *at, struct value *out)

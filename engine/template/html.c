@@ -89,7 +89,7 @@ bool filter_xmlattr(struct template_run *r, const struct value *at, struct value
     }
     if (!run_take(r, start, out))
         return false;
-    out->text.markup = r->escapes;
+    out->text.markup = r->safe;
     return true;
 }
 

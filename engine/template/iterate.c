@@ -20,7 +20,7 @@ bool iterator_open(struct template_run *r, struct value over, struct iterator *i
         return true;
     case VALUE_OBJECT:
         if (is_object(over, object_generator) || is_object(over, object_range) ||
-            is_object(over, object_view))
+            is_object(over, object_view) || is_object(over, object_loop))
             return true;
         break;
     default:
@@ -66,6 +66,10 @@ static bool object_next(struct template_run *r, struct iterator *it, struct valu
 {
     if (is_object(it->over, object_generator))
         return generator_next(r, it->over.object.data, out, more);
+    if (is_object(it->over, object_loop)) { /* goes on by itself: the item and the loop */
+        struct loop *l = it->over.object.data;
+        return loop_step(r, l, more) && (!*more || pair_of(r, l->current, it->over, out));
+    }
     *more = it->at < object_size(it->over);
     if (!*more)
         return true;
@@ -90,6 +94,7 @@ bool iterator_next(struct template_run *r, struct iterator *it, struct value *ou
         size_t size;
         get_character((struct span){(const uint8_t *)over.text.at + it->at, over.text.size - it->at}, &size);
         *out = value_part(over, it->at, it->at + size);
+        out->text.markup = false;
         it->at += size;
     }
     return true;

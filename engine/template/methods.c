@@ -34,12 +34,14 @@ static bool dict_values(struct template_run *r, const struct value *at, struct v
     return dict_view(r, at, VIEW_VALUES, out);
 }
 
-static bool dict_get(struct template_run *r, const struct value *at, struct value *out)
+static bool dict_get(struct template_run *r, const struct arguments *args, struct value *out)
 {
     struct value *found;
-    if (!map_find(r, at[0], at[1], &found))
+    if (args->n < 2 || args->n > 3 || args->named.n > 0)
+        return run_fail(r, "'get' takes a key and a default");
+    if (!map_find(r, args->at[0], args->at[1], &found))
         return false;
-    *out = found ? *found : at[2].kind == VALUE_UNDEFINED ? value_null : at[2];
+    *out = found ? *found : args->n == 3 ? args->at[2] : value_null;
     return true;
 }
 
@@ -136,7 +138,7 @@ static const struct builtin dict_methods[] = {
     {"items", "1", {.run = dict_items}},
     {"keys", "1", {.run = dict_keys}},
     {"values", "1", {.run = dict_values}},
-    {"get", "1 2 3?", {.run = dict_get}},
+    {"get", NULL, {.run_any = dict_get}},
     {"copy", "1", {.run = same_copy}},
     {"fromkeys", "1 2 3?", {.run = dict_fromkeys}},
     {.name = NULL},

@@ -170,7 +170,6 @@ static bool split_space(struct template_run *r, struct value s, int64_t most, st
         if (!run_step(r, 1 + end / 16))
             return false;
     }
-    s = strip(s, NULL, false, true);
     return s.text.size == 0 || value_append(r->arena, list, s) || run_step(r, 1);
 }
 
@@ -215,7 +214,6 @@ static bool rsplit_space(struct template_run *r, struct value s, int64_t most, s
         if (!run_step(r, 1))
             return false;
     }
-    s = strip(s, NULL, true, false);
     return s.text.size == 0 || value_append(r->arena, parts, s) || run_step(r, 1);
 }
 
@@ -254,7 +252,7 @@ static bool str_rsplit(struct template_run *r, const struct value *at, struct va
 /* partition and rpartition: what stands before a separator, it, and what stands behind it. */
 static bool cut(struct template_run *r, const struct value *at, bool last, struct value *out)
 {
-    struct value s = at[0], list = value_list(r->arena, 3), nothing = value_literal("");
+    struct value s = at[0], list = value_list(r->arena, 3), nothing = value_part(at[0], 0, 0);
     if (!wants_text(r, at[1]) || (at[1].text.size == 0 && !run_fail(r, "the separator is empty")))
         return false;
     size_t found =

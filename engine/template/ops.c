@@ -138,6 +138,11 @@ static bool equal_at(struct template_run *r, struct value a, struct value b, uns
     if (a.kind == VALUE_MAP)
         return equal_maps(r, a, b, depth, equal);
     *equal = a.kind != VALUE_OBJECT || (a.object.type == b.object.type && a.object.data == b.object.data);
+    if (!*equal && is_object(a, object_method) && is_object(b, object_method)) {
+        const struct method *x = a.object.data, *y = b.object.data;
+        *equal = x->builtin == y->builtin && x->self.kind == y->self.kind && x->self.map == y->self.map;
+        return true;
+    }
     if (*equal || !is_object(a, object_range) || !is_object(b, object_range))
         return true;
     const struct range *x = a.object.data, *y = b.object.data;

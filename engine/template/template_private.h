@@ -179,7 +179,8 @@ struct template_run {
     struct value vars;
     struct scope *scope, *root;
     bool ascii; /* quoted text has escapes for all that is not ASCII */
-    bool escapes; /* inside of {% autoescape true %} */
+    bool escapes; /* what is printed here is escaped: by the tag autoescape that stands around it */
+    bool safe; /* inside of that tag: what macros and filters give is markup */
     uint64_t steps; /* left */
     unsigned depth, line;
     int64_t now;
@@ -308,6 +309,7 @@ extern const char object_macro[], object_namespace[], object_loop[], object_meth
 struct macro {
     const struct node *node; /* NODE_MACRO, or NODE_CALL_BLOCK for a caller, or NODE_BLOCK */
     struct scope *scope; /* where it was defined */
+    bool escapes; /* as there */
 };
 
 struct range {
@@ -519,6 +521,8 @@ bool replace_text(struct template_run *r, struct value s, struct value old, stru
     struct value *out);
 bool pad_text(struct template_run *r, struct value s, size_t left, size_t right, struct value fill);
 struct value escape_text(struct template_run *r, struct value v); /* HTML; undefined when it fails */
+/* The same where text is escaped: the separator and the items are, when one of them is markup. */
+bool join_escaped(struct template_run *r, struct value list, struct value between, struct value *out);
 bool join_texts(struct template_run *r, struct value list, struct value between, struct value *out);
 
 /* ---- the whole ---- */

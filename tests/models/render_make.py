@@ -402,5 +402,5 @@ class Maker:
                                 "{{ '{} {}'.format(*l) }}", "{{ '{a}'.format(**d) }}", "{{ s.replace(*['a', 'b']) }}"])
 
     def autoescape(self, depth):
-        return self.tag("autoescape " + self.rng.choice(["true", "false", "b"])) + self.body(depth - 1) + \
+        return self.tag("autoescape " + self.rng.choice(["true", "false"])) + self.body(depth - 1) + \
             self.tag("endautoescape")
