@@ -235,6 +235,8 @@ COLD := loaders engine/template server server/cmd server/fastapi server/json ser
 ifneq ($(filter static arm64,$(FLAVOUR)),)
 $(OBJ): TUNE := -fno-align-functions -fno-align-jumps -fno-align-loops -fno-tree-vectorize
 $(patsubst %.c,$(OUT)/%.o,$(wildcard $(COLD:%=%/*.c))): TUNE := -Os
+# A template runs once a request, and there is much of its language that few of them use.
+$(patsubst %.c,$(OUT)/%.o,$(wildcard engine/template/*.c base/character*.c)): TUNE := -Oz
 # Masks over a vocabulary are made between two tokens.
 $(addprefix $(OUT)/engine/grammar/,mask.o matcher.o dfa.o): TUNE := -fno-align-functions -fno-align-jumps -fno-align-loops
 # Kernels fill arrays of vectors whole, over and over: to clear them before takes up to half of their speed.

@@ -2,8 +2,8 @@
 #include "character_private.h"
 
 /* Flags of the run that a code point is in, and its place in that run. */
-static unsigned find_run(const uint8_t *bytes, size_t size, const struct character_place *index, size_t n,
-    uint32_t code, uint32_t *offset)
+static unsigned find_run(const uint8_t *bytes, size_t size, const uint8_t *kinds,
+    const struct character_place *index, size_t n, uint32_t code, uint32_t *offset)
 {
     size_t low = 0, high = n;
     while (high - low > 1) {
@@ -12,16 +12,15 @@ static unsigned find_run(const uint8_t *bytes, size_t size, const struct charact
     }
     uint32_t first = index[low].first;
     for (size_t at = index[low].at; at < size;) {
-        uint32_t length = 0;
-        for (unsigned shift = 0;; shift += 7) {
+        uint8_t run = bytes[at++];
+        uint32_t length = run & 0x0f;
+        for (unsigned shift = 0, more = length == 0; more; shift += 7) {
             length |= (uint32_t)(bytes[at] & 0x7f) << shift;
-            if (bytes[at++] < 0x80)
-                break;
+            more = bytes[at++] >= 0x80;
         }
-        unsigned flags = bytes[at++];
         if (code - first < length) {
             *offset = code - first;
-            return flags;
+            return kinds[run >> 4];
         }
         first += length;
     }
@@ -32,15 +31,15 @@ static unsigned find_run(const uint8_t *bytes, size_t size, const struct charact
 unsigned character_class(uint32_t code)
 {
     uint32_t offset;
-    return find_run(character_classes, n_character_classes, character_classes_index,
+    return find_run(character_classes, n_character_classes, character_classes_kinds, character_classes_index,
         n_character_classes_index, code, &offset);
 }
 
 unsigned character_case(uint32_t code)
 {
     uint32_t offset;
-    unsigned flags = find_run(
-        character_cases, n_character_cases, character_cases_index, n_character_cases_index, code, &offset);
+    unsigned flags = find_run(character_cases, n_character_cases, character_cases_kinds,
+        character_cases_index, n_character_cases_index, code, &offset);
     if (!(flags & CHARACTER_CASE_ALTERNATES))
         return flags;
     flags &= ~(unsigned)CHARACTER_CASE_ALTERNATES;
@@ -61,11 +60,36 @@ static bool find_range(const struct character_range *rows, size_t n, uint32_t co
     return false;
 }
 
+/* The other way: the first code point that the table maps to this one. */
+static bool find_source(const struct character_range *rows, size_t n, uint32_t code, uint32_t *out)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint32_t away = (uint32_t)((int32_t)code - rows[i].difference) - rows[i].first;
+        if (away % rows[i].step == 0 && away / rows[i].step < rows[i].count) {
+            *out = rows[i].first + away;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Greek letters with iota beneath: upper case is the letter without it and a large iota, title case the letter eight
+ * further. */
+static size_t find_greek(uint32_t code, enum character_to to, uint32_t out[CHARACTER_MAPPED_MAX])
+{
+    static const uint16_t plain[] = {0x1f08, 0x1f28, 0x1f68};
+    if (code < 0x1f80 || code >= 0x1fb0 || (to != CHARACTER_UPPER && to != CHARACTER_TITLE))
+        return 0;
+    out[0] = to == CHARACTER_UPPER ? plain[(code - 0x1f80) / 16] + code % 8 : code | 8;
+    out[1] = 0x399;
+    return to == CHARACTER_UPPER ? 2 : 1;
+}
+
 /* The longer text that a character becomes; 0 when it becomes one character. */
 static size_t find_text(uint32_t code, enum character_to to, uint32_t out[CHARACTER_MAPPED_MAX])
 {
-    size_t n = 0;
-    for (size_t i = 0; i < n_character_texts && character_texts[i].code <= code; i++) {
+    size_t n = find_greek(code, to, out);
+    for (size_t i = 0; n == 0 && i < n_character_texts && character_texts[i].code <= code; i++) {
         const struct character_text *t = &character_texts[i];
         for (; t->code == code && t->to == to && n < CHARACTER_MAPPED_MAX && t->out[n]; n++)
             out[n] = t->out[n];
@@ -99,7 +123,8 @@ size_t character_map(uint32_t code, enum character_to to, uint32_t out[CHARACTER
         return fold(code, out);
     if (to == CHARACTER_LOWER)
         find_range(character_lower, n_character_lower, code, out);
-    else if (to == CHARACTER_UPPER || !find_range(character_title, n_character_title, code, out))
-        find_range(character_upper, n_character_upper, code, out);
+    else if ((to == CHARACTER_UPPER || !find_range(character_title, n_character_title, code, out)) &&
+             !find_range(character_upper, n_character_upper, code, out))
+        find_source(character_lower, n_character_lower, code, out);
     return 1;
 }

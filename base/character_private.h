@@ -6,9 +6,12 @@
 
 #define CHARACTER_CASE_ALTERNATES 8 /* in a run of cases: every other letter is of the other case */
 
-/* A run of code points is its length, seven bits a byte, and a byte of flags. */
-extern const uint8_t character_classes[], character_cases[];
-extern const size_t n_character_classes, n_character_cases;
+/* A run of code points is a byte: in the upper half its kind, which is a place in a table of flags, in the lower half its
+ * length. Where that is 0 it follows, seven bits a byte. */
+extern const uint8_t character_classes[], character_cases[], character_classes_kinds[],
+    character_cases_kinds[];
+extern const size_t n_character_classes, n_character_cases, n_character_classes_kinds,
+    n_character_cases_kinds;
 
 /* Where in the bytes the run is that begins with a code point. */
 struct character_place {
@@ -24,6 +27,7 @@ struct character_range {
     int32_t difference : 28;
     uint32_t step : 4;
 };
+/* What becomes another upper case than the one of which it is the lower case is in character_upper. */
 extern const struct character_range character_lower[], character_upper[], character_title[], character_fold[];
 extern const size_t n_character_lower, n_character_upper, n_character_title, n_character_fold;
 

@@ -55,7 +55,7 @@ static bool add_spread(struct template_run *r, struct arguments *args, const str
     if (!eval(r, n->a, &v))
         return false;
     if (n->kind == NODE_SPREAD) {
-        if (!iterate(r, v, &list))
+        if (!iterate(r, &v, &list))
             return false;
         for (size_t i = 0; i < list.list->n; i++)
             if (!arguments_add(r, args, list.list->items[i]))
@@ -161,7 +161,7 @@ static bool call_joiner(struct cycler *c, struct value *out)
 bool call_value(struct template_run *r, struct value callee, const struct arguments *args, struct value *out)
 {
     if (callee.kind == VALUE_UNDEFINED)
-        return undefined_fail(r, callee);
+        return undefined_fail(r, &callee);
     const void *type = callee.kind == VALUE_OBJECT ? callee.object.type : NULL;
     if (type == object_macro)
         return call_macro(r, callee, args, out);

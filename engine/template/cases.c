@@ -107,7 +107,7 @@ bool change_case(struct template_run *r, struct value s, enum letter_case to, st
         enum character_to how = case_of(to, c, first, before_cased);
         bool keeps = separator || (to == CASE_SWAP && !(character_case(c) & ~(unsigned)CHARACTER_IS_TITLE));
         bool inside = at >= begins && at - begins < word.text.size;
-        if (keeps ? !run_add_text(r, part)
+        if (keeps ? !run_add_text(r, &part)
                   : !put(r, inside ? word : part, inside ? at - begins : 0, c, size, how))
             return false;
         first = separator;

@@ -28,7 +28,7 @@ static bool eval_list(struct template_run *r, const struct node *n, struct value
         struct value v;
         if (!eval(r, item, &v))
             return false;
-        value_append(r->arena, list, v);
+        list_put(r, &list, &v);
     }
     if (!run_step(r, 1))
         return false;
@@ -82,7 +82,7 @@ static bool eval_sign(struct template_run *r, const struct node *n, struct value
     if (!eval(r, n->a, &v))
         return false;
     if (v.kind == VALUE_UNDEFINED)
-        return undefined_fail(r, v);
+        return undefined_fail(r, &v);
     if (!is_number(v))
         return run_fail(r, "a sign stands before %s", kind_name(&v));
     if (v.kind == VALUE_FLOAT)

@@ -13,7 +13,7 @@ static bool assign_parts(struct template_run *r, const struct node *target, stru
     size_t n = 0;
     for (const struct node *part = target->a; part; part = part->next)
         n++;
-    if (!iterate(r, v, &list))
+    if (!iterate(r, &v, &list))
         return false;
     if (list.list->n != n)
         return run_fail(r, "%zu names are set from %zu values", n, list.list->n);
@@ -79,10 +79,10 @@ static bool exec_filters(struct template_run *r, const struct node *filter, stru
 static bool print_value(struct template_run *r, struct value v)
 {
     if (r->escapes) {
-        v = escape_text(r, v);
-        return v.kind == VALUE_STRING && print_text(r, v);
+        v = escape_text(r, &v);
+        return v.kind == VALUE_STRING && print_text(r, &v);
     }
-    return print_text(r, v);
+    return print_text(r, &v);
 }
 
 static enum flow flow_of(bool good)
@@ -169,7 +169,7 @@ static bool loop_look(struct template_run *r, struct loop *l, bool to_the_end)
     for (bool more = true; more;) {
         if (!loop_pull(r, l, &item, &more))
             return false;
-        if (more && !value_append(r->arena, left, item))
+        if (more && !list_put(r, &left, &item))
             return run_step(r, 1);
     }
     if (!run_step(r, 1))
@@ -318,7 +318,7 @@ static enum flow exec_filter_block(struct template_run *r, const struct node *n)
     enum flow flow = exec_captured(r, n->d, &v);
     if (flow != FLOW_ON)
         return flow;
-    return flow_of(exec_filters(r, n->b, &v) && wants_text(r, v) && print_text(r, v));
+    return flow_of(exec_filters(r, n->b, &v) && wants_text(r, &v) && print_text(r, &v));
 }
 
 static bool define_macro(struct template_run *r, const struct node *n, struct value *out)
@@ -385,7 +385,7 @@ static enum flow exec(struct template_run *r, const struct node *n)
         return FLOW_FAILED;
     switch (n->kind) {
     case NODE_TEXT:
-        return flow_of(run_add_text(r, n->value));
+        return flow_of(run_add_text(r, &n->value));
     case NODE_PRINT:
         return flow_of(exec_print(r, n));
     case NODE_IF:
@@ -489,7 +489,7 @@ static bool set_rest(struct template_run *r, const struct node *macro, const str
     for (size_t i = 0; i < named->n; i++)
         value_set_new(r->arena, rest, named->pairs[i].key, named->pairs[i].value);
     for (size_t i = n; i < args->n; i++)
-        value_append(r->arena, more, args->at[i]);
+        list_put(r, &more, &args->at[i]);
     if (!run_step(r, 1))
         return false;
     more.list->tuple = true;

@@ -7,12 +7,12 @@
 static bool filter_trim(struct template_run *r, const struct value *at, struct value *out)
 {
     struct value s;
-    if (!to_string(r, at[0], &s))
+    if (!to_string(r, &at[0], &s))
         return false;
     bool characters = given(at[1]);
     if (characters && at[1].kind != VALUE_STRING)
         return run_fail(r, "trim takes characters to strip, not '%s'", kind_name(&at[1]));
-    *out = strip(s, characters ? &at[1] : NULL, true, true);
+    *out = strip(&s, characters ? &at[1] : NULL, true, true);
     return run_step(r, s.text.size / 16);
 }
 
@@ -28,7 +28,7 @@ static bool filter_length(struct template_run *r, const struct value *at, struct
 static bool cased(struct template_run *r, struct value v, enum letter_case to, struct value *out)
 {
     struct value s;
-    return to_string(r, v, &s) && change_case(r, s, to, out);
+    return to_string(r, &v, &s) && change_case(r, s, to, out);
 }
 
 static bool filter_upper(struct template_run *r, const struct value *at, struct value *out)
@@ -53,7 +53,7 @@ static bool filter_title(struct template_run *r, const struct value *at, struct 
 
 static bool filter_string(struct template_run *r, const struct value *at, struct value *out)
 {
-    return to_string(r, at[0], out);
+    return to_string(r, &at[0], out);
 }
 
 static bool filter_default(struct template_run *r, const struct value *at, struct value *out)
@@ -87,7 +87,7 @@ static bool filter_last(struct template_run *r, const struct value *at, struct v
     struct value list;
     if (is_object(at[0], object_generator))
         return run_fail(r, "last needs a list, not '%s'", kind_name(&at[0]));
-    if (!iterate(r, at[0], &list))
+    if (!iterate(r, &at[0], &list))
         return false;
     *out = list.list->n > 0 ? list.list->items[list.list->n - 1] : value_undefined;
     return true;
@@ -96,11 +96,11 @@ static bool filter_last(struct template_run *r, const struct value *at, struct v
 static bool filter_list(struct template_run *r, const struct value *at, struct value *out)
 {
     struct value list, copy;
-    if (!iterate(r, at[0], &list))
+    if (!iterate(r, &at[0], &list))
         return false;
     copy = value_list(r->arena, list.list->n);
     for (size_t i = 0; i < list.list->n; i++)
-        value_append(r->arena, copy, list.list->items[i]);
+        list_put(r, &copy, &list.list->items[i]);
     *out = copy;
     return run_step(r, 1 + list.list->n / 8);
 }
@@ -110,14 +110,14 @@ static bool filter_replace(struct template_run *r, const struct value *at, struc
     struct value parts[3];
     int64_t count = -1;
     for (size_t i = 0; i < 3; i++)
-        if (!to_string(r, at[i], &parts[i]))
+        if (!to_string(r, &at[i], &parts[i]))
             return false;
-    if (given(at[3]) && !wants_count(r, at[3], -1, &count))
+    if (given(at[3]) && !wants_count(r, &at[3], -1, &count))
         return false;
     if (r->safe && (parts[1].text.markup || (parts[2].text.markup && !parts[0].text.markup)))
-        parts[0] = escape_text(r, parts[0]);
+        parts[0] = escape_text(r, &parts[0]);
     for (size_t i = 1; i < 3 && parts[0].text.markup; i++)
-        if ((parts[i] = escape_text(r, parts[i])).kind != VALUE_STRING)
+        if ((parts[i] = escape_text(r, &parts[i])).kind != VALUE_STRING)
             return false;
     if (!replace_text(r, parts[0], parts[1], parts[2], count, out))
         return false;
@@ -149,8 +149,8 @@ static bool filter_random(struct template_run *r, const struct value *at, struct
 bool pair_of(struct template_run *r, struct value a, struct value b, struct value *out)
 {
     struct value pair = value_list(r->arena, 2);
-    value_append(r->arena, pair, a);
-    value_append(r->arena, pair, b);
+    list_put(r, &pair, &a);
+    list_put(r, &pair, &b);
     if (!run_step(r, 1))
         return false;
     pair.list->tuple = true;
@@ -162,8 +162,7 @@ bool pairs_of(struct template_run *r, struct value map, struct value *out)
 {
     struct value list = value_list(r->arena, map.map->n), pair;
     for (size_t i = 0; i < map.map->n; i++)
-        if (!pair_of(r, map.map->pairs[i].key, map.map->pairs[i].value, &pair) ||
-            !value_append(r->arena, list, pair))
+        if (!pair_of(r, map.map->pairs[i].key, map.map->pairs[i].value, &pair) || !list_put(r, &list, &pair))
             return run_step(r, 1);
     *out = list;
     return run_step(r, 1);

@@ -24,11 +24,12 @@ bool join_escaped(struct template_run *r, struct value list, struct value betwee
         markup = markup || (list.list->items[i].kind == VALUE_STRING && list.list->items[i].text.markup);
     for (size_t i = 0; i < list.list->n; i++) {
         struct value text = list.list->items[i];
-        if (markup ? (text = escape_text(r, text)).kind != VALUE_STRING : !to_string(r, text, &text))
+        if (markup ? (text = escape_text(r, &text)).kind != VALUE_STRING : !to_string(r, &text, &text))
             return false;
-        value_append(r->arena, parts, text);
+        list_put(r, &parts, &text);
     }
-    if (markup ? (between = escape_text(r, between)).kind != VALUE_STRING : !to_string(r, between, &between))
+    if (markup ? (between = escape_text(r, &between)).kind != VALUE_STRING
+               : !to_string(r, &between, &between))
         return false;
     if (!run_step(r, 1) || !join_texts(r, parts, between, out))
         return false;
@@ -39,12 +40,12 @@ bool join_escaped(struct template_run *r, struct value list, struct value betwee
 bool filter_join(struct template_run *r, const struct value *at, struct value *out)
 {
     struct value list, between = at[1].kind == VALUE_UNDEFINED ? value_literal("") : at[1];
-    if (!iterate(r, at[0], &list))
+    if (!iterate(r, &at[0], &list))
         return false;
     if (given(at[2])) {
         struct value picked = value_list(r->arena, list.list->n), item;
         for (size_t i = 0; i < list.list->n; i++)
-            if (!get_path(r, list.list->items[i], at[2], &item) || !value_append(r->arena, picked, item))
+            if (!get_path(r, list.list->items[i], at[2], &item) || !list_put(r, &picked, &item))
                 return run_step(r, 1);
         list = picked;
     }
@@ -58,22 +59,22 @@ bool filter_indent(struct template_run *r, const struct value *at, struct value 
     size_t start = r->size;
     int64_t width;
     struct value s = at[0], by = at[1];
-    if (!wants_text(r, s) || (by.kind != VALUE_STRING && !wants_count(r, by, 4, &width)))
+    if (!wants_text(r, &s) || (by.kind != VALUE_STRING && !wants_count(r, &by, 4, &width)))
         return false;
     if (by.kind != VALUE_STRING &&
         (!pad_text(r, value_literal(""), width > 0 ? (size_t)width : 0, 0, value_literal(" ")) ||
             !run_take(r, start, &by)))
         return false;
-    if (s.text.markup && (by = escape_text(r, by)).kind != VALUE_STRING)
+    if (s.text.markup && (by = escape_text(r, &by)).kind != VALUE_STRING)
         return false;
-    if (truth(&at[2]) && !run_add_text(r, by))
+    if (truth(&at[2]) && !run_add_text(r, &by))
         return false;
     size_t next = 0;
     for (size_t from = 0; from <= s.text.size; from = next) {
         size_t end = line_end(s, from, &next);
         bool dents = from > 0 && (end > from || truth(&at[3]));
         if ((from > 0 && !run_add(r, span_of("\n"), VALUE_FROM_TEMPLATE)) ||
-            (dents && !run_add_text(r, by)) || !run_add_text(r, value_part(s, from, end)) || !run_step(r, 1))
+            (dents && !run_add_text(r, &by)) || !run_add_part(r, &s, from, end) || !run_step(r, 1))
             return false;
         if (next == s.text.size && end == s.text.size)
             break;
@@ -89,7 +90,7 @@ bool filter_center(struct template_run *r, const struct value *at, struct value 
     int64_t width;
     struct value s;
     size_t start = r->size;
-    if (!wants_count(r, at[1], 80, &width) || !to_string(r, at[0], &s))
+    if (!wants_count(r, &at[1], 80, &width) || !to_string(r, &at[0], &s))
         return false;
     int64_t n = (int64_t)count_characters(value_span(s)), room = width > n ? width - n : 0;
     int64_t left = room / 2 + (room & width & 1);
@@ -101,8 +102,8 @@ bool filter_truncate(struct template_run *r, const struct value *at, struct valu
     int64_t length, leeway = 5, n;
     struct value s = at[0], end = at[3].kind == VALUE_UNDEFINED ? value_literal("...") : at[3];
     size_t start = r->size;
-    if (!wants_count(r, at[1], 255, &length) || !wants_text(r, end) ||
-        (given(at[4]) && !wants_count(r, at[4], 5, &leeway)))
+    if (!wants_count(r, &at[1], 255, &length) || !wants_text(r, &end) ||
+        (given(at[4]) && !wants_count(r, &at[4], 5, &leeway)))
         return false;
     int64_t tail = (int64_t)count_characters(value_span(end));
     if (length < tail || leeway < 0)
@@ -112,12 +113,12 @@ bool filter_truncate(struct template_run *r, const struct value *at, struct valu
     *out = s;
     if (n <= length + leeway)
         return true;
-    if (!wants_text(r, s))
+    if (!wants_text(r, &s))
         return false;
     struct value kept = value_part(s, 0, character_offset(value_span(s), (size_t)(length - tail)));
     size_t space = truth(&at[2]) ? SIZE_MAX : find_last(value_span(kept), span_of(" "));
     kept = space == SIZE_MAX ? kept : value_part(kept, 0, space);
-    return run_add_text(r, kept) && run_add_text(r, end) && run_take(r, start, out) &&
+    return run_add_text(r, &kept) && run_add_text(r, &end) && run_take(r, start, out) &&
            run_step(r, s.text.size / 16);
 }
 
@@ -126,7 +127,7 @@ bool filter_wordcount(struct template_run *r, const struct value *at, struct val
     struct value s;
     int64_t n = 0;
     bool before = false;
-    if (!to_string(r, at[0], &s))
+    if (!to_string(r, &at[0], &s))
         return false;
     for (size_t i = 0, size; i < s.text.size; i += size) {
         bool word = is_word(character_at(value_span(s), i, &size));
@@ -231,11 +232,11 @@ static size_t chunk_end(const struct wrapping *w, size_t at)
 
 static bool is_blank(struct value v)
 {
-    return strip(v, NULL, true, false).text.size == 0;
+    return strip(&v, NULL, true, false).text.size == 0;
 }
 
-/* Cuts a word that is longer than a line. Returns what still fits the line; *chunk keeps the rest. */
-static struct value cut_word(const struct wrapping *w, struct value *chunk, size_t room)
+/* Cuts a word that is longer than a line, and adds what still fits the line; *chunk keeps the rest. */
+static void put_word(const struct wrapping *w, struct value *line, struct value *chunk, size_t room)
 {
     struct value word = *chunk;
     size_t end = character_offset(value_span(word), room);
@@ -249,7 +250,7 @@ static struct value cut_word(const struct wrapping *w, struct value *chunk, size
                 break;
             }
     *chunk = value_part(word, end, word.text.size);
-    return value_part(word, 0, end);
+    list_put_part(w->r, line, &word, 0, end);
 }
 
 /* One line of the chunks from *at on. */
@@ -262,26 +263,25 @@ static bool wrap_line(struct wrapping *w, size_t *at)
         ++*at;
     for (; *at < n && size + count_characters(value_span(chunks[*at])) <= w->width; ++*at) {
         size += count_characters(value_span(chunks[*at]));
-        value_append(r->arena, line, chunks[*at]);
+        list_put(r, &line, &chunks[*at]);
     }
     if (!run_step(r, 1))
         return false;
     if (*at < n && count_characters(value_span(chunks[*at])) > w->width) {
         if (w->breaks && size < w->width)
-            value_append(r->arena, line, cut_word(w, &chunks[*at], w->width - size));
+            put_word(w, &line, &chunks[*at], w->width - size);
         else if (line.list->n == 0)
-            value_append(r->arena, line, chunks[(*at)++]);
+            list_put(r, &line, &chunks[(*at)++]);
     }
     if (!run_step(r, 1))
         return false;
     size_t kept = line.list->n;
     kept -= kept > 0 && is_blank(line.list->items[kept - 1]);
     for (size_t i = 0; i < kept; i++)
-        if (!run_add_text(r, line.list->items[i]))
+        if (!run_add_text(r, &line.list->items[i]))
             return false;
     struct value text;
-    return kept == 0 ||
-           (run_take(r, start, &text) && (value_append(r->arena, w->lines, text) || run_step(r, 1)));
+    return kept == 0 || (run_take(r, start, &text) && (list_put(r, &w->lines, &text)));
 }
 
 static bool wrap(struct wrapping *w)
@@ -307,7 +307,7 @@ bool filter_wordwrap(struct template_run *r, const struct value *at, struct valu
     struct value s = at[0], between = given(at[3]) ? at[3] : value_literal("\n"),
                  all = value_list(r->arena, 0);
     int64_t width;
-    if (!wants_text(r, s) || !wants_count(r, at[1], 79, &width) || !wants_text(r, between))
+    if (!wants_text(r, &s) || !wants_count(r, &at[1], 79, &width) || !wants_text(r, &between))
         return false;
     for (size_t from = 0, next; from < s.text.size; from = next) {
         struct value line;
@@ -318,7 +318,7 @@ bool filter_wordwrap(struct template_run *r, const struct value *at, struct valu
         if (width <= 0)
             return run_fail(r, "wordwrap needs a positive width");
         w.width = (size_t)width;
-        if (!wrap(&w) || !join_texts(r, w.lines, between, &line) || !value_append(r->arena, all, line))
+        if (!wrap(&w) || !join_texts(r, w.lines, between, &line) || !list_put(r, &all, &line))
             return run_step(r, 1);
     }
     return run_step(r, 1) && join_texts(r, all, between, out);
@@ -330,7 +330,7 @@ static bool quote_url(struct template_run *r, struct value v, bool query)
 {
     static const char digits[] = "0123456789ABCDEF";
     struct value s;
-    if (!to_string(r, v, &s))
+    if (!to_string(r, &v, &s))
         return false;
     for (size_t i = 0; i < s.text.size; i++) {
         unsigned char c = (unsigned char)s.text.at[i];
@@ -340,8 +340,7 @@ static bool quote_url(struct template_run *r, struct value v, bool query)
         struct span put = {(const uint8_t *)text, 3};
         if (query && c == ' ')
             put = span_of("+");
-        if (!(safe ? run_add_text(r, value_part(s, i, i + 1))
-                   : run_add(r, put, value_origin_at(&s.text, i))) ||
+        if (!(safe ? run_add_part(r, &s, i, i + 1) : run_add(r, put, value_origin_at(&s.text, i))) ||
             !run_step(r, 1))
             return false;
     }
@@ -366,7 +365,7 @@ bool filter_urlencode(struct template_run *r, const struct value *at, struct val
     if (!iterator_open(r, from, &it))
         return false;
     for (bool more = true, first = true; more; first = false) {
-        if (!iterator_next(r, &it, &pair, &more) || (more && !iterate(r, pair, &list)))
+        if (!iterator_next(r, &it, &pair, &more) || (more && !iterate(r, &pair, &list)))
             return false;
         if (!more)
             break;

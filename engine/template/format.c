@@ -223,7 +223,7 @@ bool format_text(struct template_run *r, struct value text, const struct format_
                                                                 : align == '^' ? room / 2
                                                                                : 0;
     uint32_t with = spec->fill ? spec->fill : spec->zero ? '0' : ' ';
-    return fill(r, with, left) && run_add_text(r, text) && fill(r, with, room - left) &&
+    return fill(r, with, left) && run_add_text(r, &text) && fill(r, with, room - left) &&
            run_step(r, text.text.size / 16);
 }
 
@@ -290,7 +290,7 @@ bool format_value(struct template_run *r, struct value v, struct value spec)
 {
     struct format_spec f;
     if (spec.text.size == 0)
-        return print_text(r, v);
+        return print_text(r, &v);
     if (v.kind != VALUE_STRING && !is_number(v))
         return run_fail(r, "'%s' has no format", kind_name(&v));
     if (!read_spec(r, value_span(spec), &f))

@@ -48,7 +48,7 @@ static bool percent_number(struct percent *p, struct value v, struct format_spec
 {
     struct template_run *r = p->r;
     if (v.kind == VALUE_UNDEFINED)
-        return undefined_fail(r, v);
+        return undefined_fail(r, &v);
     if (!is_number(v))
         return run_fail(r, "'%%%c' wants a number, not '%s'", spec->type, kind_name(&v));
     if (strchr("eEfFgG", spec->type))
@@ -79,7 +79,7 @@ static bool percent_text(struct percent *p, struct value v, char type, struct fo
         if (count_characters(value_span(v)) != 1)
             return run_fail(r, "'%%c' wants one character");
     } else {
-        bool good = type == 's' ? print_text(r, v) : type == 'r' ? print_quoted(r, v, 0) : print_ascii(r, v);
+        bool good = type == 's' ? print_text(r, &v) : type == 'r' ? print_quoted(r, v, 0) : print_ascii(r, v);
         if (!good || !run_take(r, start, &text))
             return false;
     }
@@ -156,7 +156,7 @@ bool format_percent(struct template_run *r, struct value format, struct value wi
     for (size_t at = 0; at < s.size;) {
         size_t next = find_bytes(s, span_of("%"), at);
         next = next == SIZE_MAX ? s.size : next;
-        if (!run_add_text(r, value_part(format, at, next)) || !run_step(r, 1))
+        if (!run_add_part(r, &format, at, next) || !run_step(r, 1))
             return false;
         at = next + 1;
         if (next < s.size && !percent_field(&p, s, &at))
@@ -173,12 +173,12 @@ bool format_percent(struct template_run *r, struct value format, struct value wi
 bool filter_format(struct template_run *r, const struct arguments *args, struct value *out)
 {
     struct value text, with = value_list(r->arena, args->n);
-    if (args->n == 0 || !to_string(r, args->at[0], &text))
+    if (args->n == 0 || !to_string(r, &args->at[0], &text))
         return run_fail(r, "format needs a text");
     if (args->n > 1 && args->named.n > 0)
         return run_fail(r, "format takes values by place or by name, not both");
     for (size_t i = 1; i < args->n; i++)
-        value_append(r->arena, with, args->at[i]);
+        list_put(r, &with, &args->at[i]);
     if (!run_step(r, 1))
         return false;
     with.list->tuple = true;
@@ -298,7 +298,7 @@ static bool brace_field(struct braces *b, struct value format, size_t *at, unsig
     size_t mark = r->size;
     if (!field_value(b, field, &v))
         return false;
-    if (how && !((how == 's'      ? print_text(r, v)
+    if (how && !((how == 's'      ? print_text(r, &v)
                      : how == 'r' ? print_quoted(r, v, 0)
                                   : print_ascii(r, v)) &&
                    run_take(r, mark, &v)))
@@ -318,7 +318,7 @@ static bool write_braces(struct braces *b, struct value format, unsigned depth)
         size_t next = at;
         while (next < s.size && s.at[next] != '{' && s.at[next] != '}')
             next++;
-        if (!run_add_text(b->r, value_part(format, at, next)) || !run_step(b->r, 1))
+        if (!run_add_part(b->r, &format, at, next) || !run_step(b->r, 1))
             return false;
         at = next + 1;
         if (next == s.size)
@@ -326,7 +326,7 @@ static bool write_braces(struct braces *b, struct value format, unsigned depth)
         bool twice = at < s.size && s.at[at] == s.at[next];
         if (!twice && (s.at[next] == '}' || at == s.size))
             return run_fail(b->r, "a single '%c' stands in the format", s.at[next]);
-        if (twice ? !run_add_text(b->r, value_part(format, next, at)) : !brace_field(b, format, &at, depth))
+        if (twice ? !run_add_part(b->r, &format, next, at) : !brace_field(b, format, &at, depth))
             return false;
         at += twice;
     }

@@ -7,7 +7,7 @@
 static bool function_raise(struct template_run *r, const struct value *at, struct value *out)
 {
     char shown[400];
-    if (!to_string(r, at[0], out))
+    if (!to_string(r, &at[0], out))
         return false;
     text_escape(shown, sizeof(shown), value_span(*out));
     return run_fail(r, "the template raises: %s", shown);
@@ -34,10 +34,10 @@ static bool function_strftime(struct template_run *r, const struct value *at, st
 static bool add_members(struct template_run *r, struct value map, struct value from)
 {
     struct value list, pair;
-    if (from.kind == VALUE_MAP ? !pairs_of(r, from, &list) : !iterate(r, from, &list))
+    if (from.kind == VALUE_MAP ? !pairs_of(r, from, &list) : !iterate(r, &from, &list))
         return false;
     for (size_t i = 0; i < list.list->n; i++) {
-        if (!iterate(r, list.list->items[i], &pair))
+        if (!iterate(r, &list.list->items[i], &pair))
             return false;
         if (pair.list->n != 2)
             return run_fail(r, "a member of a dict is made of %zu values", pair.list->n);
@@ -100,7 +100,7 @@ static bool function_cycler(struct template_run *r, const struct arguments *args
     if (args->n == 0 || args->named.n > 0)
         return run_fail(r, "cycler needs at least one value");
     for (size_t i = 0; i < args->n; i++)
-        value_append(r->arena, items, args->at[i]);
+        list_put(r, &items, &args->at[i]);
     return new_cycler(r, object_cycler, items, value_undefined, out);
 }
 
@@ -162,7 +162,7 @@ static bool loop_changed(struct template_run *r, const struct arguments *args, s
     if (args->named.n > 0)
         return run_fail(r, "loop.changed takes no keywords");
     for (size_t i = 1; i < args->n; i++)
-        value_append(r->arena, now, args->at[i]);
+        list_put(r, &now, &args->at[i]);
     if (!run_step(r, 1) || !values_equal(r, l->last_changed, now, &equal))
         return false;
     l->last_changed = now;
@@ -243,7 +243,7 @@ static bool macro_member(struct template_run *r, struct value of, struct value n
         *out = value_bool((n->uses & USES_VARARGS) != 0);
     else if (value_is(name, "arguments")) {
         for (const struct node *p = n->kind == NODE_MACRO ? n->a : n->b; p; p = p->next)
-            value_append(r->arena, list, p->value);
+            list_put(r, &list, &p->value);
         *out = list;
         if (list.kind == VALUE_LIST)
             list.list->tuple = true;

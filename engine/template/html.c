@@ -1,6 +1,7 @@
 /* html.c - the filters of HTML. A string that is markup is HTML as it is; other strings are escaped beside it. */
 #include "template_private.h"
 
+#include <ctype.h>
 #include <string.h>
 
 static const struct {
@@ -18,24 +19,23 @@ static const char *escape_of(char c)
     return NULL;
 }
 
-struct value escape_text(struct template_run *r, struct value v)
+struct value escape_text(struct template_run *r, const struct value *v)
 {
     size_t start = r->size, done = 0;
     struct value s;
-    if (v.kind == VALUE_STRING && v.text.markup)
-        return v;
+    if (v->kind == VALUE_STRING && v->text.markup)
+        return *v;
     if (!to_string(r, v, &s) || !run_step(r, s.text.size / 16))
         return value_undefined;
     for (size_t i = 0; i < s.text.size; i++) {
         const char *text = escape_of(s.text.at[i]);
         if (!text)
             continue;
-        if (!run_add_text(r, value_part(s, done, i)) ||
-            !run_add(r, span_of(text), value_origin_at(&s.text, i)))
+        if (!run_add_part(r, &s, done, i) || !run_add(r, span_of(text), value_origin_at(&s.text, i)))
             return value_undefined;
         done = i + 1;
     }
-    if (!run_add_text(r, value_part(s, done, s.text.size)) || !run_take(r, start, &s))
+    if (!run_add_part(r, &s, done, s.text.size) || !run_take(r, start, &s))
         return value_undefined;
     s.text.markup = true;
     return s;
@@ -43,7 +43,7 @@ struct value escape_text(struct template_run *r, struct value v)
 
 bool filter_escape(struct template_run *r, const struct value *at, struct value *out)
 {
-    *out = escape_text(r, at[0]);
+    *out = escape_text(r, &at[0]);
     return out->kind == VALUE_STRING;
 }
 
@@ -52,13 +52,13 @@ bool filter_forceescape(struct template_run *r, const struct value *at, struct v
     struct value v = at[0];
     if (v.kind == VALUE_STRING)
         v.text.markup = false;
-    *out = escape_text(r, v);
+    *out = escape_text(r, &v);
     return out->kind == VALUE_STRING;
 }
 
 bool filter_safe(struct template_run *r, const struct value *at, struct value *out)
 {
-    if (!to_string(r, at[0], out))
+    if (!to_string(r, &at[0], out))
         return false;
     out->text.markup = true;
     return true;
@@ -74,15 +74,15 @@ bool filter_xmlattr(struct template_run *r, const struct value *at, struct value
         const struct value_pair *pair = &at[0].map->pairs[i];
         if (!given(pair->value))
             continue;
-        if (!wants_text(r, pair->key))
+        if (!wants_text(r, &pair->key))
             return false;
         for (size_t k = 0; k < pair->key.text.size; k++)
             if (!pair->key.text.at[k] ? false : strchr(" \t\n\r\f\v/>=", pair->key.text.at[k]) != NULL)
                 return run_fail(r, "the name of an attribute has a blank, '/', '>' or '='");
-        struct value key = escape_text(r, pair->key), v = escape_text(r, pair->value);
+        struct value key = escape_text(r, &pair->key), v = escape_text(r, &pair->value);
         if (key.kind != VALUE_STRING || v.kind != VALUE_STRING ||
-            ((any || space) && !run_add(r, span_of(" "), VALUE_FROM_TEMPLATE)) || !run_add_text(r, key) ||
-            !run_add(r, span_of("=\""), VALUE_FROM_TEMPLATE) || !run_add_text(r, v) ||
+            ((any || space) && !run_add(r, span_of(" "), VALUE_FROM_TEMPLATE)) || !run_add_text(r, &key) ||
+            !run_add(r, span_of("=\""), VALUE_FROM_TEMPLATE) || !run_add_text(r, &v) ||
             !run_add(r, span_of("\""), VALUE_FROM_TEMPLATE))
             return false;
         any = true;
@@ -103,11 +103,11 @@ static bool without_tags(struct template_run *r, struct value s, struct value *o
         size_t end = find_bytes(in, span_of(comment ? "-->" : ">"), from + (comment ? 4 : 0));
         if (end == SIZE_MAX)
             break;
-        if (!run_add_text(r, value_part(s, at, from)) || !run_step(r, 1))
+        if (!run_add_part(r, &s, at, from) || !run_step(r, 1))
             return false;
         at = end + (comment ? 3 : 1);
     }
-    return run_add_text(r, value_part(s, at, s.text.size)) && run_take(r, start, out);
+    return run_add_part(r, &s, at, s.text.size) && run_take(r, start, out);
 }
 
 /* Puts the characters back for which an entity stands that escape_text writes, or a number. */
@@ -120,7 +120,7 @@ static bool unescape(struct template_run *r, struct value s, struct value *out)
             size_t size = strlen(escapes[k].text);
             if (rest.size < size || memcmp(rest.at, escapes[k].text, size) != 0)
                 continue;
-            if (!run_add_text(r, value_part(s, done, i)) ||
+            if (!run_add_part(r, &s, done, i) ||
                 !run_add(
                     r, (struct span){(const uint8_t *)&escapes[k].character, 1}, value_origin_at(&s.text, i)))
                 return false;
@@ -128,28 +128,28 @@ static bool unescape(struct template_run *r, struct value s, struct value *out)
             i = done - 1;
             break;
         }
-        if (s.text.at[i] == '&' && done <= i && rest.size > 2 &&
-            strchr("#abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", rest.at[1]) &&
-            memchr(rest.at, ';', rest.size < 34 ? rest.size : 34))
-            return run_fail(r, "striptags of entities other than those of escape is not supported");
+        bool other = rest.size > 1 && rest.at[0] == '&' && done <= i && (rest.at[1] == '#' || isalpha(rest.at[1]));
+        if (other && memchr(rest.at, ';', rest.size < 34 ? rest.size : 34))
+            return run_fail(r, "striptags of other entities than those of escape is not supported");
     }
-    return run_add_text(r, value_part(s, done, s.text.size)) && run_take(r, start, out);
+    return run_add_part(r, &s, done, s.text.size) && run_take(r, start, out);
 }
 
 bool filter_striptags(struct template_run *r, const struct value *at, struct value *out)
 {
     struct value s, words = value_list(r->arena, 0);
-    if (!to_string(r, at[0], &s) || !without_tags(r, s, &s) || !run_step(r, s.text.size / 4))
+    if (!to_string(r, &at[0], &s) || !without_tags(r, s, &s) || !run_step(r, s.text.size / 4))
         return false;
-    for (s = strip(s, NULL, true, true); s.text.size > 0;) { /* white space becomes single blanks */
+    for (s = strip(&s, NULL, true, true); s.text.size > 0;) { /* white space becomes single blanks */
         size_t end = 0, size;
         while (end < s.text.size &&
                space_at((struct span){(const uint8_t *)s.text.at + end, s.text.size - end}) == 0) {
             get_character((struct span){(const uint8_t *)s.text.at + end, s.text.size - end}, &size);
             end += size;
         }
-        value_append(r->arena, words, value_part(s, 0, end));
-        s = strip(value_part(s, end, s.text.size), NULL, true, false);
+        list_put_part(r, &words, &s, 0, end);
+        s = value_part(s, end, s.text.size);
+        s = strip(&s, NULL, true, false);
         if (!run_step(r, 1))
             return false;
     }

@@ -61,7 +61,7 @@ bool get_attribute(struct template_run *r, struct value of, struct value name, s
 {
     bool found;
     if (of.kind == VALUE_UNDEFINED)
-        return undefined_fail(r, of);
+        return undefined_fail(r, &of);
     if (!find_attribute(r, of, name, &found, out) || found)
         return found;
     if (of.kind == VALUE_OBJECT)
@@ -102,7 +102,7 @@ bool get_item(struct template_run *r, struct value of, struct value key, struct 
     bool found;
     struct value *item = NULL;
     if (of.kind == VALUE_UNDEFINED)
-        return undefined_fail(r, of);
+        return undefined_fail(r, &of);
     if (of.kind == VALUE_LIST && whole(key)) {
         if (!in_range(as_integer(key), of.list->n, &at))
             return missing(value_undefined, out);
@@ -171,10 +171,10 @@ static bool slice_text(
         return true;
     }
     size_t begin = r->size;
-    if (!iterate(r, of, &characters))
+    if (!iterate(r, &of, &characters))
         return false;
     for (size_t i = 0; i < count; i++, start += i < count ? step : 0)
-        if (!run_add_text(r, characters.list->items[start]))
+        if (!run_add_text(r, &characters.list->items[start]))
             return false;
     return run_take(r, begin, out);
 }
@@ -197,7 +197,7 @@ bool get_slice(struct template_run *r, struct value of, const struct value bound
     int64_t start = 0, stop = 0, step = 1;
     size_t count = 0;
     if (of.kind == VALUE_UNDEFINED)
-        return undefined_fail(r, of);
+        return undefined_fail(r, &of);
     const struct range *range = is_object(of, object_range) ? of.object.data : NULL;
     if (!is_sequence(of) && !range)
         return run_fail(r, "'%s' has no slices", kind_name(&of));
@@ -210,7 +210,7 @@ bool get_slice(struct template_run *r, struct value of, const struct value bound
         return slice_text(r, of, start, step, count, out);
     struct value list = value_list(r->arena, count);
     for (size_t i = 0; i < count; i++, start += i < count ? step : 0)
-        value_append(r->arena, list, of.list->items[start]);
+        list_put(r, &list, &of.list->items[start]);
     if (!run_step(r, 1 + count / 8))
         return false;
     list.list->tuple = of.list->tuple;

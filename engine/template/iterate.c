@@ -100,20 +100,20 @@ bool iterator_next(struct template_run *r, struct iterator *it, struct value *ou
     return true;
 }
 
-bool iterate(struct template_run *r, struct value over, struct value *list)
+bool iterate(struct template_run *r, const struct value *over, struct value *list)
 {
     struct iterator it;
-    if (over.kind == VALUE_LIST) {
-        *list = over;
+    if (over->kind == VALUE_LIST) {
+        *list = *over;
         return run_step(r, 1);
     }
-    if (!iterator_open(r, over, &it))
+    if (!iterator_open(r, *over, &it))
         return false;
-    struct value item, made = value_list(r->arena, over.kind == VALUE_MAP ? over.map->n : 0);
+    struct value item, made = value_list(r->arena, over->kind == VALUE_MAP ? over->map->n : 0);
     for (bool more = true; more;) {
         if (!iterator_next(r, &it, &item, &more))
             return false;
-        if (more && !value_append(r->arena, made, item))
+        if (more && !list_put(r, &made, &item))
             return run_step(r, 1);
     }
     *list = made;
@@ -207,11 +207,11 @@ bool filter_items(struct template_run *r, const struct value *at, struct value *
 static bool reversed(struct template_run *r, struct value v, struct value *out)
 {
     struct value list, copy;
-    if (!iterate(r, v, &list))
+    if (!iterate(r, &v, &list))
         return false;
     copy = value_list(r->arena, list.list->n);
     for (size_t i = list.list->n; i > 0; i--)
-        value_append(r->arena, copy, list.list->items[i - 1]);
+        list_put(r, &copy, &list.list->items[i - 1]);
     *out = copy;
     return run_step(r, 1 + list.list->n / 8);
 }
@@ -235,7 +235,7 @@ static bool next_batch(struct template_run *r, struct generator *g, struct value
     bool left = g->at > 0, full = false; /* an item that was one too many is kept in with[2] */
     int64_t size = as_integer(g->with[0]);
     if (left)
-        value_append(r->arena, row, item);
+        list_put(r, &row, &item);
     g->at = 0;
     while (!full) {
         if (!iterator_next(r, &g->from, &item, &left))
@@ -246,7 +246,7 @@ static bool next_batch(struct template_run *r, struct generator *g, struct value
         if (full) {
             g->with[2] = item;
             g->at = 1;
-        } else if (!value_append(r->arena, row, item)) {
+        } else if (!list_put(r, &row, &item)) {
             return run_step(r, 1);
         }
     }
@@ -254,7 +254,7 @@ static bool next_batch(struct template_run *r, struct generator *g, struct value
         return false;
     *more = full || row.list->n > 0;
     for (int64_t n = (int64_t)row.list->n; !full && *more && given(g->with[1]) && n < size; n++)
-        if (!value_append(r->arena, row, g->with[1]) || !run_step(r, 1))
+        if (!list_put(r, &row, &g->with[1]) || !run_step(r, 1))
             return run_step(r, 1);
     *out = row;
     return true;
@@ -284,7 +284,7 @@ bool filter_batch(struct template_run *r, const struct value *at, struct value *
 
 static bool next_slice(struct template_run *r, struct generator *g, struct value *out, bool *more)
 {
-    if (g->at == 0 && (!iterate(r, g->from.over, &g->with[2])))
+    if (g->at == 0 && (!iterate(r, &g->from.over, &g->with[2])))
         return false;
     if (!whole(g->with[0]))
         return run_fail(r, "slice needs an integer, not '%s'", kind_name(&g->with[0]));
@@ -298,10 +298,10 @@ static bool next_slice(struct template_run *r, struct generator *g, struct value
     int64_t start = i * each + (i < longer ? i : longer), end = start + each + (i < longer);
     struct value row = value_list(r->arena, 0);
     for (int64_t k = start; k < end; k++)
-        if (!value_append(r->arena, row, g->with[2].list->items[k]) || !run_step(r, 1))
+        if (!list_put(r, &row, &g->with[2].list->items[k]) || !run_step(r, 1))
             return run_step(r, 1);
     if (given(g->with[1]) && i >= longer)
-        value_append(r->arena, row, g->with[1]);
+        list_put(r, &row, &g->with[1]);
     *out = row;
     return run_step(r, 1);
 }

@@ -48,7 +48,7 @@ static bool dict_get(struct template_run *r, const struct arguments *args, struc
 static bool dict_fromkeys(struct template_run *r, const struct value *at, struct value *out)
 {
     struct value list, map = value_map(r->arena, 0);
-    if (!iterate(r, at[1], &list) || !run_step(r, 1))
+    if (!iterate(r, &at[1], &list) || !run_step(r, 1))
         return false;
     for (size_t i = 0; i < list.list->n; i++)
         if (!map_set(r, map, list.list->items[i], at[2].kind == VALUE_UNDEFINED ? value_null : at[2]))
@@ -68,7 +68,7 @@ static bool list_count(struct template_run *r, const struct value *at, struct va
 {
     struct value list;
     int64_t n = 0;
-    if (!iterate(r, at[0], &list))
+    if (!iterate(r, &at[0], &list))
         return false;
     for (size_t i = 0; i < list.list->n; i++) {
         bool equal;
@@ -84,8 +84,8 @@ static bool list_index(struct template_run *r, const struct value *at, struct va
 {
     struct value list;
     int64_t ends[2];
-    if (!iterate(r, at[0], &list) || !wants_count(r, at[2], 0, &ends[0]) ||
-        !wants_count(r, at[3], INT64_MAX, &ends[1]))
+    if (!iterate(r, &at[0], &list) || !wants_count(r, &at[2], 0, &ends[0]) ||
+        !wants_count(r, &at[3], INT64_MAX, &ends[1]))
         return false;
     for (size_t i = 0; i < 2; i++) {
         ends[i] = ends[i] < 0 ? ends[i] + (int64_t)list.list->n : ends[i];

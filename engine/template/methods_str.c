@@ -5,24 +5,24 @@
 
 #include <string.h>
 
-bool wants_text(struct template_run *r, struct value v)
+bool wants_text(struct template_run *r, const struct value *v)
 {
-    return v.kind == VALUE_STRING || run_fail(r, "a str is needed here, not '%s'", kind_name(&v));
+    return v->kind == VALUE_STRING || run_fail(r, "a str is needed here, not '%s'", kind_name(v));
 }
 
-bool wants_count(struct template_run *r, struct value v, int64_t otherwise, int64_t *out)
+bool wants_count(struct template_run *r, const struct value *v, int64_t otherwise, int64_t *out)
 {
-    *out = v.kind == VALUE_UNDEFINED ? otherwise : whole(v) ? as_integer(v) : 0;
-    return v.kind == VALUE_UNDEFINED || whole(v) ||
-           run_fail(r, "an int is needed here, not '%s'", kind_name(&v));
+    *out = v->kind == VALUE_UNDEFINED ? otherwise : whole(*v) ? as_integer(*v) : 0;
+    return v->kind == VALUE_UNDEFINED || whole(*v) ||
+           run_fail(r, "an int is needed here, not '%s'", kind_name(v));
 }
 
 static bool strip_with(
     struct template_run *r, const struct value *at, bool left, bool right, struct value *out)
 {
-    if (given(at[1]) && !wants_text(r, at[1]))
+    if (given(at[1]) && !wants_text(r, &at[1]))
         return false;
-    *out = strip(at[0], given(at[1]) ? &at[1] : NULL, left, right);
+    *out = strip(&at[0], given(at[1]) ? &at[1] : NULL, left, right);
     return run_step(r, at[0].text.size / 16);
 }
 
@@ -64,7 +64,7 @@ static bool str_capitalize(struct template_run *r, const struct value *at, struc
 static bool str_replace(struct template_run *r, const struct value *at, struct value *out)
 {
     int64_t count;
-    return wants_text(r, at[1]) && wants_text(r, at[2]) && wants_count(r, at[3], -1, &count) &&
+    return wants_text(r, &at[1]) && wants_text(r, &at[2]) && wants_count(r, &at[3], -1, &count) &&
            replace_text(r, at[0], at[1], at[2], count, out);
 }
 
@@ -80,7 +80,7 @@ static bool part_of(
         return true;
     int64_t n = (int64_t)count_characters(value_span(at[0])), ends[2] = {0, n};
     for (size_t i = 0; i < 2; i++) {
-        if (given(at[2 + i]) && !wants_count(r, at[2 + i], 0, &ends[i]))
+        if (given(at[2 + i]) && !wants_count(r, &at[2 + i], 0, &ends[i]))
             return false;
         ends[i] = ends[i] < 0 ? ends[i] + n : ends[i];
         ends[i] = ends[i] < 0 ? 0 : ends[i];
@@ -119,7 +119,7 @@ static bool match_any(struct template_run *r, const struct value *at,
         return false;
     for (size_t i = 0; i < n && !found; i++) {
         struct value with = many ? at[1].list->items[i] : at[1];
-        if (!wants_text(r, with) || !run_step(r, 1))
+        if (!wants_text(r, &with) || !run_step(r, 1))
             return false;
         found = inside && match(s, with);
     }
@@ -139,7 +139,7 @@ static bool str_endswith(struct template_run *r, const struct value *at, struct 
 
 static bool str_removeprefix(struct template_run *r, const struct value *at, struct value *out)
 {
-    if (!wants_text(r, at[1]))
+    if (!wants_text(r, &at[1]))
         return false;
     *out = value_part(at[0], starts(at[0], at[1]) ? at[1].text.size : 0, at[0].text.size);
     return true;
@@ -147,7 +147,7 @@ static bool str_removeprefix(struct template_run *r, const struct value *at, str
 
 static bool str_removesuffix(struct template_run *r, const struct value *at, struct value *out)
 {
-    if (!wants_text(r, at[1]))
+    if (!wants_text(r, &at[1]))
         return false;
     *out = value_part(at[0], 0, at[0].text.size - (ends(at[0], at[1]) ? at[1].text.size : 0));
     return true;
@@ -157,7 +157,7 @@ static bool str_removesuffix(struct template_run *r, const struct value *at, str
 
 static bool split_space(struct template_run *r, struct value s, int64_t most, struct value list)
 {
-    s = strip(s, NULL, true, false);
+    s = strip(&s, NULL, true, false);
     for (; s.text.size > 0 && most != 0; most--) {
         size_t end = 0, size;
         while (end < s.text.size &&
@@ -165,12 +165,13 @@ static bool split_space(struct template_run *r, struct value s, int64_t most, st
             get_character((struct span){(const uint8_t *)s.text.at + end, s.text.size - end}, &size);
             end += size;
         }
-        value_append(r->arena, list, value_part(s, 0, end));
-        s = strip(value_part(s, end, s.text.size), NULL, true, false);
+        list_put_part(r, &list, &s, 0, end);
+        s = value_part(s, end, s.text.size);
+        s = strip(&s, NULL, true, false);
         if (!run_step(r, 1 + end / 16))
             return false;
     }
-    return s.text.size == 0 || value_append(r->arena, list, s) || run_step(r, 1);
+    return s.text.size == 0 || list_put(r, &list, &s);
 }
 
 static bool split_at(struct template_run *r, struct value s, struct value by, int64_t most, struct value list)
@@ -182,19 +183,19 @@ static bool split_at(struct template_run *r, struct value s, struct value by, in
         size_t found = find_bytes(value_span(s), value_span(by), at);
         if (found == SIZE_MAX)
             break;
-        value_append(r->arena, list, value_part(s, at, found));
+        list_put_part(r, &list, &s, at, found);
         at = found + by.text.size;
         if (!run_step(r, 1))
             return false;
     }
-    return value_append(r->arena, list, value_part(s, at, s.text.size)) || run_step(r, 1);
+    return list_put_part(r, &list, &s, at, s.text.size);
 }
 
 static bool str_split(struct template_run *r, const struct value *at, struct value *out)
 {
     int64_t most;
     struct value list = value_list(r->arena, 0);
-    if ((given(at[1]) && !wants_text(r, at[1])) || !wants_count(r, at[2], -1, &most))
+    if ((given(at[1]) && !wants_text(r, &at[1])) || !wants_count(r, &at[2], -1, &most))
         return false;
     bool good = given(at[1]) ? split_at(r, at[0], at[1], most, list) : split_space(r, at[0], most, list);
     *out = list;
@@ -204,17 +205,18 @@ static bool str_split(struct template_run *r, const struct value *at, struct val
 /* From the right, at white space, at most so many times. */
 static bool rsplit_space(struct template_run *r, struct value s, int64_t most, struct value parts)
 {
-    s = strip(s, NULL, false, true);
+    s = strip(&s, NULL, false, true);
     for (; s.text.size > 0 && most != 0; most--) {
         size_t start = s.text.size;
         while (start > 0 && space_before((struct span){(const uint8_t *)s.text.at, start}) == 0)
             start--;
-        value_append(r->arena, parts, value_part(s, start, s.text.size));
-        s = strip(value_part(s, 0, start), NULL, false, true);
+        list_put_part(r, &parts, &s, start, s.text.size);
+        s = value_part(s, 0, start);
+        s = strip(&s, NULL, false, true);
         if (!run_step(r, 1))
             return false;
     }
-    return s.text.size == 0 || value_append(r->arena, parts, s) || run_step(r, 1);
+    return s.text.size == 0 || list_put(r, &parts, &s);
 }
 
 static bool rsplit_at(
@@ -226,25 +228,25 @@ static bool rsplit_at(
         size_t found = find_last(value_span(s), value_span(by));
         if (found == SIZE_MAX)
             break;
-        value_append(r->arena, parts, value_part(s, found + by.text.size, s.text.size));
+        list_put_part(r, &parts, &s, found + by.text.size, s.text.size);
         s = value_part(s, 0, found);
         if (!run_step(r, 1))
             return false;
     }
-    return value_append(r->arena, parts, s) || run_step(r, 1);
+    return list_put(r, &parts, &s);
 }
 
 static bool str_rsplit(struct template_run *r, const struct value *at, struct value *out)
 {
     int64_t most;
     struct value parts = value_list(r->arena, 0), list = value_list(r->arena, 0);
-    if ((given(at[1]) && !wants_text(r, at[1])) || !wants_count(r, at[2], -1, &most))
+    if ((given(at[1]) && !wants_text(r, &at[1])) || !wants_count(r, &at[2], -1, &most))
         return false;
     if (!(given(at[1]) ? rsplit_at(r, at[0], at[1], most, parts) : rsplit_space(r, at[0], most, parts)) ||
         !run_step(r, 1 + at[0].text.size / 16))
         return false;
     for (size_t i = parts.list->n; i > 0; i--)
-        value_append(r->arena, list, parts.list->items[i - 1]);
+        list_put(r, &list, &parts.list->items[i - 1]);
     *out = list;
     return run_step(r, 1);
 }
@@ -252,16 +254,18 @@ static bool str_rsplit(struct template_run *r, const struct value *at, struct va
 /* partition and rpartition: what stands before a separator, it, and what stands behind it. */
 static bool cut(struct template_run *r, const struct value *at, bool last, struct value *out)
 {
-    struct value s = at[0], list = value_list(r->arena, 3), nothing = value_part(at[0], 0, 0);
-    if (!wants_text(r, at[1]) || (at[1].text.size == 0 && !run_fail(r, "the separator is empty")))
+    struct value s = at[0], list = value_list(r->arena, 3);
+    if (!wants_text(r, &at[1]) || (at[1].text.size == 0 && !run_fail(r, "the separator is empty")))
         return false;
     size_t found =
         last ? find_last(value_span(s), value_span(at[1])) : find_bytes(value_span(s), value_span(at[1]), 0);
     bool there = found != SIZE_MAX;
     size_t end = there ? found + at[1].text.size : 0;
-    value_append(r->arena, list, there ? value_part(s, 0, found) : last ? nothing : s);
-    value_append(r->arena, list, there ? value_part(s, found, end) : nothing);
-    value_append(r->arena, list, there ? value_part(s, end, s.text.size) : last ? s : nothing);
+    /* What is not there leaves the whole on one side, and nothing in the middle. */
+    size_t first = there ? found : last ? 0 : s.text.size, second = there ? end : first;
+    list_put_part(r, &list, &s, 0, first);
+    list_put_part(r, &list, &s, first, second);
+    list_put_part(r, &list, &s, second, s.text.size);
     if (!run_step(r, 1 + s.text.size / 16))
         return false;
     list.list->tuple = true;
@@ -284,7 +288,7 @@ static bool str_splitlines(struct template_run *r, const struct value *at, struc
     struct value list = value_list(r->arena, 0);
     for (size_t from = 0, next; from < at[0].text.size; from = next) {
         size_t end = line_end(at[0], from, &next);
-        value_append(r->arena, list, value_part(at[0], from, truth(&at[1]) ? next : end));
+        list_put_part(r, &list, &at[0], from, truth(&at[1]) ? next : end);
         if (!run_step(r, 1 + (next - from) / 16))
             return false;
     }
@@ -295,10 +299,10 @@ static bool str_splitlines(struct template_run *r, const struct value *at, struc
 static bool str_join(struct template_run *r, const struct value *at, struct value *out)
 {
     struct value list;
-    if (!iterate(r, at[1], &list))
+    if (!iterate(r, &at[1], &list))
         return false;
     for (size_t i = 0; i < list.list->n; i++)
-        if (!wants_text(r, list.list->items[i]))
+        if (!wants_text(r, &list.list->items[i]))
             return false;
     return join_texts(r, list, at[0], out);
 }
@@ -310,7 +314,7 @@ static bool locate(struct template_run *r, const struct value *at, bool last, bo
     struct value s;
     size_t skipped;
     bool inside;
-    if (!wants_text(r, at[1]) || !part_of(r, at, &s, &skipped, &inside))
+    if (!wants_text(r, &at[1]) || !part_of(r, at, &s, &skipped, &inside))
         return false;
     size_t found = !inside ? SIZE_MAX
                    : last  ? find_last(value_span(s), value_span(at[1]))
@@ -350,7 +354,7 @@ static bool str_count(struct template_run *r, const struct value *at, struct val
     size_t skipped;
     bool inside;
     int64_t n = 0;
-    if (!wants_text(r, at[1]) || !part_of(r, at, &s, &skipped, &inside))
+    if (!wants_text(r, &at[1]) || !part_of(r, at, &s, &skipped, &inside))
         return false;
     if (inside && at[1].text.size == 0)
         n = (int64_t)count_characters(value_span(s)) + 1;
@@ -418,7 +422,7 @@ static bool str_istitle(struct template_run *r, const struct value *at, struct v
 
 static bool str_isspace(struct template_run *r, const struct value *at, struct value *out)
 {
-    *out = value_bool(at[0].text.size > 0 && strip(at[0], NULL, true, false).text.size == 0);
+    *out = value_bool(at[0].text.size > 0 && strip(&at[0], NULL, true, false).text.size == 0);
     return run_step(r, at[0].text.size / 16);
 }
 
@@ -430,7 +434,7 @@ static bool justify(struct template_run *r, const struct value *at, char side, s
     int64_t width, n = (int64_t)count_characters(value_span(at[0]));
     struct value fill = at[2].kind == VALUE_UNDEFINED ? value_literal(" ") : at[2];
     size_t start = r->size;
-    if (at[1].kind == VALUE_UNDEFINED || !wants_count(r, at[1], 0, &width) || !wants_text(r, fill))
+    if (at[1].kind == VALUE_UNDEFINED || !wants_count(r, &at[1], 0, &width) || !wants_text(r, &fill))
         return run_fail(r, "a width is needed");
     if (count_characters(value_span(fill)) != 1)
         return run_fail(r, "one character fills a field, not several");
@@ -459,9 +463,9 @@ static bool str_zfill(struct template_run *r, const struct value *at, struct val
     int64_t width, n = (int64_t)count_characters(value_span(at[0]));
     size_t start = r->size,
            sign = at[0].text.size > 0 && (at[0].text.at[0] == '+' || at[0].text.at[0] == '-');
-    if (!wants_count(r, at[1], 0, &width))
+    if (!wants_count(r, &at[1], 0, &width))
         return false;
-    return run_add_text(r, value_part(at[0], 0, sign)) &&
+    return run_add_part(r, &at[0], 0, sign) &&
            pad_text(r, value_part(at[0], sign, at[0].text.size), width > n ? (size_t)(width - n) : 0, 0,
                value_literal("0")) &&
            run_take(r, start, out);
@@ -471,7 +475,7 @@ static bool str_expandtabs(struct template_run *r, const struct value *at, struc
 {
     int64_t tab, column = 0;
     size_t start = r->size;
-    if (!wants_count(r, at[1], 8, &tab))
+    if (!wants_count(r, &at[1], 8, &tab))
         return false;
     for (size_t i = 0, size; i < at[0].text.size; i += size) {
         uint32_t c =
@@ -519,7 +523,7 @@ static bool str_translate(struct template_run *r, const struct value *at, struct
         } else if (to) {
             part = to->kind == VALUE_NULL ? value_literal("") : *to;
         }
-        if (!run_step(r, 1) || !wants_text(r, part) || !run_add_text(r, part))
+        if (!run_step(r, 1) || !wants_text(r, &part) || !run_add_text(r, &part))
             return false;
     }
     return run_take(r, start, out);

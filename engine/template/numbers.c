@@ -15,7 +15,7 @@
 static bool copy_number(struct value s, char out[NUMBER_MAX])
 {
     size_t n = 0;
-    s = strip(s, NULL, true, true);
+    s = strip(&s, NULL, true, true);
     if (s.text.size == 0 || s.text.size >= NUMBER_MAX)
         return false;
     for (size_t i = 0, size; i < s.text.size; i += size) {
@@ -105,7 +105,7 @@ bool filter_int(struct template_run *r, const struct value *at, struct value *ou
     bool beyond;
     *out = at[1].kind == VALUE_UNDEFINED ? value_integer(0) : at[1];
     if (at[0].kind == VALUE_UNDEFINED)
-        return undefined_fail(r, at[0]);
+        return undefined_fail(r, &at[0]);
     if (whole(at[0]))
         *out = value_integer(as_integer(at[0]));
     if (at[0].kind == VALUE_FLOAT)
@@ -113,7 +113,7 @@ bool filter_int(struct template_run *r, const struct value *at, struct value *ou
                                  : isnan(at[0].real) || integer_of(r, at[0].real, out);
     if (at[0].kind != VALUE_STRING)
         return true;
-    if (!wants_count(r, at[2], 10, &base))
+    if (!wants_count(r, &at[2], 10, &base))
         return false;
     if (read_integer(at[0], base, &integer, &beyond)) {
         *out = value_integer(integer);
@@ -126,7 +126,7 @@ bool filter_float(struct template_run *r, const struct value *at, struct value *
 {
     double real;
     if (at[0].kind == VALUE_UNDEFINED)
-        return undefined_fail(r, at[0]);
+        return undefined_fail(r, &at[0]);
     if (is_number(at[0]))
         *out = value_float(as_real(at[0]));
     else if (at[0].kind == VALUE_STRING && read_real(at[0], &real))
@@ -222,14 +222,14 @@ bool filter_round(struct template_run *r, const struct value *at, struct value *
     if (!common && !value_is(at[2], "ceil") && !value_is(at[2], "floor"))
         return run_fail(r, "the method of round is 'common', 'ceil' or 'floor'");
     if (at[0].kind == VALUE_UNDEFINED)
-        return undefined_fail(r, at[0]);
+        return undefined_fail(r, &at[0]);
     if (!is_number(at[0]))
         return run_fail(r, "round is for numbers, not '%s'", kind_name(&at[0]));
     if (common && at[1].kind == VALUE_NULL) { /* to an integer */
         *out = value_integer(as_integer(at[0]));
         return at[0].kind != VALUE_FLOAT || integer_of(r, nearbyint(at[0].real), out);
     }
-    if (!wants_count(r, at[1], 0, &places))
+    if (!wants_count(r, &at[1], 0, &places))
         return false;
     if (!common)
         return round_by(r, at[0], places, value_is(at[2], "ceil"), out);

@@ -65,11 +65,11 @@ bool truth(const struct value *v)
     return v->object.type != object_view || ((const struct view *)v->object.data)->map.map->n > 0;
 }
 
-bool undefined_fail(struct template_run *r, struct value v)
+bool undefined_fail(struct template_run *r, const struct value *v)
 {
     char name[80];
-    text_escape(name, sizeof(name), value_span(v));
-    return run_fail(r, v.text.size > 0 ? "'%s' is undefined" : "%sa value is undefined", name);
+    text_escape(name, sizeof(name), value_span(*v));
+    return run_fail(r, v->text.size > 0 ? "'%s' is undefined" : "%sa value is undefined", name);
 }
 
 /* ---- comparing ---- */
@@ -158,7 +158,7 @@ bool values_equal(struct template_run *r, struct value a, struct value b, bool *
 static bool order_at(struct template_run *r, struct value a, struct value b, unsigned depth, int *order)
 {
     if (a.kind == VALUE_UNDEFINED || b.kind == VALUE_UNDEFINED)
-        return undefined_fail(r, a.kind == VALUE_UNDEFINED ? a : b);
+        return undefined_fail(r, a.kind == VALUE_UNDEFINED ? &a : &b);
     if (depth > VALUE_DEPTH)
         return run_fail(r, "values are compared that are nested deeper than %d", VALUE_DEPTH);
     if (is_number(a) && is_number(b)) {
@@ -369,9 +369,9 @@ static bool join_lists(struct template_run *r, struct value a, struct value b, s
 {
     struct value list = value_list(r->arena, a.list->n + b.list->n);
     for (size_t i = 0; i < a.list->n; i++)
-        value_append(r->arena, list, a.list->items[i]);
+        list_put(r, &list, &a.list->items[i]);
     for (size_t i = 0; i < b.list->n; i++)
-        value_append(r->arena, list, b.list->items[i]);
+        list_put(r, &list, &b.list->items[i]);
     if (!run_step(r, 1 + (a.list->n + b.list->n) / 8))
         return false;
     list.list->tuple = a.list->tuple;
@@ -384,14 +384,14 @@ static bool repeat(struct template_run *r, struct value v, int64_t times, struct
     size_t start = r->size;
     if (v.kind == VALUE_STRING) {
         for (int64_t i = 0; i < times && v.text.size > 0; i++)
-            if (!run_step(r, 1) || !run_add_text(r, v))
+            if (!run_step(r, 1) || !run_add_text(r, &v))
                 return false;
         return run_take(r, start, out);
     }
     struct value list = value_list(r->arena, 0);
     for (int64_t i = 0; i < times && v.list->n > 0; i++)
         for (size_t j = 0; j < v.list->n; j++)
-            if (!run_step(r, 1) || !value_append(r->arena, list, v.list->items[j]))
+            if (!run_step(r, 1) || !list_put(r, &list, &v.list->items[j]))
                 return run_step(r, 1);
     if (!run_step(r, 1))
         return false;
@@ -412,7 +412,7 @@ bool operate(struct template_run *r, enum operation op, struct value a, struct v
     if (op == OP_MODULO && a.kind == VALUE_STRING)
         return format_percent(r, a, b, out);
     if (a.kind == VALUE_UNDEFINED || b.kind == VALUE_UNDEFINED)
-        return undefined_fail(r, a.kind == VALUE_UNDEFINED ? a : b);
+        return undefined_fail(r, a.kind == VALUE_UNDEFINED ? &a : &b);
     if (whole(a) && whole(b))
         return integer_operate(r, op, as_integer(a), as_integer(b), out);
     if (is_number(a) && is_number(b))
@@ -421,9 +421,9 @@ bool operate(struct template_run *r, enum operation op, struct value a, struct v
         size_t start = r->size;
         bool markup = a.text.markup || b.text.markup;
         if (markup &&
-            ((a = escape_text(r, a)).kind != VALUE_STRING || (b = escape_text(r, b)).kind != VALUE_STRING))
+            ((a = escape_text(r, &a)).kind != VALUE_STRING || (b = escape_text(r, &b)).kind != VALUE_STRING))
             return false;
-        bool good = run_add_text(r, a) && run_add_text(r, b) && run_take(r, start, out);
+        bool good = run_add_text(r, &a) && run_add_text(r, &b) && run_take(r, start, out);
         out->text.markup = good && markup;
         return good;
     }

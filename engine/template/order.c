@@ -23,14 +23,14 @@ static bool sort_keys(
     if (path.kind != VALUE_STRING) {
         if (!sort_key(r, item, path, case_counts, &part))
             return false;
-        value_append(r->arena, keys, part);
+        list_put(r, &keys, &part);
     }
     for (size_t at = 0, end = 0; path.kind == VALUE_STRING && at <= path.text.size; at = end + 1) {
         end = find_bytes(value_span(path), span_of(","), at);
         end = end == SIZE_MAX ? path.text.size : end;
         if (!sort_key(r, item, value_part(path, at, end), case_counts, &part))
             return false;
-        value_append(r->arena, keys, part);
+        list_put(r, &keys, &part);
     }
     if (!run_step(r, 1))
         return false;
@@ -69,7 +69,7 @@ static bool sort_pairs(
     if (!run_step(r, n) || !merge_sort(r, pairs, spare, n, reverse))
         return false;
     for (size_t i = 0; i < n; i++)
-        value_append(r->arena, sorted, pairs[i].value);
+        list_put(r, &sorted, &pairs[i].value);
     *out = sorted;
     return run_step(r, 1);
 }
@@ -96,7 +96,7 @@ bool filter_sort(struct template_run *r, const struct value *at, struct value *o
     struct value list;
     if (!whole(at[1]) && at[1].kind != VALUE_UNDEFINED)
         return run_fail(r, "sort is told by a boolean whether to reverse, not by '%s'", kind_name(&at[1]));
-    return iterate(r, at[0], &list) &&
+    return iterate(r, &at[0], &list) &&
            sort_list(r, list, path_of(at[3]), sort_keys, truth(&at[2]), truth(&at[1]), out);
 }
 
@@ -190,7 +190,7 @@ static bool group_of(struct template_run *r, struct value key, struct value item
 bool filter_groupby(struct template_run *r, const struct value *at, struct value *out)
 {
     struct value list, sorted, groups = value_list(r->arena, 0), group;
-    if (!iterate(r, at[0], &list))
+    if (!iterate(r, &at[0], &list))
         return false;
     size_t n = list.list->n;
     struct value_pair *pairs = value_alloc(r->arena, n * sizeof(*pairs));
@@ -212,11 +212,11 @@ bool filter_groupby(struct template_run *r, const struct value *at, struct value
         for (next = i; next < n && equal;) {
             if (!values_equal(r, pairs[i].key, pairs[next].key, &equal))
                 return false;
-            if (equal && !value_append(r->arena, items, pairs[next++].value))
+            if (equal && !list_put(r, &items, &pairs[next++].value))
                 return run_step(r, 1);
         }
         if (!get_path_or(r, pairs[i].value, at[1], at[2], &key) || !group_of(r, key, items, &group) ||
-            !value_append(r->arena, groups, group))
+            !list_put(r, &groups, &group))
             return run_step(r, 1);
     }
     *out = groups;

@@ -75,7 +75,7 @@ static bool print_quoted_character(struct template_run *r, struct value characte
     const char *known = c == '\n' ? "\\n" : c == '\r' ? "\\r" : c == '\t' ? "\\t" : c == '\\' ? "\\\\" : NULL;
     bool plain = !r->ascii || c < 0x80;
     if (!known && plain && c != (uint32_t)quote && (character_class(c) & CHARACTER_PRINTABLE))
-        return run_add_text(r, character);
+        return run_add_text(r, &character);
     if (known)
         snprintf(text, sizeof(text), "%s", known);
     else if (c == (uint32_t)quote)
@@ -232,18 +232,18 @@ bool print_ascii(struct template_run *r, struct value v)
     return good;
 }
 
-bool print_text(struct template_run *r, struct value v)
+bool print_text(struct template_run *r, const struct value *v)
 {
-    if (v.kind == VALUE_STRING)
+    if (v->kind == VALUE_STRING)
         return run_add_text(r, v);
-    return v.kind == VALUE_UNDEFINED || print_quoted(r, v, 0);
+    return v->kind == VALUE_UNDEFINED || print_quoted(r, *v, 0);
 }
 
-bool to_string(struct template_run *r, struct value v, struct value *out)
+bool to_string(struct template_run *r, const struct value *v, struct value *out)
 {
     size_t start = r->size;
-    if (v.kind == VALUE_STRING) {
-        *out = v;
+    if (v->kind == VALUE_STRING) {
+        *out = *v;
         return true;
     }
     return print_text(r, v) && run_take(r, start, out);
@@ -283,12 +283,11 @@ static bool print_json_text(struct json *j, struct value s)
         uint32_t c = get_character((struct span){(const uint8_t *)s.text.at + at, s.text.size - at}, &size);
         if (c >= 0x20 && c != '"' && c != '\\' && (!j->style->ascii || c < 0x7f))
             continue;
-        if (!run_add_text(j->r, value_part(s, start, at)) ||
-            !json_escape(j->r, c, value_origin_at(&s.text, at)))
+        if (!run_add_part(j->r, &s, start, at) || !json_escape(j->r, c, value_origin_at(&s.text, at)))
             return false;
         start = at + size;
     }
-    return run_add_text(j->r, value_part(s, start, s.text.size)) && add(j->r, "\"");
+    return run_add_part(j->r, &s, start, s.text.size) && add(j->r, "\"");
 }
 
 /* The line break and indent before an item or a closing bracket, when there are any. */
@@ -300,7 +299,7 @@ static bool json_break(struct json *j, unsigned depth)
     if (!add(j->r, "\n"))
         return false;
     for (unsigned i = 0; i < depth; i++) {
-        if (indent.kind == VALUE_STRING && !run_add_text(j->r, indent))
+        if (indent.kind == VALUE_STRING && !run_add_text(j->r, &indent))
             return false;
         for (int64_t k = 0; indent.kind == VALUE_INTEGER && k < indent.integer; k++)
             if (!run_step(j->r, 1) || !add(j->r, " "))
@@ -316,7 +315,7 @@ static bool print_json_list(struct json *j, const struct value_list *l, unsigned
     if (!add(j->r, "["))
         return false;
     for (size_t i = 0; i < l->n; i++)
-        if ((i > 0 && !run_add_text(j->r, j->between)) || !json_break(j, depth + 1) ||
+        if ((i > 0 && !run_add_text(j->r, &j->between)) || !json_break(j, depth + 1) ||
             !print_json_at(j, l->items[i], depth + 1))
             return false;
     return json_break(j, depth) && add(j->r, "]");
@@ -361,8 +360,8 @@ static bool print_json_map(struct json *j, const struct value_map *m, unsigned d
     if ((j->style->sorted && !sorted_pairs(j->r, m, &pairs)) || !add(j->r, "{"))
         return false;
     for (size_t i = 0; i < m->n; i++)
-        if ((i > 0 && !run_add_text(j->r, j->between)) || !json_break(j, depth + 1) ||
-            !print_json_key(j, pairs[i].key) || !run_add_text(j->r, j->colon) ||
+        if ((i > 0 && !run_add_text(j->r, &j->between)) || !json_break(j, depth + 1) ||
+            !print_json_key(j, pairs[i].key) || !run_add_text(j->r, &j->colon) ||
             !print_json_at(j, pairs[i].value, depth + 1))
             return false;
     return json_break(j, depth) && add(j->r, "}");

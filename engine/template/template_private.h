@@ -195,7 +195,12 @@ bool run_fail(struct template_run *r, const char *format, ...) __attribute__((fo
 bool run_step(struct template_run *r, uint64_t steps); /* false, with the reason, at a limit */
 
 bool run_add(struct template_run *r, struct span s, unsigned origin);
-bool run_add_text(struct template_run *r, struct value s); /* with the origin of each byte */
+bool run_add_text(struct template_run *r, const struct value *s); /* with the origin of each byte */
+bool run_add_part(struct template_run *r, const struct value *s, size_t start, size_t end);
+/* Append to a list that is being made: a value, or a part of a string. */
+bool list_put(struct template_run *r, const struct value *list, const struct value *item);
+bool list_put_part(
+    struct template_run *r, const struct value *list, const struct value *s, size_t start, size_t end);
 bool run_take(
     struct template_run *r, size_t start, struct value *out); /* what was added since r->size was start */
 
@@ -245,9 +250,9 @@ struct value function_value(
 /* The method of that name that a value has; NULL for none. *refused: Python has one, which is not supported here. */
 const struct builtin *method_find(struct value of, struct span name, bool *refused);
 extern const struct builtin str_methods[]; /* up to one without a name */
-bool wants_text(struct template_run *r, struct value v); /* fails for anything but a string */
+bool wants_text(struct template_run *r, const struct value *v); /* fails for anything but a string */
 /* A count that may be left out: `otherwise` then. */
-bool wants_count(struct template_run *r, struct value v, int64_t otherwise, int64_t *out);
+bool wants_count(struct template_run *r, const struct value *v, int64_t otherwise, int64_t *out);
 bool builtin_call(
     struct template_run *r, const struct builtin *b, const struct arguments *args, struct value *out);
 /* Calls the filter or test of the node. One that is not known fails here, when it is reached. */
@@ -436,7 +441,8 @@ static inline double as_real(struct value v)
     return v.kind == VALUE_FLOAT ? v.real : (double)as_integer(v);
 }
 
-bool undefined_fail(struct template_run *r, struct value v); /* fails with the name that is undefined */
+bool undefined_fail(
+    struct template_run *r, const struct value *v); /* fails with the name that is undefined */
 
 bool values_equal(struct template_run *r, struct value a, struct value b, bool *equal);
 bool values_order(
@@ -452,19 +458,19 @@ bool get_attribute(struct template_run *r, struct value of, struct value name, s
 bool get_item(struct template_run *r, struct value of, struct value key, struct value *out);
 bool get_slice(struct template_run *r, struct value of, const struct value bounds[3], struct value *out);
 bool iterate(
-    struct template_run *r, struct value over, struct value *list); /* the items of `over` as a list */
+    struct template_run *r, const struct value *over, struct value *list); /* the items of `over` as a list */
 bool value_length(struct template_run *r, struct value v, int64_t *length);
 
 /* ---- printing ---- */
 
-bool print_text(struct template_run *r, struct value v); /* str(v) */
+bool print_text(struct template_run *r, const struct value *v); /* str(v) */
 bool print_quoted(struct template_run *r, struct value v, unsigned depth); /* repr(v) */
 struct json_style {
     struct value indent, separators;
     bool ascii, sorted;
 };
 bool print_json(struct template_run *r, struct value v, const struct json_style *style);
-bool to_string(struct template_run *r, struct value v, struct value *out);
+bool to_string(struct template_run *r, const struct value *v, struct value *out);
 
 bool print_real(struct template_run *r, double d, bool json);
 bool print_ascii(struct template_run *r, struct value v); /* ascii(v) */
@@ -498,7 +504,7 @@ size_t character_offset(struct span s, size_t n); /* the byte where character n 
 size_t find_bytes(struct span in, struct span what, size_t from); /* SIZE_MAX: not in it */
 size_t line_end(struct value s, size_t at, size_t *next); /* where the line from `at` ends, the next begins */
 size_t find_last(struct span in, struct span what); /* SIZE_MAX: not in it */
-struct value strip(struct value s, const struct value *characters, bool left, bool right);
+struct value strip(const struct value *s, const struct value *characters, bool left, bool right);
 bool is_ascii(struct span s);
 size_t put_character(uint32_t code, char out[4]); /* as UTF-8; returns its bytes */
 uint32_t get_character(struct span s, size_t *size); /* the first of valid UTF-8 */
@@ -520,7 +526,7 @@ bool is_title(struct template_run *r, struct value s, struct value *out);
 bool replace_text(struct template_run *r, struct value s, struct value old, struct value new, int64_t count,
     struct value *out);
 bool pad_text(struct template_run *r, struct value s, size_t left, size_t right, struct value fill);
-struct value escape_text(struct template_run *r, struct value v); /* HTML; undefined when it fails */
+struct value escape_text(struct template_run *r, const struct value *v); /* HTML; undefined when it fails */
 /* The same where text is escaped: the separator and the items are, when one of them is markup. */
 bool join_escaped(struct template_run *r, struct value list, struct value between, struct value *out);
 bool join_texts(struct template_run *r, struct value list, struct value between, struct value *out);

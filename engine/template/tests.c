@@ -198,13 +198,13 @@ static bool test_sameas(struct template_run *r, const struct value *at, struct v
 static bool test_lower(struct template_run *r, const struct value *at, struct value *out)
 {
     struct value s;
-    return to_string(r, at[0], &s) && all_cased(r, s, CHARACTER_IS_LOWER, out);
+    return to_string(r, &at[0], &s) && all_cased(r, s, CHARACTER_IS_LOWER, out);
 }
 
 static bool test_upper(struct template_run *r, const struct value *at, struct value *out)
 {
     struct value s;
-    return to_string(r, at[0], &s) && all_cased(r, s, CHARACTER_IS_UPPER, out);
+    return to_string(r, &at[0], &s) && all_cased(r, s, CHARACTER_IS_UPPER, out);
 }
 
 static bool test_escaped(struct template_run *r, const struct value *at, struct value *out)

@@ -100,8 +100,9 @@ static bool strips(struct span c, const struct value *characters)
     return characters ? find_bytes(value_span(*characters), c, 0) != SIZE_MAX : space_at(c) > 0;
 }
 
-struct value strip(struct value s, const struct value *characters, bool left, bool right)
+struct value strip(const struct value *whole_text, const struct value *characters, bool left, bool right)
 {
+    struct value s = *whole_text;
     while (left && s.text.size > 0) {
         size_t size;
         get_character(value_span(s), &size);
@@ -144,12 +145,12 @@ size_t find_last(struct span in, struct span what)
 bool pad_text(struct template_run *r, struct value s, size_t left, size_t right, struct value fill)
 {
     for (size_t i = 0; i < left; i++)
-        if (!run_step(r, 1) || !run_add_text(r, fill))
+        if (!run_step(r, 1) || !run_add_text(r, &fill))
             return false;
-    if (!run_add_text(r, s))
+    if (!run_add_text(r, &s))
         return false;
     for (size_t i = 0; i < right; i++)
-        if (!run_step(r, 1) || !run_add_text(r, fill))
+        if (!run_step(r, 1) || !run_add_text(r, &fill))
             return false;
     return true;
 }
@@ -163,7 +164,7 @@ bool replace_text(struct template_run *r, struct value s, struct value old, stru
         size_t found = find_bytes(in, what, from);
         if (found == SIZE_MAX)
             break;
-        if (!run_add_text(r, value_part(s, at, found)) || !run_add_text(r, new))
+        if (!run_add_part(r, &s, at, found) || !run_add_text(r, &new))
             return false;
         at = found + what.size;
         from = at;
@@ -175,14 +176,14 @@ bool replace_text(struct template_run *r, struct value s, struct value old, stru
             from = at + size;
         }
     }
-    return run_add_text(r, value_part(s, at, in.size)) && run_take(r, start, out);
+    return run_add_part(r, &s, at, in.size) && run_take(r, start, out);
 }
 
 bool join_texts(struct template_run *r, struct value list, struct value between, struct value *out)
 {
     size_t start = r->size;
     for (size_t i = 0; i < list.list->n; i++)
-        if ((i > 0 && !print_text(r, between)) || !print_text(r, list.list->items[i]))
+        if ((i > 0 && !print_text(r, &between)) || !print_text(r, &list.list->items[i]))
             return false;
     return run_take(r, start, out);
 }

@@ -107,8 +107,16 @@ bool value_arena_explain(const struct value_arena *a, const char *what, struct e
 
 extern const struct value value_undefined, value_null;
 
-struct value value_bool(bool b);
-struct value value_integer(int64_t i);
+static inline struct value value_bool(bool b)
+{
+    return (struct value){.kind = VALUE_BOOL, .boolean = b};
+}
+
+static inline struct value value_integer(int64_t i)
+{
+    return (struct value){.kind = VALUE_INTEGER, .integer = i};
+}
+
 struct value value_float(double d);
 
 /* A string that borrows `s`, which must be UTF-8 and outlive the value. */
@@ -137,7 +145,11 @@ static inline struct span value_span(struct value s)
     return (struct span){(const uint8_t *)s.text.at, s.text.size};
 }
 
-bool value_is(struct value v, const char *text); /* a string equal to this one */
+static inline bool value_is(struct value v, const char *text) /* a string equal to this one */
+{
+    return v.kind == VALUE_STRING && span_is(value_span(v), text);
+}
+
 unsigned value_origin_at(const struct value_text *t, size_t byte);
 
 /* Returns the value of a string key, or NULL when there is none or `map` is no map. */
