@@ -128,7 +128,8 @@ static bool unescape(struct template_run *r, struct value s, struct value *out)
             i = done - 1;
             break;
         }
-        bool other = rest.size > 1 && rest.at[0] == '&' && done <= i && (rest.at[1] == '#' || isalpha(rest.at[1]));
+        bool other =
+            rest.size > 1 && rest.at[0] == '&' && done <= i && (rest.at[1] == '#' || isalpha(rest.at[1]));
         if (other && memchr(rest.at, ';', rest.size < 34 ? rest.size : 34))
             return run_fail(r, "striptags of other entities than those of escape is not supported");
     }
@@ -160,10 +161,4 @@ bool filter_urlize(struct template_run *r, const struct value *at, struct value 
 {
     (void)at, (void)out;
     return run_fail(r, "urlize is not supported");
-}
-
-bool filter_pprint(struct template_run *r, const struct value *at, struct value *out)
-{
-    (void)at, (void)out;
-    return run_fail(r, "pprint is not supported");
 }

@@ -112,13 +112,16 @@ static bool print_quoted_list(struct template_run *r, const struct value_list *l
     return add(r, !l->tuple ? "]" : l->n == 1 ? ",)" : ")");
 }
 
+static bool sorted_pairs(struct template_run *r, const struct value_map *m, struct value_pair **out);
+
 static bool print_quoted_map(struct template_run *r, const struct value_map *m, unsigned depth)
 {
-    if (!add(r, "{"))
+    struct value_pair *pairs = m->pairs;
+    if ((r->sorted && m->n > 0 && !sorted_pairs(r, m, &pairs)) || !add(r, "{"))
         return false;
     for (size_t i = 0; i < m->n; i++)
-        if ((i > 0 && !add(r, ", ")) || !print_quoted(r, m->pairs[i].key, depth + 1) || !add(r, ": ") ||
-            !print_quoted(r, m->pairs[i].value, depth + 1))
+        if ((i > 0 && !add(r, ", ")) || !print_quoted(r, pairs[i].key, depth + 1) || !add(r, ": ") ||
+            !print_quoted(r, pairs[i].value, depth + 1))
             return false;
     return add(r, "}");
 }
@@ -230,6 +233,19 @@ bool print_ascii(struct template_run *r, struct value v)
     bool good = print_quoted(r, v, 0);
     r->ascii = false;
     return good;
+}
+
+/* As Python's pprint where it needs one line: with the keys of dicts in order. */
+bool filter_pprint(struct template_run *r, const struct value *at, struct value *out)
+{
+    size_t start = r->size;
+    r->sorted = true;
+    bool good = print_quoted(r, at[0], 0);
+    r->sorted = false;
+    if (!good || !run_take(r, start, out))
+        return false;
+    return count_characters(value_span(*out)) <= 80 ||
+           run_fail(r, "pprint of several lines is not supported");
 }
 
 bool print_text(struct template_run *r, const struct value *v)
@@ -344,7 +360,7 @@ static bool sorted_pairs(struct template_run *r, const struct value_map *m, stru
         return run_step(r, 1);
     for (size_t i = 0; i < m->n; i++) {
         if (m->pairs[i].key.kind != VALUE_STRING)
-            return run_fail(r, "only keys that are strings can be sorted for JSON");
+            return run_fail(r, "sorting keys that are no strings is not supported");
         pairs[i] = m->pairs[i];
     }
     qsort(pairs, m->n, sizeof(*pairs), by_key);

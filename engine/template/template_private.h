@@ -178,6 +178,7 @@ struct template_run {
     const struct template *template;
     struct value vars;
     struct scope *scope, *root;
+    bool sorted; /* keys of dicts are printed in order */
     bool ascii; /* quoted text has escapes for all that is not ASCII */
     bool escapes; /* what is printed here is escaped: by the tag autoescape that stands around it */
     bool safe; /* inside of that tag: what macros and filters give is markup */

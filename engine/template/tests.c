@@ -213,17 +213,24 @@ static bool test_escaped(struct template_run *r, const struct value *at, struct 
     return answer(out, at[0].kind == VALUE_STRING && at[0].text.markup);
 }
 
+/* Only what could be a key of the tables is looked for in them. */
+static bool is_key(struct template_run *r, struct value v)
+{
+    struct value *found, none = value_map(r->arena, 0);
+    return run_step(r, 1) && map_find(r, none, v, &found);
+}
+
 /* Whether a filter or a test of this name is known. A template can check it before it uses one. */
 static bool test_filter(struct template_run *r, const struct value *at, struct value *out)
 {
-    (void)r;
-    return answer(out, at[0].kind == VALUE_STRING && filter_find(value_span(at[0])) != NULL);
+    return is_key(r, at[0]) &&
+           answer(out, at[0].kind == VALUE_STRING && filter_find(value_span(at[0])) != NULL);
 }
 
 static bool test_test(struct template_run *r, const struct value *at, struct value *out)
 {
-    (void)r;
-    return answer(out, at[0].kind == VALUE_STRING && test_find(value_span(at[0])) != NULL);
+    return is_key(r, at[0]) &&
+           answer(out, at[0].kind == VALUE_STRING && test_find(value_span(at[0])) != NULL);
 }
 
 static const struct builtin tests[] = {

@@ -101,7 +101,7 @@ LIST_TO_TEXT = ["join", "join(', ')", "join(T)", "join('-', attribute='role')", 
                 "tojson(separators=(',', ':'))", "map('e')|join"]
 DICT_FILTERS = ["items|list", "dictsort", "dictsort(true)", "dictsort(by='value')", "dictsort(reverse=true)", "list",
                 "length", "tojson", "tojson(sort_keys=true)", "tojson(indent=I)", "string", "xmlattr", "urlencode",
-                "tojson(ensure_ascii=true)", "first", "last", "count", "e"]
+                "tojson(ensure_ascii=true)", "pprint", "first", "last", "count", "e"]
 DICT_METHODS = ["items()", "keys()", "values()", "get(K)", "get(K, A)", "keys()|list", "values()|list", "items()|list",
                 "copy()", "items()|length", "pop", "update", "fromkeys(w, I)"]
 TESTS = ["defined", "undefined", "none", "string", "number", "mapping", "sequence", "iterable", "boolean", "integer",
@@ -170,7 +170,7 @@ class Maker:
         if pick < 0.72:
             return self.wrapped("any", depth - 1) + " ~ " + self.wrapped("any", depth - 1)
         if pick < 0.8:
-            return self.wrapped("text", depth - 1) + self.slice()
+            return self.rng.choice(NAMES["text"] + ["(s ~ t)", "(t|upper)", "'abcdef'"]) + self.slice()
         if pick < 0.87:
             return self.percent(depth)
         if pick < 0.93:
@@ -209,8 +209,8 @@ class Maker:
             return self.wrapped("list", depth - 1) + "|" + self.fill(rng.choice(LIST_FILTERS), depth)
         if pick < 0.65:
             return self.wrapped("text", depth - 1) + "." + self.fill(rng.choice(TEXT_TO_LIST), depth)
-        if pick < 0.75:
-            return self.wrapped("list", depth - 1) + self.slice()
+        if pick < 0.75:  # of a constant dict jinja2 makes a slice that Python refuses
+            return self.rng.choice(NAMES["list"]) + self.slice()
         if pick < 0.85:
             return self.wrapped("dict", depth - 1) + "." + self.fill(rng.choice(DICT_METHODS), depth)
         if pick < 0.92:
