@@ -243,6 +243,8 @@ COLD_FILES := $(addprefix base/,value.c value_json.c limits.c log.c near.c memor
               $(addprefix engine/scheduler/,engine.c grammars.c job.c request.c sampling.c text_model.c) \
               engine/tokenizer/roles.c engine/model/bind.c $(wildcard engine/model/arch*.c engine/model/family_*.c)
 $(COLD_FILES:%.c=$(OUT)/%.o): TUNE := -Os
+# A template runs once a request, and there is much of its language that few of them use.
+$(patsubst %.c,$(OUT)/%.o,$(wildcard engine/template/*.c base/character*.c)): TUNE := -Oz
 # Masks over a vocabulary are made between two tokens.
 $(addprefix $(OUT)/engine/grammar/,mask.o matcher.o dfa.o): TUNE := -fno-align-functions -fno-align-jumps -fno-align-loops
 # Kernels fill arrays of vectors whole, over and over: to clear them before takes up to half of their speed.
