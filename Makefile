@@ -237,12 +237,12 @@ endif
 COLD := loaders engine/template server server/cmd server/fastapi server/json server/oip server/api server/openai server/anthropic server/ollama server/llamacpp engine/chat engine/grammar
 ifneq ($(filter static arm64,$(FLAVOUR)),)
 $(OBJ): TUNE := -fno-align-functions -fno-align-jumps -fno-align-loops -fno-tree-vectorize
-$(patsubst %.c,$(OUT)/%.o,$(wildcard $(COLD:%=%/*.c))): TUNE := -Os
+$(patsubst %.c,$(OUT)/%.o,$(wildcard $(COLD:%=%/*.c))): TUNE := -Oz
 # So is what other rooms do once a start, a model or a request.
 COLD_FILES := $(addprefix base/,value.c value_json.c limits.c log.c near.c memory_watch.c) \
               $(addprefix engine/scheduler/,engine.c grammars.c job.c request.c sampling.c text_model.c) \
               engine/tokenizer/roles.c engine/model/bind.c $(wildcard engine/model/arch*.c engine/model/family_*.c)
-$(COLD_FILES:%.c=$(OUT)/%.o): TUNE := -Os
+$(COLD_FILES:%.c=$(OUT)/%.o): TUNE := -Oz
 # A template runs once a request, and there is much of its language that few of them use.
 $(patsubst %.c,$(OUT)/%.o,$(wildcard engine/template/*.c base/character*.c)): TUNE := -Oz
 # Masks over a vocabulary are made between two tokens.
