@@ -124,7 +124,7 @@ bool arch_read(struct decoder *d, const struct checkpoint *c, struct error *err)
     struct arch_keys k = {
         .file = c, .architecture = a->name, .err = err, .read = calloc(c->n_values + 1, sizeof(bool))};
     *s = a->shape;
-    d->rope = a->rope;
+    d->rope = arch_rope_fields(&a->rope);
     snprintf(s->architecture, sizeof(s->architecture), "%s", a->name);
     s->embedding_scale = s->residual_scale = s->logit_scale = 1;
     bool good = k.read ? read_row(d, a, &k) : error_set(err, "no memory for a list of keys");

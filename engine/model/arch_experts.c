@@ -143,9 +143,9 @@ static bool choose_layers(struct decoder *d, const struct moe_layer *l, const st
 }
 
 static bool read_mixture(
-    struct decoder *d, const struct moe_layer *family, uint64_t experts, const struct arch_keys *k)
+    struct decoder *d, const struct experts_choice *family, uint64_t experts, const struct arch_keys *k)
 {
-    struct moe_layer l = *family;
+    struct moe_layer l = arch_moe_fields(family);
     l.n_expert = (uint32_t)experts;
     l.beside.activation = l.experts.activation;
     l.beside.ungated = l.experts.ungated;

@@ -14,12 +14,37 @@
 
 #include "arch_keys_private.h"
 
+/* What a row chooses of each kind's fields. The names are those of the kinds' own fields. */
+struct rope_choice {
+    bool none, halves, long_factors;
+    uint32_t skip;
+};
+struct attention_choice {
+    enum qk_norm qk_norm;
+    enum attention_gate gated;
+    bool norm_rotated, sinks;
+};
+struct dense_choice {
+    enum vector_gate activation;
+    enum dense_limit limits;
+    float limit;
+    bool ungated, xielu, act_scales;
+};
+struct experts_choice {
+    enum moe_gating gating;
+    enum moe_early early;
+    float sum_scale;
+    bool by_logits, normalized, weighs_input, by_tensor, beside_needed;
+    const char *beside_suffix;
+    struct dense_choice experts;
+};
+
 /* What does not vary within an architecture: a file's keys fill in the rest. */
 struct arch {
     const char *name;
     struct decoder_shape shape;
-    struct rope_fields rope;
-    struct attention_layer attention; /* of each attention layer */
+    struct rope_choice rope;
+    struct attention_choice attention; /* of each attention layer */
     const struct layer_kind
         *headless; /* the mixer of layers without key-value heads; NULL: all layers have heads */
     const struct layer_kind *mixer; /* of all layers, in place of attention; NULL: attention */
@@ -28,10 +53,10 @@ struct arch {
     bool halves; /* layers with a feed_forward_length have no mixer, the others no feed-forward */
     bool
         gaps; /* layers without heads have no mixer, and those without a feed_forward_length no feed-forward */
-    struct dense_layer dense; /* of each dense feed-forward */
+    struct dense_choice dense; /* of each dense feed-forward */
     bool experts_unread; /* files have a number of experts that says nothing */
     bool experts; /* a file of the architecture may have mixtures of experts in place of these */
-    struct moe_layer moe;
+    struct experts_choice moe;
     bool (*read)(struct decoder *d, const struct arch_keys *k); /* the family's own keys; may be NULL */
 };
 
@@ -67,6 +92,13 @@ extern const struct arch
     family_stablelm[],
     family_starcoder[];
 /* clang-format on */
+
+/* ---- arch_choices.c: the fields of the kinds, with what a row chooses and nothing else ---- */
+
+struct rope_fields arch_rope_fields(const struct rope_choice *c);
+struct attention_layer arch_attention_fields(const struct attention_choice *c);
+struct dense_layer arch_dense_fields(const struct dense_choice *c);
+struct moe_layer arch_moe_fields(const struct experts_choice *c);
 
 /* ---- arch_shape.c ---- */
 

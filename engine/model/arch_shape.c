@@ -183,7 +183,7 @@ bool arch_read_sizes(struct decoder *d, const struct arch *a, const struct arch_
         d->layers[i] = (struct layer){.mixer = a->mixer ? a->mixer : &layer_attention,
             .second = a->second,
             .ffn = &layer_dense,
-            .attention = a->attention,
-            .dense = a->dense};
+            .attention = arch_attention_fields(&a->attention),
+            .dense = arch_dense_fields(&a->dense)};
     return read_halves(d, a, k) && read_epsilon(d, k);
 }
