@@ -8,6 +8,8 @@
  */
 #include "bind_private.h"
 
+#include "forward_private.h"
+
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -29,6 +31,11 @@ struct binder {
 struct decoder *binder_decoder(const struct binder *b)
 {
     return b->d;
+}
+
+bool bind_refuse(struct binder *b, const char *reason)
+{
+    return error_set(b->err, "%s", reason);
 }
 
 struct name bind_name(const char *stem, const char *part)
@@ -212,7 +219,7 @@ bool bind_weight_or_stem(struct binder *b, const char *stem, uint64_t columns, c
 
 /* ---- matrices ---- */
 
-static bool bind_matrix(
+bool bind_matrix(
     struct binder *b, const char *name, uint64_t rows, uint64_t columns, struct matmul_weight *out)
 {
     const struct tensor *t = find_shaped(b, name, rows, columns);
@@ -361,7 +368,8 @@ static bool bind_layer(struct binder *b, size_t i)
 {
     struct layer *l = &b->d->layers[i];
     struct name skip = bind_name(bind_stem(i, "layer_output_scale").text, "weight");
-    return (!b->d->shape.embedding_skip || bind_vector(b, skip.text, 1, 1, &l->embedding_skip)) &&
+    return inputs_bind_layer(b, i) &&
+           (!b->d->shape.embedding_skip || bind_vector(b, skip.text, 1, 1, &l->embedding_skip)) &&
            bind_layer_norms(b, i, l) && (!l->mixer || l->mixer->bind(b, i)) &&
            (!l->second || l->second->bind(b, i)) && (!l->ffn || l->ffn->bind(b, i));
 }
@@ -408,6 +416,8 @@ static bool bind_beginning(struct binder *b)
         !bind_matrix(b, "position_embd.weight", s->n_ctx_train, s->n_embd, &d->positions))
         return false;
     if (s->low_state && !bind_vector(b, s->low_state, 1, s->n_embd, &d->low_state))
+        return false;
+    if (!inputs_bind(b))
         return false;
     if (!s->embedding_norm)
         return true;
