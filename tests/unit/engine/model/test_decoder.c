@@ -27,8 +27,8 @@ static const struct {
     {"granitemoe", ATTENTION_F16}, {"olmoe", ATTENTION_Q8_0}, {"lfm2", ATTENTION_F16},
     {"deepseek2", ATTENTION_F16}, {"deepseek2", ATTENTION_Q8_0}, {"lfm2", ATTENTION_Q8_0},
     {"mamba", ATTENTION_F16}, {"jamba", ATTENTION_F16}, {"falcon-h1", ATTENTION_F16},
-    {"nemotron_h", ATTENTION_F16}, {"plamo", ATTENTION_F16}, {"k2-horizon", ATTENTION_F16},
-    {"granite_swa", ATTENTION_F16}};
+    {"nemotron_h", ATTENTION_F16}, {"plamo", ATTENTION_F16}, {"gemma4", ATTENTION_F16},
+    {"k2-horizon", ATTENTION_F16}, {"granite_swa", ATTENTION_F16}};
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
 /* ---- however it is run ---- */
