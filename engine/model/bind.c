@@ -491,42 +491,6 @@ static struct layer_state state_of(const struct decoder *d, size_t i)
     return state;
 }
 
-/* Where a layer that shares a block has factors of its own they take the place of the block's. */
-static bool bind_own_factors(struct binder *b, uint32_t i, struct attention_layer *l)
-{
-    static const char *const names[] = {"attn_q", "attn_k", "attn_v", "attn_output"};
-    struct linear *const products[] = {&l->q, &l->k, &l->v, &l->out};
-    for (size_t p = 0; p < 4; p++) {
-        const float *scale;
-        if (!bind_optional(b, bind_name(bind_stem(i, names[p]).text, "scale").text, 1, 1, &scale))
-            return false;
-        if (scale)
-            products[p]->scale = scale;
-    }
-    return true;
-}
-
-/* Gives layers that share blocks the blocks' weights. The blocks have been bound as the first layers. */
-static bool share_blocks(struct binder *b)
-{
-    struct decoder *d = b->d;
-    uint32_t n_blocks = d->shape.n_blocks;
-    bool good = true;
-    struct layer *blocks = calloc(n_blocks, sizeof(*blocks));
-    if (!blocks)
-        return error_set(b->err, "no memory for %" PRIu32 " layers", n_blocks);
-    memcpy(blocks, d->layers, n_blocks * sizeof(*blocks));
-    for (uint32_t i = 0; i < d->shape.n_layer; i++) {
-        struct layer *l = &d->layers[i], own = *l;
-        *l = blocks[own.block];
-        l->block = own.block;
-        l->turn = own.turn;
-        good = good && (l->mixer != &layer_attention || bind_own_factors(b, i, &l->attention));
-    }
-    free(blocks);
-    return good;
-}
-
 static bool bind_layers(struct binder *b)
 {
     struct decoder *d = b->d;
@@ -534,7 +498,7 @@ static bool bind_layers(struct binder *b)
     for (size_t i = 0; i < n_blocks; i++)
         if (!bind_layer(b, i))
             return false;
-    if (n_blocks < n_layer && !share_blocks(b))
+    if (n_blocks < n_layer && !bind_shared_blocks(b))
         return false;
     for (size_t i = 0; i < n_layer; i++)
         d->states[i] = state_of(d, i);

@@ -56,6 +56,9 @@ bool bind_matrix(
 /* "STEM.weight" [rows][columns], with "STEM.bias" [rows] and "STEM.scale" [1], both optional. */
 bool bind_linear(struct binder *b, const char *stem, uint64_t rows, uint64_t columns, struct linear *l);
 
+/* After the first shape.n_blocks layers have been bound: gives all layers the weights of their blocks. */
+bool bind_shared_blocks(struct binder *b);
+
 /* "STEM.weight" [experts][rows][columns], with "STEM.bias" [experts][rows] and "STEM.scale" [experts], both optional. */
 bool bind_experts(struct binder *b, const char *stem, uint64_t experts, uint64_t rows, uint64_t columns,
     struct expert_weights *w);
