@@ -14,37 +14,41 @@
 
 #include "arch_keys_private.h"
 
-/* What a row chooses of each kind's fields. The names are those of the kinds' own fields. */
-struct rope_choice {
-    bool none, halves, long_factors;
-    uint32_t skip;
-};
-struct attention_choice {
+/* Fields of layers that do not vary within an architecture, under the names that the layers have for them. They are apart
+ * from the layers because a layer is large, with its weights, and there are many rows. */
+struct attention_row {
     enum qk_norm qk_norm;
     enum attention_gate gated;
     bool norm_rotated, sinks;
 };
-struct dense_choice {
+
+struct dense_row {
     enum vector_gate activation;
-    enum dense_limit limits;
     float limit;
-    bool ungated, xielu, act_scales;
+    enum dense_limit limits;
+    bool ungated, act_scales, xielu;
 };
-struct experts_choice {
-    enum moe_gating gating;
+
+struct moe_row {
+    enum moe_gating gating; /* where the file does not say it; 0: by softmax */
     enum moe_early early;
-    float sum_scale;
     bool by_logits, normalized, weighs_input, by_tensor, beside_needed;
+    float sum_scale; /* 0 for 1 */
     const char *beside_suffix;
-    struct dense_choice experts;
+    struct dense_row experts; /* and what is beside them */
+};
+
+struct rope_row {
+    uint32_t skip;
+    bool none, halves, long_factors;
 };
 
 /* What does not vary within an architecture: a file's keys fill in the rest. */
 struct arch {
     const char *name;
     struct decoder_shape shape;
-    struct rope_choice rope;
-    struct attention_choice attention; /* of each attention layer */
+    struct rope_row rope;
+    struct attention_row attention; /* of each attention layer */
     const struct layer_kind
         *headless; /* the mixer of layers without key-value heads; NULL: all layers have heads */
     const struct layer_kind *mixer; /* of all layers, in place of attention; NULL: attention */
@@ -53,10 +57,10 @@ struct arch {
     bool halves; /* layers with a feed_forward_length have no mixer, the others no feed-forward */
     bool
         gaps; /* layers without heads have no mixer, and those without a feed_forward_length no feed-forward */
-    struct dense_choice dense; /* of each dense feed-forward */
+    struct dense_row dense; /* of each dense feed-forward */
     bool experts_unread; /* files have a number of experts that says nothing */
     bool experts; /* a file of the architecture may have mixtures of experts in place of these */
-    struct experts_choice moe;
+    struct moe_row moe;
     bool (*read)(struct decoder *d, const struct arch_keys *k); /* the family's own keys; may be NULL */
 };
 
@@ -93,14 +97,10 @@ extern const struct arch
     family_starcoder[];
 /* clang-format on */
 
-/* ---- arch_choices.c: the fields of the kinds, with what a row chooses and nothing else ---- */
-
-struct rope_fields arch_rope_fields(const struct rope_choice *c);
-struct attention_layer arch_attention_fields(const struct attention_choice *c);
-struct dense_layer arch_dense_fields(const struct dense_choice *c);
-struct moe_layer arch_moe_fields(const struct experts_choice *c);
-
 /* ---- arch_shape.c ---- */
+
+/* A dense feed-forward with the fields of the row. */
+struct dense_layer arch_dense(const struct dense_row *r);
 
 /* Reads the sizes, the heads and the epsilon, and allocates d->layers with the row's kinds and fields. */
 bool arch_read_sizes(struct decoder *d, const struct arch *a, const struct arch_keys *k);
@@ -122,6 +122,8 @@ bool arch_read_clamp(struct decoder *d, const struct arch_keys *k);
 
 /* Refuses a key that would change the result, and that nothing has read. Called last. */
 bool arch_check_unread(const struct arch_keys *k);
+
+/* The fields of a feed-forward that a row has. */
 
 /* ---- arch_experts.c ---- */
 

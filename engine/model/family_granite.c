@@ -41,23 +41,28 @@ static bool read_minicpm(struct decoder *d, const struct arch_keys *k)
     return true;
 }
 
-/* Attention rotates only where a key says so. */
-static bool read_hybrid(struct decoder *d, const struct arch_keys *k)
+/* The key rope.scaling.finetuned says whether attention rotates: it does where the key is missing. */
+static bool read_switched(struct decoder *d, const struct arch_keys *k)
 {
-    bool rotates = false;
+    bool rotates = true;
     char name[ARCH_KEY_ROOM];
     if (checkpoint_get_bool(k->file, arch_key_name(name, k, "rope.scaling.finetuned"), &rotates, k->err) ==
         CHECKPOINT_WRONG)
         return false;
     if (!rotates)
         arch_set_no_rope(d);
-    return arch_read_mamba2(d, k) && read_granite(d, k);
+    return read_granite(d, k);
+}
+
+static bool read_hybrid(struct decoder *d, const struct arch_keys *k)
+{
+    return arch_read_mamba2(d, k) && read_switched(d, k);
 }
 
 /* clang-format off */
 const struct arch family_granite[] = {
     {.name = "granite", .dense = {.activation = VECTOR_SILU}, .experts = true,
-     .moe = {.normalized = true, .beside_suffix = "_shexp", .experts = {.activation = VECTOR_SILU}}, .read = read_granite},
+     .moe = {.normalized = true, .beside_suffix = "_shexp", .experts = {.activation = VECTOR_SILU}}, .read = read_switched},
     {.name = "granitemoe", .dense = {.activation = VECTOR_SILU}, .experts = true,
      .moe = {.normalized = true, .beside_suffix = "_shexp", .experts = {.activation = VECTOR_SILU}}, .read = read_granite},
     {.name = "granitehybrid", .headless = &layer_mamba2, .dense = {.activation = VECTOR_SILU},

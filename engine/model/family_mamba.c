@@ -16,7 +16,8 @@ static const char *const unused_falcon[] = {".attn_output.bias", "rope_freqs.wei
 const struct arch family_mamba[] = {
     {.name = "mamba", .mixer = &layer_mamba, .no_ffn = true, .read = arch_read_mamba},
     {.name = "mamba2", .mixer = &layer_mamba2, .no_ffn = true, .read = arch_read_mamba2},
-    {.name = "jamba", .headless = &layer_mamba, .dense = {.activation = VECTOR_SILU}, .read = read_jamba},
+    {.name = "jamba", .headless = &layer_mamba, .dense = {.activation = VECTOR_SILU}, .experts = true,
+     .moe = {.by_tensor = true, .experts = {.activation = VECTOR_SILU}}, .read = read_jamba},
     {.name = "falcon-h1", .shape = {.unused = unused_falcon},
      .second = &layer_mamba2, .rope = {.halves = true},
      .dense = {.activation = VECTOR_SILU}, .read = arch_read_mamba2},

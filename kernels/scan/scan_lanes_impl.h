@@ -1,6 +1,7 @@
 /* scan_lanes_impl.h - scan.h over sixteen lanes, a template for each instruction set.
  *
- * One file of each set includes it and ends with the set's table. Each function gives the bits of the one of the same
+ * One file of each set defines SCAN_TOKENS, the tokens of a head that are stepped together as far as there are registers,
+ * includes this file and ends with the set's table. Each function gives the bits of the one of the same
  * name in scan_plain.c. Lanes are rows. The two halves of a block are computed side by side, because the sum of each has
  * to wait for its last addition.
  */
@@ -35,14 +36,6 @@ LANES_INLINE struct half half_begin(const struct scan_block *s, size_t t, size_t
     return h;
 }
 
-LANES_INLINE void half_step(
-    struct half *h, const float *from, float *to, struct lanes decay, struct lanes b, struct lanes c)
-{
-    struct lanes state = lanes_fma(b, h->x, lanes_mul(lanes_load(from), decay));
-    lanes_store(to, state);
-    h->y = lanes_fma(state, c, h->y);
-}
-
 LANES_INLINE struct lanes silu(struct lanes x)
 {
     return lanes_div(x, lanes_add(lanes_set(1.0f), lanes_exp(lanes_xor(x, lanes_set(-0.0f)))));
@@ -60,47 +53,81 @@ LANES_INLINE void half_end(
     lanes_store_part(s->y + t * s->y_stride + from, lanes_mul(y, silu(z)), n);
 }
 
-LANES_INLINE void scan_token(const struct scan_block *s, size_t t, bool channels)
+/* One step of sixteen rows' state k. */
+LANES_INLINE struct lanes half_step(
+    struct half *h, struct lanes state, struct lanes decay, struct lanes b, struct lanes c)
 {
-    const float *from = t > 0 ? s->after : s->before, *b = s->b + t * s->b_stride,
-                *c = s->c + t * s->c_stride;
-    struct half low = half_begin(s, t, 0, channels), high = half_begin(s, t, LANES, channels);
-    struct lanes low_decay = lanes_set(0.0f), high_decay = low_decay;
-    if (!channels)
-        low_decay = high_decay = lanes_exp(lanes_mul(low.dt, lanes_set(*s->a)));
-    for (size_t k = 0; k < s->states; k++) {
-        struct lanes in = lanes_set(b[k]), out = lanes_set(c[k]);
-        if (channels) {
-            low_decay = lanes_exp(lanes_mul(low.dt, lanes_load(s->a + k * SCAN_ROWS)));
-            high_decay = lanes_exp(lanes_mul(high.dt, lanes_load(s->a + k * SCAN_ROWS + LANES)));
-        }
-        half_step(&low, from + k * SCAN_ROWS, s->after + k * SCAN_ROWS, low_decay, in, out);
-        half_step(&high, from + k * SCAN_ROWS + LANES, s->after + k * SCAN_ROWS + LANES, high_decay, in, out);
-    }
-    half_end(s, t, 0, &low, channels);
-    half_end(s, t, LANES, &high, channels);
+    state = lanes_fma(b, h->x, lanes_mul(state, decay));
+    h->y = lanes_fma(state, c, h->y);
+    return state;
 }
 
-LANES_INLINE void scan_tokens(const struct scan_block *s, bool channels)
+/* The exponentials of sixteen rows, or of the head. */
+LANES_INLINE struct lanes decay_of(const struct scan_block *s, const struct half *h, size_t at, bool channels)
+{
+    return lanes_exp(lanes_mul(h->dt, channels ? lanes_load(s->a + at) : lanes_set(*s->a)));
+}
+
+/* Steps n tokens, a constant, through each state before the next one: so its memory is read and written once, and the sums
+ * of the tokens do not wait for each other. */
+LANES_INLINE void scan_some(const struct scan_block *s, size_t t, size_t n, bool channels)
+{
+    const float *from = t > 0 ? s->after : s->before, *b[SCAN_TOKENS], *c[SCAN_TOKENS];
+    float *after = s->after;
+    size_t states = s->states;
+    struct half low[SCAN_TOKENS], high[SCAN_TOKENS];
+    struct lanes decay[SCAN_TOKENS];
+#pragma GCC unroll 4
+    for (size_t i = 0; i < n; i++) {
+        b[i] = s->b + (t + i) * s->b_stride;
+        c[i] = s->c + (t + i) * s->c_stride;
+        low[i] = half_begin(s, t + i, 0, channels);
+        high[i] = half_begin(s, t + i, LANES, channels);
+        decay[i] = channels ? lanes_set(0.0f) : decay_of(s, &low[i], 0, false);
+    }
+    for (size_t at = 0, k = 0; k < states; k++, at += SCAN_ROWS) {
+        struct lanes first = lanes_load(from + at), second = lanes_load(from + at + LANES);
+#pragma GCC unroll 4
+        for (size_t i = 0; i < n; i++) {
+            struct lanes in = lanes_set(b[i][k]), out = lanes_set(c[i][k]);
+            struct lanes one = channels ? decay_of(s, &low[i], at, true) : decay[i];
+            struct lanes other = channels ? decay_of(s, &high[i], at + LANES, true) : decay[i];
+            first = half_step(&low[i], first, one, in, out);
+            second = half_step(&high[i], second, other, in, out);
+        }
+        lanes_store(after + at, first);
+        lanes_store(after + at + LANES, second);
+    }
+#pragma GCC unroll 4
+    for (size_t i = 0; i < n; i++) {
+        half_end(s, t + i, 0, &low[i], channels);
+        half_end(s, t + i, LANES, &high[i], channels);
+    }
+}
+
+LANES_INLINE void scan_tokens(const struct scan_block *s, size_t most, bool channels)
 {
     struct scan_block zeros = *s;
+    size_t t = 0;
     if (!s->before) {
         memset(s->after, 0, s->states * SCAN_ROWS * sizeof(float));
         zeros.before = s->after;
         s = &zeros;
     }
-    for (size_t t = 0; t < s->tokens; t++)
-        scan_token(s, t, channels);
+    for (; t + most <= s->tokens; t += most)
+        scan_some(s, t, most, channels);
+    for (; most > 1 && t < s->tokens; t++)
+        scan_some(s, t, 1, channels);
 }
 
 static void channels(const struct scan_block *s)
 {
-    scan_tokens(s, true);
+    scan_tokens(s, 1, true);
 }
 
 static void head(const struct scan_block *s)
 {
-    scan_tokens(s, false);
+    scan_tokens(s, SCAN_TOKENS, false);
 }
 
 static void convolve(float *out, const float *const *rows, const float *taps, size_t stride,

@@ -18,10 +18,12 @@ static void step_row(const struct scan_block *s, size_t t, size_t row, bool chan
     bool there = row < s->rows;
     float dt = channels ? (there ? s->dt[t * s->dt_stride + row] : 0.0f) : s->dt[t * s->dt_stride];
     float x = there ? s->x[t * s->x_stride + row] * dt : 0.0f, y = 0.0f;
+    float decay = channels ? 0.0f : vector_exp(dt * *s->a);
     for (size_t k = 0; k < s->states; k++) {
         size_t at = k * SCAN_ROWS + row;
-        float decayed = (from ? from[at] : 0.0f) * vector_exp(dt * (channels ? s->a[at] : *s->a));
-        s->after[at] = __builtin_fmaf(b[k], x, decayed);
+        if (channels)
+            decay = vector_exp(dt * s->a[at]);
+        s->after[at] = __builtin_fmaf(b[k], x, from ? from[at] * decay : 0.0f * decay);
         y = __builtin_fmaf(s->after[at], c[k], y);
     }
     if (there)

@@ -16,8 +16,8 @@
 
 #include <cmocka.h>
 
-static const char *const archs[] = {
-    "llama", "gemma2", "granitemoe", "olmoe", "lfm2", "falcon-h1", "nemotron_h", "deepseek2"};
+static const char *const archs[] = {"llama", "gemma2", "granitemoe", "olmoe", "lfm2", "falcon-h1",
+    "nemotron_h", "deepseek2", "qwen35", "kimi-linear"};
 
 /* Models and types of the KV cache for these tests. */
 static const struct {
@@ -25,10 +25,12 @@ static const struct {
     enum attention_type type;
 } kinds[] = {{"llama", ATTENTION_F16}, {"gemma2", ATTENTION_F16}, {"gemma2", ATTENTION_Q8_0},
     {"granitemoe", ATTENTION_F16}, {"olmoe", ATTENTION_Q8_0}, {"lfm2", ATTENTION_F16},
-    {"deepseek2", ATTENTION_F16}, {"deepseek2", ATTENTION_Q8_0}, {"lfm2", ATTENTION_Q8_0},
+    {"deepseek2", ATTENTION_F16}, {"deepseek2", ATTENTION_Q8_0}, {"smallthinker", ATTENTION_F16},
+    {"arctic", ATTENTION_F16}, {"maion-coder", ATTENTION_F16}, {"lfm2", ATTENTION_Q8_0},
     {"mamba", ATTENTION_F16}, {"jamba", ATTENTION_F16}, {"falcon-h1", ATTENTION_F16},
     {"nemotron_h", ATTENTION_F16}, {"plamo", ATTENTION_F16}, {"gemma4", ATTENTION_F16},
-    {"k2-horizon", ATTENTION_F16}, {"granite_swa", ATTENTION_F16}};
+    {"k2-horizon", ATTENTION_F16}, {"granite_swa", ATTENTION_F16}, {"qwen35", ATTENTION_F16},
+    {"kimi-linear", ATTENTION_Q8_0}};
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
 /* ---- however it is run ---- */

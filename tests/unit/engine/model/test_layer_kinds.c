@@ -1,5 +1,5 @@
 /* test_layer_kinds.c - properties of single kinds of layers: mixtures of experts, latent attention, short
- * convolutions.
+ * convolutions, state spaces.
  *
  * test_decoder.c shows for all kinds that chunks, threads, other sequences and instruction sets change no byte.
  */
@@ -225,6 +225,78 @@ static void test_checkpoints_inside_a_chunk_are_exact(void **state)
     bench_close(&b);
 }
 
+/* ---- state spaces ---- */
+
+static void test_state_spaces_that_contradict_themselves_are_refused_by_name(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *arch;
+        struct tiny_edit edit;
+        const char *reason;
+    } cases[] = {
+        {"jamba", {.without = "ssm.inner_size"}, "ssm.inner_size"},
+        {"jamba", {.key = "ssm.inner_size", .value = 64}, "blk.0.ssm_in.weight"},
+        {"jamba", {.key = "ssm.inner_size", .value = 1e8}, "ssm.inner_size"},
+        {"jamba", {.key = "ssm.conv_kernel", .value = 65}, "ssm.conv_kernel"},
+        {"jamba", {.key = "ssm.state_size", .value = 0}, "ssm.state_size"},
+        {"jamba", {.key = "ssm.state_size", .value = 8}, "blk.0.ssm_a"},
+        {"jamba", {.key = "ssm.time_step_rank", .value = 9}, "blk.0.ssm_dt_norm.weight"},
+        {"jamba", {.without = "blk.2.ssm_x.weight"}, "blk.2.ssm_x.weight"},
+        {"jamba", {.without = "blk.0.ssm_a"}, "blk.0.ssm_a"},
+        {"jamba", {.without = "blk.0.ffn_norm.weight"}, "blk.0.ffn_norm.weight"},
+        {"nemotron_h", {.key = "ssm.time_step_rank", .value = 5}, "contradict"},
+        {"nemotron_h", {.key = "ssm.group_count", .value = 3}, "contradict"},
+        {"nemotron_h", {.key = "ssm.group_count", .value = 1}, "blk.0.ssm_in.weight"},
+        {"nemotron_h", {.without = "ssm.group_count"}, "ssm.group_count"},
+        {"nemotron_h", {.without = "blk.0.ssm_dt.bias"}, "blk.0.ssm_dt.bias"},
+        {"nemotron_h", {.tensor = "blk.3.ssm_norm.weight", .columns = 96, .rows = 1},
+            "blk.3.ssm_norm.weight"},
+        {"nemotron_h", {.tensor = "blk.1.attn_q.weight", .columns = 64, .rows = 64}, "blk.1.attn_q.weight"},
+        {"nemotron_h", {.tensor = "blk.1.ffn_norm.weight", .columns = 64, .rows = 1},
+            "blk.1.ffn_norm.weight"},
+        {"nemotron_h", {.without = "blk.4.attn_norm.weight"}, "blk.4.attn_norm.weight"},
+        {"falcon-h1", {.without = "blk.1.ssm_in.weight"}, "blk.1.ssm_in.weight"},
+        {"falcon-h1", {.without = "blk.1.attn_q.weight"}, "blk.1.attn_q.weight"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        assert_refused(cases[i].arch, cases[i].edit, cases[i].reason);
+}
+
+/* States are large here, so most checkpoints are thinned out; from those that are kept all goes on as before. */
+static void test_a_long_sequence_goes_on_from_each_checkpoint_that_is_kept(void **state)
+{
+    (void)state;
+    enum { N = 1300, CHUNK = 300, LAST = 1200, MARK = 1111 }; /* the last call begins at LAST */
+    static const char *const archs[] = {"jamba", "falcon-h1", "nemotron_h"};
+    for (size_t a = 0; a < 3; a++) {
+        struct bench b;
+        bench_open(&b, archs[a], ATTENTION_F16);
+        size_t every = kv_cache_checkpoint_every(b.cache), from = 0;
+        assert_int_equal(every, 256);
+        float *expected = read_plainly(&b, N, 64), *out = logits_for(N);
+        use_threads(&b, 2);
+        struct sequence *s = sequence_new(b.cache);
+        sequence_mark(s, MARK);
+        read_chunks(&b, s, N, CHUNK, NULL, out);
+        assert_same(out, expected, N, "whole");
+        for (size_t n = N; n > 0; n = from) {
+            struct sequence *fork = sequence_fork(s, n - 1);
+            from = sequence_length(fork);
+            assert_true(
+                from == MARK || (from % every == 0 && kv_cache_keeps_checkpoint(b.cache, from, LAST)));
+            size_t end = from + 40 < N ? from + 40 : N;
+            read_chunks(&b, fork, end, 7, NULL, out);
+            assert_same(out, expected + from * TINY_VOCABULARY, end - from, "from a checkpoint");
+            sequence_free(fork);
+        }
+        sequence_free(s);
+        free(out);
+        free(expected);
+        bench_close(&b);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -233,6 +305,8 @@ int main(void)
         cmocka_unit_test(test_mixtures_that_contradict_themselves_are_refused_by_name),
         cmocka_unit_test(test_latents_that_contradict_themselves_are_refused_by_name),
         cmocka_unit_test(test_convolutions_that_contradict_themselves_are_refused_by_name),
+        cmocka_unit_test(test_state_spaces_that_contradict_themselves_are_refused_by_name),
+        cmocka_unit_test(test_a_long_sequence_goes_on_from_each_checkpoint_that_is_kept),
         cmocka_unit_test(test_checkpoints_inside_a_chunk_are_exact),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
