@@ -47,6 +47,7 @@ static const struct known_key known[] = {
     {"num_loops", 0, 1},
     {"rescale_every_n_layers", 0, 0},
     {"residual_scale", 0, 1},
+    {"rope.scaling.alpha", 0, 1},
     {"router_logit_softcapping", 0, 30},
     {"shortconv.l_cache", 0, 0},
     {"ssm.conv_kernel", 0, 0},

@@ -15,6 +15,7 @@
 struct binder;
 
 struct decoder *binder_decoder(const struct binder *b);
+bool bind_refuse(struct binder *b, const char *reason); /* false */
 
 /* A tensor's name is a stem, "blk.3.attn_q", and a part, "weight", with a dot between. */
 struct stem {
@@ -48,8 +49,15 @@ bool bind_optional(struct binder *b, const char *name, uint64_t rows, uint64_t c
 /* "STEM.weight", or "STEM" as a few converters call it: [columns], optional. */
 bool bind_weight_or_stem(struct binder *b, const char *stem, uint64_t columns, const float **out);
 
+/* [rows][columns], by its whole name. */
+bool bind_matrix(
+    struct binder *b, const char *name, uint64_t rows, uint64_t columns, struct matmul_weight *out);
+
 /* "STEM.weight" [rows][columns], with "STEM.bias" [rows] and "STEM.scale" [1], both optional. */
 bool bind_linear(struct binder *b, const char *stem, uint64_t rows, uint64_t columns, struct linear *l);
+
+/* After the first shape.n_blocks layers have been bound: gives all layers the weights of their blocks. */
+bool bind_shared_blocks(struct binder *b);
 
 /* "STEM.weight" [experts][rows][columns], with "STEM.bias" [experts][rows] and "STEM.scale" [experts], both optional. */
 bool bind_experts(struct binder *b, const char *stem, uint64_t experts, uint64_t rows, uint64_t columns,

@@ -48,6 +48,8 @@ struct decoder_shape {
     bool positions; /* learned ones are added to the embedding; a file with ALiBi may have none */
     const char *const *unused; /* tensors that files may have and nothing reads (bind.c); NULL ends them */
     const char *low_state; /* the tensor of the low state at first; NULL where the model has no two states */
+    uint32_t n_input; /* elements of the input that each layer has of its own; 0 for none */
+    bool result_scales; /* layers multiply their result by layer_output_scale, which may be missing */
     bool embedding_skip; /* layers add the embedding, times layer_output_scale, to their result */
     float logit_softcap; /* 0 for none */
     /* Factors; 1 where there is none. */
@@ -67,6 +69,10 @@ struct layer {
     struct norm mixer_norm, mixer_post_norm, ffn_norm, ffn_post_norm;
     uint32_t block; /* whose tensors the layer has, where layers share blocks (shape.n_blocks) */
     enum layer_turn turn;
+    struct linear input_gate,
+        input_proj; /* of the layer's own input, where layers have one (forward_inputs.c) */
+    struct norm input_norm;
+    const float *result_scale; /* [1], factor of the result; NULL for none */
     const float *embedding_skip; /* [1], factor of the embedding that is added to the result; NULL for none */
     bool parallel_residual; /* mixer and feed-forward have the same residual as input */
     bool mixer_packs, second_packs, ffn_packs; /* a product by the normed input reads the packed form */
@@ -93,6 +99,9 @@ struct decoder {
     struct matmul_weight embedding;
     struct matmul_weight positions; /* [n_ctx_train][n_embd]; without data where there are none */
     struct norm embedding_norm, output_norm;
+    struct matmul_weight input_embedding; /* [n_vocab][n_layer * n_input] */
+    struct linear input_projection; /* [n_layer * n_input][n_embd] */
+    const float *input_norm; /* [n_input] */
     const float *low_state; /* [n_embd], at first; NULL where there are no two states */
     struct linear output;
     struct rope_fields rope;

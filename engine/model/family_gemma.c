@@ -52,6 +52,61 @@ static bool read_gemma1(struct decoder *d, const struct arch_keys *k)
     return true;
 }
 
+/* Gemma 4: heads of layers with a window may have another size, scores are not scaled, values are normed, and the last
+ * layers may use the keys and values of the last layer of their sort before them. */
+static bool read_gemma4_heads(struct decoder *d, const struct arch_keys *k)
+{
+    const struct attention_layer *first = arch_first_attention(d);
+    struct rope_shape *local = &d->rope.local;
+    uint32_t size = first->head_dim_k, window_size;
+    if (!arch_key_size(k, "attention.key_length_swa", ATTENTION_HEAD_MAX, size, &window_size) ||
+        !arch_key_size(k, "rope.dimension_count_swa", window_size, window_size, &local->n_rot))
+        return false;
+    for (uint32_t i = 0; i < d->shape.n_layer; i++) {
+        struct attention_layer *l = &d->layers[i].attention;
+        l->v_norm = l->v_from_k = true;
+        if (l->window > 0)
+            l->head_dim_k = l->head_dim_v = window_size;
+    }
+    return local->n_rot % 2 == 0 ||
+           error_set(k->err, "key %s.rope.dimension_count_swa is odd", k->architecture);
+}
+
+static bool share_caches(struct decoder *d, const struct arch_keys *k)
+{
+    uint32_t shared, n = d->shape.n_layer;
+    if (!arch_key_number(k, "attention.shared_kv_layers", n - 1, 0, &shared))
+        return false;
+    for (uint32_t i = n - shared; i < n; i++) {
+        struct attention_layer *l = &d->layers[i].attention;
+        uint32_t of = n - shared;
+        while (of > 0 && (d->layers[of - 1].attention.window > 0) != (l->window > 0))
+            of--;
+        if (of == 0 || d->layers[of - 1].attention.n_head_kv != l->n_head_kv)
+            return error_set(k->err, "key %s.attention.shared_kv_layers: layer %u has none to share with",
+                k->architecture, i);
+        l->shares_cache = true;
+        l->cache_of = of - 1;
+    }
+    return true;
+}
+
+static bool read_gemma4(struct decoder *d, const struct arch_keys *k)
+{
+    struct decoder_shape *s = &d->shape;
+    uint32_t window;
+    s->embedding_scale = sqrtf((float)s->n_embd);
+    arch_set_scale(d, 1);
+    d->rope.local = (struct rope_shape){.n_rot = d->rope.global.n_rot, .scale = 1, .magnitude = 1};
+    return arch_read_window(k, 0, &window) &&
+           (window > 0 || error_set(k->err, "key %s.attention.sliding_window is missing", k->architecture)) &&
+           arch_set_windows(d, k, window, 6) &&
+           arch_key_real(k, "rope.freq_base_swa", 10000, &d->rope.local.base) &&
+           arch_key_float(k, "final_logit_softcapping", 0, &s->logit_softcap) &&
+           arch_key_number(k, "embedding_length_per_layer_input", DECODER_SIZE_MAX, 0, &s->n_input) &&
+           read_gemma4_heads(d, k) && share_caches(d, k);
+}
+
 /* clang-format off */
 const struct arch family_gemma[] = {
     {.name = "gemma", .rope = {.halves = true}, .dense = {.activation = VECTOR_GELU}, .read = read_gemma1},
@@ -59,6 +114,8 @@ const struct arch family_gemma[] = {
      .dense = {.activation = VECTOR_GELU}, .read = read_gemma2},
     {.name = "gemma3", .shape = {.post_norms = true}, .rope = {.halves = true}, .attention = {.qk_norm = QK_HEAD},
      .dense = {.activation = VECTOR_GELU}, .read = read_gemma3},
+    {.name = "gemma4", .shape = {.post_norms = true, .result_scales = true}, .rope = {.halves = true},
+     .attention = {.qk_norm = QK_HEAD}, .dense = {.activation = VECTOR_GELU}, .read = read_gemma4},
     {.name = NULL},
 };
 /* clang-format on */

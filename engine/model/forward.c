@@ -102,6 +102,14 @@ static void add_to_residual(struct worker *m, struct norm post)
     }
 }
 
+static void scale_residual(struct worker *m, float factor)
+{
+    size_t width = m->f->d->shape.n_embd;
+    struct work_range rows = forward_residual_rows(m);
+    for (size_t t = rows.first; t < rows.end; t++)
+        vector_scale(m->x + t * width, m->x + t * width, factor, width);
+}
+
 static void row_to_floats(const struct matmul_weight *w, size_t row, float *out)
 {
     quant_to_floats(w->type, out, w->data + row * w->row_bytes, w->columns / w->type->block_elems);
@@ -233,6 +241,12 @@ static void run_layer(struct worker *m, size_t i)
     }
     l->ffn->run(m, i);
     add_to_residual(m, l->ffn_post_norm);
+    if (s->n_input > 0) {
+        forward_run_input(m, i);
+        add_to_residual(m, l->input_norm);
+    }
+    if (l->result_scale)
+        scale_residual(m, *l->result_scale);
     if (l->turn != TURN_NONE || l->embedding_skip)
         forward_after_layer(m, l);
 }
@@ -304,6 +318,8 @@ static void run_worker(void *context, unsigned index, unsigned n_workers)
     embed(&m);
     if (forward_keeps_high(f->d))
         forward_keep_embedding(&m);
+    if (f->d->shape.n_input > 0)
+        forward_make_inputs(&m);
     for (size_t i = 0; f->d->kinds[i]; i++)
         if (f->d->kinds[i]->begin)
             f->d->kinds[i]->begin(&m);

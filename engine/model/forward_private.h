@@ -41,7 +41,9 @@ struct forward {
     bool hidden; /* some for the hidden state */
     /* Memory, in rows of floats. */
     float *x, *normed; /* [n][n_embd], or as many for each worker; so is the packed form */
-    float *high, *low; /* the same, for models that keep the embedding, or two states */
+    float *inputs; /* [n][n_layer][n_input] */
+    float *input_gates; /* [n][n_input] */
+    float *high, *low; /* the same as x, for models that keep the embedding, or two states */
     uint8_t *packed;
     size_t packed_bytes;
     float *sum; /* [n][n_embd]: the result of a mixer or feed-forward, which is added to the residual */
@@ -101,6 +103,16 @@ bool forward_keeps_high(const struct decoder *d);
 void forward_keep_embedding(struct worker *m);
 /* Behind layer i: the embedding's share of the result, and the turn of the states. */
 void forward_after_layer(struct worker *m, const struct layer *l);
+
+/* ---- inputs of each layer: forward_inputs.c ---- */
+
+/* Finds the weights: of the whole, and of layer i. */
+bool inputs_bind(struct binder *b);
+bool inputs_bind_layer(struct binder *b, size_t i);
+/* After the embedding: computes the inputs of all layers. */
+void forward_make_inputs(struct worker *m);
+/* Behind the feed-forward of layer i: leaves in f->sum what its input adds, before the layer's input_norm. */
+void forward_run_input(struct worker *m, size_t i);
 
 /* ---- memory ---- */
 

@@ -20,6 +20,8 @@
 static struct layer_state state(const struct decoder *d, size_t i)
 {
     const struct attention_layer *l = &d->layers[i].attention;
+    if (l->shares_cache)
+        return (struct layer_state){0};
     return (struct layer_state){
         .n_head_kv = l->n_head_kv, .head_dim_k = l->head_dim_k, .head_dim_v = l->head_dim_v};
 }
@@ -262,7 +264,7 @@ static void run(struct worker *m, size_t i)
     const struct attention_layer *l = &m->f->d->layers[i].attention;
     size_t width = (size_t)l->n_head * l->head_dim_v;
     const struct product products[] = {{&l->q, w->q}, {&l->k, w->k}, {&l->v, w->v}, {&l->gate, w->gate}};
-    linear_multiply(m, products, l->gate.weight.rows > 0 ? 4 : 3);
+    linear_multiply(m, products, l->shares_cache ? 1 : l->gate.weight.rows > 0 ? 4 : 3);
     if (l->qk_norm == QK_ROW || l->clamp > 0)
         attention_prepare_rows(m, l);
     if (!w->together)

@@ -46,6 +46,10 @@ static bool bind_qk_norms(struct binder *b, size_t i, struct attention_layer *l)
             break;
         /* fall through */
     case QK_HEAD:
+        if (l->shares_cache) {
+            bind_skip(b, k.text);
+            return bind_one(b, q, 1, size, &l->q_norm);
+        }
         return bind_one(b, q, 1, size, &l->q_norm) && bind_one(b, k, 1, size, &l->k_norm);
     case QK_GAIN:
         return bind_gain(b, q, l);
@@ -84,9 +88,16 @@ static bool bind_qkv(struct binder *b, size_t i, struct attention_layer *l)
         l->v = linear_part(&whole, q + k, v);
         return true;
     }
-    return bind_linear(b, bind_stem(i, "attn_q").text, q, n_embd, &l->q) &&
-           bind_linear(b, bind_stem(i, "attn_k").text, k, n_embd, &l->k) &&
-           bind_linear(b, bind_stem(i, "attn_v").text, v, n_embd, &l->v);
+    struct stem keys = bind_stem(i, "attn_k"), values = bind_stem(i, "attn_v");
+    if (!bind_linear(b, bind_stem(i, "attn_q").text, q, n_embd, &l->q))
+        return false;
+    if (l->shares_cache) { /* a file may have them all the same */
+        bind_skip(b, keys.text);
+        bind_skip(b, values.text);
+        return true;
+    }
+    const char *of = l->v_from_k && v == k && !bind_has(b, values.text) ? keys.text : values.text;
+    return bind_linear(b, keys.text, k, n_embd, &l->k) && bind_linear(b, of, v, n_embd, &l->v);
 }
 
 /* A gate for each head or for each element; a layer without the tensor has none. */
@@ -146,7 +157,8 @@ bool attention_bind(struct binder *b, size_t i)
                 (!l->sinks || bind_optional(b, bind_name(bind_stem(i, "attn_sinks").text, "weight").text, 1,
                                   l->n_head, &l->sink)) &&
                 (l->alibi == 0 || make_slopes(b, i, l)) && (l->result_scale == 0 || scale_output(b, i, l));
-    layer->mixer_packs = good && (linear_packs(&l->q) || linear_packs(&l->k) || linear_packs(&l->v) ||
-                                     (l->gate.weight.rows > 0 && linear_packs(&l->gate)));
+    layer->mixer_packs =
+        good && (linear_packs(&l->q) || (!l->shares_cache && (linear_packs(&l->k) || linear_packs(&l->v))) ||
+                    (l->gate.weight.rows > 0 && linear_packs(&l->gate)));
     return good;
 }

@@ -14,14 +14,15 @@
 struct attention attention_head(const struct forward *f, size_t layer, size_t head, const struct batch_run *r)
 {
     const struct attention_layer *s = &f->d->layers[layer].attention;
+    size_t stored = s->shares_cache ? s->cache_of : layer;
     return (struct attention){.type = kv_cache_type(f->cache),
         .head_dim_k = s->head_dim_k,
         .head_dim_v = s->head_dim_v,
         .scale = s->scale,
         .softcap = s->softcap,
         .pages = (const uint8_t *const *)r->pages,
-        .k_at = kv_cache_k_at(f->cache, layer, head),
-        .v_at = kv_cache_v_at(f->cache, layer, head)};
+        .k_at = kv_cache_k_at(f->cache, stored, head),
+        .v_at = kv_cache_v_at(f->cache, stored, head)};
 }
 
 static void norm_head(
@@ -74,9 +75,13 @@ void attention_prepare(const struct forward *f, size_t layer, const struct query
     for (size_t row = t->row; row < t->row + t->n; row++) {
         size_t position = r->start + (row - r->row);
         float *k = w->k + (row * l->n_head_kv + head) * l->head_dim_k;
-        const float *v = w->v + (row * l->n_head_kv + head) * l->head_dim_v;
-        prepare_head(f, l, k, &l->k_norm, head, row);
+        float *v = w->v + (row * l->n_head_kv + head) * l->head_dim_v;
         prepare_queries(f, l, head * group, group, row, position);
+        if (l->shares_cache)
+            continue;
+        prepare_head(f, l, k, &l->k_norm, head, row);
+        if (l->v_norm)
+            forward_norm(&f->d->shape, v, v, (struct norm){.bare = true}, l->head_dim_v);
         attention_store(&a, r->pages[position / ATTENTION_BLOCK], position % ATTENTION_BLOCK, k, v);
     }
 }

@@ -59,6 +59,10 @@ struct attention_layer {
     bool sinks; /* attn_sinks has one score for each head; may be missing */
     struct attention_temperature temperature;
     enum attention_gate gated;
+    bool v_norm; /* heads of values are normed, without weights */
+    bool v_from_k; /* without attn_v the product for keys, before its norm, gives the values */
+    bool shares_cache; /* the keys and values are those of layer cache_of, which stores them */
+    uint32_t cache_of;
     struct norm q_norm, k_norm;
     const float *slopes, *sink; /* [n_head], or NULL */
     struct linear q, k, v, out;

@@ -4,6 +4,8 @@
 #include "bind_private.h"
 #include "forward_private.h"
 
+#include "berth/base/half.h"
+
 #include <math.h>
 
 /* ---- weights ---- */
@@ -113,6 +115,25 @@ static void gate_limited(const struct dense_layer *l, float *gate, float *up, si
     }
 }
 
+#define ROUNDED_BELOW 10.0f
+
+static float to_half(float x)
+{
+    return half_to_float(half_from_float(x));
+}
+
+/* f(x) / divisor. Divisors may be close to 0, and magnify how f was rounded when they were found: it is llama.cpp's GELU
+ * that files with divisors were made for, which takes and gives float16 below 10. */
+static void divide_activated(const struct dense_layer *l, float *x, const float *divisors, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        float in = to_half(x[i]), out;
+        vector_gate(&out, &in, NULL, l->activation, 1);
+        out = x[i] >= ROUNDED_BELOW ? x[i] : x[i] <= -ROUNDED_BELOW ? 0.0f : to_half(out);
+        x[i] = out / divisors[i];
+    }
+}
+
 void dense_gate_rows(const struct dense_layer *l, const struct matmul_input *in, struct work_range rows,
     float *up, float *gate, size_t gate_columns)
 {
@@ -124,7 +145,9 @@ void dense_gate_rows(const struct dense_layer *l, const struct matmul_input *in,
     }
     for (size_t t = 0; t < in->tokens; t++) {
         float *row = up + t * l->n_ff + rows.first;
-        if (l->xielu)
+        if (l->act_divisors)
+            divide_activated(l, row, l->act_divisors + rows.first, count);
+        else if (l->xielu)
             vector_xielu(row, row, &l->curve, count);
         else if (l->ungated)
             vector_gate(row, row, NULL, l->activation, count);
@@ -132,8 +155,6 @@ void dense_gate_rows(const struct dense_layer *l, const struct matmul_input *in,
             gate_limited(l, gate + t * gate_columns, row, count);
         else
             vector_gate(row, gate + t * gate_columns, row, l->activation, count);
-        for (size_t j = 0; l->act_divisors && j < count; j++)
-            row[j] /= l->act_divisors[rows.first + j];
     }
 }
 

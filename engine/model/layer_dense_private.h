@@ -25,7 +25,8 @@ struct dense_layer {
     bool ungated; /* down(f(up(x))) */
     bool xielu; /* f is xIELU with the layer's own numbers, in place of the activation; without a gate */
     struct vector_xielu curve;
-    bool act_scales; /* the result of f is divided by the tensor ffn.act.scales, which may be missing */
+    bool
+        act_scales; /* the result of f is divided by the tensor ffn.act.scales, which may be missing; without a gate */
     const float *act_divisors; /* [n_ff], or NULL */
     struct linear gate, up, down;
 };

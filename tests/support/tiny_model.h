@@ -24,6 +24,7 @@
 #define TINY_EXPERTS 6
 #define TINY_EXPERTS_USED 2
 #define TINY_SHARED_FF 32
+#define TINY_INPUT 32
 #define TINY_TAPS 3
 #define TINY_INNER 96 /* rows of a scan; as heads none fills a block of the kernel */
 #define TINY_SSM_HEADS 4
@@ -56,6 +57,7 @@ struct tiny_family {
     const char *arch;
     size_t layers;
     bool post_norms, window, experts, shared, norm_heads, norm_rows, latent, sinks, gate;
+    bool inputs; /* each layer has an input of its own, and the last two use the keys and values of others */
     /* Of the experts: one tensor for gate and up; a dense feed-forward beside them; a space of their own. */
     bool fused, beside, own_space;
     /* A letter for each layer's mixer: Attention, short Convolution, Mamba, mamba 2 (S), Both attention and mamba 2, gated
@@ -85,6 +87,7 @@ static const struct tiny_family tiny_families[] = {
     {.arch = "plamo", .layers = 2, .output = true}, /* a parallel residual */
     {.arch = "granite_swa", .layers = 5, .window = true, .sinks = true},
     {.arch = "k2-horizon", .layers = 2, .gate = true, .output = true},
+    {.arch = "gemma4", .layers = 5, .post_norms = true, .window = true, .norm_heads = true, .inputs = true},
     {.arch = "mamba", .layers = 2, .mixers = "MM", .halves = true},
     {.arch = "jamba", .layers = 3, .mixers = "MAM", .output = true},
     {.arch = "falcon-h1", .layers = 2, .mixers = "BB", .output = true},
@@ -200,6 +203,11 @@ static inline void tiny_kind_keys(struct tiny *t, struct writer *w)
 {
     if (t->family->window)
         tiny_key(t, w, "attention.sliding_window", 32, false);
+    if (t->family->inputs) {
+        tiny_key(t, w, "attention.sliding_window_pattern", 2, false);
+        tiny_key(t, w, "attention.shared_kv_layers", 2, false);
+        tiny_key(t, w, "embedding_length_per_layer_input", TINY_INPUT, false);
+    }
     if (t->family->experts) {
         tiny_key(t, w, "expert_count", TINY_EXPERTS, false);
         tiny_key(t, w, "expert_used_count", TINY_EXPERTS_USED, false);
@@ -423,6 +431,24 @@ static inline void tiny_layer(struct tiny *t, size_t i)
         tiny_group(t, i, post_norms);
 }
 
+/* Of the inputs of each layer. */
+static inline void tiny_inputs(struct tiny *t)
+{
+    enum { W = TINY_WIDTH, P = TINY_INPUT };
+    static const struct tiny_tensor of_layer[] = {{"inp_gate.weight", W, P, TENSOR_Q8_0, 0},
+        {"proj.weight", P, W, TENSOR_Q4_0, 0}, {"post_norm.weight", W, 1, TENSOR_F32, 0},
+        {"layer_output_scale.weight", 1, 1, TENSOR_F32, 0}, {.name = ""}};
+    uint64_t all = t->family->layers * P;
+    struct tiny_tensor embedding = {"per_layer_token_embd.weight", all, TINY_VOCABULARY, TENSOR_Q8_0, 0};
+    struct tiny_tensor projection = {"per_layer_model_proj.weight", W, all, TENSOR_F16, 0};
+    struct tiny_tensor norm = {"per_layer_proj_norm.weight", P, 1, TENSOR_F32, 0};
+    tiny_tensor(t, &embedding);
+    tiny_tensor(t, &projection);
+    tiny_tensor(t, &norm);
+    for (size_t i = 0; i < t->family->layers; i++)
+        tiny_group(t, i, of_layer);
+}
+
 static inline void tiny_list(struct tiny *t)
 {
     const struct tiny_edit *e = t->edit;
@@ -435,6 +461,8 @@ static inline void tiny_list(struct tiny *t)
     tiny_tensor(t, &norm);
     if (t->family->output)
         tiny_tensor(t, &output);
+    if (t->family->inputs)
+        tiny_inputs(t);
     for (size_t i = 0; i < t->family->layers; i++)
         tiny_layer(t, i);
     bool known = !e || !e->tensor;

@@ -28,8 +28,9 @@ static const struct {
     {"deepseek2", ATTENTION_F16}, {"deepseek2", ATTENTION_Q8_0}, {"smallthinker", ATTENTION_F16},
     {"arctic", ATTENTION_F16}, {"maion-coder", ATTENTION_F16}, {"lfm2", ATTENTION_Q8_0},
     {"mamba", ATTENTION_F16}, {"jamba", ATTENTION_F16}, {"falcon-h1", ATTENTION_F16},
-    {"nemotron_h", ATTENTION_F16}, {"plamo", ATTENTION_F16}, {"k2-horizon", ATTENTION_F16},
-    {"granite_swa", ATTENTION_F16}, {"qwen35", ATTENTION_F16}, {"kimi-linear", ATTENTION_Q8_0}};
+    {"nemotron_h", ATTENTION_F16}, {"plamo", ATTENTION_F16}, {"gemma4", ATTENTION_F16},
+    {"k2-horizon", ATTENTION_F16}, {"granite_swa", ATTENTION_F16}, {"qwen35", ATTENTION_F16},
+    {"kimi-linear", ATTENTION_Q8_0}};
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
 /* ---- however it is run ---- */
