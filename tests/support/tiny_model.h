@@ -272,29 +272,9 @@ static inline void tiny_scan(struct tiny *t, size_t i, bool heads)
     tiny_group(t, i, heads ? mamba2 : mamba);
 }
 
-static inline void tiny_layer(struct tiny *t, size_t i)
+static inline void tiny_feed_forward(struct tiny *t, size_t i, char mixer)
 {
-    enum { W = TINY_WIDTH, Q = TINY_HEADS * TINY_HEAD, KV = TINY_KV_HEADS * TINY_HEAD };
-    static const struct tiny_tensor norm[] = {{"attn_norm.weight", W, 1, TENSOR_F32, 0}, {.name = ""}};
-    static const struct tiny_tensor ffn_norm[] = {{"ffn_norm.weight", W, 1, TENSOR_F32, 0}, {.name = ""}};
-    static const struct tiny_tensor attention[] = {{"attn_q.weight", W, Q, TENSOR_Q8_0, 0},
-        {"attn_k.weight", W, KV, TENSOR_Q8_0, 0}, {"attn_v.weight", W, KV, TENSOR_F32, 0},
-        {"attn_output.weight", Q, W, TENSOR_Q4_0, 0}, {.name = ""}};
-    static const struct tiny_tensor latent[] = {{"attn_q_a.weight", W, TINY_LATENT, TENSOR_Q8_0, 0},
-        {"attn_q_a_norm.weight", TINY_LATENT, 1, TENSOR_F32, 0},
-        {"attn_q_b.weight", TINY_LATENT, TINY_HEADS * (TINY_NOPE + TINY_HEAD), TENSOR_Q8_0, 0},
-        {"attn_kv_a_mqa.weight", W, TINY_LATENT + TINY_HEAD, TENSOR_Q4_0, 0},
-        {"attn_kv_a_norm.weight", TINY_LATENT, 1, TENSOR_F32, 0},
-        {"attn_k_b.weight", TINY_NOPE, TINY_LATENT, TENSOR_F16, TINY_HEADS},
-        {"attn_v_b.weight", TINY_LATENT, TINY_HEAD, TENSOR_Q8_0, TINY_HEADS},
-        {"attn_output.weight", Q, W, TENSOR_Q4_0, 0}, {.name = ""}};
-    static const struct tiny_tensor norms_of_heads[] = {{"attn_q_norm.weight", TINY_HEAD, 1, TENSOR_F32, 0},
-        {"attn_k_norm.weight", TINY_HEAD, 1, TENSOR_F32, 0}, {.name = ""}};
-    static const struct tiny_tensor norms_of_rows[] = {{"attn_q_norm.weight", Q, 1, TENSOR_F32, 0},
-        {"attn_k_norm.weight", KV, 1, TENSOR_F32, 0}, {.name = ""}};
-    static const struct tiny_tensor convolution[] = {{"shortconv.in_proj.weight", W, 3 * W, TENSOR_Q8_0, 0},
-        {"shortconv.conv.weight", TINY_TAPS, W, TENSOR_F32, 0},
-        {"shortconv.out_proj.weight", W, W, TENSOR_Q4_0, 0}, {.name = ""}};
+    enum { W = TINY_WIDTH };
     static const struct tiny_tensor dense[] = {{"ffn_gate.weight", W, TINY_FF, TENSOR_Q4_0, 0},
         {"ffn_up.weight", W, TINY_FF, TENSOR_Q4_0, 0}, {"ffn_down.weight", TINY_FF, W, TENSOR_F16, 0},
         {.name = ""}};
@@ -321,10 +301,49 @@ static inline void tiny_layer(struct tiny *t, size_t i)
     static const struct tiny_tensor shared[] = {{"ffn_gate_shexp.weight", W, TINY_SHARED_FF, TENSOR_F32, 0},
         {"ffn_up_shexp.weight", W, TINY_SHARED_FF, TENSOR_Q8_0, 0},
         {"ffn_down_shexp.weight", TINY_SHARED_FF, W, TENSOR_F16, 0}, {.name = ""}};
-    static const struct tiny_tensor post_norms[] = {{"post_attention_norm.weight", W, 1, TENSOR_F32, 0},
-        {"post_ffw_norm.weight", W, 1, TENSOR_F32, 0}, {.name = ""}};
     static const struct tiny_tensor ungated[] = {{"ffn_up.weight", W, TINY_FF, TENSOR_Q4_0, 0},
         {"ffn_down.weight", TINY_FF, W, TENSOR_F16, 0}, {.name = ""}};
+    const struct tiny_family *f = t->family;
+    if (!f->halves || mixer == 'F')
+        tiny_group(t, i,
+            f->halves      ? ungated
+            : f->fused     ? fused
+            : f->own_space ? own_space
+            : f->experts   ? experts
+                           : dense);
+    if (f->beside) {
+        tiny_group(t, i, norm_exps);
+        tiny_group(t, i, dense);
+    }
+    if (f->shared)
+        tiny_group(t, i, shared);
+}
+
+static inline void tiny_layer(struct tiny *t, size_t i)
+{
+    enum { W = TINY_WIDTH, Q = TINY_HEADS * TINY_HEAD, KV = TINY_KV_HEADS * TINY_HEAD };
+    static const struct tiny_tensor norm[] = {{"attn_norm.weight", W, 1, TENSOR_F32, 0}, {.name = ""}};
+    static const struct tiny_tensor ffn_norm[] = {{"ffn_norm.weight", W, 1, TENSOR_F32, 0}, {.name = ""}};
+    static const struct tiny_tensor attention[] = {{"attn_q.weight", W, Q, TENSOR_Q8_0, 0},
+        {"attn_k.weight", W, KV, TENSOR_Q8_0, 0}, {"attn_v.weight", W, KV, TENSOR_F32, 0},
+        {"attn_output.weight", Q, W, TENSOR_Q4_0, 0}, {.name = ""}};
+    static const struct tiny_tensor latent[] = {{"attn_q_a.weight", W, TINY_LATENT, TENSOR_Q8_0, 0},
+        {"attn_q_a_norm.weight", TINY_LATENT, 1, TENSOR_F32, 0},
+        {"attn_q_b.weight", TINY_LATENT, TINY_HEADS * (TINY_NOPE + TINY_HEAD), TENSOR_Q8_0, 0},
+        {"attn_kv_a_mqa.weight", W, TINY_LATENT + TINY_HEAD, TENSOR_Q4_0, 0},
+        {"attn_kv_a_norm.weight", TINY_LATENT, 1, TENSOR_F32, 0},
+        {"attn_k_b.weight", TINY_NOPE, TINY_LATENT, TENSOR_F16, TINY_HEADS},
+        {"attn_v_b.weight", TINY_LATENT, TINY_HEAD, TENSOR_Q8_0, TINY_HEADS},
+        {"attn_output.weight", Q, W, TENSOR_Q4_0, 0}, {.name = ""}};
+    static const struct tiny_tensor norms_of_heads[] = {{"attn_q_norm.weight", TINY_HEAD, 1, TENSOR_F32, 0},
+        {"attn_k_norm.weight", TINY_HEAD, 1, TENSOR_F32, 0}, {.name = ""}};
+    static const struct tiny_tensor norms_of_rows[] = {{"attn_q_norm.weight", Q, 1, TENSOR_F32, 0},
+        {"attn_k_norm.weight", KV, 1, TENSOR_F32, 0}, {.name = ""}};
+    static const struct tiny_tensor convolution[] = {{"shortconv.in_proj.weight", W, 3 * W, TENSOR_Q8_0, 0},
+        {"shortconv.conv.weight", TINY_TAPS, W, TENSOR_F32, 0},
+        {"shortconv.out_proj.weight", W, W, TENSOR_Q4_0, 0}, {.name = ""}};
+    static const struct tiny_tensor post_norms[] = {{"post_attention_norm.weight", W, 1, TENSOR_F32, 0},
+        {"post_ffw_norm.weight", W, 1, TENSOR_F32, 0}, {.name = ""}};
     static const struct tiny_tensor sinks[] = {
         {"attn_sinks.weight", TINY_HEADS, 1, TENSOR_F32, 0}, {.name = ""}};
     static const struct tiny_tensor gate[] = {{"attn_gate.weight", W, Q, TENSOR_Q8_0, 0}, {.name = ""}};
@@ -342,19 +361,7 @@ static inline void tiny_layer(struct tiny *t, size_t i)
         tiny_scan(t, i, mixer != 'M');
     if (!f->halves)
         tiny_group(t, i, ffn_norm);
-    if (!f->halves || mixer == 'F')
-        tiny_group(t, i,
-            f->halves      ? ungated
-            : f->fused     ? fused
-            : f->own_space ? own_space
-            : f->experts   ? experts
-                           : dense);
-    if (f->beside) {
-        tiny_group(t, i, norm_exps);
-        tiny_group(t, i, dense);
-    }
-    if (f->shared)
-        tiny_group(t, i, shared);
+    tiny_feed_forward(t, i, mixer);
     if (f->post_norms)
         tiny_group(t, i, post_norms);
 }
