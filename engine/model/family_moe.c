@@ -221,6 +221,8 @@ const struct arch family_moe[] = {
     {.name = "maion-coder", .shape = {.post_norms = true}, .rope = {.halves = true}, .attention = {.qk_norm = QK_HEAD},
      .dense = {.activation = VECTOR_SILU}, .experts = true, .moe = {.normalized = true, EXPERTS},
      .read = read_maion},
+    {.name = "grovemoe", .rope = {.halves = true}, .attention = {.qk_norm = QK_HEAD}, .experts = true,
+     .moe = {.by_logits = true, .normalized = true, EXPERTS}},
     {.name = NULL},
 };
 /* clang-format on */
