@@ -157,7 +157,7 @@ static bool bind(struct binder *b, size_t i)
 /* The largest of all layers. */
 struct moe_widths {
     size_t n_expert, n_used, n_ff, beside, latent, width;
-    bool early;
+    bool early, chunks;
 };
 
 static struct moe_widths widths_of(const struct decoder *d)
@@ -174,6 +174,7 @@ static struct moe_widths widths_of(const struct decoder *d)
         w.latent = larger(w.latent, l->n_latent);
         w.width = larger(w.width, width_of(d, l));
         w.early |= l->early != MOE_NOTHING_EARLY;
+        w.chunks |= l->per_chunk > 0;
     }
     return w;
 }
@@ -201,7 +202,8 @@ static void workspace(struct forward *f, struct layout *lasting, struct layout *
     w->up = layout_floats(passing, pairs, widths.n_ff);
     w->packed = layout_take(passing, packed_at(widths.n_expert, pairs, larger(widths.width, widths.n_ff)));
     w->gate_columns = dense_gate_columns(f, widths.n_ff);
-    w->gates = layout_floats(passing, workers * f->n, w->gate_columns);
+    w->gate_rows = widths.chunks ? pairs : f->n;
+    w->gates = layout_floats(passing, workers * w->gate_rows, w->gate_columns);
     w->groups = layout_take(passing, workers * widths.n_expert * sizeof(*w->groups));
     w->places = layout_take(passing, workers * pairs * sizeof(*w->places));
     w->pairs = layout_take(passing, workers * pairs * sizeof(*w->pairs));
@@ -280,7 +282,7 @@ static struct moe_work group(const struct worker *m, const struct moe_layer *l)
         .groups = w->groups + m->index * l->n_expert,
         .places = w->places + m->index * room,
         .pairs = w->pairs + m->index * room,
-        .gate = w->gates + m->index * f->n * w->gate_columns};
+        .gate = w->gates + m->index * w->gate_rows * w->gate_columns};
     struct expert_group *all = work.groups;
     for (size_t e = 0; e < l->n_expert; e++)
         all[e] = (struct expert_group){.expert = e};

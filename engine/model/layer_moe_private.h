@@ -83,8 +83,9 @@ struct moe_memory {
     float *up; /* [places][n_ff] */
     uint8_t *packed; /* the packed form of either, each group by itself */
     /* Each worker's own. */
-    float *gates; /* [n][gate_columns] */
-    size_t gate_columns;
+    float *gates; /* [gate_rows][gate_columns] */
+    size_t gate_rows,
+        gate_columns; /* as many rows as one expert can have: two of a row's experts may be of one chunk */
     struct expert_group *groups; /* [n_expert] */
     size_t *places; /* [pairs] */
     uint32_t *pairs; /* [places] */
