@@ -86,7 +86,8 @@ static bool bind_qkv(struct binder *b, size_t i, struct attention_layer *l)
     }
     return bind_linear(b, bind_stem(i, "attn_q").text, q, n_embd, &l->q) &&
            bind_linear(b, bind_stem(i, "attn_k").text, k, n_embd, &l->k) &&
-           bind_linear(b, bind_stem(i, "attn_v").text, v, n_embd, &l->v);
+           (l->values.n > 0 ? attention_bind_values(b, i, l, v)
+                            : bind_linear(b, bind_stem(i, "attn_v").text, v, n_embd, &l->v));
 }
 
 /* A gate for each head or for each element; a layer without the tensor has none. */
@@ -147,6 +148,7 @@ bool attention_bind(struct binder *b, size_t i)
                                   l->n_head, &l->sink)) &&
                 (l->alibi == 0 || make_slopes(b, i, l)) && (l->result_scale == 0 || scale_output(b, i, l));
     layer->mixer_packs = good && (linear_packs(&l->q) || linear_packs(&l->k) || linear_packs(&l->v) ||
-                                     (l->gate.weight.rows > 0 && linear_packs(&l->gate)));
+                                     (l->gate.weight.rows > 0 && linear_packs(&l->gate)) ||
+                                     (l->values.n > 0 && linear_packs(&l->values.router)));
     return good;
 }
