@@ -1,6 +1,6 @@
 /* layer_latent.c - the mixer "latent attention".
  *
- * It is attention with one key-value head, whose values are the first part of its keys. Products by a head's own matrix
+ * It is attention with one key-value head, whose values are the first part of its keys and are not stored again. Products by a head's own matrix
  * are divided among the workers by head and by rows of the matrix. Attention is divided by rows and heads; where there are
  * few rows and long ranges, by row and split of positions, and merged afterwards. No result depends on it.
  */
@@ -80,8 +80,10 @@ static bool bind(struct binder *b, size_t i)
 static struct layer_state state(const struct decoder *d, size_t i)
 {
     const struct latent_layer *l = &d->layers[i].latent;
-    return (struct layer_state){
-        .n_head_kv = 1, .head_dim_k = l->n_latent + d->rope.global.n_rot, .head_dim_v = l->n_latent};
+    return (struct layer_state){.n_head_kv = 1,
+        .head_dim_k = l->n_latent + d->rope.global.n_rot,
+        .head_dim_v = l->n_latent,
+        .values_in_keys = true};
 }
 
 /* ---- memory ---- */
@@ -263,8 +265,8 @@ static struct attention head_of(const struct forward *f, size_t layer, const str
         .head_dim_v = l->n_latent,
         .scale = l->scale,
         .pages = (const uint8_t *const *)r->pages,
-        .k_at = kv_cache_k_at(f->cache, layer, 0),
-        .v_at = kv_cache_v_at(f->cache, layer, 0)};
+        .values_in_keys = true,
+        .k_at = kv_cache_k_at(f->cache, layer, 0)};
 }
 
 static const struct batch_run *run_of(const struct forward *f, size_t row)
@@ -295,7 +297,7 @@ static void store(struct worker *m, size_t layer, const struct latent_layer *l)
             vector_rms_norm(key + l->n_latent, key + l->n_latent, l->rotated_norm, s->epsilon, n_rot);
         if (l->rotates)
             vector_rotate(key + l->n_latent, w->cos_sin[l->rope] + t * n_rot, n_rot / 2, f->d->rope.halves);
-        attention_store(&a, r->pages[position / ATTENTION_BLOCK], position % ATTENTION_BLOCK, key, key);
+        attention_store(&a, r->pages[position / ATTENTION_BLOCK], position % ATTENTION_BLOCK, key, NULL);
     }
     forward_barrier(m);
 }
