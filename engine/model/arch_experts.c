@@ -65,6 +65,19 @@ static bool read_beside(struct moe_layer *l, const struct arch_keys *k)
     return true;
 }
 
+/* Chunks of experts, at least as many as a row has experts. */
+static bool read_chunks(struct moe_layer *l, const struct arch_keys *k)
+{
+    if (!arch_key_number(k, "experts_per_group", MOE_EXPERTS_MAX, 0, &l->per_chunk) || l->per_chunk == 0)
+        return l->per_chunk == 0;
+    if (l->n_expert % l->per_chunk != 0 || l->n_expert / l->per_chunk < l->n_used)
+        return error_set(k->err,
+            "key %s.experts_per_group is %" PRIu32 ", which contradicts %" PRIu32 " experts, %" PRIu32
+            " of them used",
+            k->architecture, l->per_chunk, l->n_expert, l->n_used);
+    return arch_key_float(k, "expert_group_scale", 0.05, &l->chunk_scale);
+}
+
 static void set_expert_ff(struct layer *l, uint32_t value)
 {
     if (l->ffn == &layer_moe)
@@ -162,7 +175,8 @@ static bool read_mixture(
     l.n_expert = (uint32_t)experts;
     return arch_key_size(k, "expert_used_count", l.n_expert, 0, &l.n_used) &&
            arch_key_number(k, "moe_latent_size", DECODER_SIZE_MAX, 0, &l.n_latent) && read_gating(&l, k) &&
-           read_groups(&l, k) && read_weights(&l, k) && read_beside(&l, k) && choose_layers(d, &l, k);
+           read_groups(&l, k) && read_weights(&l, k) && read_beside(&l, k) && read_chunks(&l, k) &&
+           choose_layers(d, &l, k);
 }
 
 /* Makes the feed-forwards mixtures of experts where the file has a number of experts. */

@@ -67,3 +67,32 @@ bool arch_read_latent(struct decoder *d, const struct arch_keys *k)
     }
     return true;
 }
+
+/* An array says which layers have a window. */
+bool arch_mix_latents(struct decoder *d, const struct arch_keys *k, const struct latent_layer *other)
+{
+    char name[ARCH_KEY_ROOM];
+    const struct checkpoint_value *pattern =
+        checkpoint_find(k->file, arch_key_name(name, k, "attention.sliding_window_pattern"));
+    if (!pattern || !pattern->is_array || pattern->count < d->shape.n_layer)
+        return error_set(k->err, "key %s is no array with an item for each layer", name);
+    for (uint32_t i = 0; i < d->shape.n_layer; i++) {
+        uint32_t n_head = d->layers[i].latent.n_head;
+        if (d->layers[i].mixer != &layer_latent || arch_key_item(pattern, i) != 1)
+            continue;
+        d->layers[i].latent = *other;
+        d->layers[i].latent.n_head = n_head;
+    }
+    return true;
+}
+
+bool arch_read_indexer(struct decoder *d, const struct arch_keys *k, uint32_t block)
+{
+    uint32_t most, heads;
+    if (!arch_key_number(k, "attention.indexer.head_count", DECODER_SIZE_MAX, 0, &heads) ||
+        !arch_key_size(k, "attention.indexer.top_k", DECODER_CONTEXT_MAX, 0, &most))
+        return false;
+    if ((uint64_t)most * block < d->shape.n_ctx_train)
+        d->shape.n_ctx_train = most * block;
+    return true;
+}

@@ -135,6 +135,12 @@ bool arch_read_experts(struct decoder *d, const struct arch *a, const struct arc
 /* Makes all attention layers latent attention. Called after the rotation has been read. */
 bool arch_read_latent(struct decoder *d, const struct arch_keys *k);
 
+/* Gives the layers with a window the fields of `other`, but for the number of heads. */
+bool arch_mix_latents(struct decoder *d, const struct arch_keys *k, const struct latent_layer *other);
+/* An indexer chooses which positions a query sees, the best top_k of them, or of blocks of `block`. Up to so many it sees
+ * all of them, so the context is limited to that. */
+bool arch_read_indexer(struct decoder *d, const struct arch_keys *k, uint32_t block);
+
 /* ---- arch_ssm.c ---- */
 
 /* The fields of all layers that are mixers "mamba", or "mamba2" by themselves or beside another. */

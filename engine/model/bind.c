@@ -257,10 +257,46 @@ bool bind_linear(struct binder *b, const char *stem, uint64_t rows, uint64_t col
     return good;
 }
 
-bool bind_experts(struct binder *b, const char *stem, uint64_t experts, uint64_t rows, uint64_t columns,
-    struct expert_weights *w)
+/* Old files have a tensor for each expert: "blk.0.ffn_up.7.weight" in place of number 7 of "blk.0.ffn_up_exps.weight". */
+static bool bind_each_expert(struct binder *b, const char *stem, uint64_t experts, uint64_t rows,
+    uint64_t columns, struct expert_weights *w)
 {
-    const float *ignored;
+    int length = (int)(strlen(stem) - strlen("_exps"));
+    const uint8_t **parts =
+        (const uint8_t **)(void *)bind_memory(b, experts * sizeof(*parts) / sizeof(float), stem);
+    if (!parts)
+        return false;
+    for (uint64_t e = 0; e < experts; e++) {
+        char part[NAME_ROOM];
+        struct matmul_weight weight;
+        snprintf(part, sizeof(part), "%.*s.%" PRIu64 ".weight", length, stem, e);
+        if (!bind_matrix(b, part, rows, columns, &weight))
+            return false;
+        if (e > 0 && weight.type != w->first.weight.type)
+            return error_set(b->err, "tensor %s has another type than those of the other experts", part);
+        w->first.weight = weight;
+        parts[e] = weight.data;
+    }
+    note_packed(b->d, &w->first.weight);
+    w->first.weight.data = parts[0];
+    w->parts = parts;
+    return true;
+}
+
+static bool has_each_expert(const struct binder *b, const char *stem)
+{
+    char part[NAME_ROOM];
+    size_t length = strlen(stem), end = strlen("_exps");
+    if (bind_has(b, stem) || length < end || strcmp(stem + length - end, "_exps") != 0)
+        return false;
+    snprintf(part, sizeof(part), "%.*s.0.weight", (int)(length - end), stem);
+    return find(b, part) != NULL;
+}
+
+/* The usual form: one tensor. */
+static bool bind_joint_experts(struct binder *b, const char *stem, uint64_t experts, uint64_t rows,
+    uint64_t columns, struct expert_weights *w)
+{
     struct name name = bind_name(stem, "weight");
     const struct tensor *t = find_deep(b, name.text, experts, rows, columns);
     struct matmul_weight *first = &w->first.weight;
@@ -270,7 +306,17 @@ bool bind_experts(struct binder *b, const char *stem, uint64_t experts, uint64_t
         return error_set(
             b->err, "tensor %s has type %s, which weights cannot have", name.text, t->type->name);
     note_packed(b->d, first);
-    w->bytes = rows * first->row_bytes;
+    return true;
+}
+
+bool bind_experts(struct binder *b, const char *stem, uint64_t experts, uint64_t rows, uint64_t columns,
+    struct expert_weights *w)
+{
+    const float *ignored;
+    if (!(has_each_expert(b, stem) ? bind_each_expert(b, stem, experts, rows, columns, w)
+                                   : bind_joint_experts(b, stem, experts, rows, columns, w)))
+        return false;
+    w->bytes = rows * w->first.weight.row_bytes;
     w->rows = rows;
     return bind_optional(b, bind_name(stem, "scale").text, 1, experts, &w->scales) &&
            bind_optional(b, bind_name(stem, "input_scale").text, 1, experts, &ignored) &&

@@ -17,22 +17,39 @@ static bool read_minicpm3(struct decoder *d, const struct arch_keys *k)
     return true;
 }
 
-/* Each query sees the positions that an indexer chooses, the best top_k of them. So up to top_k positions it sees all, and
- * longer sequences are not supported. */
 static bool read_indexed(struct decoder *d, const struct arch_keys *k)
 {
-    struct decoder_shape *s = &d->shape;
-    uint32_t most, heads;
-    if (!arch_read_latent(d, k) ||
-        !arch_key_number(k, "attention.indexer.head_count", DECODER_SIZE_MAX, 0, &heads) ||
-        !arch_key_size(k, "attention.indexer.top_k", DECODER_CONTEXT_MAX, 0, &most))
+    return arch_read_latent(d, k) && arch_read_indexer(d, k, 1);
+}
+
+/* Layers with a window have a latent and heads of another size. */
+static bool read_dots3note(struct decoder *d, const struct arch_keys *k)
+{
+    uint32_t window, head, n_rot = d->rope.global.n_rot;
+    if (!read_indexed(d, k) || !arch_read_window(k, 0, &window) ||
+        !arch_key_real(k, "rope.freq_base_swa", d->rope.global.base, &d->rope.local.base))
         return false;
-    s->n_ctx_train = most < s->n_ctx_train ? most : s->n_ctx_train;
-    return true;
+    for (uint32_t i = 0; i < d->shape.n_layer; i++)
+        d->layers[i].latent.gated = d->layers[i].latent.norms_rotated = true;
+    struct latent_layer other = d->layers[0].latent;
+    if (!arch_key_size(
+            k, "attention.kv_lora_rank_swa", ATTENTION_HEAD_MAX - n_rot, other.n_latent, &other.n_latent) ||
+        !arch_key_size(
+            k, "attention.value_length_mla_swa", ATTENTION_HEAD_MAX, other.n_value, &other.n_value) ||
+        !arch_key_size(k, "attention.key_length_mla_swa", ATTENTION_HEAD_MAX, other.n_nope + n_rot, &head))
+        return false;
+    if (head < n_rot)
+        return error_set(
+            k->err, "key %s.attention.key_length_mla_swa is below rope.dimension_count", k->architecture);
+    other.n_nope = head - n_rot;
+    other.scale = 1 / sqrtf((float)head);
+    other.window = window;
+    other.rope = 1;
+    return arch_mix_latents(d, k, &other);
 }
 
 static const char *const no_indexer[] = {".indexer.k_norm.weight", ".indexer.k_norm.bias",
-    ".indexer.proj.weight", ".indexer.attn_k.weight", ".indexer.attn_q_b.weight", NULL};
+    ".indexer.proj.weight", ".indexer.attn_k.weight", ".indexer.attn_q_b.weight", ".attn_gate.scale", NULL};
 
 /* clang-format off */
 const struct arch family_deepseek[] = {
@@ -53,6 +70,11 @@ const struct arch family_deepseek[] = {
      .moe = {.gating = MOE_SIGMOID, .beside_suffix = "_shexp", .beside_needed = true,
          .experts = {.activation = VECTOR_SILU}},
      .read = read_indexed},
+    {.name = "dots3note", .shape = {.unused = no_indexer}, .dense = {.activation = VECTOR_SILU},
+     .experts = true,
+     .moe = {.gating = MOE_SIGMOID, .beside_suffix = "_shexp", .beside_needed = true,
+         .experts = {.activation = VECTOR_SILU}},
+     .read = read_dots3note},
     {.name = "minicpm3", .rope = {.halves = true, .long_factors = true}, .dense = {.activation = VECTOR_SILU},
      .read = read_minicpm3},
     {.name = NULL},

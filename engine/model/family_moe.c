@@ -11,6 +11,7 @@ static bool read_windows_that_rotate(struct decoder *d, const struct arch_keys *
 {
     if (!arch_read_windows(d, k, 0, 4))
         return false;
+    arch_key_name((char[ARCH_KEY_ROOM]){0}, k, "attention.rope_pattern"); /* says the same */
     if (d->layers[0].attention.window > 0 || d->layers[d->shape.n_layer - 1].attention.window > 0)
         arch_rotate_windows(d);
     return true;
@@ -43,6 +44,15 @@ static bool read_mellum(struct decoder *d, const struct arch_keys *k)
     return arch_set_windows(d, k, window, 4);
 }
 
+static bool read_minimax_m3(struct decoder *d, const struct arch_keys *k)
+{
+    uint32_t block;
+    return arch_key_size(k, "attention.indexer.block_size", DECODER_SIZE_MAX, 0, &block) &&
+           arch_read_indexer(d, k, block);
+}
+
+static const char *const no_indexer[] = {".indexer.q_proj.weight", ".indexer.k_proj.weight",
+    ".indexer.q_norm.weight", ".indexer.k_norm.weight", NULL};
 static const char *const no_out_bias[] = {".attn_output.bias", NULL};
 static const char *const no_qkv_extras[] = {
     ".attn_q.scale", ".attn_k.scale", ".attn_v.scale", ".attn_q.bias", ".attn_k.bias", ".attn_v.bias", NULL};
@@ -158,6 +168,11 @@ const struct arch family_moe[] = {
      .moe = {.beside_needed = true, SHARED, EXPERTS}},
     {.name = "minimax-m2", .rope = {.halves = true}, .attention = {.qk_norm = QK_ROW},
      .experts = true, .moe = {.normalized = true, EXPERTS}},
+    {.name = "minimax-m3", .shape = {.unused = no_indexer}, .rope = {.halves = true}, .attention = {.qk_norm = QK_HEAD},
+     .dense = {.limit = 7, .limits = LIMIT_SWIGLU_OAI}, .experts = true,
+     .moe = {.gating = MOE_SIGMOID, .beside_needed = true, SHARED,
+         .experts = {.limit = 7, .limits = LIMIT_SWIGLU_OAI}},
+     .read = read_minimax_m3},
     {.name = "glm4moe", .shape = {.ffn_norm = "post_attention_norm"}, .rope = {.halves = true},
      .attention = {.qk_norm = QK_HEAD_OPTIONAL}, .dense = {.activation = VECTOR_SILU},
      .experts = true, .moe = {.gating = MOE_SIGMOID, .beside_needed = true, SHARED, EXPERTS}},
@@ -206,6 +221,8 @@ const struct arch family_moe[] = {
     {.name = "maion-coder", .shape = {.post_norms = true}, .rope = {.halves = true}, .attention = {.qk_norm = QK_HEAD},
      .dense = {.activation = VECTOR_SILU}, .experts = true, .moe = {.normalized = true, EXPERTS},
      .read = read_maion},
+    {.name = "grovemoe", .rope = {.halves = true}, .attention = {.qk_norm = QK_HEAD}, .experts = true,
+     .moe = {.by_logits = true, .normalized = true, EXPERTS}},
     {.name = NULL},
 };
 /* clang-format on */

@@ -15,7 +15,8 @@ static size_t key_bytes(const struct kv_cache *c, size_t layer)
 
 static size_t head_bytes(const struct kv_cache *c, size_t layer)
 {
-    return key_bytes(c, layer) + attention_bytes(c->type, c->layers[layer].head_dim_v);
+    const struct layer_state *l = &c->layers[layer];
+    return key_bytes(c, layer) + (l->values_in_keys ? 0 : attention_bytes(c->type, l->head_dim_v));
 }
 
 static size_t checkpoint_pages(const struct kv_cache *c)

@@ -30,7 +30,7 @@ static struct layer_state state(const struct decoder *d, size_t i)
 
 /* The largest of all layers. */
 struct attention_widths {
-    size_t group, kv_heads, q, k, v, gate, att, part;
+    size_t group, kv_heads, q, k, v, gate, values, att, part;
 };
 
 static struct attention_widths widths_of(const struct decoder *d)
@@ -48,6 +48,7 @@ static struct attention_widths widths_of(const struct decoder *d)
         w.v = larger(w.v, (size_t)l->n_head_kv * l->head_dim_v);
         w.att = larger(w.att, (size_t)l->n_head * l->head_dim_v);
         w.gate = larger(w.gate, l->gate.weight.rows);
+        w.values = larger(w.values, l->values.n > 0 ? l->v.weight.rows : 0);
         w.part = larger(w.part, l->n_head * attention_part_floats(&a));
     }
     return w;
@@ -98,6 +99,8 @@ static void workspace(struct forward *f, struct layout *lasting, struct layout *
     w->k = layout_floats(passing, f->n, widths.k);
     w->v = layout_floats(passing, f->n, widths.v);
     w->gate = layout_floats(passing, f->n, widths.gate);
+    w->expert_values = layout_floats(passing, f->n, widths.values);
+    w->value_router = layout_floats(passing, widths.values > 0 ? f->n : 0, VALUE_EXPERTS_MAX);
     w->att = layout_floats(passing, f->n, widths.att);
     w->parts = layout_floats(passing, w->split ? f->n * w->n_splits : 0, widths.part);
 }
@@ -263,8 +266,20 @@ static void run(struct worker *m, size_t i)
     struct attention_memory *w = &m->f->attention;
     const struct attention_layer *l = &m->f->d->layers[i].attention;
     size_t width = (size_t)l->n_head * l->head_dim_v;
-    const struct product products[] = {{&l->q, w->q}, {&l->k, w->k}, {&l->v, w->v}, {&l->gate, w->gate}};
-    linear_multiply(m, products, l->shares_cache ? 1 : l->gate.weight.rows > 0 ? 4 : 3);
+    float *v = l->values.n > 0 ? w->expert_values : w->v;
+    struct product products[5] = {{&l->q, w->q}};
+    size_t n = 1;
+    if (!l->shares_cache) {
+        products[n++] = (struct product){&l->k, w->k};
+        products[n++] = (struct product){&l->v, v};
+    }
+    if (l->gate.weight.rows > 0)
+        products[n++] = (struct product){&l->gate, w->gate};
+    if (l->values.n > 0)
+        products[n++] = (struct product){&l->values.router, w->value_router};
+    linear_multiply(m, products, n);
+    if (l->values.n > 0)
+        attention_mix_values(m, l);
     if (l->qk_norm == QK_ROW || l->clamp > 0)
         attention_prepare_rows(m, l);
     if (!w->together)

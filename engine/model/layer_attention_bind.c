@@ -96,8 +96,12 @@ static bool bind_qkv(struct binder *b, size_t i, struct attention_layer *l)
         bind_skip(b, values.text);
         return true;
     }
-    const char *of = l->v_from_k && v == k && !bind_has(b, values.text) ? keys.text : values.text;
-    return bind_linear(b, keys.text, k, n_embd, &l->k) && bind_linear(b, of, v, n_embd, &l->v);
+    if (!bind_linear(b, keys.text, k, n_embd, &l->k))
+        return false;
+    if (l->values.n > 0)
+        return attention_bind_values(b, i, l, v);
+    bool from_keys = l->v_from_k && v == k && !bind_has(b, values.text);
+    return bind_linear(b, from_keys ? keys.text : values.text, v, n_embd, &l->v);
 }
 
 /* A gate for each head or for each element; a layer without the tensor has none. */
@@ -159,6 +163,7 @@ bool attention_bind(struct binder *b, size_t i)
                 (l->alibi == 0 || make_slopes(b, i, l)) && (l->result_scale == 0 || scale_output(b, i, l));
     layer->mixer_packs =
         good && (linear_packs(&l->q) || (!l->shares_cache && (linear_packs(&l->k) || linear_packs(&l->v))) ||
-                    (l->gate.weight.rows > 0 && linear_packs(&l->gate)));
+                    (l->gate.weight.rows > 0 && linear_packs(&l->gate)) ||
+                    (l->values.n > 0 && linear_packs(&l->values.router)));
     return good;
 }

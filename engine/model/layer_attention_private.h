@@ -41,6 +41,19 @@ struct attention_temperature {
     uint32_t span, offset;
 };
 
+#define VALUE_EXPERTS_MAX 64
+
+/* Values by experts: a router chooses some of them for each row, and the values are the sum of silu(expert * x), each with
+ * its weight. The product is computed for all experts. */
+struct value_experts {
+    uint32_t n, n_used; /* n is 0 where values have one matrix, as usual */
+    bool sigmoid; /* scores of experts; otherwise softmax */
+    bool normalized; /* weights are divided by their sum */
+    float scale; /* factor of weights */
+    struct linear router; /* [n][n_embd] */
+    const float *bias; /* [n], added to scores only to choose experts; or NULL */
+};
+
 /* Fields and weights of one layer. */
 struct attention_layer {
     uint32_t n_head, n_head_kv;
@@ -65,7 +78,8 @@ struct attention_layer {
     uint32_t cache_of;
     struct norm q_norm, k_norm;
     const float *slopes, *sink; /* [n_head], or NULL */
-    struct linear q, k, v, out;
+    struct linear q, k, v, out; /* v of all experts, one behind the other */
+    struct value_experts values;
     struct linear gate; /* without data where there is none */
 };
 
@@ -77,6 +91,11 @@ static inline size_t attention_q_room(const struct attention_layer *l)
 
 /* Finds the weights of layer i: `bind` of the kind. */
 bool attention_bind(struct binder *b, size_t i);
+
+/* The same for values by experts, of `rows` rows each. */
+bool attention_bind_values(struct binder *b, size_t i, struct attention_layer *l, size_t rows);
+/* Computes the rows' values from the products of all experts. All workers call it. */
+void attention_mix_values(struct worker *m, const struct attention_layer *l);
 
 /* ---- rotation ---- */
 
@@ -131,6 +150,7 @@ struct attention_memory {
     float *q, *k,
         *v; /* [n][n_head * attention_q_room], [n][n_head_kv * head_dim_k], [n][n_head_kv * head_dim_v] */
     float *gate; /* [n][rows of the gate] */
+    float *expert_values, *value_router; /* [n][experts * n_head_kv * head_dim_v], [n][experts] */
     float *att; /* [n][n_head * head_dim_v] */
     float *parts; /* of splits */
     float *cos_sin[2]; /* [n][n_rot]: cosines and sines for each of the decoder's ropes */

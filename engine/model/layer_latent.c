@@ -1,6 +1,6 @@
 /* layer_latent.c - the mixer "latent attention".
  *
- * It is attention with one key-value head, whose values are the first part of its keys. Products by a head's own matrix
+ * It is attention with one key-value head, whose values are the first part of its keys and are not stored again. Products by a head's own matrix
  * are divided among the workers by head and by rows of the matrix. Attention is divided by rows and heads; where there are
  * few rows and long ranges, by row and split of positions, and merged afterwards. No result depends on it.
  */
@@ -48,6 +48,14 @@ static bool bind_heads(struct binder *b, size_t i, struct latent_layer *l)
     return true;
 }
 
+static bool bind_gate(struct binder *b, size_t i, struct latent_layer *l)
+{
+    size_t elements = (size_t)l->n_head * l->n_value, n_embd = binder_decoder(b)->shape.n_embd;
+    struct stem stem = bind_stem(i, "attn_gate");
+    size_t rows = bind_rows(b, stem.text) == l->n_head ? l->n_head : elements;
+    return !l->gated || bind_linear(b, stem.text, rows, n_embd, &l->gate);
+}
+
 static bool bind(struct binder *b, size_t i)
 {
     struct decoder *d = binder_decoder(b);
@@ -58,25 +66,31 @@ static bool bind(struct binder *b, size_t i)
         bind_queries(b, i, l, l->n_head * (l->n_nope + n_rot)) &&
         bind_linear(b, bind_stem(i, "attn_kv_a_mqa").text, l->n_latent + n_rot, n_embd, &l->low) &&
         bind_vector(b, bind_stem(i, "attn_kv_a_norm.weight").text, 1, l->n_latent, &l->latent_norm) &&
-        bind_heads(b, i, l) &&
+        (!l->norms_rotated ||
+            bind_vector(b, bind_stem(i, "attn_k_norm.weight").text, 1, n_rot, &l->rotated_norm)) &&
+        bind_heads(b, i, l) && bind_gate(b, i, l) &&
         bind_linear(b, bind_stem(i, "attn_output").text, n_embd, (size_t)l->n_head * l->n_value, &l->out);
     if (good)
-        layer->mixer_packs = linear_packs(&l->low) || linear_packs(l->full_rank ? &l->query : &l->query_low);
+        layer->mixer_packs = linear_packs(&l->low) ||
+                             linear_packs(l->full_rank ? &l->query : &l->query_low) ||
+                             (l->gated && linear_packs(&l->gate));
     return good;
 }
 
 static struct layer_state state(const struct decoder *d, size_t i)
 {
     const struct latent_layer *l = &d->layers[i].latent;
-    return (struct layer_state){
-        .n_head_kv = 1, .head_dim_k = l->n_latent + d->rope.global.n_rot, .head_dim_v = l->n_latent};
+    return (struct layer_state){.n_head_kv = 1,
+        .head_dim_k = l->n_latent + d->rope.global.n_rot,
+        .head_dim_v = l->n_latent,
+        .values_in_keys = true};
 }
 
 /* ---- memory ---- */
 
 /* The largest of all layers. */
 struct latent_widths {
-    size_t heads, query_low, latent, query, value, packed, part;
+    size_t heads, query_low, latent, query, value, gate, packed, part;
 };
 
 static size_t packed_bytes(size_t rows, size_t columns)
@@ -98,6 +112,7 @@ static struct latent_widths widths_of(const struct forward *f)
         w.latent = larger(w.latent, l->n_latent);
         w.query = larger(w.query, l->n_nope);
         w.value = larger(w.value, l->n_value);
+        w.gate = larger(w.gate, l->gated ? l->gate.weight.rows : 0);
         w.packed = larger(w.packed, l->n_head * packed_bytes(f->n, columns));
         w.part = larger(w.part, attention_part_floats(&a));
     }
@@ -139,7 +154,9 @@ static void workspace(struct forward *f, struct layout *lasting, struct layout *
     choose_ways(f, widths.heads);
     size_t parts = rows_up(widths.heads, w->tile_heads) * f->n * w->n_splits;
     w->tiles = layout_take(lasting, w->n_tiles * sizeof(*w->tiles));
-    w->cos_sin = layout_floats(lasting, f->n, n_rot);
+    for (size_t i = 0; i < 2; i++)
+        w->cos_sin[i] = layout_floats(lasting, f->n, n_rot);
+    w->gate = layout_floats(passing, f->n, widths.gate);
     w->query_low = layout_floats(passing, f->n, widths.query_low);
     w->low = layout_floats(passing, f->n, widths.latent + n_rot);
     w->query = layout_floats(passing, rows, widths.query + n_rot);
@@ -160,7 +177,9 @@ static void begin(struct worker *m)
     struct work_range rows = forward_work_range(m, f->n);
     struct query_tile *tile = w->tiles;
     for (size_t t = rows.first; t < rows.end; t++)
-        rope_cos_sin(&f->d->ropes[0], f->batch->rows[t].position, 0, n_rot / 2, w->cos_sin + t * n_rot);
+        for (size_t i = 0; i < 2; i++)
+            rope_cos_sin(
+                &f->d->ropes[i], f->batch->rows[t].position, 0, n_rot / 2, w->cos_sin[i] + t * n_rot);
     for (size_t i = 0; i < f->n_runs && m->index == 0; i++)
         for (size_t at = 0, n; at < f->runs[i].n; at += n) {
             n = f->runs[i].n - at < w->tile_rows ? f->runs[i].n - at : w->tile_rows;
@@ -246,8 +265,8 @@ static struct attention head_of(const struct forward *f, size_t layer, const str
         .head_dim_v = l->n_latent,
         .scale = l->scale,
         .pages = (const uint8_t *const *)r->pages,
-        .k_at = kv_cache_k_at(f->cache, layer, 0),
-        .v_at = kv_cache_v_at(f->cache, layer, 0)};
+        .values_in_keys = true,
+        .k_at = kv_cache_k_at(f->cache, layer, 0)};
 }
 
 static const struct batch_run *run_of(const struct forward *f, size_t row)
@@ -274,9 +293,11 @@ static void store(struct worker *m, size_t layer, const struct latent_layer *l)
         if (!l->full_rank)
             vector_rms_norm(low, low, l->query_norm, s->epsilon, l->n_query);
         vector_rms_norm(key, key, l->latent_norm, s->epsilon, l->n_latent);
+        if (l->norms_rotated)
+            vector_rms_norm(key + l->n_latent, key + l->n_latent, l->rotated_norm, s->epsilon, n_rot);
         if (l->rotates)
-            vector_rotate(key + l->n_latent, w->cos_sin + t * n_rot, n_rot / 2, f->d->rope.halves);
-        attention_store(&a, r->pages[position / ATTENTION_BLOCK], position % ATTENTION_BLOCK, key, key);
+            vector_rotate(key + l->n_latent, w->cos_sin[l->rope] + t * n_rot, n_rot / 2, f->d->rope.halves);
+        attention_store(&a, r->pages[position / ATTENTION_BLOCK], position % ATTENTION_BLOCK, key, NULL);
     }
     forward_barrier(m);
 }
@@ -304,7 +325,7 @@ static void prepare_queries(struct worker *m, const struct latent_layer *l)
             float *rotated = out.x + t * out.row + h * wide + l->n_latent;
             memcpy(rotated, q + h * size + l->n_nope, n_rot * sizeof(*q));
             if (l->rotates)
-                vector_rotate(rotated, w->cos_sin + t * n_rot, n_rot / 2, f->d->rope.halves);
+                vector_rotate(rotated, w->cos_sin[l->rope] + t * n_rot, n_rot / 2, f->d->rope.halves);
         }
     }
     if (l->temperature != 0)
@@ -324,10 +345,12 @@ static size_t list_queries(const struct forward *f, const struct latent_layer *l
     const struct batch_run *r = &f->runs[t->run];
     size_t n = 0, wide = l->n_latent + f->d->rope.global.n_rot;
     for (size_t row = t->row; row < t->row + t->n; row++) {
-        uint32_t end = f->batch->causal ? r->start + (uint32_t)(row - r->row) + 1 : r->end;
+        uint32_t position = r->start + (uint32_t)(row - r->row);
+        uint32_t end = f->batch->causal ? position + 1 : r->end;
         for (size_t h = head; h < head + n_heads; h++)
             out[n++] = (struct attention_query){.q = f->latent.latent_query + (row * l->n_head + h) * wide,
                 .out = f->latent.att + (row * l->n_head + h) * l->n_latent,
+                .first = l->window != 0 && position >= l->window ? position + 1 - l->window : 0,
                 .end = end};
     }
     return n;
@@ -390,6 +413,26 @@ static void attend_in_splits(struct worker *m, size_t layer, const struct latent
     forward_barrier(m);
 }
 
+/* Multiplies values by their gates: each worker its share of the rows. In the last layer they may be fewer. */
+static void gate_values(struct worker *m, const struct latent_layer *l)
+{
+    const struct latent_memory *w = &m->f->latent;
+    size_t width = (size_t)l->n_head * l->n_value, gates = l->gate.weight.rows;
+    struct work_range rows = forward_work_range(m, m->n);
+    for (size_t t = rows.first; t < rows.end; t++) {
+        size_t from = m->kept_wanted ? m->f->wanted[t] : t;
+        float *gate = w->gate + from * gates, *value = w->value + t * width;
+        if (gates == width) {
+            vector_gate(value, gate, value, VECTOR_SIGMOID, width);
+            continue;
+        }
+        vector_gate(gate, gate, NULL, VECTOR_SIGMOID, gates);
+        for (size_t h = 0; h < l->n_head; h++)
+            vector_scale(value + h * l->n_value, value + h * l->n_value, gate[h], l->n_value);
+    }
+    forward_barrier(m);
+}
+
 static void run(struct worker *m, size_t i)
 {
     struct latent_memory *w = &m->f->latent;
@@ -398,8 +441,8 @@ static void run(struct worker *m, size_t i)
     linear_multiply(m,
         (struct product[]){l->full_rank ? (struct product){&l->query, w->query}
                                         : (struct product){&l->query_low, w->query_low},
-            {&l->low, w->low}},
-        2);
+            {&l->low, w->low}, {&l->gate, w->gate}},
+        l->gated ? 3 : 2);
     store(m, i, l);
     if (!l->full_rank) {
         linear_input(m, w->query_low, l->n_query, linear_packs(&l->query));
@@ -416,6 +459,8 @@ static void run(struct worker *m, size_t i)
     float *att = kept == w->att ? w->att : w->latent_query;
     multiply_heads(m, &l->value, l->n_head, (struct head_rows){att, width, l->n_latent},
         (struct head_rows){w->value, (size_t)l->n_head * l->n_value, l->n_value});
+    if (l->gated)
+        gate_values(m, l);
     linear_input(m, w->value, (size_t)l->n_head * l->n_value, linear_packs(&l->out));
     linear_multiply(m, (struct product[]){{&l->out, m->f->sum}}, 1);
 }

@@ -23,9 +23,14 @@ struct latent_layer {
     /* The query at position p is multiplied by 1 + temperature * log(1 + floor(p / temperature_length)). 0 for none. */
     float temperature;
     uint32_t temperature_length;
+    uint32_t window; /* keys that a query sees, its own the last; 0 for all */
+    unsigned rope; /* index of the decoder's ropes */
+    bool norms_rotated; /* the rotated part of the key is normed first */
+    bool
+        gated; /* attn_gate has a row for each head or for each element of the values: their factor, by sigmoid */
     bool
         full_rank; /* of the queries: `query` is [n_head * (n_nope + n_rot)][n_embd], and there is no query_low */
-    const float *query_norm, *latent_norm; /* [n_query], [n_latent] */
+    const float *query_norm, *latent_norm, *rotated_norm; /* [n_query], [n_latent], [n_rot] */
     struct linear query_low, query; /* [n_query][n_embd], [n_head * (n_nope + n_rot)][n_query] */
     struct linear low; /* [n_latent + n_rot][n_embd]: the latent and the rotated part of the key */
     struct expert_weights key; /* by head [n_latent][n_nope]: takes a query to the latent's space */
@@ -34,7 +39,7 @@ struct latent_layer {
     struct linear joined;
     bool is_joined;
     struct expert_weights value; /* by head [n_value][n_latent] */
-    struct linear out;
+    struct linear gate, out;
 };
 
 struct latent_memory {
@@ -43,13 +48,14 @@ struct latent_memory {
     size_t n_splits;
     bool split; /* splits of positions are divided among the workers */
     struct query_tile *tiles;
-    float *cos_sin; /* [n][n_rot] */
+    float *cos_sin[2]; /* [n][n_rot], of each rope */
     float *query_low; /* [n][n_query] */
     float *low; /* [n][n_latent + n_rot] */
     float *query; /* [n][n_head][n_nope + n_rot] */
     float *latent_query; /* [n][n_head][n_latent + n_rot] */
     float *att; /* [n][n_head][n_latent] */
     float *value; /* [n][n_head][n_value] */
+    float *gate; /* [n][rows of the gate] */
     float *parts; /* of splits */
     uint8_t *packed; /* of one matrix for each head */
 };

@@ -99,6 +99,34 @@ static void skip_dense(struct binder *b, size_t i)
     bind_skip(b, bind_stem(i, "ffn_down").text);
 }
 
+/* Their size is that of their tensors. */
+static bool bind_chunks(struct binder *b, size_t i, struct moe_layer *l)
+{
+    size_t n_embd = binder_decoder(b)->shape.n_embd;
+    struct stem up = bind_stem(i, "ffn_up_chexps");
+    if (l->per_chunk == 0)
+        return true;
+    if (bind_rows(b, up.text) <= DECODER_SIZE_MAX)
+        l->chunk_n_ff = (uint32_t)bind_rows(b, up.text);
+    size_t n = l->n_expert / l->per_chunk, n_ff = l->chunk_n_ff;
+    return bind_experts(b, up.text, n, n_ff, n_embd, &l->chunk_up) &&
+           bind_experts(b, bind_stem(i, "ffn_gate_chexps").text, n, n_ff, n_embd, &l->chunk_gate) &&
+           bind_experts(b, bind_stem(i, "ffn_down_chexps").text, n, n_embd, n_ff, &l->chunk_down);
+}
+
+/* The experts of chunks as a layer of their own. */
+static struct moe_layer chunks_of(const struct moe_layer *l)
+{
+    struct moe_layer c = *l;
+    c.n_expert = l->n_expert / l->per_chunk;
+    c.gate = l->chunk_gate;
+    c.up = l->chunk_up;
+    c.down = l->chunk_down;
+    c.experts.n_ff = l->chunk_n_ff;
+    c.experts = expert_of(&c, 0);
+    return c;
+}
+
 static size_t width_of(const struct decoder *d, const struct moe_layer *l)
 {
     return l->n_latent > 0 ? l->n_latent : d->shape.n_embd;
@@ -113,7 +141,7 @@ static bool bind(struct binder *b, size_t i)
     bool good =
         bind_choice(b, i, l) && bind_latent(b, i, l) && bind_up(b, i, l, width) &&
         bind_experts(b, bind_stem(i, "ffn_down_exps").text, l->n_expert, width, l->experts.n_ff, &l->down) &&
-        bind_beside(b, i, l);
+        bind_beside(b, i, l) && bind_chunks(b, i, l);
     if (!good)
         return false;
     if (l->by_tensor)
@@ -129,7 +157,7 @@ static bool bind(struct binder *b, size_t i)
 /* The largest of all layers. */
 struct moe_widths {
     size_t n_expert, n_used, n_ff, beside, latent, width;
-    bool early;
+    bool early, chunks;
 };
 
 static struct moe_widths widths_of(const struct decoder *d)
@@ -141,11 +169,12 @@ static struct moe_widths widths_of(const struct decoder *d)
             continue;
         w.n_expert = larger(w.n_expert, l->n_expert);
         w.n_used = larger(w.n_used, l->n_used);
-        w.n_ff = larger(w.n_ff, l->experts.n_ff);
+        w.n_ff = larger(w.n_ff, larger(l->experts.n_ff, l->chunk_n_ff));
         w.beside = larger(w.beside, l->beside.n_ff);
         w.latent = larger(w.latent, l->n_latent);
         w.width = larger(w.width, width_of(d, l));
         w.early |= l->early != MOE_NOTHING_EARLY;
+        w.chunks |= l->per_chunk > 0;
     }
     return w;
 }
@@ -173,7 +202,8 @@ static void workspace(struct forward *f, struct layout *lasting, struct layout *
     w->up = layout_floats(passing, pairs, widths.n_ff);
     w->packed = layout_take(passing, packed_at(widths.n_expert, pairs, larger(widths.width, widths.n_ff)));
     w->gate_columns = dense_gate_columns(f, widths.n_ff);
-    w->gates = layout_floats(passing, workers * f->n, w->gate_columns);
+    w->gate_rows = widths.chunks ? pairs : f->n;
+    w->gates = layout_floats(passing, workers * w->gate_rows, w->gate_columns);
     w->groups = layout_take(passing, workers * widths.n_expert * sizeof(*w->groups));
     w->places = layout_take(passing, workers * pairs * sizeof(*w->places));
     w->pairs = layout_take(passing, workers * pairs * sizeof(*w->pairs));
@@ -252,7 +282,7 @@ static struct moe_work group(const struct worker *m, const struct moe_layer *l)
         .groups = w->groups + m->index * l->n_expert,
         .places = w->places + m->index * room,
         .pairs = w->pairs + m->index * room,
-        .gate = w->gates + m->index * f->n * w->gate_columns};
+        .gate = w->gates + m->index * w->gate_rows * w->gate_columns};
     struct expert_group *all = work.groups;
     for (size_t e = 0; e < l->n_expert; e++)
         all[e] = (struct expert_group){.expert = e};
@@ -420,6 +450,32 @@ static void add_latent(struct worker *m, const struct moe_work *work)
     forward_barrier(m);
 }
 
+/* A row's chunks are those of its experts. The weight of a chunk is the score of the expert that has its number. */
+static void run_chunks(struct worker *m, const struct moe_layer *l)
+{
+    const struct moe_memory *w = &m->f->moe;
+    struct moe_layer chunks = chunks_of(l);
+    size_t n_embd = m->f->d->shape.n_embd;
+    struct work_range rows = forward_work_range(m, m->n);
+    for (size_t t = rows.first; t < rows.end; t++) {
+        uint32_t *chosen = w->chosen + t * l->n_used;
+        float *weights = w->weights + t * l->n_used;
+        for (size_t rank = 0; rank < l->n_used; rank++) {
+            chosen[rank] /= l->per_chunk;
+            weights[rank] = w->router[t * l->n_expert + chosen[rank]];
+        }
+        moe_weigh(l, weights);
+    }
+    forward_barrier(m);
+    struct moe_work work = group(m, &chunks);
+    gather(m, &work, m->f->sum);
+    gate_and_up(m, &work);
+    down(m, &work);
+    for (size_t t = rows.first; t < rows.end; t++)
+        vector_add_scaled(m->f->sum + t * n_embd, sum_of_experts(w, &work, t), l->chunk_scale, n_embd);
+    forward_barrier(m);
+}
+
 /* What is beside the experts works on m->in. Its weight is computed first, because m->in changes. */
 static void run_beside(struct worker *m, const struct moe_layer *l)
 {
@@ -457,6 +513,8 @@ static void run(struct worker *m, size_t i)
         add_latent(m, &work);
     else
         add(m, &work);
+    if (l->per_chunk > 0)
+        run_chunks(m, l);
 }
 
 const struct layer_kind layer_moe = {

@@ -45,6 +45,13 @@ struct moe_layer {
     struct expert_weights gate, up, down;
     struct linear latent_down, latent_up; /* [n_latent][n_embd] and back */
 
+    /* Experts of chunks, each of `per_chunk` experts, work on the result of the experts; 0: there are none. Their sum, times
+     * chunk_scale, is added to it. */
+    uint32_t per_chunk;
+    float chunk_scale;
+    uint32_t chunk_n_ff;
+    struct expert_weights chunk_gate, chunk_up, chunk_down;
+
     /* Beside the experts. */
     const char *beside_suffix; /* of the tensors' names: "_shexp", or ""; NULL: nothing can stand beside */
     bool beside_needed; /* the file must have it */
@@ -76,8 +83,9 @@ struct moe_memory {
     float *up; /* [places][n_ff] */
     uint8_t *packed; /* the packed form of either, each group by itself */
     /* Each worker's own. */
-    float *gates; /* [n][gate_columns] */
-    size_t gate_columns;
+    float *gates; /* [gate_rows][gate_columns] */
+    size_t gate_rows,
+        gate_columns; /* as many rows as one expert can have: two of a row's experts may be of one chunk */
     struct expert_group *groups; /* [n_expert] */
     size_t *places; /* [pairs] */
     uint32_t *pairs; /* [places] */
@@ -94,5 +102,8 @@ struct moe_choice {
  * scores first, and their weights, [n_used] each. `choices` is memory, [n_expert]. */
 void moe_route(
     const struct moe_layer *l, struct moe_choice *choices, float *router, uint32_t *chosen, float *weights);
+
+/* Turns the scores of a row's chosen experts into weights. */
+void moe_weigh(const struct moe_layer *l, float *weights);
 
 #endif

@@ -20,7 +20,10 @@ struct linear linear_part(const struct linear *l, size_t first, size_t rows)
 struct linear expert_linear(const struct expert_weights *w, size_t expert)
 {
     struct linear l = w->first;
-    l.weight.data += expert * w->bytes;
+    if (w->parts)
+        l.weight.data = w->parts[expert];
+    else
+        l.weight.data += expert * w->bytes;
     if (l.bias)
         l.bias += expert * w->rows;
     l.scale = w->scales ? w->scales + expert : NULL;

@@ -21,6 +21,7 @@ struct linear {
 struct expert_weights {
     struct linear first;
     size_t bytes, rows; /* from one to the next: of the weight, and of the bias */
+    const uint8_t **parts; /* each one's weight, where they lie in tensors of their own; or NULL */
     const float *scales; /* one for each, or NULL */
 };
 

@@ -74,7 +74,7 @@ static void choose_groups(const struct moe_layer *l, struct moe_choice *c)
         c[i].taken = !c[i / size].group_taken;
 }
 
-static void weigh(const struct moe_layer *l, float *weights)
+void moe_weigh(const struct moe_layer *l, float *weights)
 {
     float sum = 0;
     if (l->gating == MOE_SOFTMAX_OF_CHOSEN)
@@ -107,5 +107,5 @@ void moe_route(
         weights[rank] = router[chosen[rank]];
         choices[chosen[rank]].taken = true;
     }
-    weigh(l, weights);
+    moe_weigh(l, weights);
 }

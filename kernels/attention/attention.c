@@ -68,7 +68,8 @@ static void store_half(const struct attention *a, uint8_t *page, size_t at, cons
     selected()->narrow(key, k, a->head_dim_k);
     for (size_t d = 0; d < a->head_dim_k; d++)
         keys[d * ATTENTION_BLOCK + at] = key[d];
-    selected()->narrow(values + at * a->head_dim_v, v, a->head_dim_v);
+    if (!a->values_in_keys)
+        selected()->narrow(values + at * a->head_dim_v, v, a->head_dim_v);
 }
 
 static void store_quantized(
@@ -84,6 +85,8 @@ static void store_quantized(
         keys[d * ATTENTION_BLOCK + at] = key[d];
     for (size_t g = 0; g < attention_groups(a->head_dim_k); g++)
         key_scales[g * ATTENTION_BLOCK + at] = scales[g];
+    if (a->values_in_keys)
+        return;
     selected()->quantize(
         values + at * a->head_dim_v, value_scales + at * attention_groups(a->head_dim_v), v, a->head_dim_v);
 }
@@ -93,7 +96,8 @@ static void store_whole(const struct attention *a, uint8_t *page, size_t at, con
     float *keys = (float *)(void *)(page + a->k_at), *values = (float *)(void *)(page + a->v_at);
     for (size_t d = 0; d < a->head_dim_k; d++)
         keys[d * ATTENTION_BLOCK + at] = k[d];
-    memcpy(values + at * a->head_dim_v, v, a->head_dim_v * sizeof(*v));
+    if (!a->values_in_keys)
+        memcpy(values + at * a->head_dim_v, v, a->head_dim_v * sizeof(*v));
 }
 
 void attention_store(const struct attention *a, uint8_t *page, size_t at, const float *k, const float *v)

@@ -222,6 +222,23 @@ static struct kv_rows fill_panel(
     return (struct kv_rows){.at = (const uint8_t *)panel, .stride = BLOCK, .form = FLOATS};
 }
 
+/* The same with rows and columns exchanged: row y of the panel is column y of the rows x ... x + width - 1. */
+static struct kv_rows fill_turned_panel(
+    float *panel, struct kv_rows from, size_t first, size_t end, size_t x, size_t width)
+{
+    _Alignas(64) float row[LANES];
+    for (size_t i = 0; i < width; i++)
+        for (size_t y = first / LANES * LANES; y < end; y += LANES) {
+            lanes_store(row, load_row(from, from.form, x + i, y));
+            for (size_t j = 0; j < LANES; j++)
+                panel[(y + j) * BLOCK + i] = row[j];
+        }
+    for (size_t y = first; y < end; y++)
+        for (size_t i = width; i % LANES != 0; i++)
+            panel[y * BLOCK + i] = 0.0f;
+    return (struct kv_rows){.at = (const uint8_t *)panel, .stride = BLOCK, .form = FLOATS};
+}
+
 /* ---- keys --------------------------------------------------------------------------------------------- */
 
 /* Adds q[d] * k[d] for d = from ... from + count - 1 to the scores of all queries. `keys` begins at
@@ -357,8 +374,11 @@ static void add_values(struct group *g, struct kv_rows values, size_t x, size_t 
 static void sum_values(struct group *g)
 {
     const struct attention *a = g->a;
-    struct kv_rows values = rows_of_page(g, a->v_at, a->head_dim_v, a->head_dim_v, BYTES_SCALED_ALONG);
-    if (a->head_dim_v % LANES == 0 && (a->type == ATTENTION_F32 || g->n <= FEW)) {
+    bool turned = a->values_in_keys;
+    struct kv_rows values = turned
+                                ? rows_of_page(g, a->k_at, a->head_dim_k, BLOCK, BYTES_SCALED_DOWN)
+                                : rows_of_page(g, a->v_at, a->head_dim_v, a->head_dim_v, BYTES_SCALED_ALONG);
+    if (!turned && a->head_dim_v % LANES == 0 && (a->type == ATTENTION_F32 || g->n <= FEW)) {
         add_values(g, values, 0, a->head_dim_v);
         return;
     }
@@ -369,7 +389,8 @@ static void sum_values(struct group *g)
     }
     for (size_t x = 0; x < a->head_dim_v; x += BLOCK) {
         size_t width = a->head_dim_v - x < BLOCK ? a->head_dim_v - x : BLOCK;
-        struct kv_rows panel = fill_panel(g->panel + first * BLOCK, values, first, end, x, width);
+        struct kv_rows panel = turned ? fill_turned_panel(g->panel, values, first, end, x, width)
+                                      : fill_panel(g->panel + first * BLOCK, values, first, end, x, width);
         panel.at = (const uint8_t *)g->panel; /* so that row 0 of the panel is key 0, too */
         add_values(g, panel, x, (width + LANES - 1) / LANES * LANES);
     }

@@ -29,6 +29,8 @@ static float key(const struct attention *a, const uint8_t *page, size_t j, size_
 
 static float value(const struct attention *a, const uint8_t *page, size_t j, size_t d)
 {
+    if (a->values_in_keys)
+        return key(a, page, j, d);
     return element(a->type, page + a->v_at, a->head_dim_v, j * a->head_dim_v + d,
         j * attention_groups(a->head_dim_v) + d / ATTENTION_GROUP);
 }

@@ -28,11 +28,12 @@ struct bench {
     struct pool *pool;
 };
 
-static inline void bench_open(struct bench *b, const char *arch, enum attention_type type)
+static inline void bench_open_edited(
+    struct bench *b, const char *arch, enum attention_type type, const struct tiny_edit *edit)
 {
     struct error err = {0};
     *b = (struct bench){0};
-    tiny_make(&b->tiny, arch, NULL, &err);
+    tiny_make(&b->tiny, arch, edit, &err);
     b->decoder = b->tiny.gguf ? decoder_new(&b->tiny.gguf->checkpoint, false, &err) : NULL;
     if (!b->decoder)
         fail_msg("%s", err.text);
@@ -43,6 +44,11 @@ static inline void bench_open(struct bench *b, const char *arch, enum attention_
     b->workspace = decoder_workspace_new();
     assert_non_null(b->cache);
     assert_non_null(b->workspace);
+}
+
+static inline void bench_open(struct bench *b, const char *arch, enum attention_type type)
+{
+    bench_open_edited(b, arch, type, NULL);
 }
 
 static inline void use_threads(struct bench *b, unsigned threads)

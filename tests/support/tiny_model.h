@@ -43,6 +43,7 @@ struct tiny_edit {
     double value;
     const char *tensor; /* gets these dimensions instead, or in addition */
     uint64_t columns, rows;
+    bool each_expert; /* has tensors of its own */
 };
 
 struct tiny_tensor {
@@ -275,6 +276,17 @@ static inline void tiny_group(struct tiny *t, size_t layer, const struct tiny_te
     for (; group->name[0]; group++) {
         struct tiny_tensor x = *group;
         snprintf(x.name, sizeof(x.name), "blk.%zu.%.30s", layer, group->name);
+        const char *end = strstr(group->name, "_exps.weight");
+        if (t->edit && t->edit->each_expert && end) {
+            for (x.depth = 0; x.depth < TINY_EXPERTS; x.depth++) {
+                struct tiny_tensor one = x;
+                one.depth = 0;
+                snprintf(one.name, sizeof(one.name), "blk.%zu.%.*s.%d.weight", layer,
+                    (int)(end - group->name), group->name, (int)x.depth);
+                tiny_tensor(t, &one);
+            }
+            continue;
+        }
         tiny_tensor(t, &x);
     }
 }

@@ -59,6 +59,7 @@ struct attention {
         head_dim_v; /* elements of a head's key and value; any number up to ATTENTION_HEAD_MAX */
     float scale;
     float softcap; /* 0 for none */
+    bool values_in_keys; /* a value is the first head_dim_v elements of its key; v_at is not used */
     const uint8_t *const *pages; /* [pages that the ranges reach], each aligned to 64 */
     /* Byte offsets, in each page, of this head's keys and values: attention_bytes of each, at multiples of 64. */
     size_t k_at, v_at;
@@ -74,7 +75,7 @@ struct attention_query {
     const float *sink; /* [1], or NULL */
 };
 
-/* Writes one key and value, float32, to position `at` (0 to 63) of a page. */
+/* Writes one key and value, float32 (with values_in_keys the key only), to position `at` (0 to 63) of a page. */
 void attention_store(const struct attention *a, uint8_t *page, size_t at, const float *k, const float *v);
 
 /* Computes the results of n queries that share this head. Their ranges may differ; it is fastest when neighbours have

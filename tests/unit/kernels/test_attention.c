@@ -42,16 +42,20 @@ struct cache {
 static struct cache cache;
 static float q[QUERIES][SIZE_MAX_HERE], out[QUERIES][SIZE_MAX_HERE];
 
+static bool values_in_keys; /* of the next cache */
+
 static void empty_cache(enum attention_type type, size_t head_dim_k, size_t head_dim_v, float softcap)
 {
     size_t k_at = 128, v_at = k_at + attention_bytes(type, head_dim_k);
-    size_t bytes =
-        v_at + attention_bytes(type, head_dim_v); /* ends with the page: reading on is seen by ASan */
+    size_t bytes = v_at; /* ends with the page: reading on is seen by ASan */
+    if (!values_in_keys)
+        bytes += attention_bytes(type, head_dim_v);
     cache.a = (struct attention){.type = type,
         .head_dim_k = head_dim_k,
         .head_dim_v = head_dim_v,
         .scale = 1.0f / sqrtf((float)head_dim_k),
         .softcap = softcap,
+        .values_in_keys = values_in_keys,
         .pages = (const uint8_t *const *)cache.pages,
         .k_at = k_at,
         .v_at = v_at};
@@ -493,6 +497,33 @@ static void test_types_have_names_and_sizes(void **state)
     assert_int_equal(attention_bytes(ATTENTION_Q8_0, 65), 64 * (65 + 3 * 2));
 }
 
+/* Where values are the first elements of keys, the results are those of a cache that has them twice. */
+static void test_values_in_keys_need_no_place_of_their_own(void **state)
+{
+    (void)state;
+    static const size_t parts[][2] = {{64, 64}, {96, 64}, {100, 32}, {192, 128}, {40, 17}};
+    static const size_t counts[] = {1, 5, 31};
+    static float want[QUERIES][SIZE_MAX_HERE];
+    for (int type = 0; type < ATTENTION_TYPES; type++)
+        for (size_t i = 0; i < 5 - (type == ATTENTION_Q8_0); i++) /* whose groups of 32 must be the same */
+            for (size_t n = 0; n < 3; n++) {
+                struct attention_query queries[QUERIES];
+                for (size_t j = 0; j < counts[n]; j++)
+                    queries[j] = query(j, (uint32_t)j * 3, 700 + (uint32_t)j * 5);
+                fill((enum attention_type)type, parts[i][0], parts[i][1], 0.0f);
+                memcpy(cache.values, cache.keys, sizeof(cache.values));
+                use(ISA_PLAIN);
+                store(0, POSITIONS);
+                attention_run(&cache.a, queries, counts[n]);
+                memcpy(want, out, sizeof(want));
+                values_in_keys = true;
+                compare(queries, counts[n], "values in keys");
+                values_in_keys = false;
+                for (size_t j = 0; j < counts[n]; j++)
+                    assert_same(want[j], out[j], parts[i][1], "as with values of their own");
+            }
+}
+
 static int free_pages(void **state)
 {
     (void)state;
@@ -513,6 +544,7 @@ int main(void)
         cmocka_unit_test(test_spans_merged_in_order_are_the_whole),
         cmocka_unit_test(test_every_set_stores_the_same_bytes),
         cmocka_unit_test(test_a_group_is_kept_as_bytes_and_their_scale),
+        cmocka_unit_test(test_values_in_keys_need_no_place_of_their_own),
         cmocka_unit_test(test_types_have_names_and_sizes),
     };
     return cmocka_run_group_tests(tests, NULL, free_pages);

@@ -48,6 +48,7 @@ static inline uint64_t kv_budget_used(const struct kv_budget *b)
 struct layer_state {
     uint32_t n_head_kv, head_dim_k, head_dim_v; /* n_head_kv is 0 where the layer has no keys and values */
     size_t recurrent_floats; /* 0 where the layer is not recurrent */
+    bool values_in_keys; /* values are the first elements of keys, and are not stored by themselves */
 };
 
 struct kv_cache;

@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-static const struct layer_state layers[] = {{2, 16, 8, 0}, {1, 24, 40, 0}};
+static const struct layer_state layers[] = {{2, 16, 8, 0, false}, {1, 24, 40, 0, false}};
 
 struct fixture {
     struct kv_budget budget;

@@ -112,6 +112,29 @@ static void test_a_router_of_no_numbers_harms_nothing(void **state)
     bench_close(&b);
 }
 
+/* As files of the first mixtures have them. The numbers are the same. */
+static void test_experts_may_have_tensors_of_their_own(void **state)
+{
+    (void)state;
+    enum { N = 40 };
+    static const struct tiny_edit edit = {.each_expert = true};
+    struct bench whole, split;
+    bench_open(&whole, "granitemoe", ATTENTION_F16);
+    bench_open_edited(&split, "granitemoe", ATTENTION_F16, &edit);
+    float *expected = read_plainly(&whole, N, N), *out = read_plainly(&split, N, N);
+    assert_same(out, expected, N, "each expert by itself");
+    free(out);
+    free(expected);
+    bench_close(&whole);
+    bench_close(&split);
+    assert_refused("granitemoe", (struct tiny_edit){.each_expert = true, .without = "blk.1.ffn_up.4.weight"},
+        "blk.1.ffn_up.4.weight");
+    assert_refused("granitemoe",
+        (struct tiny_edit){
+            .each_expert = true, .tensor = "blk.0.ffn_down.3.weight", .columns = 96, .rows = 64},
+        "another type");
+}
+
 static void test_mixtures_that_contradict_themselves_are_refused_by_name(void **state)
 {
     (void)state;
@@ -302,6 +325,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_experts_that_no_row_chose_are_not_touched),
         cmocka_unit_test(test_a_router_of_no_numbers_harms_nothing),
+        cmocka_unit_test(test_experts_may_have_tensors_of_their_own),
         cmocka_unit_test(test_mixtures_that_contradict_themselves_are_refused_by_name),
         cmocka_unit_test(test_latents_that_contradict_themselves_are_refused_by_name),
         cmocka_unit_test(test_convolutions_that_contradict_themselves_are_refused_by_name),

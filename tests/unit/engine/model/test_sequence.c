@@ -15,7 +15,8 @@
 
 enum { FLOATS = 3, EVERY = 64 };
 
-static const struct layer_state layers[] = {{2, 64, 64, 0}, {0, 0, 0, FLOATS}, {0, 0, 0, 5}};
+static const struct layer_state layers[] = {
+    {2, 64, 64, 0, false}, {0, 0, 0, FLOATS, false}, {0, 0, 0, 5, false}};
 
 struct fixture {
     struct kv_budget budget;
@@ -255,7 +256,7 @@ static size_t count_kept(const struct kv_cache *c, size_t end)
 static void test_checkpoints_of_large_states_are_thinned(void **state)
 {
     struct fixture *f = *state;
-    const struct layer_state large[] = {{2, 64, 64, 0}, {0, 0, 0, LARGE}};
+    const struct layer_state large[] = {{2, 64, 64, 0, false}, {0, 0, 0, LARGE, false}};
     struct kv_cache *c = kv_cache_new(&f->budget, ATTENTION_F16, large, 2);
     assert_non_null(c);
     assert_int_equal(kv_cache_checkpoint_every(c), FAR);
@@ -286,7 +287,7 @@ static void test_checkpoints_of_large_states_are_thinned(void **state)
 static void test_what_was_thinned_out_is_never_wanted_again(void **state)
 {
     struct fixture *f = *state;
-    const struct layer_state large[] = {{0, 0, 0, LARGE}};
+    const struct layer_state large[] = {{0, 0, 0, LARGE, false}};
     struct kv_cache *c = kv_cache_new(&f->budget, ATTENTION_F16, large, 1);
     for (size_t at = FAR; at < 70 * FAR; at += FAR)
         for (size_t end = at; end < 70 * FAR; end += 77)

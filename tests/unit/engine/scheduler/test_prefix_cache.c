@@ -15,7 +15,7 @@
 #define PAGE ATTENTION_BLOCK
 #define PAGES 4 /* of a text, at the most */
 
-static const struct layer_state layers[] = {{1, 8, 8, 0}};
+static const struct layer_state layers[] = {{1, 8, 8, 0, false}};
 
 struct cache_fixture {
     struct kv_budget budget;
@@ -269,7 +269,7 @@ static void test_states_are_thinned_but_where_texts_part(void **state)
 {
     (void)state;
     static int32_t one[LONG], other[LONG];
-    const struct layer_state large[] = {{1, 8, 8, 0}, {0, 0, 0, 20000}};
+    const struct layer_state large[] = {{1, 8, 8, 0, false}, {0, 0, 0, 20000, false}};
     struct cache_fixture f = {.budget = {.limit = UINT64_MAX}};
     f.kv = kv_cache_new(&f.budget, ATTENTION_F16, large, 2);
     f.p = prefix_new(f.kv, &f.clock);
@@ -295,7 +295,7 @@ static void test_a_part_of_a_page_is_found_by_its_state(void **state)
 {
     (void)state;
     int32_t ids[PAGE] = {0};
-    const struct layer_state both[] = {{1, 8, 8, 0}, {0, 0, 0, 100}};
+    const struct layer_state both[] = {{1, 8, 8, 0, false}, {0, 0, 0, 100, false}};
     struct cache_fixture f = {.budget = {.limit = UINT64_MAX}};
     f.kv = kv_cache_new(&f.budget, ATTENTION_F16, both, 2);
     f.p = prefix_new(f.kv, &f.clock);
