@@ -88,8 +88,11 @@ OTHER_CPU := $(if $(filter x86_64,$(MACHINE)),,%_avx2.c %_avxvnni.c %_avx512.c) 
 ROOMS := base kernels kernels/* loaders engine/* server server/*
 # The page of server/web/, joined, compressed and written as C.
 PAGE  := $(OUT)/server/web/page_bytes.c
+# The tables of the pre-tokenizers, compiled by a program of its own, which runs on the machine that builds.
+WORDS := $(OUT)/engine/tokenizer/pretokenizer_tables.c
+HOSTCC ?= cc
 SRC   := $(filter-out $(OTHER_CPU),$(sort $(wildcard $(ROOMS:%=%/*.c))))
-OBJ   := $(SRC:%.c=$(OUT)/%.o) $(PAGE:.c=.o)
+OBJ   := $(SRC:%.c=$(OUT)/%.o) $(PAGE:.c=.o) $(WORDS:.c=.o)
 START := $(if $(filter static,$(FLAVOUR)),$(if $(filter x86_64,$(MACHINE)),$(OUT)/deps/start.o))
 # What a unit test may link: everything but the program's own main: an archive, it takes what it calls.
 PARTS := $(OUT)/parts.a
@@ -234,12 +237,14 @@ endif
 COLD := loaders engine/template server server/cmd server/fastapi server/json server/oip server/api server/openai server/anthropic server/ollama server/llamacpp engine/chat engine/grammar
 ifneq ($(filter static arm64,$(FLAVOUR)),)
 $(OBJ): TUNE := -fno-align-functions -fno-align-jumps -fno-align-loops -fno-tree-vectorize
-$(patsubst %.c,$(OUT)/%.o,$(wildcard $(COLD:%=%/*.c))): TUNE := -Os
+$(patsubst %.c,$(OUT)/%.o,$(wildcard $(COLD:%=%/*.c))): TUNE := -Oz
 # So is what other rooms do once a start, a model or a request.
 COLD_FILES := $(addprefix base/,value.c value_json.c limits.c log.c near.c memory_watch.c) \
               $(addprefix engine/scheduler/,engine.c grammars.c job.c request.c sampling.c text_model.c) \
               engine/tokenizer/roles.c engine/model/bind.c $(wildcard engine/model/arch*.c engine/model/family_*.c)
-$(COLD_FILES:%.c=$(OUT)/%.o): TUNE := -Os
+$(COLD_FILES:%.c=$(OUT)/%.o): TUNE := -Oz
+# A template runs once a request, and there is much of its language that few of them use.
+$(patsubst %.c,$(OUT)/%.o,$(wildcard engine/template/*.c base/character*.c)): TUNE := -Oz
 # Masks over a vocabulary are made between two tokens.
 $(addprefix $(OUT)/engine/grammar/,mask.o matcher.o dfa.o): TUNE := -fno-align-functions -fno-align-jumps -fno-align-loops
 # Kernels fill arrays of vectors whole, over and over: to clear them before takes up to half of their speed.
@@ -266,7 +271,15 @@ $(PAGE): server/web/make-page $(wildcard server/web/*.html server/web/*.css serv
 	@mkdir -p $(@D)
 	$(call say,WEB,$@)server/web/make-page $@
 
-$(PAGE:.c=.o): $(PAGE) $(OUT)/flags
+$(OUT)/tools/pretokenizers: $(wildcard tools/pretokenizers/*)
+	@mkdir -p $(@D)
+	$(call say,CC,$@)$(HOSTCC) -std=c17 -O1 -o $@ $(filter %.c,$^)
+
+$(WORDS): engine/tokenizer/pretokenizers $(OUT)/tools/pretokenizers
+	@mkdir -p $(@D)
+	$(call say,GEN,$@)$(OUT)/tools/pretokenizers $< $@
+
+$(PAGE:.c=.o) $(WORDS:.c=.o): %.o: %.c $(OUT)/flags
 	$(compile)
 
 $(PARTS): $(filter-out $(OUT)/server/main.o,$(OBJ))

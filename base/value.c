@@ -120,16 +120,6 @@ bool value_arena_explain(const struct value_arena *a, const char *what, struct e
                         : error_set(err, "%s needs more memory than it may have", what);
 }
 
-struct value value_bool(bool b)
-{
-    return (struct value){.kind = VALUE_BOOL, .boolean = b};
-}
-
-struct value value_integer(int64_t i)
-{
-    return (struct value){.kind = VALUE_INTEGER, .integer = i};
-}
-
 struct value value_float(double d)
 {
     return (struct value){.kind = VALUE_FLOAT, .real = d};
@@ -238,16 +228,6 @@ bool value_set(struct value_arena *a, struct value map, struct value key, struct
         return value_set_new(a, map, key, value);
     *old = value;
     return true;
-}
-
-struct span value_span(struct value s)
-{
-    return (struct span){(const uint8_t *)s.text.at, s.text.size};
-}
-
-bool value_is(struct value v, const char *text)
-{
-    return v.kind == VALUE_STRING && span_is(value_span(v), text);
 }
 
 unsigned value_origin_at(const struct value_text *t, size_t byte)

@@ -12,10 +12,11 @@
 #define PATTERN_BYTES 65536 /* of blocks that are drawn; copies of them fill the rest */
 #define LEAST 0x1p-14f /* the smallest normal float16 */
 
-/* Where a block has its float16 scale and, where it has one, the minimum. */
+/* Where a block has its float16 scale and, where it has one, the minimum. Small floats are four bytes of scales; a
+ * scale that is spread has four bits on top of each of four words. */
 struct fill {
     uint32_t type;
-    enum { FILL_FLOATS, FILL_SCALE, FILL_SCALE_AND_MIN, FILL_EXPONENT } kind;
+    enum { FILL_FLOATS, FILL_SCALE, FILL_SCALE_AND_MIN, FILL_EXPONENT, FILL_SMALL_FLOATS, FILL_SPREAD } kind;
     size_t scale, min; /* byte offsets */
     float
         middle; /* the minimum, in steps of the scale: it moves the weights about 0. Its sign is the type's */
@@ -41,6 +42,18 @@ static const struct fill fills[] = {
     {.type = TENSOR_IQ4_NL, .kind = FILL_SCALE, .scale = AT(iq4_nl, d)},
     {.type = TENSOR_IQ4_XS, .kind = FILL_SCALE, .scale = AT(iq4_xs, d)},
     {.type = TENSOR_MXFP4, .kind = FILL_EXPONENT, .scale = AT(mxfp4, e)},
+    {.type = TENSOR_TQ1_0, .kind = FILL_SCALE, .scale = AT(tq1_0, d)},
+    {.type = TENSOR_TQ2_0, .kind = FILL_SCALE, .scale = AT(tq2_0, d)},
+    {.type = TENSOR_Q1_0, .kind = FILL_SCALE, .scale = AT(q1_0, d)},
+    {.type = TENSOR_Q2_0, .kind = FILL_SCALE, .scale = AT(q2_0, d)},
+    {.type = TENSOR_NVFP4, .kind = FILL_SMALL_FLOATS, .scale = AT(nvfp4, d)},
+    {.type = TENSOR_IQ2_XXS, .kind = FILL_SCALE, .scale = AT(iq2_xxs, d)},
+    {.type = TENSOR_IQ2_XS, .kind = FILL_SCALE, .scale = AT(iq2_xs, d)},
+    {.type = TENSOR_IQ2_S, .kind = FILL_SCALE, .scale = AT(iq2_s, d)},
+    {.type = TENSOR_IQ3_XXS, .kind = FILL_SCALE, .scale = AT(iq3_xxs, d)},
+    {.type = TENSOR_IQ3_S, .kind = FILL_SCALE, .scale = AT(iq3_s, d)},
+    {.type = TENSOR_IQ1_S, .kind = FILL_SCALE, .scale = AT(iq1_s, d)},
+    {.type = TENSOR_IQ1_M, .kind = FILL_SPREAD, .scale = AT(iq1_m, scales)},
 };
 /* clang-format on */
 
@@ -74,6 +87,19 @@ static void set_half(uint8_t *at, float value)
     memcpy(at, &bits, sizeof(bits));
 }
 
+/* Sets the block's float16 scale. */
+static void set_scale(const struct fill *f, uint8_t *block, float value)
+{
+    if (f->kind != FILL_SPREAD) {
+        set_half(block + f->scale, value);
+        return;
+    }
+    for (size_t i = 0; i < 4; i++) {
+        uint8_t *upper = block + f->scale + 2 * i + 1;
+        *upper = (uint8_t)((*upper & 15) | (half_from_float(value) >> (4 * i) & 15) << 4);
+    }
+}
+
 /* The size of the block's largest weight. */
 static float largest(const struct quant *q, const uint8_t *block)
 {
@@ -103,20 +129,25 @@ static void draw_block(const struct fill *f, const struct quant *q, uint8_t *blo
             block[i] = (uint8_t)draw(random);
         if (f->kind == FILL_EXPONENT) {
             block[f->scale] = 128;
+        } else if (f->kind == FILL_SMALL_FLOATS) {
+            for (size_t i = 0; i < 4; i++) /* an exponent of 2 or 3: 12 times the largest is below 1 */
+                block[f->scale + i] = 16 | (block[f->scale + i] & 15);
         } else {
-            set_half(block + f->scale, 1.0f);
+            set_scale(f, block, 1.0f);
             if (f->kind == FILL_SCALE_AND_MIN)
                 set_half(block + f->min, f->middle);
         }
         most = largest(q, block);
     }
+    if (f->kind == FILL_SMALL_FLOATS)
+        return;
     /* From 0.375 up, since the float16 scale of a type of six bits would be subnormal below a quarter. */
     const float scale = (0.625f + 0.5f * draw_weight(random)) / most;
     if (f->kind == FILL_EXPONENT) {
         block[f->scale] = (uint8_t)(128 + (int)floorf(log2f(scale)));
         return;
     }
-    set_half(block + f->scale, scale);
+    set_scale(f, block, scale);
     if (f->kind == FILL_SCALE_AND_MIN)
         set_half(block + f->min, scale * f->middle);
 }

@@ -31,6 +31,8 @@ static const struct arch *const families[] = {
     family_moe,
     family_nemotron,
     family_plamo,
+    family_apertus,
+    family_loops,
     family_stablelm,
     family_starcoder,
 };
@@ -122,7 +124,10 @@ bool arch_read(struct decoder *d, const struct checkpoint *c, struct error *err)
     struct arch_keys k = {
         .file = c, .architecture = a->name, .err = err, .read = calloc(c->n_values + 1, sizeof(bool))};
     *s = a->shape;
-    d->rope = a->rope;
+    d->rope = (struct rope_fields){.none = a->rope.none,
+        .halves = a->rope.halves,
+        .long_factors = a->rope.long_factors,
+        .skip = a->rope.skip};
     snprintf(s->architecture, sizeof(s->architecture), "%s", a->name);
     s->embedding_scale = s->residual_scale = s->logit_scale = 1;
     bool good = k.read ? read_row(d, a, &k) : error_set(err, "no memory for a list of keys");

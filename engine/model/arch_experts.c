@@ -13,7 +13,7 @@
 static bool read_gating(struct moe_layer *l, const struct arch_keys *k)
 {
     uint32_t gating;
-    if (!arch_key_number(k, "expert_gating_func", UINT32_MAX, l->gating ? l->gating : MOE_SOFTMAX, &gating))
+    if (!arch_key_number(k, "expert_gating_func", UINT32_MAX, l->gating, &gating))
         return false;
     if (gating > MOE_SQRT_SOFTPLUS)
         return error_set(
@@ -41,14 +41,11 @@ static bool read_weights(struct moe_layer *l, const struct arch_keys *k)
 {
     char name[ARCH_KEY_ROOM];
     bool normalized = false;
-    float scale = l->weights_scale != 0 ? l->weights_scale : 1;
     if (checkpoint_get_bool(k->file, arch_key_name(name, k, "expert_weights_norm"), &normalized, k->err) ==
         CHECKPOINT_WRONG)
         return false;
     l->normalized |= normalized;
-    if (l->sum_scale == 0)
-        l->sum_scale = 1;
-    return arch_key_float(k, "expert_weights_scale", scale, &l->weights_scale);
+    return arch_key_float(k, "expert_weights_scale", 1, &l->weights_scale);
 }
 
 /* ---- sizes ---- */
@@ -142,13 +139,27 @@ static bool choose_layers(struct decoder *d, const struct moe_layer *l, const st
     return read_expert_sizes(d, k) && read_limits(d, k);
 }
 
-static bool read_mixture(
-    struct decoder *d, const struct moe_layer *family, uint64_t experts, const struct arch_keys *k)
+static struct moe_layer mixture_of(const struct moe_row *r)
 {
-    struct moe_layer l = *family;
+    struct moe_layer l = {.gating = r->gating ? r->gating : MOE_SOFTMAX,
+        .early = r->early,
+        .by_logits = r->by_logits,
+        .normalized = r->normalized,
+        .weighs_input = r->weighs_input,
+        .by_tensor = r->by_tensor,
+        .beside_needed = r->beside_needed,
+        .beside_suffix = r->beside_suffix,
+        .sum_scale = r->sum_scale != 0 ? r->sum_scale : 1,
+        .experts = arch_dense(&r->experts)};
+    l.beside = l.experts;
+    return l;
+}
+
+static bool read_mixture(
+    struct decoder *d, const struct moe_row *row, uint64_t experts, const struct arch_keys *k)
+{
+    struct moe_layer l = mixture_of(row);
     l.n_expert = (uint32_t)experts;
-    l.beside.activation = l.experts.activation;
-    l.beside.ungated = l.experts.ungated;
     return arch_key_size(k, "expert_used_count", l.n_expert, 0, &l.n_used) &&
            arch_key_number(k, "moe_latent_size", DECODER_SIZE_MAX, 0, &l.n_latent) && read_gating(&l, k) &&
            read_groups(&l, k) && read_weights(&l, k) && read_beside(&l, k) && choose_layers(d, &l, k);

@@ -14,12 +14,41 @@
 
 #include "arch_keys_private.h"
 
+/* Fields of layers that do not vary within an architecture, under the names that the layers have for them. They are apart
+ * from the layers because a layer is large, with its weights, and there are many rows. */
+struct attention_row {
+    enum qk_norm qk_norm;
+    enum attention_gate gated;
+    bool norm_rotated, sinks;
+};
+
+struct dense_row {
+    enum vector_gate activation;
+    float limit;
+    enum dense_limit limits;
+    bool ungated, act_scales, xielu;
+};
+
+struct moe_row {
+    enum moe_gating gating; /* where the file does not say it; 0: by softmax */
+    enum moe_early early;
+    bool by_logits, normalized, weighs_input, by_tensor, beside_needed;
+    float sum_scale; /* 0 for 1 */
+    const char *beside_suffix;
+    struct dense_row experts; /* and what is beside them */
+};
+
+struct rope_row {
+    uint32_t skip;
+    bool none, halves, long_factors;
+};
+
 /* What does not vary within an architecture: a file's keys fill in the rest. */
 struct arch {
     const char *name;
     struct decoder_shape shape;
-    struct rope_fields rope;
-    struct attention_layer attention; /* of each attention layer */
+    struct rope_row rope;
+    struct attention_row attention; /* of each attention layer */
     const struct layer_kind
         *headless; /* the mixer of layers without key-value heads; NULL: all layers have heads */
     const struct layer_kind *mixer; /* of all layers, in place of attention; NULL: attention */
@@ -28,16 +57,17 @@ struct arch {
     bool halves; /* layers with a feed_forward_length have no mixer, the others no feed-forward */
     bool
         gaps; /* layers without heads have no mixer, and those without a feed_forward_length no feed-forward */
-    struct dense_layer dense; /* of each dense feed-forward */
+    struct dense_row dense; /* of each dense feed-forward */
     bool experts_unread; /* files have a number of experts that says nothing */
     bool experts; /* a file of the architecture may have mixtures of experts in place of these */
-    struct moe_layer moe;
+    struct moe_row moe;
     bool (*read)(struct decoder *d, const struct arch_keys *k); /* the family's own keys; may be NULL */
 };
 
 /* Rows of a family; a row without a name ends them. */
 /* clang-format off */
 extern const struct arch
+    family_apertus[],
     family_bailing[],
     family_cohere[],
     family_deepseek[],
@@ -52,6 +82,7 @@ extern const struct arch
     family_kimi[],
     family_lfm2[],
     family_llama[],
+    family_loops[],
     family_llama4[],
     family_mamba[],
     family_mistral[],
@@ -67,6 +98,9 @@ extern const struct arch
 /* clang-format on */
 
 /* ---- arch_shape.c ---- */
+
+/* A dense feed-forward with the fields of the row. */
+struct dense_layer arch_dense(const struct dense_row *r);
 
 /* Reads the sizes, the heads and the epsilon, and allocates d->layers with the row's kinds and fields. */
 bool arch_read_sizes(struct decoder *d, const struct arch *a, const struct arch_keys *k);
@@ -88,6 +122,8 @@ bool arch_read_clamp(struct decoder *d, const struct arch_keys *k);
 
 /* Refuses a key that would change the result, and that nothing has read. Called last. */
 bool arch_check_unread(const struct arch_keys *k);
+
+/* The fields of a feed-forward that a row has. */
 
 /* ---- arch_experts.c ---- */
 

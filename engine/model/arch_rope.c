@@ -7,17 +7,22 @@
 /* ---- rotation ---- */
 
 /* YaRN (arXiv 2309.00071) scales the frequencies of slow pairs, leaves those of fast pairs, and multiplies cosine and sine
- * by 1 + 0.1 ln(factor). attn_factor multiplies them as well. */
+ * by 1 + 0.1 ln(factor), divided by the same with a weight of the logarithm, where the file has one. attn_factor multiplies
+ * them as well. */
 static bool read_yarn(struct rope_shape *r, const struct arch_keys *k)
 {
-    if (!arch_key_real(k, "rope.scaling.yarn_ext_factor", -1, &r->yarn) ||
+    double weight;
+    if (!arch_key_real(k, "rope.scaling.yarn_log_multiplier", 0, &weight) ||
+        !arch_key_real(k, "rope.scaling.yarn_ext_factor", -1, &r->yarn) ||
         !arch_key_real(k, "rope.scaling.yarn_beta_fast", 32, &r->yarn_fast) ||
         !arch_key_real(k, "rope.scaling.yarn_beta_slow", 1, &r->yarn_slow))
         return false;
+    if (weight < 0)
+        return error_set(k->err, "key %s.rope.scaling.yarn_log_multiplier is below 0", k->architecture);
     if (r->yarn < 0)
         r->yarn = 1;
     if (r->scale < 1)
-        r->magnitude *= 1 - 0.1 * log(r->scale);
+        r->magnitude *= (1 - 0.1 * log(r->scale)) / (1 - 0.1 * weight * log(r->scale));
     return true;
 }
 

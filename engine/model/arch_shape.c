@@ -167,6 +167,22 @@ static bool choose_norm(struct decoder_shape *s, const struct arch_keys *k)
     return true;
 }
 
+static struct attention_layer attention_of(const struct attention_row *r)
+{
+    return (struct attention_layer){
+        .qk_norm = r->qk_norm, .gated = r->gated, .norm_rotated = r->norm_rotated, .sinks = r->sinks};
+}
+
+struct dense_layer arch_dense(const struct dense_row *r)
+{
+    return (struct dense_layer){.activation = r->activation,
+        .limit = r->limit,
+        .limits = r->limits,
+        .ungated = r->ungated,
+        .act_scales = r->act_scales,
+        .xielu = r->xielu};
+}
+
 bool arch_read_sizes(struct decoder *d, const struct arch *a, const struct arch_keys *k)
 {
     struct decoder_shape *s = &d->shape;
@@ -183,7 +199,7 @@ bool arch_read_sizes(struct decoder *d, const struct arch *a, const struct arch_
         d->layers[i] = (struct layer){.mixer = a->mixer ? a->mixer : &layer_attention,
             .second = a->second,
             .ffn = &layer_dense,
-            .attention = a->attention,
-            .dense = a->dense};
+            .attention = attention_of(&a->attention),
+            .dense = arch_dense(&a->dense)};
     return read_halves(d, a, k) && read_epsilon(d, k);
 }

@@ -360,7 +360,9 @@ static bool bind_layer_norms(struct binder *b, size_t i, struct layer *l)
 static bool bind_layer(struct binder *b, size_t i)
 {
     struct layer *l = &b->d->layers[i];
-    return bind_layer_norms(b, i, l) && (!l->mixer || l->mixer->bind(b, i)) &&
+    struct name skip = bind_name(bind_stem(i, "layer_output_scale").text, "weight");
+    return (!b->d->shape.embedding_skip || bind_vector(b, skip.text, 1, 1, &l->embedding_skip)) &&
+           bind_layer_norms(b, i, l) && (!l->mixer || l->mixer->bind(b, i)) &&
            (!l->second || l->second->bind(b, i)) && (!l->ffn || l->ffn->bind(b, i));
 }
 
@@ -404,6 +406,8 @@ static bool bind_beginning(struct binder *b)
     bool slopes = d->layers[0].mixer == &layer_attention && first->alibi > 0;
     if (s->positions && !(slopes && !bind_has(b, "position_embd")) &&
         !bind_matrix(b, "position_embd.weight", s->n_ctx_train, s->n_embd, &d->positions))
+        return false;
+    if (s->low_state && !bind_vector(b, s->low_state, 1, s->n_embd, &d->low_state))
         return false;
     if (!s->embedding_norm)
         return true;
@@ -477,14 +481,53 @@ static struct layer_state state_of(const struct decoder *d, size_t i)
     return state;
 }
 
+/* Where a layer that shares a block has factors of its own they take the place of the block's. */
+static bool bind_own_factors(struct binder *b, uint32_t i, struct attention_layer *l)
+{
+    static const char *const names[] = {"attn_q", "attn_k", "attn_v", "attn_output"};
+    struct linear *const products[] = {&l->q, &l->k, &l->v, &l->out};
+    for (size_t p = 0; p < 4; p++) {
+        const float *scale;
+        if (!bind_optional(b, bind_name(bind_stem(i, names[p]).text, "scale").text, 1, 1, &scale))
+            return false;
+        if (scale)
+            products[p]->scale = scale;
+    }
+    return true;
+}
+
+/* Gives layers that share blocks the blocks' weights. The blocks have been bound as the first layers. */
+static bool share_blocks(struct binder *b)
+{
+    struct decoder *d = b->d;
+    uint32_t n_blocks = d->shape.n_blocks;
+    bool good = true;
+    struct layer *blocks = calloc(n_blocks, sizeof(*blocks));
+    if (!blocks)
+        return error_set(b->err, "no memory for %" PRIu32 " layers", n_blocks);
+    memcpy(blocks, d->layers, n_blocks * sizeof(*blocks));
+    for (uint32_t i = 0; i < d->shape.n_layer; i++) {
+        struct layer *l = &d->layers[i], own = *l;
+        *l = blocks[own.block];
+        l->block = own.block;
+        l->turn = own.turn;
+        good = good && (l->mixer != &layer_attention || bind_own_factors(b, i, &l->attention));
+    }
+    free(blocks);
+    return good;
+}
+
 static bool bind_layers(struct binder *b)
 {
     struct decoder *d = b->d;
-    for (size_t i = 0; i < d->shape.n_layer; i++) {
+    size_t n_layer = d->shape.n_layer, n_blocks = d->shape.n_blocks > 0 ? d->shape.n_blocks : n_layer;
+    for (size_t i = 0; i < n_blocks; i++)
         if (!bind_layer(b, i))
             return false;
+    if (n_blocks < n_layer && !share_blocks(b))
+        return false;
+    for (size_t i = 0; i < n_layer; i++)
         d->states[i] = state_of(d, i);
-    }
     return true;
 }
 

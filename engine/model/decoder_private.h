@@ -28,6 +28,7 @@
 struct decoder_shape {
     char architecture[32];
     uint32_t n_vocab, n_embd, n_ctx_train, n_layer;
+    uint32_t n_blocks; /* that the file has, where layers share them; 0: one for each layer */
     bool not_causal; /* a row sees all rows of its sequence */
     uint32_t n_further; /* layers that the file has behind those, and that are not run */
     /* Norms: before each half of a layer, and after it, before its result is added to the residual. */
@@ -46,6 +47,8 @@ struct decoder_shape {
         *embedding_norm; /* of the embedding, before the first layer; NULL for none, "" for a bare one */
     bool positions; /* learned ones are added to the embedding; a file with ALiBi may have none */
     const char *const *unused; /* tensors that files may have and nothing reads (bind.c); NULL ends them */
+    const char *low_state; /* the tensor of the low state at first; NULL where the model has no two states */
+    bool embedding_skip; /* layers add the embedding, times layer_output_scale, to their result */
     float logit_softcap; /* 0 for none */
     /* Factors; 1 where there is none. */
     float embedding_scale, residual_scale, logit_scale;
@@ -53,11 +56,18 @@ struct decoder_shape {
 
 /* ---- the weights ---- */
 
+/* What happens to the residual behind a layer that ends a stack: it is normed, and, in models that go through two stacks
+ * in turn, becomes the low or the high state, and the sum of both states goes on. */
+enum layer_turn { TURN_NONE, TURN_NORM, TURN_LOW, TURN_HIGH };
+
 struct layer {
     const struct layer_kind *mixer, *ffn; /* either may be NULL, for a layer without it */
     const struct layer_kind
         *second; /* a second mixer of the same input; the results are added. NULL for none */
     struct norm mixer_norm, mixer_post_norm, ffn_norm, ffn_post_norm;
+    uint32_t block; /* whose tensors the layer has, where layers share blocks (shape.n_blocks) */
+    enum layer_turn turn;
+    const float *embedding_skip; /* [1], factor of the embedding that is added to the result; NULL for none */
     bool parallel_residual; /* mixer and feed-forward have the same residual as input */
     bool mixer_packs, second_packs, ffn_packs; /* a product by the normed input reads the packed form */
     union {
@@ -83,6 +93,7 @@ struct decoder {
     struct matmul_weight embedding;
     struct matmul_weight positions; /* [n_ctx_train][n_embd]; without data where there are none */
     struct norm embedding_norm, output_norm;
+    const float *low_state; /* [n_embd], at first; NULL where there are no two states */
     struct linear output;
     struct rope_fields rope;
     struct rope ropes[2]; /* of layers without and with a window */

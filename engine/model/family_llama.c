@@ -43,7 +43,6 @@ const struct arch family_llama[] = {
     {.name = "pangu-embedded", .shape = {.unused = unused_factors}, .rope = {.halves = true}, .dense = {.activation = VECTOR_SILU}},
     {.name = "maincoder", .attention = {.qk_norm = QK_HEAD, .norm_rotated = true},
      .dense = {.activation = VECTOR_SILU}},
-    {.name = "nanbeige", .dense = {.activation = VECTOR_SILU}},
     {.name = "cogvlm", .shape = {.unused = unused_pictures}, .rope = {.halves = true}, .dense = {.activation = VECTOR_SILU}},
     {.name = NULL},
 };

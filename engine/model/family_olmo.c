@@ -22,6 +22,8 @@ const struct arch family_olmo[] = {
      .attention = {.qk_norm = QK_ROW}, .dense = {.activation = VECTOR_SILU}, .read = read_olmo2},
     {.name = "olmoe", .rope = {.halves = true}, .attention = {.qk_norm = QK_ROW},
      .experts = true, .moe = {.experts = {.activation = VECTOR_SILU}}},
+    {.name = "llada-moe", .shape = {.not_causal = true}, .rope = {.halves = true}, .attention = {.qk_norm = QK_HEAD},
+     .experts = true, .moe = {.experts = {.activation = VECTOR_SILU}}},
     {.name = NULL},
 };
 /* clang-format on */

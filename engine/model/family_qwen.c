@@ -33,6 +33,8 @@ const struct arch family_qwen[] = {
     {.name = "qwen3tts", .rope = {.halves = true}, .attention = {.qk_norm = QK_HEAD},
      .dense = {.activation = VECTOR_SILU}},
     {.name = "dream", .shape = {.not_causal = true, .unused = unused_bias}, .rope = {.halves = true}, .dense = {.activation = VECTOR_SILU}},
+    {.name = "rnd1", .shape = {.not_causal = true}, .rope = {.halves = true}, .attention = {.qk_norm = QK_HEAD},
+     .experts = true, .moe = {.normalized = true, .experts = {.activation = VECTOR_SILU}}},
     {.name = NULL},
 };
 /* clang-format on */

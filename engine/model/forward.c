@@ -233,6 +233,8 @@ static void run_layer(struct worker *m, size_t i)
     }
     l->ffn->run(m, i);
     add_to_residual(m, l->ffn_post_norm);
+    if (l->turn != TURN_NONE || l->embedding_skip)
+        forward_after_layer(m, l);
 }
 
 /* ---- the end ---- */
@@ -296,8 +298,12 @@ static void run_worker(void *context, unsigned index, unsigned n_workers)
         .n = f->n,
         .x = f->x + own * f->n * width,
         .normed = f->normed + own * f->n * width,
+        .high = f->high + own * f->n * width,
+        .low = f->low + own * f->n * width,
         .packed = f->packed + own * f->packed_bytes};
     embed(&m);
+    if (forward_keeps_high(f->d))
+        forward_keep_embedding(&m);
     for (size_t i = 0; f->d->kinds[i]; i++)
         if (f->d->kinds[i]->begin)
             f->d->kinds[i]->begin(&m);

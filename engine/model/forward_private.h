@@ -41,6 +41,7 @@ struct forward {
     bool hidden; /* some for the hidden state */
     /* Memory, in rows of floats. */
     float *x, *normed; /* [n][n_embd], or as many for each worker; so is the packed form */
+    float *high, *low; /* the same, for models that keep the embedding, or two states */
     uint8_t *packed;
     size_t packed_bytes;
     float *sum; /* [n][n_embd]: the result of a mixer or feed-forward, which is added to the residual */
@@ -65,6 +66,7 @@ struct worker {
     size_t n; /* rows that are still computed */
     bool kept_wanted; /* they are only those whose results are wanted */
     float *x, *normed; /* [n][n_embd], its own or the shared ones: the residual, and its norm */
+    float *high, *low;
     struct matmul_input in;
     uint8_t *packed;
 };
@@ -90,6 +92,15 @@ void forward_norm(const struct decoder_shape *s, float *out, const float *x, str
  * m->n becomes smaller. Returns the rows to go on with, or NULL when no result of the batch is wanted. */
 const float *forward_keep_wanted(
     struct worker *m, size_t layer, const float *rows, size_t columns, float *kept);
+
+/* ---- what goes on beside the residual: forward_states.c ---- */
+
+/* True when the embedding, or a high state that begins as it, is needed behind the first layer. */
+bool forward_keeps_high(const struct decoder *d);
+/* After the embedding, for models that keep it. */
+void forward_keep_embedding(struct worker *m);
+/* Behind layer i: the embedding's share of the result, and the turn of the states. */
+void forward_after_layer(struct worker *m, const struct layer *l);
 
 /* ---- memory ---- */
 

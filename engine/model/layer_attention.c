@@ -27,13 +27,13 @@ static struct layer_state state(const struct decoder *d, size_t i)
 /* ---- memory ---- */
 
 /* The largest of all layers. */
-struct widths {
+struct attention_widths {
     size_t group, kv_heads, q, k, v, gate, att, part;
 };
 
-static struct widths widths_of(const struct decoder *d)
+static struct attention_widths widths_of(const struct decoder *d)
 {
-    struct widths w = {.group = 1};
+    struct attention_widths w = {.group = 1};
     for (size_t i = 0; i < d->shape.n_layer; i++) {
         const struct attention_layer *l = &d->layers[i].attention;
         if (d->layers[i].mixer != &layer_attention)
@@ -69,7 +69,7 @@ static uint32_t longest_end(const struct forward *f)
 }
 
 /* Chooses how the batch is divided. No result depends on it. */
-static void choose_ways(struct forward *f, const struct widths *widths)
+static void choose_ways(struct forward *f, const struct attention_widths *widths)
 {
     struct attention_memory *w = &f->attention;
     unsigned workers = pool_size(f->pool);
@@ -87,7 +87,7 @@ static void choose_ways(struct forward *f, const struct widths *widths)
 static void workspace(struct forward *f, struct layout *lasting, struct layout *passing)
 {
     struct attention_memory *w = &f->attention;
-    struct widths widths = widths_of(f->d);
+    struct attention_widths widths = widths_of(f->d);
     choose_ways(f, &widths);
     w->tiles = layout_take(lasting, w->n_tiles * sizeof(*w->tiles));
     for (size_t i = 0; i < f->d->n_ropes; i++)

@@ -111,13 +111,13 @@ static bool bind(struct binder *b, size_t i)
 /* ---- memory ---- */
 
 /* The largest of all layers. */
-struct widths {
+struct delta_widths {
     size_t channels, inner, heads, state, alpha, parts;
 };
 
-static struct widths widths_of(const struct decoder *d)
+static struct delta_widths widths_of(const struct decoder *d)
 {
-    struct widths w = {0};
+    struct delta_widths w = {0};
     for (size_t i = 0; i < d->shape.n_layer; i++) {
         const struct delta_layer *l = &d->layers[i].delta;
         if (d->layers[i].mixer != &layer_delta)
@@ -136,7 +136,7 @@ static void workspace(struct forward *f, struct layout *lasting, struct layout *
 {
     (void)lasting;
     struct delta_memory *w = &f->delta;
-    struct widths widths = widths_of(f->d);
+    struct delta_widths widths = widths_of(f->d);
     w->products = layout_floats(passing, f->n, widths.channels);
     w->channels = layout_floats(passing, f->n, widths.channels);
     w->q = layout_floats(passing, f->n, widths.parts);

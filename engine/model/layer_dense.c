@@ -124,7 +124,9 @@ void dense_gate_rows(const struct dense_layer *l, const struct matmul_input *in,
     }
     for (size_t t = 0; t < in->tokens; t++) {
         float *row = up + t * l->n_ff + rows.first;
-        if (l->ungated)
+        if (l->xielu)
+            vector_xielu(row, row, &l->curve, count);
+        else if (l->ungated)
             vector_gate(row, row, NULL, l->activation, count);
         else if (l->limit > 0)
             gate_limited(l, gate + t * gate_columns, row, count);

@@ -23,6 +23,8 @@ struct dense_layer {
     float limit; /* 0 for none; only with a gate */
     enum dense_limit limits;
     bool ungated; /* down(f(up(x))) */
+    bool xielu; /* f is xIELU with the layer's own numbers, in place of the activation; without a gate */
+    struct vector_xielu curve;
     bool act_scales; /* the result of f is divided by the tensor ffn.act.scales, which may be missing */
     const float *act_divisors; /* [n_ff], or NULL */
     struct linear gate, up, down;

@@ -144,6 +144,8 @@ static size_t lay_out(struct forward *f, uint8_t *base)
     f->wanted = layout_take(&l, f->n_out * sizeof(*f->wanted));
     f->x = layout_floats(&l, residuals * n, n_embd);
     f->normed = layout_floats(&l, residuals * n, n_embd);
+    f->high = layout_floats(&l, forward_keeps_high(f->d) ? residuals * n : 0, n_embd);
+    f->low = layout_floats(&l, f->d->low_state ? residuals * n : 0, n_embd);
     f->packed_bytes = packed_bytes(f);
     f->packed = layout_take(&l, residuals * f->packed_bytes);
     f->sum = layout_floats(&l, n, n_embd);

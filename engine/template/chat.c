@@ -142,7 +142,7 @@ static void settle_lost(struct chat_run *r, const size_t *at, size_t n)
 
 static bool is_blank(struct value text)
 {
-    struct value rest = strip(text, NULL, true, false);
+    struct value rest = strip(&text, NULL, true, false);
     return rest.text.size == 0;
 }
 

@@ -5,22 +5,6 @@
  */
 #include "template_private.h"
 
-bool eval_arguments(struct template_run *r, const struct node *first, struct arguments *args)
-{
-    for (const struct node *n = first; n; n = n->next) {
-        bool named = n->kind == NODE_KEYWORD;
-        if (args->n == MAX_ARGUMENTS || args->n_named == MAX_ARGUMENTS)
-            return run_fail(r, "more than %d arguments", MAX_ARGUMENTS);
-        if (!eval(r, named ? n->a : n, named ? &args->named[args->n_named] : &args->at[args->n]))
-            return false;
-        if (named)
-            args->names[args->n_named++] = value_span(n->value);
-        else
-            args->n++;
-    }
-    return true;
-}
-
 static bool eval_name(struct template_run *r, const struct node *n, struct value *out)
 {
     struct span name = value_span(n->value);
@@ -29,7 +13,9 @@ static bool eval_name(struct template_run *r, const struct node *n, struct value
     if (v)
         *out = *v;
     else if (f)
-        *out = object_value(object_function, (void *)(uintptr_t)f);
+        *out = function_value(f);
+    else if (span_is(name, "self"))
+        *out = object_value(object_blocks, NULL);
     else
         *out = (struct value){.kind = VALUE_UNDEFINED, .text = n->value.text};
     return true;
@@ -42,7 +28,7 @@ static bool eval_list(struct template_run *r, const struct node *n, struct value
         struct value v;
         if (!eval(r, item, &v))
             return false;
-        value_append(r->arena, list, v);
+        list_put(r, &list, &v);
     }
     if (!run_step(r, 1))
         return false;
@@ -55,14 +41,9 @@ static bool eval_dict(struct template_run *r, const struct node *n, struct value
 {
     struct value map = value_map(r->arena, 0);
     for (const struct node *pair = n->a; pair; pair = pair->next) {
-        struct value key, v, *old = NULL;
-        if (!run_step(r, 1) || !eval(r, pair->a, &key) || !eval(r, pair->b, &v) ||
-            !map_find(r, map, key, &old))
+        struct value key, v;
+        if (!run_step(r, 1) || !eval(r, pair->a, &key) || !eval(r, pair->b, &v) || !map_set(r, map, key, v))
             return false;
-        if (old)
-            *old = v;
-        else
-            value_set_new(r->arena, map, key, v);
     }
     *out = map;
     return run_step(r, 1);
@@ -73,7 +54,7 @@ static bool eval_condition(struct template_run *r, const struct node *n, struct 
     struct value test;
     if (!eval(r, n->a, &test))
         return false;
-    if (truth(test))
+    if (truth(&test))
         return eval(r, n->b, out);
     *out = value_undefined;
     return !n->c || eval(r, n->c, out);
@@ -83,7 +64,7 @@ static bool eval_logic(struct template_run *r, const struct node *n, struct valu
 {
     if (!eval(r, n->a, out))
         return false;
-    return truth(*out) == (n->kind == NODE_OR) || eval(r, n->b, out);
+    return truth(out) == (n->kind == NODE_OR) || eval(r, n->b, out);
 }
 
 static bool eval_not(struct template_run *r, const struct node *n, struct value *out)
@@ -91,7 +72,7 @@ static bool eval_not(struct template_run *r, const struct node *n, struct value 
     struct value v;
     if (!eval(r, n->a, &v))
         return false;
-    *out = value_bool(!truth(v));
+    *out = value_bool(!truth(&v));
     return true;
 }
 
@@ -101,9 +82,9 @@ static bool eval_sign(struct template_run *r, const struct node *n, struct value
     if (!eval(r, n->a, &v))
         return false;
     if (v.kind == VALUE_UNDEFINED)
-        return undefined_fail(r, v);
+        return undefined_fail(r, &v);
     if (!is_number(v))
-        return run_fail(r, "a sign stands before %s", kind_name(v));
+        return run_fail(r, "a sign stands before %s", kind_name(&v));
     if (v.kind == VALUE_FLOAT)
         *out = value_float(n->kind == NODE_NEGATIVE ? -v.real : v.real);
     else if (n->kind == NODE_POSITIVE)
@@ -125,11 +106,8 @@ static bool eval_concat(struct template_run *r, const struct node *n, struct val
     struct value parts;
     if (!eval_list(r, n, &parts))
         return false;
-    size_t start = r->size;
-    for (size_t i = 0; i < parts.list->n; i++)
-        if (!print_text(r, parts.list->items[i]))
-            return false;
-    return run_take(r, start, out);
+    return r->escapes ? join_escaped(r, parts, value_literal(""), out)
+                      : join_texts(r, parts, value_literal(""), out);
 }
 
 static bool eval_compare(struct template_run *r, const struct node *n, struct value *out)
@@ -171,16 +149,18 @@ static bool eval_attribute(struct template_run *r, const struct node *n, struct 
 static bool eval_call(struct template_run *r, const struct node *n, struct value *out)
 {
     struct value callee;
-    struct arguments args = {0};
+    struct arguments args;
+    arguments_init(&args);
     return eval(r, n->a, &callee) && eval_arguments(r, n->b, &args) && call_value(r, callee, &args, out);
 }
 
 static bool eval_builtin(struct template_run *r, const struct node *n, struct value *out)
 {
-    struct arguments args = {0};
-    if (!eval(r, n->a, &args.at[0]))
+    struct arguments args;
+    struct value input;
+    arguments_init(&args);
+    if (!eval(r, n->a, &input) || !arguments_add(r, &args, input))
         return false;
-    args.n = 1;
     return eval_arguments(r, n->b, &args) && builtin_call_node(r, n, &args, out);
 }
 
@@ -222,6 +202,8 @@ static bool eval_node(struct template_run *r, const struct node *n, struct value
     case NODE_FILTER:
     case NODE_TEST:
         return eval_builtin(r, n, out);
+    case NODE_REFUSED:
+        return run_fail(r, "%.*s", (int)n->value.text.size, n->value.text.at);
     default:
         return run_fail(r, "this cannot be evaluated");
     }
@@ -236,84 +218,4 @@ bool eval(struct template_run *r, const struct node *n, struct value *out)
     bool good = run_step(r, 1) && eval_node(r, n, out);
     r->depth--;
     return good;
-}
-
-/* ---- calls ---- */
-
-struct value object_value(const void *type, void *data)
-{
-    struct value v = {.kind = VALUE_OBJECT};
-    v.object.type = type;
-    v.object.data = data;
-    return v;
-}
-
-/* Puts the arguments in the order of the row's parameters. */
-bool builtin_call(
-    struct template_run *r, const struct builtin *b, const struct arguments *args, struct value *out)
-{
-    struct value at[MAX_PARAMETERS];
-    size_t n = 0, given = 0;
-    if (b->run_any)
-        return b->run_any(r, args, out);
-    for (; n < MAX_PARAMETERS && b->parameters[n]; n++) {
-        at[n] = value_undefined;
-        if (n < args->n) {
-            at[n] = args->at[n];
-            given++;
-            continue;
-        }
-        bool found = false;
-        for (size_t i = 0; i < args->n_named; i++)
-            if (span_is(args->names[i], b->parameters[n])) {
-                at[n] = args->named[i];
-                found = true;
-                given++;
-            }
-        if (!found && n < b->needed)
-            return run_fail(r, "'%s' needs its argument '%s'", b->name, b->parameters[n]);
-    }
-    if (given != args->n + args->n_named)
-        return run_fail(r, "'%s' does not take all of these arguments", b->name);
-    return b->run(r, at, out);
-}
-
-bool builtin_call_node(
-    struct template_run *r, const struct node *n, const struct arguments *args, struct value *out)
-{
-    if (n->builtin)
-        return builtin_call(r, n->builtin, args, out);
-    struct span name = value_span(n->value);
-    r->line = n->line;
-    return run_fail(r, "the %s '%.*s' is not known", n->kind == NODE_TEST ? "test" : "filter",
-        (int)(name.size < 60 ? name.size : 60), (const char *)name.at);
-}
-
-static bool call_method(
-    struct template_run *r, const struct method *m, const struct arguments *args, struct value *out)
-{
-    struct arguments all = *args;
-    if (args->n == MAX_ARGUMENTS)
-        return run_fail(r, "more than %d arguments", MAX_ARGUMENTS);
-    for (size_t i = args->n; i > 0; i--)
-        all.at[i] = args->at[i - 1];
-    all.at[0] = m->self;
-    all.n++;
-    return builtin_call(r, m->builtin, &all, out);
-}
-
-bool call_value(struct template_run *r, struct value callee, const struct arguments *args, struct value *out)
-{
-    if (callee.kind == VALUE_UNDEFINED)
-        return undefined_fail(r, callee);
-    if (callee.kind != VALUE_OBJECT)
-        return run_fail(r, "'%s' cannot be called", kind_name(callee));
-    const void *type = callee.object.type;
-    if (type == object_macro)
-        return call_macro(r, callee, args, out);
-    if (type == object_method)
-        return call_method(r, callee.object.data, args, out);
-    if (type == object_function)
-        return builtin_call(r, callee.object.data, args, out);
-    return run_fail(r, "'%s' cannot be called", kind_name(callee));
 }

@@ -5,7 +5,7 @@
  */
 #include "template_private.h"
 
-static bool assign(struct template_run *r, const struct node *target, struct value v);
+#include <string.h>
 
 static bool assign_parts(struct template_run *r, const struct node *target, struct value v)
 {
@@ -13,7 +13,7 @@ static bool assign_parts(struct template_run *r, const struct node *target, stru
     size_t n = 0;
     for (const struct node *part = target->a; part; part = part->next)
         n++;
-    if (!iterate(r, v, &list))
+    if (!iterate(r, &v, &list))
         return false;
     if (list.list->n != n)
         return run_fail(r, "%zu names are set from %zu values", n, list.list->n);
@@ -35,7 +35,7 @@ static bool assign_attribute(struct template_run *r, const struct node *target, 
     return value_set(r->arena, map, target->value, v) || run_step(r, 1);
 }
 
-static bool assign(struct template_run *r, const struct node *target, struct value v)
+bool assign(struct template_run *r, const struct node *target, struct value v)
 {
     if (target->kind == NODE_TUPLE)
         return assign_parts(r, target, v);
@@ -60,17 +60,29 @@ static enum flow exec_captured(struct template_run *r, const struct node *body, 
     enum flow flow = exec_scoped(r, body);
     if (flow == FLOW_FAILED || !run_take(r, start, out))
         return FLOW_FAILED;
+    out->text.markup = r->safe;
     return flow;
 }
 
 /* Applies the filters of a block to a value. The innermost one has no input of its own. */
 static bool exec_filters(struct template_run *r, const struct node *filter, struct value *v)
 {
-    struct arguments args = {0};
+    struct arguments args;
+    arguments_init(&args);
     if (filter->a && !exec_filters(r, filter->a, v))
         return false;
-    args.at[args.n++] = *v;
-    return eval_arguments(r, filter->b, &args) && builtin_call_node(r, filter, &args, v);
+    return arguments_add(r, &args, *v) && eval_arguments(r, filter->b, &args) &&
+           builtin_call_node(r, filter, &args, v);
+}
+
+/* Writes what stands in the text, which is escaped where the template asks for it. */
+static bool print_value(struct template_run *r, struct value v)
+{
+    if (r->escapes) {
+        v = escape_text(r, &v);
+        return v.kind == VALUE_STRING && print_text(r, &v);
+    }
+    return print_text(r, &v);
 }
 
 static enum flow flow_of(bool good)
@@ -85,57 +97,123 @@ static enum flow exec_if(struct template_run *r, const struct node *n)
         r->line = branch->line;
         if (branch->a && !eval(r, branch->a, &test))
             return FLOW_FAILED;
-        if (truth(test))
+        if (truth(&test))
             return exec_body(r, branch->b);
     }
     return FLOW_ON;
 }
 
-bool loop_find(struct template_run *r, struct loop *l, size_t n)
+/* ---- loops ---- */
+
+static bool holds(struct template_run *r, struct loop *l, struct value item, bool *good)
 {
     struct scope *here = r->scope;
-    const struct node *node = l->node;
-    bool good = true;
-    r->scope = l->scope;
-    while (good && l->items.list->n < n && l->asked < l->all.list->n) {
-        struct value item = l->all.list->items[l->asked++], test = value_bool(true);
-        good = scope_open(r) && assign(r, node->a, item) && (!node->c || eval(r, node->c, &test));
-        if (good && truth(test))
-            good = value_append(r->arena, l->items, item) || run_step(r, 1);
-        r->scope = l->scope;
+    struct value test = value_bool(true);
+    if (l->checked || !l->node->c) {
+        *good = true;
+        return true;
     }
+    r->scope = l->scope;
+    bool ran = scope_open(r) && assign(r, l->node->a, item) && eval(r, l->node->c, &test);
     r->scope = here;
-    return good && run_step(r, 1);
+    *good = truth(&test);
+    return ran;
+}
+
+/* The next item for which the loop's condition holds. */
+static bool loop_pull(struct template_run *r, struct loop *l, struct value *out, bool *more)
+{
+    bool good = false;
+    *more = !l->ended;
+    while (*more && !good)
+        if (!iterator_next(r, &l->from, out, more) || (*more && !holds(r, l, *out, &good)))
+            return false;
+    l->ended = !*more;
+    return true;
+}
+
+static bool loop_peek(struct template_run *r, struct loop *l)
+{
+    return l->has_after || loop_pull(r, l, &l->after, &l->has_after);
+}
+
+bool loop_step(struct template_run *r, struct loop *l, bool *more)
+{
+    if (!loop_peek(r, l))
+        return false;
+    *more = l->has_after;
+    if (!*more)
+        return true;
+    l->has_after = false;
+    l->index++;
+    l->before = l->current;
+    l->current = l->after;
+    return true;
+}
+
+/* Looks ahead as far as an attribute of `loop` needs: to the next item, or to the end for the length. */
+static bool loop_look(struct template_run *r, struct loop *l, bool to_the_end)
+{
+    int64_t n;
+    if (!to_the_end)
+        return loop_peek(r, l);
+    if (l->has_length)
+        return true;
+    l->has_length = true;
+    if (!l->node->c && !is_object(l->over, object_generator)) {
+        bool good = value_length(r, l->over, &n);
+        l->length = good ? (size_t)n : 0;
+        return good;
+    }
+    struct value left = value_list(r->arena, 0), item;
+    for (bool more = true; more;) {
+        if (!loop_pull(r, l, &item, &more))
+            return false;
+        if (more && !list_put(r, &left, &item))
+            return run_step(r, 1);
+    }
+    if (!run_step(r, 1))
+        return false;
+    l->length = left.list->n + l->index + l->has_after;
+    l->from = (struct iterator){.over = left};
+    l->checked = true;
+    l->ended = false;
+    return true;
+}
+
+bool loop_attribute(struct template_run *r, struct loop *l, struct value name, struct value *out)
+{
+    bool length = value_is(name, "length") || value_is(name, "revindex") || value_is(name, "revindex0");
+    bool next = value_is(name, "last") || value_is(name, "nextitem");
+    if ((length || next) && !loop_look(r, l, length))
+        return false;
+    return loop_member(r, l, name, out);
 }
 
 static enum flow exec_round(struct template_run *r, const struct node *n, struct loop *l)
 {
     struct scope *outer = r->scope;
     bool ready = run_step(r, 1) && scope_open(r) &&
-                 scope_set(r, span_of("loop"), object_value(object_loop, l)) &&
-                 assign(r, n->a, l->items.list->items[l->index]);
+                 scope_set(r, span_of("loop"), object_value(object_loop, l)) && assign(r, n->a, l->current);
     enum flow flow = ready ? exec_body(r, n->d) : FLOW_FAILED;
     r->scope = outer;
     return flow;
 }
 
 /* `else` runs when no round reached its end: there was no item, or each round ended by break or continue. */
-static enum flow exec_for(struct template_run *r, const struct node *n)
+static enum flow exec_loop(struct template_run *r, const struct node *n, struct value over, unsigned depth)
 {
-    struct value over, all;
-    if (!eval(r, n->b, &over) || !iterate(r, over, &all))
-        return FLOW_FAILED;
     struct loop *l = value_alloc(r->arena, sizeof(*l));
-    struct value found = n->c ? value_list(r->arena, 0) : all;
-    if (!l || !run_step(r, 1))
+    if (!l)
         return flow_of(run_step(r, 1));
-    *l = (struct loop){.items = found, .all = all, .node = n, .scope = r->scope, .depth = 1};
-    l->asked = n->c ? 0 : all.list->n;
-    bool finished = false;
-    for (enum flow flow = FLOW_ON; flow != FLOW_BREAK; l->index++) {
-        if (!loop_find(r, l, l->index + 1))
+    *l = (struct loop){.node = n, .scope = r->scope, .over = over, .depth = depth};
+    if (!iterator_open(r, over, &l->from))
+        return FLOW_FAILED;
+    bool finished = false, more;
+    for (enum flow flow = FLOW_ON; flow != FLOW_BREAK;) {
+        if (!loop_step(r, l, &more))
             return FLOW_FAILED;
-        if (l->index >= l->items.list->n)
+        if (!more)
             break;
         flow = exec_round(r, n, l);
         if (flow == FLOW_FAILED)
@@ -143,6 +221,86 @@ static enum flow exec_for(struct template_run *r, const struct node *n)
         finished = finished || flow == FLOW_ON;
     }
     return finished ? FLOW_ON : exec_scoped(r, n->e);
+}
+
+static enum flow exec_for(struct template_run *r, const struct node *n)
+{
+    struct value over;
+    return eval(r, n->b, &over) ? exec_loop(r, n, over, 1) : FLOW_FAILED;
+}
+
+/* Calls what a call, a recursive loop or a block writes, in the scope where it was defined. */
+static bool captured(struct template_run *r, struct scope *scope, bool escapes,
+    enum flow (*run)(struct template_run *r, const void *with), const void *with, struct value *out)
+{
+    struct scope *caller = r->scope;
+    size_t start = r->size;
+    unsigned line = r->line;
+    bool before = r->escapes;
+    r->scope = scope;
+    r->escapes = escapes;
+    bool good = run(r, with) != FLOW_FAILED && run_take(r, start, out);
+    r->scope = caller;
+    r->line = line;
+    r->escapes = before;
+    if (good)
+        out->text.markup = r->safe;
+    return good;
+}
+
+struct again {
+    const struct loop *loop;
+    struct value over;
+};
+
+static enum flow run_again(struct template_run *r, const void *with)
+{
+    const struct again *a = with;
+    return exec_loop(r, a->loop->node, a->over, a->loop->depth + 1);
+}
+
+bool call_loop(struct template_run *r, struct loop *l, struct value over, struct value *out)
+{
+    if (!l->node->flag)
+        return run_fail(r, "the loop must be marked 'recursive' to be called");
+    const struct again a = {l, over};
+    return captured(r, l->scope, r->escapes, run_again, &a, out);
+}
+
+static enum flow run_block(struct template_run *r, const void *with)
+{
+    return exec_scoped(r, ((const struct node *)with)->d);
+}
+
+bool call_block(struct template_run *r, const struct node *block, struct value *out)
+{
+    return captured(r, r->root, false, run_block, block, out);
+}
+
+/* A block sees the names of the template's top level alone, unless it is scoped. */
+static enum flow exec_block(struct template_run *r, const struct node *n)
+{
+    struct scope *outer = r->scope;
+    bool before = r->escapes;
+    r->scope = n->flag ? r->scope : r->root;
+    r->escapes = false;
+    enum flow flow = exec_scoped(r, n->d);
+    r->scope = outer;
+    r->escapes = before;
+    return flow;
+}
+
+static enum flow exec_autoescape(struct template_run *r, const struct node *n)
+{
+    bool before[2] = {r->escapes, r->safe};
+    struct value on;
+    if (!eval(r, n->a, &on))
+        return FLOW_FAILED;
+    r->escapes = r->safe = truth(&on);
+    enum flow flow = exec_scoped(r, n->d);
+    r->escapes = before[0];
+    r->safe = before[1];
+    return flow;
 }
 
 static enum flow exec_set_block(struct template_run *r, const struct node *n)
@@ -160,7 +318,7 @@ static enum flow exec_filter_block(struct template_run *r, const struct node *n)
     enum flow flow = exec_captured(r, n->d, &v);
     if (flow != FLOW_ON)
         return flow;
-    return flow_of(exec_filters(r, n->b, &v) && print_text(r, v));
+    return flow_of(exec_filters(r, n->b, &v) && wants_text(r, &v) && print_text(r, &v));
 }
 
 static bool define_macro(struct template_run *r, const struct node *n, struct value *out)
@@ -168,26 +326,25 @@ static bool define_macro(struct template_run *r, const struct node *n, struct va
     struct macro *m = value_alloc(r->arena, sizeof(*m));
     if (!m)
         return run_step(r, 1);
-    *m = (struct macro){.node = n, .scope = r->scope};
+    *m = (struct macro){.node = n, .scope = r->scope, .escapes = r->escapes};
     *out = object_value(object_macro, m);
     return true;
 }
 
 static enum flow exec_with(struct template_run *r, const struct node *n)
 {
-    struct value values[MAX_ARGUMENTS];
     struct scope *outer = r->scope;
+    struct arguments values;
     size_t at = 0;
+    arguments_init(&values);
     for (const struct node *set = n->a; set; set = set->next) {
-        if (at == MAX_ARGUMENTS)
-            return flow_of(run_fail(r, "more than %d names in one 'with'", MAX_ARGUMENTS));
-        if (!eval(r, set->b, &values[at++]))
+        struct value v;
+        if (!eval(r, set->b, &v) || !arguments_add(r, &values, v))
             return FLOW_FAILED;
     }
     bool ready = scope_open(r);
-    at = 0;
     for (const struct node *set = n->a; ready && set; set = set->next)
-        ready = assign(r, set->a, values[at++]);
+        ready = assign(r, set->a, values.at[at++]);
     enum flow flow = ready ? exec_body(r, n->d) : FLOW_FAILED;
     r->scope = outer;
     return flow;
@@ -195,21 +352,18 @@ static enum flow exec_with(struct template_run *r, const struct node *n)
 
 static bool exec_call_block(struct template_run *r, const struct node *n)
 {
-    struct arguments args = {0};
+    struct arguments args;
     struct value callee, caller, result;
-    if (!define_macro(r, n, &caller) || !eval(r, n->a->a, &callee) || !eval_arguments(r, n->a->b, &args))
-        return false;
-    if (callee.kind != VALUE_OBJECT || callee.object.type != object_macro || args.n_named == MAX_ARGUMENTS)
-        return run_fail(r, "a 'call' block can only call a macro");
-    args.names[args.n_named] = span_of("caller");
-    args.named[args.n_named++] = caller;
-    return call_macro(r, callee, &args, &result) && print_text(r, result);
+    arguments_init(&args);
+    return define_macro(r, n, &caller) && eval(r, n->a->a, &callee) && eval_arguments(r, n->a->b, &args) &&
+           arguments_name(r, &args, value_literal("caller"), caller) &&
+           call_value(r, callee, &args, &result) && print_value(r, result);
 }
 
 static bool exec_print(struct template_run *r, const struct node *n)
 {
     struct value v;
-    return eval(r, n->a, &v) && print_text(r, v);
+    return eval(r, n->a, &v) && print_value(r, v);
 }
 
 static bool exec_set(struct template_run *r, const struct node *n)
@@ -231,7 +385,7 @@ static enum flow exec(struct template_run *r, const struct node *n)
         return FLOW_FAILED;
     switch (n->kind) {
     case NODE_TEXT:
-        return flow_of(run_add_text(r, n->value));
+        return flow_of(run_add_text(r, &n->value));
     case NODE_PRINT:
         return flow_of(exec_print(r, n));
     case NODE_IF:
@@ -252,6 +406,12 @@ static enum flow exec(struct template_run *r, const struct node *n)
         return flow_of(exec_call_block(r, n));
     case NODE_SCOPE:
         return exec_scoped(r, n->d);
+    case NODE_AUTOESCAPE:
+        return exec_autoescape(r, n);
+    case NODE_BLOCK:
+        return exec_block(r, n);
+    case NODE_REFUSED:
+        return flow_of(run_fail(r, "%.*s", (int)n->value.text.size, n->value.text.at));
     case NODE_BREAK:
         return FLOW_BREAK;
     case NODE_CONTINUE:
@@ -275,56 +435,101 @@ enum flow exec_body(struct template_run *r, const struct node *first)
 
 /* ---- macros ---- */
 
-static const struct value *named_argument(const struct arguments *args, struct span name)
+static bool take_named(struct value_map *named, struct value name, struct value *out)
 {
-    for (size_t i = 0; i < args->n_named; i++)
-        if (span_compare(args->names[i], name) == 0)
-            return &args->named[i];
-    return NULL;
+    for (size_t i = 0; i < named->n; i++)
+        if (span_compare(value_span(named->pairs[i].key), value_span(name)) == 0) {
+            *out = named->pairs[i].value;
+            memmove(named->pairs + i, named->pairs + i + 1, (named->n - i - 1) * sizeof(*named->pairs));
+            named->n--;
+            return true;
+        }
+    return false;
 }
 
-/* Sets the parameters in order: to the argument, else to the default, else to undefined. */
-static bool set_parameters(struct template_run *r, const struct node *first, const struct arguments *args)
+/* Sets the parameters: first all that are given, then defaults in order, which may name parameters before and after. */
+static bool set_parameters(struct template_run *r, const struct node *first, const struct arguments *args,
+    struct value_map *named, size_t *n)
 {
-    size_t at = 0, used = 0;
-    for (const struct node *p = first; p; p = p->next, at++) {
-        struct span name = value_span(p->value);
-        const struct value *named = named_argument(args, name);
+    const struct node *p = first;
+    for (*n = 0; p; p = p->next, ++*n) {
         struct value v = {.kind = VALUE_UNDEFINED, .text = p->value.text};
-        if (at < args->n && named)
-            return run_fail(r, "the macro's parameter '%.*s' is given twice", (int)name.size, name.at);
-        if (at < args->n)
-            v = args->at[at];
-        else if (named)
-            v = *named;
-        else if (p->a && !eval(r, p->a, &v))
-            return false;
-        used += named != NULL;
-        if (!scope_set(r, name, v))
+        if (*n < args->n)
+            v = args->at[*n];
+        else
+            take_named(named, p->value, &v);
+        if (!scope_set(r, value_span(p->value), v))
             return false;
     }
-    if (args->n > at)
-        return run_fail(r, "a macro of %zu parameters is called with %zu", at, args->n);
-    const struct value *caller = named_argument(args, span_of("caller"));
-    if (caller && used < args->n_named) {
-        used++;
-        if (!scope_set(r, span_of("caller"), *caller))
+    const struct value all = {.kind = VALUE_MAP, .map = (struct value_map *)(uintptr_t)&args->named};
+    size_t at = 0;
+    for (p = first; p; p = p->next, at++) {
+        struct value v;
+        bool missing = at >= args->n && !value_find(all, value_span(p->value));
+        if (missing && p->a && (!eval(r, p->a, &v) || !scope_set(r, value_span(p->value), v)))
             return false;
     }
-    return used == args->n_named || run_fail(r, "a macro is called with a keyword that it does not take");
+    return true;
+}
+
+/* Sets `caller`, `kwargs` and `varargs` where the macro's body uses them; otherwise they must not be given. */
+static bool set_rest(struct template_run *r, const struct node *macro, const struct arguments *args,
+    struct value_map *named, size_t n)
+{
+    const struct value *declared = NULL;
+    for (const struct binding *b = r->scope->bindings; b; b = b->next)
+        declared = span_is(b->name, "caller") ? &b->value : declared;
+    struct value caller = {.kind = VALUE_UNDEFINED, .text = value_literal("caller").text};
+    if ((macro->uses & USES_CALLER) && !declared) {
+        take_named(named, value_literal("caller"), &caller);
+        if (!scope_set(r, span_of("caller"), caller))
+            return false;
+    }
+    struct value rest = value_map(r->arena, named->n), more = value_list(r->arena, 0);
+    for (size_t i = 0; i < named->n; i++)
+        value_set_new(r->arena, rest, named->pairs[i].key, named->pairs[i].value);
+    for (size_t i = n; i < args->n; i++)
+        list_put(r, &more, &args->at[i]);
+    if (!run_step(r, 1))
+        return false;
+    more.list->tuple = true;
+    if (named->n > 0 && !(macro->uses & USES_KWARGS))
+        return run_fail(r, "the macro does not take the keyword '%.*s'", (int)named->pairs[0].key.text.size,
+            named->pairs[0].key.text.at);
+    if (args->n > n && !(macro->uses & USES_VARARGS))
+        return run_fail(r, "a macro of %zu parameters is called with %zu", n, args->n);
+    return (!(macro->uses & USES_KWARGS) || scope_set(r, span_of("kwargs"), rest)) &&
+           (!(macro->uses & USES_VARARGS) || scope_set(r, span_of("varargs"), more));
+}
+
+struct call {
+    const struct node *macro;
+    const struct arguments *args;
+};
+
+static enum flow run_macro(struct template_run *r, const void *with)
+{
+    const struct call *c = with;
+    const struct node *first = c->macro->kind == NODE_MACRO ? c->macro->a : c->macro->b;
+    struct value_map named = c->args->named;
+    size_t n = 0;
+    if (named.n > 0) {
+        named.pairs = value_alloc(r->arena, named.n * sizeof(*named.pairs));
+        if (!named.pairs)
+            return flow_of(run_step(r, 1));
+        memcpy(named.pairs, c->args->named.pairs, named.n * sizeof(*named.pairs));
+    }
+    bool ready = scope_open(r) && set_parameters(r, first, c->args, &named, &n) &&
+                 set_rest(r, c->macro, c->args, &named, n);
+    return ready ? exec_body(r, c->macro->d) : FLOW_FAILED;
 }
 
 bool call_macro(struct template_run *r, struct value macro, const struct arguments *args, struct value *out)
 {
     const struct macro *m = macro.object.data;
-    struct scope *caller = r->scope;
-    size_t start = r->size;
-    unsigned line = r->line;
-    const struct node *parameters = m->node->kind == NODE_MACRO ? m->node->a : m->node->b;
-    r->scope = m->scope;
-    bool good = scope_open(r) && set_parameters(r, parameters, args) && exec_body(r, m->node->d) == FLOW_ON &&
-                run_take(r, start, out);
-    r->scope = caller;
-    r->line = line;
-    return good;
+    const struct call c = {m->node, args};
+    if (m->node->kind == NODE_BLOCK)
+        return args->n + args->named.n == 0 ? call_block(r, m->node, out)
+                                            : run_fail(r, "a block takes no arguments");
+    return captured(r, m->scope, m->escapes, run_macro, &c, out);
 }

@@ -294,6 +294,7 @@ static struct node *parse_name(struct parser *p)
     if (!n)
         return NULL;
     n->value = value_borrow(name, VALUE_FROM_TEMPLATE);
+    p->uses.read |= p->uses.left & parse_use_of(name);
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
         if (span_is(name, words[i].name)) {
             n->kind = NODE_CONST;
@@ -345,16 +346,14 @@ struct node *parse_primary(struct parser *p)
     case TOKEN_STRING:
         return parse_string(p);
     case TOKEN_INTEGER:
+        if (p->at->too_large) {
+            p->at++;
+            return parse_refused(p, "integers beyond 64 bits are not supported");
+        }
         return constant(p, value_integer(p->at++->integer));
     case TOKEN_FLOAT:
         return constant(p, value_float(p->at++->real));
-    case TOKEN_END:
-    case TOKEN_DATA:
-    case TOKEN_BLOCK_BEGIN:
-    case TOKEN_BLOCK_END:
-    case TOKEN_PRINT_BEGIN:
-    case TOKEN_PRINT_END:
-    case TOKEN_OPERATOR:
+    default:
         break;
     }
     return parse_bracket(p);
@@ -405,24 +404,54 @@ static struct node *parse_subscript(struct parser *p, struct node *of)
     if (!n || !(n->b = parse_bounds(p)))
         return NULL;
     n->a = of;
-    if (at_operator(p, ","))
-        return parse_fail(p, "a subscript of several parts is not supported");
-    return parse_expect(p, TOKEN_OPERATOR, "]") ? n : NULL;
+    if (at_operator(p, ",")) {
+        struct node *tuple = parse_node(p, NODE_TUPLE);
+        struct node **last = tuple ? &tuple->a : NULL;
+        bool slices = false;
+        for (struct node *part = n->b; last && part; part = skip_operator(p, ",") ? parse_bounds(p) : NULL) {
+            slices = slices || part->kind == NODE_SLICE;
+            *last = part;
+            last = &part->next;
+        }
+        if (!tuple)
+            return NULL;
+        n->b = slices ? parse_refused(p, "a slice of several dimensions is not supported") : tuple;
+    }
+    return n->b && parse_expect(p, TOKEN_OPERATOR, "]") ? n : NULL;
 }
 
-static struct node *parse_argument(struct parser *p, bool *keywords)
+/* Arguments come in an order: by place, `*`, by name and `**`. */
+struct argument_order {
+    bool named, spread, spread_named;
+};
+
+static struct node *parse_spread(struct parser *p, struct argument_order *order)
+{
+    bool names = at_operator(p, "**");
+    struct node *n = parse_node(p, names ? NODE_SPREAD_NAMED : NODE_SPREAD);
+    if (order->spread_named || (!names && order->spread))
+        return parse_fail(p, "an argument follows those that are unpacked");
+    p->at++;
+    order->spread = order->spread || !names;
+    order->spread_named = names;
+    return n && (n->a = parse_expression(p)) ? n : NULL;
+}
+
+static struct node *parse_argument(struct parser *p, struct argument_order *order)
 {
     if (at_operator(p, "*") || at_operator(p, "**"))
-        return parse_fail(p, "arguments unpacked by * or ** are not supported");
+        return parse_spread(p, order);
     bool named = p->at->kind == TOKEN_NAME && p->at[1].kind == TOKEN_OPERATOR && span_is(p->at[1].text, "=");
+    if (order->spread_named || (!named && (order->named || order->spread)))
+        return parse_fail(p, "an argument by place follows one by name");
     if (!named)
-        return *keywords ? parse_fail(p, "a positional argument follows a keyword") : parse_expression(p);
+        return parse_expression(p);
     struct node *n = parse_node(p, NODE_KEYWORD);
     if (!n)
         return NULL;
     n->value = value_borrow(p->at->text, VALUE_FROM_TEMPLATE);
     p->at += 2;
-    *keywords = true;
+    order->named = true;
     n->a = parse_expression(p);
     return n->a ? n : NULL;
 }
@@ -430,13 +459,13 @@ static struct node *parse_argument(struct parser *p, bool *keywords)
 /* The arguments behind an opening parenthesis that was passed. */
 static bool parse_arguments(struct parser *p, struct node **first)
 {
-    bool keywords = false;
+    struct argument_order order = {0};
     for (struct node **last = first; !at_operator(p, ")"); last = &(*last)->next) {
         if (last != first && !parse_expect(p, TOKEN_OPERATOR, ","))
             return false;
         if (last != first && at_operator(p, ")"))
             break;
-        *last = parse_argument(p, &keywords);
+        *last = parse_argument(p, &order);
         if (!*last)
             return false;
     }

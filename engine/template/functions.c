@@ -7,7 +7,7 @@
 static bool function_raise(struct template_run *r, const struct value *at, struct value *out)
 {
     char shown[400];
-    if (!to_string(r, at[0], out))
+    if (!to_string(r, &at[0], out))
         return false;
     text_escape(shown, sizeof(shown), value_span(*out));
     return run_fail(r, "the template raises: %s", shown);
@@ -30,26 +30,42 @@ static bool function_strftime(struct template_run *r, const struct value *at, st
     return run_step(r, 1);
 }
 
-static bool function_namespace(struct template_run *r, const struct arguments *args, struct value *out)
+/* Adds the members of a dict, or of pairs. */
+static bool add_members(struct template_run *r, struct value map, struct value from)
 {
-    struct value map = value_map(r->arena, args->n_named);
-    if (args->n > 1 || (args->n == 1 && args->at[0].kind != VALUE_MAP))
-        return run_fail(r, "namespace takes a dict and keywords");
-    for (size_t i = 0; args->n == 1 && i < args->at[0].map->n; i++)
-        value_set_new(r->arena, map, args->at[0].map->pairs[i].key, args->at[0].map->pairs[i].value);
-    for (size_t i = 0; i < args->n_named; i++)
-        value_set(r->arena, map, value_borrow(args->names[i], VALUE_FROM_TEMPLATE), args->named[i]);
-    if (!run_step(r, 1))
+    struct value list, pair;
+    if (from.kind == VALUE_MAP ? !pairs_of(r, from, &list) : !iterate(r, &from, &list))
         return false;
-    *out = object_value(object_namespace, map.map);
+    for (size_t i = 0; i < list.list->n; i++) {
+        if (!iterate(r, &list.list->items[i], &pair))
+            return false;
+        if (pair.list->n != 2)
+            return run_fail(r, "a member of a dict is made of %zu values", pair.list->n);
+        if (!map_set(r, map, pair.list->items[0], pair.list->items[1]))
+            return false;
+    }
     return true;
 }
 
 static bool function_dict(struct template_run *r, const struct arguments *args, struct value *out)
 {
-    if (!function_namespace(r, args, out))
+    struct value map = value_map(r->arena, args->named.n);
+    if (args->n > 1)
+        return run_fail(r, "a dict is made of one value and keywords");
+    if (!run_step(r, 1) || (args->n == 1 && !add_members(r, map, args->at[0])))
         return false;
-    *out = (struct value){.kind = VALUE_MAP, .map = out->object.data};
+    for (size_t i = 0; i < args->named.n; i++)
+        if (!map_set(r, map, args->named.pairs[i].key, args->named.pairs[i].value))
+            return false;
+    *out = map;
+    return true;
+}
+
+static bool function_namespace(struct template_run *r, const struct arguments *args, struct value *out)
+{
+    if (!function_dict(r, args, out))
+        return false;
+    *out = object_value(object_namespace, out->map);
     return true;
 }
 
@@ -59,39 +75,60 @@ static bool function_range(struct template_run *r, const struct value *at, struc
     for (size_t i = 0; i < 3; i++) {
         if (at[i].kind == VALUE_UNDEFINED && i > 0)
             continue;
-        if (at[i].kind != VALUE_INTEGER && at[i].kind != VALUE_BOOL)
-            return run_fail(r, "range takes integers, not '%s'", kind_name(at[i]));
+        if (!whole(at[i]))
+            return run_fail(r, "range takes integers, not '%s'", kind_name(&at[i]));
         part[i] = as_integer(at[i]);
     }
-    if (at[1].kind == VALUE_UNDEFINED) {
-        part[1] = part[0];
-        part[0] = 0;
-    }
-    struct value list = value_list(r->arena, 0);
-    if (part[2] == 0)
-        return run_fail(r, "range has the step 0");
-    for (int64_t i = part[0], n = 0; part[2] > 0 ? i < part[1] : i > part[1]; n++) {
-        if (n == 100000) /* as in the sandbox */
-            return run_fail(r, "range has more than 100000 numbers");
-        value_append(r->arena, list, value_integer(i));
-        if (!run_step(r, 1))
-            return false;
-        if (__builtin_add_overflow(i, part[2], &i))
-            break;
-    }
-    *out = list;
+    return at[1].kind == VALUE_UNDEFINED ? range_new(r, 0, part[0], part[2], out)
+                                         : range_new(r, part[0], part[1], part[2], out);
+}
+
+static bool new_cycler(
+    struct template_run *r, const void *type, struct value items, struct value text, struct value *out)
+{
+    struct cycler *c = value_alloc(r->arena, sizeof(*c));
+    if (!c)
+        return run_step(r, 1);
+    *c = (struct cycler){.items = items, .text = text};
+    *out = object_value(type, c);
     return run_step(r, 1);
 }
 
-/* clang-format off */
+static bool function_cycler(struct template_run *r, const struct arguments *args, struct value *out)
+{
+    struct value items = value_list(r->arena, args->n);
+    if (args->n == 0 || args->named.n > 0)
+        return run_fail(r, "cycler needs at least one value");
+    for (size_t i = 0; i < args->n; i++)
+        list_put(r, &items, &args->at[i]);
+    return new_cycler(r, object_cycler, items, value_undefined, out);
+}
+
+static bool function_joiner(struct template_run *r, const struct value *at, struct value *out)
+{
+    struct value text = at[0].kind == VALUE_UNDEFINED ? value_literal(", ") : at[0];
+    return new_cycler(r, object_joiner, value_undefined, text, out);
+}
+
+static bool function_lipsum(struct template_run *r, const struct arguments *args, struct value *out)
+{
+    (void)args, (void)out;
+    return run_fail(r, "lipsum is not supported: a prompt is the same each time");
+}
+
 static const struct builtin functions[] = {
-    {.name = "raise_exception", .parameters = {"message"}, .needed = 1, .run = function_raise},
-    {.name = "strftime_now", .parameters = {"format"}, .needed = 1, .run = function_strftime},
-    {.name = "namespace", .run_any = function_namespace},
-    {.name = "dict", .run_any = function_dict},
-    {.name = "range", .parameters = {"start", "stop", "step"}, .needed = 1, .run = function_range},
+    {"raise_exception", "message", {.run = function_raise}},
+    {"strftime_now", "format", {.run = function_strftime}},
+    {"range", "1 2? 3?", {.run = function_range}},
+    {"lipsum", NULL, {.run_any = function_lipsum}},
+    /* classes */
+    {"namespace", NULL, {.run_any = function_namespace}},
+    {"dict", NULL, {.run_any = function_dict}},
+    {"cycler", NULL, {.run_any = function_cycler}},
+    {"joiner", "sep?", {.run = function_joiner}},
 };
-/* clang-format on */
+
+#define FIRST_CLASS 4
 
 const struct builtin *function_find(struct span name)
 {
@@ -101,14 +138,19 @@ const struct builtin *function_find(struct span name)
     return NULL;
 }
 
+struct value function_value(const struct builtin *f)
+{
+    return object_value(f >= functions + FIRST_CLASS ? object_class : object_function, (void *)(uintptr_t)f);
+}
+
 /* ---- loop ---- */
 
 static bool loop_cycle(struct template_run *r, const struct arguments *args, struct value *out)
 {
     const struct loop *l = args->at[0].object.data;
-    if (args->n < 2 || args->n_named > 0)
+    if (args->n < 2 || args->named.n > 0)
         return run_fail(r, "loop.cycle needs at least one value");
-    *out = args->at[1 + l->index % (args->n - 1)];
+    *out = args->at[1 + (l->index - 1) % (args->n - 1)];
     return true;
 }
 
@@ -117,8 +159,10 @@ static bool loop_changed(struct template_run *r, const struct arguments *args, s
     struct loop *l = args->at[0].object.data;
     struct value now = value_list(r->arena, args->n);
     bool equal = false;
+    if (args->named.n > 0)
+        return run_fail(r, "loop.changed takes no keywords");
     for (size_t i = 1; i < args->n; i++)
-        value_append(r->arena, now, args->at[i]);
+        list_put(r, &now, &args->at[i]);
     if (!run_step(r, 1) || !values_equal(r, l->last_changed, now, &equal))
         return false;
     l->last_changed = now;
@@ -126,56 +170,119 @@ static bool loop_changed(struct template_run *r, const struct arguments *args, s
     return true;
 }
 
-static bool loop_number(const struct loop *l, struct span name, int64_t *n)
+static const struct builtin loop_methods[] = {
+    {"cycle", NULL, {.run_any = loop_cycle}}, {"changed", NULL, {.run_any = loop_changed}}};
+
+bool loop_member(struct template_run *r, struct loop *l, struct value name, struct value *out)
 {
-    int64_t at = (int64_t)l->index, all = (int64_t)l->items.list->n;
+    int64_t at = (int64_t)l->index, all = (int64_t)l->length;
     const struct {
         const char *name;
-        int64_t n;
-    } numbers[] = {{"index", at + 1}, {"index0", at}, {"length", all}, {"revindex", all - at},
-        {"revindex0", all - at - 1}, {"depth", l->depth}, {"depth0", (int64_t)l->depth - 1}};
-    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
-        if (span_is(name, numbers[i].name)) {
-            *n = numbers[i].n;
+        struct value v;
+    } members[] = {{"index", value_integer(at)}, {"index0", value_integer(at - 1)},
+        {"length", value_integer(all)}, {"revindex", value_integer(all - at + 1)},
+        {"revindex0", value_integer(all - at)}, {"depth", value_integer(l->depth)},
+        {"depth0", value_integer((int64_t)l->depth - 1)}, {"first", value_bool(at == 1)},
+        {"last", value_bool(!l->has_after)}, {"previtem", at > 1 ? l->before : value_undefined},
+        {"nextitem", l->has_after ? l->after : value_undefined}};
+    for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++)
+        if (value_is(name, members[i].name)) {
+            *out = members[i].v;
             return true;
         }
-    return false;
-}
-
-static bool loop_method(struct template_run *r, struct loop *l, const struct builtin *b, struct value *out)
-{
-    struct method *m = value_alloc(r->arena, sizeof(*m));
-    if (!m)
-        return run_step(r, 1);
-    *m = (struct method){.builtin = b, .self = object_value(object_loop, l)};
-    *out = object_value(object_method, m);
+    for (size_t i = 0; i < 2; i++)
+        if (value_is(name, loop_methods[i].name))
+            return method_value(r, &loop_methods[i], object_value(object_loop, l), out);
     return true;
 }
 
-bool loop_attribute(struct template_run *r, struct loop *l, struct span name, struct value *out)
+/* ---- attributes of other objects ---- */
+
+static bool cycler_next(struct template_run *r, const struct value *at, struct value *out)
 {
-    static const struct builtin cycle = {.name = "cycle", .run_any = loop_cycle};
-    static const struct builtin changed = {.name = "changed", .run_any = loop_changed};
-    int64_t n;
-    bool needs_all = span_is(name, "length") || span_is(name, "revindex") || span_is(name, "revindex0");
-    bool needs_next = span_is(name, "last") || span_is(name, "nextitem");
-    if ((needs_all || needs_next) && !loop_find(r, l, needs_all ? SIZE_MAX : l->index + 2))
-        return false;
-    size_t last = l->items.list->n - 1;
-    *out = value_undefined;
-    if (loop_number(l, name, &n))
-        *out = value_integer(n);
-    else if (span_is(name, "first"))
-        *out = value_bool(l->index == 0);
-    else if (span_is(name, "last"))
-        *out = value_bool(l->index == last);
-    else if (span_is(name, "previtem") && l->index > 0)
-        *out = l->items.list->items[l->index - 1];
-    else if (span_is(name, "nextitem") && l->index < last)
-        *out = l->items.list->items[l->index + 1];
-    else if (span_is(name, "cycle"))
-        return loop_method(r, l, &cycle, out);
-    else if (span_is(name, "changed"))
-        return loop_method(r, l, &changed, out);
+    struct cycler *c = at[0].object.data;
+    *out = c->items.list->items[c->at];
+    c->at = (c->at + 1) % c->items.list->n;
+    return run_step(r, 1);
+}
+
+static bool cycler_reset(struct template_run *r, const struct value *at, struct value *out)
+{
+    ((struct cycler *)at[0].object.data)->at = 0;
+    *out = value_null;
+    return run_step(r, 1);
+}
+
+static const struct builtin cycler_methods[] = {
+    {"next", "1", {.run = cycler_next}}, {"reset", "1", {.run = cycler_reset}}};
+
+static bool cycler_member(struct template_run *r, struct value of, struct value name, struct value *out)
+{
+    const struct cycler *c = of.object.data;
+    if (value_is(name, "current"))
+        *out = c->items.list->items[c->at];
+    else if (value_is(name, "pos"))
+        *out = value_integer((int64_t)c->at);
+    for (size_t i = 0; i < 2; i++)
+        if (value_is(name, cycler_methods[i].name))
+            return method_value(r, &cycler_methods[i], of, out);
+    return true;
+}
+
+static bool macro_member(struct template_run *r, struct value of, struct value name, struct value *out)
+{
+    const struct node *n = ((const struct macro *)of.object.data)->node;
+    struct value list = value_list(r->arena, 0);
+    if (value_is(name, "name"))
+        *out = n->kind == NODE_MACRO ? n->value : value_null;
+    else if (value_is(name, "caller"))
+        *out = value_bool((n->uses & USES_CALLER) != 0);
+    else if (value_is(name, "catch_kwargs"))
+        *out = value_bool((n->uses & USES_KWARGS) != 0);
+    else if (value_is(name, "catch_varargs"))
+        *out = value_bool((n->uses & USES_VARARGS) != 0);
+    else if (value_is(name, "arguments")) {
+        for (const struct node *p = n->kind == NODE_MACRO ? n->a : n->b; p; p = p->next)
+            list_put(r, &list, &p->value);
+        *out = list;
+        if (list.kind == VALUE_LIST)
+            list.list->tuple = true;
+    }
+    return run_step(r, 1);
+}
+
+static bool block_member(struct template_run *r, struct value name, struct value *out)
+{
+    const struct node *block = r->template->blocks;
+    while (block && span_compare(value_span(block->value), value_span(name)) != 0)
+        block = block->e;
+    struct macro *m = block ? value_alloc(r->arena, sizeof(*m)) : NULL;
+    if (!m)
+        return run_step(r, 1);
+    *m = (struct macro){.node = block, .scope = r->root};
+    *out = object_value(object_macro, m);
+    return true;
+}
+
+bool object_member(struct template_run *r, struct value of, struct value name, struct value *out)
+{
+    const void *type = of.object.type;
+    *out = (struct value){.kind = VALUE_UNDEFINED, .text = name.text};
+    if (type == object_loop)
+        return loop_attribute(r, of.object.data, name, out);
+    if (type == object_cycler)
+        return cycler_member(r, of, name, out);
+    if (type == object_macro)
+        return macro_member(r, of, name, out);
+    if (type == object_blocks)
+        return block_member(r, name, out);
+    const struct value *found = NULL;
+    if (type == object_namespace)
+        found = value_find((struct value){.kind = VALUE_MAP, .map = of.object.data}, value_span(name));
+    if (found)
+        *out = *found;
+    else if (type == object_joiner && (value_is(name, "sep") || value_is(name, "used")))
+        *out = value_is(name, "sep") ? ((struct cycler *)of.object.data)->text
+                                     : value_bool(((struct cycler *)of.object.data)->at > 0);
     return true;
 }

@@ -263,10 +263,9 @@ static bool lex_integer(struct lexer *x)
     }
     struct template_token *t = add(x, TOKEN_INTEGER, (struct span){s.at, start + size});
     for (size_t i = start; t && i < start + size; i++)
-        if (s.at[i] != '_' &&
-            (__builtin_mul_overflow(t->integer, (int64_t)base, &t->integer) ||
-                __builtin_add_overflow(t->integer, (int64_t)digit_of(s.at[i]), &t->integer)))
-            return fail(x, "integers beyond 64 bits are not supported");
+        if (s.at[i] != '_' && !t->too_large)
+            t->too_large = __builtin_mul_overflow(t->integer, (int64_t)base, &t->integer) ||
+                           __builtin_add_overflow(t->integer, (int64_t)digit_of(s.at[i]), &t->integer);
     x->pos += start + size;
     return t != NULL;
 }

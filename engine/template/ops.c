@@ -8,12 +8,15 @@
 #include <math.h>
 #include <string.h>
 
-const char object_macro[] = "macro", object_namespace[] = "Namespace", object_loop[] = "LoopContext",
-           object_method[] = "method", object_function[] = "function";
+const char object_macro[] = "Macro", object_namespace[] = "Namespace", object_loop[] = "LoopContext",
+           object_method[] = "builtin_function_or_method", object_function[] = "function",
+           object_generator[] = "generator", object_range[] = "range", object_view[] = "dict_view",
+           object_cycler[] = "Cycler", object_joiner[] = "Joiner", object_class[] = "type",
+           object_blocks[] = "TemplateReference";
 
-const char *kind_name(struct value v)
+const char *kind_name(const struct value *v)
 {
-    switch (v.kind) {
+    switch (v->kind) {
     case VALUE_UNDEFINED:
         return "Undefined";
     case VALUE_NULL:
@@ -27,59 +30,46 @@ const char *kind_name(struct value v)
     case VALUE_STRING:
         return "str";
     case VALUE_LIST:
-        return v.list->tuple ? "tuple" : "list";
+        return v->list->tuple ? "tuple" : "list";
     case VALUE_MAP:
         return "dict";
     case VALUE_OBJECT:
         break;
     }
-    return v.object.type;
+    return v->object.type;
 }
 
-bool truth(struct value v)
+bool truth(const struct value *v)
 {
-    switch (v.kind) {
+    switch (v->kind) {
     case VALUE_UNDEFINED:
     case VALUE_NULL:
         return false;
     case VALUE_BOOL:
-        return v.boolean;
+        return v->boolean;
     case VALUE_INTEGER:
-        return v.integer != 0;
+        return v->integer != 0;
     case VALUE_FLOAT:
-        return v.real != 0;
+        return v->real != 0;
     case VALUE_STRING:
-        return v.text.size > 0;
+        return v->text.size > 0;
     case VALUE_LIST:
-        return v.list->n > 0;
+        return v->list->n > 0;
     case VALUE_MAP:
-        return v.map->n > 0;
+        return v->map->n > 0;
     case VALUE_OBJECT:
         break;
     }
-    return true;
+    if (v->object.type == object_range)
+        return ((const struct range *)v->object.data)->n > 0;
+    return v->object.type != object_view || ((const struct view *)v->object.data)->map.map->n > 0;
 }
 
-bool is_number(struct value v)
-{
-    return v.kind == VALUE_BOOL || v.kind == VALUE_INTEGER || v.kind == VALUE_FLOAT;
-}
-
-double as_real(struct value v)
-{
-    return v.kind == VALUE_FLOAT ? v.real : (double)as_integer(v);
-}
-
-int64_t as_integer(struct value v)
-{
-    return v.kind == VALUE_BOOL ? v.boolean : v.integer;
-}
-
-bool undefined_fail(struct template_run *r, struct value v)
+bool undefined_fail(struct template_run *r, const struct value *v)
 {
     char name[80];
-    text_escape(name, sizeof(name), value_span(v));
-    return run_fail(r, v.text.size > 0 ? "'%s' is undefined" : "%sa value is undefined", name);
+    text_escape(name, sizeof(name), value_span(*v));
+    return run_fail(r, v->text.size > 0 ? "'%s' is undefined" : "%sa value is undefined", name);
 }
 
 /* ---- comparing ---- */
@@ -147,7 +137,16 @@ static bool equal_at(struct template_run *r, struct value a, struct value b, uns
         return equal_lists(r, a, b, depth, equal);
     if (a.kind == VALUE_MAP)
         return equal_maps(r, a, b, depth, equal);
-    *equal = a.kind != VALUE_OBJECT || a.object.data == b.object.data;
+    *equal = a.kind != VALUE_OBJECT || (a.object.type == b.object.type && a.object.data == b.object.data);
+    if (!*equal && is_object(a, object_method) && is_object(b, object_method)) {
+        const struct method *x = a.object.data, *y = b.object.data;
+        *equal = x->builtin == y->builtin && x->self.kind == y->self.kind && x->self.map == y->self.map;
+        return true;
+    }
+    if (*equal || !is_object(a, object_range) || !is_object(b, object_range))
+        return true;
+    const struct range *x = a.object.data, *y = b.object.data;
+    *equal = x->n == y->n && (x->n == 0 || (x->start == y->start && (x->n == 1 || x->step == y->step)));
     return true;
 }
 
@@ -159,7 +158,7 @@ bool values_equal(struct template_run *r, struct value a, struct value b, bool *
 static bool order_at(struct template_run *r, struct value a, struct value b, unsigned depth, int *order)
 {
     if (a.kind == VALUE_UNDEFINED || b.kind == VALUE_UNDEFINED)
-        return undefined_fail(r, a.kind == VALUE_UNDEFINED ? a : b);
+        return undefined_fail(r, a.kind == VALUE_UNDEFINED ? &a : &b);
     if (depth > VALUE_DEPTH)
         return run_fail(r, "values are compared that are nested deeper than %d", VALUE_DEPTH);
     if (is_number(a) && is_number(b)) {
@@ -171,7 +170,7 @@ static bool order_at(struct template_run *r, struct value a, struct value b, uns
         return run_step(r, 1 + a.text.size / 64);
     }
     if (a.kind != VALUE_LIST || b.kind != VALUE_LIST || a.list->tuple != b.list->tuple)
-        return run_fail(r, "'%s' and '%s' have no order", kind_name(a), kind_name(b));
+        return run_fail(r, "'%s' and '%s' have no order", kind_name(&a), kind_name(&b));
     size_t both = a.list->n < b.list->n ? a.list->n : b.list->n;
     for (size_t i = 0; i < both; i++) {
         bool equal;
@@ -194,8 +193,12 @@ bool map_find(struct template_run *r, struct value map, struct value key, struct
     *found = NULL;
     if (key.kind == VALUE_LIST && !key.list->tuple)
         return run_fail(r, "a list cannot be a key of a dict");
-    if (key.kind == VALUE_MAP)
-        return run_fail(r, "a dict cannot be a key of a dict");
+    for (size_t i = 0; key.kind == VALUE_LIST && i < key.list->n; i++)
+        if (!run_step(r, 1) || !map_find(r, map, key.list->items[i], found))
+            return false;
+    *found = NULL;
+    if (key.kind == VALUE_MAP || is_object(key, object_view))
+        return run_fail(r, "a '%s' cannot be a key of a dict", kind_name(&key));
     for (size_t i = 0; i < map.map->n && !*found; i++) {
         bool equal = false;
         struct value_pair *p = &map.map->pairs[i];
@@ -208,12 +211,22 @@ bool map_find(struct template_run *r, struct value map, struct value key, struct
     return run_step(r, map.map->n / 16);
 }
 
+bool map_set(struct template_run *r, struct value map, struct value key, struct value v)
+{
+    struct value *old;
+    if (!map_find(r, map, key, &old))
+        return false;
+    if (old)
+        *old = v;
+    return old || value_set_new(r->arena, map, key, v) || run_step(r, 1);
+}
+
 bool values_contain(struct template_run *r, struct value in, struct value what, bool *found)
 {
     *found = false;
     if (in.kind == VALUE_STRING) {
         if (what.kind != VALUE_STRING)
-            return run_fail(r, "only a str can be in a str, not '%s'", kind_name(what));
+            return run_fail(r, "only a str can be in a str, not '%s'", kind_name(&what));
         *found = find_bytes(value_span(in), value_span(what), 0) != SIZE_MAX;
         return run_step(r, in.text.size / 64);
     }
@@ -224,11 +237,13 @@ bool values_contain(struct template_run *r, struct value in, struct value what, 
         *found = value != NULL;
         return true;
     }
-    struct value list;
-    if (!iterate(r, in, &list))
+    struct iterator it;
+    struct value item;
+    bool more = true;
+    if (!iterator_open(r, in, &it))
         return false;
-    for (size_t i = 0; i < list.list->n && !*found; i++)
-        if (!values_equal(r, list.list->items[i], what, found))
+    while (more && !*found)
+        if (!iterator_next(r, &it, &item, &more) || (more && !values_equal(r, item, what, found)))
             return false;
     return true;
 }
@@ -354,9 +369,9 @@ static bool join_lists(struct template_run *r, struct value a, struct value b, s
 {
     struct value list = value_list(r->arena, a.list->n + b.list->n);
     for (size_t i = 0; i < a.list->n; i++)
-        value_append(r->arena, list, a.list->items[i]);
+        list_put(r, &list, &a.list->items[i]);
     for (size_t i = 0; i < b.list->n; i++)
-        value_append(r->arena, list, b.list->items[i]);
+        list_put(r, &list, &b.list->items[i]);
     if (!run_step(r, 1 + (a.list->n + b.list->n) / 8))
         return false;
     list.list->tuple = a.list->tuple;
@@ -369,30 +384,20 @@ static bool repeat(struct template_run *r, struct value v, int64_t times, struct
     size_t start = r->size;
     if (v.kind == VALUE_STRING) {
         for (int64_t i = 0; i < times && v.text.size > 0; i++)
-            if (!run_step(r, 1) || !run_add_text(r, v))
+            if (!run_step(r, 1) || !run_add_text(r, &v))
                 return false;
         return run_take(r, start, out);
     }
     struct value list = value_list(r->arena, 0);
     for (int64_t i = 0; i < times && v.list->n > 0; i++)
         for (size_t j = 0; j < v.list->n; j++)
-            if (!run_step(r, 1) || !value_append(r->arena, list, v.list->items[j]))
+            if (!run_step(r, 1) || !list_put(r, &list, &v.list->items[j]))
                 return run_step(r, 1);
     if (!run_step(r, 1))
         return false;
     list.list->tuple = v.list->tuple;
     *out = list;
     return true;
-}
-
-bool is_sequence(struct value v)
-{
-    return v.kind == VALUE_STRING || v.kind == VALUE_LIST;
-}
-
-bool whole(struct value v)
-{
-    return v.kind == VALUE_INTEGER || v.kind == VALUE_BOOL;
 }
 
 bool operate(struct template_run *r, enum operation op, struct value a, struct value b, struct value *out)
@@ -405,16 +410,22 @@ bool operate(struct template_run *r, enum operation op, struct value a, struct v
         [OP_MODULO] = "%",
         [OP_POWER] = "**"};
     if (op == OP_MODULO && a.kind == VALUE_STRING)
-        return run_fail(r, "formatting by '%%' is not supported");
+        return format_percent(r, a, b, out);
     if (a.kind == VALUE_UNDEFINED || b.kind == VALUE_UNDEFINED)
-        return undefined_fail(r, a.kind == VALUE_UNDEFINED ? a : b);
+        return undefined_fail(r, a.kind == VALUE_UNDEFINED ? &a : &b);
     if (whole(a) && whole(b))
         return integer_operate(r, op, as_integer(a), as_integer(b), out);
     if (is_number(a) && is_number(b))
         return real_operate(r, op, as_real(a), as_real(b), out);
     if (op == OP_ADD && a.kind == VALUE_STRING && b.kind == VALUE_STRING) {
         size_t start = r->size;
-        return run_add_text(r, a) && run_add_text(r, b) && run_take(r, start, out);
+        bool markup = a.text.markup || b.text.markup;
+        if (markup &&
+            ((a = escape_text(r, &a)).kind != VALUE_STRING || (b = escape_text(r, &b)).kind != VALUE_STRING))
+            return false;
+        bool good = run_add_text(r, &a) && run_add_text(r, &b) && run_take(r, start, out);
+        out->text.markup = good && markup;
+        return good;
     }
     if (op == OP_ADD && a.kind == VALUE_LIST && b.kind == VALUE_LIST && a.list->tuple == b.list->tuple)
         return join_lists(r, a, b, out);
@@ -422,5 +433,5 @@ bool operate(struct template_run *r, enum operation op, struct value a, struct v
         return repeat(r, a, as_integer(b), out);
     if (op == OP_MULTIPLY && whole(a) && is_sequence(b))
         return repeat(r, b, as_integer(a), out);
-    return run_fail(r, "'%s' does not take '%s' and '%s'", signs[op], kind_name(a), kind_name(b));
+    return run_fail(r, "'%s' does not take '%s' and '%s'", signs[op], kind_name(&a), kind_name(&b));
 }

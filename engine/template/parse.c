@@ -84,6 +84,23 @@ bool parse_enter(struct parser *p)
     return false;
 }
 
+struct node *parse_refused(struct parser *p, const char *reason)
+{
+    struct node *n = parse_node(p, NODE_REFUSED);
+    if (n)
+        n->value = value_literal(reason);
+    return n;
+}
+
+uint8_t parse_use_of(struct span name)
+{
+    static const char *const names[] = {"caller", "kwargs", "varargs"};
+    for (unsigned i = 0; i < 3; i++)
+        if (span_is(name, names[i]))
+            return (uint8_t)(1u << i);
+    return 0;
+}
+
 /* ---- bodies ---- */
 
 static struct node *parse_tag(struct parser *p);
@@ -138,7 +155,12 @@ static struct node *parse_target_part(struct parser *p, bool namespaces)
     }
     if (p->at->kind != TOKEN_NAME)
         return parse_fail(p, "expected a name to set");
+    uint8_t read = p->uses.read;
     struct node *n = parse_primary(p);
+    if (n && !(namespaces && parse_at(p, TOKEN_OPERATOR, "."))) {
+        p->uses.left &= (uint8_t)~parse_use_of(value_span(n->value)); /* it is set, not read */
+        p->uses.read = read;
+    }
     if (!n || !namespaces || !parse_skip(p, TOKEN_OPERATOR, "."))
         return n;
     struct node *attribute = parse_node(p, NODE_ATTRIBUTE);
@@ -230,8 +252,7 @@ static struct node *parse_for(struct parser *p)
         return NULL;
     if (parse_skip(p, TOKEN_NAME, "if") && !(n->c = parse_expression(p)))
         return NULL;
-    if (parse_at(p, TOKEN_NAME, "recursive"))
-        return parse_fail(p, "recursive loops are not supported");
+    n->flag = parse_skip(p, TOKEN_NAME, "recursive");
     p->loops++;
     if (!parse_expect(p, TOKEN_BLOCK_END, NULL) || !parse_enter(p) || !parse_body(p, ends, &n->d))
         return NULL;
@@ -267,8 +288,6 @@ static bool parse_parameters(struct parser *p, struct node **first)
     for (size_t n = 0; !parse_skip(p, TOKEN_OPERATOR, ")"); n++) {
         if (n > 0 && !parse_expect(p, TOKEN_OPERATOR, ","))
             return false;
-        if (n == MAX_ARGUMENTS)
-            return parse_fail(p, "more than %d parameters", MAX_ARGUMENTS);
         struct node *parameter = parse_node(p, NODE_PARAMETER);
         if (!parameter)
             return false;
@@ -297,6 +316,18 @@ static bool parse_macro_body(struct parser *p, const char *end, struct node **bo
     return good;
 }
 
+/* The same for a macro. *uses says which names of a call its body reads, before it sets them. */
+static bool parse_called_body(struct parser *p, const char *end, struct node **body, uint8_t *uses)
+{
+    struct parser_uses outer = p->uses;
+    p->uses = (struct parser_uses){.left = USES_CALLER | USES_KWARGS | USES_VARARGS};
+    bool good = parse_macro_body(p, end, body);
+    *uses = p->uses.read;
+    p->uses.read = (outer.left & p->uses.read) | outer.read;
+    p->uses.left &= outer.left;
+    return good;
+}
+
 static struct node *parse_macro(struct parser *p)
 {
     struct node *n = parse_node(p, NODE_MACRO);
@@ -305,7 +336,10 @@ static struct node *parse_macro(struct parser *p)
     n->value = value_borrow(p->at->text, VALUE_FROM_TEMPLATE);
     if (!parse_expect(p, TOKEN_NAME, NULL) || !parse_parameters(p, &n->a))
         return NULL;
-    return parse_macro_body(p, "endmacro", &n->d) ? n : NULL;
+    for (const struct node *parameter = n->a; parameter; parameter = parameter->next)
+        if (value_is(parameter->value, "caller") && !parameter->a)
+            return parse_fail(p, "the parameter 'caller' needs a default");
+    return parse_called_body(p, "endmacro", &n->d, &n->uses) ? n : NULL;
 }
 
 static struct node *parse_call_tag(struct parser *p)
@@ -318,7 +352,7 @@ static struct node *parse_call_tag(struct parser *p)
         return NULL;
     if (n->a->kind != NODE_CALL)
         return parse_fail(p, "expected a call");
-    return parse_macro_body(p, "endcall", &n->d) ? n : NULL;
+    return parse_called_body(p, "endcall", &n->d, &n->uses) ? n : NULL;
 }
 
 static struct node *parse_with(struct parser *p)
@@ -353,6 +387,70 @@ static struct node *parse_generation(struct parser *p)
     return n && parse_macro_body(p, "endgeneration", &n->d) ? n : NULL;
 }
 
+static struct node *parse_autoescape(struct parser *p)
+{
+    struct node *n = parse_node(p, NODE_AUTOESCAPE);
+    if (!n || !(n->a = parse_expression(p)))
+        return NULL;
+    return parse_block(p, "endautoescape", &n->d) ? n : NULL;
+}
+
+static struct node *parse_named_block(struct parser *p)
+{
+    struct node *n = parse_node(p, NODE_BLOCK);
+    if (!n || p->at->kind != TOKEN_NAME)
+        return parse_fail(p, "expected the name of the block");
+    n->value = value_borrow(p->at++->text, VALUE_FROM_TEMPLATE);
+    for (const struct node *other = p->blocks; other; other = other->e)
+        if (span_compare(value_span(other->value), value_span(n->value)) == 0)
+            return parse_fail(p, "a block of this name is already there");
+    n->flag = parse_skip(p, TOKEN_NAME, "scoped");
+    bool required = parse_skip(p, TOKEN_NAME, "required");
+    n->e = p->blocks;
+    p->blocks = n;
+    if (!parse_macro_body(p, "endblock", &n->d))
+        return NULL;
+    if (p->at->kind == TOKEN_NAME && span_compare(p->at->text, value_span(n->value)) == 0)
+        p->at++;
+    if (required)
+        n->d = parse_refused(p, "a block is required that another template has");
+    return n;
+}
+
+static struct node *parse_print_tag(struct parser *p)
+{
+    struct node *first = parse_node(p, NODE_IF), *branch = parse_node(p, NODE_BRANCH);
+    struct node **last = branch ? &branch->b : NULL;
+    while (first && last && p->at->kind != TOKEN_BLOCK_END) {
+        if (branch->b && !parse_expect(p, TOKEN_OPERATOR, ","))
+            return NULL;
+        struct node *n = parse_node(p, NODE_PRINT);
+        if (!n || !(n->a = parse_expression(p)))
+            return NULL;
+        *last = n;
+        last = &n->next;
+    }
+    if (first)
+        first->a = branch;
+    return last ? first : NULL;
+}
+
+/* Tags that need other templates fail when they are reached. Their syntax is checked. */
+static struct node *parse_other_template(struct parser *p)
+{
+    static const char *const words[] = {"ignore", "missing", "with", "without", "context", "as", "import"};
+    struct node *n = parse_refused(p, "this needs another template, and a chat template is alone");
+    if (!n || !parse_expression(p))
+        return NULL;
+    for (bool more = true; more && p->at->kind != TOKEN_BLOCK_END;) {
+        more = parse_skip(p, TOKEN_OPERATOR, ",");
+        for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+            more = parse_skip(p, TOKEN_NAME, words[i]) || more;
+        more = more || parse_skip(p, TOKEN_NAME, NULL);
+    }
+    return n;
+}
+
 static struct node *parse_jump(struct parser *p)
 {
     bool breaks = span_is(p->at[-1].text, "break");
@@ -368,7 +466,10 @@ static struct node *parse_tag(struct parser *p)
         struct node *(*parse)(struct parser *p);
     } tags[] = {{"if", parse_if}, {"for", parse_for}, {"set", parse_set}, {"macro", parse_macro},
         {"call", parse_call_tag}, {"with", parse_with}, {"filter", parse_filter_tag},
-        {"generation", parse_generation}, {"break", parse_jump}, {"continue", parse_jump}};
+        {"generation", parse_generation}, {"autoescape", parse_autoescape}, {"block", parse_named_block},
+        {"print", parse_print_tag}, {"include", parse_other_template}, {"extends", parse_other_template},
+        {"import", parse_other_template}, {"from", parse_other_template}, {"break", parse_jump},
+        {"continue", parse_jump}};
     char found[80];
     for (size_t i = 0; i < sizeof(tags) / sizeof(tags[0]); i++)
         if (parse_skip(p, TOKEN_NAME, tags[i].name)) {
@@ -404,7 +505,9 @@ struct template *template_parse(struct span source, struct error *err)
     struct parser p = {.arena = t->arena, .err = err};
     t->source = value_span(value_string(t->arena, source, VALUE_FROM_TEMPLATE));
     p.at = template_lex(t->arena, source, err);
-    if (p.at && parse_body(&p, no_end, &t->body))
+    bool good = p.at && parse_body(&p, no_end, &t->body);
+    t->blocks = p.blocks;
+    if (good)
         return t;
     template_free(t);
     return NULL;

@@ -6,6 +6,8 @@
  */
 #include "template_private.h"
 
+#include "berth/base/character.h"
+
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -18,7 +20,7 @@ static bool add(struct template_run *r, const char *text)
 }
 
 /* Writes the fewest digits that read back as `d`; with an exponent below 1e-4 and from 1e16 on, as Python does. */
-static void format_real(double d, char out[64])
+static void shortest_real(double d, char out[64])
 {
     char text[40], digits[24];
     size_t n = 0;
@@ -47,14 +49,14 @@ static void format_real(double d, char out[64])
         snprintf(out, 64, "%s%.*s.%s", sign, exponent + 1, digits, digits + exponent + 1);
 }
 
-static bool print_real(struct template_run *r, double d, bool json)
+bool print_real(struct template_run *r, double d, bool json)
 {
     char text[64];
     if (isnan(d))
         return add(r, json ? "NaN" : "nan");
     if (isinf(d))
         return add(r, d < 0 ? json ? "-Infinity" : "-inf" : json ? "Infinity" : "inf");
-    format_real(d, text);
+    shortest_real(d, text);
     return add(r, text);
 }
 
@@ -67,27 +69,13 @@ static bool print_integer(struct template_run *r, int64_t i)
 
 /* ---- repr() ---- */
 
-/* Python writes other characters as escapes: controls, spaces except U+0020, and characters without a glyph. */
-static bool is_printable(uint32_t c)
-{
-    static const struct {
-        uint32_t first, last;
-    } hidden[] = {{0, 0x1f}, {0x7f, 0xa0}, {0xad, 0xad}, {0x600, 0x605}, {0x61c, 0x61c}, {0x6dd, 0x6dd},
-        {0x70f, 0x70f}, {0x1680, 0x1680}, {0x180e, 0x180e}, {0x2000, 0x200f}, {0x2028, 0x202f},
-        {0x205f, 0x206f}, {0x3000, 0x3000}, {0xd800, 0xf8ff}, {0xfeff, 0xfeff}, {0xfff0, 0xfffb},
-        {0xfffe, 0xffff}, {0x1d173, 0x1d17a}, {0xe0000, 0xe00ff}, {0xe01f0, 0x10ffff}};
-    for (size_t i = 0; i < sizeof(hidden) / sizeof(hidden[0]); i++)
-        if (c >= hidden[i].first && c <= hidden[i].last)
-            return false;
-    return true;
-}
-
 static bool print_quoted_character(struct template_run *r, struct value character, uint32_t c, char quote)
 {
     char text[16];
     const char *known = c == '\n' ? "\\n" : c == '\r' ? "\\r" : c == '\t' ? "\\t" : c == '\\' ? "\\\\" : NULL;
-    if (!known && c != (uint32_t)quote && is_printable(c))
-        return run_add_text(r, character);
+    bool plain = !r->ascii || c < 0x80;
+    if (!known && plain && c != (uint32_t)quote && (character_class(c) & CHARACTER_PRINTABLE))
+        return run_add_text(r, &character);
     if (known)
         snprintf(text, sizeof(text), "%s", known);
     else if (c == (uint32_t)quote)
@@ -124,15 +112,89 @@ static bool print_quoted_list(struct template_run *r, const struct value_list *l
     return add(r, !l->tuple ? "]" : l->n == 1 ? ",)" : ")");
 }
 
+static bool sorted_pairs(struct template_run *r, const struct value_map *m, struct value_pair **out);
+
 static bool print_quoted_map(struct template_run *r, const struct value_map *m, unsigned depth)
 {
-    if (!add(r, "{"))
+    struct value_pair *pairs = m->pairs;
+    if ((r->sorted && m->n > 0 && !sorted_pairs(r, m, &pairs)) || !add(r, "{"))
         return false;
     for (size_t i = 0; i < m->n; i++)
-        if ((i > 0 && !add(r, ", ")) || !print_quoted(r, m->pairs[i].key, depth + 1) || !add(r, ": ") ||
-            !print_quoted(r, m->pairs[i].value, depth + 1))
+        if ((i > 0 && !add(r, ", ")) || !print_quoted(r, pairs[i].key, depth + 1) || !add(r, ": ") ||
+            !print_quoted(r, pairs[i].value, depth + 1))
             return false;
     return add(r, "}");
+}
+
+static bool print_view(struct template_run *r, const struct view *v, unsigned depth)
+{
+    static const char *const names[] = {
+        [VIEW_KEYS] = "dict_keys([", [VIEW_VALUES] = "dict_values([", [VIEW_ITEMS] = "dict_items(["};
+    for (size_t i = 0; i < v->map.map->n; i++) {
+        const struct value_pair *pair = &v->map.map->pairs[i];
+        if (!add(r, i > 0 ? ", " : names[v->what]) || (v->what == VIEW_ITEMS && !add(r, "(")) ||
+            (v->what != VIEW_VALUES && !print_quoted(r, pair->key, depth + 1)) ||
+            (v->what == VIEW_ITEMS && !add(r, ", ")) ||
+            (v->what != VIEW_KEYS && !print_quoted(r, pair->value, depth + 1)) ||
+            (v->what == VIEW_ITEMS && !add(r, ")")))
+            return false;
+    }
+    return (v->map.map->n > 0 || add(r, names[v->what])) && add(r, "])");
+}
+
+static bool print_range(struct template_run *r, const struct range *range)
+{
+    char text[100];
+    size_t n = (size_t)snprintf(text, sizeof(text), "range(%" PRId64 ", %" PRId64, range->start, range->stop);
+    if (range->step != 1)
+        n += (size_t)snprintf(text + n, sizeof(text) - n, ", %" PRId64, range->step);
+    return run_add(r, (struct span){(const uint8_t *)text, n}, VALUE_FROM_TEMPLATE) && add(r, ")");
+}
+
+static bool print_loop(struct template_run *r, struct loop *l)
+{
+    char text[80];
+    struct value length;
+    if (!loop_attribute(r, l, value_literal("length"), &length))
+        return false;
+    snprintf(text, sizeof(text), "<LoopContext %zu/%zu>", l->index, l->length);
+    return add(r, text);
+}
+
+static bool print_class(struct template_run *r, const struct builtin *b)
+{
+    static const char *const names[][2] = {{"dict", "dict"}, {"namespace", "jinja2.utils.Namespace"},
+        {"cycler", "jinja2.utils.Cycler"}, {"joiner", "jinja2.utils.Joiner"}};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (span_is(span_of(b->name), names[i][0]))
+            return add(r, "<class '") && add(r, names[i][1]) && add(r, "'>");
+    return false;
+}
+
+static bool print_macro(struct template_run *r, const struct node *n)
+{
+    if (n->kind == NODE_CALL_BLOCK)
+        return add(r, "<Macro anonymous>");
+    return add(r, "<Macro ") && print_quoted(r, n->value, 0) && add(r, ">");
+}
+
+/* Objects as Python writes them, where that is the same each time. */
+static bool print_object(struct template_run *r, struct value v, unsigned depth)
+{
+    const void *type = v.object.type;
+    if (type == object_view)
+        return print_view(r, v.object.data, depth);
+    if (type == object_range)
+        return print_range(r, v.object.data);
+    if (type == object_loop)
+        return print_loop(r, v.object.data);
+    if (type == object_namespace)
+        return add(r, "<Namespace ") && print_quoted_map(r, v.object.data, depth) && add(r, ">");
+    if (type == object_class)
+        return print_class(r, v.object.data);
+    if (type == object_macro && ((const struct macro *)v.object.data)->node->kind != NODE_BLOCK)
+        return print_macro(r, ((const struct macro *)v.object.data)->node);
+    return run_fail(r, "printing a '%s' is not supported", kind_name(&v));
 }
 
 bool print_quoted(struct template_run *r, struct value v, unsigned depth)
@@ -153,7 +215,8 @@ bool print_quoted(struct template_run *r, struct value v, unsigned depth)
     case VALUE_FLOAT:
         return print_real(r, v.real, false);
     case VALUE_STRING:
-        return print_quoted_text(r, v);
+        return v.text.markup ? add(r, "Markup(") && print_quoted_text(r, v) && add(r, ")")
+                             : print_quoted_text(r, v);
     case VALUE_LIST:
         return print_quoted_list(r, v.list, depth);
     case VALUE_MAP:
@@ -161,21 +224,42 @@ bool print_quoted(struct template_run *r, struct value v, unsigned depth)
     case VALUE_OBJECT:
         break;
     }
-    return run_fail(r, "printing a '%s' is not supported", kind_name(v));
+    return print_object(r, v, depth);
 }
 
-bool print_text(struct template_run *r, struct value v)
+bool print_ascii(struct template_run *r, struct value v)
 {
-    if (v.kind == VALUE_STRING)
-        return run_add_text(r, v);
-    return v.kind == VALUE_UNDEFINED || print_quoted(r, v, 0);
+    r->ascii = true;
+    bool good = print_quoted(r, v, 0);
+    r->ascii = false;
+    return good;
 }
 
-bool to_string(struct template_run *r, struct value v, struct value *out)
+/* As Python's pprint where it needs one line: with the keys of dicts in order. */
+bool filter_pprint(struct template_run *r, const struct value *at, struct value *out)
 {
     size_t start = r->size;
-    if (v.kind == VALUE_STRING) {
-        *out = v;
+    r->sorted = true;
+    bool good = print_quoted(r, at[0], 0);
+    r->sorted = false;
+    if (!good || !run_take(r, start, out))
+        return false;
+    return count_characters(value_span(*out)) <= 80 ||
+           run_fail(r, "pprint of several lines is not supported");
+}
+
+bool print_text(struct template_run *r, const struct value *v)
+{
+    if (v->kind == VALUE_STRING)
+        return run_add_text(r, v);
+    return v->kind == VALUE_UNDEFINED || print_quoted(r, *v, 0);
+}
+
+bool to_string(struct template_run *r, const struct value *v, struct value *out)
+{
+    size_t start = r->size;
+    if (v->kind == VALUE_STRING) {
+        *out = *v;
         return true;
     }
     return print_text(r, v) && run_take(r, start, out);
@@ -215,12 +299,11 @@ static bool print_json_text(struct json *j, struct value s)
         uint32_t c = get_character((struct span){(const uint8_t *)s.text.at + at, s.text.size - at}, &size);
         if (c >= 0x20 && c != '"' && c != '\\' && (!j->style->ascii || c < 0x7f))
             continue;
-        if (!run_add_text(j->r, value_part(s, start, at)) ||
-            !json_escape(j->r, c, value_origin_at(&s.text, at)))
+        if (!run_add_part(j->r, &s, start, at) || !json_escape(j->r, c, value_origin_at(&s.text, at)))
             return false;
         start = at + size;
     }
-    return run_add_text(j->r, value_part(s, start, s.text.size)) && add(j->r, "\"");
+    return run_add_part(j->r, &s, start, s.text.size) && add(j->r, "\"");
 }
 
 /* The line break and indent before an item or a closing bracket, when there are any. */
@@ -232,7 +315,7 @@ static bool json_break(struct json *j, unsigned depth)
     if (!add(j->r, "\n"))
         return false;
     for (unsigned i = 0; i < depth; i++) {
-        if (indent.kind == VALUE_STRING && !run_add_text(j->r, indent))
+        if (indent.kind == VALUE_STRING && !run_add_text(j->r, &indent))
             return false;
         for (int64_t k = 0; indent.kind == VALUE_INTEGER && k < indent.integer; k++)
             if (!run_step(j->r, 1) || !add(j->r, " "))
@@ -248,7 +331,7 @@ static bool print_json_list(struct json *j, const struct value_list *l, unsigned
     if (!add(j->r, "["))
         return false;
     for (size_t i = 0; i < l->n; i++)
-        if ((i > 0 && !run_add_text(j->r, j->between)) || !json_break(j, depth + 1) ||
+        if ((i > 0 && !run_add_text(j->r, &j->between)) || !json_break(j, depth + 1) ||
             !print_json_at(j, l->items[i], depth + 1))
             return false;
     return json_break(j, depth) && add(j->r, "]");
@@ -260,7 +343,7 @@ static bool print_json_key(struct json *j, struct value key)
     if (key.kind == VALUE_STRING)
         return print_json_text(j, key);
     if (key.kind != VALUE_NULL && !is_number(key))
-        return run_fail(j->r, "a '%s' cannot be a key of JSON", kind_name(key));
+        return run_fail(j->r, "a '%s' cannot be a key of JSON", kind_name(&key));
     return add(j->r, "\"") && print_json_at(j, key, 0) && add(j->r, "\"");
 }
 
@@ -277,7 +360,7 @@ static bool sorted_pairs(struct template_run *r, const struct value_map *m, stru
         return run_step(r, 1);
     for (size_t i = 0; i < m->n; i++) {
         if (m->pairs[i].key.kind != VALUE_STRING)
-            return run_fail(r, "only keys that are strings can be sorted for JSON");
+            return run_fail(r, "sorting keys that are no strings is not supported");
         pairs[i] = m->pairs[i];
     }
     qsort(pairs, m->n, sizeof(*pairs), by_key);
@@ -293,8 +376,8 @@ static bool print_json_map(struct json *j, const struct value_map *m, unsigned d
     if ((j->style->sorted && !sorted_pairs(j->r, m, &pairs)) || !add(j->r, "{"))
         return false;
     for (size_t i = 0; i < m->n; i++)
-        if ((i > 0 && !run_add_text(j->r, j->between)) || !json_break(j, depth + 1) ||
-            !print_json_key(j, pairs[i].key) || !run_add_text(j->r, j->colon) ||
+        if ((i > 0 && !run_add_text(j->r, &j->between)) || !json_break(j, depth + 1) ||
+            !print_json_key(j, pairs[i].key) || !run_add_text(j->r, &j->colon) ||
             !print_json_at(j, pairs[i].value, depth + 1))
             return false;
     return json_break(j, depth) && add(j->r, "}");
@@ -325,7 +408,7 @@ static bool print_json_at(struct json *j, struct value v, unsigned depth)
     case VALUE_OBJECT:
         break;
     }
-    return run_fail(j->r, "a '%s' cannot be written as JSON", kind_name(v));
+    return run_fail(j->r, "a '%s' cannot be written as JSON", kind_name(&v));
 }
 
 /* If any byte of the text from `start` on is a client's, the template's bytes in it become the client's. */

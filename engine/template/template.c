@@ -81,14 +81,32 @@ bool run_add(struct template_run *r, struct span s, unsigned origin)
     return true;
 }
 
-bool run_add_text(struct template_run *r, struct value s)
+bool run_add_text(struct template_run *r, const struct value *s)
 {
     size_t start = r->size;
-    if (!run_add(r, value_span(s), s.text.origin))
+    if (!run_add(r, value_span(*s), s->text.origin))
         return false;
-    if (s.text.marks)
-        memcpy(r->marks + start, s.text.marks, s.text.size * sizeof(*r->marks));
+    if (s->text.marks)
+        memcpy(r->marks + start, s->text.marks, s->text.size * sizeof(*r->marks));
     return true;
+}
+
+bool run_add_part(struct template_run *r, const struct value *s, size_t start, size_t end)
+{
+    const struct value part = value_part(*s, start, end);
+    return run_add_text(r, &part);
+}
+
+bool list_put(struct template_run *r, const struct value *list, const struct value *item)
+{
+    return value_append(r->arena, *list, *item) || run_step(r, 1);
+}
+
+bool list_put_part(
+    struct template_run *r, const struct value *list, const struct value *s, size_t start, size_t end)
+{
+    const struct value part = value_part(*s, start, end);
+    return list_put(r, list, &part);
 }
 
 bool run_take(struct template_run *r, size_t start, struct value *out)
@@ -184,6 +202,7 @@ bool template_render(const struct template *t, struct value vars, int64_t now,
     *out = (struct template_text){0};
     *err = (struct error){0};
     struct template_run r = {.err = err,
+        .template = t,
         .vars = vars,
         .now = now,
         .line = 1,
@@ -193,7 +212,9 @@ bool template_render(const struct template *t, struct value vars, int64_t now,
     r.arena = most->beside ? value_arena_beside(most->beside, memory) : value_arena_new(memory);
     if (!r.arena)
         return error_no_memory(err, "the prompt");
-    bool good = make_room(&r, 0) && scope_open(&r) && exec_body(&r, t->body) == FLOW_ON && run_step(&r, 0);
+    bool good = make_room(&r, 0) && scope_open(&r);
+    r.root = r.scope;
+    good = good && exec_body(&r, t->body) == FLOW_ON && run_step(&r, 0);
     value_arena_free(r.arena);
     good = good && finish(&r, out);
     free(r.marks);

@@ -1,7 +1,7 @@
 /* tests.c - the tests behind `is`, a row each. */
 #include "template_private.h"
 
-#include <string.h>
+#include "berth/base/character.h"
 
 static bool answer(struct value *out, bool b)
 {
@@ -88,22 +88,26 @@ static bool test_mapping(struct template_run *r, const struct value *at, struct 
 static bool test_iterable(struct template_run *r, const struct value *at, struct value *out)
 {
     (void)r;
-    bool loop = at[0].kind == VALUE_OBJECT && at[0].object.type == object_loop;
-    return answer(out, loop || (ITERABLES & KIND(at[0].kind)) != 0);
+    bool object = is_object(at[0], object_loop) || is_object(at[0], object_generator) ||
+                  is_object(at[0], object_range) || is_object(at[0], object_view);
+    return answer(out, object || (ITERABLES & KIND(at[0].kind)) != 0);
 }
 
 static bool test_sequence(struct template_run *r, const struct value *at, struct value *out)
 {
     (void)r;
-    return is_of(at[0], ITERABLES, out);
+    bool range = is_object(at[0], object_range);
+    return answer(out, range || (ITERABLES & KIND(at[0].kind)) != 0);
 }
 
 /* Undefined counts as callable: in Jinja it has a __call__, which raises. */
 static bool test_callable(struct template_run *r, const struct value *at, struct value *out)
 {
     (void)r;
-    return answer(out, at[0].kind == VALUE_UNDEFINED ||
-                           (at[0].kind == VALUE_OBJECT && at[0].object.type != object_namespace));
+    const void *type = at[0].kind == VALUE_OBJECT ? at[0].object.type : NULL;
+    return answer(out, at[0].kind == VALUE_UNDEFINED || type == object_macro || type == object_loop ||
+                           type == object_method || type == object_function || type == object_class ||
+                           type == object_joiner);
 }
 
 static bool remainder_is(
@@ -191,83 +195,85 @@ static bool test_sameas(struct template_run *r, const struct value *at, struct v
     }
 }
 
-/* Whether a string has letters, and none of the other case. */
-static bool has_case(struct template_run *r, struct value v, enum letter_case of, struct value *out)
-{
-    struct value s, changed;
-    bool equal, letters = false;
-    if (!to_string(r, v, &s) || !change_case(r, s, of, &changed) || !values_equal(r, s, changed, &equal))
-        return false;
-    for (size_t i = 0; i < s.text.size && !letters; i++)
-        letters = (s.text.at[i] | 0x20) >= 'a' && (s.text.at[i] | 0x20) <= 'z';
-    return answer(out, equal && letters);
-}
-
 static bool test_lower(struct template_run *r, const struct value *at, struct value *out)
 {
-    return has_case(r, at[0], CASE_LOWER, out);
+    struct value s;
+    return to_string(r, &at[0], &s) && all_cased(r, s, CHARACTER_IS_LOWER, out);
 }
 
 static bool test_upper(struct template_run *r, const struct value *at, struct value *out)
 {
-    return has_case(r, at[0], CASE_UPPER, out);
+    struct value s;
+    return to_string(r, &at[0], &s) && all_cased(r, s, CHARACTER_IS_UPPER, out);
+}
+
+static bool test_escaped(struct template_run *r, const struct value *at, struct value *out)
+{
+    (void)r;
+    return answer(out, at[0].kind == VALUE_STRING && at[0].text.markup);
+}
+
+/* Only what could be a key of the tables is looked for in them. */
+static bool is_key(struct template_run *r, struct value v)
+{
+    struct value *found, none = value_map(r->arena, 0);
+    return run_step(r, 1) && map_find(r, none, v, &found);
 }
 
 /* Whether a filter or a test of this name is known. A template can check it before it uses one. */
 static bool test_filter(struct template_run *r, const struct value *at, struct value *out)
 {
-    (void)r;
-    return answer(out, at[0].kind == VALUE_STRING && filter_find(value_span(at[0])) != NULL);
+    return is_key(r, at[0]) &&
+           answer(out, at[0].kind == VALUE_STRING && filter_find(value_span(at[0])) != NULL);
 }
 
 static bool test_test(struct template_run *r, const struct value *at, struct value *out)
 {
-    (void)r;
-    return answer(out, at[0].kind == VALUE_STRING && test_find(value_span(at[0])) != NULL);
+    return is_key(r, at[0]) &&
+           answer(out, at[0].kind == VALUE_STRING && test_find(value_span(at[0])) != NULL);
 }
 
-/* clang-format off */
 static const struct builtin tests[] = {
-    {.name = "boolean", .parameters = {"value"}, .needed = 1, .run = test_boolean},
-    {.name = "callable", .parameters = {"obj"}, .needed = 1, .run = test_callable},
-    {.name = "defined", .parameters = {"value"}, .needed = 1, .run = test_defined},
-    {.name = "divisibleby", .parameters = {"value", "num"}, .needed = 2, .run = test_divisible},
-    {.name = "eq", .parameters = {"a", "b"}, .needed = 2, .run = test_eq},
-    {.name = "equalto", .parameters = {"a", "b"}, .needed = 2, .run = test_eq},
-    {.name = "==", .parameters = {"a", "b"}, .needed = 2, .run = test_eq},
-    {.name = "even", .parameters = {"value"}, .needed = 1, .run = test_even},
-    {.name = "false", .parameters = {"value"}, .needed = 1, .run = test_false},
-    {.name = "filter", .parameters = {"value"}, .needed = 1, .run = test_filter},
-    {.name = "float", .parameters = {"value"}, .needed = 1, .run = test_float},
-    {.name = "ge", .parameters = {"a", "b"}, .needed = 2, .run = test_ge},
-    {.name = ">=", .parameters = {"a", "b"}, .needed = 2, .run = test_ge},
-    {.name = "greaterthan", .parameters = {"a", "b"}, .needed = 2, .run = test_gt},
-    {.name = "gt", .parameters = {"a", "b"}, .needed = 2, .run = test_gt},
-    {.name = ">", .parameters = {"a", "b"}, .needed = 2, .run = test_gt},
-    {.name = "in", .parameters = {"value", "seq"}, .needed = 2, .run = test_in},
-    {.name = "integer", .parameters = {"value"}, .needed = 1, .run = test_integer},
-    {.name = "iterable", .parameters = {"value"}, .needed = 1, .run = test_iterable},
-    {.name = "le", .parameters = {"a", "b"}, .needed = 2, .run = test_le},
-    {.name = "<=", .parameters = {"a", "b"}, .needed = 2, .run = test_le},
-    {.name = "lessthan", .parameters = {"a", "b"}, .needed = 2, .run = test_lt},
-    {.name = "lower", .parameters = {"value"}, .needed = 1, .run = test_lower},
-    {.name = "lt", .parameters = {"a", "b"}, .needed = 2, .run = test_lt},
-    {.name = "<", .parameters = {"a", "b"}, .needed = 2, .run = test_lt},
-    {.name = "mapping", .parameters = {"value"}, .needed = 1, .run = test_mapping},
-    {.name = "ne", .parameters = {"a", "b"}, .needed = 2, .run = test_ne},
-    {.name = "!=", .parameters = {"a", "b"}, .needed = 2, .run = test_ne},
-    {.name = "none", .parameters = {"value"}, .needed = 1, .run = test_none},
-    {.name = "number", .parameters = {"value"}, .needed = 1, .run = test_number},
-    {.name = "odd", .parameters = {"value"}, .needed = 1, .run = test_odd},
-    {.name = "sameas", .parameters = {"value", "other"}, .needed = 2, .run = test_sameas},
-    {.name = "sequence", .parameters = {"value"}, .needed = 1, .run = test_sequence},
-    {.name = "string", .parameters = {"value"}, .needed = 1, .run = test_string},
-    {.name = "test", .parameters = {"value"}, .needed = 1, .run = test_test},
-    {.name = "true", .parameters = {"value"}, .needed = 1, .run = test_true},
-    {.name = "undefined", .parameters = {"value"}, .needed = 1, .run = test_undefined},
-    {.name = "upper", .parameters = {"value"}, .needed = 1, .run = test_upper},
+    {"boolean", "value", {.run = test_boolean}},
+    {"callable", "obj", {.run = test_callable}},
+    {"defined", "value", {.run = test_defined}},
+    {"divisibleby", "value num", {.run = test_divisible}},
+    {"eq", "a b", {.run = test_eq}},
+    {"equalto", "a b", {.run = test_eq}},
+    {"==", "a b", {.run = test_eq}},
+    {"escaped", "value", {.run = test_escaped}},
+    {"even", "value", {.run = test_even}},
+    {"false", "value", {.run = test_false}},
+    {"filter", "value", {.run = test_filter}},
+    {"float", "value", {.run = test_float}},
+    {"ge", "a b", {.run = test_ge}},
+    {">=", "a b", {.run = test_ge}},
+    {"greaterthan", "a b", {.run = test_gt}},
+    {"gt", "a b", {.run = test_gt}},
+    {">", "a b", {.run = test_gt}},
+    {"in", "value seq", {.run = test_in}},
+    {"integer", "value", {.run = test_integer}},
+    {"iterable", "value", {.run = test_iterable}},
+    {"le", "a b", {.run = test_le}},
+    {"<=", "a b", {.run = test_le}},
+    {"lessthan", "a b", {.run = test_lt}},
+    {"lower", "value", {.run = test_lower}},
+    {"lt", "a b", {.run = test_lt}},
+    {"<", "a b", {.run = test_lt}},
+    {"mapping", "value", {.run = test_mapping}},
+    {"ne", "a b", {.run = test_ne}},
+    {"!=", "a b", {.run = test_ne}},
+    {"none", "value", {.run = test_none}},
+    {"number", "value", {.run = test_number}},
+    {"odd", "value", {.run = test_odd}},
+    {"sameas", "value other", {.run = test_sameas}},
+    {"sequence", "value", {.run = test_sequence}},
+    {"string", "value", {.run = test_string}},
+    {"test", "value", {.run = test_test}},
+    {"true", "value", {.run = test_true}},
+    {"undefined", "value", {.run = test_undefined}},
+    {"upper", "value", {.run = test_upper}},
 };
-/* clang-format on */
 
 const struct builtin *test_find(struct span name)
 {

@@ -4,7 +4,6 @@
  */
 #include "template_private.h"
 
-#include <ctype.h>
 #include <string.h>
 
 size_t put_character(uint32_t code, char out[4])
@@ -101,8 +100,9 @@ static bool strips(struct span c, const struct value *characters)
     return characters ? find_bytes(value_span(*characters), c, 0) != SIZE_MAX : space_at(c) > 0;
 }
 
-struct value strip(struct value s, const struct value *characters, bool left, bool right)
+struct value strip(const struct value *whole_text, const struct value *characters, bool left, bool right)
 {
+    struct value s = *whole_text;
     while (left && s.text.size > 0) {
         size_t size;
         get_character(value_span(s), &size);
@@ -119,33 +119,40 @@ struct value strip(struct value s, const struct value *characters, bool left, bo
     return s;
 }
 
-/* Whether a letter after `before` begins a word. For str.title() any character that is no letter ends a word, for the
- * filter only these do. */
-static bool begins_word(char before, bool filter)
+size_t line_end(struct value s, size_t at, size_t *next)
 {
-    if (filter)
-        return before && strchr("- \t\n\v\f\r\x1c\x1d\x1e\x1f({[<", before);
-    return !isalpha((unsigned char)before);
+    for (size_t i = at; i < s.text.size; i++) {
+        size_t size;
+        uint32_t c = get_character((struct span){(const uint8_t *)s.text.at + i, s.text.size - i}, &size);
+        bool pair = c == '\r' && i + 1 < s.text.size && s.text.at[i + 1] == '\n';
+        *next = i + (pair ? 2 : size);
+        if ((c >= 0x0a && c <= 0x0d) || (c >= 0x1c && c <= 0x1e) || c == 0x85 || c == 0x2028 || c == 0x2029)
+            return i;
+        i += size - 1;
+    }
+    *next = s.text.size;
+    return s.text.size;
 }
 
-bool change_case(struct template_run *r, struct value s, enum letter_case to, struct value *out)
+size_t find_last(struct span in, struct span what)
 {
-    if (!is_ascii(value_span(s)))
-        return run_fail(r, "upper and lower case of letters beyond ASCII are not supported");
-    size_t start = r->size;
-    if (!run_add_text(r, s) || !run_step(r, s.text.size / 16))
+    for (size_t at = in.size >= what.size ? in.size - what.size + 1 : 0; at > 0; at--)
+        if (what.size == 0 || memcmp(in.at + at - 1, what.at, what.size) == 0)
+            return at - 1;
+    return SIZE_MAX;
+}
+
+bool pad_text(struct template_run *r, struct value s, size_t left, size_t right, struct value fill)
+{
+    for (size_t i = 0; i < left; i++)
+        if (!run_step(r, 1) || !run_add_text(r, &fill))
+            return false;
+    if (!run_add_text(r, &s))
         return false;
-    char before = ' ';
-    for (size_t i = start; i < r->size; i++) {
-        char c = r->text[i];
-        bool first = i == start;
-        bool up = to == CASE_UPPER || (to == CASE_CAPITAL && first) ||
-                  (to == CASE_TITLE && begins_word(before, true)) ||
-                  (to == CASE_WORDS && begins_word(before, false));
-        r->text[i] = (char)(up ? toupper((unsigned char)c) : tolower((unsigned char)c));
-        before = c;
-    }
-    return run_take(r, start, out);
+    for (size_t i = 0; i < right; i++)
+        if (!run_step(r, 1) || !run_add_text(r, &fill))
+            return false;
+    return true;
 }
 
 bool replace_text(struct template_run *r, struct value s, struct value old, struct value new, int64_t count,
@@ -157,7 +164,7 @@ bool replace_text(struct template_run *r, struct value s, struct value old, stru
         size_t found = find_bytes(in, what, from);
         if (found == SIZE_MAX)
             break;
-        if (!run_add_text(r, value_part(s, at, found)) || !run_add_text(r, new))
+        if (!run_add_part(r, &s, at, found) || !run_add_text(r, &new))
             return false;
         at = found + what.size;
         from = at;
@@ -169,14 +176,14 @@ bool replace_text(struct template_run *r, struct value s, struct value old, stru
             from = at + size;
         }
     }
-    return run_add_text(r, value_part(s, at, in.size)) && run_take(r, start, out);
+    return run_add_part(r, &s, at, in.size) && run_take(r, start, out);
 }
 
 bool join_texts(struct template_run *r, struct value list, struct value between, struct value *out)
 {
     size_t start = r->size;
     for (size_t i = 0; i < list.list->n; i++)
-        if ((i > 0 && !print_text(r, between)) || !print_text(r, list.list->items[i]))
+        if ((i > 0 && !print_text(r, &between)) || !print_text(r, &list.list->items[i]))
             return false;
     return run_take(r, start, out);
 }

@@ -4,8 +4,8 @@
  * file's list of merges. The text of a token has a visible character for each byte: the printable ones of Latin-1 stand
  * for themselves, the others are U+0100 and on.
  *
- * Merges are stored as ids: the two tokens, and the one that they become. A file in which a merge makes a text that is no
- * token is refused.
+ * Where the pre-tokenizer says so, token texts are plain bytes instead, with U+2581 for a space, and a word is cut into
+ * characters, of which those that are no tokens become "<0x0A>".
  */
 #include "tokenizer_private.h"
 
@@ -40,147 +40,7 @@ static int byte_of_code(uint32_t code)
 
 /* --- Reading --- */
 
-#define MERGES_AT_A_TIME 32
 #define CODES_KEPT ((size_t)1 << 16) /* code points whose memory is kept for the next fragment */
-
-static uint32_t hash_of_pair(int32_t left, int32_t right)
-{
-    uint64_t h = ((uint64_t)(uint32_t)left << 32 | (uint32_t)right) * 0x9e3779b97f4a7c15u;
-    return (uint32_t)(h >> 32 ^ h >> 15);
-}
-
-/* The slot that holds the pair, or the free one where it belongs, or NO_SLOT after too many steps. */
-static size_t slot_of(const struct merges *m, int32_t left, int32_t right)
-{
-    for (size_t step = 0, i = hash_of_pair(left, right) & m->mask; step < PROBES_MAX; step++) {
-        uint32_t rank = m->slots[i];
-        if (rank == NO_SLOT || (m->at[rank].left == left && m->at[rank].right == right))
-            return i;
-        i = (i + 1) & m->mask;
-    }
-    return NO_SLOT;
-}
-
-/* Whether a token's text is `left` followed by `right`. */
-static bool is_both(struct span text, struct span left, struct span right)
-{
-    return text.size == left.size + right.size && memcmp(text.at, left.at, left.size) == 0 &&
-           memcmp(text.at + left.size, right.at, right.size) == 0;
-}
-
-/* Not inlined, because the array would be set up at each call of the caller. */
-static __attribute__((noinline)) int32_t find_joined(
-    const struct vocabulary *v, struct span left, struct span right)
-{
-    uint8_t text[2 * TOKEN_BYTES_MAX];
-    memcpy(text, left.at, left.size);
-    memcpy(text + left.size, right.at, right.size);
-    return vocabulary_find(v, (struct span){text, left.size + right.size});
-}
-
-/* The token whose text is both. The one after `last` is tried first, because most vocabularies are in the order of their
- * merges. */
-static int32_t find_both(const struct vocabulary *v, struct span left, struct span right, int32_t last)
-{
-    size_t next = (size_t)(last + 1);
-    if (next < v->n && is_both(vocabulary_text(v, next), left, right))
-        return (int32_t)next;
-    if (left.size + right.size > v->longest)
-        return TOKENIZER_NONE;
-    return find_joined(v, left, right);
-}
-
-static bool no_token(struct span merge, size_t rank, struct error *err)
-{
-    char shown[96];
-    text_escape(shown, sizeof(shown), merge);
-    return error_set(err, "merge %zu, \"%s\", makes a text that is not a token", rank, shown);
-}
-
-/* A merge's two texts, as the file has them with a space between. */
-static bool split_merge(struct span text, size_t rank, struct span sides[2], struct error *err)
-{
-    const uint8_t *gap = text.size > 1 ? memchr(text.at + 1, ' ', text.size - 1) : NULL;
-    if (!gap)
-        return error_set(err, "merge %zu has no space between two tokens", rank);
-    sides[0] = (struct span){text.at, (size_t)(gap - text.at)};
-    sides[1] = (struct span){gap + 1, text.size - sides[0].size - 1};
-    return true;
-}
-
-/* Finds the token that a merge of these two sides gives. */
-static bool find_merge(struct tokenizer *t, struct span text, const struct span sides[2],
-    const int32_t ids[2], size_t rank, struct error *err)
-{
-    struct merges *m = &t->merges;
-    int32_t last = rank > 0 ? m->at[rank - 1].merged : TOKENIZER_NONE, both = TOKENIZER_NONE;
-    if (ids[0] >= 0 && ids[1] >= 0)
-        both = find_both(&t->vocabulary, sides[0], sides[1], last);
-    if (both == TOKENIZER_NONE)
-        return no_token(text, rank, err);
-    m->at[rank].left = ids[0];
-    m->at[rank].right = ids[1];
-    m->at[rank].merged = both;
-    return true;
-}
-
-static bool insert_merge(struct merges *m, size_t rank, struct error *err)
-{
-    size_t slot = slot_of(m, m->at[rank].left, m->at[rank].right);
-    if (slot == NO_SLOT)
-        return error_set(err, "too many of the vocabulary's merges collide");
-    if (m->slots[slot] == NO_SLOT)
-        m->slots[slot] = (uint32_t)rank; /* of two merges of the same pair the first counts */
-    return true;
-}
-
-/* Reads n merges from `first` on. The memory of all of them is prefetched before any is used. */
-static bool add_merges(struct tokenizer *t, const struct checkpoint_value *array, size_t *pos, size_t first,
-    size_t n, struct error *err)
-{
-    struct merges *m = &t->merges;
-    struct span texts[MERGES_AT_A_TIME], sides[2 * MERGES_AT_A_TIME] = {{0}};
-    int32_t ids[2 * MERGES_AT_A_TIME];
-    for (size_t i = 0; i < n; i++) {
-        texts[i] = checkpoint_next_string(array->bytes, pos);
-        if (!split_merge(texts[i], first + i, &sides[2 * i], err))
-            return false;
-    }
-    vocabulary_find_all(&t->vocabulary, sides, 2 * n, ids);
-    for (size_t i = 0; i < n; i++) {
-        if (!find_merge(t, texts[i], &sides[2 * i], &ids[2 * i], first + i, err))
-            return false;
-        const uint32_t hash = hash_of_pair(m->at[first + i].left, m->at[first + i].right);
-        __builtin_prefetch(&m->slots[hash & m->mask]);
-    }
-    for (size_t i = 0; i < n; i++)
-        if (!insert_merge(m, first + i, err))
-            return false;
-    return true;
-}
-
-static bool read_merges(struct tokenizer *t, const struct checkpoint *c, struct error *err)
-{
-    struct merges *m = &t->merges;
-    const struct checkpoint_value *array = checkpoint_find(c, "tokenizer.ggml.merges");
-    if (!array || !checkpoint_is_array_of(array, CHECKPOINT_STRING))
-        return error_set(
-            err, "key \"tokenizer.ggml.merges\" is %s", array ? "not an array of strings" : "missing");
-    m->n = (size_t)array->count;
-    m->mask = vocabulary_slots(m->n) - 1;
-    m->at = malloc((m->n + 1) * sizeof(*m->at));
-    m->slots = malloc((m->mask + 1) * sizeof(*m->slots));
-    if (!m->at || !m->slots)
-        return error_set(err, "no memory for %zu merges", m->n);
-    memset(m->slots, 0xff, (m->mask + 1) * sizeof(*m->slots)); /* every rank NO_SLOT */
-    size_t pos = 0;
-    for (size_t i = 0; i < m->n; i += MERGES_AT_A_TIME) {
-        size_t n = m->n - i < MERGES_AT_A_TIME ? m->n - i : MERGES_AT_A_TIME;
-        if (!add_merges(t, array, &pos, i, n, err))
-            return false;
-    }
-    return true;
-}
 
 static bool read_pre(struct tokenizer *t, const struct checkpoint *c, struct error *err)
 {
@@ -195,102 +55,137 @@ static bool read_pre(struct tokenizer *t, const struct checkpoint *c, struct err
     return error_set(err, "pre-tokenizer \"%s\" (key \"tokenizer.ggml.pre\") is not supported", shown);
 }
 
-static bool bpe_read(struct tokenizer *t, const struct checkpoint *c, struct error *err)
+static void find_bytes(struct tokenizer *t)
 {
-    if (!read_pre(t, c, err) || !read_merges(t, c, err))
-        return false;
-    t->add_bos = pretokenizer_adds_bos(t->pre);
     for (uint32_t byte = 0; byte < 256; byte++) {
         uint8_t text[UNICODE_BYTES];
         size_t size = unicode_write(text, code_of_byte((uint8_t)byte));
-        t->byte_ids[byte] = vocabulary_find_word(&t->vocabulary, (struct span){text, size});
+        t->byte_ids[byte] = t->pre->raw ? find_byte_piece(&t->vocabulary, (uint8_t)byte)
+                                        : merges_find(t, (struct span){text, size});
     }
+}
+
+static bool bpe_read(struct tokenizer *t, const struct checkpoint *c, struct error *err)
+{
+    /* Some files of kimi-k2 list no merges: their words are tokens, or bytes. */
+    if (!read_pre(t, c, err) || !merges_read(t, c, strcmp(t->pre->name, "kimi-k2") == 0, err))
+        return false;
+    t->add_bos = t->pre->adds_bos;
+    find_bytes(t);
     return true;
 }
 
-void tokenizer_bpe_release(struct tokenizer *t)
+static bool gemma4_read(struct tokenizer *t, const struct checkpoint *c, struct error *err)
 {
-    free(t->merges.at);
-    free(t->merges.slots);
+    t->pre = pretokenizer_find(span_of("gemma4"));
+    if (!merges_read(t, c, false, err))
+        return false;
+    find_bytes(t);
+    return true;
 }
 
 /* --- Text to ids --- */
 
-static void bpe_rank(const struct tokenizer_session *s, const struct merge_window *w, struct symbol *left,
+static bool is_allowed(const struct tokenizer_session *s, int32_t id, bool by_others)
+{
+    if ((size_t)id >= s->t->vocabulary.n) /* an extra text */
+        return true;
+    return !vocabulary_is_mark(&s->t->vocabulary, id) &&
+           !(by_others && tokenizer_is_guarded(s->t, s->guard, id));
+}
+
+static void bpe_rank(const struct tokenizer_session *s, const struct merge_text *m, struct symbol *left,
     const struct symbol *right)
 {
-    (void)w;
-    const struct merges *m = &s->t->merges;
-    size_t slot = left->id < 0 || right->id < 0 ? NO_SLOT : slot_of(m, left->id, right->id);
-    if (slot == NO_SLOT || m->slots[slot] == NO_SLOT)
+    (void)m;
+    uint32_t rank;
+    int32_t merged;
+    if (!merges_rank(&s->t->merges, left->id, right->id, &rank, &merged) ||
+        !is_allowed(s, merged, left->by_others || right->by_others))
         return;
-    int32_t merged = m->at[m->slots[slot]].merged;
-    if (vocabulary_is_mark(&s->t->vocabulary, merged) ||
-        ((left->by_others || right->by_others) && tokenizer_is_guarded(s->t, s->guard, merged)))
-        return;
-    left->rank = m->slots[slot];
+    left->rank = rank;
     left->merged = merged;
 }
 
-/* The token that is this whole word, or TOKENIZER_NONE. `word` is bytes of text. */
-static int32_t whole_word(const struct tokenizer *t, struct span word)
+/* The text that tokens have for these bytes of a text, of which `bytes` has room for TOKEN_BYTES_MAX. Empty when no token
+ * is that long. */
+static struct span token_text(const struct tokenizer *t, struct span word, uint8_t *bytes)
 {
-    uint8_t text[TOKEN_BYTES_MAX + UNICODE_BYTES];
     size_t size = 0;
+    if (t->pre->raw)
+        return word;
     for (size_t i = 0; i < word.size; i++) {
-        size += unicode_write(text + size, code_of_byte(word.at[i]));
-        if (size > t->vocabulary.longest)
-            return TOKENIZER_NONE;
+        if (size + UNICODE_BYTES > TOKEN_BYTES_MAX)
+            return (struct span){bytes, 0};
+        size += unicode_write(bytes + size, code_of_byte(word.at[i]));
     }
-    return vocabulary_find_word(&t->vocabulary, (struct span){text, size});
+    return (struct span){bytes, size};
 }
 
-/* A symbol for each byte. */
-static bool bpe_link(
-    struct tokenizer_session *s, const struct merge_text *m, struct merge_window *w, size_t end, size_t *n)
+/* The token that is this whole word, or TOKENIZER_NONE. */
+static int32_t whole_word(const struct tokenizer *t, struct span word)
 {
-    const size_t from = w->from.place;
-    *n = end - from;
-    if (!session_room(s, &w->symbols, &w->symbols_room, *n, sizeof(*w->symbols)))
-        return false;
-    for (size_t i = 0; i < *n; i++)
-        w->symbols[i] = (struct symbol){
-            .place = (uint32_t)(from + i),
-            .id = s->t->byte_ids[m->text.at[from + i]],
-            .next = i + 1 < *n ? (uint32_t)i + 1 : NO_SYMBOL,
-            .previous = (uint32_t)i - 1, /* of the first that is NO_SYMBOL */
-            .by_others = m->trusted && m->trusted[from + i] != TOKENIZER_BY_TEMPLATE,
-        };
+    uint8_t bytes[TOKEN_BYTES_MAX];
+    if (word.size > t->vocabulary.longest)
+        return TOKENIZER_NONE;
+    return vocabulary_find_word(&t->vocabulary, token_text(t, word, bytes));
+}
+
+static size_t byte_size(struct span text, size_t place)
+{
+    (void)text;
+    (void)place;
+    return 1;
+}
+
+static int32_t byte_id(
+    const struct tokenizer_session *s, const struct merge_text *m, const struct symbol *symbol)
+{
+    return s->t->byte_ids[m->text.at[symbol->place]];
+}
+
+static int32_t character_id(
+    const struct tokenizer_session *s, const struct merge_text *m, const struct symbol *symbol)
+{
+    int32_t id = merges_find(s->t, (struct span){m->text.at + symbol->place, symbol->size});
+    return id != TOKENIZER_NONE && is_allowed(s, id, symbol->by_others) ? id : TOKENIZER_NONE;
+}
+
+/* A symbol that is no token is its bytes. A byte without a token is left out, and so is, unless tokens have plain bytes,
+ * one for which a character outside ASCII stands: the reference does not find those. */
+static bool bpe_emit(struct tokenizer_session *s, const struct merge_text *m, const struct symbol *symbol)
+{
+    const struct tokenizer *t = s->t;
+    if (symbol->id >= 0 && (size_t)symbol->id < t->vocabulary.n)
+        return session_add(s, symbol->id);
+    for (size_t i = symbol->place; i < symbol->place + symbol->size; i++) {
+        const uint8_t byte = m->text.at[i];
+        int32_t id = t->pre->raw || code_of_byte(byte) < 0x80 ? t->byte_ids[byte] : TOKENIZER_NONE;
+        if (id >= 0 && (size_t)id < t->vocabulary.n && !session_add(s, id))
+            return false;
+    }
     return true;
 }
 
-/* Leaves out a byte that is no token, as the reference does. */
-static bool bpe_emit(struct tokenizer_session *s, const struct merge_window *w, const struct symbol *symbol)
+static bool is_line_ends(struct span word)
 {
-    (void)w;
-    return symbol->id < 0 || session_add(s, symbol->id);
-}
-
-static bool is_by_others(const uint8_t *trusted, size_t size)
-{
-    for (size_t i = 0; trusted && i < size; i++)
-        if (trusted[i] != TOKENIZER_BY_TEMPLATE)
-            return true;
-    return false;
+    size_t n = 0;
+    while (n < word.size && word.at[n] == '\n')
+        n++;
+    return n == word.size;
 }
 
 static bool encode_word(struct tokenizer_session *s, struct span word, const uint8_t *trusted)
 {
-    int32_t whole = pretokenizer_ignores_merges(s->t->pre) ? whole_word(s->t, word) : TOKENIZER_NONE;
-    if (whole != TOKENIZER_NONE && is_by_others(trusted, word.size) &&
-        tokenizer_is_guarded(s->t, s->guard, whole))
-        whole = TOKENIZER_NONE;
-    if (whole != TOKENIZER_NONE)
+    const struct pretokenizer *pre = s->t->pre;
+    bool may_be = pre->ignores_merges || (pre->lines && is_line_ends(word));
+    int32_t whole = may_be ? whole_word(s->t, word) : TOKENIZER_NONE;
+    if (whole != TOKENIZER_NONE && is_allowed(s, whole, is_by_others(trusted, word.size)))
         return session_add(s, whole);
     const struct merge_text m = {.text = word,
         .trusted = trusted,
-        .places = word.size,
-        .link = bpe_link,
+        .size = pre->raw ? symbol_size : byte_size,
+        .id = pre->raw ? character_id : byte_id,
         .rank = bpe_rank,
         .emit = bpe_emit};
     return merge_text(s, &m);
@@ -333,45 +228,12 @@ static bool encode_words(struct tokenizer_session *s, struct span text, const ui
     return encode_word(s, (struct span){text.at + from, to - from}, trusted ? trusted + from : NULL);
 }
 
-/* A copy of the text with U+FFFD in place of each byte that is not UTF-8, as the reference has it. The caller frees it.
- * *trusted is replaced by that of the copy, which is freed with it. NULL when memory is short. */
-static uint8_t *repair(struct span text, const uint8_t **trusted, size_t *size)
-{
-    size_t room = text.size * UNICODE_BYTES;
-    uint8_t *copy = malloc(2 * room), *marks = copy ? copy + room : NULL;
-    *size = 0;
-    for (size_t pos = 0; copy && pos < text.size;) {
-        size_t at = pos, written = unicode_write(copy + *size, unicode_read(text, &pos));
-        if (*trusted)
-            memset(marks + *size, (*trusted)[at], written);
-        *size += written;
-    }
-    *trusted = *trusted ? marks : NULL;
-    return copy;
-}
-
-/* Whether decoding and encoding the text again gives the same bytes. */
-static bool is_whole(struct span text)
-{
-    for (size_t pos = 0; pos < text.size;) {
-        size_t at = pos;
-        if (unicode_read(text, &pos) == UNICODE_REPLACEMENT && pos - at == 1)
-            return false;
-    }
-    return true;
-}
-
 static bool bpe_encode(struct tokenizer_session *s, struct span text, const uint8_t *trusted)
 {
-    size_t size;
-    if (is_whole(text))
-        return encode_words(s, text, trusted);
-    uint8_t *copy = repair(text, &trusted, &size);
-    if (!copy)
-        return error_no_memory(s->err, "a text of this length");
-    bool good = encode_words(s, (struct span){copy, size}, trusted);
-    free(copy);
-    return good;
+    const struct pretokenizer *pre = s->t->pre;
+    const enum space_prefix prefix = pre->prefixes ? SPACE_PREFIX_LINES : SPACE_PREFIX_NONE;
+    return (!pre->escapes || escape_spaces(s, &text, &trusted, prefix)) && repair_text(s, &text, &trusted) &&
+           encode_words(s, text, trusted);
 }
 
 /* --- Ids to text --- */
@@ -380,6 +242,10 @@ static bool bpe_encode(struct tokenizer_session *s, struct span text, const uint
 static void bpe_piece(const struct tokenizer *t, int32_t id, struct strbuf *out)
 {
     struct span text = vocabulary_text(&t->vocabulary, (size_t)id);
+    if (t->pre->escapes || t->vocabulary.tokens[id].kind == TOKEN_BYTE) {
+        sentencepiece_piece(t, id, out);
+        return;
+    }
     for (size_t pos = 0; pos < text.size;) {
         uint8_t bytes[UNICODE_BYTES];
         uint32_t code = unicode_read(text, &pos);
@@ -396,7 +262,24 @@ const struct tokenizer_kind tokenizer_bpe = {
     .bos = TOKENIZER_NONE,
     .eos = TOKENIZER_NONE,
     .unknown = TOKENIZER_NONE,
+    .separator = TOKENIZER_NONE,
+    .padding = TOKENIZER_NONE,
+    .mask = TOKENIZER_NONE,
     .read = bpe_read,
+    .encode = bpe_encode,
+    .piece = bpe_piece,
+};
+
+/* The same behind a pre-tokenizer that the file does not name: Gemma 4. */
+const struct tokenizer_kind tokenizer_gemma4 = {
+    .name = "gemma4",
+    .bos = TOKENIZER_NONE,
+    .eos = TOKENIZER_NONE,
+    .unknown = TOKENIZER_NONE,
+    .separator = TOKENIZER_NONE,
+    .padding = TOKENIZER_NONE,
+    .mask = TOKENIZER_NONE,
+    .read = gemma4_read,
     .encode = bpe_encode,
     .piece = bpe_piece,
 };

@@ -121,6 +121,11 @@ bool tokenizer_is_guarded(const struct tokenizer *t, const struct tokenizer_guar
     return token->is_end || (g && token->kind == TOKEN_USER_DEFINED && holds(g, id));
 }
 
+bool is_forbidden(const struct tokenizer_session *s, int32_t id)
+{
+    return vocabulary_is_mark(&s->t->vocabulary, id) || tokenizer_is_guarded(s->t, s->guard, id);
+}
+
 bool tokenizer_is_guarded_in_answer(const struct tokenizer *t, const struct tokenizer_guard *g, int32_t id)
 {
     return t->vocabulary.tokens[id].is_end ||

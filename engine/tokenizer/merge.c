@@ -2,69 +2,49 @@
  *
  * Pairs are in a heap by (rank, place). A pair changes when one of its two symbols merges with another one. Its old entry
  * stays in the heap, and is skipped later because the symbol's rank has changed. Each merge removes one symbol and adds at
- * most two pairs, so n symbols take n log n steps.
+ * most two pairs, so n symbols take n log n steps. A few symbols need no heap: the best pair is looked for.
  *
  * A long text is merged in windows that overlap. Pairs merge by rank, and equal ranks from the left. So the result for a
  * text is the only sequence of symbols in which no two neighbours would merge across their border if they were merged
  * alone: the first merge across a border would also happen in that pair alone. When two windows have a symbol in common,
  * the pairs up to it are in the first window and the pairs from it on are in the second. So the symbols of the first window
  * up to the common one and those of the second after it are the result for both. When two windows have no symbol in
- * common, the text is merged again with larger windows, in the end with one.
+ * common, the first is made larger, in the end as large as the text.
  */
 #include "tokenizer_private.h"
 
+#include "berth/engine/tokenizer/unicode.h"
+
 #include <stdlib.h>
+#include <string.h>
 
-#define WINDOW ((size_t)8192) /* places of the first windows */
+#define WINDOW ((size_t)1024) /* bytes of a window */
+#define FEW 24 /* symbols that need no heap */
+#define WAYS 4 /* children of an entry of the heap */
 
-/* ---- one window ---- */
-
-static void swap(uint64_t *a, uint64_t *b)
-{
-    uint64_t c = *a;
-    *a = *b;
-    *b = c;
-}
+/* ---- the heap ---- */
 
 static void sink(uint64_t *heap, size_t n, size_t at)
 {
-    for (size_t child; (child = 2 * at + 1) < n; at = child) {
-        if (child + 1 < n && heap[child + 1] < heap[child])
-            child++;
-        if (heap[at] <= heap[child])
-            return;
-        swap(&heap[at], &heap[child]);
+    const uint64_t entry = heap[at];
+    for (size_t child; (child = WAYS * at + 1) < n;) {
+        size_t best = child, end = child + WAYS < n ? child + WAYS : n;
+        for (size_t i = child + 1; i < end; i++)
+            best = heap[i] < heap[best] ? i : best;
+        if (entry <= heap[best])
+            break;
+        heap[at] = heap[best];
+        at = best;
     }
+    heap[at] = entry;
 }
 
 static void rise(uint64_t *heap, size_t at)
 {
-    while (at > 0 && heap[at] < heap[(at - 1) / 2]) {
-        swap(&heap[at], &heap[(at - 1) / 2]);
-        at = (at - 1) / 2;
-    }
-}
-
-/* Ranks the pair that begins at symbol `at`. True with its entry for the heap when it can merge. */
-static bool rank_pair(
-    const struct tokenizer_session *s, struct merge_window *w, uint32_t at, merge_rank rank, uint64_t *entry)
-{
-    struct symbol *left = &w->symbols[at];
-    left->rank = RANK_NONE;
-    if (left->next != NO_SYMBOL)
-        rank(s, w, left, &w->symbols[left->next]);
-    *entry = (uint64_t)left->rank << 32 | at;
-    return left->rank != RANK_NONE;
-}
-
-static void push_pair(
-    struct tokenizer_session *s, struct merge_window *w, size_t *n, uint32_t at, merge_rank rank)
-{
-    uint64_t entry;
-    if (at == NO_SYMBOL || !rank_pair(s, w, at, rank, &entry))
-        return;
-    s->heap[*n] = entry;
-    rise(s->heap, (*n)++);
+    const uint64_t entry = heap[at];
+    for (size_t parent; at > 0 && entry < heap[parent = (at - 1) / WAYS]; at = parent)
+        heap[at] = heap[parent];
+    heap[at] = entry;
 }
 
 static uint64_t pop(uint64_t *heap, size_t *n)
@@ -73,6 +53,30 @@ static uint64_t pop(uint64_t *heap, size_t *n)
     heap[0] = heap[--*n];
     sink(heap, *n, 0);
     return best;
+}
+
+/* ---- one window ---- */
+
+/* Ranks the pair that begins at symbol `at`. True with its entry for the heap when it can merge. */
+static bool rank_pair(const struct tokenizer_session *s, const struct merge_text *m, struct merge_window *w,
+    uint32_t at, uint64_t *entry)
+{
+    struct symbol *left = &w->symbols[at];
+    left->rank = RANK_NONE;
+    if (left->next != NO_SYMBOL)
+        m->rank(s, m, left, &w->symbols[left->next]);
+    *entry = (uint64_t)left->rank << 32 | at;
+    return left->rank != RANK_NONE;
+}
+
+static void push_pair(
+    struct tokenizer_session *s, const struct merge_text *m, struct merge_window *w, size_t *n, uint32_t at)
+{
+    uint64_t entry;
+    if (at == NO_SYMBOL || !rank_pair(s, m, w, at, &entry))
+        return;
+    s->heap[*n] = entry;
+    rise(s->heap, (*n)++);
 }
 
 /* Makes `left` the merged symbol of both, and removes the right one from the list. */
@@ -88,45 +92,114 @@ static void join(struct merge_window *w, struct symbol *left)
         w->symbols[left->next].previous = (uint32_t)(left - w->symbols);
 }
 
-/* Merges the first n symbols of the window, linked in order, until no pair merges. The first symbol stays the first. */
-static bool merge_window(
-    struct tokenizer_session *s, struct merge_window *w, size_t n_symbols, merge_rank rank)
+static void merge_few(
+    const struct tokenizer_session *s, const struct merge_text *m, struct merge_window *w, size_t n)
+{
+    uint64_t entry;
+    for (uint32_t i = 0; i < n; i++)
+        rank_pair(s, m, w, i, &entry);
+    for (;;) {
+        uint32_t best = 0;
+        for (uint32_t i = 0; i != NO_SYMBOL; i = w->symbols[i].next)
+            if (w->symbols[i].rank < w->symbols[best].rank)
+                best = i;
+        struct symbol *left = &w->symbols[best];
+        if (left->rank == RANK_NONE)
+            return;
+        join(w, left);
+        rank_pair(s, m, w, best, &entry);
+        if (left->previous != NO_SYMBOL)
+            rank_pair(s, m, w, left->previous, &entry);
+    }
+}
+
+static bool merge_many(
+    struct tokenizer_session *s, const struct merge_text *m, struct merge_window *w, size_t n_symbols)
 {
     /* At first an entry for each pair, later two for each merge, which has freed one. */
     if (!session_room(s, &s->heap, &s->heap_room, 2 * n_symbols, sizeof(*s->heap)))
         return false;
     size_t n = 0;
     for (size_t i = 0; i < n_symbols; i++)
-        if (rank_pair(s, w, (uint32_t)i, rank, &s->heap[n]))
+        if (rank_pair(s, m, w, (uint32_t)i, &s->heap[n]))
             n++;
-    for (size_t i = n / 2; i > 0; i--)
-        sink(s->heap, n, i - 1);
+    for (size_t i = n / WAYS + 1; i > 0; i--)
+        if (i <= n)
+            sink(s->heap, n, i - 1);
     while (n > 0) {
         uint64_t best = pop(s->heap, &n);
         struct symbol *left = &w->symbols[(uint32_t)best];
         if (left->rank != best >> 32)
             continue;
         join(w, left);
-        push_pair(s, w, &n, (uint32_t)best, rank);
-        push_pair(s, w, &n, left->previous, rank);
+        push_pair(s, m, w, &n, (uint32_t)best);
+        push_pair(s, m, w, &n, left->previous);
     }
+    return true;
+}
+
+/* Makes the symbols of the window, linked in order. The last symbol is whole, even when it reaches beyond the end. */
+static size_t link_symbols(
+    const struct tokenizer_session *s, const struct merge_text *m, struct merge_window *w, size_t end)
+{
+    size_t n = 0;
+    for (size_t at = w->from; at < end; n++) {
+        struct symbol *symbol = &w->symbols[n];
+        *symbol = (struct symbol){.place = (uint32_t)at,
+            .next = (uint32_t)n + 1,
+            .previous = (uint32_t)n - 1, /* of the first that is NO_SYMBOL */
+            .size = (uint32_t)m->size(m->text, at)};
+        symbol->by_others = m->trusted && is_by_others(m->trusted + at, symbol->size);
+        symbol->id = m->id(s, m, symbol);
+        at += symbol->size;
+    }
+    w->symbols[n - 1].next = NO_SYMBOL;
+    return n;
+}
+
+/* Whether two windows have the same bytes, by the same authors, up to the end of any last character. */
+static bool is_repeated(
+    const struct merge_text *m, const struct merge_window *a, const struct merge_window *b, size_t bytes)
+{
+    size_t later = a->from > b->from ? a->from : b->from, rest = m->text.size - later;
+    size_t size = bytes + UNICODE_BYTES < rest ? bytes + UNICODE_BYTES : rest;
+    return a->bytes == bytes && memcmp(m->text.at + a->from, m->text.at + b->from, size) == 0 &&
+           (!m->trusted || memcmp(m->trusted + a->from, m->trusted + b->from, size) == 0) && size > bytes;
+}
+
+/* Merges `bytes` of the text from `from` on. A window that repeats the other one has its symbols: most texts that are one
+ * long word repeat themselves. False when memory is short. */
+static bool fill_window(struct tokenizer_session *s, const struct merge_text *m, struct merge_window *w,
+    size_t from, size_t bytes)
+{
+    size_t end = m->text.size - from < bytes ? m->text.size : from + bytes;
+    const struct merge_window *other = &s->windows[w == &s->windows[0]];
+    w->from = from;
+    w->bytes = 0;
+    if (!session_room(s, &w->symbols, &w->symbols_room, end - from, sizeof(*w->symbols)))
+        return false;
+    if (is_repeated(m, other, w, end - from)) {
+        for (size_t i = 0; i < other->n; i++) {
+            w->symbols[i] = other->symbols[i];
+            w->symbols[i].place += (uint32_t)(from - other->from);
+        }
+        w->n = other->n;
+    } else {
+        w->n = link_symbols(s, m, w, end);
+        if (w->n <= FEW)
+            merge_few(s, m, w, w->n);
+        else if (!merge_many(s, m, w, w->n))
+            return false;
+    }
+    w->bytes = end - from;
     return true;
 }
 
 /* ---- windows ---- */
 
-static struct symbol *next_of(const struct merge_window *w, const struct symbol *symbol)
+static const struct symbol *next_of(const struct merge_window *w, const struct symbol *symbol)
 {
     return symbol->next == NO_SYMBOL ? NULL : &w->symbols[symbol->next];
-}
-
-/* Merges the text from the symbol `from` on, at most `places` of it. */
-static bool fill_window(struct tokenizer_session *s, const struct merge_text *m, struct merge_window *w,
-    const struct symbol *from, size_t places)
-{
-    size_t n, end = m->places - from->place < places ? m->places : from->place + places;
-    w->from = *from;
-    return m->link(s, m, w, end, &n) && merge_window(s, w, n, m->rank);
 }
 
 /* Emits the symbols from `first` up to `last`, or all when that is NULL. */
@@ -134,7 +207,7 @@ static bool emit(struct tokenizer_session *s, const struct merge_text *m, const 
     const struct symbol *first, const struct symbol *last)
 {
     for (const struct symbol *at = first; at; at = next_of(w, at)) {
-        if (!m->emit(s, w, at))
+        if (!m->emit(s, m, at))
             return false;
         if (at == last)
             break;
@@ -170,45 +243,69 @@ static bool find_common(const struct merge_window *wa, const struct symbol **a, 
     return false;
 }
 
-enum windows_result { WINDOWS_DONE, WINDOWS_TOO_SMALL, WINDOWS_NO_MEMORY };
+enum overlap { OVERLAP_FOUND, OVERLAP_NONE, OVERLAP_NO_MEMORY };
 
-/* Emits the whole text in windows of `places`, which overlap by a quarter. */
-static enum windows_result merge_windows(
-    struct tokenizer_session *s, const struct merge_text *m, size_t places)
+/* After a window that had to be larger the next ones are smaller again. */
+static size_t next_bytes(size_t bytes)
 {
-    static const struct symbol beginning = {0};
+    return bytes > 2 * WINDOW ? bytes / 2 : WINDOW;
+}
+
+/* Fills the next window so that it overlaps the last quarter of this one, from the symbol `first` on at the earliest, and
+ * finds a symbol that both have: *a in this one, *b in the next. */
+static enum overlap overlap(struct tokenizer_session *s, const struct merge_text *m, size_t bytes,
+    const struct symbol *first, const struct symbol **a, const struct symbol **b)
+{
     struct merge_window *w = &s->windows[0], *next = &s->windows[1];
-    if (!fill_window(s, m, w, &beginning, places))
-        return WINDOWS_NO_MEMORY;
-    const struct symbol *first = w->symbols;
-    while (w->from.place + places < m->places) {
-        const struct symbol *a = symbol_at(w, w->from.place + places - places / 4), *b;
-        if (a && a->place < first->place)
-            a = first;
-        if (!a)
-            return WINDOWS_TOO_SMALL;
-        if (!fill_window(s, m, next, a, places))
-            return WINDOWS_NO_MEMORY;
-        b = next->symbols;
-        if (!find_common(w, &a, next, &b) || !next_of(next, b))
-            return WINDOWS_TOO_SMALL;
-        if (!emit(s, m, w, first, a))
-            return WINDOWS_NO_MEMORY;
-        first = next_of(next, b);
-        struct merge_window *done = w;
-        w = next;
-        next = done;
-    }
-    return emit(s, m, w, first, NULL) ? WINDOWS_DONE : WINDOWS_NO_MEMORY;
+    *a = symbol_at(w, w->from + bytes - bytes / 4);
+    if (*a && (*a)->place < first->place)
+        *a = first;
+    if (!*a)
+        return OVERLAP_NONE;
+    if (!fill_window(s, m, next, (*a)->place, next_bytes(bytes)))
+        return OVERLAP_NO_MEMORY;
+    *b = next->symbols;
+    return find_common(w, a, next, b) && next_of(next, *b) ? OVERLAP_FOUND : OVERLAP_NONE;
+}
+
+/* Emits all of the text from one window. */
+static bool merge_whole(struct tokenizer_session *s, const struct merge_text *m)
+{
+    struct merge_window *w = &s->windows[0];
+    return fill_window(s, m, w, 0, m->text.size) && emit(s, m, w, w->symbols, NULL);
 }
 
 bool merge_text(struct tokenizer_session *s, const struct merge_text *m)
 {
+    struct merge_window *w = &s->windows[0];
+    const struct symbol *first, *a, *b;
     const size_t before = s->ids->n;
-    for (size_t places = WINDOW;; places *= 2) {
-        s->ids->n = before;
-        enum windows_result result = merge_windows(s, m, places);
-        if (result != WINDOWS_TOO_SMALL)
-            return result == WINDOWS_DONE;
+    size_t bytes = WINDOW, done = 0; /* done: the place up to which symbols are emitted */
+    s->windows[0].bytes = s->windows[1].bytes = 0; /* what they hold is of another text */
+    if (m->text.size <= WINDOW)
+        return merge_whole(s, m);
+    if (!fill_window(s, m, w, 0, bytes))
+        return false;
+    while ((first = symbol_at(w, done)) && first->place == done) {
+        if (w->from + bytes >= m->text.size)
+            return emit(s, m, w, first, NULL);
+        enum overlap result = overlap(s, m, bytes, first, &a, &b);
+        if (result == OVERLAP_NO_MEMORY)
+            return false;
+        if (result == OVERLAP_NONE) {
+            bytes *= 2;
+            if (!fill_window(s, m, w, w->from, bytes))
+                return false;
+            continue;
+        }
+        if (!emit(s, m, w, first, a))
+            return false;
+        done = next_of(&s->windows[1], b)->place;
+        bytes = next_bytes(bytes);
+        const struct merge_window filled = *w;
+        *w = s->windows[1];
+        s->windows[1] = filled;
     }
+    s->ids->n = before; /* a larger window has other borders than the smaller one had */
+    return merge_whole(s, m);
 }

@@ -39,6 +39,9 @@ static const struct role roles[] = {
     {.text = "<eos>",             .special = TOKENIZER_SPECIALS, .ends = true},
     {.text = "<turn|>",           .special = TOKENIZER_SPECIALS, .ends = true},
     {.text = "<|tool_response>",  .special = TOKENIZER_SPECIALS, .ends = true},
+    {.text = "[e~[",              .special = TOKENIZER_SPECIALS, .ends = true},
+    {.text = "<|ifm|im_end|>",    .special = TOKENIZER_SPECIALS, .ends = true},
+    {.text = "<|plamo:eos|>",     .special = TOKENIZER_SPECIALS, .ends = true},
     {.text = "<|fim_prefix|>",    .special = TOKENIZER_FIM_PREFIX},
     {.text = "<fim-prefix>",      .special = TOKENIZER_FIM_PREFIX},
     {.text = "<fim_prefix>",      .special = TOKENIZER_FIM_PREFIX},
@@ -47,6 +50,7 @@ static const struct role roles[] = {
     {.text = "▁<PRE>",            .special = TOKENIZER_FIM_PREFIX},
     {.text = "<|code_prefix|>",   .special = TOKENIZER_FIM_PREFIX},
     {.text = "<|prefix|>",        .special = TOKENIZER_FIM_PREFIX},
+    {.text = "<|plamo:fim_prefix|>", .special = TOKENIZER_FIM_PREFIX},
     {.text = "<|fim_suffix|>",    .special = TOKENIZER_FIM_SUFFIX},
     {.text = "<fim-suffix>",      .special = TOKENIZER_FIM_SUFFIX},
     {.text = "<fim_suffix>",      .special = TOKENIZER_FIM_SUFFIX},
@@ -55,6 +59,7 @@ static const struct role roles[] = {
     {.text = "▁<SUF>",            .special = TOKENIZER_FIM_SUFFIX},
     {.text = "<|code_suffix|>",   .special = TOKENIZER_FIM_SUFFIX},
     {.text = "<|suffix|>",        .special = TOKENIZER_FIM_SUFFIX},
+    {.text = "<|plamo:fim_suffix|>", .special = TOKENIZER_FIM_SUFFIX},
     {.text = "<|fim_middle|>",    .special = TOKENIZER_FIM_MIDDLE},
     {.text = "<fim-middle>",      .special = TOKENIZER_FIM_MIDDLE},
     {.text = "<fim_middle>",      .special = TOKENIZER_FIM_MIDDLE},
@@ -63,6 +68,7 @@ static const struct role roles[] = {
     {.text = "▁<MID>",            .special = TOKENIZER_FIM_MIDDLE},
     {.text = "<|code_middle|>",   .special = TOKENIZER_FIM_MIDDLE},
     {.text = "<|middle|>",        .special = TOKENIZER_FIM_MIDDLE},
+    {.text = "<|plamo:fim_middle|>", .special = TOKENIZER_FIM_MIDDLE},
     {.text = "<|fim_pad|>",       .special = TOKENIZER_FIM_PAD},
     {.text = "<fim-pad>",         .special = TOKENIZER_FIM_PAD},
     {.text = "<fim_pad>",         .special = TOKENIZER_FIM_PAD},
@@ -74,6 +80,7 @@ static const struct role roles[] = {
     {.text = "<REPO>",            .special = TOKENIZER_FIM_REPOSITORY},
     {.text = "<reponame>",        .special = TOKENIZER_FIM_REPOSITORY},
     {.text = "<|file_sep|>",      .special = TOKENIZER_FIM_FILE},
+    {.text = "<|plamo:file_separator|>", .special = TOKENIZER_FIM_FILE},
 };
 
 /* Keys of ids. When a role has several keys, older files have the later ones. */
@@ -87,6 +94,8 @@ static const struct {
     {"tokenizer.ggml.eom_token_id",     TOKENIZER_EOM},
     {"tokenizer.ggml.unknown_token_id", TOKENIZER_UNKNOWN},
     {"tokenizer.ggml.padding_token_id", TOKENIZER_PAD},
+    {"tokenizer.ggml.seperator_token_id", TOKENIZER_SEPARATOR}, /* as files spell it */
+    {"tokenizer.ggml.mask_token_id",    TOKENIZER_MASK},
     {"tokenizer.ggml.fim_pre_token_id", TOKENIZER_FIM_PREFIX},
     {"tokenizer.ggml.fim_suf_token_id", TOKENIZER_FIM_SUFFIX},
     {"tokenizer.ggml.fim_mid_token_id", TOKENIZER_FIM_MIDDLE},
@@ -131,6 +140,9 @@ static bool read_keys(struct tokenizer *t, const struct checkpoint *c, struct er
     t->special[TOKENIZER_BOS] = t->kind->bos;
     t->special[TOKENIZER_EOS] = t->kind->eos;
     t->special[TOKENIZER_UNKNOWN] = t->kind->unknown;
+    t->special[TOKENIZER_SEPARATOR] = t->kind->separator;
+    t->special[TOKENIZER_PAD] = t->kind->padding;
+    t->special[TOKENIZER_MASK] = t->kind->mask;
     for (size_t i = 0; i < N_KEYS; i++) {
         uint64_t id = UINT64_MAX;
         if (checkpoint_get_u64(c, keys[i].key, &id, err) == CHECKPOINT_WRONG)
@@ -189,15 +201,23 @@ static void mend_ends(struct tokenizer *t)
     }
 }
 
-/* In Phi-3 the white space after a mark belongs to the mark. No key says so, so the model's name decides. */
-static void find_strips(struct tokenizer *t, const struct checkpoint *c)
+/* Tokens to which the white space beside them belongs. No key says so, so names decide, as in the reference. */
+static const struct {
+    const char *key, *holds; /* in lower case */
+    const char *mark; /* white space in front belongs to it; NULL: to each mark the white space behind it */
+} strips[] = {
+    {"tokenizer.ggml.pre", "jina-v2-de", "<mask>"},
+    {"tokenizer.ggml.pre", "jina-v2-es", "<mask>"},
+    {"tokenizer.ggml.pre", "jina-v2-code", "<mask>"},
+    {"general.architecture", "nomic-bert-moe", "<mask>"},
+    {"general.architecture", "jina-bert-v3", "<mask>"},
+    {"general.name", "phi-3", NULL},
+    {"general.name", "phi3", NULL},
+    {"general.name", "modern-bert", "[MASK]"},
+};
+
+static void strip_behind_marks(struct tokenizer *t)
 {
-    struct span name = {NULL, 0};
-    struct error ignored = {0};
-    if (checkpoint_get_text(c, "general.name", &name, &ignored) != CHECKPOINT_GOT)
-        return;
-    if (!text_holds(name, "phi-3") && !text_holds(name, "phi3"))
-        return;
     for (size_t i = 0; i < t->vocabulary.n; i++) {
         struct vocab_token *token = &t->vocabulary.tokens[i];
         struct span text = vocabulary_text(&t->vocabulary, i);
@@ -205,6 +225,24 @@ static void find_strips(struct tokenizer *t, const struct checkpoint *c)
                     token->kind == TOKEN_UNKNOWN || span_is(text, "</s>");
         token->strip_right =
             mark && !span_is(text, "<unk>") && !span_is(text, "<s>") && !span_is(text, "<|endoftext|>");
+    }
+}
+
+/* The first row that applies is the only one. */
+static void find_strips(struct tokenizer *t, const struct checkpoint *c)
+{
+    for (size_t i = 0; i < sizeof(strips) / sizeof(strips[0]); i++) {
+        struct span name = {NULL, 0};
+        struct error ignored = {0};
+        if (checkpoint_get_text(c, strips[i].key, &name, &ignored) != CHECKPOINT_GOT ||
+            !text_holds(name, strips[i].holds))
+            continue;
+        int32_t mark = strips[i].mark ? find(t, strips[i].mark) : TOKENIZER_NONE;
+        if (!strips[i].mark)
+            strip_behind_marks(t);
+        else if (mark != TOKENIZER_NONE)
+            t->vocabulary.tokens[mark].strip_left = true;
+        return;
     }
 }
 

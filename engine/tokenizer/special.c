@@ -1,8 +1,9 @@
 /* special.c - finds the special tokens inside a text.
  *
  * The longest special tokens are searched first, in all of the text, then shorter ones in what is left, as in the
- * reference. So there is one pass over the text for each length of special tokens, with a rolling hash: a few dozen passes
- * for most vocabularies, 256 at most. The result is one byte for each byte of the text.
+ * reference. So there is one pass for each length of special tokens: a few dozen passes for most vocabularies, 256 at most.
+ * A pass visits the places at which a token can begin, or, where these are many, the whole text with a rolling hash. The
+ * result is one byte for each byte of the text.
  */
 #include "tokenizer_private.h"
 
@@ -10,6 +11,7 @@
 #include <string.h>
 
 #define BASE 0x100000001b3u
+#define FEW 8 /* places are listed when there is one in so many bytes at most */
 
 enum taken { /* of a byte; 0: free */
     TAKEN_FIRST = 1, /* the first byte that belongs to a token */
@@ -61,7 +63,9 @@ static bool insert(struct specials *x, const struct vocabulary *v, int32_t id, s
         return error_set(err, "too many of the vocabulary's special tokens collide");
     x->slots[at].hash = hash;
     x->slots[at].id = id;
-    x->first[text.at[0]] = 1;
+    for (unsigned next = 0; next < 256; next++)
+        if (text.size == 1 || text.at[1] == next)
+            bits_set(x->starts, (size_t)text.at[0] << 8 | next);
     return true;
 }
 
@@ -127,6 +131,8 @@ struct special_search {
     const struct specials *x;
     const struct tokenizer_text *in;
     uint8_t *taken; /* [text.size] of enum taken */
+    uint32_t *places; /* [n_places] at which a token can begin; NULL: too many to list */
+    size_t n_places;
 };
 
 /* The special token whose text this is, or TOKENIZER_NONE. */
@@ -178,8 +184,24 @@ static void take(struct special_search *s, int32_t id, size_t from, size_t to)
     s->taken[from] |= TAKEN_FIRST;
 }
 
-/* One pass, for the tokens of this length. Tokens that were found before are at least as long, so only the first and the
- * last byte have to be free. */
+/* Whether a special token can begin here. */
+static bool may_begin(const struct specials *x, struct span text, size_t at)
+{
+    uint8_t next = at + 1 < text.size ? text.at[at + 1] : 0;
+    return bits_hold(x->starts, (size_t)text.at[at] << 8 | next);
+}
+
+/* Tokens that were found before are at least as long, so only the first and the last byte have to be free. */
+static void look(struct special_search *s, size_t at, size_t size, uint64_t hash)
+{
+    if (s->taken[at] || s->taken[at + size - 1])
+        return;
+    int32_t id = find(s->t, (struct span){s->in->text.at + at, size}, hash);
+    if (id != TOKENIZER_NONE && is_allowed(s, id, at, size))
+        take(s, id, at, at + size);
+}
+
+/* One pass over all of the text, for the tokens of this length. */
 static void walk(struct special_search *s, size_t size)
 {
     const uint8_t *text = s->in->text.at;
@@ -190,43 +212,52 @@ static void walk(struct special_search *s, size_t size)
         hash = hash * BASE + text[end] + 1;
         if (end >= size)
             hash -= leaving * (text[end - size] + 1u);
-        if (end + 1 < size)
-            continue;
-        size_t at = end + 1 - size;
-        if (!s->x->first[text[at]] || s->taken[at] || s->taken[end])
-            continue;
-        int32_t id = find(s->t, (struct span){text + at, size}, hash);
-        if (id != TOKENIZER_NONE && is_allowed(s, id, at, size))
-            take(s, id, at, at + size);
+        if (end + 1 >= size && may_begin(s->x, s->in->text, end + 1 - size))
+            look(s, end + 1 - size, size, hash);
     }
 }
 
-/* Whether any special token can begin in this text. In most texts none can. */
-static bool may_hold(const struct specials *x, struct span text)
+/* One pass over the few places at which a token can begin. */
+static void visit(struct special_search *s, size_t size)
 {
-    for (size_t i = 0; i < text.size; i++)
-        if (x->first[text.at[i]])
-            return true;
-    return false;
+    for (size_t i = 0; i < s->n_places && s->places[i] + size <= s->in->text.size; i++)
+        look(s, s->places[i], size, hash_of(s->in->text.at + s->places[i], size));
+}
+
+/* Lists the places at which a special token can begin, when they are few. False when memory is short. */
+static bool list_places(struct special_search *s, size_t n)
+{
+    if (n > s->in->text.size / FEW)
+        return true;
+    s->places = malloc(n * sizeof(*s->places));
+    for (size_t at = 0; s->places && s->n_places < n; at++)
+        if (may_begin(s->x, s->in->text, at))
+            s->places[s->n_places++] = (uint32_t)at;
+    return s->places != NULL;
 }
 
 bool specials_find(
     const struct tokenizer *t, const struct tokenizer_text *in, uint8_t **taken, struct error *err)
 {
     const struct specials *x = &t->specials;
+    size_t n = 0;
     *taken = NULL;
-    if (!may_hold(x, in->text))
+    for (size_t at = 0; at < in->text.size; at++)
+        n += may_begin(x, in->text, at);
+    if (n == 0)
         return true;
     struct special_search s = {.t = t, .x = x, .in = in, .taken = calloc(in->text.size, 1)};
-    if (!s.taken)
+    if (!s.taken || !list_places(&s, n)) {
+        free(s.taken);
         return error_no_memory(err, "a text of this length");
-    size_t last = 0;
-    for (size_t i = 0; i < x->n; i++) {
+    }
+    for (size_t i = 0, last = 0; i < x->n; i++) {
         size_t size = t->vocabulary.tokens[x->ids[i]].size;
         if (size != last && size <= in->text.size)
-            walk(&s, size);
+            (s.places ? visit : walk)(&s, size);
         last = size;
     }
+    free(s.places);
     *taken = s.taken;
     return true;
 }

@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct tokenizer_kind *const kinds[] = {&tokenizer_bpe, &tokenizer_spm};
+static const struct tokenizer_kind *const kinds[] = {&tokenizer_bpe, &tokenizer_gemma4, &tokenizer_plamo2,
+    &tokenizer_rwkv, &tokenizer_spm, &tokenizer_unigram, &tokenizer_wordpiece};
 
 #define N_KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
@@ -40,13 +41,45 @@ static const struct tokenizer_kind *find_kind(const struct checkpoint *c, struct
     return NULL;
 }
 
+/* Which marks are added around a text. */
+static bool read_ends(struct tokenizer *t, const struct checkpoint *c, struct error *err)
+{
+    if (!tokenizer_key_bool(c, "tokenizer.ggml.add_bos_token", &t->add_bos, err) ||
+        !tokenizer_key_bool(c, "tokenizer.ggml.add_eos_token", &t->add_eos, err))
+        return false;
+    if (t->pre && t->pre->always_bos)
+        t->add_bos = true;
+    if (t->kind->ends != KIND_BY_KEYS)
+        t->add_bos = t->add_eos = t->kind->ends == KIND_WRAPS;
+    return true;
+}
+
+/* Refuses a key that would change ids in a way that is not known. */
+static bool check_keys(const struct checkpoint *c, struct error *err)
+{
+    static const char prefix[] = "tokenizer.ggml.normalizer.";
+    static const char *const known[] = {"nfc", "lowercase", "strip_accents"};
+    for (size_t i = 0; i < c->n_values; i++) {
+        struct span key = c->values[i].key;
+        const size_t size = sizeof(prefix) - 1;
+        bool good = key.size < size || memcmp(key.at, prefix, size) != 0;
+        for (size_t k = 0; !good && k < sizeof(known) / sizeof(known[0]); k++)
+            good = span_is((struct span){key.at + size, key.size - size}, known[k]);
+        char shown[96];
+        text_escape(shown, sizeof(shown), key);
+        if (!good)
+            return error_set(err, "key \"%s\" is not supported", shown);
+    }
+    return true;
+}
+
 static bool read_all(struct tokenizer *t, const struct checkpoint *c, struct error *err)
 {
     t->add_bos = t->kind->adds_bos;
-    return vocabulary_read(&t->vocabulary, c, err) && t->kind->read(t, c, err) &&
-           tokenizer_key_bool(c, "tokenizer.ggml.add_bos_token", &t->add_bos, err) &&
-           tokenizer_key_bool(c, "tokenizer.ggml.add_eos_token", &t->add_eos, err) &&
-           tokenizer_read_roles(t, c, err) && specials_init(&t->specials, &t->vocabulary, err);
+    t->add_eos = t->kind->adds_eos;
+    return check_keys(c, err) && vocabulary_read(&t->vocabulary, c, err) && t->kind->read(t, c, err) &&
+           read_ends(t, c, err) && tokenizer_read_roles(t, c, err) &&
+           specials_init(&t->specials, &t->vocabulary, err);
 }
 
 struct tokenizer *tokenizer_new(const struct checkpoint *c, struct error *err)
@@ -73,7 +106,11 @@ void tokenizer_free(struct tokenizer *t)
         return;
     vocabulary_release(&t->vocabulary);
     specials_release(&t->specials);
-    tokenizer_bpe_release(t);
+    merges_release(&t->merges);
+    prefixes_release(&t->prefixes);
+    vocabulary_release(&t->plain);
+    free(t->user_defined);
+    free(t->plain_bytes);
     free(t);
 }
 
@@ -106,12 +143,16 @@ bool session_add(struct tokenizer_session *s, int32_t id)
 
 static void session_release(struct tokenizer_session *s)
 {
+    free(s->escaped);
+    free(s->marks);
+    free(s->repaired);
+    free(s->repaired_marks);
+    free(s->choices);
+    free(s->found);
     free(s->codes);
     free(s->classes);
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < 2; i++)
         free(s->windows[i].symbols);
-        free(s->windows[i].bytes);
-    }
     free(s->heap);
 }
 
@@ -139,7 +180,8 @@ static bool encode_all(struct tokenizer_session *s, const struct tokenizer_text 
         done = at;
     }
     good = good && add_fragment(s, in, done, in->text.size) &&
-           add_if(s, in->add_special && s->t->add_eos, TOKENIZER_EOS);
+           add_if(s, in->add_special && s->t->add_eos,
+               s->t->kind->ends == KIND_WRAPS ? TOKENIZER_SEPARATOR : TOKENIZER_EOS);
     free(taken);
     return good;
 }
@@ -175,7 +217,7 @@ const char *tokenizer_model(const struct tokenizer *t)
 
 const char *tokenizer_pre(const struct tokenizer *t)
 {
-    return t->pre ? pretokenizer_name(t->pre) : "";
+    return t->pre ? t->pre->name : "";
 }
 
 size_t tokenizer_size(const struct tokenizer *t)
@@ -183,14 +225,21 @@ size_t tokenizer_size(const struct tokenizer *t)
     return t->vocabulary.n;
 }
 
+static size_t vocabulary_bytes(const struct vocabulary *v)
+{
+    return v->tokens ? v->n * sizeof(*v->tokens) + (v->mask + 1) * sizeof(*v->slots) + (v->bits_mask + 1) / 8
+                     : 0;
+}
+
 size_t tokenizer_bytes(const struct tokenizer *t)
 {
-    const struct vocabulary *v = &t->vocabulary;
-    size_t bytes = sizeof(*t) + v->n * sizeof(*v->tokens) + (v->mask + 1) * sizeof(*v->slots);
+    const struct merges *m = &t->merges;
+    size_t bytes = sizeof(*t) + vocabulary_bytes(&t->vocabulary) + vocabulary_bytes(&t->plain);
     bytes += t->specials.n * sizeof(*t->specials.ids) + (t->specials.mask + 1) * sizeof(*t->specials.slots);
-    if (t->merges.at)
-        bytes += t->merges.n * sizeof(*t->merges.at) + (t->merges.mask + 1) * sizeof(*t->merges.slots);
-    return bytes;
+    if (m->at)
+        bytes += m->n * sizeof(*m->at) + (m->mask + 1) * sizeof(*m->slots) + (m->bits_mask + 1) / 8;
+    return bytes + m->extras.bytes_room + prefixes_bytes(&t->prefixes) +
+           t->n_user_defined * sizeof(*t->user_defined) + t->plain.bytes.size;
 }
 
 int32_t tokenizer_special(const struct tokenizer *t, enum tokenizer_special which)

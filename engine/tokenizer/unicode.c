@@ -6,6 +6,8 @@
 
 enum unicode_class unicode_class(uint32_t code)
 {
+    if (code < 128)
+        return (enum unicode_class)unicode_ascii[code];
     size_t low = 0, high = n_unicode_runs;
     while (high - low > 1) {
         size_t middle = low + (high - low) / 2;
@@ -15,6 +17,36 @@ enum unicode_class unicode_class(uint32_t code)
             high = middle;
     }
     return (enum unicode_class)unicode_runs[low].class;
+}
+
+/* What the code point becomes by a table of maps. */
+static uint32_t mapped(const struct unicode_map *maps, size_t n, uint32_t code)
+{
+    size_t low = 0, high = n;
+    while (high - low > 1) {
+        size_t middle = low + (high - low) / 2;
+        if (maps[middle].first <= code)
+            low = middle;
+        else
+            high = middle;
+    }
+    const struct unicode_map *m = &maps[low];
+    uint32_t away = code - m->first, apart = 1 + m->by_two;
+    if (code < m->first || away % apart != 0 || away / apart >= m->n)
+        return code;
+    return m->same ? m->to : m->to + away;
+}
+
+uint32_t unicode_lower(uint32_t code)
+{
+    return mapped(unicode_lower_maps, n_unicode_lower_maps, code);
+}
+
+uint32_t unicode_decomposed(uint32_t code)
+{
+    if (code >= 0xac00 && code < 0xd7a4) /* Hangul: the leading consonant */
+        return 0x1100 + (code - 0xac00) / 588;
+    return mapped(unicode_first_maps, n_unicode_first_maps, code);
 }
 
 /* How many bytes a character with this first byte takes; 0 for a byte that begins none. */

@@ -29,7 +29,7 @@ static uint64_t load_few(const uint8_t *at, size_t size)
 }
 
 /* Eight bytes a step. The values are used in this process only, so they may depend on the byte order. */
-static uint32_t hash_of(struct span text)
+uint32_t vocabulary_hash(struct span text)
 {
     const uint64_t odd = 0x9e3779b97f4a7c15u;
     uint64_t h = text.size * odd;
@@ -77,7 +77,7 @@ static size_t slot_of(const struct vocabulary *v, struct span text, uint32_t has
 
 static int32_t find_hashed(const struct vocabulary *v, struct span text, uint32_t hash)
 {
-    if (text.size == 0 || text.size > v->longest)
+    if (text.size == 0 || text.size > v->longest || !bits_hold(v->bits, hash & v->bits_mask))
         return TOKENIZER_NONE;
     size_t slot = slot_of(v, text, hash);
     return slot == NO_SLOT || v->slots[slot].id == NO_SLOT ? TOKENIZER_NONE : (int32_t)v->slots[slot].id;
@@ -85,7 +85,7 @@ static int32_t find_hashed(const struct vocabulary *v, struct span text, uint32_
 
 int32_t vocabulary_find(const struct vocabulary *v, struct span text)
 {
-    return find_hashed(v, text, hash_of(text));
+    return find_hashed(v, text, vocabulary_hash(text));
 }
 
 /* Prefetches the memory of all of them before it reads any. */
@@ -93,7 +93,7 @@ static void find_some(const struct vocabulary *v, const struct span *texts, size
 {
     uint32_t hash[FOUND_AT_A_TIME], id[FOUND_AT_A_TIME];
     for (size_t i = 0; i < n; i++) {
-        hash[i] = hash_of(texts[i]);
+        hash[i] = vocabulary_hash(texts[i]);
         __builtin_prefetch(&v->slots[hash[i] & v->mask]);
     }
     for (size_t i = 0; i < n; i++) {
@@ -149,6 +149,26 @@ static bool insert(struct vocabulary *v, size_t id, uint32_t hash, struct error 
         return error_set(err, "too many of the vocabulary's tokens collide");
     v->slots[slot].hash = hash;
     v->slots[slot].id = (uint32_t)id;
+    bits_set(v->bits, hash & v->bits_mask);
+    return true;
+}
+
+bool vocabulary_index(struct vocabulary *v, struct error *err)
+{
+    uint32_t ahead[AHEAD] = {0};
+    memset(v->slots, 0xff, (v->mask + 1) * sizeof(*v->slots)); /* every id NO_SLOT */
+    v->longest = 0;
+    for (size_t i = 0; i < v->n; i++)
+        if (v->tokens[i].size > v->longest)
+            v->longest = v->tokens[i].size;
+    for (size_t i = 0; i < v->n + AHEAD; i++) {
+        if (i >= AHEAD && !insert(v, i - AHEAD, ahead[i % AHEAD], err))
+            return false;
+        if (i < v->n) {
+            ahead[i % AHEAD] = vocabulary_hash(vocabulary_text(v, i));
+            __builtin_prefetch(&v->slots[ahead[i % AHEAD] & v->mask]);
+        }
+    }
     return true;
 }
 
@@ -164,19 +184,8 @@ static bool read_texts(struct vocabulary *v, const struct checkpoint_value *arra
         size_t at = text.size ? (size_t)(text.at - array->bytes.at) : 0;
         v->tokens[i] =
             (struct vocab_token){.at = (uint32_t)at, .size = (uint16_t)text.size, .kind = TOKEN_NORMAL};
-        if (text.size > v->longest)
-            v->longest = text.size;
     }
-    uint32_t ahead[AHEAD] = {0};
-    for (size_t i = 0; i < v->n + AHEAD; i++) {
-        if (i >= AHEAD && !insert(v, i - AHEAD, ahead[i % AHEAD], err))
-            return false;
-        if (i < v->n) {
-            ahead[i % AHEAD] = hash_of(vocabulary_text(v, i));
-            __builtin_prefetch(&v->slots[ahead[i % AHEAD] & v->mask]);
-        }
-    }
-    return true;
+    return vocabulary_index(v, err);
 }
 
 static bool read_kinds(struct vocabulary *v, const struct checkpoint *c, struct error *err)
@@ -197,6 +206,25 @@ static bool read_kinds(struct vocabulary *v, const struct checkpoint *c, struct 
     return true;
 }
 
+static bool make_room(struct vocabulary *v)
+{
+    v->mask = vocabulary_slots(v->n) - 1;
+    v->tokens = malloc(v->n * sizeof(*v->tokens));
+    v->slots = malloc((v->mask + 1) * sizeof(*v->slots));
+    v->bits_mask = BITS_A_SLOT * (v->mask + 1) - 1;
+    v->bits = calloc(BITS_A_SLOT / 8, v->mask + 1);
+    return v->tokens && v->slots && v->bits;
+}
+
+bool vocabulary_copy(struct vocabulary *v, const struct vocabulary *from)
+{
+    v->n = from->n;
+    if (!make_room(v))
+        return false;
+    memcpy(v->tokens, from->tokens, v->n * sizeof(*v->tokens));
+    return true;
+}
+
 bool vocabulary_read(struct vocabulary *v, const struct checkpoint *c, struct error *err)
 {
     const struct checkpoint_value *texts = checkpoint_find(c, "tokenizer.ggml.tokens");
@@ -206,12 +234,8 @@ bool vocabulary_read(struct vocabulary *v, const struct checkpoint *c, struct er
             : texts->count == 0 ? "empty"
                                 : "not an array of strings");
     v->n = (size_t)texts->count;
-    v->mask = vocabulary_slots(v->n) - 1;
-    v->tokens = malloc(v->n * sizeof(*v->tokens));
-    v->slots = malloc((v->mask + 1) * sizeof(*v->slots));
-    if (!v->tokens || !v->slots)
+    if (!make_room(v))
         return error_set(err, "no memory for a vocabulary of %zu tokens", v->n);
-    memset(v->slots, 0xff, (v->mask + 1) * sizeof(*v->slots)); /* every id NO_SLOT */
     return read_texts(v, texts, err) && read_kinds(v, c, err);
 }
 
@@ -219,4 +243,5 @@ void vocabulary_release(struct vocabulary *v)
 {
     free(v->tokens);
     free(v->slots);
+    free(v->bits);
 }

@@ -54,6 +54,18 @@ static const struct form forms[] = {
     {.id = TENSOR_IQ4_NL, .is_int8 = true, .index = MATMUL_IQ4_NL},
     {.id = TENSOR_IQ4_XS, .is_int8 = true, .index = MATMUL_IQ4_XS},
     {.id = TENSOR_MXFP4, .is_int8 = true, .index = MATMUL_MXFP4},
+    {.id = TENSOR_TQ1_0, .is_int8 = true, .index = MATMUL_TQ1_0},
+    {.id = TENSOR_TQ2_0, .is_int8 = true, .index = MATMUL_TQ2_0},
+    {.id = TENSOR_Q1_0, .is_int8 = true, .index = MATMUL_Q1_0},
+    {.id = TENSOR_Q2_0, .is_int8 = true, .index = MATMUL_Q2_0},
+    {.id = TENSOR_NVFP4, .is_int8 = true, .index = MATMUL_NVFP4},
+    {.id = TENSOR_IQ2_XXS, .is_int8 = true, .index = MATMUL_IQ2_XXS},
+    {.id = TENSOR_IQ2_XS, .is_int8 = true, .index = MATMUL_IQ2_XS},
+    {.id = TENSOR_IQ2_S, .is_int8 = true, .index = MATMUL_IQ2_S},
+    {.id = TENSOR_IQ3_XXS, .is_int8 = true, .index = MATMUL_IQ3_XXS},
+    {.id = TENSOR_IQ3_S, .is_int8 = true, .index = MATMUL_IQ3_S},
+    {.id = TENSOR_IQ1_S, .is_int8 = true, .index = MATMUL_IQ1_S},
+    {.id = TENSOR_IQ1_M, .is_int8 = true, .index = MATMUL_IQ1_M},
 };
 
 /* Returns the type's index in `int8` or `floats`, or -1. */

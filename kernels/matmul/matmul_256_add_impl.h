@@ -31,6 +31,9 @@ ADD_MANY(add_min, .bits = 4, .has_min = true)
 ADD_MANY(add_min_5, .bits = 5, .has_min = true)
 ADD_MANY(add_bytes, .bits = 8)
 ADD_MANY(add_halves, .bits = 6, .offset = offset, .has_offset = true, .has_halves = true)
+#if !defined(__AVXVNNI__)
+ADD_MANY(add_byte_halves, .bits = 8, .has_halves = true)
+#endif
 ADD_MANY(add_halves_min, .bits = 2, .has_min = true, .has_halves = true)
 
 typedef void add_many(unsigned offset, const struct ymm_panel p[GROUPS], const struct matmul_block *a,

@@ -331,7 +331,7 @@ INLINE void add_pairs(__m256i pairs[TILE_GROUPS], const __m256i w[TILE_GROUPS], 
 }
 
 INLINE void tile_byte_products(
-    tile_sums out, const struct ymm_panel *p, const struct matmul_block *a, size_t n)
+    tile_sums out, const struct ymm_panel *p, const struct matmul_block *a, size_t n, enum matmul_part part)
 {
 #pragma GCC unroll 4
     for (size_t t = 0; t < n; t++)
@@ -339,7 +339,7 @@ INLINE void tile_byte_products(
         for (size_t g = 0; g < TILE_GROUPS; g++)
             out[t][g] = _mm256_setzero_si256();
 #pragma GCC unroll 8
-    for (size_t i = 0; i < 8; i++)
+    for (size_t i = first_of(part); i < end_of(part); i++)
 #pragma GCC unroll 4
         for (size_t t = 0; t < n; t++)
 #pragma GCC unroll 2
@@ -352,7 +352,7 @@ INLINE void tile_products(tile_sums out, const struct kind kind, const struct ym
     const struct matmul_block *a, size_t n, enum matmul_part part)
 {
     if (kind.bits == 8) {
-        tile_byte_products(out, p, a, n);
+        tile_byte_products(out, p, a, n, part);
         return;
     }
     const bool shifts = kind.has_offset || kind.bits == 5;

@@ -2,6 +2,7 @@
 #ifndef BERTH_MATMUL_256_TABLE_IMPL_H
 #define BERTH_MATMUL_256_TABLE_IMPL_H
 
+#include "matmul_256_codes_impl.h"
 #include "matmul_256_small_impl.h"
 #include "matmul_256_wide_impl.h"
 
@@ -23,6 +24,7 @@
                 [MATMUL_IQ4_NL] = tile_iq4_nl,                                                               \
                 [MATMUL_IQ4_XS] = tile_iq4_xs,                                                               \
                 [MATMUL_MXFP4] = tile_mxfp4,                                                                 \
+                MATMUL_CODES,                                                                                \
             },                                                                                               \
         .floats = {matmul_avx2_f32, matmul_avx2_f16, matmul_avx2_bf16},                                      \
     }

@@ -4,7 +4,7 @@
 
 /* ---- blocks of 32 ---- */
 
-INLINE unsigned offset_of(enum matmul_int8 type)
+INLINE int offset_of(enum matmul_int8 type)
 {
     switch (type) {
     case MATMUL_Q4_0:
@@ -16,7 +16,7 @@ INLINE unsigned offset_of(enum matmul_int8 type)
     case MATMUL_IQ4_NL:
         return 7;
     default:
-        return 0;
+        return NO_OFFSET;
     }
 }
 
@@ -406,6 +406,8 @@ const struct matmul_kernels matmul_avx512 = {
     .pack = pack,
     .int8 = {tile_q4_0, tile_q4_1, tile_q8_0, matmul_avx512_q4_k, matmul_avx512_q5_k, matmul_avx512_q6_k,
         tile_q5_0, tile_q5_1, matmul_avx512_q2_k, matmul_avx512_q3_k, tile_iq4_nl, matmul_avx512_iq4_xs,
-        tile_mxfp4},
+        tile_mxfp4, matmul_avx512_tq1_0, matmul_avx512_tq2_0, matmul_avx512_q1_0, matmul_avx512_q2_0,
+        matmul_avx512_nvfp4, matmul_avx512_iq2_xxs, matmul_avx512_iq2_xs, matmul_avx512_iq2_s,
+        matmul_avx512_iq3_xxs, matmul_avx512_iq3_s, matmul_avx512_iq1_s, matmul_avx512_iq1_m},
     .floats = {tile_f32, tile_f16, tile_bf16},
 };

@@ -21,6 +21,7 @@
 
 #define INLINE static inline __attribute__((always_inline))
 #define GROUPS 2 /* of sixteen rows: MATMUL_ROWS */
+#define NO_OFFSET (-1)
 #define FEW_TOKENS 2 /* so many or fewer take the weights as rows; one for types with halves, and for q8_0 */
 
 /* 32 elements of k of one group of rows. */
@@ -138,14 +139,20 @@ INLINE __m512i bits_of(__m512i v, unsigned from, int mask)
     return _mm512_and_si512(_mm512_srl_epi32(v, _mm_cvtsi32_si128((int)from)), _mm512_set1_epi8((char)mask));
 }
 
+/* v times 2^offset. */
+INLINE __m512i times_power(__m512i v, int offset)
+{
+    return _mm512_sll_epi32(v, _mm_cvtsi32_si128(offset));
+}
+
 /* ---- one block of 32, many tokens ---- */
 
-/* The unsigned weights are too large by 2^offset, or by nothing when `offset` is 0. */
+/* The unsigned weights are too large by 2^offset, or by nothing when `offset` is NO_OFFSET. */
 INLINE void add_block(const struct zmm_panel p[GROUPS], const struct matmul_block *a, size_t tokens,
-    float sums[][MATMUL_ROWS], unsigned offset, bool has_min)
+    float sums[][MATMUL_ROWS], int offset, bool has_min)
 {
     for (size_t t = 0; t < tokens; t++) {
-        __m512i s = offset ? _mm512_slli_epi32(broadcast(&a[t].minus_sum), offset) : _mm512_setzero_si512();
+        __m512i s = offset >= 0 ? times_power(broadcast(&a[t].minus_sum), offset) : _mm512_setzero_si512();
         __m512i dot[GROUPS] = {s, s};
 #pragma GCC unroll 8
         for (size_t i = 0; i < 8; i++) {
@@ -199,7 +206,7 @@ INLINE void store_sums(const __m512 y[FEW_TOKENS], float sums[][MATMUL_ROWS], si
 /* p->w[j] has the first 16 elements of the rows j, 4 + j, 8 + j and 12 + j, and p->w[4 + j] their last 16. Returns y
  * plus the products of the block. */
 INLINE __m512 add_rows(
-    const struct zmm_panel *p, const struct matmul_block *a, __m512 y, unsigned offset, bool has_min)
+    const struct zmm_panel *p, const struct matmul_block *a, __m512 y, int offset, bool has_min)
 {
     const __m512i first = half_of_block(a, 0), last = half_of_block(a, 1);
     __m512i v[4];
@@ -208,8 +215,8 @@ INLINE __m512 add_rows(
         v[i] = _mm512_dpbusd_epi32(
             _mm512_dpbusd_epi32(_mm512_setzero_si512(), p->w[i], first), p->w[4 + i], last);
     __m512i dot = add_words(v);
-    if (offset)
-        dot = _mm512_add_epi32(dot, _mm512_slli_epi32(broadcast(&a->minus_sum), offset));
+    if (offset >= 0)
+        dot = _mm512_add_epi32(dot, times_power(broadcast(&a->minus_sum), offset));
     y = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), _mm512_mul_ps(p->scale[0], _mm512_set1_ps(a->d)), y);
     return has_min ? _mm512_fmadd_ps(p->min[0], _mm512_set1_ps(a->d_sum), y) : y;
 }
@@ -256,7 +263,7 @@ INLINE void load_pairs(__m512i v[8], const struct zmm_rows *r, size_t byte)
 /* As add_rows, with a scale and, with `has_min`, a minimum for each half. The weights are pairs of rows, so add_words
  * leaves in each 128 bits the sums of four rows: first halves and last halves alternate. */
 INLINE __m512 add_row_halves(
-    const struct zmm_panel *p, const struct matmul_block *a, __m512 y, unsigned offset, bool has_min)
+    const struct zmm_panel *p, const struct matmul_block *a, __m512 y, int offset, bool has_min)
 {
     const __m512i q = _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i *)a->q));
     __m512i v[8], dot[2];
@@ -266,11 +273,11 @@ INLINE __m512 add_row_halves(
     const __m512i upper = add_words(v), lower = add_words(v + 4);
     dot[0] = _mm512_shuffle_i32x4(upper, lower, 0x88);
     dot[1] = _mm512_shuffle_i32x4(upper, lower, 0xdd);
-    if (offset) {
+    if (offset >= 0) {
         __m512i minus[2];
         minus_halves(minus, a);
-        dot[0] = _mm512_add_epi32(dot[0], _mm512_slli_epi32(minus[0], offset));
-        dot[1] = _mm512_add_epi32(dot[1], _mm512_slli_epi32(minus[1], offset));
+        dot[0] = _mm512_add_epi32(dot[0], times_power(minus[0], offset));
+        dot[1] = _mm512_add_epi32(dot[1], times_power(minus[1], offset));
     }
     return join_halves(p, a, dot[0], dot[1], y, has_min);
 }
@@ -278,7 +285,7 @@ INLINE __m512 add_row_halves(
 /* ---- one block, many tokens, with a scale for each half ---- */
 
 INLINE void add_halves(const struct zmm_panel p[GROUPS], const struct matmul_block *a, size_t tokens,
-    float sums[][MATMUL_ROWS], unsigned offset, bool has_min)
+    float sums[][MATMUL_ROWS], int offset, bool has_min)
 {
     for (size_t t = 0; t < tokens; t++) {
         __m512i minus[2], dot[GROUPS][2];
@@ -286,7 +293,7 @@ INLINE void add_halves(const struct zmm_panel p[GROUPS], const struct matmul_blo
 #pragma GCC unroll 2
         for (size_t half = 0; half < 2; half++)
             dot[0][half] = dot[1][half] =
-                offset ? _mm512_slli_epi32(minus[half], offset) : _mm512_setzero_si512();
+                offset >= 0 ? times_power(minus[half], offset) : _mm512_setzero_si512();
 #pragma GCC unroll 8
         for (size_t i = 0; i < 8; i++) {
             __m512i q = broadcast(a[t].q + 4 * i);
@@ -305,15 +312,18 @@ INLINE void add_halves(const struct zmm_panel p[GROUPS], const struct matmul_blo
 /* ---- levels ---- */
 
 /* The sixteen signed levels plus 2^offset, in each 128 bits, which is what a byte shuffle looks them up in. */
-INLINE __m512i levels_of(const int8_t levels[16], unsigned offset)
+INLINE __m512i levels_of(const int8_t levels[16], int offset)
 {
     __m512i four = _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)levels));
     return _mm512_add_epi8(four, _mm512_set1_epi8((char)(1 << offset)));
 }
 
-/* ---- blocks of 256: matmul_k_avx512.c ---- */
+/* ---- in other files: blocks of 256 in matmul_k_avx512.c, codes in matmul_codes_avx512.c ---- */
 
 matmul_int8_tile matmul_avx512_q2_k, matmul_avx512_q3_k, matmul_avx512_q4_k, matmul_avx512_q5_k,
     matmul_avx512_q6_k, matmul_avx512_iq4_xs;
+matmul_int8_tile matmul_avx512_tq1_0, matmul_avx512_tq2_0, matmul_avx512_q1_0, matmul_avx512_q2_0,
+    matmul_avx512_nvfp4, matmul_avx512_iq2_xxs, matmul_avx512_iq2_xs, matmul_avx512_iq2_s,
+    matmul_avx512_iq3_xxs, matmul_avx512_iq3_s, matmul_avx512_iq1_s, matmul_avx512_iq1_m;
 
 #endif

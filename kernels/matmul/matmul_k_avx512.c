@@ -218,17 +218,21 @@ INLINE void unpack_iq4_xs(
 
 struct zmm_wide {
     size_t bytes; /* of a block */
-    unsigned offset; /* weights are too large by 2^offset, where it is not 0 */
+    int offset; /* weights are too large by 2^offset, where it is not NO_OFFSET */
     bool has_min, has_halves;
     unsigned
         parts; /* that a turn for few tokens takes: those whose bits share bytes, so that shifts are constants */
 };
 
 static const struct zmm_wide wides[MATMUL_INT8] = {
-    [MATMUL_Q2_K] = {.bytes = sizeof(struct block_q2_k), .has_min = true, .has_halves = true, .parts = 4},
+    [MATMUL_Q2_K] = {.bytes = sizeof(struct block_q2_k),
+        .offset = NO_OFFSET,
+        .has_min = true,
+        .has_halves = true,
+        .parts = 4},
     [MATMUL_Q3_K] = {.bytes = sizeof(struct block_q3_k), .offset = 2, .has_halves = true, .parts = 4},
-    [MATMUL_Q4_K] = {.bytes = sizeof(struct block_q4_k), .has_min = true, .parts = 2},
-    [MATMUL_Q5_K] = {.bytes = sizeof(struct block_q5_k), .has_min = true, .parts = 2},
+    [MATMUL_Q4_K] = {.bytes = sizeof(struct block_q4_k), .offset = NO_OFFSET, .has_min = true, .parts = 2},
+    [MATMUL_Q5_K] = {.bytes = sizeof(struct block_q5_k), .offset = NO_OFFSET, .has_min = true, .parts = 2},
     [MATMUL_Q6_K] = {.bytes = sizeof(struct block_q6_k), .offset = 5, .has_halves = true, .parts = 4},
     [MATMUL_IQ4_XS] = {.bytes = sizeof(struct block_iq4_xs), .offset = 7, .parts = 1},
 };

@@ -18,6 +18,12 @@
  *                                                                   c0, c1: d_w * scale of each half; of Q3_K
  *                                                                   d_w * (scale - 32)
  *                                                                   w = 6 bits - 32; 3 bits - 4
+ *     NVFP4             the same, w = level[nibble], c = quant.h's d[group]
+ *     TQ1_0, TQ2_0      as Q4_0, w = digit - 1; two bits - 1
+ *     Q2_0, Q1_0        the same, w = two bits - 1; 1 or -1
+ *     IQ2_XXS, IQ3_*    as Q4_0, w = codebook * sign                c = d * (2 * s + 1), with d * 0.125 for d in
+ *     IQ2_XS, IQ2_S     as Q6_K, the same                           IQ2_*, IQ1_*, and d * 0.25 in IQ3_XXS
+ *     IQ1_S, IQ1_M      as Q4_0; as Q6_K                            w = 8 * (codebook + shift), the same c
  *     Q2_K              j = fma(n1, s1, fma(n0, s0, j)) before it   w = 2 bits; n = -(dmin * min) and s = sum(q)
  *                                                                   of each half
  * Every product and sum is rounded to float32; S, s become floats exactly (they have less than 24 bits).
@@ -267,6 +273,179 @@ static struct unpacked_block iq4_xs(const uint8_t *block, size_t part)
     return b;
 }
 
+/* ---- weights in integers: ternary, of one and two bits, and by codebook ---- */
+
+static uint32_t word_at(const uint8_t *at)
+{
+    uint32_t word;
+    memcpy(&word, at, sizeof(word));
+    return word;
+}
+
+static struct unpacked_block tq1_0(const uint8_t *block, size_t part)
+{
+    static const uint8_t power[5] = {1, 3, 9, 27, 81};
+    struct unpacked_block b = {.scale = {half_at(block + 52)}};
+    for (size_t i = 0; i < MATMUL_BLOCK; i++) {
+        const size_t k = part * MATMUL_BLOCK + i;
+        uint8_t byte = k < 160   ? (uint8_t)(block[k % 32] * power[k / 32])
+                       : k < 240 ? (uint8_t)(block[32 + k % 16] * power[(k - 160) / 16])
+                                 : (uint8_t)(block[48 + k % 4] * power[(k - 240) / 4]);
+        b.w[i] = (byte * 3 >> 8) - 1;
+    }
+    return b;
+}
+
+static struct unpacked_block tq2_0(const uint8_t *block, size_t part)
+{
+    struct unpacked_block b = {.scale = {half_at(block + 64)}};
+    for (size_t i = 0; i < MATMUL_BLOCK; i++)
+        b.w[i] = two_bits(block, part, i) - 1;
+    return b;
+}
+
+static struct unpacked_block q1_0(const uint8_t *block, size_t part)
+{
+    struct unpacked_block b = {.scale = {half_at(block)}};
+    for (size_t i = 0; i < MATMUL_BLOCK; i++)
+        b.w[i] = (block[2 + part * 4 + i / 8] >> (i % 8) & 1) * 2 - 1;
+    return b;
+}
+
+static struct unpacked_block q2_0(const uint8_t *block, size_t part)
+{
+    struct unpacked_block b = {.scale = {half_at(block)}};
+    for (size_t i = 0; i < MATMUL_BLOCK; i++)
+        b.w[i] = (block[2 + part * 8 + i / 4] >> (i % 4 * 2) & 3) - 1;
+    return b;
+}
+
+static struct unpacked_block nvfp4(const uint8_t *block, size_t part)
+{
+    struct unpacked_block b = {.halves = true};
+    for (size_t h = 0; h < 2; h++) {
+        const size_t group = part * 2 + h;
+        const uint8_t *qs = block + 4 + group * 8;
+        b.scale[h] = quant_half_ue4m3(block[group]);
+        for (size_t i = 0; i < 16; i++)
+            b.w[h * 16 + i] = quant_levels_fp4[qs[i % 8] >> (i / 8 * 4) & 15];
+    }
+    return b;
+}
+
+/* The eighth sign makes the number of minuses even. */
+static unsigned even_signs(unsigned seven)
+{
+    return seven | (unsigned)__builtin_parity(seven) << 7;
+}
+
+static float odd_scale(float d, unsigned s)
+{
+    return d * (float)(2 * s + 1);
+}
+
+/* An entry of eight elements. */
+static void of_iq2(int *w, uint16_t entry, unsigned signs)
+{
+    static const int worth[4] = {8, 25, 43, 0};
+    for (unsigned k = 0; k < 8; k++)
+        w[k] = signs >> k & 1 ? -worth[entry >> 2 * k & 3] : worth[entry >> 2 * k & 3];
+}
+
+static struct unpacked_block iq2_xxs(const uint8_t *block, size_t part)
+{
+    const uint32_t entries = word_at(block + 2 + part * 8), rest = word_at(block + 6 + part * 8);
+    struct unpacked_block b = {.scale = {odd_scale(half_at(block) * 0.125f, rest >> 28)}};
+    for (unsigned k = 0; k < 4; k++)
+        of_iq2(b.w + 8 * k, quant_book_iq2_xxs[entries >> 8 * k & 255], even_signs(rest >> 7 * k & 127));
+    return b;
+}
+
+static struct unpacked_block iq2_xs(const uint8_t *block, size_t part)
+{
+    const float d = half_at(block) * 0.125f;
+    const uint8_t scales = block[66 + part];
+    struct unpacked_block b = {
+        .scale = {odd_scale(d, scales & 15), odd_scale(d, scales >> 4)}, .halves = true};
+    for (unsigned k = 0; k < 4; k++) {
+        const unsigned q = word_at(block + 2 + part * 8 + k / 2 * 4) >> (k % 2 * 16) & 0xffff;
+        of_iq2(b.w + 8 * k, quant_book_iq2_xs[q & 511], even_signs(q >> 9));
+    }
+    return b;
+}
+
+static struct unpacked_block iq2_s(const uint8_t *block, size_t part)
+{
+    const float d = half_at(block) * 0.125f;
+    const uint8_t *qs = block + 2 + part * 4, *signs = block + 34 + part * 4, scales = block[74 + part];
+    struct unpacked_block b = {
+        .scale = {odd_scale(d, scales & 15), odd_scale(d, scales >> 4)}, .halves = true};
+    for (unsigned k = 0; k < 4; k++)
+        of_iq2(b.w + 8 * k, quant_book_iq2_s[qs[k] | (block[66 + part] >> 2 * k & 3) << 8], signs[k]);
+    return b;
+}
+
+static struct unpacked_block iq3_xxs(const uint8_t *block, size_t part)
+{
+    static const int worth[8] = {4, 12, 20, 28, 36, 44, 52, 62};
+    const uint8_t *qs = block + 2 + part * 8;
+    const uint32_t rest = word_at(block + 66 + part * 4);
+    struct unpacked_block b = {.scale = {odd_scale(half_at(block) * 0.25f, rest >> 28)}};
+    for (unsigned i = 0; i < MATMUL_BLOCK; i++) {
+        const int size = worth[quant_book_iq3_xxs[qs[i / 4]] >> (i % 4 * 4) & 7];
+        b.w[i] = even_signs(rest >> (i / 8 * 7) & 127) >> (i % 8) & 1 ? -size : size;
+    }
+    return b;
+}
+
+static struct unpacked_block iq3_s(const uint8_t *block, size_t part)
+{
+    const uint8_t *qs = block + 2 + part * 8, *signs = block + 74 + part * 4, qh = block[66 + part];
+    struct unpacked_block b = {
+        .scale = {odd_scale(half_at(block), block[106 + part / 2] >> (part % 2 * 4) & 15)}};
+    for (unsigned i = 0; i < MATMUL_BLOCK; i++) {
+        const int entry = quant_book_iq3_s[qs[i / 4] | (qh >> (i / 4) & 1u) << 8];
+        const int size = (entry >> (i % 4 * 4) & 7) * 2 + 1;
+        b.w[i] = signs[i / 8] >> (i % 8) & 1 ? -size : size;
+    }
+    return b;
+}
+
+/* An entry of eight elements, in eighths. */
+static void of_iq1(int *w, unsigned entry, bool down)
+{
+    for (unsigned k = 0; k < 8; k++)
+        w[k] = ((quant_book_iq1[entry] >> 2 * k & 3) - 1) * 8 + (down ? -1 : 1);
+}
+
+static struct unpacked_block iq1_s(const uint8_t *block, size_t part)
+{
+    const uint8_t *qs = block + 2 + part * 4;
+    const unsigned h = (unsigned)block[34 + part * 2] | (unsigned)block[35 + part * 2] << 8;
+    struct unpacked_block b = {.scale = {odd_scale(half_at(block) * 0.125f, h >> 12 & 7)}};
+    for (unsigned k = 0; k < 4; k++)
+        of_iq1(b.w + 8 * k, qs[k] | (h >> 3 * k & 7) << 8, h >> 15);
+    return b;
+}
+
+static struct unpacked_block iq1_m(const uint8_t *block, size_t part)
+{
+    const uint8_t *qs = block + part * 4, *qh = block + 32 + part * 2, *s = block + 48;
+    const uint16_t bits = (uint16_t)(s[1] >> 4 | s[3] >> 4 << 4 | s[5] >> 4 << 8 | s[7] >> 4 << 12);
+    const float d = half_to_float(bits) * 0.125f;
+    const unsigned scales =
+        ((unsigned)s[part / 2 * 2] | (unsigned)s[part / 2 * 2 + 1] << 8) >> (part % 2 * 6);
+    struct unpacked_block b = {
+        .scale = {odd_scale(d, scales & 7), odd_scale(d, scales >> 3 & 7)}, .halves = true};
+    for (unsigned k = 0; k < 4; k++) {
+        const unsigned high = qh[k / 2] >> (k % 2 * 4) & 15;
+        of_iq1(b.w + 8 * k, qs[k] | (high & 7) << 8, high >> 3);
+    }
+    return b;
+}
+
+/* ---- products of integers ---- */
+
 static int dot(const int *w, const int8_t *q, size_t n)
 {
     int sum = 0;
@@ -322,6 +501,18 @@ INT8_TILE(q3_k, 8)
 INT8_TILE(iq4_nl, 1)
 INT8_TILE(iq4_xs, 8)
 INT8_TILE(mxfp4, 1)
+INT8_TILE(tq1_0, 8)
+INT8_TILE(tq2_0, 8)
+INT8_TILE(q1_0, 4)
+INT8_TILE(q2_0, 2)
+INT8_TILE(nvfp4, 2)
+INT8_TILE(iq2_xxs, 8)
+INT8_TILE(iq2_xs, 8)
+INT8_TILE(iq2_s, 8)
+INT8_TILE(iq3_xxs, 8)
+INT8_TILE(iq3_s, 8)
+INT8_TILE(iq1_s, 8)
+INT8_TILE(iq1_m, 8)
 
 /* ---- weights in floats ---- */
 
@@ -356,6 +547,8 @@ FLOAT_TILE(bf16, bfloat_to_floats, 2)
 const struct matmul_kernels matmul_plain = {
     .pack = pack,
     .int8 = {tile_q4_0, tile_q4_1, tile_q8_0, tile_q4_k, tile_q5_k, tile_q6_k, tile_q5_0, tile_q5_1,
-        tile_q2_k, tile_q3_k, tile_iq4_nl, tile_iq4_xs, tile_mxfp4},
+        tile_q2_k, tile_q3_k, tile_iq4_nl, tile_iq4_xs, tile_mxfp4, tile_tq1_0, tile_tq2_0, tile_q1_0,
+        tile_q2_0, tile_nvfp4, tile_iq2_xxs, tile_iq2_xs, tile_iq2_s, tile_iq3_xxs, tile_iq3_s, tile_iq1_s,
+        tile_iq1_m},
     .floats = {tile_f32, tile_f16, tile_bf16},
 };

@@ -103,8 +103,7 @@ void quant_mxfp4(float *out, const void *block)
     }
 }
 
-/* Half of a ue4m3 number; every one of them is exact in float32. */
-static float half_ue4m3(uint8_t x)
+float quant_half_ue4m3(uint8_t x)
 {
     unsigned exponent = quant_bits(x, 3, 4), fraction = quant_bits(x, 0, 3);
     if (x == 0x7f)
@@ -118,7 +117,7 @@ void quant_nvfp4(float *out, const void *block)
 {
     const struct block_nvfp4 *b = block;
     for (int group = 0; group < 4; group++) {
-        float d = half_ue4m3(b->d[group]);
+        float d = quant_half_ue4m3(b->d[group]);
         for (int j = 0; j < 8; j++) {
             uint8_t byte = b->qs[group * 8 + j];
             out[group * 16 + j] = d * (float)quant_levels_fp4[byte & 15];

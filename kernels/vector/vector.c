@@ -89,6 +89,22 @@ void vector_softplus(float *out, const float *x, size_t n)
     selected()->softplus(out, x, n);
 }
 
+void vector_xielu(float *out, const float *x, const struct vector_xielu *f, size_t n)
+{
+    float low[256], powers[256];
+    for (size_t at = 0; at < n; at += 256) {
+        size_t count = n - at < 256 ? n - at : 256;
+        for (size_t i = 0; i < count; i++)
+            low[i] = x[at + i] > f->least ? f->least : x[at + i];
+        selected()->exp_sum(powers, low, 0.0f, count);
+        for (size_t i = 0; i < count; i++) {
+            float v = x[at + i];
+            float curve = v > 0 ? f->positive * v * v : f->negative * ((powers[i] - 1.0f) - v);
+            out[at + i] = curve + f->linear * v;
+        }
+    }
+}
+
 void vector_clamp(float *out, const float *x, float limit, size_t n)
 {
     for (size_t i = 0; i < n; i++)

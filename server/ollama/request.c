@@ -64,7 +64,7 @@ static const struct dialect_field fields[] = {
     {"logprobs", FIELD_READ | BOTH, NULL, SCHEMA_TRUTH},
     {"top_logprobs", FIELD_READ | BOTH, NULL, "{\"type\":[\"integer\",\"null\"],\"minimum\":0,\"maximum\":20}"},
     {"options", FIELD_READ | BOTH, NULL, SCHEMA_OBJECT},
-    {"keep_alive", FIELD_READ | BOTH, NULL, "{\"description\":\"0: unloads nothing\"}"},
+    {"keep_alive", FIELD_READ | BOTH, NULL, "{\"default\":null}"},
 
     {"truncate", FIELD_IGNORED | BOTH, NULL, NULL},
     {"shift", FIELD_IGNORED | BOTH, NULL, NULL},

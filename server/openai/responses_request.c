@@ -316,8 +316,8 @@ bool responses_request_read(struct responses_request *m, struct server *s, const
     struct responses_reading r = {request, json_object(), json_object(), json_object(), json_array()};
     m->chat = r.chat;
     m->told = r.told;
-    bool good = r.chat && r.echo && responses_resolve(m, s, q, request, c) &&
-                store(r.told, "warnings", r.warnings, c) &&
+    bool good = store(r.told, "warnings", r.warnings, c) && r.chat && r.echo &&
+                responses_resolve(m, s, q, request, c) &&
                 translate_fields(request, fields, sizeof(fields) / sizeof(fields[0]), r.chat, c) &&
                 read_tools(&r, c) && read_tool_choice(&r, c) && read_text(&r, c) && read_reasoning(&r, c) &&
                 read_logprobs(&r, c) && check_rest(&r, c) && echo_rest(&r, c) &&

@@ -29,7 +29,7 @@ static const struct dialect_field tokenize_rows[] = {
     {"with_pieces", FIELD_READ, NULL, SCHEMA_TRUTH},
     {"return_token_strs", FIELD_READ, NULL, SCHEMA_TRUTH},
 
-    {"chat_template", FIELD_REFUSED, "; use 'chat_template_kwargs'", NULL},
+    {"chat_template", FIELD_REFUSED, NULL, NULL},
 };
 
 static const struct dialect_field detokenize_rows[] = {
@@ -81,6 +81,9 @@ static bool read_text(struct prompt *p, const struct requested_model *m, json_t 
 {
     if (json_object_get(request, "messages"))
         return prompt_of_chat(p, m, request, c);
+    const char *tools = api_is_absent(json_object_get(request, "tools")) ? "functions" : "tools";
+    if (!api_is_absent(json_object_get(request, tools)))
+        return api_error_bad(c, tools, "'%s' needs 'messages'", tools);
     const char *field = json_object_get(request, "prompt") ? "prompt" : "text";
     return ids_of_text(p, m->text, request, is_content(request) ? "content" : field, c);
 }

@@ -31,6 +31,8 @@
 #define TINY_STATES 16
 #define TINY_DT_RANK 8
 #define TINY_CHANNELS (TINY_INNER + 2 * TINY_GROUPS * TINY_STATES)
+#define TINY_DELTA 40 /* elements of a head's key and value: none fills its blocks of the kernel */
+#define TINY_DELTA_INNER (TINY_SSM_HEADS * TINY_DELTA)
 #define TINY_LATENT 32
 #define TINY_NOPE 16
 
@@ -54,10 +56,12 @@ struct tiny_family {
     const char *arch;
     size_t layers;
     bool post_norms, window, experts, shared, norm_heads, norm_rows, latent, sinks, gate;
-    /* A letter for each layer's mixer: Attention, short Convolution, Mamba, mamba 2 (S), Both attention and mamba 2, or
-     * none (F); NULL for attention in all. With `halves` only the layers without a mixer have a feed-forward. */
+    /* Of the experts: one tensor for gate and up; a dense feed-forward beside them; a space of their own. */
+    bool fused, beside, own_space;
+    /* A letter for each layer's mixer: Attention, short Convolution, Mamba, mamba 2 (S), Both attention and mamba 2, gated
+     * Delta rule, the same with decay by Key, or none (F); NULL for attention in all. With `halves` only the layers without a mixer have a feed-forward. */
     const char *mixers;
-    bool halves, output;
+    bool halves, output, gated_q;
 };
 
 static const struct tiny_family tiny_families[] = {
@@ -66,6 +70,16 @@ static const struct tiny_family tiny_families[] = {
     {.arch = "granitemoe", .layers = 2, .experts = true, .shared = true},
     {.arch = "olmoe", .layers = 2, .experts = true, .norm_rows = true, .output = true},
     {.arch = "deepseek2", .layers = 2, .experts = true, .shared = true, .latent = true, .output = true},
+    {.arch = "smallthinker", .layers = 5, .window = true, .experts = true, .fused = true, .output = true},
+    {.arch = "arctic", .layers = 2, .experts = true, .beside = true, .output = true},
+    {.arch = "maion-coder",
+        .layers = 2,
+        .post_norms = true,
+        .window = true,
+        .experts = true,
+        .norm_heads = true,
+        .own_space = true,
+        .output = true},
     {.arch = "lfm2", .layers = 4, .norm_heads = true, .mixers = "CCAC"},
     {.arch = "refact", .layers = 2, .output = true}, /* slopes by distance */
     {.arch = "plamo", .layers = 2, .output = true}, /* a parallel residual */
@@ -75,6 +89,8 @@ static const struct tiny_family tiny_families[] = {
     {.arch = "jamba", .layers = 3, .mixers = "MAM", .output = true},
     {.arch = "falcon-h1", .layers = 2, .mixers = "BB", .output = true},
     {.arch = "nemotron_h", .layers = 5, .mixers = "SFASF", .halves = true, .output = true},
+    {.arch = "qwen35", .layers = 3, .mixers = "DAD", .norm_heads = true, .gated_q = true, .output = true},
+    {.arch = "kimi-linear", .layers = 3, .mixers = "KAK", .latent = true, .output = true},
 };
 
 struct tiny {
@@ -147,7 +163,7 @@ static inline void tiny_key_layers(
 static inline void tiny_halves(struct tiny *t, struct writer *w)
 {
     if (t->family->mixers)
-        tiny_key_layers(t, w, "attention.head_count_kv", TINY_KV_HEADS, "AB");
+        tiny_key_layers(t, w, "attention.head_count_kv", TINY_KV_HEADS, "ABD");
     else
         tiny_key(t, w, "attention.head_count_kv", TINY_KV_HEADS, false);
     if (t->family->halves)
@@ -166,6 +182,20 @@ static inline void tiny_ssm_keys(struct tiny *t, struct writer *w, bool heads)
         tiny_key(t, w, "ssm.group_count", TINY_GROUPS, false);
 }
 
+static inline void tiny_delta_keys(struct tiny *t, struct writer *w)
+{
+    tiny_key(t, w, "ssm.conv_kernel", TINY_TAPS + 1, false);
+    if (tiny_mixes(t, 'K')) {
+        tiny_key(t, w, "kda.head_dim", TINY_DELTA, false);
+        return;
+    }
+    tiny_key_layers(t, w, "attention.recurrent_layers", 1, "D");
+    tiny_key(t, w, "ssm.inner_size", TINY_DELTA_INNER, false);
+    tiny_key(t, w, "ssm.state_size", TINY_DELTA, false);
+    tiny_key(t, w, "ssm.time_step_rank", TINY_SSM_HEADS, false);
+    tiny_key(t, w, "ssm.group_count", TINY_GROUPS, false);
+}
+
 static inline void tiny_kind_keys(struct tiny *t, struct writer *w)
 {
     if (t->family->window)
@@ -174,12 +204,16 @@ static inline void tiny_kind_keys(struct tiny *t, struct writer *w)
         tiny_key(t, w, "expert_count", TINY_EXPERTS, false);
         tiny_key(t, w, "expert_used_count", TINY_EXPERTS_USED, false);
     }
+    if (t->family->own_space)
+        tiny_key(t, w, "moe_latent_size", TINY_LATENT, false);
     if (t->family->shared)
         tiny_key(t, w, "expert_shared_feed_forward_length", TINY_SHARED_FF, false);
     if (tiny_mixes(t, 'C'))
         tiny_key(t, w, "shortconv.l_cache", TINY_TAPS, false);
     if (tiny_mixes(t, 'M') || tiny_mixes(t, 'S') || tiny_mixes(t, 'B'))
         tiny_ssm_keys(t, w, !tiny_mixes(t, 'M'));
+    if (tiny_mixes(t, 'D') || tiny_mixes(t, 'K'))
+        tiny_delta_keys(t, w);
     if (!t->family->latent)
         return;
     tiny_key(t, w, "attention.kv_lora_rank", TINY_LATENT, false);
@@ -258,12 +292,34 @@ static inline void tiny_scan(struct tiny *t, size_t i, bool heads)
     tiny_group(t, i, heads ? mamba2 : mamba);
 }
 
-static inline void tiny_layer(struct tiny *t, size_t i)
+static inline void tiny_delta(struct tiny *t, size_t i, bool by_key)
+{
+    enum { W = TINY_WIDTH, D = TINY_DELTA, N = TINY_DELTA_INNER, H = TINY_SSM_HEADS, T = TINY_TAPS + 1 };
+    enum { C = N + 2 * TINY_GROUPS * D };
+    static const struct tiny_tensor delta[] = {{"attn_qkv.weight", W, C, TENSOR_Q8_0, 0},
+        {"ssm_conv1d.weight", T, C, TENSOR_F32, 0}, {"attn_gate.weight", W, N, TENSOR_Q4_0, 0},
+        {"ssm_beta.weight", W, H, TENSOR_F32, 0}, {"ssm_alpha.weight", W, H, TENSOR_F32, 0},
+        {"ssm_dt.bias", H, 1, TENSOR_F32, 0}, {"ssm_a", H, 1, TENSOR_F32, 0},
+        {"ssm_norm.weight", D, 1, TENSOR_F32, 0}, {"ssm_out.weight", N, W, TENSOR_Q8_0, 0}, {.name = ""}};
+    static const struct tiny_tensor delta_by_key[] = {{"attn_q.weight", W, N, TENSOR_Q8_0, 0},
+        {"attn_k.weight", W, N, TENSOR_Q8_0, 0}, {"attn_v.weight", W, N, TENSOR_F32, 0},
+        {"ssm_conv1d_q.weight", T, N, TENSOR_F32, 0}, {"ssm_conv1d_k.weight", T, N, TENSOR_F32, 0},
+        {"ssm_conv1d_v.weight", T, N, TENSOR_F32, 0}, {"ssm_g_a.weight", W, D, TENSOR_F32, 0},
+        {"ssm_g_b.weight", D, N, TENSOR_F32, 0}, {"ssm_f_a.weight", W, D, TENSOR_Q8_0, 0},
+        {"ssm_f_b.weight", D, N, TENSOR_F16, 0}, {"ssm_beta.weight", W, H, TENSOR_F32, 0},
+        {"ssm_dt.bias", N, 1, TENSOR_F32, 0}, {"ssm_a", 1, H, TENSOR_F32, 0},
+        {"ssm_norm.weight", D, 1, TENSOR_F32, 0}, {"attn_output.weight", N, W, TENSOR_Q4_0, 0}, {.name = ""}};
+    tiny_group(t, i, by_key ? delta_by_key : delta);
+}
+
+/* The mixer "attention" of each form, with its norms. */
+static inline void tiny_attention(struct tiny *t, size_t i)
 {
     enum { W = TINY_WIDTH, Q = TINY_HEADS * TINY_HEAD, KV = TINY_KV_HEADS * TINY_HEAD };
-    static const struct tiny_tensor norm[] = {{"attn_norm.weight", W, 1, TENSOR_F32, 0}, {.name = ""}};
-    static const struct tiny_tensor ffn_norm[] = {{"ffn_norm.weight", W, 1, TENSOR_F32, 0}, {.name = ""}};
     static const struct tiny_tensor attention[] = {{"attn_q.weight", W, Q, TENSOR_Q8_0, 0},
+        {"attn_k.weight", W, KV, TENSOR_Q8_0, 0}, {"attn_v.weight", W, KV, TENSOR_F32, 0},
+        {"attn_output.weight", Q, W, TENSOR_Q4_0, 0}, {.name = ""}};
+    static const struct tiny_tensor gated[] = {{"attn_q.weight", W, 2 * Q, TENSOR_Q8_0, 0},
         {"attn_k.weight", W, KV, TENSOR_Q8_0, 0}, {"attn_v.weight", W, KV, TENSOR_F32, 0},
         {"attn_output.weight", Q, W, TENSOR_Q4_0, 0}, {.name = ""}};
     static const struct tiny_tensor latent[] = {{"attn_q_a.weight", W, TINY_LATENT, TENSOR_Q8_0, 0},
@@ -278,9 +334,16 @@ static inline void tiny_layer(struct tiny *t, size_t i)
         {"attn_k_norm.weight", TINY_HEAD, 1, TENSOR_F32, 0}, {.name = ""}};
     static const struct tiny_tensor norms_of_rows[] = {{"attn_q_norm.weight", Q, 1, TENSOR_F32, 0},
         {"attn_k_norm.weight", KV, 1, TENSOR_F32, 0}, {.name = ""}};
-    static const struct tiny_tensor convolution[] = {{"shortconv.in_proj.weight", W, 3 * W, TENSOR_Q8_0, 0},
-        {"shortconv.conv.weight", TINY_TAPS, W, TENSOR_F32, 0},
-        {"shortconv.out_proj.weight", W, W, TENSOR_Q4_0, 0}, {.name = ""}};
+    const struct tiny_family *f = t->family;
+    tiny_group(t, i, f->latent ? latent : f->gated_q ? gated : attention);
+    if (f->norm_heads || f->norm_rows)
+        tiny_group(t, i, f->norm_heads ? norms_of_heads : norms_of_rows);
+}
+
+/* The feed-forward of each form. */
+static inline void tiny_feed_forward(struct tiny *t, size_t i)
+{
+    enum { W = TINY_WIDTH };
     static const struct tiny_tensor dense[] = {{"ffn_gate.weight", W, TINY_FF, TENSOR_Q4_0, 0},
         {"ffn_up.weight", W, TINY_FF, TENSOR_Q4_0, 0}, {"ffn_down.weight", TINY_FF, W, TENSOR_F16, 0},
         {.name = ""}};
@@ -289,34 +352,73 @@ static inline void tiny_layer(struct tiny *t, size_t i)
         {"ffn_up_exps.weight", W, TINY_FF, TENSOR_Q8_0, TINY_EXPERTS},
         {"ffn_down_exps.weight", TINY_FF, W, TENSOR_Q4_0, TINY_EXPERTS},
         {"ffn_down_exps.scale", TINY_EXPERTS, 1, TENSOR_F32, 0}, {.name = ""}};
+    static const struct tiny_tensor fused[] = {{"ffn_gate_inp.weight", W, TINY_EXPERTS, TENSOR_F32, 0},
+        {"ffn_gate_inp.bias", TINY_EXPERTS, 1, TENSOR_F32, 0},
+        {"ffn_gate_up_exps.weight", W, 2 * TINY_FF, TENSOR_Q4_0, TINY_EXPERTS},
+        {"ffn_gate_up_exps.bias", 2 * TINY_FF, TINY_EXPERTS, TENSOR_F32, 0},
+        {"ffn_down_exps.weight", TINY_FF, W, TENSOR_Q8_0, TINY_EXPERTS},
+        {"ffn_down_exps.bias", W, TINY_EXPERTS, TENSOR_F32, 0}, {.name = ""}};
+    static const struct tiny_tensor own_space[] = {{"ffn_gate_inp.weight", W, TINY_EXPERTS, TENSOR_F32, 0},
+        {"ffn_latent_down.weight", W, TINY_LATENT, TENSOR_Q8_0, 0},
+        {"ffn_latent_up.weight", TINY_LATENT, W, TENSOR_Q8_0, 0},
+        {"ffn_gate_exps.weight", TINY_LATENT, TINY_FF, TENSOR_Q4_0, TINY_EXPERTS},
+        {"ffn_up_exps.weight", TINY_LATENT, TINY_FF, TENSOR_Q8_0, TINY_EXPERTS},
+        {"ffn_down_exps.weight", TINY_FF, TINY_LATENT, TENSOR_Q4_0, TINY_EXPERTS},
+        {"exp_probs_b.bias", TINY_EXPERTS, 1, TENSOR_F32, 0}, {.name = ""}};
+    static const struct tiny_tensor norm_exps[] = {
+        {"ffn_norm_exps.weight", W, 1, TENSOR_F32, 0}, {.name = ""}};
     static const struct tiny_tensor shared[] = {{"ffn_gate_shexp.weight", W, TINY_SHARED_FF, TENSOR_F32, 0},
         {"ffn_up_shexp.weight", W, TINY_SHARED_FF, TENSOR_Q8_0, 0},
         {"ffn_down_shexp.weight", TINY_SHARED_FF, W, TENSOR_F16, 0}, {.name = ""}};
-    static const struct tiny_tensor post_norms[] = {{"post_attention_norm.weight", W, 1, TENSOR_F32, 0},
-        {"post_ffw_norm.weight", W, 1, TENSOR_F32, 0}, {.name = ""}};
     static const struct tiny_tensor ungated[] = {{"ffn_up.weight", W, TINY_FF, TENSOR_Q4_0, 0},
         {"ffn_down.weight", TINY_FF, W, TENSOR_F16, 0}, {.name = ""}};
+    const struct tiny_family *f = t->family;
+    if (!f->halves || tiny_mixer(t, i) == 'F')
+        tiny_group(t, i,
+            f->halves      ? ungated
+            : f->fused     ? fused
+            : f->own_space ? own_space
+            : f->experts   ? experts
+                           : dense);
+    if (f->beside) {
+        tiny_group(t, i, norm_exps);
+        tiny_group(t, i, dense);
+    }
+    if (f->shared)
+        tiny_group(t, i, shared);
+}
+
+static inline void tiny_layer(struct tiny *t, size_t i)
+{
+    enum { W = TINY_WIDTH, Q = TINY_HEADS * TINY_HEAD };
+    static const struct tiny_tensor norm[] = {{"attn_norm.weight", W, 1, TENSOR_F32, 0}, {.name = ""}};
+    static const struct tiny_tensor other_norm[] = {
+        {"post_attention_norm.weight", W, 1, TENSOR_F32, 0}, {.name = ""}};
+    static const struct tiny_tensor ffn_norm[] = {{"ffn_norm.weight", W, 1, TENSOR_F32, 0}, {.name = ""}};
+    static const struct tiny_tensor convolution[] = {{"shortconv.in_proj.weight", W, 3 * W, TENSOR_Q8_0, 0},
+        {"shortconv.conv.weight", TINY_TAPS, W, TENSOR_F32, 0},
+        {"shortconv.out_proj.weight", W, W, TENSOR_Q4_0, 0}, {.name = ""}};
+    static const struct tiny_tensor post_norms[] = {{"post_attention_norm.weight", W, 1, TENSOR_F32, 0},
+        {"post_ffw_norm.weight", W, 1, TENSOR_F32, 0}, {.name = ""}};
     static const struct tiny_tensor sinks[] = {
         {"attn_sinks.weight", TINY_HEADS, 1, TENSOR_F32, 0}, {.name = ""}};
     static const struct tiny_tensor gate[] = {{"attn_gate.weight", W, Q, TENSOR_Q8_0, 0}, {.name = ""}};
     const struct tiny_family *f = t->family;
     char mixer = tiny_mixer(t, i);
-    bool attends = mixer == 'A' || mixer == 'B';
     tiny_group(t, i, norm);
-    if (attends || mixer == 'C')
-        tiny_group(t, i, !attends ? convolution : f->latent ? latent : attention);
-    if (attends && (f->norm_heads || f->norm_rows))
-        tiny_group(t, i, f->norm_heads ? norms_of_heads : norms_of_rows);
+    if (mixer == 'C')
+        tiny_group(t, i, convolution);
+    if (mixer == 'A' || mixer == 'B')
+        tiny_attention(t, i);
     if (f->sinks || f->gate)
         tiny_group(t, i, f->sinks ? sinks : gate);
     if (strchr("MSB", mixer))
         tiny_scan(t, i, mixer != 'M');
+    if (mixer == 'D' || mixer == 'K')
+        tiny_delta(t, i, mixer == 'K');
     if (!f->halves)
-        tiny_group(t, i, ffn_norm);
-    if (!f->halves || mixer == 'F')
-        tiny_group(t, i, f->halves ? ungated : f->experts ? experts : dense);
-    if (f->shared)
-        tiny_group(t, i, shared);
+        tiny_group(t, i, tiny_mixes(t, 'D') ? other_norm : ffn_norm);
+    tiny_feed_forward(t, i);
     if (f->post_norms)
         tiny_group(t, i, post_norms);
 }

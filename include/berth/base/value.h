@@ -45,6 +45,7 @@ struct value_text {
     const uint16_t *marks; /* [size] of enum value_origin, or NULL: every byte is of `origin` */
     size_t size;
     uint16_t origin; /* enum value_origin */
+    bool markup; /* HTML as it is: templates escape other strings beside it */
 };
 
 struct value {
@@ -67,6 +68,7 @@ struct value_list {
     struct value *items; /* [n] */
     size_t n, room;
     bool tuple; /* Python's other list, which prints in parentheses */
+    bool group; /* a tuple whose items have the names `grouper` and `list`, too */
 };
 
 struct value_pair {
@@ -105,8 +107,16 @@ bool value_arena_explain(const struct value_arena *a, const char *what, struct e
 
 extern const struct value value_undefined, value_null;
 
-struct value value_bool(bool b);
-struct value value_integer(int64_t i);
+static inline struct value value_bool(bool b)
+{
+    return (struct value){.kind = VALUE_BOOL, .boolean = b};
+}
+
+static inline struct value value_integer(int64_t i)
+{
+    return (struct value){.kind = VALUE_INTEGER, .integer = i};
+}
+
 struct value value_float(double d);
 
 /* A string that borrows `s`, which must be UTF-8 and outlive the value. */
@@ -129,8 +139,17 @@ bool value_set_new(struct value_arena *a, struct value map, struct value key, st
 
 /* ---- reading them ---- */
 
-struct span value_span(struct value s); /* a string's bytes */
-bool value_is(struct value v, const char *text); /* a string equal to this one */
+/* A string's bytes. */
+static inline struct span value_span(struct value s)
+{
+    return (struct span){(const uint8_t *)s.text.at, s.text.size};
+}
+
+static inline bool value_is(struct value v, const char *text) /* a string equal to this one */
+{
+    return v.kind == VALUE_STRING && span_is(value_span(v), text);
+}
+
 unsigned value_origin_at(const struct value_text *t, size_t byte);
 
 /* Returns the value of a string key, or NULL when there is none or `map` is no map. */

@@ -274,10 +274,14 @@ void quant_to_floats(const struct quant *q, float *out, const void *blocks, size
  *   iq2_*   8, 25 or 43 for bits(book[e], 2 * k, 2), 8 elements
  *   iq1_*   -1, 0 or 1 in the same way
  *   iq3_xxs 4, 12, 20, 28, 36, 44, 52 or 62 for bits(book[e], 4 * k, 4), 4 elements
- *   iq3_s   1, 3, 5, ... 15 in the same way */
-extern const uint16_t quant_book_iq2_xxs[256], quant_book_iq2_xs[512], quant_book_iq2_s[1024];
-extern const uint16_t quant_book_iq3_xxs[256], quant_book_iq3_s[512];
-extern const uint16_t quant_book_iq1[2048];
+ *   iq3_s   1, 3, 5, ... 15 in the same way
+ * A zero follows the last entry, so that 32 bits may be read at each. */
+extern const uint16_t quant_book_iq2_xxs[256 + 1], quant_book_iq2_xs[512 + 1], quant_book_iq2_s[1024 + 1];
+extern const uint16_t quant_book_iq3_xxs[256 + 1], quant_book_iq3_s[512 + 1];
+extern const uint16_t quant_book_iq1[2048 + 1];
+
+/* Half of a ue4m3 number; every one of them is exact in float32. */
+float quant_half_ue4m3(uint8_t x);
 
 /* The levels of iq4_nl and iq4_xs, and those of mxfp4 and nvfp4. */
 extern const int8_t quant_levels_iq4[16], quant_levels_fp4[16];

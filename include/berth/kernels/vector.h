@@ -42,6 +42,11 @@ enum vector_gate {
 void vector_gate(float *out, const float *gate, const float *up, enum vector_gate f, size_t n);
 
 void vector_softplus(float *out, const float *x, size_t n); /* log(1 + exp(x)) */
+/* xIELU (arXiv 2411.13010): positive x^2 + linear x above 0, negative (exp(min(x, least)) - 1 - x) + linear x below. */
+struct vector_xielu {
+    float positive, negative, linear, least;
+};
+void vector_xielu(float *out, const float *x, const struct vector_xielu *f, size_t n);
 /* Limits x to -limit ... limit. */
 void vector_clamp(float *out, const float *x, float limit, size_t n);
 

@@ -254,7 +254,13 @@ static void test_plain_products_are_those_of_double_within_the_rounding_of_activ
 static const struct int8_type {
     uint32_t id;
     size_t scales[2]; /* offsets; the second may be 0 for none */
-    bool is_power; /* the scale is one byte, the exponent of a power of two */
+    enum {
+        HALF,
+        POWER,
+        SMALL_FLOATS,
+        SPREAD
+    } form; /* a float16; one byte, the exponent of a power of two; four
+                                                        bytes; a float16 in the upper bits of four words */
 } int8_types[] = {
     {.id = TENSOR_Q4_0},
     {.id = TENSOR_Q4_1, .scales = {0, 2}},
@@ -268,7 +274,19 @@ static const struct int8_type {
     {.id = TENSOR_Q6_K, .scales = {208}},
     {.id = TENSOR_IQ4_NL},
     {.id = TENSOR_IQ4_XS},
-    {.id = TENSOR_MXFP4, .is_power = true},
+    {.id = TENSOR_MXFP4, .form = POWER},
+    {.id = TENSOR_TQ1_0, .scales = {52}},
+    {.id = TENSOR_TQ2_0, .scales = {64}},
+    {.id = TENSOR_Q1_0},
+    {.id = TENSOR_Q2_0},
+    {.id = TENSOR_NVFP4, .form = SMALL_FLOATS},
+    {.id = TENSOR_IQ2_XXS},
+    {.id = TENSOR_IQ2_XS},
+    {.id = TENSOR_IQ2_S},
+    {.id = TENSOR_IQ3_XXS},
+    {.id = TENSOR_IQ3_S},
+    {.id = TENSOR_IQ1_S},
+    {.id = TENSOR_IQ1_M, .form = SPREAD, .scales = {48}},
 };
 #define INT8_TYPES (sizeof(int8_types) / sizeof(int8_types[0]))
 
@@ -419,6 +437,7 @@ static void test_weights_of_any_bytes_give_the_same_answer_on_every_set(void **s
 static const uint16_t halves_to_try[] = {
     0, 0x8000, 1, 0x83ff, 0x0400, 0x7bff, 0xfbff, 0x7c00, 0xfc00, 0x7e00};
 static const uint8_t powers_to_try[] = {0, 1, 2, 127, 128, 253, 254, 255, 0, 1};
+static const uint8_t small_floats_to_try[] = {0, 1, 7, 8, 0x7e, 0x7f, 0x80, 0x87, 0xfe, 0xff};
 #define TRIED (sizeof(powers_to_try) / sizeof(powers_to_try[0]))
 
 /* Sets one scale of all blocks of the product, which has one token, and makes x of a size that suits it. */
@@ -427,14 +446,25 @@ static void set_scale(struct product *p, const struct int8_type *type, size_t wh
     const size_t bytes = p->w.type->block_bytes;
     uint8_t *data = (uint8_t *)p->map + (p->w.data - (const uint8_t *)p->map);
     for (uint8_t *block = data; block < data + p->w.rows * p->w.row_bytes; block += bytes)
-        if (type->is_power) {
+        switch (type->form) {
+        case POWER:
             block[0] = powers_to_try[tried];
             for (size_t i = 1; i < bytes && block[0] > 128; i++)
                 block[i] &= 0x99; /* levels of 0 and 1: with others 2^127 would be infinite */
-        } else {
+            break;
+        case SMALL_FLOATS:
+            memset(block, small_floats_to_try[tried], 4);
+            break;
+        case SPREAD:
+            for (size_t i = 0; i < 4; i++) {
+                uint8_t *upper = block + type->scales[which] + 2 * i + 1;
+                *upper = (uint8_t)((*upper & 15) | (halves_to_try[tried] >> (4 * i) & 15) << 4);
+            }
+            break;
+        default:
             memcpy(block + type->scales[which], &halves_to_try[tried], sizeof(halves_to_try[tried]));
         }
-    for (size_t i = 0; i < p->w.columns && type->is_power; i++)
+    for (size_t i = 0; i < p->w.columns && type->form == POWER; i++)
         p->x[i] *= powers_to_try[tried] < 64 ? 0x1p100f : powers_to_try[tried] > 192 ? 0x1p-30f : 1.0f;
 }
 

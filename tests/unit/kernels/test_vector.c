@@ -222,6 +222,10 @@ static void test_gates_are_what_their_formulas_say(void **state)
         assert_true(fabs((double)out - 3 / (1 + exp(-exact))) <= 1e-6);
         vector_softplus(&out, &in, 1);
         assert_true(fabs((double)out - log1p(exp(exact))) <= 1e-6 + 1e-7 * fabs(exact));
+        static const struct vector_xielu curve = {0.8f, 1.3f, 0.5f, -1e-6f};
+        vector_xielu(&out, &in, &curve, 1);
+        double bent = in > 0 ? 0.8 * exact * exact : 1.3 * (expm1(fmin(exact, -1e-6)) - exact);
+        assert_true(fabs((double)out - (bent + 0.5 * exact)) <= 2e-6 + 3e-7 * exact * exact);
         vector_clamp(&out, &in, 2.0f, 1);
         assert_true(out == fmaxf(-2, fminf(2, in)));
     }

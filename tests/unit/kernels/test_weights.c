@@ -76,6 +76,16 @@ static void check_halves(const struct quant *q, const uint8_t *blocks, size_t n)
         {TENSOR_Q6_K, {208}, 1},
         {TENSOR_IQ4_NL, {0}, 1},
         {TENSOR_IQ4_XS, {0}, 1},
+        {TENSOR_TQ1_0, {52}, 1},
+        {TENSOR_TQ2_0, {64}, 1},
+        {TENSOR_Q1_0, {0}, 1},
+        {TENSOR_Q2_0, {0}, 1},
+        {TENSOR_IQ2_XXS, {0}, 1},
+        {TENSOR_IQ2_XS, {0}, 1},
+        {TENSOR_IQ2_S, {0}, 1},
+        {TENSOR_IQ3_XXS, {0}, 1},
+        {TENSOR_IQ3_S, {0}, 1},
+        {TENSOR_IQ1_S, {0}, 1},
     };
     for (size_t i = 0; i < sizeof(halves) / sizeof(halves[0]); i++)
         for (size_t b = 0; halves[i].type == q->id && b < n; b++)

@@ -1,16 +1,15 @@
-/* template.h - runs chat templates: the part of Jinja 2 that models' templates are written in.
+/* template.h - runs chat templates, which are written in Jinja 2.
  *
  * Text comes out byte for byte as jinja2 3.1 makes it in the environment that Hugging Face's transformers
  * sets up: trim_blocks, lstrip_blocks, break and continue, the immutable sandbox, a `tojson` that does not
- * escape for HTML, raise_exception(), strftime_now() and the tag `generation`. Whatever berth does not know is
- * refused with its name and line, never skipped: tags when the template is parsed, filters, tests and functions where
- * they are reached.
+ * escape for HTML, raise_exception(), strftime_now() and the tag `generation`. What berth cannot do is refused with
+ * its line where a rendering reaches it, never skipped; a template is refused as a whole for its syntax alone.
  *
  * A template comes from a stranger, with the model: parsing takes linear time and bounded depth, and a
  * rendering has limits of steps, memory, output and depth.
  *
- * Where text differs from Python's, it is refused rather than guessed: integers beyond 64 bits, upper and
- * lower case of letters beyond ASCII.
+ * Where text would differ from Python's, it is refused rather than guessed: integers beyond 64 bits, objects that print
+ * their address.
  */
 #ifndef BERTH_TEMPLATE_H
 #define BERTH_TEMPLATE_H

@@ -4,8 +4,9 @@
  * made, so any number of threads may use it. It borrows the file's bytes: token texts, scores and merges stay in the
  * mapping.
  *
- * Two kinds are known: "gpt2", byte-level BPE behind one of several pre-tokenizers, and "llama", the BPE of
- * SentencePiece. Ids are those of the reference implementation (llama.cpp), for any bytes, valid UTF-8 or not.
+ * Kinds: "gpt2", byte-level BPE behind one of many pre-tokenizers; "gemma4", BPE of characters; "llama", the BPE of
+ * SentencePiece; "t5", its unigram model; "bert", WordPiece; "rwkv"; "plamo2". Ids are those of the reference
+ * implementation (llama.cpp), for any bytes, valid UTF-8 or not.
  *
  * Special tokens (those that mark turns, documents, ends) are recognized in text only where the caller allows it, and
  * merges never make one, so a message cannot forge a turn. Tokens that a model's author added as words ("user-defined")
@@ -71,7 +72,7 @@ struct tokenizer_text {
 bool tokenizer_encode(
     const struct tokenizer *t, const struct tokenizer_text *in, struct tokenizer_ids *ids, struct error *err);
 
-const char *tokenizer_model(const struct tokenizer *t); /* "gpt2", "llama" */
+const char *tokenizer_model(const struct tokenizer *t); /* "gpt2", "llama" ... */
 const char *tokenizer_pre(const struct tokenizer *t); /* the pre-tokenizer's name; "" where there is none */
 size_t tokenizer_size(const struct tokenizer *t); /* ids are 0 … size - 1 */
 size_t tokenizer_bytes(const struct tokenizer *t); /* memory it takes */
@@ -83,6 +84,8 @@ enum tokenizer_special {
     TOKENIZER_EOM, /* ends a message that a tool is to answer */
     TOKENIZER_UNKNOWN,
     TOKENIZER_PAD,
+    TOKENIZER_SEPARATOR, /* ends a text, or stands between two, of an encoder */
+    TOKENIZER_MASK,
     TOKENIZER_FIM_PREFIX, /* fill in the middle: before the gap, */
     TOKENIZER_FIM_SUFFIX, /* after it, */
     TOKENIZER_FIM_MIDDLE, /* the gap itself */

@@ -16,12 +16,16 @@ enum unicode_class {
     UNICODE_PUNCTUATION, /* P */
     UNICODE_SYMBOL, /* S */
     UNICODE_SPACE, /* White_Space, whatever its category */
+    UNICODE_CONTROL, /* Cc, Cf, Co, Cs */
 };
 
 #define UNICODE_REPLACEMENT 0xfffdu
 #define UNICODE_BYTES 4 /* room for one code point in UTF-8 */
 
 enum unicode_class unicode_class(uint32_t code);
+uint32_t unicode_lower(uint32_t code); /* the lower-case letter; the code point itself when it has none */
+/* The first code point of the canonical decomposition; the code point itself when it has none. */
+uint32_t unicode_decomposed(uint32_t code);
 
 /* The code point at *pos, which moves past it; *pos must lie before the end. A byte that begins no valid
  * character is U+FFFD and counts alone. A surrogate has the value of its bits, as in the reference of the tokenizers. */

@@ -16,8 +16,8 @@
 
 #include <cmocka.h>
 
-static const char *const archs[] = {
-    "llama", "gemma2", "granitemoe", "olmoe", "lfm2", "falcon-h1", "nemotron_h", "deepseek2"};
+static const char *const archs[] = {"llama", "gemma2", "granitemoe", "olmoe", "lfm2", "falcon-h1",
+    "nemotron_h", "deepseek2", "qwen35", "kimi-linear"};
 
 /* Models and types of the KV cache for these tests. */
 static const struct {
@@ -25,9 +25,11 @@ static const struct {
     enum attention_type type;
 } kinds[] = {{"llama", ATTENTION_F16}, {"gemma2", ATTENTION_F16}, {"gemma2", ATTENTION_Q8_0},
     {"granitemoe", ATTENTION_F16}, {"olmoe", ATTENTION_Q8_0}, {"lfm2", ATTENTION_F16},
-    {"deepseek2", ATTENTION_F16}, {"deepseek2", ATTENTION_Q8_0}, {"lfm2", ATTENTION_Q8_0},
+    {"deepseek2", ATTENTION_F16}, {"deepseek2", ATTENTION_Q8_0}, {"smallthinker", ATTENTION_F16},
+    {"arctic", ATTENTION_F16}, {"maion-coder", ATTENTION_F16}, {"lfm2", ATTENTION_Q8_0},
     {"mamba", ATTENTION_F16}, {"jamba", ATTENTION_F16}, {"falcon-h1", ATTENTION_F16},
-    {"nemotron_h", ATTENTION_F16}};
+    {"nemotron_h", ATTENTION_F16}, {"plamo", ATTENTION_F16}, {"k2-horizon", ATTENTION_F16},
+    {"granite_swa", ATTENTION_F16}, {"qwen35", ATTENTION_F16}, {"kimi-linear", ATTENTION_Q8_0}};
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
 /* ---- however it is run ---- */
@@ -79,8 +81,10 @@ static void test_long_sequences_are_divided_without_a_trace(void **state)
 {
     (void)state;
     enum { LONG = 1100, TAIL = 12 };
-    static const char *const long_archs[] = {"llama", "gemma2", "llama", "deepseek2"};
-    static const enum attention_type types[] = {ATTENTION_F32, ATTENTION_F32, ATTENTION_Q8_0, ATTENTION_F16};
+    static const char *const long_archs[] = {
+        "llama", "gemma2", "llama", "deepseek2", "refact", "k2-horizon", "granite_swa"};
+    static const enum attention_type types[] = {ATTENTION_F32, ATTENTION_F32, ATTENTION_Q8_0, ATTENTION_F16,
+        ATTENTION_F32, ATTENTION_Q8_0, ATTENTION_F32};
     for (size_t a = 0; a < sizeof(types) / sizeof(types[0]); a++) {
         struct bench b;
         bench_open(&b, long_archs[a], types[a]);

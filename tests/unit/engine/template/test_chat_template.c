@@ -87,7 +87,7 @@ static void test_a_file_without_a_template_has_none(void **state)
 static void test_a_template_that_is_not_understood_is_refused_with_its_line(void **state)
 {
     (void)state;
-    check_refused("a\n{% import 'x' as y %}", "the chat template: line 2: the tag 'import' is not known");
+    check_refused("a\n{% do x %}", "the chat template: line 2: the tag 'do' is not known");
 }
 
 int main(void)

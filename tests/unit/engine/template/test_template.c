@@ -90,16 +90,24 @@ static void test_a_known_role_makes_delimiters_and_any_other_does_not(void **sta
 static void test_what_is_not_known_is_refused_with_its_line_and_name(void **state)
 {
     (void)state;
-    static const char *const bad[][2] = {{"a\n{% include 'x' %}", "line 2: the tag 'include' is not known"},
-        {"\n\n{{ 1|urlize }}", "line 3: the filter 'urlize' is not known"},
+    static const char *const bad[][2] = {{"a\n{% include 'x' %}", "line 2: this needs another template"},
+        {"\n{% from 'x' import y as z, w with context %}", "line 2: this needs another template"},
+        {"\n\n{{ 1|weird }}", "line 3: the filter 'weird' is not known"},
         {"{{ 1 is\nweird }}", "line 2: the test 'weird' is not known"},
-        {"\n{{ 'a'.center(3) }}", "line 2: the method 'center' of 'str' is not supported"},
-        {"\n{% for a in b recursive %}{% endfor %}", "line 2: recursive loops are not supported"},
-        {"\n{{ f(*a) }}", "line 2: arguments unpacked"}, {"{{ messages.append(1) }}", "the method 'append'"},
-        {"x{{ '\xc3\xa9'|upper }}", "beyond ASCII"},
+        {"\n{% do 1 %}", "line 2: the tag 'do' is not known"},
+        {"\n{{ 'a'.encode('utf-8') }}", "line 2: the method 'encode' of 'str' is not supported"},
+        {"\n{{ [1]|random }}", "line 2: random is not supported"},
+        {"\n{{ lipsum() }}", "line 2: lipsum is not supported"},
+        {"\n{% for a in [[]] %}{{ loop(a) }}{% endfor %}", "line 2: the loop must be marked 'recursive'"},
+        {"\n{{ range(*1) }}", "line 2: 'int' is not iterable"},
+        {"{{ messages.append(1) }}", "line 1: 'append' is undefined"},
+        {"{{ ([1]|map('upper')).x }}{{ [1]|map('upper') }}", "printing a 'generator' is not supported"},
+        {"{{ [1]|map('upper')|length }}", "'generator' has no length"},
         {"\n{{ 9223372036854775807 + 1 }}", "line 2: integers beyond 64 bits are not supported"},
+        {"\n{{ 99999999999999999999 }}", "line 2: integers beyond 64 bits are not supported"},
+        {"\n{{ '%d' % 'a' }}", "line 2: '%d' wants a number, not 'str'"},
+        {"\n{{ '{0} {}'.format(1, 2) }}", "line 2: a format numbers its fields"},
         {"\n{{ nothing.at_all }}", "line 2: 'nothing' is undefined"},
-        {"{{ '%s' % 1 }}", "formatting by '%' is not supported"},
         {"{% if true %}\n\n{% endfor %}", "line 3: the tag 'endfor' closes nothing"},
         {"{% if true %}", "expected the tag 'elif'"},
         {"a\n{{ 1 ", "line 2: a tag that begins here has no end"},
@@ -112,6 +120,24 @@ static void test_what_is_not_known_is_refused_with_its_line_and_name(void **stat
             fail_msg("wanted '%s', got '%s'", bad[i][1], o.err.text);
         assert_null(o.text.text);
     }
+}
+
+static void renders(const char *source, const char *text)
+{
+    struct outcome o = run(source, "{\"messages\":[]}", NULL);
+    if (!o.good)
+        fail_msg("%s: %s", source, o.err.text);
+    assert_string_equal(o.text.text, text);
+    template_text_release(&o.text);
+}
+
+static void test_what_cannot_be_done_fails_only_where_it_is_reached(void **state)
+{
+    (void)state;
+    renders("{% if false %}{% include 'x' %}{% extends y %}{% import 'a' as b %}{{ 99999999999999999999 }}"
+            "{{ 1|weird }}{{ 1 is weird }}{{ ''.encode() }}{{ [1]|random }}{{ x[1:2, 3] }}{% endif %}good",
+        "good");
+    renders("{% set x = [1]|map('weird') %}{% macro m() %}{{ lipsum() }}{% endmacro %}good", "good");
 }
 
 static void refused(const char *source, const struct template_limits *limits, const char *reason)
@@ -133,6 +159,23 @@ static void test_a_template_that_wants_too_much_meets_a_limit(void **state)
         NULL, "");
     refused("{% set n = namespace(s='ab') %}{% for i in range(100) %}{% set n.s = n.s + n.s %}{% endfor %}",
         NULL, "writes more than");
+    refused(
+        "{% set n = namespace(g=[1]) %}{% for i in range(9999) %}{% set n.g = n.g|map('string') %}{% endfor %}"
+        "{{ n.g|list }}",
+        NULL, "levels");
+    refused("{% for x in [1] recursive %}{{ loop([1]) }}{% endfor %}", NULL, "levels");
+    refused("{% macro f(g) %}{{ g|map('string')|list|join|trim|title ~ f(g) }}{% endmacro %}{{ f([1]) }}",
+        NULL, "levels");
+    refused("{{ [1]|batch(99999999999, 'x')|list }}", &small, "memory");
+    refused("{{ [1]|slice(99999999999)|list }}", &small, "");
+    refused("{{ range(99999999999) }}", NULL, "more than 100000");
+    refused("{{ 'x'.center(99999999999) }}", NULL, "writes more than");
+    refused("{{ '%99999999999d' % 1 }}", NULL, "too wide");
+    refused("{{ '{:99999999999}'.format(1) }}", NULL, "wider than");
+    refused("{{ '{:.99999}'.format(1.5) }}", NULL, "precision");
+    refused("{{ '\\t'.expandtabs(99999999999) }}", NULL, "writes more than");
+    refused("{{ ('ab ' * 300000)|wordwrap(1)|length }}", &few, "steps");
+    refused("{{ ('\xce\xa3\xc2\xb7' * 100000)|lower|length }}", NULL, "");
     refused("{{ 'x' * 2000 }}", &small, "writes more than 1000 bytes");
     refused("{% for i in range(300) %}{{ 'abcdef' }}{% endfor %}", &small, "writes more than 1000 bytes");
     refused("{% set n = namespace(l=[1]) %}{% for i in range(100) %}{% set n.l = n.l + n.l %}{% endfor %}",
@@ -234,8 +277,10 @@ static void test_words_in_any_order_never_break_anything(void **state)
         "endif", "for", "x", "in", "endfor", "set", "=", "endset", "macro", "(", ")", "endmacro", "[", "]",
         "{", "}", ":", ",", ".", "|", "trim", "tojson", "is", "not", "none", "'a'", "1", "2.5", "+", "-", "*",
         "//", "%", "~", "==", "<", "and", "or", "messages", "content", "raw", "endraw", "loop", "namespace",
-        "range", "map", "upper", "\n", "call", "endcall", "with", "filter", "break", "join", "sort",
-        "\xc3\xa9", "split", "get", "replace", "-1", "99999999", "**", "caller", "first", "indent"};
+        "range", "map", "upper", "\n", "call", "endcall", "with", "recursive", "block", "endblock",
+        "autoescape", "endautoescape", "**{'a': 1}", "*[1]", "format", "groupby", "batch(2)", "wordwrap",
+        "'%s'", "'{}'", "cycler", "varargs", "kwargs", "self", "filter", "break", "join", "sort", "\xc3\xa9",
+        "split", "get", "replace", "-1", "99999999", "**", "caller", "first", "indent"};
     const struct template_limits small = {.steps = 50000, .memory = 1000000, .output = 100000};
     uint32_t seed = 7;
     for (int i = 0; i < 20000; i++) {
@@ -272,6 +317,7 @@ int main(void)
         cmocka_unit_test(test_json_of_a_message_is_the_messages_quotes_and_all),
         cmocka_unit_test(test_a_known_role_makes_delimiters_and_any_other_does_not),
         cmocka_unit_test(test_what_is_not_known_is_refused_with_its_line_and_name),
+        cmocka_unit_test(test_what_cannot_be_done_fails_only_where_it_is_reached),
         cmocka_unit_test(test_a_template_that_wants_too_much_meets_a_limit),
         cmocka_unit_test(test_a_chain_of_operators_is_as_deep_as_it_is_long),
         cmocka_unit_test(test_deep_sources_are_refused_and_long_ones_are_not),

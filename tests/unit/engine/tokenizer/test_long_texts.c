@@ -215,6 +215,15 @@ static void test_8_megabytes_take_16_bytes_a_byte_at_most(void **state)
             assert_bounded(all[k].t, units[i]);
         close_opened(&all[k]);
     }
+    static const char *const kinds[] = {"gemma4", "unigram", "wordpiece", "rwkv", "plamo2"};
+    for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
+        char path[128];
+        snprintf(path, sizeof(path), VECTORS "%s.gguf", kinds[k]);
+        struct opened o = open_bytes(read_file(path));
+        assert_bounded(o.t, "a");
+        assert_bounded(o.t, "  中🙂");
+        close_opened(&o);
+    }
 }
 
 /* As when the client that asked has left. */

@@ -224,15 +224,27 @@ static void test_a_pre_tokenizer_that_is_not_known_is_named(void **state)
     assert_refused(&w, "pre-tokenizer \"no-such\"");
 }
 
-static void test_a_merge_of_what_is_no_token_is_refused(void **state)
+static void test_a_merge_without_two_sides_is_refused(void **state)
 {
     (void)state;
-    static const char *const merges[] = {"a c", "c a", "b a", "ab", "", " ", "a", "a ", "ab ab"};
+    static const char *const merges[] = {"ab", "", " ", "a", "a "};
     for (size_t i = 0; i < sizeof(merges) / sizeof(merges[0]); i++) {
         struct writer w = {0};
         write_merge(&w, "gpt-2", merges[i]);
         assert_refused(&w, "merge 0");
     }
+}
+
+static void test_merges_may_go_through_texts_that_are_no_tokens(void **state)
+{
+    (void)state;
+    static const char *const through[] = {"c d", "cd e"}, *const ends[] = {"a b", "ab c"};
+    static const char *const sides[] = {"x c", "xc d"}, *const joins[] = {"a b", "c x", "ab cx"};
+    assert_merged(through, 2, "cde", "8");
+    assert_merged(through, 2, "cd", "2 3");
+    assert_merged(ends, 2, "abcd", "0 1 2 3");
+    assert_merged(sides, 2, "xcde", "2 3 4");
+    assert_merged(joins, 3, "abcxab", "0 1 2 5");
 }
 
 static void test_bytes_that_are_no_tokens_are_left_out(void **state)
@@ -323,7 +335,8 @@ int main(void)
         cmocka_unit_test(test_the_higher_score_merges_first_and_of_equal_ones_the_left),
         cmocka_unit_test(test_a_tokenizer_that_is_not_known_is_named),
         cmocka_unit_test(test_a_pre_tokenizer_that_is_not_known_is_named),
-        cmocka_unit_test(test_a_merge_of_what_is_no_token_is_refused),
+        cmocka_unit_test(test_a_merge_without_two_sides_is_refused),
+        cmocka_unit_test(test_merges_may_go_through_texts_that_are_no_tokens),
         cmocka_unit_test(test_bytes_that_are_no_tokens_are_left_out),
         cmocka_unit_test(test_a_vocabulary_that_contradicts_itself_is_refused),
         cmocka_unit_test(test_tokens_too_long_are_refused),

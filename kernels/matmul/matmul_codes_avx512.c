@@ -1,0 +1,236 @@
+/* matmul_codes_avx512.c - the AVX-512 operations of matmul_codes_impl.h, and its kernels compiled over them.
+ *
+ * Codebooks of up to 512 entries are looked up in registers, by vpermi2w; larger ones by gathers.
+ */
+#include "matmul_avx512_impl.h"
+
+#define NOINLINE __attribute__((noinline))
+#define LANES 16
+#define SMALL_OFFSET 16
+#define LARGE_OFFSET (-128)
+
+typedef __m512i words;
+typedef __m512 floats;
+
+/* As zmm_panel, for types without minima. */
+struct panel {
+    __m512i w[8];
+    __m512 scale[2];
+};
+
+struct source {
+    struct zmm_rows rows;
+};
+
+INLINE struct source source_at(const uint8_t *at, size_t row_bytes)
+{
+    return (struct source){rows_at(at, row_bytes)};
+}
+
+INLINE void four_words(words out[4], const struct source *s, size_t byte)
+{
+    load_lanes(out, &s->rows, byte);
+}
+
+INLINE words one_word(const struct source *s, size_t byte)
+{
+    return load_words(&s->rows, byte);
+}
+
+INLINE words with_mask(words v, uint32_t mask)
+{
+    return _mm512_and_si512(v, _mm512_set1_epi32((int)mask));
+}
+
+INLINE words either(words a, words b)
+{
+    return _mm512_or_si512(a, b);
+}
+
+INLINE words differ(words a, words b)
+{
+    return _mm512_xor_si512(a, b);
+}
+
+INLINE words left(words v, unsigned n)
+{
+    return _mm512_sll_epi32(v, _mm_cvtsi32_si128((int)n));
+}
+
+INLINE words right(words v, unsigned n)
+{
+    return _mm512_srl_epi32(v, _mm_cvtsi32_si128((int)n));
+}
+
+INLINE words every_word(uint32_t word)
+{
+    return _mm512_set1_epi32((int)word);
+}
+
+INLINE floats every_float(float value)
+{
+    return _mm512_set1_ps(value);
+}
+
+INLINE floats floats_of(words v)
+{
+    return _mm512_cvtepi32_ps(v);
+}
+
+INLINE floats product_of(floats a, floats b)
+{
+    return _mm512_mul_ps(a, b);
+}
+
+INLINE words table_of(const int8_t table[16], int offset)
+{
+    const __m512i four = _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)table));
+    return _mm512_add_epi8(four, _mm512_set1_epi8((char)offset));
+}
+
+INLINE words shuffled(words table, words at)
+{
+    return _mm512_shuffle_epi8(table, at);
+}
+
+/* Each word gets those of its bytes that the bytes of `from` name; 0x80 is a zero. */
+INLINE words pick(words v, uint32_t from)
+{
+    const __m512i base = _mm512_set4_epi32(0x0c0c0c0c, 0x08080808, 0x04040404, 0);
+    return _mm512_shuffle_epi8(v, _mm512_or_si512(base, _mm512_set1_epi32((int)from)));
+}
+
+/* Minus each half of a word. */
+INLINE words minus_halves_of(words v)
+{
+    return _mm512_sub_epi16(_mm512_setzero_si512(), v);
+}
+
+INLINE words triple(words v)
+{
+    return _mm512_add_epi8(_mm512_add_epi8(v, v), v);
+}
+
+/* byte * 3 / 256 */
+INLINE words digit_of(words v)
+{
+    const __m512i less = _mm512_subs_epu8(v, _mm512_set1_epi8(1));
+    return bits_of(_mm512_avg_epu8(less, _mm512_avg_epu8(less, _mm512_setzero_si512())), 6, 3);
+}
+
+INLINE floats half_ue4m3(words byte)
+{
+    const __m512i x = with_mask(byte, 127);
+    const __m512 small = _mm512_mul_ps(floats_of(x), _mm512_set1_ps(0x1p-10f));
+    const __m512 normal =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(x, 20), _mm512_set1_epi32(119 << 23)));
+    const __m512 value =
+        _mm512_mask_blend_ps(_mm512_cmplt_epi32_mask(x, _mm512_set1_epi32(8)), normal, small);
+    return _mm512_maskz_mov_ps(_mm512_cmpneq_epi32_mask(byte, _mm512_set1_epi32(127)), value);
+}
+
+INLINE void put(struct panel *p, size_t i, words w, int offset)
+{
+    (void)offset;
+    p->w[i] = w;
+}
+
+INLINE void put_level(struct panel *p, size_t i, words w)
+{
+    p->w[i] = w;
+}
+
+/* The entry of each of two numbers in a word, from 64 entries at `book`, by the lower six bits. */
+INLINE words of_64(const uint16_t *book, words at)
+{
+    return _mm512_permutex2var_epi16(_mm512_loadu_si512(book), at, _mm512_loadu_si512(book + 32));
+}
+
+/* From 128 entries; the halves that `upper` names are from the second 64. */
+INLINE words of_128(const uint16_t *book, words at, __mmask32 upper)
+{
+    return _mm512_mask_blend_epi16(upper, of_64(book, at), of_64(book + 64, at));
+}
+
+INLINE words of_256(const uint16_t *book, words at, __mmask32 bit6, __mmask32 bit7)
+{
+    return _mm512_mask_blend_epi16(bit7, of_128(book, at, bit6), of_128(book + 128, at, bit6));
+}
+
+INLINE words entries(const uint16_t *book, size_t size, words at)
+{
+    if (size <= 512) {
+        const __mmask32 bit6 = _mm512_test_epi16_mask(at, _mm512_set1_epi16(64));
+        const __mmask32 bit7 = _mm512_test_epi16_mask(at, _mm512_set1_epi16(128));
+        const __m512i low = of_256(book, at, bit6, bit7);
+        if (size <= 256)
+            return low;
+        const __mmask32 bit8 = _mm512_test_epi16_mask(at, _mm512_set1_epi16(256));
+        return _mm512_mask_blend_epi16(bit8, low, of_256(book + 256, at, bit6, bit7));
+    }
+    const __m512i low = _mm512_i32gather_epi32(with_mask(at, 0xffff), book, 2);
+    const __m512i high = _mm512_i32gather_epi32(_mm512_srli_epi32(at, 16), book, 2);
+    return _mm512_mask_blend_epi16(0xaaaaaaaa, low, _mm512_slli_epi32(high, 16));
+}
+
+/* ---- products ---- */
+
+static NOINLINE void arrange(
+    struct matmul_block *out, const struct matmul_block *a, size_t tokens, const uint8_t order[16])
+{
+    const __m256i at = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)order));
+    for (size_t t = 0; t < tokens; t++) {
+        const __m256i q = _mm256_loadu_si256((const __m256i *)a[t].q);
+        _mm256_storeu_si256((__m256i *)out[t].q, _mm256_shuffle_epi8(q, at));
+        _mm_storeu_ps(&out[t].d, _mm_loadu_ps(&a[t].d));
+    }
+}
+
+INLINE void prefetch_part(const uint8_t *weights, size_t row_bytes, size_t from, size_t to, size_t tokens)
+{
+    (void)tokens;
+    prefetch(weights, row_bytes, MATMUL_ROWS, from, to, prefetches_to_l1(MATMUL_ROWS, row_bytes));
+}
+
+/* Two groups' panels as add_block and add_halves take them. */
+INLINE void panels_of(struct zmm_panel out[GROUPS], const struct panel p[GROUPS])
+{
+#pragma GCC unroll 2
+    for (size_t g = 0; g < GROUPS; g++) {
+#pragma GCC unroll 8
+        for (size_t i = 0; i < 8; i++)
+            out[g].w[i] = p[g].w[i];
+        out[g].scale[0] = p[g].scale[0];
+        out[g].scale[1] = p[g].scale[1];
+    }
+}
+
+static NOINLINE void add_whole(int offset, const struct panel p[GROUPS], const struct matmul_block *a,
+    size_t tokens, float sums[][MATMUL_ROWS])
+{
+    struct zmm_panel panels[GROUPS];
+    panels_of(panels, p);
+    add_block(panels, a, tokens, sums, offset & 7, false);
+}
+
+static NOINLINE void add_both_halves(int offset, const struct panel p[GROUPS], const struct matmul_block *a,
+    size_t tokens, float sums[][MATMUL_ROWS])
+{
+    struct zmm_panel panels[GROUPS];
+    panels_of(panels, p);
+    add_halves(panels, a, tokens, sums, offset & 7, false);
+}
+
+/* `weights` is an enum weights. */
+INLINE void add_codes(unsigned weights, const struct panel p[GROUPS], const struct matmul_block *a,
+    size_t tokens, float sums[][MATMUL_ROWS])
+{
+    static const struct {
+        int offset;
+        bool halves;
+    } how[] = {{0, false}, {4, false}, {4, true}, {7, false}, {7, true}}; /* in the order of enum weights */
+    (how[weights].halves ? add_both_halves : add_whole)(how[weights].offset, p, a, tokens, sums);
+}
+
+#define CODES_LINKAGE(name) void matmul_avx512_##name
+#include "matmul_codes_impl.h"
