@@ -1,8 +1,8 @@
 /* scan_lanes_impl.h - scan.h over sixteen lanes, a template for each instruction set.
  *
  * One file of each set defines SCAN_TOKENS, the tokens of a head that are stepped together as far as there are registers,
- * includes this file and ends with the set's table. Each function gives the bits of the one of the same
- * name in scan_plain.c. Lanes are rows. The two halves of a block are computed side by side, because the sum of each has
+ * includes this file and ends with the set's table. Each function gives the bits of the one of the same name in
+ * scan_plain.c. Lanes are rows. The two halves of a block are computed side by side, because the sum of each has
  * to wait for its last addition.
  */
 #ifndef BERTH_SCAN_LANES_IMPL_H
@@ -21,36 +21,44 @@ struct half {
     struct lanes dt, y;
 };
 
-LANES_INLINE size_t lanes_left(size_t rows, size_t from)
-{
-    return rows > from ? rows - from : 0;
-}
-
-LANES_INLINE struct half half_begin(const struct scan_block *s, size_t t, size_t from, bool channels)
-{
-    size_t n = lanes_left(s->rows, from), at = n > 0 ? from : 0;
-    const float *dt = s->dt + t * s->dt_stride;
-    struct half h = {.y = lanes_set(0.0f)};
-    h.dt = channels ? lanes_load_part(dt + at, n) : lanes_set(*dt);
-    h.x = lanes_mul(lanes_load_part(s->x + t * s->x_stride + at, n), h.dt);
-    return h;
-}
+/* One token of a block, in memory. */
+struct rows {
+    float x[SCAN_ROWS], dt[SCAN_ROWS], y[SCAN_ROWS];
+};
 
 LANES_INLINE struct lanes silu(struct lanes x)
 {
     return lanes_div(x, lanes_add(lanes_set(1.0f), lanes_exp(lanes_xor(x, lanes_set(-0.0f)))));
 }
 
-LANES_INLINE void half_end(
-    const struct scan_block *s, size_t t, size_t from, const struct half *h, bool channels)
+/* What comes before and after the states of a token takes little time, and is kept out of line to save space. */
+static __attribute__((noinline)) void rows_begin(
+    struct rows *r, const struct scan_block *s, size_t t, bool channels)
 {
-    size_t n = lanes_left(s->rows, from);
-    if (n == 0)
-        return;
-    struct lanes d = channels ? lanes_load_part(s->d + from, n) : lanes_set(*s->d);
-    struct lanes y = lanes_fma(d, lanes_load_part(s->x + t * s->x_stride + from, n), h->y);
-    struct lanes z = lanes_load_part(s->z + t * s->z_stride + from, n);
-    lanes_store_part(s->y + t * s->y_stride + from, lanes_mul(y, silu(z)), n);
+    const float *dt = s->dt + t * s->dt_stride, *x = s->x + t * s->x_stride;
+    for (size_t i = 0; i < SCAN_ROWS; i += LANES) {
+        size_t n = s->rows > i ? s->rows - i : 0;
+        struct lanes step = channels ? lanes_load_part(n > 0 ? dt + i : dt, n) : lanes_set(*dt);
+        lanes_store(r->dt + i, step);
+        lanes_store(r->x + i, lanes_mul(lanes_load_part(n > 0 ? x + i : x, n), step));
+    }
+}
+
+static __attribute__((noinline)) void rows_end(
+    const struct rows *r, const struct scan_block *s, size_t t, bool channels)
+{
+    for (size_t i = 0; i < s->rows; i += LANES) {
+        size_t n = s->rows - i;
+        struct lanes d = channels ? lanes_load_part(s->d + i, n) : lanes_set(*s->d);
+        struct lanes y = lanes_fma(d, lanes_load_part(s->x + t * s->x_stride + i, n), lanes_load(r->y + i));
+        struct lanes z = lanes_load_part(s->z + t * s->z_stride + i, n);
+        lanes_store_part(s->y + t * s->y_stride + i, lanes_mul(y, silu(z)), n);
+    }
+}
+
+LANES_INLINE struct half half_of(const struct rows *r, size_t from)
+{
+    return (struct half){.x = lanes_load(r->x + from), .dt = lanes_load(r->dt + from), .y = lanes_set(0.0f)};
 }
 
 /* One step of sixteen rows' state k. */
@@ -62,36 +70,37 @@ LANES_INLINE struct lanes half_step(
     return state;
 }
 
-/* The exponentials of sixteen rows, or of the head. */
-LANES_INLINE struct lanes decay_of(const struct scan_block *s, const struct half *h, size_t at, bool channels)
+LANES_INLINE struct lanes decay_of(const struct half *h, const float *a)
 {
-    return lanes_exp(lanes_mul(h->dt, channels ? lanes_load(s->a + at) : lanes_set(*s->a)));
+    return lanes_exp(lanes_mul(h->dt, lanes_load(a)));
 }
 
 /* Steps n tokens, a constant, through each state before the next one: so its memory is read and written once, and the sums
  * of the tokens do not wait for each other. */
 LANES_INLINE void scan_some(const struct scan_block *s, size_t t, size_t n, bool channels)
 {
-    const float *from = t > 0 ? s->after : s->before, *b[SCAN_TOKENS], *c[SCAN_TOKENS];
+    const float *from = t > 0 ? s->after : s->before, *a = s->a, *b[SCAN_TOKENS], *c[SCAN_TOKENS];
     float *after = s->after;
     size_t states = s->states;
+    struct rows rows[SCAN_TOKENS];
     struct half low[SCAN_TOKENS], high[SCAN_TOKENS];
     struct lanes decay[SCAN_TOKENS];
 #pragma GCC unroll 4
     for (size_t i = 0; i < n; i++) {
         b[i] = s->b + (t + i) * s->b_stride;
         c[i] = s->c + (t + i) * s->c_stride;
-        low[i] = half_begin(s, t + i, 0, channels);
-        high[i] = half_begin(s, t + i, LANES, channels);
-        decay[i] = channels ? lanes_set(0.0f) : decay_of(s, &low[i], 0, false);
+        rows_begin(&rows[i], s, t + i, channels);
+        low[i] = half_of(&rows[i], 0);
+        high[i] = half_of(&rows[i], LANES);
+        decay[i] = lanes_set(channels ? 0.0f : vector_exp(rows[i].dt[0] * *a));
     }
     for (size_t at = 0, k = 0; k < states; k++, at += SCAN_ROWS) {
         struct lanes first = lanes_load(from + at), second = lanes_load(from + at + LANES);
 #pragma GCC unroll 4
         for (size_t i = 0; i < n; i++) {
             struct lanes in = lanes_set(b[i][k]), out = lanes_set(c[i][k]);
-            struct lanes one = channels ? decay_of(s, &low[i], at, true) : decay[i];
-            struct lanes other = channels ? decay_of(s, &high[i], at + LANES, true) : decay[i];
+            struct lanes one = channels ? decay_of(&low[i], a + at) : decay[i];
+            struct lanes other = channels ? decay_of(&high[i], a + at + LANES) : decay[i];
             first = half_step(&low[i], first, one, in, out);
             second = half_step(&high[i], second, other, in, out);
         }
@@ -100,8 +109,9 @@ LANES_INLINE void scan_some(const struct scan_block *s, size_t t, size_t n, bool
     }
 #pragma GCC unroll 4
     for (size_t i = 0; i < n; i++) {
-        half_end(s, t + i, 0, &low[i], channels);
-        half_end(s, t + i, LANES, &high[i], channels);
+        lanes_store(rows[i].y, low[i].y);
+        lanes_store(rows[i].y + LANES, high[i].y);
+        rows_end(&rows[i], s, t + i, channels);
     }
 }
 
