@@ -16,12 +16,24 @@ static bool is_forced(const struct slot *l)
            (l->n_forced > 0 || output_tag(l->output) == r->budget_tag);
 }
 
+/* Tokens that the model's file suppresses are never chosen. */
+static void suppress(const struct text_model *m, float *logits)
+{
+    size_t n = 0;
+    const int32_t *ids = m->tokenizer ? tokenizer_suppressed(m->tokenizer, &n) : NULL;
+    for (size_t i = 0; i < n; i++)
+        if ((size_t)ids[i] < decoder_n_vocab(m->decoder))
+            logits[ids[i]] = -INFINITY;
+}
+
 /* A token that is forced is not sampled, so that penalties and random numbers do not count it. */
 static int32_t next_token(struct slot *l, float *logits)
 {
     int32_t forced = is_forced(l) ? l->request->params->budget_end[l->n_forced] : SAMPLER_NONE;
-    if (forced == SAMPLER_NONE || (l->grammar && !grammar_matcher_allows(l->grammar, forced)))
+    if (forced == SAMPLER_NONE || (l->grammar && !grammar_matcher_allows(l->grammar, forced))) {
+        suppress(l->request->schedule->model, logits);
         return sampler_next(l->sampler, logits);
+    }
     l->n_forced++;
     return forced;
 }

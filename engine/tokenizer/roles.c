@@ -7,6 +7,7 @@
  */
 #include "tokenizer_private.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 struct role {
@@ -246,9 +247,29 @@ static void find_strips(struct tokenizer *t, const struct checkpoint *c)
     }
 }
 
+/* An id beyond the vocabulary counts as none. */
+static bool read_suppressed(struct tokenizer *t, const struct checkpoint *c, struct error *err)
+{
+    static const char key[] = "tokenizer.ggml.suppress_tokens";
+    const struct checkpoint_value *ids = checkpoint_find(c, key);
+    if (!ids)
+        return true;
+    if (!checkpoint_is_array_of(ids, CHECKPOINT_SIGNED) && !checkpoint_is_array_of(ids, CHECKPOINT_UNSIGNED))
+        return error_set(err, "key \"%s\" is not an array of integers", key);
+    t->suppressed = malloc((ids->count + 1) * sizeof(*t->suppressed));
+    if (!t->suppressed)
+        return error_no_memory(err, "the suppressed tokens");
+    for (size_t i = 0; i < ids->count; i++) {
+        uint64_t id;
+        if (checkpoint_item_u64(ids, i, &id) && id < t->vocabulary.n)
+            t->suppressed[t->n_suppressed++] = (int32_t)id;
+    }
+    return true;
+}
+
 bool tokenizer_read_roles(struct tokenizer *t, const struct checkpoint *c, struct error *err)
 {
-    if (!read_keys(t, c, err))
+    if (!read_keys(t, c, err) || !read_suppressed(t, c, err))
         return false;
     find_roles(t);
     find_ends(t);

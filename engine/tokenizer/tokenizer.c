@@ -109,6 +109,7 @@ void tokenizer_free(struct tokenizer *t)
     merges_release(&t->merges);
     prefixes_release(&t->prefixes);
     vocabulary_release(&t->plain);
+    free(t->suppressed);
     free(t->user_defined);
     free(t->plain_bytes);
     free(t);
@@ -267,6 +268,12 @@ bool tokenizer_is_special(const struct tokenizer *t, int32_t id)
 {
     const struct vocab_token *token = token_of(t, id);
     return token && vocabulary_is_mark(&t->vocabulary, id);
+}
+
+const int32_t *tokenizer_suppressed(const struct tokenizer *t, size_t *n)
+{
+    *n = t->n_suppressed;
+    return t->suppressed;
 }
 
 struct span tokenizer_text_of(const struct tokenizer *t, int32_t id)

@@ -308,6 +308,8 @@ struct tokenizer {
     struct vocabulary vocabulary;
     struct specials specials;
     int32_t special[TOKENIZER_SPECIALS];
+    int32_t *suppressed; /* [n_suppressed] */
+    size_t n_suppressed;
     bool add_bos, add_eos, space_prefix;
 
     const struct pretokenizer *pre; /* of byte-level BPE, as are the merges */

@@ -106,6 +106,9 @@ bool tokenizer_is_end(const struct tokenizer *t, int32_t id);
 /* True for tokens that are marks rather than text: control tokens and the unknown token. */
 bool tokenizer_is_special(const struct tokenizer *t, int32_t id);
 
+/* The tokens that the file says are never generated: [*n] ids. */
+const int32_t *tokenizer_suppressed(const struct tokenizer *t, size_t *n);
+
 /* The token's own text as the file has it ("Ġthe", "<0x0A>"); empty for an id out of range. */
 struct span tokenizer_text_of(const struct tokenizer *t, int32_t id);
 

@@ -121,6 +121,27 @@ static void test_keys_that_would_change_ids_are_refused_by_name(void **state)
     assert_refused(&w, "no token for the byte <0x00>");
 }
 
+static void test_suppressed_tokens_are_listed(void **state)
+{
+    (void)state;
+    struct writer w = {0};
+    write_one(&w, "bert", 1);
+    write_pair_array(&w, "tokenizer.ggml.suppress_tokens", GGUF_I32, 3);
+    write_u32(&w, 0);
+    write_u32(&w, 1); /* beyond the vocabulary */
+    write_u32(&w, UINT32_MAX);
+    struct opened o = open_bytes(writer_done(&w));
+    size_t n;
+    const int32_t *ids = tokenizer_suppressed(o.t, &n);
+    assert_int_equal(n, 1);
+    assert_int_equal(ids[0], 0);
+    close_opened(&o);
+    w = (struct writer){0};
+    write_one(&w, "bert", 1);
+    write_pair_text(&w, "tokenizer.ggml.suppress_tokens", "a");
+    assert_refused(&w, "is not an array of integers");
+}
+
 static void write_map(struct writer *w, const uint32_t units[], uint32_t n, uint32_t said)
 {
     write_one(w, "t5", 1);
@@ -160,6 +181,7 @@ int main(void)
         cmocka_unit_test(test_a_text_comes_back_from_the_ids_of_kinds_that_keep_it),
         cmocka_unit_test(test_a_message_does_not_become_a_mark_of_rwkv_or_plamo2),
         cmocka_unit_test(test_keys_that_would_change_ids_are_refused_by_name),
+        cmocka_unit_test(test_suppressed_tokens_are_listed),
         cmocka_unit_test(test_a_map_of_characters_is_read_within_its_bounds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -220,8 +220,7 @@ static void test_8_megabytes_take_16_bytes_a_byte_at_most(void **state)
         char path[128];
         snprintf(path, sizeof(path), VECTORS "%s.gguf", kinds[k]);
         struct opened o = open_bytes(read_file(path));
-        assert_bounded(o.t, "a");
-        assert_bounded(o.t, "  中🙂");
+        assert_bounded(o.t, "  aa中🙂");
         close_opened(&o);
     }
 }

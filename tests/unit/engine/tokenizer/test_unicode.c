@@ -15,17 +15,17 @@ static void test_classes_are_unicode_s(void **state)
         uint32_t code;
         enum unicode_class class;
     } known[] = {
-        {0, UNICODE_OTHER},
+        {0, UNICODE_CONTROL},
         {'a', UNICODE_LETTER},
         {'Z', UNICODE_LETTER},
         {'0', UNICODE_NUMBER},
         {' ', UNICODE_SPACE},
         {'\n', UNICODE_SPACE},
-        {0x1c, UNICODE_OTHER},
+        {0x1c, UNICODE_CONTROL},
         {0x85, UNICODE_SPACE},
         {'!', UNICODE_PUNCTUATION},
         {'$', UNICODE_SYMBOL},
-        {0xad, UNICODE_OTHER},
+        {0xad, UNICODE_CONTROL},
         {0xb2, UNICODE_NUMBER},
         {0x301, UNICODE_MARK},
         {0x378, UNICODE_OTHER},
@@ -33,10 +33,10 @@ static void test_classes_are_unicode_s(void **state)
         {0x4e00, UNICODE_LETTER},
         {0x9fff, UNICODE_LETTER},
         {0xd7a3, UNICODE_LETTER},
-        {0xd800, UNICODE_OTHER},
-        {0xe000, UNICODE_OTHER},
+        {0xd800, UNICODE_CONTROL},
+        {0xe000, UNICODE_CONTROL},
         {0x3000, UNICODE_SPACE},
-        {0x180e, UNICODE_OTHER},
+        {0x180e, UNICODE_CONTROL},
         {0x1f642, UNICODE_SYMBOL},
         {0x2160, UNICODE_NUMBER},
         {0x20000, UNICODE_LETTER},
@@ -44,6 +44,21 @@ static void test_classes_are_unicode_s(void **state)
     };
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
         assert_int_equal(unicode_class(known[i].code), known[i].class);
+}
+
+static void test_lower_case_and_decompositions_are_unicode_s(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t code, lower, first;
+    } rows[] = {{'A', 'a', 'A'}, {'z', 'z', 'z'}, {0, 0, 0}, {0xc9, 0xe9, 'E'}, {0x100, 0x101, 'A'},
+        {0x101, 0x101, 'a'}, {0x130, 0x69, 'I'}, {0x1e9e, 0xdf, 0x1e9e}, {0xac00, 0xac00, 0x1100},
+        {0xd7a3, 0xd7a3, 0x1112}, {0x1ea4, 0x1ea5, 'A'}, {0xf900, 0xf900, 0x8c48},
+        {0x10400, 0x10428, 0x10400}, {0x2fa1d, 0x2fa1d, 0x2a600}, {0x10ffff, 0x10ffff, 0x10ffff}};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        assert_int_equal(unicode_lower(rows[i].code), rows[i].lower);
+        assert_int_equal(unicode_decomposed(rows[i].code), rows[i].first);
+    }
 }
 
 static void test_every_code_point_comes_back_from_its_bytes(void **state)
@@ -110,6 +125,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_classes_are_unicode_s),
+        cmocka_unit_test(test_lower_case_and_decompositions_are_unicode_s),
         cmocka_unit_test(test_every_code_point_comes_back_from_its_bytes),
         cmocka_unit_test(test_each_byte_that_begins_no_character_is_replaced_alone),
         cmocka_unit_test(test_a_stream_is_held_where_a_character_is_not_complete),
