@@ -310,14 +310,14 @@ static bool print_json_text(struct json *j, struct value s)
 static bool json_break(struct json *j, unsigned depth)
 {
     struct value indent = j->style->indent;
-    if (indent.kind == VALUE_NULL || indent.kind == VALUE_UNDEFINED)
+    if (!given(indent))
         return true;
     if (!add(j->r, "\n"))
         return false;
     for (unsigned i = 0; i < depth; i++) {
         if (indent.kind == VALUE_STRING && !run_add_text(j->r, &indent))
             return false;
-        for (int64_t k = 0; indent.kind == VALUE_INTEGER && k < indent.integer; k++)
+        for (int64_t k = 0; whole(indent) && k < as_integer(indent); k++)
             if (!run_step(j->r, 1) || !add(j->r, " "))
                 return false;
     }
@@ -424,7 +424,7 @@ static void distrust(struct template_run *r, size_t start)
 
 bool print_json(struct template_run *r, struct value v, const struct json_style *style)
 {
-    bool indents = style->indent.kind == VALUE_STRING || style->indent.kind == VALUE_INTEGER;
+    bool indents = style->indent.kind == VALUE_STRING || whole(style->indent);
     struct json j = {
         .r = r, .style = style, .between = value_literal(indents ? "," : ", "), .colon = value_literal(": ")};
     size_t start = r->size;
