@@ -53,7 +53,7 @@ static bool add_members(struct template_run *r, struct value map, struct value f
             return false;
         if (pair.list->n != 2)
             return run_fail(r, "a member of a dict is made of %zu values", pair.list->n);
-        if (!map_set(r, map, pair.list->items[0], pair.list->items[1]))
+        if (!map_set(r, &map, &pair.list->items[0], &pair.list->items[1]))
             return false;
     }
     return true;
@@ -67,7 +67,7 @@ static bool function_dict(struct template_run *r, const struct arguments *args, 
     if (!run_step(r, 1) || (args->n == 1 && !add_members(r, map, args->at[0])))
         return false;
     for (size_t i = 0; i < args->named.n; i++)
-        if (!map_set(r, map, args->named.pairs[i].key, args->named.pairs[i].value))
+        if (!map_set(r, &map, &args->named.pairs[i].key, &args->named.pairs[i].value))
             return false;
     *out = map;
     return true;
@@ -175,7 +175,7 @@ static bool loop_changed(struct template_run *r, const struct arguments *args, s
         return run_fail(r, "loop.changed takes no keywords");
     for (size_t i = 1; i < args->n; i++)
         list_put(r, &now, &args->at[i]);
-    if (!run_step(r, 1) || !values_equal(r, l->last_changed, now, &equal))
+    if (!run_step(r, 1) || !values_equal(r, &l->last_changed, &now, &equal))
         return false;
     l->last_changed = now;
     *out = value_bool(!equal);

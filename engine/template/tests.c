@@ -113,9 +113,10 @@ static bool test_callable(struct template_run *r, const struct value *at, struct
 static bool remainder_is(
     struct template_run *r, struct value v, struct value by, int64_t rest, struct value *out)
 {
+    const struct value wanted = value_integer(rest);
     struct value left;
     bool equal;
-    if (!operate(r, OP_MODULO, v, by, &left) || !values_equal(r, left, value_integer(rest), &equal))
+    if (!operate(r, OP_MODULO, v, by, &left) || !values_equal(r, &left, &wanted, &equal))
         return false;
     return answer(out, equal);
 }
@@ -185,7 +186,7 @@ static bool test_sameas(struct template_run *r, const struct value *at, struct v
         return answer(out, false);
     if (a->kind == VALUE_LIST || a->kind == VALUE_MAP || a->kind == VALUE_OBJECT)
         return answer(out, a->kind == VALUE_OBJECT ? a->object.data == b->object.data : a->list == b->list);
-    if (!values_equal(r, *a, *b, &equal))
+    if (!values_equal(r, a, b, &equal))
         return false;
     bool same = a->kind == VALUE_NULL || a->kind == VALUE_BOOL ||
                 (a->kind == VALUE_INTEGER && a->integer >= -5 && a->integer <= 256) ||
@@ -216,7 +217,7 @@ static bool test_escaped(struct template_run *r, const struct value *at, struct 
 static bool is_key(struct template_run *r, struct value v)
 {
     struct value *found, none = value_map(r->arena, 0);
-    return run_step(r, 1) && map_find(r, none, v, &found);
+    return run_step(r, 1) && map_find(r, &none, &v, &found);
 }
 
 /* Whether a filter or a test of this name is known. A template can check it before it uses one. */
