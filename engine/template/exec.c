@@ -170,7 +170,7 @@ static bool loop_look(struct template_run *r, struct loop *l, bool to_the_end)
         if (!loop_pull(r, l, &item, &more))
             return false;
         if (more && !list_put(r, &left, &item))
-            return run_step(r, 1);
+            return false;
     }
     if (!run_step(r, 1))
         return false;

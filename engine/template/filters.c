@@ -164,7 +164,7 @@ bool pairs_of(struct template_run *r, struct value map, struct value *out)
     for (size_t i = 0; i < map.map->n; i++)
         if (!pair_of(r, &map.map->pairs[i].key, &map.map->pairs[i].value, &pair) ||
             !list_put(r, &list, &pair))
-            return run_step(r, 1);
+            return false;
     *out = list;
     return run_step(r, 1);
 }

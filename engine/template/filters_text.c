@@ -46,7 +46,7 @@ bool filter_join(struct template_run *r, const struct value *at, struct value *o
         struct value picked = value_list(r->arena, list.list->n), item;
         for (size_t i = 0; i < list.list->n; i++)
             if (!get_path(r, list.list->items[i], at[2], &item) || !list_put(r, &picked, &item))
-                return run_step(r, 1);
+                return false;
         list = picked;
     }
     if (!run_step(r, 1))
@@ -319,7 +319,7 @@ bool filter_wordwrap(struct template_run *r, const struct value *at, struct valu
             return run_fail(r, "wordwrap needs a positive width");
         w.width = (size_t)width;
         if (!wrap(&w) || !join_texts(r, &w.lines, &between, &line) || !list_put(r, &all, &line))
-            return run_step(r, 1);
+            return false;
     }
     return run_step(r, 1) && join_texts(r, &all, &between, out);
 }

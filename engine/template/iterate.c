@@ -114,7 +114,7 @@ bool iterate(struct template_run *r, const struct value *over, struct value *lis
         if (!iterator_next(r, &it, &item, &more))
             return false;
         if (more && !list_put(r, &made, &item))
-            return run_step(r, 1);
+            return false;
     }
     *list = made;
     return run_step(r, 1);
@@ -247,7 +247,7 @@ static bool next_batch(struct template_run *r, struct generator *g, struct value
             g->with[2] = item;
             g->at = 1;
         } else if (!list_put(r, &row, &item)) {
-            return run_step(r, 1);
+            return false;
         }
     }
     if (!run_step(r, 1))
@@ -255,7 +255,7 @@ static bool next_batch(struct template_run *r, struct generator *g, struct value
     *more = full || row.list->n > 0;
     for (int64_t n = (int64_t)row.list->n; !full && *more && given(g->with[1]) && n < size; n++)
         if (!list_put(r, &row, &g->with[1]) || !run_step(r, 1))
-            return run_step(r, 1);
+            return false;
     *out = row;
     return true;
 }
@@ -299,7 +299,7 @@ static bool next_slice(struct template_run *r, struct generator *g, struct value
     struct value row = value_list(r->arena, 0);
     for (int64_t k = start; k < end; k++)
         if (!list_put(r, &row, &g->with[2].list->items[k]) || !run_step(r, 1))
-            return run_step(r, 1);
+            return false;
     if (given(g->with[1]) && i >= longer)
         list_put(r, &row, &g->with[1]);
     *out = row;

@@ -392,7 +392,7 @@ static bool repeat(struct template_run *r, struct value v, int64_t times, struct
     for (int64_t i = 0; i < times && v.list->n > 0; i++)
         for (size_t j = 0; j < v.list->n; j++)
             if (!run_step(r, 1) || !list_put(r, &list, &v.list->items[j]))
-                return run_step(r, 1);
+                return false;
     if (!run_step(r, 1))
         return false;
     list.list->tuple = v.list->tuple;

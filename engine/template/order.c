@@ -213,11 +213,11 @@ bool filter_groupby(struct template_run *r, const struct value *at, struct value
             if (!values_equal(r, &pairs[i].key, &pairs[next].key, &equal))
                 return false;
             if (equal && !list_put(r, &items, &pairs[next++].value))
-                return run_step(r, 1);
+                return false;
         }
         if (!get_path_or(r, pairs[i].value, at[1], at[2], &key) || !group_of(r, key, items, &group) ||
             !list_put(r, &groups, &group))
-            return run_step(r, 1);
+            return false;
     }
     *out = groups;
     return run_step(r, 1);
