@@ -14,7 +14,7 @@ void arguments_init(struct arguments *args)
     args->at = args->few;
 }
 
-bool arguments_add(struct template_run *r, struct arguments *args, struct value v)
+bool arguments_add(struct template_run *r, struct arguments *args, const struct value *v)
 {
     if (args->n == args->room) {
         struct value *more = value_alloc(r->arena, args->room * 2 * sizeof(*more));
@@ -24,7 +24,7 @@ bool arguments_add(struct template_run *r, struct arguments *args, struct value 
         args->at = more;
         args->room *= 2;
     }
-    args->at[args->n++] = v;
+    args->at[args->n++] = *v;
     return true;
 }
 
@@ -41,7 +41,7 @@ bool arguments_join(
     struct template_run *r, struct arguments *args, const struct arguments *from, size_t first)
 {
     for (size_t i = first; i < from->n; i++)
-        if (!arguments_add(r, args, from->at[i]))
+        if (!arguments_add(r, args, &from->at[i]))
             return false;
     for (size_t i = 0; i < from->named.n; i++)
         if (!arguments_name(r, args, from->named.pairs[i].key, from->named.pairs[i].value))
@@ -58,7 +58,7 @@ static bool add_spread(struct template_run *r, struct arguments *args, const str
         if (!iterate(r, &v, &list))
             return false;
         for (size_t i = 0; i < list.list->n; i++)
-            if (!arguments_add(r, args, list.list->items[i]))
+            if (!arguments_add(r, args, &list.list->items[i]))
                 return false;
         return true;
     }
@@ -82,7 +82,7 @@ bool eval_arguments(struct template_run *r, const struct node *first, struct arg
         if (spread ? !add_spread(r, args, n) : !eval(r, n->kind == NODE_KEYWORD ? n->a : n, &v))
             return false;
         if (!spread &&
-            !(n->kind == NODE_KEYWORD ? arguments_name(r, args, n->value, v) : arguments_add(r, args, v)))
+            !(n->kind == NODE_KEYWORD ? arguments_name(r, args, n->value, v) : arguments_add(r, args, &v)))
             return false;
     }
     return true;
@@ -143,7 +143,7 @@ static bool call_method(
 {
     struct arguments all;
     arguments_init(&all);
-    if (!arguments_add(r, &all, m->self) || !arguments_join(r, &all, args, 0) ||
+    if (!arguments_add(r, &all, &m->self) || !arguments_join(r, &all, args, 0) ||
         !builtin_call(r, m->builtin, &all, out))
         return false;
     if (out->kind == VALUE_STRING && m->self.kind == VALUE_STRING)

@@ -91,18 +91,18 @@ static enum character_to case_of(enum letter_case to, uint32_t c, bool first, bo
     return CHARACTER_LOWER;
 }
 
-bool change_case(struct template_run *r, struct value s, enum letter_case to, struct value *out)
+bool change_case(struct template_run *r, const struct value *s, enum letter_case to, struct value *out)
 {
     size_t start = r->size, size, begins = 0;
-    struct value word = s; /* where the case of a sigma is decided; it begins at `begins` */
+    struct value word = *s; /* where the case of a sigma is decided; it begins at `begins` */
     bool first = true, before_cased = false;
-    for (size_t at = 0; at < s.text.size; at += size) {
-        uint32_t c = character_at(s, at, &size);
-        struct value part = value_part(s, at, at + size);
+    for (size_t at = 0; at < s->text.size; at += size) {
+        uint32_t c = character_at(*s, at, &size);
+        struct value part = value_part(*s, at, at + size);
         bool separator = to == CASE_TITLE && separates(c);
         if (to == CASE_TITLE && first && !separator) {
             begins = at + size;
-            word = rest_of_word(s, begins);
+            word = rest_of_word(*s, begins);
         }
         enum character_to how = case_of(to, c, first, before_cased);
         bool keeps = separator || (to == CASE_SWAP && !(character_case(c) & ~(unsigned)CHARACTER_IS_TITLE));
@@ -115,8 +115,8 @@ bool change_case(struct template_run *r, struct value s, enum letter_case to, st
         if (!run_step(r, 1))
             return false;
     }
-    bool taken = run_take(r, start, out);
-    out->text.markup = taken && s.text.markup;
+    bool markup = s->text.markup, taken = run_take(r, start, out);
+    out->text.markup = taken && markup;
     return taken;
 }
 

@@ -58,7 +58,7 @@ static bool apply(
 {
     struct arguments all;
     arguments_init(&all);
-    return arguments_add(r, &all, v) && arguments_join(r, &all, &g->args, first) &&
+    return arguments_add(r, &all, &v) && arguments_join(r, &all, &g->args, first) &&
            builtin_call(r, g->builtin, &all, out);
 }
 

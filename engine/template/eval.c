@@ -42,7 +42,8 @@ static bool eval_dict(struct template_run *r, const struct node *n, struct value
     struct value map = value_map(r->arena, 0);
     for (const struct node *pair = n->a; pair; pair = pair->next) {
         struct value key, v;
-        if (!run_step(r, 1) || !eval(r, pair->a, &key) || !eval(r, pair->b, &v) || !map_set(r, map, key, v))
+        if (!run_step(r, 1) || !eval(r, pair->a, &key) || !eval(r, pair->b, &v) ||
+            !map_set(r, &map, &key, &v))
             return false;
     }
     *out = map;
@@ -106,8 +107,8 @@ static bool eval_concat(struct template_run *r, const struct node *n, struct val
     struct value parts;
     if (!eval_list(r, n, &parts))
         return false;
-    return r->escapes ? join_escaped(r, parts, value_literal(""), out)
-                      : join_texts(r, parts, value_literal(""), out);
+    const struct value nothing = value_literal("");
+    return r->escapes ? join_escaped(r, parts, nothing, out) : join_texts(r, &parts, &nothing, out);
 }
 
 static bool eval_compare(struct template_run *r, const struct node *n, struct value *out)
@@ -159,7 +160,7 @@ static bool eval_builtin(struct template_run *r, const struct node *n, struct va
     struct arguments args;
     struct value input;
     arguments_init(&args);
-    if (!eval(r, n->a, &input) || !arguments_add(r, &args, input))
+    if (!eval(r, n->a, &input) || !arguments_add(r, &args, &input))
         return false;
     return eval_arguments(r, n->b, &args) && builtin_call_node(r, n, &args, out);
 }

@@ -41,7 +41,7 @@ bool assign(struct template_run *r, const struct node *target, struct value v)
         return assign_parts(r, target, v);
     if (target->kind == NODE_ATTRIBUTE)
         return assign_attribute(r, target, v);
-    return scope_set(r, value_span(target->value), v);
+    return scope_set(r, value_span(target->value), &v);
 }
 
 /* Runs a body in a scope of its own. */
@@ -71,7 +71,7 @@ static bool exec_filters(struct template_run *r, const struct node *filter, stru
     arguments_init(&args);
     if (filter->a && !exec_filters(r, filter->a, v))
         return false;
-    return arguments_add(r, &args, *v) && eval_arguments(r, filter->b, &args) &&
+    return arguments_add(r, &args, v) && eval_arguments(r, filter->b, &args) &&
            builtin_call_node(r, filter, &args, v);
 }
 
@@ -161,7 +161,7 @@ static bool loop_look(struct template_run *r, struct loop *l, bool to_the_end)
         return true;
     l->has_length = true;
     if (!l->node->c && !is_object(l->over, object_generator)) {
-        bool good = value_length(r, l->over, &n);
+        bool good = value_length(r, &l->over, &n);
         l->length = good ? (size_t)n : 0;
         return good;
     }
@@ -170,7 +170,7 @@ static bool loop_look(struct template_run *r, struct loop *l, bool to_the_end)
         if (!loop_pull(r, l, &item, &more))
             return false;
         if (more && !list_put(r, &left, &item))
-            return run_step(r, 1);
+            return false;
     }
     if (!run_step(r, 1))
         return false;
@@ -193,8 +193,9 @@ bool loop_attribute(struct template_run *r, struct loop *l, struct value name, s
 static enum flow exec_round(struct template_run *r, const struct node *n, struct loop *l)
 {
     struct scope *outer = r->scope;
-    bool ready = run_step(r, 1) && scope_open(r) &&
-                 scope_set(r, span_of("loop"), object_value(object_loop, l)) && assign(r, n->a, l->current);
+    const struct value loop = object_value(object_loop, l);
+    bool ready = run_step(r, 1) && scope_open(r) && scope_set(r, span_of("loop"), &loop) &&
+                 assign(r, n->a, l->current);
     enum flow flow = ready ? exec_body(r, n->d) : FLOW_FAILED;
     r->scope = outer;
     return flow;
@@ -207,7 +208,7 @@ static enum flow exec_loop(struct template_run *r, const struct node *n, struct 
     if (!l)
         return flow_of(run_step(r, 1));
     *l = (struct loop){.node = n, .scope = r->scope, .over = over, .depth = depth};
-    if (!iterator_open(r, over, &l->from))
+    if (!iterator_open(r, &over, &l->from))
         return FLOW_FAILED;
     bool finished = false, more;
     for (enum flow flow = FLOW_ON; flow != FLOW_BREAK;) {
@@ -339,7 +340,7 @@ static enum flow exec_with(struct template_run *r, const struct node *n)
     arguments_init(&values);
     for (const struct node *set = n->a; set; set = set->next) {
         struct value v;
-        if (!eval(r, set->b, &v) || !arguments_add(r, &values, v))
+        if (!eval(r, set->b, &v) || !arguments_add(r, &values, &v))
             return FLOW_FAILED;
     }
     bool ready = scope_open(r);
@@ -375,7 +376,7 @@ static bool exec_set(struct template_run *r, const struct node *n)
 static bool exec_macro(struct template_run *r, const struct node *n)
 {
     struct value macro;
-    return define_macro(r, n, &macro) && scope_set(r, value_span(n->value), macro);
+    return define_macro(r, n, &macro) && scope_set(r, value_span(n->value), &macro);
 }
 
 static enum flow exec(struct template_run *r, const struct node *n)
@@ -458,7 +459,7 @@ static bool set_parameters(struct template_run *r, const struct node *first, con
             v = args->at[*n];
         else
             take_named(named, p->value, &v);
-        if (!scope_set(r, value_span(p->value), v))
+        if (!scope_set(r, value_span(p->value), &v))
             return false;
     }
     const struct value all = {.kind = VALUE_MAP, .map = (struct value_map *)(uintptr_t)&args->named};
@@ -466,7 +467,7 @@ static bool set_parameters(struct template_run *r, const struct node *first, con
     for (p = first; p; p = p->next, at++) {
         struct value v;
         bool missing = at >= args->n && !value_find(all, value_span(p->value));
-        if (missing && p->a && (!eval(r, p->a, &v) || !scope_set(r, value_span(p->value), v)))
+        if (missing && p->a && (!eval(r, p->a, &v) || !scope_set(r, value_span(p->value), &v)))
             return false;
     }
     return true;
@@ -482,7 +483,7 @@ static bool set_rest(struct template_run *r, const struct node *macro, const str
     struct value caller = {.kind = VALUE_UNDEFINED, .text = value_literal("caller").text};
     if ((macro->uses & USES_CALLER) && !declared) {
         take_named(named, value_literal("caller"), &caller);
-        if (!scope_set(r, span_of("caller"), caller))
+        if (!scope_set(r, span_of("caller"), &caller))
             return false;
     }
     struct value rest = value_map(r->arena, named->n), more = value_list(r->arena, 0);
@@ -498,8 +499,8 @@ static bool set_rest(struct template_run *r, const struct node *macro, const str
             named->pairs[0].key.text.at);
     if (args->n > n && !(macro->uses & USES_VARARGS))
         return run_fail(r, "a macro of %zu parameters is called with %zu", n, args->n);
-    return (!(macro->uses & USES_KWARGS) || scope_set(r, span_of("kwargs"), rest)) &&
-           (!(macro->uses & USES_VARARGS) || scope_set(r, span_of("varargs"), more));
+    return (!(macro->uses & USES_KWARGS) || scope_set(r, span_of("kwargs"), &rest)) &&
+           (!(macro->uses & USES_VARARGS) || scope_set(r, span_of("varargs"), &more));
 }
 
 struct call {

@@ -19,7 +19,7 @@ static bool filter_trim(struct template_run *r, const struct value *at, struct v
 static bool filter_length(struct template_run *r, const struct value *at, struct value *out)
 {
     int64_t n;
-    if (!value_length(r, at[0], &n))
+    if (!value_length(r, &at[0], &n))
         return false;
     *out = value_integer(n);
     return true;
@@ -28,7 +28,7 @@ static bool filter_length(struct template_run *r, const struct value *at, struct
 static bool cased(struct template_run *r, struct value v, enum letter_case to, struct value *out)
 {
     struct value s;
-    return to_string(r, &v, &s) && change_case(r, s, to, out);
+    return to_string(r, &v, &s) && change_case(r, &s, to, out);
 }
 
 static bool filter_upper(struct template_run *r, const struct value *at, struct value *out)
@@ -76,7 +76,7 @@ static bool filter_first(struct template_run *r, const struct value *at, struct 
 {
     struct iterator it;
     bool more;
-    if (!iterator_open(r, at[0], &it) || !iterator_next(r, &it, out, &more))
+    if (!iterator_open(r, &at[0], &it) || !iterator_next(r, &it, out, &more))
         return false;
     *out = more ? *out : value_undefined;
     return true;
@@ -146,11 +146,11 @@ static bool filter_random(struct template_run *r, const struct value *at, struct
     return run_fail(r, "random is not supported: a prompt is the same each time");
 }
 
-bool pair_of(struct template_run *r, struct value a, struct value b, struct value *out)
+bool pair_of(struct template_run *r, const struct value *a, const struct value *b, struct value *out)
 {
     struct value pair = value_list(r->arena, 2);
-    list_put(r, &pair, &a);
-    list_put(r, &pair, &b);
+    list_put(r, &pair, a);
+    list_put(r, &pair, b);
     if (!run_step(r, 1))
         return false;
     pair.list->tuple = true;
@@ -162,8 +162,9 @@ bool pairs_of(struct template_run *r, struct value map, struct value *out)
 {
     struct value list = value_list(r->arena, map.map->n), pair;
     for (size_t i = 0; i < map.map->n; i++)
-        if (!pair_of(r, map.map->pairs[i].key, map.map->pairs[i].value, &pair) || !list_put(r, &list, &pair))
-            return run_step(r, 1);
+        if (!pair_of(r, &map.map->pairs[i].key, &map.map->pairs[i].value, &pair) ||
+            !list_put(r, &list, &pair))
+            return false;
     *out = list;
     return run_step(r, 1);
 }
@@ -172,7 +173,7 @@ static bool filter_sum(struct template_run *r, const struct value *at, struct va
 {
     struct iterator it;
     struct value item, sum = at[2].kind == VALUE_UNDEFINED ? value_integer(0) : at[2];
-    if (!iterator_open(r, at[0], &it))
+    if (!iterator_open(r, &at[0], &it))
         return false;
     if (sum.kind == VALUE_STRING)
         return run_fail(r, "sum does not join strings");

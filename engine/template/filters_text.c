@@ -31,7 +31,7 @@ bool join_escaped(struct template_run *r, struct value list, struct value betwee
     if (markup ? (between = escape_text(r, &between)).kind != VALUE_STRING
                : !to_string(r, &between, &between))
         return false;
-    if (!run_step(r, 1) || !join_texts(r, parts, between, out))
+    if (!run_step(r, 1) || !join_texts(r, &parts, &between, out))
         return false;
     out->text.markup = markup;
     return true;
@@ -46,12 +46,12 @@ bool filter_join(struct template_run *r, const struct value *at, struct value *o
         struct value picked = value_list(r->arena, list.list->n), item;
         for (size_t i = 0; i < list.list->n; i++)
             if (!get_path(r, list.list->items[i], at[2], &item) || !list_put(r, &picked, &item))
-                return run_step(r, 1);
+                return false;
         list = picked;
     }
     if (!run_step(r, 1))
         return false;
-    return r->safe ? join_escaped(r, list, between, out) : join_texts(r, list, between, out);
+    return r->safe ? join_escaped(r, list, between, out) : join_texts(r, &list, &between, out);
 }
 
 bool filter_indent(struct template_run *r, const struct value *at, struct value *out)
@@ -59,11 +59,11 @@ bool filter_indent(struct template_run *r, const struct value *at, struct value 
     size_t start = r->size;
     int64_t width;
     struct value s = at[0], by = at[1];
+    const struct value nothing = value_literal("");
     if (!wants_text(r, &s) || (by.kind != VALUE_STRING && !wants_count(r, &by, 4, &width)))
         return false;
     if (by.kind != VALUE_STRING &&
-        (!pad_text(r, value_literal(""), width > 0 ? (size_t)width : 0, 0, value_literal(" ")) ||
-            !run_take(r, start, &by)))
+        (!pad_text(r, &nothing, width > 0 ? (size_t)width : 0, 0, NULL) || !run_take(r, start, &by)))
         return false;
     if (s.text.markup && (by = escape_text(r, &by)).kind != VALUE_STRING)
         return false;
@@ -94,7 +94,7 @@ bool filter_center(struct template_run *r, const struct value *at, struct value 
         return false;
     int64_t n = (int64_t)count_characters(value_span(s)), room = width > n ? width - n : 0;
     int64_t left = room / 2 + (room & width & 1);
-    return pad_text(r, s, (size_t)left, (size_t)(room - left), value_literal(" ")) && run_take(r, start, out);
+    return pad_text(r, &s, (size_t)left, (size_t)(room - left), NULL) && run_take(r, start, out);
 }
 
 bool filter_truncate(struct template_run *r, const struct value *at, struct value *out)
@@ -108,7 +108,7 @@ bool filter_truncate(struct template_run *r, const struct value *at, struct valu
     int64_t tail = (int64_t)count_characters(value_span(end));
     if (length < tail || leeway < 0)
         return run_fail(r, "truncate leaves less than its end, or has a negative leeway");
-    if (!value_length(r, s, &n))
+    if (!value_length(r, &s, &n))
         return false;
     *out = s;
     if (n <= length + leeway)
@@ -318,10 +318,10 @@ bool filter_wordwrap(struct template_run *r, const struct value *at, struct valu
         if (width <= 0)
             return run_fail(r, "wordwrap needs a positive width");
         w.width = (size_t)width;
-        if (!wrap(&w) || !join_texts(r, w.lines, between, &line) || !list_put(r, &all, &line))
-            return run_step(r, 1);
+        if (!wrap(&w) || !join_texts(r, &w.lines, &between, &line) || !list_put(r, &all, &line))
+            return false;
     }
-    return run_step(r, 1) && join_texts(r, all, between, out);
+    return run_step(r, 1) && join_texts(r, &all, &between, out);
 }
 
 /* ---- URLs ---- */
@@ -362,7 +362,7 @@ bool filter_urlencode(struct template_run *r, const struct value *at, struct val
             return false;
         from = pairs;
     }
-    if (!iterator_open(r, from, &it))
+    if (!iterator_open(r, &from, &it))
         return false;
     for (bool more = true, first = true; more; first = false) {
         if (!iterator_next(r, &it, &pair, &more) || (more && !iterate(r, &pair, &list)))

@@ -79,7 +79,9 @@ static bool percent_text(struct percent *p, struct value v, char type, struct fo
         if (count_characters(value_span(v)) != 1)
             return run_fail(r, "'%%c' wants one character");
     } else {
-        bool good = type == 's' ? print_text(r, &v) : type == 'r' ? print_quoted(r, v, 0) : print_ascii(r, v);
+        bool good = type == 's'   ? print_text(r, &v)
+                    : type == 'r' ? print_quoted(r, &v, 0)
+                                  : print_ascii(r, v);
         if (!good || !run_take(r, start, &text))
             return false;
     }
@@ -299,7 +301,7 @@ static bool brace_field(struct braces *b, struct value format, size_t *at, unsig
     if (!field_value(b, field, &v))
         return false;
     if (how && !((how == 's'      ? print_text(r, &v)
-                     : how == 'r' ? print_quoted(r, v, 0)
+                     : how == 'r' ? print_quoted(r, &v, 0)
                                   : print_ascii(r, v)) &&
                    run_take(r, mark, &v)))
         return false;

@@ -1,6 +1,7 @@
 /* functions.c - the functions that a template can call by name, and what `loop` has. */
 #include "template_private.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -15,13 +16,24 @@ static bool function_raise(struct template_run *r, const struct value *at, struc
 
 static bool function_strftime(struct template_run *r, const struct value *at, struct value *out)
 {
-    char format[128], text[512];
+    char format[512], text[1024];
     struct tm now;
     time_t seconds = (time_t)r->now;
-    if (at[0].kind != VALUE_STRING || at[0].text.size == 0 || at[0].text.size >= sizeof(format))
-        return run_fail(r, "strftime_now: the format is empty, too long or not a str");
-    memcpy(format, at[0].text.at, at[0].text.size);
-    format[at[0].text.size] = '\0';
+    if (at[0].kind != VALUE_STRING || at[0].text.size >= sizeof(format) / 4)
+        return run_fail(r, "strftime_now: the format is too long or not a str");
+    size_t n = 0;
+    for (size_t i = 0; i < at[0].text.size;
+         i++) { /* Python's own: microseconds, and zones of a time without one */
+        char next = at[0].text.at[i] == '%' && i + 1 < at[0].text.size ? at[0].text.at[i + 1] : '\0';
+        if (next == 'f')
+            n += (size_t)snprintf(format + n, sizeof(format) - n, "000000");
+        else if (next != 'z' && next != 'Z')
+            format[n++] = at[0].text.at[i];
+        if (next == '%')
+            format[n++] = '%';
+        i += next == 'f' || next == 'z' || next == 'Z' || next == '%';
+    }
+    format[n] = '\0';
     if (!localtime_r(&seconds, &now))
         return run_fail(r, "the clock shows no date");
     size_t size = strftime(text, sizeof(text), format, &now);
@@ -41,7 +53,7 @@ static bool add_members(struct template_run *r, struct value map, struct value f
             return false;
         if (pair.list->n != 2)
             return run_fail(r, "a member of a dict is made of %zu values", pair.list->n);
-        if (!map_set(r, map, pair.list->items[0], pair.list->items[1]))
+        if (!map_set(r, &map, &pair.list->items[0], &pair.list->items[1]))
             return false;
     }
     return true;
@@ -55,7 +67,7 @@ static bool function_dict(struct template_run *r, const struct arguments *args, 
     if (!run_step(r, 1) || (args->n == 1 && !add_members(r, map, args->at[0])))
         return false;
     for (size_t i = 0; i < args->named.n; i++)
-        if (!map_set(r, map, args->named.pairs[i].key, args->named.pairs[i].value))
+        if (!map_set(r, &map, &args->named.pairs[i].key, &args->named.pairs[i].value))
             return false;
     *out = map;
     return true;
@@ -163,7 +175,7 @@ static bool loop_changed(struct template_run *r, const struct arguments *args, s
         return run_fail(r, "loop.changed takes no keywords");
     for (size_t i = 1; i < args->n; i++)
         list_put(r, &now, &args->at[i]);
-    if (!run_step(r, 1) || !values_equal(r, l->last_changed, now, &equal))
+    if (!run_step(r, 1) || !values_equal(r, &l->last_changed, &now, &equal))
         return false;
     l->last_changed = now;
     *out = value_bool(!equal);

@@ -154,7 +154,8 @@ bool filter_striptags(struct template_run *r, const struct value *at, struct val
         if (!run_step(r, 1))
             return false;
     }
-    return join_texts(r, words, value_literal(" "), &s) && unescape(r, s, out);
+    const struct value blank = value_literal(" ");
+    return join_texts(r, &words, &blank, &s) && unescape(r, s, out);
 }
 
 bool filter_urlize(struct template_run *r, const struct value *at, struct value *out)

@@ -117,7 +117,7 @@ bool get_item(struct template_run *r, struct value of, struct value key, struct 
                                                         : missing(value_undefined, out);
     }
     bool hashable = key.kind != VALUE_MAP && (key.kind != VALUE_LIST || key.list->tuple);
-    if (of.kind == VALUE_MAP && hashable && !map_find(r, of, key, &item))
+    if (of.kind == VALUE_MAP && hashable && !map_find(r, &of, &key, &item))
         return false;
     if (item) {
         *out = *item;

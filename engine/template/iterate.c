@@ -9,24 +9,24 @@
 
 #define RANGE_MAX 100000 /* numbers, as in Jinja's sandbox */
 
-bool iterator_open(struct template_run *r, struct value over, struct iterator *it)
+bool iterator_open(struct template_run *r, const struct value *over, struct iterator *it)
 {
-    *it = (struct iterator){.over = over};
-    switch (over.kind) {
+    *it = (struct iterator){.over = *over};
+    switch (over->kind) {
     case VALUE_UNDEFINED:
     case VALUE_STRING:
     case VALUE_LIST:
     case VALUE_MAP:
         return true;
     case VALUE_OBJECT:
-        if (is_object(over, object_generator) || is_object(over, object_range) ||
-            is_object(over, object_view) || is_object(over, object_loop))
+        if (is_object(*over, object_generator) || is_object(*over, object_range) ||
+            is_object(*over, object_view) || is_object(*over, object_loop))
             return true;
         break;
     default:
         break;
     }
-    return run_fail(r, "'%s' is not iterable", kind_name(&over));
+    return run_fail(r, "'%s' is not iterable", kind_name(over));
 }
 
 /* The next item of a generator. One inside another is a level of depth, because each calls the one that it goes over. */
@@ -38,7 +38,7 @@ static bool generator_next(struct template_run *r, struct generator *g, struct v
     if (r->depth >= RUN_DEPTH)
         return run_fail(r, "more than %d nested levels of evaluation", RUN_DEPTH);
     r->depth++;
-    bool good = (g->begun || iterator_open(r, g->from.over, &g->from));
+    bool good = (g->begun || iterator_open(r, &g->from.over, &g->from));
     g->begun = true;
     good = good && run_step(r, 1) && g->next(r, g, out, more);
     r->depth--;
@@ -50,7 +50,7 @@ static bool view_item(struct template_run *r, const struct view *v, size_t at, s
 {
     const struct value_pair *pair = &v->map.map->pairs[at];
     if (v->what == VIEW_ITEMS)
-        return pair_of(r, pair->key, pair->value, out);
+        return pair_of(r, &pair->key, &pair->value, out);
     *out = v->what == VIEW_KEYS ? pair->key : pair->value;
     return true;
 }
@@ -68,7 +68,7 @@ static bool object_next(struct template_run *r, struct iterator *it, struct valu
         return generator_next(r, it->over.object.data, out, more);
     if (is_object(it->over, object_loop)) { /* goes on by itself: the item and the loop */
         struct loop *l = it->over.object.data;
-        return loop_step(r, l, more) && (!*more || pair_of(r, l->current, it->over, out));
+        return loop_step(r, l, more) && (!*more || pair_of(r, &l->current, &it->over, out));
     }
     *more = it->at < object_size(it->over);
     if (!*more)
@@ -107,34 +107,34 @@ bool iterate(struct template_run *r, const struct value *over, struct value *lis
         *list = *over;
         return run_step(r, 1);
     }
-    if (!iterator_open(r, *over, &it))
+    if (!iterator_open(r, over, &it))
         return false;
     struct value item, made = value_list(r->arena, over->kind == VALUE_MAP ? over->map->n : 0);
     for (bool more = true; more;) {
         if (!iterator_next(r, &it, &item, &more))
             return false;
         if (more && !list_put(r, &made, &item))
-            return run_step(r, 1);
+            return false;
     }
     *list = made;
     return run_step(r, 1);
 }
 
-bool value_length(struct template_run *r, struct value v, int64_t *length)
+bool value_length(struct template_run *r, const struct value *v, int64_t *length)
 {
     *length = 0;
-    if (v.kind == VALUE_STRING) {
-        *length = (int64_t)count_characters(value_span(v));
-        return run_step(r, v.text.size / 16);
+    if (v->kind == VALUE_STRING) {
+        *length = (int64_t)count_characters(value_span(*v));
+        return run_step(r, v->text.size / 16);
     }
-    if (v.kind == VALUE_LIST)
-        *length = (int64_t)v.list->n;
-    else if (v.kind == VALUE_MAP)
-        *length = (int64_t)v.map->n;
-    else if (is_object(v, object_range) || is_object(v, object_view))
-        *length = (int64_t)object_size(v);
-    else if (v.kind != VALUE_UNDEFINED)
-        return run_fail(r, "'%s' has no length", kind_name(&v));
+    if (v->kind == VALUE_LIST)
+        *length = (int64_t)v->list->n;
+    else if (v->kind == VALUE_MAP)
+        *length = (int64_t)v->map->n;
+    else if (is_object(*v, object_range) || is_object(*v, object_view))
+        *length = (int64_t)object_size(*v);
+    else if (v->kind != VALUE_UNDEFINED)
+        return run_fail(r, "'%s' has no length", kind_name(v));
     return true;
 }
 
@@ -196,7 +196,7 @@ static bool next_pair(struct template_run *r, struct generator *g, struct value 
         return run_fail(r, "items is for a dict, not '%s'", kind_name(&map));
     *more = g->at < map.map->n;
     const struct value_pair *pair = *more ? &map.map->pairs[g->at++] : NULL;
-    return !pair || pair_of(r, pair->key, pair->value, out);
+    return !pair || pair_of(r, &pair->key, &pair->value, out);
 }
 
 bool filter_items(struct template_run *r, const struct value *at, struct value *out)
@@ -247,7 +247,7 @@ static bool next_batch(struct template_run *r, struct generator *g, struct value
             g->with[2] = item;
             g->at = 1;
         } else if (!list_put(r, &row, &item)) {
-            return run_step(r, 1);
+            return false;
         }
     }
     if (!run_step(r, 1))
@@ -255,7 +255,7 @@ static bool next_batch(struct template_run *r, struct generator *g, struct value
     *more = full || row.list->n > 0;
     for (int64_t n = (int64_t)row.list->n; !full && *more && given(g->with[1]) && n < size; n++)
         if (!list_put(r, &row, &g->with[1]) || !run_step(r, 1))
-            return run_step(r, 1);
+            return false;
     *out = row;
     return true;
 }
@@ -299,7 +299,7 @@ static bool next_slice(struct template_run *r, struct generator *g, struct value
     struct value row = value_list(r->arena, 0);
     for (int64_t k = start; k < end; k++)
         if (!list_put(r, &row, &g->with[2].list->items[k]) || !run_step(r, 1))
-            return run_step(r, 1);
+            return false;
     if (given(g->with[1]) && i >= longer)
         list_put(r, &row, &g->with[1]);
     *out = row;

@@ -6,6 +6,8 @@
  */
 #include "template_private.h"
 
+#include "berth/base/character.h"
+
 #include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -385,13 +387,24 @@ static bool lex_operator(struct lexer *x)
     return fail(x, "unexpected character '%s'", shown);
 }
 
+/* Bytes of the character at the start of `s` that can begin a name, or be in one; 0 when it cannot. */
+static size_t name_character(struct span s, bool first)
+{
+    size_t size = 0;
+    uint32_t c = s.size > 0 ? get_character(s, &size) : 0;
+    if (c < 0x80)
+        return c == '_' || (first ? isalpha((int)c) : isalnum((int)c)) ? 1 : 0;
+    unsigned rest = first ? 0 : CHARACTER_DECIMAL | CHARACTER_IGNORABLE;
+    return character_class(c) & (CHARACTER_ALPHA | rest) ? size : 0;
+}
+
 static bool lex_word(struct lexer *x)
 {
     struct span s = rest(x);
     size_t size = 0;
-    if (isalpha(s.at[0]) || s.at[0] == '_') {
-        while (size < s.size && (isalnum(s.at[size]) || s.at[size] == '_'))
-            size++;
+    if ((size = name_character(s, true)) > 0) {
+        for (size_t next; (next = name_character((struct span){s.at + size, s.size - size}, false)) > 0;)
+            size += next;
         bool good = add(x, TOKEN_NAME, (struct span){s.at, size}) != NULL;
         x->pos += size;
         return good;

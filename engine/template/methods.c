@@ -39,7 +39,7 @@ static bool dict_get(struct template_run *r, const struct arguments *args, struc
     struct value *found;
     if (args->n < 2 || args->n > 3 || args->named.n > 0)
         return run_fail(r, "'get' takes a key and a default");
-    if (!map_find(r, args->at[0], args->at[1], &found))
+    if (!map_find(r, &args->at[0], &args->at[1], &found))
         return false;
     *out = found ? *found : args->n == 3 ? args->at[2] : value_null;
     return true;
@@ -51,7 +51,7 @@ static bool dict_fromkeys(struct template_run *r, const struct value *at, struct
     if (!iterate(r, &at[1], &list) || !run_step(r, 1))
         return false;
     for (size_t i = 0; i < list.list->n; i++)
-        if (!map_set(r, map, list.list->items[i], at[2].kind == VALUE_UNDEFINED ? value_null : at[2]))
+        if (!map_set(r, &map, &list.list->items[i], at[2].kind == VALUE_UNDEFINED ? &value_null : &at[2]))
             return false;
     *out = map;
     return true;
@@ -72,7 +72,7 @@ static bool list_count(struct template_run *r, const struct value *at, struct va
         return false;
     for (size_t i = 0; i < list.list->n; i++) {
         bool equal;
-        if (!values_equal(r, list.list->items[i], at[1], &equal))
+        if (!values_equal(r, &list.list->items[i], &at[1], &equal))
             return false;
         n += equal;
     }
@@ -93,7 +93,7 @@ static bool list_index(struct template_run *r, const struct value *at, struct va
     }
     for (int64_t i = ends[0]; i < (int64_t)list.list->n && i < ends[1]; i++) {
         bool equal;
-        if (!values_equal(r, list.list->items[i], at[1], &equal))
+        if (!values_equal(r, &list.list->items[i], &at[1], &equal))
             return false;
         *out = value_integer(i);
         if (equal)

@@ -43,22 +43,22 @@ static bool str_rstrip(struct template_run *r, const struct value *at, struct va
 
 static bool str_upper(struct template_run *r, const struct value *at, struct value *out)
 {
-    return change_case(r, at[0], CASE_UPPER, out);
+    return change_case(r, &at[0], CASE_UPPER, out);
 }
 
 static bool str_lower(struct template_run *r, const struct value *at, struct value *out)
 {
-    return change_case(r, at[0], CASE_LOWER, out);
+    return change_case(r, &at[0], CASE_LOWER, out);
 }
 
 static bool str_title(struct template_run *r, const struct value *at, struct value *out)
 {
-    return change_case(r, at[0], CASE_WORDS, out);
+    return change_case(r, &at[0], CASE_WORDS, out);
 }
 
 static bool str_capitalize(struct template_run *r, const struct value *at, struct value *out)
 {
-    return change_case(r, at[0], CASE_CAPITAL, out);
+    return change_case(r, &at[0], CASE_CAPITAL, out);
 }
 
 static bool str_replace(struct template_run *r, const struct value *at, struct value *out)
@@ -304,7 +304,7 @@ static bool str_join(struct template_run *r, const struct value *at, struct valu
     for (size_t i = 0; i < list.list->n; i++)
         if (!wants_text(r, &list.list->items[i]))
             return false;
-    return join_texts(r, list, at[0], out);
+    return join_texts(r, &list, &at[0], out);
 }
 
 /* ---- asking ---- */
@@ -440,7 +440,7 @@ static bool justify(struct template_run *r, const struct value *at, char side, s
         return run_fail(r, "one character fills a field, not several");
     int64_t room = width > n ? width - n : 0, left = room / 2 + (room & width & 1);
     left = side == '<' ? 0 : side == '>' ? room : left;
-    return pad_text(r, at[0], (size_t)left, (size_t)(room - left), fill) && run_take(r, start, out);
+    return pad_text(r, &at[0], (size_t)left, (size_t)(room - left), &fill) && run_take(r, start, out);
 }
 
 static bool str_center(struct template_run *r, const struct value *at, struct value *out)
@@ -465,10 +465,9 @@ static bool str_zfill(struct template_run *r, const struct value *at, struct val
            sign = at[0].text.size > 0 && (at[0].text.at[0] == '+' || at[0].text.at[0] == '-');
     if (!wants_count(r, &at[1], 0, &width))
         return false;
+    const struct value zero = value_literal("0"), digits = value_part(at[0], sign, at[0].text.size);
     return run_add_part(r, &at[0], 0, sign) &&
-           pad_text(r, value_part(at[0], sign, at[0].text.size), width > n ? (size_t)(width - n) : 0, 0,
-               value_literal("0")) &&
-           run_take(r, start, out);
+           pad_text(r, &digits, width > n ? (size_t)(width - n) : 0, 0, &zero) && run_take(r, start, out);
 }
 
 static bool str_expandtabs(struct template_run *r, const struct value *at, struct value *out)
@@ -482,7 +481,7 @@ static bool str_expandtabs(struct template_run *r, const struct value *at, struc
             get_character((struct span){(const uint8_t *)at[0].text.at + i, at[0].text.size - i}, &size);
         int64_t spaces = c == '\t' && tab > 0 ? tab - column % tab : 0;
         struct value part = value_part(at[0], i, c == '\t' ? i : i + size);
-        if (!pad_text(r, part, (size_t)spaces, 0, value_literal(" ")) || !run_step(r, 1))
+        if (!pad_text(r, &part, (size_t)spaces, 0, NULL) || !run_step(r, 1))
             return false;
         column = c == '\n' || c == '\r' ? 0 : column + (c == '\t' ? spaces : 1);
     }
@@ -493,12 +492,12 @@ static bool str_expandtabs(struct template_run *r, const struct value *at, struc
 
 static bool str_casefold(struct template_run *r, const struct value *at, struct value *out)
 {
-    return change_case(r, at[0], CASE_FOLD, out);
+    return change_case(r, &at[0], CASE_FOLD, out);
 }
 
 static bool str_swapcase(struct template_run *r, const struct value *at, struct value *out)
 {
-    return change_case(r, at[0], CASE_SWAP, out);
+    return change_case(r, &at[0], CASE_SWAP, out);
 }
 
 /* By a dict of code points: to a code point, a text, or none, which leaves the character out. */
@@ -511,8 +510,9 @@ static bool str_translate(struct template_run *r, const struct value *at, struct
         uint32_t c =
             get_character((struct span){(const uint8_t *)at[0].text.at + i, at[0].text.size - i}, &size);
         struct value part = value_part(at[0], i, i + size), *to;
+        const struct value code = value_integer(c);
         char bytes[4];
-        if (!map_find(r, at[1], value_integer(c), &to))
+        if (!map_find(r, &at[1], &code, &to))
             return false;
         if (to && to->kind == VALUE_INTEGER) {
             if (to->integer < 0 || to->integer > 0x10ffff || (to->integer >= 0xd800 && to->integer < 0xe000))

@@ -90,7 +90,7 @@ static bool equal_maps(struct template_run *r, struct value a, struct value b, u
     *equal = a.map->n == b.map->n;
     for (size_t i = 0; *equal && i < a.map->n; i++) {
         struct value *other;
-        if (!map_find(r, b, a.map->pairs[i].key, &other))
+        if (!map_find(r, &b, &a.map->pairs[i].key, &other))
             return false;
         *equal = other != NULL;
         if (other && !equal_at(r, a.map->pairs[i].value, *other, depth + 1, equal))
@@ -150,9 +150,9 @@ static bool equal_at(struct template_run *r, struct value a, struct value b, uns
     return true;
 }
 
-bool values_equal(struct template_run *r, struct value a, struct value b, bool *equal)
+bool values_equal(struct template_run *r, const struct value *a, const struct value *b, bool *equal)
 {
-    return equal_at(r, a, b, 0, equal);
+    return equal_at(r, *a, *b, 0, equal);
 }
 
 static bool order_at(struct template_run *r, struct value a, struct value b, unsigned depth, int *order)
@@ -183,42 +183,42 @@ static bool order_at(struct template_run *r, struct value a, struct value b, uns
     return true;
 }
 
-bool values_order(struct template_run *r, struct value a, struct value b, int *order)
+bool values_order(struct template_run *r, const struct value *a, const struct value *b, int *order)
 {
-    return order_at(r, a, b, 0, order);
+    return order_at(r, *a, *b, 0, order);
 }
 
-bool map_find(struct template_run *r, struct value map, struct value key, struct value **found)
+bool map_find(struct template_run *r, const struct value *map, const struct value *key, struct value **found)
 {
     *found = NULL;
-    if (key.kind == VALUE_LIST && !key.list->tuple)
+    if (key->kind == VALUE_LIST && !key->list->tuple)
         return run_fail(r, "a list cannot be a key of a dict");
-    for (size_t i = 0; key.kind == VALUE_LIST && i < key.list->n; i++)
-        if (!run_step(r, 1) || !map_find(r, map, key.list->items[i], found))
+    for (size_t i = 0; key->kind == VALUE_LIST && i < key->list->n; i++)
+        if (!run_step(r, 1) || !map_find(r, map, &key->list->items[i], found))
             return false;
     *found = NULL;
-    if (key.kind == VALUE_MAP || is_object(key, object_view))
-        return run_fail(r, "a '%s' cannot be a key of a dict", kind_name(&key));
-    for (size_t i = 0; i < map.map->n && !*found; i++) {
+    if (key->kind == VALUE_MAP || is_object(*key, object_view))
+        return run_fail(r, "a '%s' cannot be a key of a dict", kind_name(key));
+    for (size_t i = 0; i < map->map->n && !*found; i++) {
         bool equal = false;
-        struct value_pair *p = &map.map->pairs[i];
+        struct value_pair *p = &map->map->pairs[i];
         bool differ =
-            key.kind == VALUE_STRING && p->key.kind == VALUE_STRING && key.text.size != p->key.text.size;
-        if (!differ && !values_equal(r, p->key, key, &equal))
+            key->kind == VALUE_STRING && p->key.kind == VALUE_STRING && key->text.size != p->key.text.size;
+        if (!differ && !values_equal(r, &p->key, key, &equal))
             return false;
         *found = equal ? &p->value : NULL;
     }
-    return run_step(r, map.map->n / 16);
+    return run_step(r, map->map->n / 16);
 }
 
-bool map_set(struct template_run *r, struct value map, struct value key, struct value v)
+bool map_set(struct template_run *r, const struct value *map, const struct value *key, const struct value *v)
 {
     struct value *old;
     if (!map_find(r, map, key, &old))
         return false;
     if (old)
-        *old = v;
-    return old || value_set_new(r->arena, map, key, v) || run_step(r, 1);
+        *old = *v;
+    return old || value_set_new(r->arena, *map, *key, *v) || run_step(r, 1);
 }
 
 bool values_contain(struct template_run *r, struct value in, struct value what, bool *found)
@@ -232,7 +232,7 @@ bool values_contain(struct template_run *r, struct value in, struct value what, 
     }
     if (in.kind == VALUE_MAP) {
         struct value *value;
-        if (!map_find(r, in, what, &value))
+        if (!map_find(r, &in, &what, &value))
             return false;
         *found = value != NULL;
         return true;
@@ -240,10 +240,10 @@ bool values_contain(struct template_run *r, struct value in, struct value what, 
     struct iterator it;
     struct value item;
     bool more = true;
-    if (!iterator_open(r, in, &it))
+    if (!iterator_open(r, &in, &it))
         return false;
     while (more && !*found)
-        if (!iterator_next(r, &it, &item, &more) || (more && !values_equal(r, item, what, found)))
+        if (!iterator_next(r, &it, &item, &more) || (more && !values_equal(r, &item, &what, found)))
             return false;
     return true;
 }
@@ -258,12 +258,12 @@ bool compare(struct template_run *r, enum operation op, struct value a, struct v
         return true;
     }
     if (op == OP_EQUAL || op == OP_UNEQUAL) {
-        if (!values_equal(r, a, b, out))
+        if (!values_equal(r, &a, &b, out))
             return false;
         *out = *out == (op == OP_EQUAL);
         return true;
     }
-    if (!values_order(r, a, b, &order))
+    if (!values_order(r, &a, &b, &order))
         return false;
     bool odd = is_number(a) && (isnan(as_real(a)) || isnan(as_real(b)));
     *out = !odd && (op == OP_LESS            ? order < 0
@@ -392,7 +392,7 @@ static bool repeat(struct template_run *r, struct value v, int64_t times, struct
     for (int64_t i = 0; i < times && v.list->n > 0; i++)
         for (size_t j = 0; j < v.list->n; j++)
             if (!run_step(r, 1) || !list_put(r, &list, &v.list->items[j]))
-                return run_step(r, 1);
+                return false;
     if (!run_step(r, 1))
         return false;
     list.list->tuple = v.list->tuple;

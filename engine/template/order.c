@@ -12,7 +12,7 @@ static bool sort_key(
 {
     if (!get_path(r, item, path, key))
         return false;
-    return case_counts || key->kind != VALUE_STRING || change_case(r, *key, CASE_LOWER, key);
+    return case_counts || key->kind != VALUE_STRING || change_case(r, key, CASE_LOWER, key);
 }
 
 /* The keys of an item by one attribute, or several with commas between, as a list: equal items need no order then. */
@@ -49,7 +49,7 @@ static bool merge_sort(
             size_t a = start, b = middle;
             for (size_t i = start; i < end; i++) {
                 int order = 0;
-                if (a < middle && b < end && !values_order(r, pairs[b].key, pairs[a].key, &order))
+                if (a < middle && b < end && !values_order(r, &pairs[b].key, &pairs[a].key, &order))
                     return false;
                 bool second = a == middle || (b < end && (reverse ? order > 0 : order < 0));
                 spare[i] = pairs[second ? b++ : a++];
@@ -123,7 +123,7 @@ static bool next_unique(struct template_run *r, struct generator *g, struct valu
             return false;
         if (!*more)
             return true;
-        if (!sort_key(r, *out, g->with[0], g->wanted, &key) || !map_find(r, g->with[1], key, &known))
+        if (!sort_key(r, *out, g->with[0], g->wanted, &key) || !map_find(r, &g->with[1], &key, &known))
             return false;
         if (!known)
             return value_set_new(r->arena, g->with[1], key, value_null) || run_step(r, 1);
@@ -148,7 +148,7 @@ static bool extreme(struct template_run *r, const struct value *at, bool largest
     struct value item, key, best = value_undefined;
     bool first = true;
     *out = value_undefined;
-    if (!iterator_open(r, at[0], &it))
+    if (!iterator_open(r, &at[0], &it))
         return false;
     for (bool more = true;; first = false) {
         int order = 1;
@@ -157,7 +157,7 @@ static bool extreme(struct template_run *r, const struct value *at, bool largest
         if (!more)
             return true;
         if (!sort_key(r, item, path_of(at[2]), truth(&at[1]), &key) ||
-            (!first && !values_order(r, largest ? key : best, largest ? best : key, &order)))
+            (!first && !values_order(r, largest ? &key : &best, largest ? &best : &key, &order)))
             return false;
         /* A later item takes the place of an earlier one when it is beyond it. */
         if (first || order > 0) {
@@ -179,7 +179,7 @@ bool filter_max(struct template_run *r, const struct value *at, struct value *ou
 
 static bool group_of(struct template_run *r, struct value key, struct value items, struct value *out)
 {
-    if (!pair_of(r, key, items, out))
+    if (!pair_of(r, &key, &items, out))
         return false;
     out->list->group = true;
     return true;
@@ -200,7 +200,7 @@ bool filter_groupby(struct template_run *r, const struct value *at, struct value
         struct value key;
         pairs[i].value = list.list->items[i];
         if (!get_path_or(r, pairs[i].value, at[1], at[2], &key) ||
-            (!truth(&at[3]) && key.kind == VALUE_STRING && !change_case(r, key, CASE_LOWER, &key)))
+            (!truth(&at[3]) && key.kind == VALUE_STRING && !change_case(r, &key, CASE_LOWER, &key)))
             return false;
         pairs[i].key = key;
     }
@@ -210,14 +210,14 @@ bool filter_groupby(struct template_run *r, const struct value *at, struct value
         struct value items = value_list(r->arena, 0), key;
         bool equal = true;
         for (next = i; next < n && equal;) {
-            if (!values_equal(r, pairs[i].key, pairs[next].key, &equal))
+            if (!values_equal(r, &pairs[i].key, &pairs[next].key, &equal))
                 return false;
             if (equal && !list_put(r, &items, &pairs[next++].value))
-                return run_step(r, 1);
+                return false;
         }
         if (!get_path_or(r, pairs[i].value, at[1], at[2], &key) || !group_of(r, key, items, &group) ||
             !list_put(r, &groups, &group))
-            return run_step(r, 1);
+            return false;
     }
     *out = groups;
     return run_step(r, 1);

@@ -107,7 +107,7 @@ static bool print_quoted_list(struct template_run *r, const struct value_list *l
     if (!add(r, l->tuple ? "(" : "["))
         return false;
     for (size_t i = 0; i < l->n; i++)
-        if ((i > 0 && !add(r, ", ")) || !print_quoted(r, l->items[i], depth + 1))
+        if ((i > 0 && !add(r, ", ")) || !print_quoted(r, &l->items[i], depth + 1))
             return false;
     return add(r, !l->tuple ? "]" : l->n == 1 ? ",)" : ")");
 }
@@ -120,8 +120,8 @@ static bool print_quoted_map(struct template_run *r, const struct value_map *m, 
     if ((r->sorted && m->n > 0 && !sorted_pairs(r, m, &pairs)) || !add(r, "{"))
         return false;
     for (size_t i = 0; i < m->n; i++)
-        if ((i > 0 && !add(r, ", ")) || !print_quoted(r, pairs[i].key, depth + 1) || !add(r, ": ") ||
-            !print_quoted(r, pairs[i].value, depth + 1))
+        if ((i > 0 && !add(r, ", ")) || !print_quoted(r, &pairs[i].key, depth + 1) || !add(r, ": ") ||
+            !print_quoted(r, &pairs[i].value, depth + 1))
             return false;
     return add(r, "}");
 }
@@ -133,9 +133,9 @@ static bool print_view(struct template_run *r, const struct view *v, unsigned de
     for (size_t i = 0; i < v->map.map->n; i++) {
         const struct value_pair *pair = &v->map.map->pairs[i];
         if (!add(r, i > 0 ? ", " : names[v->what]) || (v->what == VIEW_ITEMS && !add(r, "(")) ||
-            (v->what != VIEW_VALUES && !print_quoted(r, pair->key, depth + 1)) ||
+            (v->what != VIEW_VALUES && !print_quoted(r, &pair->key, depth + 1)) ||
             (v->what == VIEW_ITEMS && !add(r, ", ")) ||
-            (v->what != VIEW_KEYS && !print_quoted(r, pair->value, depth + 1)) ||
+            (v->what != VIEW_KEYS && !print_quoted(r, &pair->value, depth + 1)) ||
             (v->what == VIEW_ITEMS && !add(r, ")")))
             return false;
     }
@@ -175,7 +175,7 @@ static bool print_macro(struct template_run *r, const struct node *n)
 {
     if (n->kind == NODE_CALL_BLOCK)
         return add(r, "<Macro anonymous>");
-    return add(r, "<Macro ") && print_quoted(r, n->value, 0) && add(r, ">");
+    return add(r, "<Macro ") && print_quoted(r, &n->value, 0) && add(r, ">");
 }
 
 /* Objects as Python writes them, where that is the same each time. */
@@ -197,40 +197,40 @@ static bool print_object(struct template_run *r, struct value v, unsigned depth)
     return run_fail(r, "printing a '%s' is not supported", kind_name(&v));
 }
 
-bool print_quoted(struct template_run *r, struct value v, unsigned depth)
+bool print_quoted(struct template_run *r, const struct value *v, unsigned depth)
 {
     if (depth > VALUE_DEPTH)
         return run_fail(r, "a value is printed that is nested deeper than %d", VALUE_DEPTH);
     if (!run_step(r, 1))
         return false;
-    switch (v.kind) {
+    switch (v->kind) {
     case VALUE_UNDEFINED:
         return add(r, "Undefined");
     case VALUE_NULL:
         return add(r, "None");
     case VALUE_BOOL:
-        return add(r, v.boolean ? "True" : "False");
+        return add(r, v->boolean ? "True" : "False");
     case VALUE_INTEGER:
-        return print_integer(r, v.integer);
+        return print_integer(r, v->integer);
     case VALUE_FLOAT:
-        return print_real(r, v.real, false);
+        return print_real(r, v->real, false);
     case VALUE_STRING:
-        return v.text.markup ? add(r, "Markup(") && print_quoted_text(r, v) && add(r, ")")
-                             : print_quoted_text(r, v);
+        return v->text.markup ? add(r, "Markup(") && print_quoted_text(r, *v) && add(r, ")")
+                              : print_quoted_text(r, *v);
     case VALUE_LIST:
-        return print_quoted_list(r, v.list, depth);
+        return print_quoted_list(r, v->list, depth);
     case VALUE_MAP:
-        return print_quoted_map(r, v.map, depth);
+        return print_quoted_map(r, v->map, depth);
     case VALUE_OBJECT:
         break;
     }
-    return print_object(r, v, depth);
+    return print_object(r, *v, depth);
 }
 
 bool print_ascii(struct template_run *r, struct value v)
 {
     r->ascii = true;
-    bool good = print_quoted(r, v, 0);
+    bool good = print_quoted(r, &v, 0);
     r->ascii = false;
     return good;
 }
@@ -240,7 +240,7 @@ bool filter_pprint(struct template_run *r, const struct value *at, struct value 
 {
     size_t start = r->size;
     r->sorted = true;
-    bool good = print_quoted(r, at[0], 0);
+    bool good = print_quoted(r, &at[0], 0);
     r->sorted = false;
     if (!good || !run_take(r, start, out))
         return false;
@@ -252,7 +252,7 @@ bool print_text(struct template_run *r, const struct value *v)
 {
     if (v->kind == VALUE_STRING)
         return run_add_text(r, v);
-    return v->kind == VALUE_UNDEFINED || print_quoted(r, *v, 0);
+    return v->kind == VALUE_UNDEFINED || print_quoted(r, v, 0);
 }
 
 bool to_string(struct template_run *r, const struct value *v, struct value *out)
@@ -310,14 +310,14 @@ static bool print_json_text(struct json *j, struct value s)
 static bool json_break(struct json *j, unsigned depth)
 {
     struct value indent = j->style->indent;
-    if (indent.kind == VALUE_NULL || indent.kind == VALUE_UNDEFINED)
+    if (!given(indent))
         return true;
     if (!add(j->r, "\n"))
         return false;
     for (unsigned i = 0; i < depth; i++) {
         if (indent.kind == VALUE_STRING && !run_add_text(j->r, &indent))
             return false;
-        for (int64_t k = 0; indent.kind == VALUE_INTEGER && k < indent.integer; k++)
+        for (int64_t k = 0; whole(indent) && k < as_integer(indent); k++)
             if (!run_step(j->r, 1) || !add(j->r, " "))
                 return false;
     }
@@ -424,7 +424,7 @@ static void distrust(struct template_run *r, size_t start)
 
 bool print_json(struct template_run *r, struct value v, const struct json_style *style)
 {
-    bool indents = style->indent.kind == VALUE_STRING || style->indent.kind == VALUE_INTEGER;
+    bool indents = style->indent.kind == VALUE_STRING || whole(style->indent);
     struct json j = {
         .r = r, .style = style, .between = value_literal(indents ? "," : ", "), .colon = value_literal(": ")};
     size_t start = r->size;

@@ -147,17 +147,17 @@ const struct value *scope_find(const struct template_run *r, struct span name)
     return value_find(r->vars, name);
 }
 
-bool scope_set(struct template_run *r, struct span name, struct value v)
+bool scope_set(struct template_run *r, struct span name, const struct value *v)
 {
     for (struct binding *b = r->scope->bindings; b; b = b->next)
         if (same(b->name, name)) {
-            b->value = v;
+            b->value = *v;
             return true;
         }
     struct binding *b = value_alloc(r->arena, sizeof(*b));
     if (!b)
         return run_step(r, 1);
-    *b = (struct binding){.name = name, .value = v, .next = r->scope->bindings};
+    *b = (struct binding){.name = name, .value = *v, .next = r->scope->bindings};
     r->scope->bindings = b;
     return true;
 }

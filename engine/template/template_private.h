@@ -206,7 +206,7 @@ bool run_take(
     struct template_run *r, size_t start, struct value *out); /* what was added since r->size was start */
 
 const struct value *scope_find(const struct template_run *r, struct span name);
-bool scope_set(struct template_run *r, struct span name, struct value v);
+bool scope_set(struct template_run *r, struct span name, const struct value *v);
 bool scope_open(struct template_run *r);
 
 enum flow { FLOW_ON, FLOW_BREAK, FLOW_CONTINUE, FLOW_FAILED };
@@ -223,7 +223,7 @@ struct arguments {
 };
 
 void arguments_init(struct arguments *args);
-bool arguments_add(struct template_run *r, struct arguments *args, struct value v);
+bool arguments_add(struct template_run *r, struct arguments *args, const struct value *v);
 bool arguments_name(struct template_run *r, struct arguments *args, struct value name, struct value v);
 /* Adds those of `from`: the positional ones from number `first` on, and all keywords. */
 bool arguments_join(
@@ -304,7 +304,8 @@ bool get_path_or(
 /* The attribute that a filter was given, or null. */
 struct value path_of(struct value argument);
 bool pairs_of(struct template_run *r, struct value map, struct value *out); /* a list of (key, value) */
-bool pair_of(struct template_run *r, struct value a, struct value b, struct value *out); /* a tuple */
+bool pair_of(
+    struct template_run *r, const struct value *a, const struct value *b, struct value *out); /* a tuple */
 
 /* ---- objects ---- */
 
@@ -360,7 +361,7 @@ struct iterator {
 };
 
 /* Begins to go over a value; fails when it is not iterable. */
-bool iterator_open(struct template_run *r, struct value over, struct iterator *it);
+bool iterator_open(struct template_run *r, const struct value *over, struct iterator *it);
 /* The next item; *more is false behind the last one. */
 bool iterator_next(struct template_run *r, struct iterator *it, struct value *out, bool *more);
 
@@ -445,13 +446,13 @@ static inline double as_real(struct value v)
 bool undefined_fail(
     struct template_run *r, const struct value *v); /* fails with the name that is undefined */
 
-bool values_equal(struct template_run *r, struct value a, struct value b, bool *equal);
-bool values_order(
-    struct template_run *r, struct value a, struct value b, int *order); /* fails where Python does */
+bool values_equal(struct template_run *r, const struct value *a, const struct value *b, bool *equal);
+bool values_order(struct template_run *r, const struct value *a, const struct value *b,
+    int *order); /* fails where Python does */
 bool values_contain(struct template_run *r, struct value in, struct value what, bool *found);
-bool map_find(struct template_run *r, struct value map, struct value key, struct value **found);
+bool map_find(struct template_run *r, const struct value *map, const struct value *key, struct value **found);
 /* Sets a member of a map that is being made. Fails where a key is none. */
-bool map_set(struct template_run *r, struct value map, struct value key, struct value v);
+bool map_set(struct template_run *r, const struct value *map, const struct value *key, const struct value *v);
 bool operate(struct template_run *r, enum operation op, struct value a, struct value b, struct value *out);
 bool compare(struct template_run *r, enum operation op, struct value a, struct value b, bool *out);
 
@@ -460,12 +461,12 @@ bool get_item(struct template_run *r, struct value of, struct value key, struct 
 bool get_slice(struct template_run *r, struct value of, const struct value bounds[3], struct value *out);
 bool iterate(
     struct template_run *r, const struct value *over, struct value *list); /* the items of `over` as a list */
-bool value_length(struct template_run *r, struct value v, int64_t *length);
+bool value_length(struct template_run *r, const struct value *v, int64_t *length);
 
 /* ---- printing ---- */
 
 bool print_text(struct template_run *r, const struct value *v); /* str(v) */
-bool print_quoted(struct template_run *r, struct value v, unsigned depth); /* repr(v) */
+bool print_quoted(struct template_run *r, const struct value *v, unsigned depth); /* repr(v) */
 struct json_style {
     struct value indent, separators;
     bool ascii, sorted;
@@ -519,18 +520,20 @@ enum letter_case {
     CASE_FOLD,
     CASE_SWAP
 };
-bool change_case(struct template_run *r, struct value s, enum letter_case to, struct value *out);
+bool change_case(struct template_run *r, const struct value *s, enum letter_case to, struct value *out);
 /* Whether a string has characters and all are of these classes; are of one case; are written as a title. */
 bool all_characters(struct template_run *r, struct value s, unsigned classes, struct value *out);
 bool all_cased(struct template_run *r, struct value s, unsigned wanted, struct value *out);
 bool is_title(struct template_run *r, struct value s, struct value *out);
 bool replace_text(struct template_run *r, struct value s, struct value old, struct value new, int64_t count,
     struct value *out);
-bool pad_text(struct template_run *r, struct value s, size_t left, size_t right, struct value fill);
+bool pad_text(
+    struct template_run *r, const struct value *s, size_t left, size_t right, const struct value *fill);
 struct value escape_text(struct template_run *r, const struct value *v); /* HTML; undefined when it fails */
 /* The same where text is escaped: the separator and the items are, when one of them is markup. */
 bool join_escaped(struct template_run *r, struct value list, struct value between, struct value *out);
-bool join_texts(struct template_run *r, struct value list, struct value between, struct value *out);
+bool join_texts(
+    struct template_run *r, const struct value *list, const struct value *between, struct value *out);
 
 /* ---- the whole ---- */
 

@@ -113,9 +113,10 @@ static bool test_callable(struct template_run *r, const struct value *at, struct
 static bool remainder_is(
     struct template_run *r, struct value v, struct value by, int64_t rest, struct value *out)
 {
+    const struct value wanted = value_integer(rest);
     struct value left;
     bool equal;
-    if (!operate(r, OP_MODULO, v, by, &left) || !values_equal(r, left, value_integer(rest), &equal))
+    if (!operate(r, OP_MODULO, v, by, &left) || !values_equal(r, &left, &wanted, &equal))
         return false;
     return answer(out, equal);
 }
@@ -176,23 +177,22 @@ static bool test_in(struct template_run *r, const struct value *at, struct value
     return compared(r, OP_IN, at, out);
 }
 
-/* Only kinds whose values are compared as in Python are supported. Python shares objects of others by rules of its own. */
+/* Python shares objects by rules of its own: small integers are one object, and equal strings may be. */
 static bool test_sameas(struct template_run *r, const struct value *at, struct value *out)
 {
-    if (at[0].kind != at[1].kind)
+    const struct value *a = &at[0], *b = &at[1];
+    bool equal;
+    if (a->kind != b->kind || a->kind == VALUE_UNDEFINED)
         return answer(out, false);
-    switch (at[0].kind) {
-    case VALUE_NULL:
-        return answer(out, true);
-    case VALUE_BOOL:
-        return answer(out, at[0].boolean == at[1].boolean);
-    case VALUE_LIST:
-        return answer(out, at[0].list == at[1].list);
-    case VALUE_MAP:
-        return answer(out, at[0].map == at[1].map);
-    default:
-        return run_fail(r, "sameas is supported for none, booleans, lists and dicts only");
-    }
+    if (a->kind == VALUE_LIST || a->kind == VALUE_MAP || a->kind == VALUE_OBJECT)
+        return answer(out, a->kind == VALUE_OBJECT ? a->object.data == b->object.data : a->list == b->list);
+    if (!values_equal(r, a, b, &equal))
+        return false;
+    bool same = a->kind == VALUE_NULL || a->kind == VALUE_BOOL ||
+                (a->kind == VALUE_INTEGER && a->integer >= -5 && a->integer <= 256) ||
+                (a->kind == VALUE_STRING && a->text.at == b->text.at);
+    return !equal || same ? answer(out, equal)
+                          : run_fail(r, "sameas of two equal '%s' is not supported", kind_name(a));
 }
 
 static bool test_lower(struct template_run *r, const struct value *at, struct value *out)
@@ -217,7 +217,7 @@ static bool test_escaped(struct template_run *r, const struct value *at, struct 
 static bool is_key(struct template_run *r, struct value v)
 {
     struct value *found, none = value_map(r->arena, 0);
-    return run_step(r, 1) && map_find(r, none, v, &found);
+    return run_step(r, 1) && map_find(r, &none, &v, &found);
 }
 
 /* Whether a filter or a test of this name is known. A template can check it before it uses one. */

@@ -142,17 +142,17 @@ size_t find_last(struct span in, struct span what)
     return SIZE_MAX;
 }
 
-bool pad_text(struct template_run *r, struct value s, size_t left, size_t right, struct value fill)
+bool pad_text(
+    struct template_run *r, const struct value *s, size_t left, size_t right, const struct value *fill)
 {
-    for (size_t i = 0; i < left; i++)
-        if (!run_step(r, 1) || !run_add_text(r, &fill))
+    const struct value blank = value_literal(" ");
+    for (size_t i = 0; i < left + right; i++) {
+        if (i == left && !run_add_text(r, s))
             return false;
-    if (!run_add_text(r, &s))
-        return false;
-    for (size_t i = 0; i < right; i++)
-        if (!run_step(r, 1) || !run_add_text(r, &fill))
+        if (!run_step(r, 1) || !run_add_text(r, fill ? fill : &blank))
             return false;
-    return true;
+    }
+    return right > 0 || run_add_text(r, s);
 }
 
 bool replace_text(struct template_run *r, struct value s, struct value old, struct value new, int64_t count,
@@ -179,11 +179,12 @@ bool replace_text(struct template_run *r, struct value s, struct value old, stru
     return run_add_part(r, &s, at, in.size) && run_take(r, start, out);
 }
 
-bool join_texts(struct template_run *r, struct value list, struct value between, struct value *out)
+bool join_texts(
+    struct template_run *r, const struct value *list, const struct value *between, struct value *out)
 {
     size_t start = r->size;
-    for (size_t i = 0; i < list.list->n; i++)
-        if ((i > 0 && !print_text(r, &between)) || !print_text(r, &list.list->items[i]))
+    for (size_t i = 0; i < list->list->n; i++)
+        if ((i > 0 && !print_text(r, between)) || !print_text(r, &list->list->items[i]))
             return false;
     return run_take(r, start, out);
 }

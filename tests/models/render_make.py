@@ -125,7 +125,8 @@ class Maker:
     # ---- expressions
 
     def fill(self, form, depth):
-        """A form with expressions for its capitals that stand alone: T text, I small number, A anything, B boolean, K key."""
+        """A form with expressions for its capitals that stand alone: T is a text, I a small number, A anything, B a
+        boolean, K a key."""
         out, word = [], ""
         for i, c in enumerate(form):
             alone = (i == 0 or not (form[i - 1].isalnum() or form[i - 1] in "_'\"%")) and \
@@ -242,8 +243,9 @@ class Maker:
     def any_of(self, depth):
         pick, rng = self.rng.random(), self.rng
         if pick < 0.1:
-            return self.wrapped("any", depth - 1) + rng.choice(
-                [".a", ".b", "['role']", "[0]", "[-1]", ".content", ".b.c", "[n]", ".x", "|attr('a')", ".items()", ".name"])
+            return self.wrapped("any", depth - 1) + rng.choice([
+                ".a", ".b", "['role']", "[0]", "[-1]", ".content", ".b.c", "[n]", ".x", "|attr('a')", ".items()",
+                ".name"])
         if pick < 0.2:
             return self.wrapped("any", depth - 1) + " " + rng.choice(BINARY) + " " + self.wrapped("any", depth - 1)
         if pick < 0.3:
@@ -366,7 +368,8 @@ class Maker:
 
     def recursive(self, depth):
         shown = self.rng.choice(["{{ x.name }}", "{{ loop.depth }}", "{{ loop.depth0 }}{{ loop.index }}", "{{ loop.first }}"])
-        again = self.rng.choice(["{{ loop(x.kids) }}", "({{ loop(x.kids)|upper }})", "{% if x.kids %}{{ loop(x.kids) }}{% endif %}"])
+        again = self.rng.choice(["{{ loop(x.kids) }}", "({{ loop(x.kids)|upper }})",
+                                 "{% if x.kids %}{{ loop(x.kids) }}{% endif %}"])
         return self.tag("for x in tree recursive") + shown + self.rng.choice(SPACE) + again + \
             self.rng.choice(["", self.tag("else") + "-"]) + self.tag("endfor")
 
