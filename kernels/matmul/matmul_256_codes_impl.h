@@ -88,6 +88,11 @@ INLINE floats product_of(floats a, floats b)
     return _mm256_mul_ps(a, b);
 }
 
+INLINE void halves_of(floats out[2], words v)
+{
+    both_halves(out, v);
+}
+
 INLINE words table_of(const int8_t table[16], int offset)
 {
     const __m256i both = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)table));
@@ -202,6 +207,13 @@ INLINE void add_codes(unsigned weights, const struct panel p[GROUPS], const stru
 #endif
     };
     how[weights].add(how[weights].offset, p, a, tokens, sums);
+}
+
+INLINE bool left_to_other(enum matmul_int8 type, const uint8_t *weights, size_t row_bytes, size_t blocks,
+    const struct matmul_block *a, size_t tokens, float sums[][MATMUL_ROWS])
+{
+    (void)type, (void)weights, (void)row_bytes, (void)blocks, (void)a, (void)tokens, (void)sums;
+    return false;
 }
 
 #define CODES_LINKAGE(name) static void tile_##name

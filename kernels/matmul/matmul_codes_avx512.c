@@ -82,6 +82,11 @@ INLINE floats product_of(floats a, floats b)
     return _mm512_mul_ps(a, b);
 }
 
+INLINE void halves_of(floats out[2], words v)
+{
+    both_halves(out, v);
+}
+
 INLINE words table_of(const int8_t table[16], int offset)
 {
     const __m512i four = _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)table));
@@ -230,6 +235,13 @@ INLINE void add_codes(unsigned weights, const struct panel p[GROUPS], const stru
         bool halves;
     } how[] = {{0, false}, {4, false}, {4, true}, {7, false}, {7, true}}; /* in the order of enum weights */
     (how[weights].halves ? add_both_halves : add_whole)(how[weights].offset, p, a, tokens, sums);
+}
+
+INLINE bool left_to_other(enum matmul_int8 type, const uint8_t *weights, size_t row_bytes, size_t blocks,
+    const struct matmul_block *a, size_t tokens, float sums[][MATMUL_ROWS])
+{
+    (void)type, (void)weights, (void)row_bytes, (void)blocks, (void)a, (void)tokens, (void)sums;
+    return false;
 }
 
 #define CODES_LINKAGE(name) void matmul_avx512_##name

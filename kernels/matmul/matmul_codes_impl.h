@@ -95,17 +95,17 @@ INLINE floats odd_scale(floats d, words s)
     return product_of(d, floats_of(either(left(s, 1), every_word(1))));
 }
 
-INLINE floats first_half(const struct source *s, size_t byte)
+INLINE floats first_float(const struct source *s, size_t byte)
 {
     floats halves[2];
-    both_halves(halves, one_word(s, byte));
+    halves_of(halves, one_word(s, byte));
     return halves[0];
 }
 
-INLINE floats last_half(const struct source *s, size_t byte)
+INLINE floats second_float(const struct source *s, size_t byte)
 {
     floats halves[2];
-    both_halves(halves, one_word(s, byte));
+    halves_of(halves, one_word(s, byte));
     return halves[1];
 }
 
@@ -139,7 +139,7 @@ INLINE void put_twos(struct panel *p, size_t i, words codes, words signs, words 
 static NOINLINE void unpack_tq2_0(struct panel *p, size_t step, const uint8_t *at, size_t row_bytes)
 {
     const struct source s = source_at(at, row_bytes);
-    const floats d = last_half(&s, 62);
+    const floats d = second_float(&s, 62);
     for (size_t half = 0; half < 2; half++) {
         words v[8];
         four_words(v, &s, half * 32);
@@ -164,7 +164,7 @@ INLINE void put_digit(struct panel *p, size_t i, words *v)
 static NOINLINE void unpack_tq1_0(struct panel *p, size_t step, const uint8_t *at, size_t row_bytes)
 {
     const struct source s = source_at(at, row_bytes);
-    const floats d = last_half(&s, 50);
+    const floats d = second_float(&s, 50);
     words v[12], last = one_word(&s, 48);
     for (size_t i = 0; i < 3; i++)
         four_words(v + 4 * i, &s, 16 * i);
@@ -185,7 +185,7 @@ static NOINLINE void unpack_tq1_0(struct panel *p, size_t step, const uint8_t *a
 static NOINLINE void unpack_q1_0(struct panel *p, size_t step, const uint8_t *at, size_t row_bytes)
 {
     const struct source s = source_at(at, row_bytes);
-    const floats d = first_half(&s, 0);
+    const floats d = first_float(&s, 0);
     words v[4];
     four_words(v, &s, 2);
     for (size_t k = 0; k < 4; k++, p += step) {
@@ -203,7 +203,7 @@ static NOINLINE void unpack_q1_0(struct panel *p, size_t step, const uint8_t *at
 static NOINLINE void unpack_q2_0(struct panel *p, size_t step, const uint8_t *at, size_t row_bytes)
 {
     const struct source s = source_at(at, row_bytes);
-    const floats d = first_half(&s, 0);
+    const floats d = first_float(&s, 0);
     words v[4];
     four_words(v, &s, 2);
 #pragma GCC unroll 2
@@ -234,7 +234,7 @@ static NOINLINE void unpack_iq2_xxs(struct panel *p, size_t step, const uint8_t 
 {
     const struct source s = source_at(at, row_bytes);
     const words levels = table_of(levels_iq2, LARGE_OFFSET);
-    const floats d = product_of(first_half(&s, 0), every_float(0.125f));
+    const floats d = product_of(first_float(&s, 0), every_float(0.125f));
     for (size_t k = 0; k < 8; k += 2) {
         words v[4];
         four_words(v, &s, 2 + 8 * k);
@@ -260,7 +260,7 @@ static NOINLINE void unpack_iq2_xs(struct panel *p, size_t step, const uint8_t *
 {
     const struct source s = source_at(at, row_bytes);
     const words levels = table_of(levels_iq2, LARGE_OFFSET);
-    const floats d = product_of(first_half(&s, 0), every_float(0.125f));
+    const floats d = product_of(first_float(&s, 0), every_float(0.125f));
     words scales[4];
     four_words(scales, &s, 58); /* the last two are scales */
     for (size_t k = 0; k < 8; k += 2) {
@@ -284,7 +284,7 @@ static NOINLINE void unpack_iq2_s(struct panel *p, size_t step, const uint8_t *a
 {
     const struct source s = source_at(at, row_bytes);
     const words levels = table_of(levels_iq2, LARGE_OFFSET);
-    const floats d = product_of(first_half(&s, 0), every_float(0.125f));
+    const floats d = product_of(first_float(&s, 0), every_float(0.125f));
     words high[4]; /* the last two are scales */
     four_words(high, &s, 66);
     for (size_t k = 0; k < 8; k += 4) {
@@ -309,7 +309,7 @@ static NOINLINE void unpack_iq3_xxs(struct panel *p, size_t step, const uint8_t 
 {
     const struct source s = source_at(at, row_bytes);
     const words levels = table_of(levels_iq3_xxs, LARGE_OFFSET);
-    const floats d = product_of(first_half(&s, 0), every_float(0.25f));
+    const floats d = product_of(first_float(&s, 0), every_float(0.25f));
     words rest[8];
     four_words(rest, &s, 66);
     four_words(rest + 4, &s, 82);
@@ -331,7 +331,7 @@ static NOINLINE void unpack_iq3_s(struct panel *p, size_t step, const uint8_t *a
 {
     const struct source s = source_at(at, row_bytes);
     const words levels = table_of(levels_iq3_s, SMALL_OFFSET), scales = one_word(&s, 106);
-    const floats d = first_half(&s, 0);
+    const floats d = first_float(&s, 0);
     for (size_t k = 0; k < 8; k += 2) {
         const words high = one_word(&s, 66 + k / 4 * 4);
         words v[4];
@@ -355,7 +355,7 @@ static NOINLINE void unpack_iq1_s(struct panel *p, size_t step, const uint8_t *a
 {
     const struct source s = source_at(at, row_bytes);
     const words levels = table_of(levels_iq1, SMALL_OFFSET);
-    const floats d = product_of(first_half(&s, 0), every_float(0.125f));
+    const floats d = product_of(first_float(&s, 0), every_float(0.125f));
     words high[4];
     four_words(high, &s, 34);
     for (size_t k = 0; k < 8; k += 4) {
@@ -387,7 +387,7 @@ static NOINLINE void unpack_iq1_m(struct panel *p, size_t step, const uint8_t *a
     const words d_high =
         either(with_mask(right(scales[3], 4), 0xf00), with_mask(right(scales[3], 16), 0xf000));
     floats d[2];
-    both_halves(d, either(d_low, d_high));
+    halves_of(d, either(d_low, d_high));
     d[0] = product_of(d[0], every_float(0.125f));
     for (size_t k = 0; k < 8; k += 4) {
         words v[4];
@@ -440,6 +440,8 @@ static const struct codes rows_of_codes[MATMUL_INT8] = {
 static NOINLINE void codes_tile(enum matmul_int8 type, const uint8_t *weights, size_t row_bytes,
     size_t blocks, const struct matmul_block *a, size_t tokens, float sums[][MATMUL_ROWS])
 {
+    if (left_to_other(type, weights, row_bytes, blocks, a, tokens, sums))
+        return;
     const struct codes *c = &rows_of_codes[type];
     struct panel p[PARTS][GROUPS];
     struct matmul_block arranged[MATMUL_CHUNK];
