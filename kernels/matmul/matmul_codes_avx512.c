@@ -244,5 +244,7 @@ INLINE bool left_to_other(enum matmul_int8 type, const uint8_t *weights, size_t 
     return false;
 }
 
+#define CODES_TABLE matmul_avx512_codes
 #define CODES_LINKAGE(name) void matmul_avx512_##name
 #include "matmul_codes_impl.h"
+#include "matmul_codes_tile_impl.h"

@@ -7,6 +7,8 @@
  */
 #include "matmul_neon_codes_impl.h"
 
+#include "matmul_codes_impl.h"
+
 #define STEP 16 /* elements of k of a quad that are in registers */
 #define FLOAT_TOKENS 8
 

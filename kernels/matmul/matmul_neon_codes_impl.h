@@ -233,8 +233,9 @@ INLINE bool left_to_other(enum matmul_int8 type, const uint8_t *weights, size_t 
     return true;
 }
 
+#define CODES_TABLE matmul_neon_codes /* in matmul_neon.c */
 #define CODES_LINKAGE(name) static void tile_##name
-#include "matmul_codes_impl.h"
+#include "matmul_codes_tile_impl.h"
 
 /* ---- the table ---- */
 
