@@ -1,6 +1,6 @@
 /* matmul_codes_avx512.c - the AVX-512 operations of matmul_codes_impl.h, and its kernels compiled over them.
  *
- * Codebooks of up to 512 entries are looked up in registers, by vpermi2w; larger ones by gathers.
+ * Codebooks of 256 entries are looked up in registers, by vpermi2w; larger ones by gathers.
  */
 #include "matmul_avx512_impl.h"
 
@@ -145,33 +145,24 @@ INLINE void put_level(struct panel *p, size_t i, words w)
     p->w[i] = w;
 }
 
-/* The entry of each of two numbers in a word, from 64 entries at `book`, by the lower six bits. */
+/* The entry of each of two numbers in a word: from 64 entries by the lower six bits, or from 128. */
 INLINE words of_64(const uint16_t *book, words at)
 {
     return _mm512_permutex2var_epi16(_mm512_loadu_si512(book), at, _mm512_loadu_si512(book + 32));
 }
 
-/* From 128 entries; the halves that `upper` names are from the second 64. */
-INLINE words of_128(const uint16_t *book, words at, __mmask32 upper)
+INLINE words of_128(const uint16_t *book, words at, __mmask32 bit6)
 {
-    return _mm512_mask_blend_epi16(upper, of_64(book, at), of_64(book + 64, at));
+    return _mm512_mask_blend_epi16(bit6, of_64(book, at), of_64(book + 64, at));
 }
 
-INLINE words of_256(const uint16_t *book, words at, __mmask32 bit6, __mmask32 bit7)
-{
-    return _mm512_mask_blend_epi16(bit7, of_128(book, at, bit6), of_128(book + 128, at, bit6));
-}
-
+/* The entry of each of two numbers in a word. 32 bits are gathered at each. */
 INLINE words entries(const uint16_t *book, size_t size, words at)
 {
-    if (size <= 512) {
+    if (size == 256) {
         const __mmask32 bit6 = _mm512_test_epi16_mask(at, _mm512_set1_epi16(64));
         const __mmask32 bit7 = _mm512_test_epi16_mask(at, _mm512_set1_epi16(128));
-        const __m512i low = of_256(book, at, bit6, bit7);
-        if (size <= 256)
-            return low;
-        const __mmask32 bit8 = _mm512_test_epi16_mask(at, _mm512_set1_epi16(256));
-        return _mm512_mask_blend_epi16(bit8, low, of_256(book + 256, at, bit6, bit7));
+        return _mm512_mask_blend_epi16(bit7, of_128(book, at, bit6), of_128(book + 128, at, bit6));
     }
     const __m512i low = _mm512_i32gather_epi32(with_mask(at, 0xffff), book, 2);
     const __m512i high = _mm512_i32gather_epi32(_mm512_srli_epi32(at, 16), book, 2);

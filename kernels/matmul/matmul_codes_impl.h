@@ -168,7 +168,6 @@ static void unpack_q1_0(struct panel *p, size_t step, const uint8_t *at, size_t 
     four_words(v, &s, 2);
     for (size_t k = 0; k < 4; k++, p += step) {
         p->scale[0] = d;
-#pragma GCC unroll 2
         for (size_t half = 0; half < 2; half++) {
             const words bits = left(nibbles_of(v[k], half), 1);
 #pragma GCC unroll 4
@@ -221,7 +220,6 @@ static void unpack_iq2_xxs(struct panel *p, size_t step, const uint8_t *at, size
         for (size_t j = 0; j < 4; j += 2, p += step) {
             const words signs = packed_signs(v[j + 1]);
             p->scale[0] = odd_scale(d, right(v[j + 1], 28));
-#pragma GCC unroll 2
             for (size_t half = 0; half < 2; half++)
                 put_fours(p, half, entries(quant_book_iq2_xxs, 256, two_bytes(v[j], half)),
                     nibbles_of(signs, half), levels);
@@ -252,7 +250,6 @@ static void unpack_iq2_xs(struct panel *p, size_t step, const uint8_t *at, size_
                 with_mask(right(v[2 * j], 9), 0x007f007f), with_mask(right(v[2 * j + 1], 1), 0x7f007f00));
             const words signs = even_signs_of(pick(mixed, 0x03010200));
             two_scales(p, d, byte_at(scales[2 + k / 4], (k + j) % 4));
-#pragma GCC unroll 2
             for (size_t half = 0; half < 2; half++)
                 put_fours(p, half, entries(quant_book_iq2_xs, 512, with_mask(v[2 * j + half], 0x01ff01ff)),
                     nibbles_of(signs, half), levels);
@@ -274,7 +271,6 @@ static void unpack_iq2_s(struct panel *p, size_t step, const uint8_t *at, size_t
         for (size_t j = 0; j < 4; j++, p += step) {
             const words qh = byte_at(high[k / 4], j);
             two_scales(p, d, byte_at(high[2 + k / 4], j));
-#pragma GCC unroll 2
             for (unsigned half = 0; half < 2; half++) {
                 const words upper = either(with_mask(left(right(qh, 4 * half), 8), 0x300),
                     with_mask(left(right(qh, 4 * half), 22), 0x3000000));
@@ -345,7 +341,6 @@ static void unpack_iq1_s(struct panel *p, size_t step, const uint8_t *at, size_t
             const words h = with_mask(right(high[k / 2 + j / 2], j % 2 * 16), 0xffff), top = right(h, 15);
             const words down = minus_halves_of(either(top, left(top, 16)));
             p->scale[0] = odd_scale(d, with_mask(right(h, 12), 7));
-#pragma GCC unroll 2
             for (unsigned half = 0; half < 2; half++) {
                 const words upper = either(with_mask(left(right(h, 6 * half), 8), 0x700),
                     with_mask(left(right(h, 6 * half), 21), 0x7000000));
@@ -376,7 +371,6 @@ static void unpack_iq1_m(struct panel *p, size_t step, const uint8_t *at, size_t
         for (unsigned j = 0; j < 4; j++, p += step) {
             const words h = right(high[k / 2 + j / 2], j % 2 * 16);
             const words both = right(scales[2 + k / 4], j / 2 * 16 + j % 2 * 6);
-#pragma GCC unroll 2
             for (unsigned half = 0; half < 2; half++) {
                 const words upper = either(with_mask(left(right(h, 8 * half), 8), 0x700),
                     with_mask(left(right(h, 8 * half), 20), 0x7000000));
