@@ -7,12 +7,13 @@
 
 #define SMALL_OFFSET 16
 #define panel ymm_panel
+#define source ymm_source
 #define CODES_TABLE matmul_256_codes
 
 typedef __m256i words;
 typedef __m256 floats;
 
-struct source {
+struct ymm_source {
     const uint8_t *at;
     size_t row_bytes;
 };

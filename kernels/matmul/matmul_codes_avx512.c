@@ -6,6 +6,8 @@
 
 #define NOINLINE __attribute__((noinline))
 #define LANES 16
+#define panel zmm_codes
+#define source zmm_source
 #define SMALL_OFFSET 16
 #define LARGE_OFFSET (-128)
 
@@ -13,12 +15,12 @@ typedef __m512i words;
 typedef __m512 floats;
 
 /* As zmm_panel, for types without minima. */
-struct panel {
+struct zmm_codes {
     __m512i w[8];
     __m512 scale[2];
 };
 
-struct source {
+struct zmm_source {
     struct zmm_rows rows;
 };
 
@@ -130,8 +132,9 @@ INLINE floats half_ue4m3(words byte)
     const __m512 normal =
         _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(x, 20), _mm512_set1_epi32(119 << 23)));
     const __m512 value =
-        _mm512_mask_blend_ps(_mm512_cmplt_epi32_mask(x, _mm512_set1_epi32(8)), normal, small);
-    return _mm512_maskz_mov_ps(_mm512_cmpneq_epi32_mask(byte, _mm512_set1_epi32(127)), value);
+        _mm512_mask_blend_ps(_mm512_cmple_epi32_mask(x, _mm512_set1_epi32(7)), normal, small);
+    return _mm512_mask_blend_ps(
+        _mm512_cmpeq_epi32_mask(byte, _mm512_set1_epi32(127)), value, _mm512_setzero_ps());
 }
 
 INLINE void put(struct panel *p, size_t i, words w, int offset)

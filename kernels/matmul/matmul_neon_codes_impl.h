@@ -13,11 +13,12 @@
 #define SMALL_OFFSET 0
 #define LARGE_OFFSET 0
 #define panel quad
+#define source neon_source
 
 typedef uint8x16_t words;
 typedef float32x4_t floats;
 
-struct source {
+struct neon_source {
     const uint8_t *at;
     size_t row_bytes;
 };
