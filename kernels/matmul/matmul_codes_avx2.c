@@ -28,7 +28,8 @@ INLINE void four_words(words out[4], const struct source *s, size_t byte)
     load_lanes(out, s->at + byte, s->row_bytes);
 }
 
-INLINE words one_word(const struct source *s, size_t byte)
+/* A call, for size: a block has few of them. */
+static __attribute__((noinline)) words one_word(const struct source *s, size_t byte)
 {
     int row[LANES];
 #pragma GCC unroll 8

@@ -209,6 +209,12 @@ static void unpack_nvfp4(struct panel *p, size_t step, const uint8_t *at, size_t
     }
 }
 
+/* As four_words, by a call: for types that wait for lookups, so that size counts more. */
+static __attribute__((noinline)) void called_words(words out[4], const struct source *s, size_t byte)
+{
+    four_words(out, s, byte);
+}
+
 static void unpack_iq2_xxs(struct panel *p, size_t step, const uint8_t *at, size_t row_bytes, int large)
 {
     const struct source s = source_at(at, row_bytes);
@@ -216,7 +222,7 @@ static void unpack_iq2_xxs(struct panel *p, size_t step, const uint8_t *at, size
     const floats d = product_of(first_float(&s, 0), every_float(0.125f));
     for (size_t k = 0; k < 8; k += 2) {
         words v[4];
-        four_words(v, &s, 2 + 8 * k);
+        called_words(v, &s, 2 + 8 * k);
         for (size_t j = 0; j < 4; j += 2, p += step) {
             const words signs = packed_signs(v[j + 1]);
             p->scale[0] = odd_scale(d, right(v[j + 1], 28));
@@ -240,10 +246,10 @@ static void unpack_iq2_xs(struct panel *p, size_t step, const uint8_t *at, size_
     const words levels = table_of(levels_iq2, large);
     const floats d = product_of(first_float(&s, 0), every_float(0.125f));
     words scales[4];
-    four_words(scales, &s, 58); /* the last two are scales */
+    called_words(scales, &s, 58); /* the last two are scales */
     for (size_t k = 0; k < 8; k += 2) {
         words v[4];
-        four_words(v, &s, 2 + 8 * k);
+        called_words(v, &s, 2 + 8 * k);
         for (size_t j = 0; j < 2; j++, p += step) {
             /* Signs of the entries 0, 2, 1 and 3. */
             const words mixed = either(
@@ -263,11 +269,11 @@ static void unpack_iq2_s(struct panel *p, size_t step, const uint8_t *at, size_t
     const words levels = table_of(levels_iq2, large);
     const floats d = product_of(first_float(&s, 0), every_float(0.125f));
     words high[4]; /* the last two are scales */
-    four_words(high, &s, 66);
+    called_words(high, &s, 66);
     for (size_t k = 0; k < 8; k += 4) {
         words v[4], signs[4];
-        four_words(v, &s, 2 + 4 * k);
-        four_words(signs, &s, 34 + 4 * k);
+        called_words(v, &s, 2 + 4 * k);
+        called_words(signs, &s, 34 + 4 * k);
         for (size_t j = 0; j < 4; j++, p += step) {
             const words qh = byte_at(high[k / 4], j);
             two_scales(p, d, byte_at(high[2 + k / 4], j));
@@ -287,11 +293,11 @@ static void unpack_iq3_xxs(struct panel *p, size_t step, const uint8_t *at, size
     const words levels = table_of(levels_iq3_xxs, large);
     const floats d = product_of(first_float(&s, 0), every_float(0.25f));
     words rest[8];
-    four_words(rest, &s, 66);
-    four_words(rest + 4, &s, 82);
+    called_words(rest, &s, 66);
+    called_words(rest + 4, &s, 82);
     for (size_t k = 0; k < 8; k += 2) {
         words v[4];
-        four_words(v, &s, 2 + 8 * k);
+        called_words(v, &s, 2 + 8 * k);
         for (size_t j = 0; j < 2; j++, p += step) {
             const words signs = packed_signs(rest[k + j]);
             p->scale[0] = odd_scale(d, right(rest[k + j], 28));
@@ -311,7 +317,7 @@ static void unpack_iq3_s(struct panel *p, size_t step, const uint8_t *at, size_t
     for (size_t k = 0; k < 8; k += 2) {
         const words high = one_word(&s, 66 + k / 4 * 4);
         words v[4];
-        four_words(v, &s, 2 + 8 * k);
+        called_words(v, &s, 2 + 8 * k);
         for (size_t j = 0; j < 2; j++, p += step) {
             const words qh = byte_at(high, (k + j) % 4), signs = one_word(&s, 74 + 4 * (k + j));
             p->scale[0] = odd_scale(d, with_mask(right(scales, (unsigned)(4 * (k + j))), 15));
@@ -333,10 +339,10 @@ static void unpack_iq1_s(struct panel *p, size_t step, const uint8_t *at, size_t
     const words levels = table_of(levels_iq1, SMALL_OFFSET);
     const floats d = product_of(first_float(&s, 0), every_float(0.125f));
     words high[4];
-    four_words(high, &s, 34);
+    called_words(high, &s, 34);
     for (size_t k = 0; k < 8; k += 4) {
         words v[4];
-        four_words(v, &s, 2 + 4 * k);
+        called_words(v, &s, 2 + 4 * k);
         for (unsigned j = 0; j < 4; j++, p += step) {
             const words h = with_mask(right(high[k / 2 + j / 2], j % 2 * 16), 0xffff), top = right(h, 15);
             const words down = minus_halves_of(either(top, left(top, 16)));
@@ -357,8 +363,8 @@ static void unpack_iq1_m(struct panel *p, size_t step, const uint8_t *at, size_t
     const struct source s = source_at(at, row_bytes);
     const words levels = table_of(levels_iq1, SMALL_OFFSET);
     words high[4], scales[4]; /* the last two are scales, and in their upper bits d */
-    four_words(high, &s, 32);
-    four_words(scales, &s, 40);
+    called_words(high, &s, 32);
+    called_words(scales, &s, 40);
     const words d_low = either(with_mask(right(scales[2], 12), 0xf), with_mask(right(scales[2], 24), 0xf0));
     const words d_high =
         either(with_mask(right(scales[3], 4), 0xf00), with_mask(right(scales[3], 16), 0xf000));
@@ -367,7 +373,7 @@ static void unpack_iq1_m(struct panel *p, size_t step, const uint8_t *at, size_t
     d[0] = product_of(d[0], every_float(0.125f));
     for (size_t k = 0; k < 8; k += 4) {
         words v[4];
-        four_words(v, &s, 4 * k);
+        called_words(v, &s, 4 * k);
         for (unsigned j = 0; j < 4; j++, p += step) {
             const words h = right(high[k / 2 + j / 2], j % 2 * 16);
             const words both = right(scales[2 + k / 4], j / 2 * 16 + j % 2 * 6);
