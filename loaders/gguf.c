@@ -352,6 +352,19 @@ static bool check_place(struct cursor *c, const struct gguf *g, const struct ten
     return true;
 }
 
+/* Older files use the id of Q2_0 for blocks of 128 elements in 34 bytes. Only the places tell: true when tensor i, at
+ * `start` of the data, fits before the next tensor or the end in this form, and in the present form does not. */
+static bool is_older_q2_0(const struct cursor *c, const struct gguf *g, size_t i, uint64_t start)
+{
+    const struct tensor *t = &g->checkpoint.tensors[i];
+    if (t->type->id != TENSOR_Q2_0 || t->dim[0] % 128 != 0 || g->data_offset > c->bytes.size)
+        return false;
+    const uint64_t end = i + 1 < g->checkpoint.n_tensors ? t[1].offset : c->bytes.size - g->data_offset;
+    const uint64_t older = t->elems / 128 * 34;
+    return end >= start && t->size > end - start && older <= end - start &&
+           end - start <= padded(older, g->alignment);
+}
+
 /* Sets every tensor's offset in the file and its address. Sums cannot wrap: a tensor's size is added after it was found to
  * lie inside the file. */
 static bool place_tensors(struct cursor *c, struct gguf *g)
@@ -360,6 +373,12 @@ static bool place_tensors(struct cursor *c, struct gguf *g)
     uint64_t expected = 0;
     for (size_t i = 0; i < g->checkpoint.n_tensors; i++) {
         struct tensor *t = &g->checkpoint.tensors[i];
+        char name[SHOWN];
+        if (is_older_q2_0(c, g, i, expected))
+            return cursor_fail(c,
+                "tensor \"%s\" has an older form of type Q2_0, with blocks of 128 elements, which is not "
+                "supported; convert the model again",
+                shown(name, t->name));
         if (!check_place(c, g, t, expected))
             return false;
         t->offset = g->data_offset + expected;

@@ -1,11 +1,13 @@
 /* matmul_codes_avx512.c - the AVX-512 operations of matmul_codes_impl.h, and its kernels compiled over them.
  *
- * Codebooks of up to 512 entries are looked up in registers, by vpermi2w; larger ones by gathers.
+ * Codebooks of 256 entries are looked up in registers, by vpermi2w; larger ones by gathers.
  */
 #include "matmul_avx512_impl.h"
 
 #define NOINLINE __attribute__((noinline))
 #define LANES 16
+#define panel zmm_codes
+#define source zmm_source
 #define SMALL_OFFSET 16
 #define LARGE_OFFSET (-128)
 
@@ -13,12 +15,12 @@ typedef __m512i words;
 typedef __m512 floats;
 
 /* As zmm_panel, for types without minima. */
-struct panel {
+struct zmm_codes {
     __m512i w[8];
     __m512 scale[2];
 };
 
-struct source {
+struct zmm_source {
     struct zmm_rows rows;
 };
 
@@ -32,7 +34,8 @@ INLINE void four_words(words out[4], const struct source *s, size_t byte)
     load_lanes(out, &s->rows, byte);
 }
 
-INLINE words one_word(const struct source *s, size_t byte)
+/* A call, for size: a block has few of them. */
+static __attribute__((noinline)) words one_word(const struct source *s, size_t byte)
 {
     return load_words(&s->rows, byte);
 }
@@ -82,6 +85,11 @@ INLINE floats product_of(floats a, floats b)
     return _mm512_mul_ps(a, b);
 }
 
+INLINE void halves_of(floats out[2], words v)
+{
+    both_halves(out, v);
+}
+
 INLINE words table_of(const int8_t table[16], int offset)
 {
     const __m512i four = _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)table));
@@ -125,8 +133,9 @@ INLINE floats half_ue4m3(words byte)
     const __m512 normal =
         _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(x, 20), _mm512_set1_epi32(119 << 23)));
     const __m512 value =
-        _mm512_mask_blend_ps(_mm512_cmplt_epi32_mask(x, _mm512_set1_epi32(8)), normal, small);
-    return _mm512_maskz_mov_ps(_mm512_cmpneq_epi32_mask(byte, _mm512_set1_epi32(127)), value);
+        _mm512_mask_blend_ps(_mm512_cmple_epi32_mask(x, _mm512_set1_epi32(7)), normal, small);
+    return _mm512_mask_blend_ps(
+        _mm512_cmpeq_epi32_mask(byte, _mm512_set1_epi32(127)), value, _mm512_setzero_ps());
 }
 
 INLINE void put(struct panel *p, size_t i, words w, int offset)
@@ -140,33 +149,24 @@ INLINE void put_level(struct panel *p, size_t i, words w)
     p->w[i] = w;
 }
 
-/* The entry of each of two numbers in a word, from 64 entries at `book`, by the lower six bits. */
+/* The entry of each of two numbers in a word: from 64 entries by the lower six bits, or from 128. */
 INLINE words of_64(const uint16_t *book, words at)
 {
     return _mm512_permutex2var_epi16(_mm512_loadu_si512(book), at, _mm512_loadu_si512(book + 32));
 }
 
-/* From 128 entries; the halves that `upper` names are from the second 64. */
-INLINE words of_128(const uint16_t *book, words at, __mmask32 upper)
+INLINE words of_128(const uint16_t *book, words at, __mmask32 bit6)
 {
-    return _mm512_mask_blend_epi16(upper, of_64(book, at), of_64(book + 64, at));
+    return _mm512_mask_blend_epi16(bit6, of_64(book, at), of_64(book + 64, at));
 }
 
-INLINE words of_256(const uint16_t *book, words at, __mmask32 bit6, __mmask32 bit7)
-{
-    return _mm512_mask_blend_epi16(bit7, of_128(book, at, bit6), of_128(book + 128, at, bit6));
-}
-
+/* The entry of each of two numbers in a word. 32 bits are gathered at each. */
 INLINE words entries(const uint16_t *book, size_t size, words at)
 {
-    if (size <= 512) {
+    if (size == 256) {
         const __mmask32 bit6 = _mm512_test_epi16_mask(at, _mm512_set1_epi16(64));
         const __mmask32 bit7 = _mm512_test_epi16_mask(at, _mm512_set1_epi16(128));
-        const __m512i low = of_256(book, at, bit6, bit7);
-        if (size <= 256)
-            return low;
-        const __mmask32 bit8 = _mm512_test_epi16_mask(at, _mm512_set1_epi16(256));
-        return _mm512_mask_blend_epi16(bit8, low, of_256(book + 256, at, bit6, bit7));
+        return _mm512_mask_blend_epi16(bit7, of_128(book, at, bit6), of_128(book + 128, at, bit6));
     }
     const __m512i low = _mm512_i32gather_epi32(with_mask(at, 0xffff), book, 2);
     const __m512i high = _mm512_i32gather_epi32(_mm512_srli_epi32(at, 16), book, 2);
@@ -232,5 +232,14 @@ INLINE void add_codes(unsigned weights, const struct panel p[GROUPS], const stru
     (how[weights].halves ? add_both_halves : add_whole)(how[weights].offset, p, a, tokens, sums);
 }
 
+INLINE bool left_to_other(enum matmul_int8 type, const uint8_t *weights, size_t row_bytes, size_t blocks,
+    const struct matmul_block *a, size_t tokens, float sums[][MATMUL_ROWS])
+{
+    (void)type, (void)weights, (void)row_bytes, (void)blocks, (void)a, (void)tokens, (void)sums;
+    return false;
+}
+
+#define CODES_TABLE matmul_avx512_codes
 #define CODES_LINKAGE(name) void matmul_avx512_##name
 #include "matmul_codes_impl.h"
+#include "matmul_codes_tile_impl.h"

@@ -15,32 +15,7 @@
 #ifndef BERTH_MATMUL_CODES_IMPL_H
 #define BERTH_MATMUL_CODES_IMPL_H
 
-#include "matmul_private.h"
-
-#include <string.h>
-
-/* Where element i of the activations goes. */
-enum order {
-    IN_ORDER,
-    BY_FOURS, /* element 4b + s of each 16 to 4s + b */
-    BY_TWOS, /* element 2b + s of each 8 to 4s + b */
-};
-
-/* For a byte shuffle of each half of a block: which element is at each place. */
-static const uint8_t orders[][16] = {
-    [BY_FOURS] = {0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15},
-    [BY_TWOS] = {0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15},
-};
-
-/* What the weights of a type are, so that the set knows how to multiply them. */
-enum weights { TERNARY, SMALL, SMALL_HALVES, LARGE, LARGE_HALVES };
-
-/* A type: panel i of the block at a group's rows goes to p[i * step]. */
-struct codes {
-    void (*unpack)(struct panel *p, size_t step, const uint8_t *at, size_t row_bytes);
-    uint8_t bytes, parts; /* of a block */
-    uint8_t order, weights;
-};
+#include "matmul_codes_private.h"
 
 /* ---- levels: a code, and above it the bit that lies beside it ---- */
 
@@ -95,17 +70,17 @@ INLINE floats odd_scale(floats d, words s)
     return product_of(d, floats_of(either(left(s, 1), every_word(1))));
 }
 
-INLINE floats first_half(const struct source *s, size_t byte)
+INLINE floats first_float(const struct source *s, size_t byte)
 {
     floats halves[2];
-    both_halves(halves, one_word(s, byte));
+    halves_of(halves, one_word(s, byte));
     return halves[0];
 }
 
-INLINE floats last_half(const struct source *s, size_t byte)
+INLINE floats second_float(const struct source *s, size_t byte)
 {
     floats halves[2];
-    both_halves(halves, one_word(s, byte));
+    halves_of(halves, one_word(s, byte));
     return halves[1];
 }
 
@@ -136,10 +111,11 @@ INLINE void put_twos(struct panel *p, size_t i, words codes, words signs, words 
 
 /* ---- a function a type ---- */
 
-static NOINLINE void unpack_tq2_0(struct panel *p, size_t step, const uint8_t *at, size_t row_bytes)
+static void unpack_tq2_0(struct panel *p, size_t step, const uint8_t *at, size_t row_bytes, int large)
 {
+    (void)large;
     const struct source s = source_at(at, row_bytes);
-    const floats d = last_half(&s, 62);
+    const floats d = second_float(&s, 62);
     for (size_t half = 0; half < 2; half++) {
         words v[8];
         four_words(v, &s, half * 32);
@@ -161,10 +137,11 @@ INLINE void put_digit(struct panel *p, size_t i, words *v)
     *v = triple(*v);
 }
 
-static NOINLINE void unpack_tq1_0(struct panel *p, size_t step, const uint8_t *at, size_t row_bytes)
+static void unpack_tq1_0(struct panel *p, size_t step, const uint8_t *at, size_t row_bytes, int large)
 {
+    (void)large;
     const struct source s = source_at(at, row_bytes);
-    const floats d = last_half(&s, 50);
+    const floats d = second_float(&s, 50);
     words v[12], last = one_word(&s, 48);
     for (size_t i = 0; i < 3; i++)
         four_words(v + 4 * i, &s, 16 * i);
@@ -182,15 +159,15 @@ static NOINLINE void unpack_tq1_0(struct panel *p, size_t step, const uint8_t *a
     }
 }
 
-static NOINLINE void unpack_q1_0(struct panel *p, size_t step, const uint8_t *at, size_t row_bytes)
+static void unpack_q1_0(struct panel *p, size_t step, const uint8_t *at, size_t row_bytes, int large)
 {
+    (void)large;
     const struct source s = source_at(at, row_bytes);
-    const floats d = first_half(&s, 0);
+    const floats d = first_float(&s, 0);
     words v[4];
     four_words(v, &s, 2);
     for (size_t k = 0; k < 4; k++, p += step) {
         p->scale[0] = d;
-#pragma GCC unroll 2
         for (size_t half = 0; half < 2; half++) {
             const words bits = left(nibbles_of(v[k], half), 1);
 #pragma GCC unroll 4
@@ -200,10 +177,11 @@ static NOINLINE void unpack_q1_0(struct panel *p, size_t step, const uint8_t *at
     }
 }
 
-static NOINLINE void unpack_q2_0(struct panel *p, size_t step, const uint8_t *at, size_t row_bytes)
+static void unpack_q2_0(struct panel *p, size_t step, const uint8_t *at, size_t row_bytes, int large)
 {
+    (void)large;
     const struct source s = source_at(at, row_bytes);
-    const floats d = first_half(&s, 0);
+    const floats d = first_float(&s, 0);
     words v[4];
     four_words(v, &s, 2);
 #pragma GCC unroll 2
@@ -215,8 +193,9 @@ static NOINLINE void unpack_q2_0(struct panel *p, size_t step, const uint8_t *at
     }
 }
 
-static NOINLINE void unpack_nvfp4(struct panel *p, size_t step, const uint8_t *at, size_t row_bytes)
+static void unpack_nvfp4(struct panel *p, size_t step, const uint8_t *at, size_t row_bytes, int large)
 {
+    (void)large;
     const struct source s = source_at(at, row_bytes);
     const words d = one_word(&s, 0), levels = table_of(quant_levels_fp4, SMALL_OFFSET);
     for (size_t k = 0; k < 2; k++, p += step) {
@@ -230,18 +209,23 @@ static NOINLINE void unpack_nvfp4(struct panel *p, size_t step, const uint8_t *a
     }
 }
 
-static NOINLINE void unpack_iq2_xxs(struct panel *p, size_t step, const uint8_t *at, size_t row_bytes)
+/* As four_words, by a call: for types that wait for lookups, so that size counts more. */
+static __attribute__((noinline)) void called_words(words out[4], const struct source *s, size_t byte)
+{
+    four_words(out, s, byte);
+}
+
+static void unpack_iq2_xxs(struct panel *p, size_t step, const uint8_t *at, size_t row_bytes, int large)
 {
     const struct source s = source_at(at, row_bytes);
-    const words levels = table_of(levels_iq2, LARGE_OFFSET);
-    const floats d = product_of(first_half(&s, 0), every_float(0.125f));
+    const words levels = table_of(levels_iq2, large);
+    const floats d = product_of(first_float(&s, 0), every_float(0.125f));
     for (size_t k = 0; k < 8; k += 2) {
         words v[4];
-        four_words(v, &s, 2 + 8 * k);
+        called_words(v, &s, 2 + 8 * k);
         for (size_t j = 0; j < 4; j += 2, p += step) {
             const words signs = packed_signs(v[j + 1]);
             p->scale[0] = odd_scale(d, right(v[j + 1], 28));
-#pragma GCC unroll 2
             for (size_t half = 0; half < 2; half++)
                 put_fours(p, half, entries(quant_book_iq2_xxs, 256, two_bytes(v[j], half)),
                     nibbles_of(signs, half), levels);
@@ -256,23 +240,22 @@ INLINE void two_scales(struct panel *p, floats d, words byte)
     p->scale[1] = odd_scale(d, right(byte, 4));
 }
 
-static NOINLINE void unpack_iq2_xs(struct panel *p, size_t step, const uint8_t *at, size_t row_bytes)
+static void unpack_iq2_xs(struct panel *p, size_t step, const uint8_t *at, size_t row_bytes, int large)
 {
     const struct source s = source_at(at, row_bytes);
-    const words levels = table_of(levels_iq2, LARGE_OFFSET);
-    const floats d = product_of(first_half(&s, 0), every_float(0.125f));
+    const words levels = table_of(levels_iq2, large);
+    const floats d = product_of(first_float(&s, 0), every_float(0.125f));
     words scales[4];
-    four_words(scales, &s, 58); /* the last two are scales */
+    called_words(scales, &s, 58); /* the last two are scales */
     for (size_t k = 0; k < 8; k += 2) {
         words v[4];
-        four_words(v, &s, 2 + 8 * k);
+        called_words(v, &s, 2 + 8 * k);
         for (size_t j = 0; j < 2; j++, p += step) {
             /* Signs of the entries 0, 2, 1 and 3. */
             const words mixed = either(
                 with_mask(right(v[2 * j], 9), 0x007f007f), with_mask(right(v[2 * j + 1], 1), 0x7f007f00));
             const words signs = even_signs_of(pick(mixed, 0x03010200));
             two_scales(p, d, byte_at(scales[2 + k / 4], (k + j) % 4));
-#pragma GCC unroll 2
             for (size_t half = 0; half < 2; half++)
                 put_fours(p, half, entries(quant_book_iq2_xs, 512, with_mask(v[2 * j + half], 0x01ff01ff)),
                     nibbles_of(signs, half), levels);
@@ -280,21 +263,20 @@ static NOINLINE void unpack_iq2_xs(struct panel *p, size_t step, const uint8_t *
     }
 }
 
-static NOINLINE void unpack_iq2_s(struct panel *p, size_t step, const uint8_t *at, size_t row_bytes)
+static void unpack_iq2_s(struct panel *p, size_t step, const uint8_t *at, size_t row_bytes, int large)
 {
     const struct source s = source_at(at, row_bytes);
-    const words levels = table_of(levels_iq2, LARGE_OFFSET);
-    const floats d = product_of(first_half(&s, 0), every_float(0.125f));
+    const words levels = table_of(levels_iq2, large);
+    const floats d = product_of(first_float(&s, 0), every_float(0.125f));
     words high[4]; /* the last two are scales */
-    four_words(high, &s, 66);
+    called_words(high, &s, 66);
     for (size_t k = 0; k < 8; k += 4) {
         words v[4], signs[4];
-        four_words(v, &s, 2 + 4 * k);
-        four_words(signs, &s, 34 + 4 * k);
+        called_words(v, &s, 2 + 4 * k);
+        called_words(signs, &s, 34 + 4 * k);
         for (size_t j = 0; j < 4; j++, p += step) {
             const words qh = byte_at(high[k / 4], j);
             two_scales(p, d, byte_at(high[2 + k / 4], j));
-#pragma GCC unroll 2
             for (unsigned half = 0; half < 2; half++) {
                 const words upper = either(with_mask(left(right(qh, 4 * half), 8), 0x300),
                     with_mask(left(right(qh, 4 * half), 22), 0x3000000));
@@ -305,21 +287,20 @@ static NOINLINE void unpack_iq2_s(struct panel *p, size_t step, const uint8_t *a
     }
 }
 
-static NOINLINE void unpack_iq3_xxs(struct panel *p, size_t step, const uint8_t *at, size_t row_bytes)
+static void unpack_iq3_xxs(struct panel *p, size_t step, const uint8_t *at, size_t row_bytes, int large)
 {
     const struct source s = source_at(at, row_bytes);
-    const words levels = table_of(levels_iq3_xxs, LARGE_OFFSET);
-    const floats d = product_of(first_half(&s, 0), every_float(0.25f));
+    const words levels = table_of(levels_iq3_xxs, large);
+    const floats d = product_of(first_float(&s, 0), every_float(0.25f));
     words rest[8];
-    four_words(rest, &s, 66);
-    four_words(rest + 4, &s, 82);
+    called_words(rest, &s, 66);
+    called_words(rest + 4, &s, 82);
     for (size_t k = 0; k < 8; k += 2) {
         words v[4];
-        four_words(v, &s, 2 + 8 * k);
+        called_words(v, &s, 2 + 8 * k);
         for (size_t j = 0; j < 2; j++, p += step) {
             const words signs = packed_signs(rest[k + j]);
             p->scale[0] = odd_scale(d, right(rest[k + j], 28));
-#pragma GCC unroll 4
             for (size_t i = 0; i < 4; i++)
                 put_twos(p, i, entries(quant_book_iq3_xxs, 256, two_bytes(v[2 * j + i / 2], i % 2)), signs,
                     levels);
@@ -327,19 +308,19 @@ static NOINLINE void unpack_iq3_xxs(struct panel *p, size_t step, const uint8_t 
     }
 }
 
-static NOINLINE void unpack_iq3_s(struct panel *p, size_t step, const uint8_t *at, size_t row_bytes)
+static void unpack_iq3_s(struct panel *p, size_t step, const uint8_t *at, size_t row_bytes, int large)
 {
+    (void)large;
     const struct source s = source_at(at, row_bytes);
     const words levels = table_of(levels_iq3_s, SMALL_OFFSET), scales = one_word(&s, 106);
-    const floats d = first_half(&s, 0);
+    const floats d = first_float(&s, 0);
     for (size_t k = 0; k < 8; k += 2) {
         const words high = one_word(&s, 66 + k / 4 * 4);
         words v[4];
-        four_words(v, &s, 2 + 8 * k);
+        called_words(v, &s, 2 + 8 * k);
         for (size_t j = 0; j < 2; j++, p += step) {
             const words qh = byte_at(high, (k + j) % 4), signs = one_word(&s, 74 + 4 * (k + j));
             p->scale[0] = odd_scale(d, with_mask(right(scales, (unsigned)(4 * (k + j))), 15));
-#pragma GCC unroll 4
             for (unsigned i = 0; i < 4; i++) {
                 const words upper = either(with_mask(left(right(qh, 2 * i), 8), 0x100),
                     with_mask(left(right(qh, 2 * i), 23), 0x1000000));
@@ -351,21 +332,21 @@ static NOINLINE void unpack_iq3_s(struct panel *p, size_t step, const uint8_t *a
     }
 }
 
-static NOINLINE void unpack_iq1_s(struct panel *p, size_t step, const uint8_t *at, size_t row_bytes)
+static void unpack_iq1_s(struct panel *p, size_t step, const uint8_t *at, size_t row_bytes, int large)
 {
+    (void)large;
     const struct source s = source_at(at, row_bytes);
     const words levels = table_of(levels_iq1, SMALL_OFFSET);
-    const floats d = product_of(first_half(&s, 0), every_float(0.125f));
+    const floats d = product_of(first_float(&s, 0), every_float(0.125f));
     words high[4];
-    four_words(high, &s, 34);
+    called_words(high, &s, 34);
     for (size_t k = 0; k < 8; k += 4) {
         words v[4];
-        four_words(v, &s, 2 + 4 * k);
+        called_words(v, &s, 2 + 4 * k);
         for (unsigned j = 0; j < 4; j++, p += step) {
             const words h = with_mask(right(high[k / 2 + j / 2], j % 2 * 16), 0xffff), top = right(h, 15);
             const words down = minus_halves_of(either(top, left(top, 16)));
             p->scale[0] = odd_scale(d, with_mask(right(h, 12), 7));
-#pragma GCC unroll 2
             for (unsigned half = 0; half < 2; half++) {
                 const words upper = either(with_mask(left(right(h, 6 * half), 8), 0x700),
                     with_mask(left(right(h, 6 * half), 21), 0x7000000));
@@ -376,26 +357,26 @@ static NOINLINE void unpack_iq1_s(struct panel *p, size_t step, const uint8_t *a
     }
 }
 
-static NOINLINE void unpack_iq1_m(struct panel *p, size_t step, const uint8_t *at, size_t row_bytes)
+static void unpack_iq1_m(struct panel *p, size_t step, const uint8_t *at, size_t row_bytes, int large)
 {
+    (void)large;
     const struct source s = source_at(at, row_bytes);
     const words levels = table_of(levels_iq1, SMALL_OFFSET);
     words high[4], scales[4]; /* the last two are scales, and in their upper bits d */
-    four_words(high, &s, 32);
-    four_words(scales, &s, 40);
+    called_words(high, &s, 32);
+    called_words(scales, &s, 40);
     const words d_low = either(with_mask(right(scales[2], 12), 0xf), with_mask(right(scales[2], 24), 0xf0));
     const words d_high =
         either(with_mask(right(scales[3], 4), 0xf00), with_mask(right(scales[3], 16), 0xf000));
     floats d[2];
-    both_halves(d, either(d_low, d_high));
+    halves_of(d, either(d_low, d_high));
     d[0] = product_of(d[0], every_float(0.125f));
     for (size_t k = 0; k < 8; k += 4) {
         words v[4];
-        four_words(v, &s, 4 * k);
+        called_words(v, &s, 4 * k);
         for (unsigned j = 0; j < 4; j++, p += step) {
             const words h = right(high[k / 2 + j / 2], j % 2 * 16);
             const words both = right(scales[2 + k / 4], j / 2 * 16 + j % 2 * 6);
-#pragma GCC unroll 2
             for (unsigned half = 0; half < 2; half++) {
                 const words upper = either(with_mask(left(right(h, 8 * half), 8), 0x700),
                     with_mask(left(right(h, 8 * half), 20), 0x7000000));
@@ -409,7 +390,7 @@ static NOINLINE void unpack_iq1_m(struct panel *p, size_t step, const uint8_t *a
     }
 }
 
-/* ---- tiles ---- */
+/* ---- the types ---- */
 
 #define CODES(name, n, how, what)                                                                            \
     {                                                                                                        \
@@ -418,7 +399,7 @@ static NOINLINE void unpack_iq1_m(struct panel *p, size_t step, const uint8_t *a
     }
 
 /* clang-format off */
-static const struct codes rows_of_codes[MATMUL_INT8] = {
+const struct codes CODES_TABLE[MATMUL_INT8] = {
     [MATMUL_TQ1_0]   = CODES(tq1_0, 8, IN_ORDER, TERNARY),
     [MATMUL_TQ2_0]   = CODES(tq2_0, 8, IN_ORDER, TERNARY),
     [MATMUL_Q1_0]    = CODES(q1_0, 4, BY_FOURS, TERNARY),
@@ -433,58 +414,5 @@ static const struct codes rows_of_codes[MATMUL_INT8] = {
     [MATMUL_IQ1_M]   = CODES(iq1_m, 8, BY_FOURS, SMALL_HALVES),
 };
 /* clang-format on */
-
-#define PARTS 8 /* of a block at most */
-
-/* Any number of tokens. */
-static NOINLINE void codes_tile(enum matmul_int8 type, const uint8_t *weights, size_t row_bytes,
-    size_t blocks, const struct matmul_block *a, size_t tokens, float sums[][MATMUL_ROWS])
-{
-    const struct codes *c = &rows_of_codes[type];
-    struct panel p[PARTS][GROUPS];
-    struct matmul_block arranged[MATMUL_CHUNK];
-    for (size_t b = 0; b < blocks; b += c->parts) {
-        const uint8_t *at = weights + b / c->parts * c->bytes;
-        for (size_t g = 0; g < GROUPS; g++)
-            c->unpack(&p[0][g], GROUPS, at + g * LANES * row_bytes, row_bytes);
-        for (size_t i = 0; i < c->parts; i++) {
-            const struct matmul_block *from = a + (b + i) * tokens;
-            prefetch_part(
-                weights, row_bytes, (b + i) * c->bytes / c->parts, (b + i + 1) * c->bytes / c->parts, tokens);
-            if (c->order != IN_ORDER) {
-                arrange(arranged, from, tokens, orders[c->order]);
-                from = arranged;
-            }
-            add_codes(c->weights, p[i], from, tokens, sums);
-        }
-    }
-}
-
-#define CODES_TILE(name, type)                                                                               \
-    CODES_LINKAGE(name)                                                                                      \
-    (const uint8_t *weights, size_t row_bytes, size_t blocks, const struct matmul_block *a, size_t tokens,   \
-        float sums[][MATMUL_ROWS])                                                                           \
-    {                                                                                                        \
-        codes_tile(type, weights, row_bytes, blocks, a, tokens, sums);                                       \
-    }
-CODES_TILE(tq1_0, MATMUL_TQ1_0)
-CODES_TILE(tq2_0, MATMUL_TQ2_0)
-CODES_TILE(q1_0, MATMUL_Q1_0)
-CODES_TILE(q2_0, MATMUL_Q2_0)
-CODES_TILE(nvfp4, MATMUL_NVFP4)
-CODES_TILE(iq2_xxs, MATMUL_IQ2_XXS)
-CODES_TILE(iq2_xs, MATMUL_IQ2_XS)
-CODES_TILE(iq2_s, MATMUL_IQ2_S)
-CODES_TILE(iq3_xxs, MATMUL_IQ3_XXS)
-CODES_TILE(iq3_s, MATMUL_IQ3_S)
-CODES_TILE(iq1_s, MATMUL_IQ1_S)
-CODES_TILE(iq1_m, MATMUL_IQ1_M)
-
-/* For the table of a set. */
-#define MATMUL_CODES                                                                                         \
-    [MATMUL_TQ1_0] = tile_tq1_0, [MATMUL_TQ2_0] = tile_tq2_0, [MATMUL_Q1_0] = tile_q1_0,                     \
-    [MATMUL_Q2_0] = tile_q2_0, [MATMUL_NVFP4] = tile_nvfp4, [MATMUL_IQ2_XXS] = tile_iq2_xxs,                 \
-    [MATMUL_IQ2_XS] = tile_iq2_xs, [MATMUL_IQ2_S] = tile_iq2_s, [MATMUL_IQ3_XXS] = tile_iq3_xxs,             \
-    [MATMUL_IQ3_S] = tile_iq3_s, [MATMUL_IQ1_S] = tile_iq1_s, [MATMUL_IQ1_M] = tile_iq1_m
 
 #endif

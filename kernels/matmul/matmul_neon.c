@@ -5,7 +5,9 @@
  * four rows by sixteen elements fill half of the registers. They are multiplied by eight tokens at a time, which have
  * one register of sums each.
  */
-#include "matmul_neon_int8_impl.h"
+#include "matmul_neon_codes_impl.h"
+
+#include "matmul_codes_impl.h"
 
 #define STEP 16 /* elements of k of a quad that are in registers */
 #define FLOAT_TOKENS 8

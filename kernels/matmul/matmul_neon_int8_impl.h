@@ -341,7 +341,7 @@ INLINE void super_tile(enum matmul_int8 type, size_t bytes, const uint8_t *weigh
     }
 }
 
-/* ---- the table ---- */
+/* ---- a function a type ---- */
 
 #define INT8_TILE(name, run, type)                                                                           \
     static void tile_##name(const uint8_t *weights, size_t row_bytes, size_t blocks,                         \
@@ -365,13 +365,5 @@ INT8_TILE(q3_k, super_tile, MATMUL_Q3_K)
 INT8_TILE(iq4_nl, small_tile, MATMUL_IQ4_NL)
 INT8_TILE(iq4_xs, super_tile, MATMUL_IQ4_XS)
 INT8_TILE(mxfp4, small_tile, MATMUL_MXFP4)
-
-#define MATMUL_SET_OF_NEON                                                                                   \
-    {                                                                                                        \
-        .pack = matmul_neon_pack,                                                                            \
-        .int8 = {tile_q4_0, tile_q4_1, tile_q8_0, tile_q4_k, tile_q5_k, tile_q6_k, tile_q5_0, tile_q5_1,     \
-            tile_q2_k, tile_q3_k, tile_iq4_nl, tile_iq4_xs, tile_mxfp4},                                     \
-        .floats = {matmul_neon_f32, matmul_neon_f16, matmul_neon_bf16},                                      \
-    }
 
 #endif

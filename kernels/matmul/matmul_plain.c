@@ -501,6 +501,22 @@ INT8_TILE(q3_k, 8)
 INT8_TILE(iq4_nl, 1)
 INT8_TILE(iq4_xs, 8)
 INT8_TILE(mxfp4, 1)
+
+/* One loop for the other types, for size. */
+static __attribute__((noinline)) void shared_tile(struct unpacked_block (*unpack)(const uint8_t *, size_t),
+    size_t bytes, size_t parts, const uint8_t *weights, size_t row_bytes, size_t blocks,
+    const struct matmul_block *a, size_t tokens, float sums[][MATMUL_ROWS])
+{
+    int8_tile(unpack, bytes, parts, weights, row_bytes, blocks, a, tokens, sums);
+}
+
+#undef INT8_TILE
+#define INT8_TILE(type, parts)                                                                               \
+    static void tile_##type(const uint8_t *weights, size_t row_bytes, size_t blocks,                         \
+        const struct matmul_block *a, size_t tokens, float sums[][MATMUL_ROWS])                              \
+    {                                                                                                        \
+        shared_tile(type, sizeof(struct block_##type), parts, weights, row_bytes, blocks, a, tokens, sums);  \
+    }
 INT8_TILE(tq1_0, 8)
 INT8_TILE(tq2_0, 8)
 INT8_TILE(q1_0, 4)

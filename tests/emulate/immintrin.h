@@ -194,4 +194,16 @@ EMULATED void emulated_mask_storeu_ps(void *at, unsigned mask, __m512 a)
 #define __AVX512F__ 1
 #endif
 
+/* ---- words from memory ---- */
+
+EMULATED __m512i emulated_i32gather_epi32(__m512i at, const void *base, int scale)
+{
+    union emulated x = {.si = at}, y = {.si = at};
+    for (int i = 0; i < 16; i++)
+        memcpy(&y.i32[i], (const char *)base + (long)x.i32[i] * scale, sizeof(y.i32[i]));
+    return y.si;
+}
+#undef _mm512_i32gather_epi32
+#define _mm512_i32gather_epi32(at, base, scale) emulated_i32gather_epi32(at, base, scale)
+
 #endif

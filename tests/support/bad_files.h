@@ -448,6 +448,34 @@ static void write_overlap(struct writer *w)
     write_zeros(w, 128);
 }
 
+/* 4,096 elements take 1,088 bytes in blocks of 128 and 34 bytes, and 1,152 in those of 64 and 18. */
+static void write_older_q2_0(struct writer *w)
+{
+    write_header(w, 3, 2, 0);
+    write_tensor(w, "a", DIMS(256, 16), TENSOR_Q2_0, 0);
+    write_tensor(w, "b", DIMS(8), F32, 1088);
+    write_padding(w, 32);
+    write_zeros(w, 1088 + 32);
+}
+
+static void write_last_older_q2_0(struct writer *w)
+{
+    write_header(w, 3, 2, 0);
+    write_tensor(w, "a", DIMS(8), F32, 0);
+    write_tensor(w, "b", DIMS(256, 16), TENSOR_Q2_0, 32);
+    write_padding(w, 32);
+    write_zeros(w, 32 + 1088);
+}
+
+static void write_overlap_of_q2_0(struct writer *w)
+{
+    write_header(w, 3, 2, 0);
+    write_tensor(w, "a", DIMS(256, 16), TENSOR_Q2_0, 0);
+    write_tensor(w, "b", DIMS(8), F32, 1056);
+    write_padding(w, 32);
+    write_zeros(w, 1152 + 32);
+}
+
 static void write_out_of_order(struct writer *w)
 {
     write_header(w, 3, 2, 0);
@@ -550,6 +578,12 @@ static const struct bad_file bad_files[] = {
     {"gap", write_offset_gap, "tensor \"t\" has offset 32 and would leave a gap: 0 is needed"},
     {"offset huge", write_offset_huge, "tensor \"t\" has offset 18446744073709551584 and would leave a gap"},
     {"overlap", write_overlap, "tensor \"b\" has offset 32 and would overlap the one before: 64 is needed"},
+    {"older q2_0", write_older_q2_0,
+        "tensor \"a\" has an older form of type Q2_0, with blocks of 128 elements, which is not supported"},
+    {"older q2_0 at the end", write_last_older_q2_0,
+        "tensor \"b\" has an older form of type Q2_0, with blocks of 128 elements, which is not supported"},
+    {"overlap of q2_0", write_overlap_of_q2_0,
+        "tensor \"b\" has offset 1056 and would overlap the one before"},
     {"out of order", write_out_of_order, "tensor \"a\" has offset 32 and would leave a gap: 0 is needed"},
     {"beyond", write_beyond_the_file, "tensor \"t\" takes 4100 bytes at byte 64, but the file ends at 4160"},
     {"far beyond", write_far_beyond_the_file,

@@ -3,8 +3,8 @@
  * out[t][r] = sum over k of weight[r][k] * x[t][k], for one token t or many. The bits of an output depend only on its
  * row of weights and its token. They do not depend on other tokens or rows, on the number of threads or on the CPU:
  *
- *  - Types with an int8 path (Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K to Q6_K, IQ4_NL, IQ4_XS, MXFP4): matmul_pack turns
- *    a token's activations into signed bytes with one float scale for each 32. The products of a block's integers
+ *  - Types with an int8 path (all of a model's weights that are quantized; Q8_1 and Q8_K are not): matmul_pack turns a
+ *    token's activations into signed bytes with one float scale for each 32. The products of a block's integers
  *    are summed exactly. A row's blocks are added in the order of k, with one fused multiply-add a block and a second
  *    one for a block's minimum.
  *  - Every other type, and any type with `as_float`: the weights have the float32 values that quant.h gives them. A
