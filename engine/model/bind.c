@@ -398,7 +398,8 @@ static bool bind_layer_norms(struct binder *b, size_t i, struct layer *l)
     struct stem attn = bind_stem(i, "attn_norm"), ffn = bind_stem(i, "ffn_norm");
     if (!l->mixer || !l->ffn) /* one norm, which most files call the mixer's even before a feed-forward */
         return (!l->mixer && !l->ffn) ||
-               bind_norm(b, !l->mixer && bind_has(b, ffn.text) ? ffn.text : attn.text,
+               bind_norm(b,
+                   !l->mixer && !bind_has(b, attn.text) && bind_has(b, ffn.text) ? ffn.text : attn.text,
                    l->mixer ? &l->mixer_norm : &l->ffn_norm);
     return bind_pre_norms(b, i, l) &&
            (!b->d->shape.post_norms ||

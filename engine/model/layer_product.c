@@ -28,8 +28,11 @@ static bool bind(struct binder *b, size_t i)
     return true;
 }
 
+/* A worker with a residual of its own may still read the sum of the layer before. */
 static void run(struct worker *m, size_t i)
 {
+    if (m->f->alone)
+        forward_barrier(m);
     linear_multiply(m, (struct product[]){{&m->f->d->layers[i].product.out, m->f->sum}}, 1);
 }
 
