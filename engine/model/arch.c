@@ -105,6 +105,27 @@ static bool drop_further_layers(struct decoder *d, const struct arch_keys *k)
     return true;
 }
 
+static struct decoder_shape shape_of(const struct shape_row *r)
+{
+    return (struct decoder_shape){.layer_norm = r->layer_norm,
+        .norm_by_epsilon = r->norm_by_epsilon,
+        .bare_norms = r->bare_norms,
+        .no_pre_norms = r->no_pre_norms,
+        .post_norms = r->post_norms,
+        .ffn_norm_optional = r->ffn_norm_optional,
+        .parallel_residual = r->parallel_residual,
+        .not_causal = r->not_causal,
+        .positions = r->positions,
+        .result_scales = r->result_scales,
+        .embedding_skip = r->embedding_skip,
+        .post_epsilon = r->post_epsilon,
+        .ffn_norm = r->ffn_norm,
+        .output_norm = r->output_norm,
+        .embedding_norm = r->embedding_norm,
+        .low_state = r->low_state,
+        .unused = r->unused};
+}
+
 static bool read_row(struct decoder *d, const struct arch *a, const struct arch_keys *k)
 {
     return arch_read_sizes(d, a, k) && read_causal(d, k) &&
@@ -123,7 +144,7 @@ bool arch_read(struct decoder *d, const struct checkpoint *c, struct error *err)
     struct decoder_shape *s = &d->shape;
     struct arch_keys k = {
         .file = c, .architecture = a->name, .err = err, .read = calloc(c->n_values + 1, sizeof(bool))};
-    *s = a->shape;
+    *s = shape_of(&a->shape);
     d->rope = (struct rope_fields){.none = a->rope.none,
         .halves = a->rope.halves,
         .long_factors = a->rope.long_factors,

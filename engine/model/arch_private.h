@@ -38,6 +38,14 @@ struct moe_row {
     struct dense_row experts; /* and what is beside them */
 };
 
+struct shape_row {
+    bool layer_norm, norm_by_epsilon, bare_norms, no_pre_norms, post_norms, ffn_norm_optional;
+    bool parallel_residual, not_causal, positions, result_scales, embedding_skip;
+    float post_epsilon;
+    const char *ffn_norm, *output_norm, *embedding_norm, *low_state;
+    const char *const *unused;
+};
+
 struct rope_row {
     uint32_t skip;
     bool none, halves, long_factors;
@@ -46,7 +54,7 @@ struct rope_row {
 /* What does not vary within an architecture: a file's keys fill in the rest. */
 struct arch {
     const char *name;
-    struct decoder_shape shape;
+    struct shape_row shape;
     struct rope_row rope;
     struct attention_row attention; /* of each attention layer */
     const struct layer_kind
