@@ -67,7 +67,7 @@ NAMES = {"text": ["s", "t", "w[0]", "m[0].content", "d.a", "x"], "number": ["n",
          "any": ["v", "z", "nope", "d.b", "d['x y']", "x", "y", "m", "loop", "ns", "d.items", "range", "d.nope.c"]}
 TEXT_FILTERS = ["trim", "upper", "lower", "title", "capitalize", "replace(T, T)", "replace(T, T, I)", "string", "indent",
                 "indent(I, true)", "indent(T, blank=true)", "center(I)", "truncate(I)", "truncate(8, true)",
-                "truncate(9, end='.', leeway=0)", "wordwrap(I)", "wordwrap(5, B)", "wordwrap(7, break_on_hyphens=false)",
+                "truncate(9, end='.', leeway=0)", "wordwrap(I)", "wordwrap(5, B)", "wordwrap(7)",
                 "trim(T)", "urlencode", "reverse", "default(T)", "d(T, true)", "escape", "e", "safe",
                 "striptags", "format(A)", "tojson", "forceescape"]
 TEXT_METHODS = ["upper()", "lower()", "title()", "capitalize()", "casefold()", "swapcase()", "strip()", "strip(T)",

@@ -277,7 +277,7 @@ static void test_state_spaces_that_contradict_themselves_are_refused_by_name(voi
             "blk.3.ssm_norm.weight"},
         {"nemotron_h", {.tensor = "blk.1.attn_q.weight", .columns = 64, .rows = 64}, "blk.1.attn_q.weight"},
         {"nemotron_h", {.tensor = "blk.1.ffn_norm.weight", .columns = 64, .rows = 1},
-            "blk.1.attn_norm.weight does not belong"},
+            "blk.1.ffn_norm.weight does not belong"},
         {"nemotron_h", {.without = "blk.4.attn_norm.weight"}, "blk.4.attn_norm.weight"},
         {"falcon-h1", {.without = "blk.1.ssm_in.weight"}, "blk.1.ssm_in.weight"},
         {"falcon-h1", {.without = "blk.1.attn_q.weight"}, "blk.1.attn_q.weight"},
