@@ -240,8 +240,10 @@ $(OBJ): TUNE := -fno-align-functions -fno-align-jumps -fno-align-loops -fno-tree
 $(patsubst %.c,$(OUT)/%.o,$(wildcard $(COLD:%=%/*.c))): TUNE := -Oz
 # So is what other rooms do once a start, a model or a request.
 COLD_FILES := $(addprefix base/,value.c value_json.c limits.c log.c near.c memory_watch.c) \
-              $(addprefix engine/scheduler/,engine.c grammars.c job.c request.c sampling.c text_model.c) \
-              engine/tokenizer/roles.c engine/model/bind.c $(wildcard engine/model/arch*.c engine/model/family_*.c)
+              $(filter-out %/sampler.c %/sampler_filter.c,$(wildcard engine/scheduler/*.c)) \
+              $(addprefix engine/tokenizer/,roles.c vocabulary.c tokenizer.c guard.c detokenize.c) \
+              $(addprefix engine/model/,bind.c layer_attention_bind.c decoder.c workspace.c kv_cache.c pages.c sequence.c \
+                  states.c rope.c) $(wildcard engine/model/arch*.c engine/model/family_*.c)
 $(COLD_FILES:%.c=$(OUT)/%.o): TUNE := -Oz
 # A template runs once a request, and there is much of its language that few of them use.
 $(patsubst %.c,$(OUT)/%.o,$(wildcard engine/template/*.c base/character*.c)): TUNE := -Oz

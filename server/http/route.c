@@ -219,13 +219,18 @@ static const struct dialect *dialect_of(const struct router *r, const char *path
 struct route_match router_find(const struct router *r, const char *method, const char *path)
 {
     struct route_match match = {.number = r->n, .dialect = dialect_of(r, path)};
-    size_t literals = 0;
+    size_t literals = 0, told = 0; /* of the row that answers, and of those whose methods are told */
     for (size_t i = 0; i < r->n; i++) {
         const struct router_row *row = &r->rows[i];
         struct span params[ROUTE_PARAMS_MAX] = {{0}};
         if (!match_row(row, path, params))
             continue;
         if (!answers(row->route, method)) {
+            if (row->literals < told)
+                continue; /* "/v1/responses/compact" is "/v1/responses/{id}", too */
+            if (row->literals > told)
+                match.allow[0] = '\0';
+            told = row->literals;
             match.dialect = match.route ? match.dialect : row->dialect;
             add_method(match.allow, row->route->method);
             if (answers(row->route, "HEAD"))

@@ -136,6 +136,9 @@ static void test_a_known_path_with_another_method_tells_what_is_allowed(void **s
     assert_string_equal(router_find(router, "POST", "/v9/models/a").allow, "GET, HEAD");
     assert_ptr_equal(router_find(router, "POST", "/v9/models/a").dialect, &under_v9);
     assert_string_equal(router_find(router, "PUT", "/nope").allow, "");
+    /* It is a name of "/v9/models/{id}", too, whose methods are not told. */
+    assert_string_equal(router_find(router, "PUT", "/v9/models/a/infer").allow, "POST");
+    assert_string_equal(router_find(router, "PUT", "/v9/models/special").allow, "GET, HEAD");
 }
 
 static void test_the_longest_prefix_gives_the_dialect(void **state)
