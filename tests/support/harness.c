@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,7 @@ struct kept {
 };
 
 static struct kept *kept_texts;
+static pthread_mutex_t kept_lock = PTHREAD_MUTEX_INITIALIZER; /* a test may ask in several threads */
 static char temp_root[128];
 static unsigned temp_count;
 
@@ -52,8 +54,10 @@ const char *text_of(const char *format, ...)
     assert_non_null(k);
     vsnprintf(k->text, (size_t)length + 1, format, again);
     va_end(again);
+    pthread_mutex_lock(&kept_lock);
     k->next = kept_texts;
     kept_texts = k;
+    pthread_mutex_unlock(&kept_lock);
     return k->text;
 }
 

@@ -285,7 +285,7 @@ void answer_release(struct answer *a)
 
 const char *answer_header(const struct answer *a, const char *name)
 {
-    static char value[8192];
+    static _Thread_local char value[8192];
     size_t length = strlen(name);
     for (const char *line = strstr(a->head, "\r\n"); line; line = strstr(line, "\r\n")) {
         line += 2;
