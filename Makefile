@@ -238,15 +238,13 @@ COLD := loaders engine/template server server/cmd server/fastapi server/json ser
 ifneq ($(filter static arm64,$(FLAVOUR)),)
 $(OBJ): TUNE := -fno-align-functions -fno-align-jumps -fno-align-loops -fno-tree-vectorize
 $(patsubst %.c,$(OUT)/%.o,$(wildcard $(COLD:%=%/*.c))): TUNE := -Oz
-# So is what other rooms do once a start, a model or a request.
-COLD_FILES := $(addprefix base/,value.c value_json.c limits.c log.c near.c memory_watch.c) \
+# So is what is small in other rooms, too.
+COLD_FILES := $(wildcard base/character*.c) $(addprefix base/,value.c value_json.c limits.c log.c near.c memory_watch.c) \
               $(filter-out %/sampler.c %/sampler_filter.c,$(wildcard engine/scheduler/*.c)) \
               $(addprefix engine/tokenizer/,roles.c vocabulary.c tokenizer.c guard.c detokenize.c) \
               $(addprefix engine/model/,bind.c layer_attention_bind.c decoder.c workspace.c kv_cache.c pages.c sequence.c \
                   states.c rope.c) $(wildcard engine/model/arch*.c engine/model/family_*.c)
 $(COLD_FILES:%.c=$(OUT)/%.o): TUNE := -Oz
-# A template runs once a request, and there is much of its language that few of them use.
-$(patsubst %.c,$(OUT)/%.o,$(wildcard engine/template/*.c base/character*.c)): TUNE := -Oz
 # Masks over a vocabulary are made between two tokens.
 $(addprefix $(OUT)/engine/grammar/,mask.o matcher.o dfa.o): TUNE := -fno-align-functions -fno-align-jumps -fno-align-loops
 # Kernels fill arrays of vectors whole, over and over: to clear them before takes up to half of their speed.

@@ -286,36 +286,25 @@ static struct delta_block block_of(const struct forward *f, const struct delta_l
         .out_stride = s->n_inner};
 }
 
-static void step(struct delta_block *b, float *after, size_t tokens)
+static void skip_rows(struct delta_block *b, size_t rows)
 {
-    b->after = after;
-    b->tokens = tokens;
-    delta_rule(b);
-    b->before = after;
-    b->q += tokens * b->q_stride;
-    b->k += tokens * b->k_stride;
-    b->v += tokens * b->v_stride;
-    b->decay += tokens * b->decay_stride;
-    b->beta += tokens * b->beta_stride;
-    b->out += tokens * b->out_stride;
+    b->q += rows * b->q_stride;
+    b->k += rows * b->k_stride;
+    b->v += rows * b->v_stride;
+    b->decay += rows * b->decay_stride;
+    b->beta += rows * b->beta_stride;
+    b->out += rows * b->out_stride;
 }
 
-/* From checkpoint to checkpoint, and to the end of the run. */
 static void step_run(struct delta_block *b, const struct batch_run *r, size_t at)
 {
-    const float *before = sequence_state(r->sequence);
-    float *checkpoint, *next = sequence_next_state(r->sequence) + at;
-    size_t position, done = r->start;
-    b->before = before ? before + at : NULL;
-    for (size_t i = 0;
-         (checkpoint = sequence_next_checkpoint(r->sequence, i, &position)) && position <= r->end; i++) {
-        step(b, checkpoint + at, position - done);
-        done = position;
+    struct state_walk w = state_walk_begin(r, at, b->keys * DELTA_COLUMNS);
+    for (; state_walk_next(&w); skip_rows(b, w.tokens)) {
+        b->before = w.before;
+        b->after = w.after;
+        b->tokens = w.tokens;
+        delta_rule(b);
     }
-    if (done < r->end)
-        step(b, next, r->end - done);
-    else
-        memcpy(next, b->before, b->keys * DELTA_COLUMNS * sizeof(float));
 }
 
 static void step_all(struct worker *m, size_t layer, const struct delta_layer *l)

@@ -1,8 +1,9 @@
 /* layer_latent.c - the mixer "latent attention".
  *
- * It is attention with one key-value head, whose values are the first part of its keys and are not stored again. Products by a head's own matrix
- * are divided among the workers by head and by rows of the matrix. Attention is divided by rows and heads; where there are
- * few rows and long ranges, by row and split of positions, and merged afterwards. No result depends on it.
+ * It is attention with one key-value head, whose values are the first part of its keys and are not stored again.
+ * Products by a head's own matrix are divided among the workers by head and by rows of the matrix. Attention is divided
+ * by rows and heads; where there are few rows and long ranges, by row and split of positions, and merged afterwards. No
+ * result depends on it.
  */
 #include "layer_latent_private.h"
 

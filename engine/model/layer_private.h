@@ -1,9 +1,10 @@
 /* layer_private.h - the contract of a layer kind.
  *
  * A layer is a mixer, which lets a row see rows before it, and a feed-forward, which works on each row alone. Both
- * are rows of type struct layer_kind. A layer may lack one of them, and may have a second mixer beside the first. To add a kind, write layer_NAME.c with its row and layer_NAME_private.h with
- * its fields; give struct layer a member for the fields (decoder_private.h) and struct forward one for the memory
- * (forward_private.h), list the row in layer.c, and let an architecture's row choose it (family_*.c).
+ * are rows of type struct layer_kind. A layer may lack one of them, and may have a second mixer beside the first. To
+ * add a kind, write layer_NAME.c with its row and layer_NAME_private.h with its fields; give struct layer a member for
+ * the fields (decoder_private.h) and struct forward one for the memory (forward_private.h), list the row in layer.c,
+ * and let an architecture's row choose it (family_*.c).
  *
  * The order of calls: arch.c sets the fields of every layer from the file's keys, `bind` finds the weights, and
  * `state` says what a sequence stores. In each forward call `workspace` lays out memory, then all workers of the

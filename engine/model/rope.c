@@ -3,8 +3,9 @@
  * Rotary embedding (arXiv 2104.09864): pair i of n rotates by position * base^(-i / n) radians. Files change these
  * frequencies in three ways, which may be combined: by a divisor for each pair (Llama 3.1, longrope), by one factor for
  * all (linear), or by YaRN (arXiv 2309.00071): pairs that make more than yarn_fast turns within the original context keep
- * their frequency, those that make fewer than yarn_slow are multiplied by the factor, with a ramp between. Everything is computed in double, once. The limit of the context
- * chooses between two sets of divisors, not the length of a sequence, so an answer does not depend on how long it grows.
+ * their frequency, those that make fewer than yarn_slow are multiplied by the factor, with a ramp between. Everything
+ * is computed in double, once. The limit of the context chooses between two sets of divisors, not the length of a
+ * sequence, so an answer does not depend on how long it grows.
  */
 #include "decoder_private.h"
 

@@ -138,6 +138,37 @@ void ssm_convolve(
         }
 }
 
+/* ---- the walk ---- */
+
+struct state_walk state_walk_begin(const struct batch_run *run, size_t at, size_t floats)
+{
+    return (struct state_walk){.run = run, .at = at, .floats = floats, .done = run->start};
+}
+
+bool state_walk_next(struct state_walk *w)
+{
+    const struct batch_run *r = w->run;
+    const float *first = sequence_state(r->sequence);
+    float *next = sequence_next_state(r->sequence) + w->at, *checkpoint;
+    size_t end = r->end, position;
+    w->before = w->after ? w->after : first ? first + w->at : NULL;
+    if (w->done == r->end) {
+        if (w->before != next) /* the last checkpoint is the run's end */
+            memcpy(next, w->before, w->floats * sizeof(float));
+        return false;
+    }
+    w->after = next;
+    checkpoint = sequence_next_checkpoint(r->sequence, w->checkpoint, &position);
+    if (checkpoint && position <= r->end) {
+        w->after = checkpoint + w->at;
+        w->checkpoint++;
+        end = position;
+    }
+    w->tokens = end - w->done;
+    w->done = end;
+    return true;
+}
+
 /* ---- the scan ---- */
 
 /* Block `i` of the layer, at the first row of the batch. */
@@ -176,35 +207,19 @@ static void skip_rows(struct scan_block *b, size_t rows)
     b->y += rows * b->y_stride;
 }
 
-static void step(const struct ssm_layer *l, struct scan_block *b, float *after, size_t tokens)
-{
-    b->after = after;
-    b->tokens = tokens;
-    if (l->n_head > 0)
-        scan_head(b);
-    else
-        scan_channels(b);
-    b->before = after;
-    skip_rows(b, tokens);
-}
-
-/* From checkpoint to checkpoint, and to the end of the run. */
 static void scan_run(const struct ssm_layer *l, struct scan_block *b, const struct batch_run *r, size_t at)
 {
-    const float *before = sequence_state(r->sequence);
-    float *checkpoint, *next = sequence_next_state(r->sequence) + at;
-    size_t position, done = r->start;
-    b->before = before ? before + at : NULL;
+    struct state_walk w = state_walk_begin(r, at, block_floats(l));
     skip_rows(b, r->row);
-    for (size_t i = 0;
-         (checkpoint = sequence_next_checkpoint(r->sequence, i, &position)) && position <= r->end; i++) {
-        step(l, b, checkpoint + at, position - done);
-        done = position;
+    for (; state_walk_next(&w); skip_rows(b, w.tokens)) {
+        b->before = w.before;
+        b->after = w.after;
+        b->tokens = w.tokens;
+        if (l->n_head > 0)
+            scan_head(b);
+        else
+            scan_channels(b);
     }
-    if (done < r->end)
-        step(l, b, next, r->end - done);
-    else
-        memcpy(next, b->before, block_floats(l) * sizeof(float));
 }
 
 void ssm_scan(struct worker *m, size_t layer, const struct ssm_layer *l, const struct ssm_scan *s)

@@ -1,4 +1,5 @@
-/* ssm_private.h - what the mixers "mamba", "mamba2" and "gated delta rule" share: the convolution, the scan, and the state of a sequence.
+/* ssm_private.h - what the mixers "mamba", "mamba2" and "gated delta rule" share: the convolution, the scan, and the
+ * state of a sequence.
  *
  * The state of a sequence is that of the convolution, the last n_taps - 1 inputs of each channel as [n_taps - 1][channels],
  * oldest first, and behind it that of the scan, one block of kernels/scan.h after the other. Both steps go through the
@@ -9,6 +10,8 @@
 
 #include "layer_private.h"
 #include "linear_private.h"
+
+struct batch_run;
 
 #define SSM_TAPS_MAX 64
 #define SSM_STATES_MAX 4096
@@ -59,6 +62,20 @@ struct ssm_scan {
 
 /* Steps all rows of the scan through the batch, and ends with a barrier. */
 void ssm_scan(struct worker *m, size_t layer, const struct ssm_layer *l, const struct ssm_scan *s);
+
+/* A walk of a part of a run's state through the run: stretch by stretch, up to each checkpoint and to the run's end. */
+struct state_walk {
+    const struct batch_run *run;
+    size_t at, floats; /* where the part lies in every state, and its size */
+    size_t checkpoint, done;
+    const float *before; /* NULL for zeros */
+    float *after; /* where the state behind the stretch is to be written */
+    size_t tokens; /* of the stretch */
+};
+
+struct state_walk state_walk_begin(const struct batch_run *run, size_t at, size_t floats);
+/* The next stretch. False at the end, when all states have been written. */
+bool state_walk_next(struct state_walk *w);
 
 /* out = log(1 + exp(in + bias)) for n columns of all rows of the batch. The workers divide the columns; others may read
  * `out` after a barrier. */

@@ -10,10 +10,10 @@
  * the tokens of a run. A block with fewer rows has the same size.
  *
  * A step multiplies the state by the exponential and rounds, then adds b * (x * dt) with a fused multiply-add. The sum runs
- * from the first state to the last, and d * x is added to it, all with fused multiply-adds. Every function gives the same bits on every CPU, and the same
- * for one call over all tokens as for a call for each token. scan_plain.c is the reference. The formulas are those of the
- * papers: Mamba (arXiv 2312.00752) has an `a` for each row and state, and a dt and a d for each row, Mamba 2 (arXiv
- * 2405.21060) one of each for a head.
+ * from the first state to the last, and d * x is added to it, all with fused multiply-adds. Every function gives the
+ * same bits on every CPU, and the same for one call over all tokens as for a call for each token. scan_plain.c is the
+ * reference. The formulas are those of the papers: Mamba (arXiv 2312.00752) has an `a` for each row and state, and a dt
+ * and a d for each row, Mamba 2 (arXiv 2405.21060) one of each for a head.
  */
 #ifndef BERTH_SCAN_H
 #define BERTH_SCAN_H

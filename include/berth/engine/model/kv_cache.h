@@ -116,8 +116,8 @@ uint8_t *const *sequence_pages(const struct sequence *s, size_t *n);
 const float *sequence_state(const struct sequence *s);
 /* Where the forward call writes the state after its last row. */
 float *sequence_next_state(const struct sequence *s);
-/* Checkpoint i among those that were reserved, except at the call's last position, where the next state serves: where the state after *position positions is to be written, if the call
- * comes that far. NULL: there is no further one. */
+/* Checkpoint i among those that were reserved, except at the call's last position, where the next state serves: where
+ * the state after *position positions is to be written, if the call comes that far. NULL: there is no further one. */
 float *sequence_next_checkpoint(const struct sequence *s, size_t i, size_t *position);
 
 /* ---- pages and states by themselves ---- */
