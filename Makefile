@@ -46,7 +46,7 @@ SANITIZE := -fsanitize=thread
 else ifeq ($(FLAVOUR),static)
 override CC := deps/musl-cc
 CFLAGS  ?= $(SHIPPED_C)
-LDFLAGS ?= $(SHIPPED_LD) $(if $(filter x86_64,$(MACHINE)),$(PACKED_LD))
+LDFLAGS ?= $(SHIPPED_LD) -flto=auto $(if $(filter x86_64,$(MACHINE)),$(PACKED_LD))
 else ifeq ($(FLAVOUR),arm64)
 override CC := deps/musl-cc
 MACHINE := aarch64
@@ -237,14 +237,16 @@ endif
 COLD := loaders engine/template server server/cmd server/fastapi server/json server/oip server/api server/openai server/anthropic server/ollama server/llamacpp engine/chat engine/grammar
 ifneq ($(filter static arm64,$(FLAVOUR)),)
 $(OBJ): TUNE := -fno-align-functions -fno-align-jumps -fno-align-loops -fno-tree-vectorize
-$(patsubst %.c,$(OUT)/%.o,$(wildcard $(COLD:%=%/*.c))): TUNE := -Oz
+# What is compiled for size is seen as one file by the linker, which takes out what one caller or none needs: 12 KB.
+SMALL := -Oz $(if $(filter static,$(FLAVOUR)),-flto)
+$(patsubst %.c,$(OUT)/%.o,$(wildcard $(COLD:%=%/*.c))): TUNE := $(SMALL)
 # So is what is small in other rooms, too.
 COLD_FILES := $(wildcard base/character*.c) $(addprefix base/,value.c value_json.c limits.c log.c near.c memory_watch.c) \
               $(filter-out %/sampler.c %/sampler_filter.c,$(wildcard engine/scheduler/*.c)) \
               $(addprefix engine/tokenizer/,roles.c vocabulary.c tokenizer.c guard.c detokenize.c) \
               $(addprefix engine/model/,bind.c layer_attention_bind.c decoder.c workspace.c kv_cache.c pages.c sequence.c \
                   states.c rope.c) $(wildcard engine/model/arch*.c engine/model/family_*.c)
-$(COLD_FILES:%.c=$(OUT)/%.o): TUNE := -Oz
+$(COLD_FILES:%.c=$(OUT)/%.o): TUNE := $(SMALL)
 # Masks over a vocabulary are made between two tokens.
 $(addprefix $(OUT)/engine/grammar/,mask.o matcher.o dfa.o): TUNE := -fno-align-functions -fno-align-jumps -fno-align-loops
 # Kernels fill arrays of vectors whole, over and over: to clear them before takes up to half of their speed.
