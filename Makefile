@@ -251,6 +251,11 @@ $(COLD_FILES:%.c=$(OUT)/%.o): TUNE := $(SMALL)
 $(addprefix $(OUT)/engine/grammar/,mask.o matcher.o dfa.o): TUNE := -fno-align-functions -fno-align-jumps -fno-align-loops
 # Kernels fill arrays of vectors whole, over and over: to clear them before takes up to half of their speed.
 $(KERNEL_OBJ): TUNE := -ftrivial-auto-var-init=uninitialized -fno-align-functions -fno-align-jumps
+# Processors that need plain C have no wide vectors to lose; elsewhere it is what tests hold the other sets against.
+$(if $(filter static,$(FLAVOUR)),$(OUT)/kernels/matmul/matmul_plain.o): TUNE := -ftrivial-auto-var-init=uninitialized -Os
+# What a layer does beside its kernels is little work.
+LAYERS := $(wildcard engine/model/layer_*.c engine/model/forward*.c) engine/model/ssm.c engine/model/moe_route.c
+$(LAYERS:%.c=$(OUT)/%.o): TUNE := $(SMALL) -Os
 endif
 
 define compile
