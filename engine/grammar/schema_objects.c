@@ -226,7 +226,7 @@ static bool allows_others(struct schema_compiler *c, const struct schema_set *se
     return spoken || !named;
 }
 
-void schema_members(struct schema_compiler *c, const struct schema_set *set, struct schema_members *m)
+static void read_members(struct schema_compiler *c, const struct schema_set *set, struct schema_members *m)
 {
     *m = (struct schema_members){.most = GRAMMAR_UNBOUNDED};
     for (size_t i = 0; i < set->n && !schema_failed(c); i++) {
@@ -305,6 +305,22 @@ static bool name_allowed(struct objects *o, struct span name)
 {
     return !o->has_names || (o->names != NODE_NEVER &&
                                 !grammar_disjoint(o->c->b, char_text(o->c->b, name, CHAR_JSON), o->names));
+}
+
+/* Nothing is valid for a member whose name is not allowed. */
+static void forbid_names(struct objects *o)
+{
+    read_names(o);
+    for (size_t i = 0; i < o->members.n; i++)
+        o->members.names[i].set.never |= !name_allowed(o, o->members.names[i].name);
+}
+
+void schema_members(struct schema_compiler *c, const struct schema_set *set, struct schema_members *m)
+{
+    struct objects o = {.c = c, .set = set};
+    read_members(c, set, &o.members);
+    forbid_names(&o);
+    *m = o.members;
 }
 
 static void read_patterns(struct objects *o)
@@ -439,8 +455,7 @@ static grammar_node by_count(struct objects *o, grammar_node other, size_t count
         rest[k] = end_of(o, k, other);
     for (size_t i = m->n; i-- > 0 && !schema_failed(c);) {
         struct schema_name *name = &m->names[i];
-        grammar_node value = name_allowed(o, name->name) ? schema_node(c, &name->set) : NODE_NEVER;
-        grammar_node member = grammar_sequence(c->b, json_key(&c->json, name->name), value);
+        grammar_node member = grammar_sequence(c->b, json_key(&c->json, name->name), schema_node(c, &name->set));
         for (size_t k = 0; k < counts; k++) {
             size_t next = k + 1 < counts ? k + 1 : k;
             grammar_node taken = k + 1 > m->most ? NODE_NEVER : grammar_sequence(c->b, member, rest[next]);
@@ -480,11 +495,11 @@ static bool is_anything(struct schema_compiler *c, const struct objects *o)
 grammar_node schema_objects(struct schema_compiler *c, struct schema_set *set)
 {
     struct objects o = {.c = c, .set = set};
-    schema_members(c, set, &o.members);
+    read_members(c, set, &o.members);
     struct schema_members *m = &o.members;
     if (schema_failed(c) || m->least > m->most)
         return NODE_NEVER;
-    read_names(&o);
+    forbid_names(&o);
     if (is_anything(c, &o))
         return json_any_object(&c->json);
     grammar_node other = other_member(&o);

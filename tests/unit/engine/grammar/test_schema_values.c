@@ -261,6 +261,8 @@ static void test_an_object_is_taken_apart(void **state)
             "a\" "},
         {"{'allOf':[{'properties':{'a':{}}},{'properties':{'b':{}},'required':['a']}],'type':'object'}",
             "a! b "},
+        {"{'type':'object','properties':{'a':{},'b':{},'c':{}},'required':['a'],'propertyNames':{'enum':['a','c']}}", "a! c "},
+        {"{'type':'object','properties':{'a':{},'bc':{}},'propertyNames':{'maxLength':1}}", "a "},
         {"{'type':'object'}", NULL},
         {"{'type':'string'}", NULL},
         {"{'type':'object','properties':{'a':{}},'additionalProperties':true}", NULL},
