@@ -31,6 +31,7 @@ static const struct arch *const families[] = {
     family_moe,
     family_nemotron,
     family_plamo,
+    family_rwkv,
     family_apertus,
     family_loops,
     family_stablelm,

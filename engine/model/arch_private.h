@@ -101,6 +101,7 @@ extern const struct arch
     family_plamo[],
     family_qwen[],
     family_qwen_next[],
+    family_rwkv[],
     family_stablelm[],
     family_starcoder[];
 /* clang-format on */

@@ -149,11 +149,9 @@ void decoder_free_copies(struct decoder *d)
     }
 }
 
-bool bind_vector(struct binder *b, const char *name, uint64_t rows, uint64_t columns, const float **out)
+/* A view where the file has float32. */
+static bool take_vector(struct binder *b, const struct tensor *t, const char *name, const float **out)
 {
-    const struct tensor *t = find_shaped(b, name, rows, columns);
-    if (!t)
-        return false;
     const struct quant *q = quant_find(t->type->id);
     bool float32 = q && strcmp(t->type->name, "F32") == 0;
     if (float32 && (uintptr_t)t->data % _Alignof(float) == 0)
@@ -161,6 +159,22 @@ bool bind_vector(struct binder *b, const char *name, uint64_t rows, uint64_t col
     else
         *out = copy_vector(b, t, name);
     return *out != NULL;
+}
+
+bool bind_vector(struct binder *b, const char *name, uint64_t rows, uint64_t columns, const float **out)
+{
+    const struct tensor *t = find_shaped(b, name, rows, columns);
+    return t && take_vector(b, t, name, out);
+}
+
+bool bind_stack(struct binder *b, const char *name, uint64_t count, uint64_t columns, const float **out)
+{
+    const struct tensor *t = find(b, name);
+    if (t && t->dim[0] == columns && t->dim[1] == 1 && t->dim[2] == 1 && t->dim[3] == count)
+        b->bound[t - b->model->tensors] = true;
+    else
+        t = find_shaped(b, name, count, columns);
+    return t && take_vector(b, t, name, out);
 }
 
 bool bind_optional(struct binder *b, const char *name, uint64_t rows, uint64_t columns, const float **out)
@@ -528,13 +542,16 @@ static bool all_bound(struct binder *b)
     return true;
 }
 
-/* Of mixers that stand side by side one has keys and values, and the other is recurrent. */
+/* Of mixers that stand side by side one has keys and values, and the other is recurrent. What a feed-forward stores lies
+ * behind the mixer's. */
 static struct layer_state state_of(const struct decoder *d, size_t i)
 {
     const struct layer *l = &d->layers[i];
     struct layer_state state = l->mixer ? l->mixer->state(d, i) : (struct layer_state){0};
     if (l->second)
         state.recurrent_floats += l->second->state(d, i).recurrent_floats;
+    if (l->ffn && l->ffn->state)
+        state.recurrent_floats += l->ffn->state(d, i).recurrent_floats;
     return state;
 }
 

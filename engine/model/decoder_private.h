@@ -9,6 +9,7 @@
 #include "berth/engine/model/decoder.h"
 #include "berth/kernels/vector.h"
 #include "layer_attention_private.h"
+#include "layer_channel_mix_private.h"
 #include "layer_delta_private.h"
 #include "layer_dense_private.h"
 #include "layer_mamba2_private.h"
@@ -16,6 +17,7 @@
 #include "layer_latent_private.h"
 #include "layer_moe_private.h"
 #include "layer_product_private.h"
+#include "layer_rwkv_private.h"
 #include "layer_shortconv_private.h"
 
 #define DECODER_LAYERS_MAX 1024
@@ -83,11 +85,13 @@ struct layer {
         struct delta_layer delta;
         struct mamba_layer mamba;
         struct product_layer product;
+        struct rwkv_layer rwkv;
     };
     struct mamba2_layer mamba2; /* may be beside attention */
     union {
         struct dense_layer dense;
         struct moe_layer moe;
+        struct channel_mix_layer channel_mix;
     };
 };
 

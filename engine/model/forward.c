@@ -147,6 +147,12 @@ static void embed(struct worker *m)
 
 /* ---- a layer ---- */
 
+/* Whether the feed-forward has a state, which it writes from all rows. */
+static bool stores_by_ffn(const struct layer *l)
+{
+    return l->ffn && l->ffn->state;
+}
+
 /* The rows are copied to memory that is not used at this point. A worker that has a residual of its own keeps all rows. */
 const float *forward_keep_wanted(
     struct worker *m, size_t layer, const float *rows, size_t columns, float *kept)
@@ -154,7 +160,7 @@ const float *forward_keep_wanted(
     struct forward *f = m->f;
     const struct decoder_shape *s = &f->d->shape;
     size_t width = s->n_embd;
-    if (layer + 1 < s->n_layer)
+    if (layer + 1 < s->n_layer || stores_by_ffn(&f->d->layers[layer]))
         return rows;
     if (f->n_out == 0)
         return NULL;
@@ -221,8 +227,9 @@ static void run_layer(struct worker *m, size_t i)
     }
     if (l->second)
         run_second(m, i);
-    if (i + 1 == s->n_layer && f->n_out == 0)
-        return; /* only the states were wanted, and they are written */
+    bool only_states = i + 1 == s->n_layer && f->n_out == 0;
+    if (only_states && !stores_by_ffn(l))
+        return; /* they are written */
     look_for_stop(m, i);
 
     if (!l->mixer) {
@@ -240,6 +247,8 @@ static void run_layer(struct worker *m, size_t i)
         input_from_residual(m, l->ffn_norm, l->ffn_packs);
     }
     l->ffn->run(m, i);
+    if (only_states)
+        return;
     add_to_residual(m, l->ffn_post_norm);
     if (s->n_input > 0) {
         forward_run_input(m, i);

@@ -54,8 +54,10 @@ struct forward {
     struct delta_memory delta;
     struct mamba_memory mamba;
     struct mamba2_memory mamba2;
+    struct rwkv_memory rwkv;
     struct dense_memory dense;
     struct moe_memory moe;
+    struct channel_mix_memory channel_mix;
     float *out; /* [n_out][out_stride] */
     size_t out_stride;
     struct counter counters[FORWARD_COUNTERS][FORWARD_STRETCHES];
@@ -91,7 +93,8 @@ void forward_norm(const struct decoder_shape *s, float *out, const float *x, str
 
 /* For a mixer that has written the states: `rows` [m->n][columns] is what its result is computed from. In the last layer
  * only rows whose results are wanted are kept: they are copied to `kept`, the residual is reduced to the same rows, and
- * m->n becomes smaller. Returns the rows to go on with, or NULL when no result of the batch is wanted. */
+ * m->n becomes smaller, unless the layer's feed-forward has a state. Returns the rows to go on with, or NULL when no result
+ * of the batch is wanted. */
 const float *forward_keep_wanted(
     struct worker *m, size_t layer, const float *rows, size_t columns, float *kept);
 

@@ -1,5 +1,6 @@
 /* layer.c - the list of layer kinds. */
 #include "layer_attention_private.h"
+#include "layer_channel_mix_private.h"
 #include "layer_delta_private.h"
 #include "layer_dense_private.h"
 #include "layer_latent_private.h"
@@ -7,6 +8,7 @@
 #include "layer_mamba_private.h"
 #include "layer_moe_private.h"
 #include "layer_product_private.h"
+#include "layer_rwkv_private.h"
 #include "layer_shortconv_private.h"
 
 /* clang-format off */
@@ -18,8 +20,10 @@ const struct layer_kind *const layer_kinds[] = {
     &layer_mamba,
     &layer_mamba2,
     &layer_delta,
+    &layer_rwkv,
     &layer_dense,
     &layer_moe,
+    &layer_channel_mix,
     NULL,
 };
 /* clang-format on */

@@ -32,7 +32,8 @@ struct layer_kind {
      * a product by the layer's input reads the packed form. False with the reason. */
     bool (*bind)(struct binder *b, size_t i);
 
-    /* What a sequence stores for layer i. NULL for feed-forwards, which store nothing. */
+    /* What a sequence stores for layer i. NULL for feed-forwards that store nothing; what another one stores lies behind
+     * the mixer's, and it runs for all rows of a batch even in the last layer. */
     struct layer_state (*state)(const struct decoder *d, size_t i);
 
     /* Takes the memory of a forward call of f->n rows for all layers of the kind (layout_take). Memory from `passing`

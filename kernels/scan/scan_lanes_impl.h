@@ -10,6 +10,7 @@
 
 #include "delta_lanes_impl.h"
 #include "scan_private.h"
+#include "wkv_lanes_impl.h"
 
 #include "kernels/vector/lanes_math_impl.h"
 
@@ -156,7 +157,7 @@ static void convolve(float *out, const float *const *rows, const float *taps, si
 
 #define SCAN_SET_OF_LANES                                                                                    \
     {                                                                                                        \
-        .channels = channels, .head = head, .convolve = convolve, .delta = delta                             \
+        .channels = channels, .head = head, .convolve = convolve, .delta = delta, .wkv = wkv_lanes           \
     }
 
 #endif

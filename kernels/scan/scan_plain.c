@@ -60,4 +60,4 @@ static void convolve(float *out, const float *const *rows, const float *taps, si
 }
 
 const struct scan_set scan_plain = {
-    .channels = channels, .head = head, .convolve = convolve, .delta = delta_plain};
+    .channels = channels, .head = head, .convolve = convolve, .delta = delta_plain, .wkv = wkv_plain};

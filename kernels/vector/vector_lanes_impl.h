@@ -118,6 +118,8 @@ LANES_INLINE struct lanes gate_of(struct lanes x, enum vector_gate f)
         return lanes_less(x, zero, zero, lanes_mul(x, x));
     case VECTOR_SIGMOID:
         return lanes_div(one, lanes_add(one, lanes_exp(lanes_xor(x, lanes_set(-0.0f)))));
+    case VECTOR_EXP:
+        return lanes_exp(x);
     }
     return x;
 }

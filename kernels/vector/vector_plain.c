@@ -116,6 +116,8 @@ static float gate_of(float x, enum vector_gate f)
         return x < 0.0f ? 0.0f : x * x;
     case VECTOR_SIGMOID:
         return 1.0f / (1.0f + vector_exp(-x));
+    case VECTOR_EXP:
+        return vector_exp(x);
     }
     return x;
 }

@@ -8,6 +8,8 @@ import re
 import struct
 import subprocess
 
+import tiny_rwkv
+
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BERTH = os.environ.get("BERTH", os.path.join(TOP, "build", "berth"))
 ARCHS = os.environ.get("ARCHS", "")
@@ -23,6 +25,26 @@ def architectures():
         with open(file, encoding="utf-8") as source:
             names += re.findall(r'^ *\{\.name = "([^"]+)"', source.read(), re.M)
     return names
+
+
+def files_of(folder):
+    """Architectures and files, ARCHITECTURE-dense.gguf, ARCHITECTURE-moe.gguf or ARCHITECTURE-VARIANT-dense.gguf."""
+    found = []
+    for file in sorted(glob.glob(os.path.join(folder, "*.gguf"))):
+        match = re.fullmatch(r"(.+)-(dense|moe)\.gguf", os.path.basename(file))
+        if match:
+            made = tiny_rwkv.FILES.get(os.path.basename(file))
+            found.append((made[0] if made else match.group(1), file))
+    return found
+
+
+def make_missing(folder):
+    """Writes the files that test-llama-archs leaves out, in a folder of their own, and returns that."""
+    made = os.path.join(folder, "made")
+    os.mkdir(made)
+    for name in tiny_rwkv.FILES:
+        tiny_rwkv.make(name, os.path.join(made, name))
+    return made
 
 
 def logits(command):

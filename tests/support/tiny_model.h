@@ -34,6 +34,8 @@
 #define TINY_CHANNELS (TINY_INNER + 2 * TINY_GROUPS * TINY_STATES)
 #define TINY_DELTA 40 /* elements of a head's key and value: none fills its blocks of the kernel */
 #define TINY_DELTA_INNER (TINY_SSM_HEADS * TINY_DELTA)
+#define TINY_WKV_HEAD 16 /* fills no block of the kernel; in rwkv7 one head fills two */
+#define TINY_WKV_RANK 32
 #define TINY_LATENT 32
 #define TINY_NOPE 16
 
@@ -62,9 +64,11 @@ struct tiny_family {
     /* Of the experts: one tensor for gate and up; a dense feed-forward beside them; a space of their own. */
     bool fused, beside, own_space;
     /* A letter for each layer's mixer: Attention, short Convolution, Mamba, mamba 2 (S), Both attention and mamba 2, gated
-     * Delta rule, the same with decay by Key, or none (F); NULL for attention in all. With `halves` only the layers without a mixer have a feed-forward. */
+     * Delta rule, the same with decay by Key, RWKV 7 (W), RWKV 6 (V), or none (F); NULL for attention in all. With `halves`
+     * only the layers without a mixer have a feed-forward. */
     const char *mixers;
     bool halves, output, gated_q;
+    bool channel; /* the feed-forward is a channel mix, and norms have a bias */
 };
 
 static const struct tiny_family tiny_families[] = {
@@ -95,6 +99,10 @@ static const struct tiny_family tiny_families[] = {
     {.arch = "nemotron_h", .layers = 5, .mixers = "SFASF", .halves = true, .output = true},
     {.arch = "qwen35", .layers = 3, .mixers = "DAD", .norm_heads = true, .gated_q = true, .output = true},
     {.arch = "kimi-linear", .layers = 3, .mixers = "KAK", .latent = true, .output = true},
+    {.arch = "rwkv7", .layers = 3, .mixers = "WWW", .channel = true, .output = true},
+    {.arch = "arwkv7", .layers = 2, .mixers = "WW", .output = true},
+    {.arch = "rwkv6", .layers = 3, .mixers = "VVV", .channel = true, .output = true},
+    {.arch = "rwkv6qwen2", .layers = 2, .mixers = "VV", .output = true},
 };
 
 struct tiny {
@@ -150,6 +158,11 @@ static inline bool tiny_mixes(const struct tiny *t, char mixer)
     return t->family->mixers && strchr(t->family->mixers, mixer);
 }
 
+static inline bool tiny_is_rwkv(const struct tiny *t)
+{
+    return tiny_mixes(t, 'W') || tiny_mixes(t, 'V');
+}
+
 /* A key with a number for each layer: `value` where the mixer is one of `mixers`, 0 elsewhere. */
 static inline void tiny_key_layers(
     struct tiny *t, struct writer *w, const char *key, uint32_t value, const char *mixers)
@@ -166,7 +179,7 @@ static inline void tiny_key_layers(
 
 static inline void tiny_halves(struct tiny *t, struct writer *w)
 {
-    if (t->family->mixers)
+    if (t->family->mixers && !tiny_is_rwkv(t))
         tiny_key_layers(t, w, "attention.head_count_kv", TINY_KV_HEADS, "ABD");
     else
         tiny_key(t, w, "attention.head_count_kv", TINY_KV_HEADS, false);
@@ -200,6 +213,25 @@ static inline void tiny_delta_keys(struct tiny *t, struct writer *w)
     tiny_key(t, w, "ssm.group_count", TINY_GROUPS, false);
 }
 
+static inline void tiny_rwkv_keys(struct tiny *t, struct writer *w)
+{
+    tiny_key(t, w, "wkv.head_size", strcmp(t->arch, "rwkv7") == 0 ? TINY_WIDTH : TINY_WKV_HEAD, false);
+    tiny_key(t, w, "token_shift_count", t->family->channel ? 2 : 1, false);
+    if (t->family->channel)
+        tiny_key(t, w, "attention.layer_norm_epsilon", 1e-5, true);
+    if (tiny_mixes(t, 'W')) {
+        tiny_key(t, w, "attention.decay_lora_rank", TINY_WKV_RANK, false);
+        tiny_key(t, w, "attention.iclr_lora_rank", TINY_WKV_RANK, false);
+        tiny_key(t, w, "attention.value_residual_mix_lora_rank", TINY_WKV_RANK, false);
+        tiny_key(t, w, "attention.gate_lora_rank", t->family->channel ? TINY_WKV_RANK : 0, false);
+        return;
+    }
+    tiny_key(t, w, "time_mix_extra_dim", TINY_WKV_RANK, false);
+    tiny_key(t, w, "time_decay_extra_dim", TINY_WKV_RANK, false);
+    if (t->family->channel)
+        tiny_key(t, w, "rescale_every_n_layers", 2, false);
+}
+
 static inline void tiny_kind_keys(struct tiny *t, struct writer *w)
 {
     if (t->family->window)
@@ -223,6 +255,8 @@ static inline void tiny_kind_keys(struct tiny *t, struct writer *w)
         tiny_ssm_keys(t, w, !tiny_mixes(t, 'M'));
     if (tiny_mixes(t, 'D') || tiny_mixes(t, 'K'))
         tiny_delta_keys(t, w);
+    if (tiny_is_rwkv(t))
+        tiny_rwkv_keys(t, w);
     if (!t->family->latent)
         return;
     tiny_key(t, w, "attention.kv_lora_rank", TINY_LATENT, false);
@@ -332,6 +366,56 @@ static inline void tiny_delta(struct tiny *t, size_t i, bool by_key)
     tiny_group(t, i, by_key ? delta_by_key : delta);
 }
 
+/* The time mix of RWKV. `channel`: as in RWKV's own models, not in those made from Qwen 2. */
+static inline void tiny_time_mix(struct tiny *t, size_t i, bool version_7, bool channel)
+{
+    enum { W = TINY_WIDTH, R = TINY_WKV_RANK, H = TINY_WKV_HEAD, KV = TINY_KV_HEADS * TINY_WKV_HEAD };
+    static const struct tiny_tensor both[] = {{"time_mix_receptance.weight", W, W, TENSOR_Q8_0, 0},
+        {"time_mix_output.weight", W, W, TENSOR_Q4_0, 0}, {.name = ""}};
+    static const struct tiny_tensor seven[] = {{"time_mix_key.weight", W, W, TENSOR_Q8_0, 0},
+        {"time_mix_value.weight", W, W, TENSOR_F32, 0}, {"time_mix_w0.weight", W, 1, TENSOR_F32, 0},
+        {"time_mix_w1.weight", W, R, TENSOR_F32, 0}, {"time_mix_w2.weight", R, W, TENSOR_F16, 0},
+        {"time_mix_a0.weight", W, 1, TENSOR_F32, 0}, {"time_mix_a1.weight", W, R, TENSOR_Q8_0, 0},
+        {"time_mix_a2.weight", R, W, TENSOR_F32, 0}, {"time_mix_v0.weight", W, 1, TENSOR_F32, 0},
+        {"time_mix_v1.weight", W, R, TENSOR_F32, 0}, {"time_mix_v2.weight", R, W, TENSOR_F32, 0},
+        {"time_mix_k_k.weight", W, 1, TENSOR_F32, 0}, {"time_mix_k_a.weight", W, 1, TENSOR_F32, 0},
+        {"time_mix_r_k.weight", W, 1, TENSOR_F16, 0}, {.name = ""}};
+    static const struct tiny_tensor gate_7[] = {{"time_mix_lerp_fused.weight", W, 6, TENSOR_F32, 0},
+        {"time_mix_g1.weight", W, R, TENSOR_F32, 0}, {"time_mix_g2.weight", R, W, TENSOR_Q8_0, 0}, {.name = ""}};
+    static const struct tiny_tensor no_gate_7[] = {
+        {"time_mix_lerp_fused.weight", W, 5, TENSOR_F32, 0}, {.name = ""}};
+    static const struct tiny_tensor six[] = {{"time_mix_w1.weight", W, 5 * R, TENSOR_Q8_0, 0},
+        {"time_mix_w2.weight", R, W, TENSOR_F32, 5}, {"time_mix_lerp_x.weight", W, 1, TENSOR_F32, 0},
+        {"time_mix_lerp_fused.weight", W, 5, TENSOR_F32, 0}, {"time_mix_decay.weight", W, 1, TENSOR_F32, 0},
+        {"time_mix_decay_w1.weight", W, R, TENSOR_F16, 0}, {"time_mix_decay_w2.weight", R, W, TENSOR_F32, 0},
+        {"time_mix_gate.weight", W, W, TENSOR_Q4_0, 0}, {.name = ""}};
+    static const struct tiny_tensor own_6[] = {{"time_mix_key.weight", W, W, TENSOR_Q8_0, 0},
+        {"time_mix_value.weight", W, W, TENSOR_F32, 0}, {"time_mix_first.weight", H, W / H, TENSOR_F32, 0},
+        {.name = ""}};
+    static const struct tiny_tensor qwen2_6[] = {{"time_mix_key.weight", W, KV, TENSOR_Q8_0, 0},
+        {"time_mix_value.weight", W, KV, TENSOR_F32, 0}, {"time_mix_key.bias", KV, 1, TENSOR_F32, 0}, {.name = ""}};
+    static const struct tiny_tensor norm[] = {{"time_mix_ln.weight", W, 1, TENSOR_F32, 0},
+        {"time_mix_ln.bias", W, 1, TENSOR_F32, 0}, {.name = ""}};
+    tiny_group(t, i, both);
+    tiny_group(t, i, version_7 ? seven : six);
+    tiny_group(t, i, version_7 ? (channel ? gate_7 : no_gate_7) : channel ? own_6 : qwen2_6);
+    if (channel)
+        tiny_group(t, i, norm);
+}
+
+static inline void tiny_channel_mix(struct tiny *t, size_t i, bool version_7)
+{
+    enum { W = TINY_WIDTH };
+    static const struct tiny_tensor mix[] = {{"channel_mix_lerp_k.weight", W, 1, TENSOR_F32, 0},
+        {"channel_mix_key.weight", W, TINY_FF, TENSOR_Q4_0, 0},
+        {"channel_mix_value.weight", TINY_FF, W, TENSOR_F16, 0}, {.name = ""}};
+    static const struct tiny_tensor receptance[] = {{"channel_mix_lerp_r.weight", W, 1, TENSOR_F32, 0},
+        {"channel_mix_receptance.weight", W, W, TENSOR_Q8_0, 0}, {.name = ""}};
+    tiny_group(t, i, mix);
+    if (!version_7)
+        tiny_group(t, i, receptance);
+}
+
 /* The mixer "attention" of each form, with its norms. */
 static inline void tiny_attention(struct tiny *t, size_t i)
 {
@@ -393,7 +477,9 @@ static inline void tiny_feed_forward(struct tiny *t, size_t i)
     static const struct tiny_tensor ungated[] = {{"ffn_up.weight", W, TINY_FF, TENSOR_Q4_0, 0},
         {"ffn_down.weight", TINY_FF, W, TENSOR_F16, 0}, {.name = ""}};
     const struct tiny_family *f = t->family;
-    if (!f->halves || tiny_mixer(t, i) == 'F')
+    if (f->channel)
+        tiny_channel_mix(t, i, tiny_mixer(t, i) == 'W');
+    else if (!f->halves || tiny_mixer(t, i) == 'F')
         tiny_group(t, i,
             f->halves      ? ungated
             : f->fused     ? fused
@@ -415,6 +501,8 @@ static inline void tiny_layer(struct tiny *t, size_t i)
     static const struct tiny_tensor other_norm[] = {
         {"post_attention_norm.weight", W, 1, TENSOR_F32, 0}, {.name = ""}};
     static const struct tiny_tensor ffn_norm[] = {{"ffn_norm.weight", W, 1, TENSOR_F32, 0}, {.name = ""}};
+    static const struct tiny_tensor channel_norm[] = {{"attn_norm_2.weight", W, 1, TENSOR_F32, 0},
+        {"attn_norm_2.bias", W, 1, TENSOR_F32, 0}, {"attn_norm.bias", W, 1, TENSOR_F32, 0}, {.name = ""}};
     static const struct tiny_tensor convolution[] = {{"shortconv.in_proj.weight", W, 3 * W, TENSOR_Q8_0, 0},
         {"shortconv.conv.weight", TINY_TAPS, W, TENSOR_F32, 0},
         {"shortconv.out_proj.weight", W, W, TENSOR_Q4_0, 0}, {.name = ""}};
@@ -436,8 +524,10 @@ static inline void tiny_layer(struct tiny *t, size_t i)
         tiny_scan(t, i, mixer != 'M');
     if (mixer == 'D' || mixer == 'K')
         tiny_delta(t, i, mixer == 'K');
+    if (mixer == 'W' || mixer == 'V')
+        tiny_time_mix(t, i, mixer == 'W', f->channel);
     if (!f->halves)
-        tiny_group(t, i, tiny_mixes(t, 'D') ? other_norm : ffn_norm);
+        tiny_group(t, i, f->channel ? channel_norm : tiny_mixes(t, 'D') ? other_norm : ffn_norm);
     tiny_feed_forward(t, i);
     if (f->post_norms)
         tiny_group(t, i, post_norms);
@@ -475,6 +565,10 @@ static inline void tiny_list(struct tiny *t)
         tiny_tensor(t, &output);
     if (t->family->inputs)
         tiny_inputs(t);
+    if (t->family->channel) {
+        snprintf(norm.name, sizeof(norm.name), "token_embd_norm.weight");
+        tiny_tensor(t, &norm);
+    }
     for (size_t i = 0; i < t->family->layers; i++)
         tiny_layer(t, i);
     bool known = !e || !e->tensor;

@@ -38,6 +38,7 @@ enum vector_gate {
     VECTOR_RELU,
     VECTOR_RELU_SQUARED,
     VECTOR_SIGMOID, /* 1 / (1 + exp(-x)) */
+    VECTOR_EXP,
 };
 void vector_gate(float *out, const float *gate, const float *up, enum vector_gate f, size_t n);
 

@@ -17,7 +17,7 @@
 #include <cmocka.h>
 
 static const char *const archs[] = {"llama", "gemma2", "granitemoe", "olmoe", "lfm2", "falcon-h1",
-    "nemotron_h", "deepseek2", "qwen35", "kimi-linear"};
+    "nemotron_h", "deepseek2", "qwen35", "kimi-linear", "arwkv7", "rwkv6qwen2"};
 
 /* Models and types of the KV cache for these tests. */
 static const struct {
@@ -30,7 +30,8 @@ static const struct {
     {"mamba", ATTENTION_F16}, {"jamba", ATTENTION_F16}, {"falcon-h1", ATTENTION_F16},
     {"nemotron_h", ATTENTION_F16}, {"plamo", ATTENTION_F16}, {"gemma4", ATTENTION_F16},
     {"k2-horizon", ATTENTION_F16}, {"granite_swa", ATTENTION_F16}, {"qwen35", ATTENTION_F16},
-    {"kimi-linear", ATTENTION_Q8_0}};
+    {"kimi-linear", ATTENTION_Q8_0}, {"rwkv7", ATTENTION_F16}, {"arwkv7", ATTENTION_F16},
+    {"rwkv6", ATTENTION_F16}, {"rwkv6qwen2", ATTENTION_F16}};
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
 /* ---- however it is run ---- */
@@ -274,6 +275,8 @@ static void test_a_stop_leaves_the_sequences_as_they_were(void **state)
     (void)state;
     for (size_t a = 0; a < sizeof(archs) / sizeof(archs[0]); a++)
         check_stop(archs[a]);
+    check_stop("rwkv7");
+    check_stop("rwkv6");
 }
 
 static void test_rows_that_would_write_elsewhere_are_refused(void **state)

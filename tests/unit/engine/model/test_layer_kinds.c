@@ -1,5 +1,5 @@
 /* test_layer_kinds.c - properties of single kinds of layers: mixtures of experts, latent attention, short
- * convolutions, state spaces.
+ * convolutions, state spaces, RWKV.
  *
  * test_decoder.c shows for all kinds that chunks, threads, other sequences and instruction sets change no byte.
  */
@@ -292,8 +292,8 @@ static void test_a_long_sequence_goes_on_from_each_checkpoint_that_is_kept(void 
 {
     (void)state;
     enum { N = 1300, CHUNK = 300, LAST = 1200, MARK = 1111 }; /* the last call begins at LAST */
-    static const char *const archs[] = {"jamba", "falcon-h1", "nemotron_h"};
-    for (size_t a = 0; a < (every() > 1 ? 1 : 3); a++) { /* one where a test is slow */
+    static const char *const archs[] = {"jamba", "falcon-h1", "nemotron_h", "rwkv7", "rwkv6"};
+    for (size_t a = 0; a < (every() > 1 ? 1 : sizeof(archs) / sizeof(archs[0])); a++) { /* one where a test is slow */
         struct bench b;
         bench_open(&b, archs[a], ATTENTION_F16);
         size_t each = kv_cache_checkpoint_every(b.cache), from = 0;
@@ -321,6 +321,83 @@ static void test_a_long_sequence_goes_on_from_each_checkpoint_that_is_kept(void 
     }
 }
 
+/* In the last layer a feed-forward may have a state, too, which depends on all rows. */
+static void test_rows_whose_results_nobody_wants_leave_their_states(void **state)
+{
+    (void)state;
+    enum { N = 60, READ = 45, LAST = 59 };
+    static const char *const archs[] = {"lfm2", "jamba", "qwen35", "rwkv7", "arwkv7", "rwkv6", "rwkv6qwen2"};
+    for (size_t a = 0; a < sizeof(archs) / sizeof(archs[0]); a++)
+        for (unsigned threads = 1; threads <= 3; threads++) {
+            struct bench b;
+            struct error err = {0};
+            struct decoder_row rows[N];
+            float *out;
+            bench_open(&b, archs[a], ATTENTION_F16);
+            float *expected = read_plainly(&b, N, N), *last = expected + LAST * TINY_VOCABULARY;
+            use_threads(&b, threads);
+            struct sequence *s = sequence_new(b.cache);
+            for (size_t at = 0; at < N; at = sequence_length(s)) {
+                size_t n = 0, end = at < READ ? at + 15 * threads : N;
+                end = end < N ? end : N;
+                assert_true(sequence_reserve(s, end));
+                for (size_t i = at; i < end; i++)
+                    add_row(rows, &n, s, 0, i, i == LAST ? DECODER_LOGITS : DECODER_NOTHING);
+                const struct decoder_batch batch = {.rows = rows, .n = n, .causal = true};
+                if (!decoder_forward(b.decoder, b.workspace, b.pool, &batch, NULL, &out, &err))
+                    fail_msg("%s", err.text);
+            }
+            assert_same(out, last, 1, archs[a]);
+            sequence_free(s);
+            free(expected);
+            bench_close(&b);
+        }
+}
+
+/* ---- RWKV ---- */
+
+static void test_time_mixes_that_contradict_themselves_are_refused_by_name(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *arch;
+        struct tiny_edit edit;
+        const char *reason;
+    } cases[] = {
+        {"rwkv7", {.without = "wkv.head_size"}, "wkv.head_size"},
+        {"rwkv7", {.key = "wkv.head_size", .value = 24}, "contradict"},
+        {"rwkv7", {.key = "wkv.head_size", .value = 128}, "wkv.head_size"},
+        {"rwkv7", {.key = "token_shift_count", .value = 1}, "token_shift_count is 1 instead of 2"},
+        {"arwkv7", {.without = "token_shift_count"}, "token_shift_count is 2 instead of 1"},
+        {"rwkv7", {.without = "attention.layer_norm_epsilon"}, "layer_norm_epsilon"},
+        {"rwkv7", {.key = "attention.decay_lora_rank", .value = 16}, "blk.0.time_mix_w1.weight"},
+        {"rwkv7", {.key = "attention.iclr_lora_rank", .value = 16}, "blk.0.time_mix_a1.weight"},
+        {"rwkv7", {.key = "attention.value_residual_mix_lora_rank", .value = 16}, "blk.1.time_mix_v1.weight"},
+        {"rwkv7", {.key = "attention.gate_lora_rank", .value = 0}, "blk.0.time_mix_g1.weight"},
+        {"rwkv7", {.without = "attention.iclr_lora_rank"}, "iclr_lora_rank"},
+        {"rwkv7", {.without = "blk.1.time_mix_v2.weight"}, "blk.1.time_mix_v2.weight"},
+        {"rwkv7", {.without = "blk.2.time_mix_ln.bias"}, "blk.2.time_mix_ln.bias"},
+        {"rwkv7", {.without = "blk.2.attn_norm_2.weight"}, "blk.2.attn_norm_2.weight"},
+        {"rwkv7", {.without = "token_embd_norm.weight"}, "token_embd_norm.weight"},
+        {"rwkv7", {.without = "blk.0.channel_mix_lerp_k.weight"}, "blk.0.channel_mix_lerp_k.weight"},
+        {"rwkv7", {.tensor = "blk.0.time_mix_lerp_fused.weight", .columns = 64, .rows = 5}, "lerp_fused"},
+        {"rwkv7", {.tensor = "blk.0.channel_mix_receptance.weight", .columns = 64, .rows = 64}, "does not belong"},
+        {"arwkv7", {.tensor = "blk.0.time_mix_lerp_fused.weight", .columns = 64, .rows = 6}, "lerp_fused"},
+        {"rwkv6", {.without = "blk.1.channel_mix_receptance.weight"}, "blk.1.channel_mix_receptance.weight"},
+        {"rwkv6", {.without = "blk.1.time_mix_first.weight"}, "blk.1.time_mix_first.weight"},
+        {"rwkv6", {.without = "blk.1.time_mix_lerp_fused.weight"}, "blk.1.time_mix_lerp_w.weight"},
+        {"rwkv6", {.without = "time_mix_extra_dim"}, "time_mix_extra_dim"},
+        {"rwkv6", {.key = "time_mix_extra_dim", .value = 16}, "blk.0.time_mix_w1.weight"},
+        {"rwkv6", {.key = "time_decay_extra_dim", .value = 16}, "blk.0.time_mix_decay_w1.weight"},
+        {"rwkv6qwen2", {.key = "attention.head_count_kv", .value = 3}, "head_count_kv (3)"},
+        {"rwkv6qwen2", {.key = "attention.head_count_kv", .value = 4}, "blk.0.time_mix_key.weight"},
+        {"rwkv6qwen2", {.key = "rescale_every_n_layers", .value = 2}, "rescale_every_n_layers"},
+        {"rwkv6qwen2", {.tensor = "blk.0.time_mix_first.weight", .columns = 16, .rows = 4}, "does not belong"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        assert_refused(cases[i].arch, cases[i].edit, cases[i].reason);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -333,6 +410,8 @@ int main(void)
         cmocka_unit_test(test_state_spaces_that_contradict_themselves_are_refused_by_name),
         cmocka_unit_test(test_a_long_sequence_goes_on_from_each_checkpoint_that_is_kept),
         cmocka_unit_test(test_checkpoints_inside_a_chunk_are_exact),
+        cmocka_unit_test(test_rows_whose_results_nobody_wants_leave_their_states),
+        cmocka_unit_test(test_time_mixes_that_contradict_themselves_are_refused_by_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,64 @@
+/* layer_rwkv_private.h - the mixer "rwkv": RWKV's time mix, versions 6 (arXiv 2404.05892) and 7 (arXiv 2503.14456).
+ *
+ * Each row is mixed with the row before it (token_shift_private.h), once for each of receptance r, decay w, key k, value v,
+ * rate a (version 7) and gate g; how much of it is a vector in version 7, and depends on the row in version 6. Products of
+ * these, some through a narrow product, go into the recurrence of kernels/wkv.h, head by head. Its result is normed by
+ * head, where the layer has a norm, and gated. Models that were made from Qwen 2 have no norm, and those of version 6 are
+ * gated linear attention, without a share of the token's own, with keys and values that several heads have in common.
+ *
+ * The state of a sequence is that of the shift, and behind it the heads', block by block.
+ */
+#ifndef LAYER_RWKV_PRIVATE_H
+#define LAYER_RWKV_PRIVATE_H
+
+#include "layer_private.h"
+#include "linear_private.h"
+
+extern const struct layer_kind layer_rwkv;
+
+enum rwkv_input { RWKV_R, RWKV_W, RWKV_K, RWKV_V, RWKV_A, RWKV_G, RWKV_INPUTS };
+
+/* up(f(down(x))) + base, where f depends on the input. */
+struct low_rank {
+    uint32_t rank;
+    struct linear down, up; /* without data: none */
+    const float *base; /* [n_embd], or NULL */
+};
+
+/* Fields and weights of one layer. */
+struct rwkv_layer {
+    bool by_delta; /* version 7 */
+    bool gla; /* version 6 as gated linear attention */
+    uint32_t head_dim, n_head, n_head_kv; /* n_head_kv of version 6 */
+    const float *lerps[RWKV_INPUTS]; /* [n_embd] each; NULL where there is no such input */
+    struct linear r, k, v, out;
+    struct low_rank w;
+    struct low_rank a, value, g; /* version 7. value: how much of the first layer's v is taken; not in the first layer */
+    const float *k_k, *k_a; /* [n_embd], version 7 */
+    const float *bonus; /* [n_embd], the token's own share: r_k, or time_first; NULL for gla */
+    const float *norm, *norm_bias; /* [n_embd], or NULL */
+    struct linear gate; /* version 6 */
+    uint32_t shift_rank; /* version 6: what is added to the lerps */
+    const float *shift_lerp; /* [n_embd] */
+    struct linear shift_down; /* [5 * shift_rank][n_embd] */
+    struct expert_weights shift_up; /* 5 of [n_embd][shift_rank] */
+};
+
+/* Several vectors have the same place, one after the other. */
+struct rwkv_memory {
+    float *in[RWKV_INPUTS]; /* [n][n_embd], shifted; those that have been multiplied hold results */
+    float *low[RWKV_INPUTS]; /* [n][rank] */
+    float *r, *y; /* [n][n_embd] */
+    float *bonus; /* [n][n_head] */
+    float *first_v; /* [n][n_embd], of the first layer: lasting */
+};
+
+/* ---- layer_rwkv_bind.c ---- */
+
+/* Those of version 6, in the order in which its files have their parts in one tensor. */
+#define RWKV_INPUTS_6 5
+extern const enum rwkv_input rwkv_inputs_6[RWKV_INPUTS_6];
+
+bool rwkv_bind(struct binder *b, size_t i);
+
+#endif
