@@ -41,7 +41,8 @@ struct moe_row {
 struct shape_row {
     bool layer_norm, norm_by_epsilon, bare_norms, no_pre_norms, post_norms, ffn_norm_optional;
     bool parallel_residual, not_causal, positions, result_scales, embedding_skip;
-    float post_epsilon;
+    float post_epsilon, mixers_scale;
+    const struct stream_kind *streams;
     const char *ffn_norm, *output_norm, *embedding_norm, *low_state;
     const char *const *unused;
 };

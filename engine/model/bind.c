@@ -415,7 +415,8 @@ static bool bind_layer(struct binder *b, size_t i)
 {
     struct layer *l = &b->d->layers[i];
     struct name skip = bind_name(bind_stem(i, "layer_output_scale").text, "weight");
-    return inputs_bind_layer(b, i) &&
+    const struct stream_kind *streams = b->d->shape.streams;
+    return inputs_bind_layer(b, i) && (!streams || streams->bind_layer(b, i)) &&
            (!b->d->shape.embedding_skip || bind_vector(b, skip.text, 1, 1, &l->embedding_skip)) &&
            bind_layer_norms(b, i, l) && (!l->mixer || l->mixer->bind(b, i)) &&
            (!l->second || l->second->bind(b, i)) && (!l->ffn || l->ffn->bind(b, i));
@@ -464,7 +465,7 @@ static bool bind_beginning(struct binder *b)
         return false;
     if (s->low_state && !bind_vector(b, s->low_state, 1, s->n_embd, &d->low_state))
         return false;
-    if (!inputs_bind(b))
+    if (!inputs_bind(b) || (s->streams && !s->streams->bind(b)))
         return false;
     if (!s->embedding_norm)
         return true;
