@@ -1,6 +1,7 @@
 """What tests/models/architectures and tests/models/logits share: tiny models with random weights, and their logits."""
 import array
 import glob
+import importlib
 import json
 import math
 import os
@@ -23,6 +24,15 @@ def architectures():
         with open(file, encoding="utf-8") as source:
             names += re.findall(r'^ *\{\.name = "([^"]+)"', source.read(), re.M)
     return names
+
+
+def made_files():
+    """Files of architectures that test-llama-archs leaves out: the name, the architecture, and what makes it. A module
+    tiny_NAME.py beside this one has FILES, a name to a tuple that begins with the architecture, and make(name, path)."""
+    for path in sorted(glob.glob(os.path.join(TOP, "tests", "models", "tiny_*.py"))):
+        module = importlib.import_module(os.path.basename(path).removesuffix(".py"))
+        for name, fields in sorted(getattr(module, "FILES", {}).items()):
+            yield name, fields[0], module.make
 
 
 def logits(command):

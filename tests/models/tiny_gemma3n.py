@@ -1,5 +1,7 @@
 """Makes tiny files of Gemma 3n, of which llama.cpp's test-llama-archs writes none.
 
+    make(NAME, PATH)    NAME is one of FILES; its bytes are the same everywhere
+
 The reference has some sizes in its code: 4 streams, 256 elements of a layer's own input, a rank of 64, 10 layers with
 activation sparsity, and 20 layers with keys and values of their own. So the files have 25 layers, of which 5 share: four
 with a window, and one without. One file has all the keys that published files have, the other one only those that the
@@ -77,9 +79,9 @@ def tensors(seed, whole):
     return made
 
 
-def make_whole(path):
-    write_gguf(path, keys(True), tensors(1, True))
+FILES = {"gemma3n-dense.gguf": ("gemma3n", 1, True), "gemma3n-bare-dense.gguf": ("gemma3n", 2, False)}
 
 
-def make_bare(path):
-    write_gguf(path, keys(False), tensors(2, False))
+def make(name, path):
+    _, seed, whole = FILES[name]
+    write_gguf(path, keys(whole), tensors(seed, whole))
