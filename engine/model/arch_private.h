@@ -32,7 +32,7 @@ struct dense_row {
 struct moe_row {
     enum moe_gating gating; /* where the file does not say it; 0: by softmax */
     enum moe_early early;
-    bool by_logits, normalized, weighs_input, by_tensor, beside_needed;
+    bool by_logits, normalized, weighs_input, by_tensor, own_norms, beside_needed;
     float sum_scale; /* 0 for 1 */
     const char *beside_suffix;
     struct dense_row experts; /* and what is beside them */

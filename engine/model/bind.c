@@ -248,13 +248,17 @@ static void note_packed(struct decoder *d, const struct matmul_weight *w)
         d->packed_columns = w->columns;
 }
 
+bool bind_product(struct binder *b, const char *stem, uint64_t rows, uint64_t columns, struct linear *l)
+{
+    if (!bind_matrix(b, bind_name(stem, "weight").text, rows, columns, &l->weight))
+        return false;
+    note_packed(b->d, &l->weight);
+    return true;
+}
+
 bool bind_linear(struct binder *b, const char *stem, uint64_t rows, uint64_t columns, struct linear *l)
 {
-    bool good = bind_matrix(b, bind_name(stem, "weight").text, rows, columns, &l->weight) &&
-                bind_companions(b, stem, l);
-    if (good)
-        note_packed(b->d, &l->weight);
-    return good;
+    return bind_product(b, stem, rows, columns, l) && bind_companions(b, stem, l);
 }
 
 /* Old files have a tensor for each expert: "blk.0.ffn_up.7.weight" in place of number 7 of "blk.0.ffn_up_exps.weight". */
