@@ -120,11 +120,46 @@ def gemma4_experts(seed):
     return model
 
 
+def latent(seed, **keys):
+    """Latent attention with scores that are large enough for their scale to show."""
+    rank, rot, plain, value, experts = 32, 8, 16, 16, 4
+    model = Model("deepseek2", seed, 2, attention__kv_lora_rank=rank, attention__q_lora_rank=0, leading_dense_block_count=1, expert_count=experts,
+        expert_used_count=2, expert_shared_count=1, expert_feed_forward_length=FF, expert_weights_norm=True,
+        attention__key_length_mla=plain + rot, attention__value_length_mla=value, **keys)
+    model.keys.update({"attention.head_count_kv": 1, "attention.key_length": rank + rot, "rope.dimension_count": rot,
+        "attention.value_length": rank, "rope.scaling.type": "yarn", "rope.scaling.factor": 8.0,
+        "rope.scaling.original_context_length": 32})
+    model.matrix("token_embd", WIDTH, VOCABULARY, spread=0.5)
+    model.norm("output_norm", WIDTH)
+    model.matrix("output", WIDTH, VOCABULARY)
+    for i in range(2):
+        part = "blk.%d." % i
+        for name in ("attn_norm", "ffn_norm"):
+            model.norm(part + name, WIDTH)
+        model.matrix(part + "attn_q", WIDTH, HEADS * (plain + rot), spread=0.5)
+        model.matrix(part + "attn_kv_a_mqa", WIDTH, rank + rot, spread=0.2)
+        model.norm(part + "attn_kv_a_norm", rank)
+        model.matrix(part + "attn_k_b", plain, rank, HEADS, spread=0.3)
+        model.matrix(part + "attn_v_b", rank, value, HEADS, spread=0.3)
+        model.matrix(part + "attn_output", HEADS * value, WIDTH, spread=0.2)
+        if i == 0:
+            model.dense(part, False)
+            continue
+        model.matrix(part + "ffn_gate_inp", WIDTH, experts, spread=1.0)
+        for stem, count in (("_exps", (experts,)), ("_shexp", ())):
+            model.matrix(part + "ffn_gate" + stem, WIDTH, FF, *count)
+            model.matrix(part + "ffn_up" + stem, WIDTH, FF, *count)
+            model.matrix(part + "ffn_down" + stem, FF, WIDTH, *count)
+    return model
+
+
 MINICPM = {"embedding_scale": 12.0, "residual_scale": 0.5, "logit_scale": 0.25}
 FILES = {
     "baichuan-7b-dense.gguf": ("baichuan", lambda: baichuan(1, 32)),
     "baichuan-13b-dense.gguf": ("baichuan", lambda: baichuan(2, 40)),
     "command-r-plus-dense.gguf": ("command-r", lambda: command_r_plus(3)),
+    "deepseek2-yarn-moe.gguf": ("deepseek2", lambda: latent(11, rope__scaling__yarn_log_multiplier=0.1)),
+    "deepseek2-plain-moe.gguf": ("deepseek2", lambda: latent(12)),
     "exaone4-32b-dense.gguf": ("exaone4", lambda: exaone4(4, 64, attention__sliding_window=WINDOW)),
     "exaone4-1b-dense.gguf": ("exaone4", lambda: exaone4(5, 30)),
     "gemma2-27b-dense.gguf": ("gemma2", lambda: gemma("gemma2", 6, 46, None)),
