@@ -120,6 +120,8 @@ static struct decoder_shape shape_of(const struct shape_row *r)
         .result_scales = r->result_scales,
         .embedding_skip = r->embedding_skip,
         .post_epsilon = r->post_epsilon,
+        .mixers_scale = r->mixers_scale,
+        .streams = r->streams,
         .ffn_norm = r->ffn_norm,
         .output_norm = r->output_norm,
         .embedding_norm = r->embedding_norm,

@@ -160,6 +160,7 @@ static struct moe_layer mixture_of(const struct moe_row *r)
         .normalized = r->normalized,
         .weighs_input = r->weighs_input,
         .by_tensor = r->by_tensor,
+        .own_norms = r->own_norms,
         .beside_needed = r->beside_needed,
         .beside_suffix = r->beside_suffix,
         .sum_scale = r->sum_scale != 0 ? r->sum_scale : 1,

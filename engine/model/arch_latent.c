@@ -16,8 +16,8 @@ static bool read_scale(struct decoder *d, const struct arch_keys *k, uint32_t he
     double tenth, factor = r->scale < 1 ? -log(r->scale) : 0;
     if (!arch_key_real(k, "rope.scaling.yarn_log_multiplier", 0, &tenth))
         return false;
-    if (tenth != 0 && r->yarn != 0)
-        r->magnitude /= 1 + 0.1 * factor;
+    if (tenth != 0 && r->yarn != 0) /* undoes what reading YaRN has multiplied by */
+        r->magnitude *= (1 + 0.1 * tenth * factor) / (1 + 0.1 * factor);
     double mscale = r->magnitude * (1 + tenth * factor);
     *scale = (float)(mscale * mscale / sqrt(head));
     return true;

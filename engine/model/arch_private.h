@@ -32,7 +32,7 @@ struct dense_row {
 struct moe_row {
     enum moe_gating gating; /* where the file does not say it; 0: by softmax */
     enum moe_early early;
-    bool by_logits, normalized, weighs_input, by_tensor, beside_needed;
+    bool by_logits, normalized, weighs_input, by_tensor, own_norms, beside_needed;
     float sum_scale; /* 0 for 1 */
     const char *beside_suffix;
     struct dense_row experts; /* and what is beside them */
@@ -41,7 +41,8 @@ struct moe_row {
 struct shape_row {
     bool layer_norm, norm_by_epsilon, bare_norms, no_pre_norms, post_norms, ffn_norm_optional;
     bool parallel_residual, not_causal, positions, result_scales, embedding_skip;
-    float post_epsilon;
+    float post_epsilon, mixers_scale;
+    const struct stream_kind *streams;
     const char *ffn_norm, *output_norm, *embedding_norm, *low_state;
     const char *const *unused;
 };

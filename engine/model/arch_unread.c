@@ -15,6 +15,7 @@ struct known_key {
 
 /* clang-format off */
 static const struct known_key known[] = {
+    {"altup.active_idx", 0, 0},
     {"attention.clamp_kqv", 0, 0},
     {"attention.compress_ratios", 0, 0},
     {"attention.decay_lora_rank", 0, 0},

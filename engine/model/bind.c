@@ -262,13 +262,17 @@ static void note_packed(struct decoder *d, const struct matmul_weight *w)
         d->packed_columns = w->columns;
 }
 
+bool bind_product(struct binder *b, const char *stem, uint64_t rows, uint64_t columns, struct linear *l)
+{
+    if (!bind_matrix(b, bind_name(stem, "weight").text, rows, columns, &l->weight))
+        return false;
+    note_packed(b->d, &l->weight);
+    return true;
+}
+
 bool bind_linear(struct binder *b, const char *stem, uint64_t rows, uint64_t columns, struct linear *l)
 {
-    bool good = bind_matrix(b, bind_name(stem, "weight").text, rows, columns, &l->weight) &&
-                bind_companions(b, stem, l);
-    if (good)
-        note_packed(b->d, &l->weight);
-    return good;
+    return bind_product(b, stem, rows, columns, l) && bind_companions(b, stem, l);
 }
 
 /* Old files have a tensor for each expert: "blk.0.ffn_up.7.weight" in place of number 7 of "blk.0.ffn_up_exps.weight". */
@@ -429,7 +433,8 @@ static bool bind_layer(struct binder *b, size_t i)
 {
     struct layer *l = &b->d->layers[i];
     struct name skip = bind_name(bind_stem(i, "layer_output_scale").text, "weight");
-    return inputs_bind_layer(b, i) &&
+    const struct stream_kind *streams = b->d->shape.streams;
+    return inputs_bind_layer(b, i) && (!streams || streams->bind_layer(b, i)) &&
            (!b->d->shape.embedding_skip || bind_vector(b, skip.text, 1, 1, &l->embedding_skip)) &&
            bind_layer_norms(b, i, l) && (!l->mixer || l->mixer->bind(b, i)) &&
            (!l->second || l->second->bind(b, i)) && (!l->ffn || l->ffn->bind(b, i));
@@ -478,7 +483,7 @@ static bool bind_beginning(struct binder *b)
         return false;
     if (s->low_state && !bind_vector(b, s->low_state, 1, s->n_embd, &d->low_state))
         return false;
-    if (!inputs_bind(b))
+    if (!inputs_bind(b) || (s->streams && !s->streams->bind(b)))
         return false;
     if (!s->embedding_norm)
         return true;

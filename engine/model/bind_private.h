@@ -55,6 +55,8 @@ bool bind_weight_or_stem(struct binder *b, const char *stem, uint64_t columns, c
 bool bind_matrix(
     struct binder *b, const char *name, uint64_t rows, uint64_t columns, struct matmul_weight *out);
 
+/* "STEM.weight" [rows][columns] alone. */
+bool bind_product(struct binder *b, const char *stem, uint64_t rows, uint64_t columns, struct linear *l);
 /* "STEM.weight" [rows][columns], with "STEM.bias" [rows] and "STEM.scale" [1], both optional. */
 bool bind_linear(struct binder *b, const char *stem, uint64_t rows, uint64_t columns, struct linear *l);
 

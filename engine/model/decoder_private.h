@@ -15,10 +15,12 @@
 #include "layer_mamba2_private.h"
 #include "layer_mamba_private.h"
 #include "layer_latent_private.h"
+#include "layer_laurel_private.h"
 #include "layer_moe_private.h"
 #include "layer_product_private.h"
 #include "layer_rwkv_private.h"
 #include "layer_shortconv_private.h"
+#include "streams_private.h"
 
 #define DECODER_LAYERS_MAX 1024
 #define DECODER_SIZE_MAX (1u << 20) /* of widths and numbers of heads: the product of two does not overflow */
@@ -51,6 +53,9 @@ struct decoder_shape {
     const char *const *unused; /* tensors that files may have and nothing reads (bind.c); NULL ends them */
     const char *low_state; /* the tensor of the low state at first; NULL where the model has no two states */
     uint32_t n_input; /* elements of the input that each layer has of its own; 0 for none */
+    const struct stream_kind *streams; /* of a residual with n_streams streams; NULL for one */
+    uint32_t n_streams;
+    float mixers_scale; /* factor of the residual behind the mixers; 0 for none */
     bool result_scales; /* layers multiply their result by layer_output_scale, which may be missing */
     bool embedding_skip; /* layers add the embedding, times layer_output_scale, to their result */
     float logit_softcap; /* 0 for none */
@@ -87,7 +92,9 @@ struct layer {
         struct product_layer product;
         struct rwkv_layer rwkv;
     };
-    struct mamba2_layer mamba2; /* may be beside attention */
+    struct mamba2_layer mamba2; /* may be beside attention; so may laurel */
+    struct laurel_layer laurel;
+    struct altup_layer altup; /* where the streams are of this kind */
     union {
         struct dense_layer dense;
         struct moe_layer moe;
@@ -107,6 +114,7 @@ struct decoder {
     struct linear input_projection; /* [n_layer * n_input][n_embd] */
     const float *input_norm; /* [n_input] */
     const float *low_state; /* [n_embd], at first; NULL where there are no two states */
+    struct altup altup;
     struct linear output;
     struct rope_fields rope;
     struct rope ropes[2]; /* of layers without and with a window */

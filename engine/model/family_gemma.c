@@ -1,7 +1,10 @@
-/* family_gemma.c - Gemma 1 to 3. Facts: the models' configs on the hub and llama.cpp's loader. */
+/* family_gemma.c - Gemma 1 to 4. Facts: the models' configs on the hub and llama.cpp's loader. */
 #include "arch_private.h"
 
 #include <math.h>
+
+#define HALF_ROOT 0.707106781f
+#define SPARSITY_95 1.6448533535003662 /* of a normal distribution 5 % are above so many deviations */
 
 static bool read_gemma(struct decoder *d, const struct arch_keys *k, uint32_t largest)
 {
@@ -72,11 +75,23 @@ static bool read_gemma4_heads(struct decoder *d, const struct arch_keys *k)
            error_set(k->err, "key %s.rope.dimension_count_swa is odd", k->architecture);
 }
 
-static bool share_caches(struct decoder *d, const struct arch_keys *k)
+/* Files have the number of layers that share as an integer or as a float. */
+static bool share_caches(struct decoder *d, const struct arch_keys *k, uint32_t fallback)
 {
-    uint32_t shared, n = d->shape.n_layer;
-    if (!arch_key_number(k, "attention.shared_kv_layers", n - 1, 0, &shared))
+    char name[ARCH_KEY_ROOM];
+    const struct checkpoint_value *v =
+        checkpoint_find(k->file, arch_key_name(name, k, "attention.shared_kv_layers"));
+    uint32_t n = d->shape.n_layer, shared;
+    double real;
+    if (v && v->kind == CHECKPOINT_REAL) {
+        if (!arch_key_real(k, "attention.shared_kv_layers", fallback, &real))
+            return false;
+        if (real < 0 || real >= n)
+            return error_set(k->err, "key %s is %g for %u layers", name, real, n);
+        shared = (uint32_t)real;
+    } else if (!arch_key_number(k, "attention.shared_kv_layers", n - 1, fallback, &shared)) {
         return false;
+    }
     for (uint32_t i = n - shared; i < n; i++) {
         struct attention_layer *l = &d->layers[i].attention;
         uint32_t of = n - shared;
@@ -91,7 +106,9 @@ static bool share_caches(struct decoder *d, const struct arch_keys *k)
     return true;
 }
 
-static bool read_gemma4(struct decoder *d, const struct arch_keys *k)
+/* What Gemma 3n and 4 have alike; `period`, `softcap` and `input` are of files that have no keys for them. */
+static bool read_inputs_and_windows(
+    struct decoder *d, const struct arch_keys *k, uint32_t period, double softcap, uint32_t input)
 {
     struct decoder_shape *s = &d->shape;
     uint32_t window;
@@ -100,11 +117,43 @@ static bool read_gemma4(struct decoder *d, const struct arch_keys *k)
     d->rope.local = (struct rope_shape){.n_rot = d->rope.global.n_rot, .scale = 1, .magnitude = 1};
     return arch_read_window(k, 0, &window) &&
            (window > 0 || error_set(k->err, "key %s.attention.sliding_window is missing", k->architecture)) &&
-           arch_set_windows(d, k, window, 6) &&
+           arch_set_windows(d, k, window, period) &&
            arch_key_real(k, "rope.freq_base_swa", 10000, &d->rope.local.base) &&
-           arch_key_float(k, "final_logit_softcapping", 0, &s->logit_softcap) &&
-           arch_key_number(k, "embedding_length_per_layer_input", DECODER_SIZE_MAX, 0, &s->n_input) &&
-           read_gemma4_heads(d, k) && share_caches(d, k);
+           arch_key_float(k, "final_logit_softcapping", softcap, &s->logit_softcap) &&
+           arch_key_number(k, "embedding_length_per_layer_input", DECODER_SIZE_MAX, input, &s->n_input);
+}
+
+static bool read_gemma4(struct decoder *d, const struct arch_keys *k)
+{
+    return read_inputs_and_windows(d, k, 6, 0, 0) && read_gemma4_heads(d, k) && share_caches(d, k, 0);
+}
+
+/* The deviations that a layer's gate must be above its mean by. Layers that keep all of it have 0 or -infinity. */
+static bool read_sparsity(struct decoder *d, const struct arch_keys *k)
+{
+    char name[ARCH_KEY_ROOM];
+    const struct checkpoint_value *v = checkpoint_find(k->file, arch_key_name(name, k, "activation_sparsity_scale"));
+    uint32_t n = d->shape.n_layer;
+    if (v && v->count != n)
+        return error_set(k->err, "key %s has not one item for each layer", name);
+    for (uint32_t i = 0; i < n; i++) {
+        double value = i < 10 ? SPARSITY_95 : 0;
+        if (v && !checkpoint_item_f64(v, i, &value))
+            return error_set(k->err, "key %s has an item that is no number", name);
+        d->layers[i].dense.sparsity = value > 0 ? (float)value : 0;
+    }
+    return true;
+}
+
+/* Gemma 3n: AltUp's streams, LAuReL beside attention, and the first feed-forwards keep 5 % of their gates. */
+static bool read_gemma3n(struct decoder *d, const struct arch_keys *k)
+{
+    uint32_t n = d->shape.n_layer;
+    for (uint32_t i = 0; i < n; i++)
+        d->layers[i].attention.v_norm = true;
+    return arch_key_number(k, "altup.num_inputs", STREAMS_MAX, 4, &d->shape.n_streams) &&
+           read_inputs_and_windows(d, k, 5, 30, 256) && share_caches(d, k, n > 20 ? n - 20 : 0) &&
+           read_sparsity(d, k);
 }
 
 /* clang-format off */
@@ -115,7 +164,13 @@ const struct arch family_gemma[] = {
     {.name = "gemma3", .shape = {.post_norms = true}, .rope = {.halves = true}, .attention = {.qk_norm = QK_HEAD},
      .dense = {.activation = VECTOR_GELU}, .read = read_gemma3},
     {.name = "gemma4", .shape = {.post_norms = true, .result_scales = true}, .rope = {.halves = true},
-     .attention = {.qk_norm = QK_HEAD}, .dense = {.activation = VECTOR_GELU}, .read = read_gemma4},
+     .attention = {.qk_norm = QK_HEAD}, .dense = {.activation = VECTOR_GELU}, .experts = true,
+     .moe = {.normalized = true, .by_tensor = true, .own_norms = true, .beside_suffix = "", .beside_needed = true,
+         .experts = {.activation = VECTOR_GELU}},
+     .read = read_gemma4},
+    {.name = "gemma3n", .shape = {.post_norms = true, .streams = &streams_altup, .mixers_scale = HALF_ROOT},
+     .rope = {.halves = true}, .second = &layer_laurel, .attention = {.qk_norm = QK_HEAD},
+     .dense = {.activation = VECTOR_GELU}, .read = read_gemma3n},
     {.name = NULL},
 };
 /* clang-format on */

@@ -69,7 +69,7 @@ const struct arch family_granite[] = {
      .experts = true, .moe = {.normalized = true, .beside_suffix = "_shexp", .experts = {.activation = VECTOR_SILU}},
      .read = read_hybrid},
     {.name = "granite_swa", .attention = {.sinks = true}, .dense = {.activation = VECTOR_SILU}, .read = read_granite_swa},
-    {.name = "minicpm", .dense = {.activation = VECTOR_SILU}, .experts = true,
+    {.name = "minicpm", .rope = {.long_factors = true}, .dense = {.activation = VECTOR_SILU}, .experts = true,
      .moe = {.normalized = true, .experts = {.activation = VECTOR_SILU}}, .read = read_minicpm},
     {.name = NULL},
 };

@@ -18,7 +18,7 @@ const struct arch family_phi[] = {
     {.name = "phi3", .rope = {.halves = true, .long_factors = true},
      .dense = {.activation = VECTOR_SILU}, .read = read_phi3},
     {.name = "phimoe", .rope = {.halves = true, .long_factors = true}, .experts = true,
-     .moe = {.normalized = true, .experts = {.activation = VECTOR_SILU}}},
+     .moe = {.normalized = true, .experts = {.activation = VECTOR_SILU}}, .read = read_phi3},
     {.name = NULL},
 };
 /* clang-format on */

@@ -164,7 +164,7 @@ const float *forward_keep_wanted(
         return rows;
     if (f->n_out == 0)
         return NULL;
-    if (f->alone || f->d->layers[layer].parallel_residual || f->d->layers[layer].second)
+    if (f->alone || s->streams || f->d->layers[layer].parallel_residual || f->d->layers[layer].second)
         return rows;
     struct work_range part = forward_work_range(m, f->n_out);
     for (size_t i = part.first; i < part.end; i++) {
@@ -191,13 +191,30 @@ static void look_for_stop(struct worker *m, size_t layer)
         atomic_store_explicit(&f->last_layer, layer + 1, memory_order_relaxed);
 }
 
-/* The second mixer reads the same input, which is computed again, because its packed form has been overwritten. */
+bool forward_needs_spare(const struct decoder *d)
+{
+    return d->shape.post_norms && d->layers[0].second;
+}
+
+/* The second mixer reads the same input, which is computed again, because its packed form has been overwritten. Its result
+ * has no norm behind it. */
 static void run_second(struct worker *m, size_t i)
 {
     const struct layer *l = &m->f->d->layers[i];
+    float *input = m->normed;
     input_from_residual(m, l->mixer_norm, l->second_packs);
+    m->normed = m->spare;
     add_to_residual(m, l->mixer_post_norm);
+    m->normed = input;
     l->second->run(m, i);
+}
+
+static void add_mixers(struct worker *m, const struct layer *l)
+{
+    float scale = m->f->d->shape.mixers_scale;
+    add_to_residual(m, l->second ? (struct norm){.weight = NULL} : l->mixer_post_norm);
+    if (scale > 0)
+        scale_residual(m, scale);
 }
 
 /* In the last layer the rows whose results nobody wants can be left out. */
@@ -219,6 +236,8 @@ static void run_layer(struct worker *m, size_t i)
         forward_barrier(m);
         return;
     }
+    if (s->streams)
+        s->streams->enter(m, i);
     if (l->ffn && l->ffn->early)
         l->ffn->early(m, i);
     if (l->mixer) {
@@ -236,21 +255,23 @@ static void run_layer(struct worker *m, size_t i)
         keep_wanted_for_ffn(m, i);
         input_from_residual(m, l->ffn_norm, l->ffn_packs);
     } else if (!l->ffn) {
-        add_to_residual(m, l->mixer_post_norm);
+        add_mixers(m, l);
         return;
     } else if (
         l->parallel_residual) { /* a norm that both have is computed again: its packed form has been overwritten */
         input_from_residual(m, l->ffn_norm, l->ffn_packs);
-        add_to_residual(m, l->mixer_post_norm);
+        add_mixers(m, l);
     } else {
-        add_to_residual(m, l->mixer_post_norm);
+        add_mixers(m, l);
         input_from_residual(m, l->ffn_norm, l->ffn_packs);
     }
     l->ffn->run(m, i);
     if (only_states)
         return;
     add_to_residual(m, l->ffn_post_norm);
-    if (s->n_input > 0) {
+    if (s->streams) {
+        s->streams->leave(m, i);
+    } else if (s->n_input > 0) {
         forward_run_input(m, i);
         add_to_residual(m, l->input_norm);
     }
@@ -323,12 +344,16 @@ static void run_worker(void *context, unsigned index, unsigned n_workers)
         .normed = f->normed + own * f->n * width,
         .high = f->high + own * f->n * width,
         .low = f->low + own * f->n * width,
+        .spare = f->spare + own * f->n * width,
+        .streams = f->streams + own * f->n * f->d->shape.n_streams * width,
         .packed = f->packed + own * f->packed_bytes};
     embed(&m);
     if (forward_keeps_high(f->d))
         forward_keep_embedding(&m);
     if (f->d->shape.n_input > 0)
         forward_make_inputs(&m);
+    if (f->d->shape.streams)
+        f->d->shape.streams->begin(&m);
     for (size_t i = 0; f->d->kinds[i]; i++)
         if (f->d->kinds[i]->begin)
             f->d->kinds[i]->begin(&m);
@@ -339,6 +364,8 @@ static void run_worker(void *context, unsigned index, unsigned n_workers)
     }
     if (f->n_out == 0)
         return;
+    if (f->d->shape.streams)
+        f->d->shape.streams->end(&m);
     norm_wanted(&m);
     if (f->logits)
         write_logits(&m);

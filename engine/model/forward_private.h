@@ -44,6 +44,8 @@ struct forward {
     float *inputs; /* [n][n_layer][n_input] */
     float *input_gates; /* [n][n_input] */
     float *high, *low; /* the same as x, for models that keep the embedding, or two states */
+    float *spare; /* the same, where a second mixer follows a norm of the first one's result */
+    float *streams; /* the same, n_streams for each row */
     uint8_t *packed;
     size_t packed_bytes;
     float *sum; /* [n][n_embd]: the result of a mixer or feed-forward, which is added to the residual */
@@ -55,6 +57,7 @@ struct forward {
     struct mamba_memory mamba;
     struct mamba2_memory mamba2;
     struct rwkv_memory rwkv;
+    struct laurel_memory laurel;
     struct dense_memory dense;
     struct moe_memory moe;
     struct channel_mix_memory channel_mix;
@@ -70,7 +73,7 @@ struct worker {
     size_t n; /* rows that are still computed */
     bool kept_wanted; /* they are only those whose results are wanted */
     float *x, *normed; /* [n][n_embd], its own or the shared ones: the residual, and its norm */
-    float *high, *low;
+    float *high, *low, *spare, *streams;
     struct matmul_input in;
     uint8_t *packed;
 };
@@ -106,6 +109,9 @@ bool forward_keeps_high(const struct decoder *d);
 void forward_keep_embedding(struct worker *m);
 /* Behind layer i: the embedding's share of the result, and the turn of the states. */
 void forward_after_layer(struct worker *m, const struct layer *l);
+
+/* True when the second mixer's input must outlast a norm of the first one's result. */
+bool forward_needs_spare(const struct decoder *d);
 
 /* ---- inputs of each layer: forward_inputs.c ---- */
 

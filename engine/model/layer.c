@@ -4,6 +4,7 @@
 #include "layer_delta_private.h"
 #include "layer_dense_private.h"
 #include "layer_latent_private.h"
+#include "layer_laurel_private.h"
 #include "layer_mamba2_private.h"
 #include "layer_mamba_private.h"
 #include "layer_moe_private.h"
@@ -21,6 +22,7 @@ const struct layer_kind *const layer_kinds[] = {
     &layer_mamba2,
     &layer_delta,
     &layer_rwkv,
+    &layer_laurel,
     &layer_dense,
     &layer_moe,
     &layer_channel_mix,

@@ -66,11 +66,16 @@ void dense_workspace(struct forward *f, struct layout *passing, size_t n_ff, str
 static void workspace(struct forward *f, struct layout *lasting, struct layout *passing)
 {
     (void)lasting;
-    size_t n_ff = 0;
-    for (size_t i = 0; i < f->d->shape.n_layer; i++)
-        if (f->d->layers[i].ffn == &layer_dense)
-            n_ff = larger(n_ff, f->d->layers[i].dense.n_ff);
+    size_t n_ff = 0, sparse = 0;
+    for (size_t i = 0; i < f->d->shape.n_layer; i++) {
+        const struct dense_layer *l = &f->d->layers[i].dense;
+        if (f->d->layers[i].ffn != &layer_dense)
+            continue;
+        n_ff = larger(n_ff, l->n_ff);
+        sparse = larger(sparse, l->sparsity > 0 ? l->n_ff : 0);
+    }
     dense_workspace(f, passing, n_ff, &f->dense);
+    f->dense.sparse_gates = layout_floats(passing, f->n, sparse);
 }
 
 /* ---- run ---- */
@@ -158,8 +163,32 @@ void dense_gate_rows(const struct dense_layer *l, const struct matmul_input *in,
     }
 }
 
+/* Leaves what is above the mean by `sparsity` deviations, less that bound; the rest becomes 0. */
+static void cut_off(float *x, float sparsity, size_t n)
+{
+    float mean = vector_sum(x, n) / (float)n;
+    for (size_t i = 0; i < n; i++)
+        x[i] -= mean;
+    float least = sparsity * sqrtf(vector_dot(x, x, n) / (float)(n - 1));
+    for (size_t i = 0; i < n; i++)
+        x[i] = x[i] <= least ? 0.0f : x[i] - least;
+}
+
+/* The bound is that of a whole row of the gate. */
+static void run_sparse(struct worker *m, const struct dense_layer *l, const struct dense_memory *w)
+{
+    linear_multiply(m, (struct product[]){{&l->gate, w->sparse_gates}, {&l->up, w->up}}, 2);
+    struct work_range rows = forward_work_range(m, m->n);
+    for (size_t t = rows.first; t < rows.end; t++) {
+        float *gate = w->sparse_gates + t * l->n_ff, *up = w->up + t * l->n_ff;
+        cut_off(gate, l->sparsity, l->n_ff);
+        vector_gate(up, gate, up, l->activation, l->n_ff);
+    }
+    forward_barrier(m);
+}
+
 /* The same worker computes a row of the gate and the same row of up, so no barrier is needed between the two. */
-void dense_run(struct worker *m, const struct dense_layer *l, const struct dense_memory *w)
+static void run_by_pieces(struct worker *m, const struct dense_layer *l, const struct dense_memory *w)
 {
     float *gate = w->gates + m->index * m->f->n * w->gate_columns;
     size_t piece = linear_piece_rows(m, l->n_ff);
@@ -167,6 +196,14 @@ void dense_run(struct worker *m, const struct dense_layer *l, const struct dense
     for (size_t at; weight_walk_next(&walk, m, &at);)
         dense_gate_rows(l, &m->in, linear_piece(at, l->n_ff, piece), w->up, gate, w->gate_columns);
     forward_barrier(m);
+}
+
+void dense_run(struct worker *m, const struct dense_layer *l, const struct dense_memory *w)
+{
+    if (l->sparsity > 0)
+        run_sparse(m, l, w);
+    else
+        run_by_pieces(m, l, w);
     linear_input(m, w->up, l->n_ff, linear_packs(&l->down));
     linear_multiply(m, (struct product[]){{&l->down, m->f->sum}}, 1);
 }

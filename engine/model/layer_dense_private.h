@@ -22,6 +22,7 @@ struct dense_layer {
     enum vector_gate activation;
     float limit; /* 0 for none; only with a gate */
     enum dense_limit limits;
+    float sparsity; /* f is of what the gate has above mean + sparsity * deviation; 0 for none */
     bool ungated; /* down(f(up(x))) */
     bool xielu; /* f is xIELU with the layer's own numbers, in place of the activation; without a gate */
     struct vector_xielu curve;
@@ -35,6 +36,7 @@ struct dense_memory {
     float *up; /* [n][n_ff] */
     float *gates; /* for each worker [n][gate_columns]: of the piece that it works on */
     size_t gate_columns;
+    float *sparse_gates; /* [n][n_ff], where a layer has sparsity */
 };
 
 /* True when a product by the layer's input reads the packed form. */

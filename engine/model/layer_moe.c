@@ -10,6 +10,7 @@
 #include "bind_private.h"
 #include "forward_private.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -71,11 +72,25 @@ static struct dense_layer expert_of(const struct moe_layer *l, size_t expert)
     return e;
 }
 
+/* The factor of the router's product is one for each column. */
+static bool bind_own_norms(struct binder *b, size_t i, struct moe_layer *l)
+{
+    static const char *const names[] = {
+        "ffn_gate_inp.scale", "pre_ffw_norm_2.weight", "post_ffw_norm_2.weight", "post_ffw_norm_1.weight"};
+    struct norm *const norms[] = {&l->router_norm, &l->input_norm, &l->sum_norm, &l->beside_norm};
+    size_t n_embd = binder_decoder(b)->shape.n_embd;
+    for (size_t n = 0; n < 4; n++)
+        if (!bind_vector(b, bind_stem(i, names[n]).text, 1, n_embd, &norms[n]->weight))
+            return false;
+    return true;
+}
+
 static bool bind_choice(struct binder *b, size_t i, struct moe_layer *l)
 {
     size_t n_embd = binder_decoder(b)->shape.n_embd;
-    struct stem bias = bind_stem(i, "exp_probs_b");
-    return bind_linear(b, bind_stem(i, "ffn_gate_inp").text, l->n_expert, n_embd, &l->router) &&
+    struct stem bias = bind_stem(i, "exp_probs_b"), router = bind_stem(i, "ffn_gate_inp");
+    return (l->own_norms ? bind_product(b, router.text, l->n_expert, n_embd, &l->router) && bind_own_norms(b, i, l)
+                         : bind_linear(b, router.text, l->n_expert, n_embd, &l->router)) &&
            bind_optional(b, bias.text, 1, l->n_expert, &l->selection_bias) &&
            (l->selection_bias ||
                bind_optional(b, bind_name(bias.text, "bias").text, 1, l->n_expert, &l->selection_bias)) &&
@@ -173,7 +188,7 @@ static struct moe_widths widths_of(const struct decoder *d)
         w.beside = larger(w.beside, l->beside.n_ff);
         w.latent = larger(w.latent, l->n_latent);
         w.width = larger(w.width, width_of(d, l));
-        w.early |= l->early != MOE_NOTHING_EARLY;
+        w.early |= l->own_norms || l->early != MOE_NOTHING_EARLY;
         w.chunks |= l->per_chunk > 0;
     }
     return w;
@@ -243,6 +258,21 @@ static void use_early(struct worker *m, const struct moe_layer *l)
     if (m->kept_wanted)
         forward_barrier(m);
     linear_input(m, m->kept_wanted ? f->moe.early_kept : f->moe.early, n_embd, linear_packs(&l->router));
+}
+
+/* Makes the router's input the next one. The experts' is early_kept. */
+static void norm_inputs(struct worker *m, const struct moe_layer *l)
+{
+    const struct decoder_shape *s = &m->f->d->shape;
+    const struct moe_memory *w = &m->f->moe;
+    struct work_range rows = forward_work_range(m, m->n);
+    for (size_t at = rows.first * s->n_embd; at < rows.end * s->n_embd; at += s->n_embd) {
+        forward_norm(s, w->early + at, m->x + at, l->router_norm, s->n_embd);
+        vector_scale(w->early + at, w->early + at, 1 / sqrtf((float)s->n_embd), s->n_embd);
+        forward_norm(s, w->early_kept + at, m->x + at, l->input_norm, s->n_embd);
+    }
+    forward_barrier(m);
+    linear_input(m, w->early, s->n_embd, linear_packs(&l->router));
 }
 
 /* ---- routing ---- */
@@ -409,10 +439,15 @@ static float *sum_of_experts(const struct moe_memory *w, const struct moe_work *
 }
 
 /* Adds a row of the experts' sum to what is beside them, which f->sum holds. */
-static void add_beside(const struct worker *m, const struct moe_layer *l, size_t t, const float *experts)
+static void add_beside(const struct worker *m, const struct moe_layer *l, size_t t, float *experts)
 {
-    size_t n_embd = m->f->d->shape.n_embd;
+    const struct decoder_shape *s = &m->f->d->shape;
+    size_t n_embd = s->n_embd;
     float *sum = m->f->sum + t * n_embd;
+    if (l->own_norms) {
+        forward_norm(s, experts, experts, l->sum_norm, n_embd);
+        forward_norm(s, sum, sum, l->beside_norm, n_embd);
+    }
     if (l->beside.n_ff == 0) {
         memcpy(sum, experts, n_embd * sizeof(*sum));
         return;
@@ -496,6 +531,10 @@ static void run(struct worker *m, size_t i)
         use_early(m, l);
     if (l->early == MOE_EXPERTS_EARLY)
         x = m->in.x;
+    if (l->own_norms) {
+        norm_inputs(m, l);
+        x = m->f->moe.early_kept;
+    }
     if (l->n_latent > 0) {
         linear_multiply(m, (struct product[]){{&l->latent_down, m->f->moe.latent}}, 1);
         x = m->f->moe.latent;
@@ -505,7 +544,7 @@ static void run(struct worker *m, size_t i)
     gather(m, &work, x);
     gate_and_up(m, &work);
     down(m, &work);
-    if (l->early != MOE_NOTHING_EARLY && l->beside.n_ff > 0)
+    if ((l->own_norms || l->early != MOE_NOTHING_EARLY) && l->beside.n_ff > 0)
         linear_input(m, input, m->f->d->shape.n_embd, dense_packs(&l->beside));
     if (l->beside.n_ff > 0)
         run_beside(m, l);

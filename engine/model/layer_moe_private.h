@@ -8,6 +8,7 @@
 #define LAYER_MOE_PRIVATE_H
 
 #include "layer_dense_private.h"
+#include "norm_private.h"
 
 #define MOE_EXPERTS_MAX 4096
 
@@ -37,10 +38,14 @@ struct moe_layer {
     enum moe_early early;
     bool
         by_tensor; /* a layer has experts where it has a router, whatever the keys say and whatever else it has */
+    bool own_norms; /* router, experts and what is beside them read the residual, each by a norm of its own */
     uint32_t n_latent; /* experts work in a space of so many dimensions; 0: in that of the residual */
     struct linear router; /* [n_expert][n_embd] */
     const float *selection_bias; /* [n_expert], added to scores only to choose experts; or NULL */
     const float *early_norm; /* [n_embd]: weight of the norm of the layer's input for experts that read it */
+    /* With own_norms: of what the router reads, and of the experts' input; the norms of their sum and of what is beside
+     * them. The norm of what that reads is the feed-forward's. */
+    struct norm router_norm, input_norm, sum_norm, beside_norm;
     struct dense_layer experts; /* the fields of all experts */
     struct expert_weights gate, up, down;
     struct linear latent_down, latent_up; /* [n_latent][n_embd] and back */
@@ -70,8 +75,8 @@ struct expert_group {
 /* A pair is a row and one of its experts, by rank: row * n_used + rank. In the order of experts a pair has a place, and
  * the rows of one expert stand together. The width is n_latent, or n_embd without one. */
 struct moe_memory {
-    float *early; /* [n][n_embd]: the layers' input, for those that read it */
-    float *early_kept; /* [n][n_embd]: those rows of it that are still computed */
+    float *early; /* [n][n_embd]: the layers' input, for those that read it; with own_norms the router's */
+    float *early_kept; /* [n][n_embd]: those rows of it that are still computed; with own_norms the experts' input */
     float *router; /* [n][n_expert]: logits, then scores */
     uint32_t *chosen; /* [pairs] experts */
     float *weights; /* [pairs] */

@@ -146,6 +146,8 @@ static size_t lay_out(struct forward *f, uint8_t *base)
     f->normed = layout_floats(&l, residuals * n, n_embd);
     f->high = layout_floats(&l, forward_keeps_high(f->d) ? residuals * n : 0, n_embd);
     f->low = layout_floats(&l, f->d->low_state ? residuals * n : 0, n_embd);
+    f->spare = layout_floats(&l, forward_needs_spare(f->d) ? residuals * n : 0, n_embd);
+    f->streams = layout_floats(&l, residuals * n, (size_t)f->d->shape.n_streams * n_embd);
     f->inputs = layout_floats(&l, n, (size_t)f->d->shape.n_input * f->d->shape.n_layer);
     f->input_gates = layout_floats(&l, n, f->d->shape.n_input);
     f->packed_bytes = packed_bytes(f);

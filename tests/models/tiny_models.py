@@ -1,14 +1,13 @@
 """What tests/models/architectures and tests/models/logits share: tiny models with random weights, and their logits."""
 import array
 import glob
+import importlib
 import json
 import math
 import os
 import re
 import struct
 import subprocess
-
-import tiny_rwkv
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BERTH = os.environ.get("BERTH", os.path.join(TOP, "build", "berth"))
@@ -27,24 +26,13 @@ def architectures():
     return names
 
 
-def files_of(folder):
-    """Architectures and files, ARCHITECTURE-dense.gguf, ARCHITECTURE-moe.gguf or ARCHITECTURE-VARIANT-dense.gguf."""
-    found = []
-    for file in sorted(glob.glob(os.path.join(folder, "*.gguf"))):
-        match = re.fullmatch(r"(.+)-(dense|moe)\.gguf", os.path.basename(file))
-        if match:
-            made = tiny_rwkv.FILES.get(os.path.basename(file))
-            found.append((made[0] if made else match.group(1), file))
-    return found
-
-
-def make_missing(folder):
-    """Writes the files that test-llama-archs leaves out, in a folder of their own, and returns that."""
-    made = os.path.join(folder, "made")
-    os.mkdir(made)
-    for name in tiny_rwkv.FILES:
-        tiny_rwkv.make(name, os.path.join(made, name))
-    return made
+def made_files():
+    """Files of architectures that test-llama-archs leaves out: the name, the architecture, and what makes it. A module
+    tiny_NAME.py beside this one has FILES, a name to a tuple that begins with the architecture, and make(name, path)."""
+    for path in sorted(glob.glob(os.path.join(TOP, "tests", "models", "tiny_*.py"))):
+        module = importlib.import_module(os.path.basename(path).removesuffix(".py"))
+        for name, fields in sorted(getattr(module, "FILES", {}).items()):
+            yield name, fields[0], module.make
 
 
 def logits(command):
