@@ -17,7 +17,7 @@
 /* Rows of one sequence. */
 struct batch_run {
     struct sequence *sequence;
-    uint8_t *const *pages;
+    uint8_t *const *pages[KV_CLASSES];
     size_t row, n; /* which rows of the batch */
     uint32_t start, end; /* position of its first row, and one more than that of its last row */
 };
@@ -65,6 +65,12 @@ struct forward {
     size_t out_stride;
     struct counter counters[FORWARD_COUNTERS][FORWARD_STRETCHES];
 };
+
+/* The run's pages with the keys and values of the layer that stores them. */
+static inline uint8_t *const *forward_pages(const struct forward *f, const struct batch_run *r, size_t layer)
+{
+    return r->pages[kv_cache_class(f->cache, layer)];
+}
 
 struct worker {
     struct forward *f;

@@ -7,6 +7,7 @@
  * they are thinned. */
 #define STATE_SHARE 4
 #define CHECKPOINT_PAGES_MAX 4 /* from one checkpoint to the next */
+#define CHECKPOINT_WINDOWS 2 /* the same, at least; a checkpoint of a model with windows is the pages of one */
 
 static size_t key_bytes(const struct kv_cache *c, size_t layer)
 {
@@ -19,26 +20,47 @@ static size_t head_bytes(const struct kv_cache *c, size_t layer)
     return key_bytes(c, layer) + (l->values_in_keys ? 0 : attention_bytes(c->type, l->head_dim_v));
 }
 
-static size_t checkpoint_pages(const struct kv_cache *c)
+/* The most pages of the windowed class that a sequence needs to go on at any position of its last page. */
+static size_t window_pages(const struct kv_cache *c)
 {
-    return (STATE_SHARE * c->state_bytes + c->page_bytes - 1) / c->page_bytes;
+    return c->window > 0 ? pages_for(c->window - 1) + 1 : 0;
+}
+
+static void place_checkpoints(struct kv_cache *c)
+{
+    size_t lasting = c->page_bytes[KV_GLOBAL], least = CHECKPOINT_WINDOWS * window_pages(c);
+    size_t pages = (STATE_SHARE * c->state_bytes + lasting - 1) / lasting;
+    c->thins = pages > CHECKPOINT_PAGES_MAX || least > 0;
+    pages = pages > CHECKPOINT_PAGES_MAX ? CHECKPOINT_PAGES_MAX : pages;
+    c->checkpoint_every = (pages < least ? least : pages) * ATTENTION_BLOCK;
+}
+
+/* The window of all layers reaches as far back as that of each. */
+static void widen(struct kv_cache *c, const struct layer_state *l)
+{
+    if (l->window == 0)
+        return;
+    c->chunked = l->chunked && (c->window == 0 || (c->chunked && c->window == l->window));
+    c->window = l->window > c->window ? l->window : c->window;
 }
 
 static void lay_out(struct kv_cache *c, const struct layer_state *layers)
 {
-    size_t bytes = 0, floats = 0;
+    size_t bytes[KV_CLASSES] = {0}, floats = 0;
     for (size_t i = 0; i < c->n_layers; i++) {
         c->layers[i] = layers[i];
-        c->at[i] = bytes;
+        size_t *end = &bytes[kv_cache_class(c, i)];
+        c->at[i] = *end;
         c->state_at[i] = floats;
-        bytes += layers[i].n_head_kv > 0 ? layers[i].n_head_kv * head_bytes(c, i) : 0;
+        *end += layers[i].n_head_kv > 0 ? layers[i].n_head_kv * head_bytes(c, i) : 0;
         floats += layers[i].recurrent_floats;
+        widen(c, &layers[i]);
     }
-    c->page_bytes = KV_HEADER + bytes;
+    c->n_classes = c->window > 0 ? KV_CLASSES : 1;
+    for (size_t k = 0; k < c->n_classes; k++)
+        c->page_bytes[k] = KV_HEADER + bytes[k];
     c->state_bytes = floats > 0 ? KV_HEADER + floats * sizeof(float) : 0;
-    size_t pages = checkpoint_pages(c);
-    c->thins = pages > CHECKPOINT_PAGES_MAX;
-    c->checkpoint_every = (c->thins ? CHECKPOINT_PAGES_MAX : pages) * ATTENTION_BLOCK;
+    place_checkpoints(c);
 }
 
 struct kv_cache *kv_cache_new(
@@ -69,9 +91,19 @@ void kv_cache_free(struct kv_cache *c)
     free(c);
 }
 
+size_t kv_cache_class_bytes(const struct kv_cache *c, enum kv_class class)
+{
+    return c->page_bytes[class];
+}
+
 size_t kv_cache_page_bytes(const struct kv_cache *c)
 {
-    return c->page_bytes;
+    return c->page_bytes[KV_GLOBAL] + c->page_bytes[KV_WINDOWED];
+}
+
+enum kv_class kv_cache_class(const struct kv_cache *c, size_t layer)
+{
+    return c->layers[layer].window > 0 ? KV_WINDOWED : KV_GLOBAL;
 }
 
 enum attention_type kv_cache_type(const struct kv_cache *c)
@@ -81,22 +113,38 @@ enum attention_type kv_cache_type(const struct kv_cache *c)
 
 uint64_t kv_cache_bytes(const struct kv_cache *c)
 {
-    return (uint64_t)c->n_pages * c->page_bytes + (uint64_t)c->n_states * c->state_bytes;
+    uint64_t bytes = (uint64_t)c->n_states * c->state_bytes;
+    for (size_t k = 0; k < KV_CLASSES; k++)
+        bytes += (uint64_t)c->n_pages[k] * c->page_bytes[k];
+    return bytes;
+}
+
+size_t cache_first_page(const struct kv_cache *c, size_t position)
+{
+    return kv_first_key(c->window, c->chunked, position) / ATTENTION_BLOCK;
+}
+
+size_t kv_cache_kept_page(const struct kv_cache *c, size_t position)
+{
+    return position > 0 ? cache_first_page(c, (position - 1) / ATTENTION_BLOCK * ATTENTION_BLOCK) : 0;
 }
 
 /* One state to read and one to write. */
-uint64_t kv_cache_least_bytes_for(const struct kv_cache *c, size_t positions)
+uint64_t kv_cache_least_bytes_for(const struct kv_cache *c, size_t positions, size_t rows)
 {
-    return (uint64_t)pages_for(positions) * c->page_bytes + 2 * (uint64_t)c->state_bytes;
+    size_t pages = pages_for(positions), windowed = window_pages(c) + pages_for(rows);
+    windowed = windowed < pages ? windowed : pages;
+    return (uint64_t)pages * c->page_bytes[KV_GLOBAL] + (uint64_t)windowed * c->page_bytes[KV_WINDOWED] +
+           2 * (uint64_t)c->state_bytes;
 }
 
-uint64_t kv_cache_bytes_for(const struct kv_cache *c, size_t positions)
+uint64_t kv_cache_bytes_for(const struct kv_cache *c, size_t positions, size_t rows)
 {
     uint64_t checkpoints = c->state_bytes > 0 ? positions / c->checkpoint_every : 0, kept = 0;
     for (uint64_t left = c->thins ? checkpoints : 0; left > 0; left /= 2)
         kept++; /* one of each power of two */
     checkpoints = c->thins ? kept : checkpoints;
-    return kv_cache_least_bytes_for(c, positions) + checkpoints * c->state_bytes;
+    return kv_cache_least_bytes_for(c, positions, rows) + checkpoints * c->state_bytes;
 }
 
 size_t kv_cache_k_at(const struct kv_cache *c, size_t layer, size_t head)

@@ -22,8 +22,11 @@ static struct layer_state state(const struct decoder *d, size_t i)
     const struct attention_layer *l = &d->layers[i].attention;
     if (l->shares_cache)
         return (struct layer_state){0};
-    return (struct layer_state){
-        .n_head_kv = l->n_head_kv, .head_dim_k = l->head_dim_k, .head_dim_v = l->head_dim_v};
+    return (struct layer_state){.n_head_kv = l->n_head_kv,
+        .head_dim_k = l->head_dim_k,
+        .head_dim_v = l->head_dim_v,
+        .window = l->window,
+        .chunked = l->chunked};
 }
 
 /* ---- memory ---- */
@@ -139,14 +142,6 @@ static void begin(struct worker *m)
 
 /* ---- attention ---- */
 
-/* The first key that a position sees. */
-static uint32_t first_key(const struct attention_layer *l, uint32_t position)
-{
-    if (l->window == 0 || position < l->window)
-        return 0;
-    return l->chunked ? position - position % l->window : position + 1 - l->window;
-}
-
 /* Lists the queries of a tile for one key-value head, row by row, because neighbours have nearly the same range. Returns
  * their number. */
 static size_t list_queries(const struct forward *f, const struct attention_layer *l,
@@ -161,7 +156,7 @@ static size_t list_queries(const struct forward *f, const struct attention_layer
         for (size_t h = head * group; h < (head + 1) * group; h++)
             out[n++] = (struct attention_query){.q = w->q + (row * l->n_head + h) * attention_q_room(l),
                 .out = w->att + (row * l->n_head + h) * l->head_dim_v,
-                .first = first_key(l, position),
+                .first = (uint32_t)kv_first_key(l->window, l->chunked, position),
                 .end = end,
                 .slope = l->slopes ? l->slopes[h] : 0.0f,
                 .position = position,

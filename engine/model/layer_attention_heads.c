@@ -20,7 +20,7 @@ struct attention attention_head(const struct forward *f, size_t layer, size_t he
         .head_dim_v = s->head_dim_v,
         .scale = s->scale,
         .softcap = s->softcap,
-        .pages = (const uint8_t *const *)r->pages,
+        .pages = (const uint8_t *const *)forward_pages(f, r, stored),
         .k_at = kv_cache_k_at(f->cache, stored, head),
         .v_at = kv_cache_v_at(f->cache, stored, head)};
 }
@@ -71,6 +71,7 @@ void attention_prepare(const struct forward *f, size_t layer, const struct query
     const struct attention_memory *w = &f->attention;
     const struct batch_run *r = &f->runs[t->run];
     struct attention a = attention_head(f, layer, head, r);
+    uint8_t *const *pages = forward_pages(f, r, layer);
     size_t group = l->n_head / l->n_head_kv;
     for (size_t row = t->row; row < t->row + t->n; row++) {
         size_t position = r->start + (row - r->row);
@@ -82,7 +83,7 @@ void attention_prepare(const struct forward *f, size_t layer, const struct query
         prepare_head(f, l, k, &l->k_norm, head, row);
         if (l->v_norm)
             forward_norm(&f->d->shape, v, v, (struct norm){.bare = true}, l->head_dim_v);
-        attention_store(&a, r->pages[position / ATTENTION_BLOCK], position % ATTENTION_BLOCK, k, v);
+        attention_store(&a, pages[position / ATTENTION_BLOCK], position % ATTENTION_BLOCK, k, v);
     }
 }
 

@@ -84,7 +84,8 @@ static struct layer_state state(const struct decoder *d, size_t i)
     return (struct layer_state){.n_head_kv = 1,
         .head_dim_k = l->n_latent + d->rope.global.n_rot,
         .head_dim_v = l->n_latent,
-        .values_in_keys = true};
+        .values_in_keys = true,
+        .window = l->window};
 }
 
 /* ---- memory ---- */
@@ -265,7 +266,7 @@ static struct attention head_of(const struct forward *f, size_t layer, const str
         .head_dim_k = l->n_latent + f->d->rope.global.n_rot,
         .head_dim_v = l->n_latent,
         .scale = l->scale,
-        .pages = (const uint8_t *const *)r->pages,
+        .pages = (const uint8_t *const *)forward_pages(f, r, layer),
         .values_in_keys = true,
         .k_at = kv_cache_k_at(f->cache, layer, 0)};
 }
@@ -298,7 +299,8 @@ static void store(struct worker *m, size_t layer, const struct latent_layer *l)
             vector_rms_norm(key + l->n_latent, key + l->n_latent, l->rotated_norm, s->epsilon, n_rot);
         if (l->rotates)
             vector_rotate(key + l->n_latent, w->cos_sin[l->rope] + t * n_rot, n_rot / 2, f->d->rope.halves);
-        attention_store(&a, r->pages[position / ATTENTION_BLOCK], position % ATTENTION_BLOCK, key, NULL);
+        uint8_t *page = forward_pages(f, r, layer)[position / ATTENTION_BLOCK];
+        attention_store(&a, page, position % ATTENTION_BLOCK, key, NULL);
     }
     forward_barrier(m);
 }
@@ -351,7 +353,7 @@ static size_t list_queries(const struct forward *f, const struct latent_layer *l
         for (size_t h = head; h < head + n_heads; h++)
             out[n++] = (struct attention_query){.q = f->latent.latent_query + (row * l->n_head + h) * wide,
                 .out = f->latent.att + (row * l->n_head + h) * l->n_latent,
-                .first = l->window != 0 && position >= l->window ? position + 1 - l->window : 0,
+                .first = (uint32_t)kv_first_key(l->window, false, position),
                 .end = end};
     }
     return n;

@@ -1,6 +1,6 @@
 /* pages.c - pages of keys and values that sequences share, each counted.
  *
- * A page follows a header of one cache line, which has its count. Sequences have pointers to the page itself, as
+ * A page follows a header of one cache line, which has its count and class. Sequences have pointers to the page itself, as
  * attention reads them. A page is written only while one sequence alone holds it, and only from that sequence's length on.
  * So a fork shares the pages, and a page is copied when one of its holders writes. Counts are not atomic, because one
  * thread changes them.
@@ -10,28 +10,34 @@
 #include <stdlib.h>
 #include <string.h>
 
-static unsigned *count_of(uint8_t *page)
+struct page_header {
+    unsigned count;
+    enum kv_class class;
+};
+
+static struct page_header *header_of(uint8_t *page)
 {
-    return (unsigned *)(void *)(page - KV_HEADER);
+    return (struct page_header *)(void *)(page - KV_HEADER);
 }
 
-static uint8_t *page_new(struct kv_cache *c)
+static uint8_t *page_new(struct kv_cache *c, enum kv_class class)
 {
-    uint8_t *memory = kv_cache_take(c, c->page_bytes);
+    uint8_t *memory = kv_cache_take(c, c->page_bytes[class]);
     if (!memory)
         return NULL;
     uint8_t *page = memory + KV_HEADER;
-    *count_of(page) = 1;
-    c->n_pages++;
+    *header_of(page) = (struct page_header){.count = 1, .class = class};
+    c->n_pages[class]++;
     return page;
 }
 
 void kv_cache_drop_page(struct kv_cache *c, uint8_t *page)
 {
-    if (--*count_of(page) > 0)
+    if (!page || --header_of(page)->count > 0)
         return;
-    kv_cache_give_back(c, page - KV_HEADER, c->page_bytes);
-    c->n_pages--;
+    enum kv_class class = header_of(page)->class;
+    kv_cache_give_back(c, page - KV_HEADER, c->page_bytes[class]);
+    c->n_pages[class]--;
 }
 
 size_t pages_for(size_t positions)
@@ -39,9 +45,10 @@ size_t pages_for(size_t positions)
     return positions / ATTENTION_BLOCK + (positions % ATTENTION_BLOCK != 0);
 }
 
-bool pages_init(struct page_part *p, struct kv_cache *c, size_t room)
+bool pages_init(struct page_part *p, struct kv_cache *c, enum kv_class class, size_t room)
 {
-    *p = (struct page_part){.cache = c, .pages = malloc(room * sizeof(*p->pages)), .room = room};
+    *p = (struct page_part){
+        .cache = c, .class = class, .pages = malloc(room * sizeof(*p->pages)), .room = room};
     return p->pages != NULL;
 }
 
@@ -55,6 +62,15 @@ void pages_cut(struct page_part *p, size_t pages)
 {
     while (p->n > pages)
         kv_cache_drop_page(p->cache, p->pages[--p->n]);
+    p->first = p->first < p->n ? p->first : p->n;
+}
+
+void pages_give_back(struct page_part *p, size_t first)
+{
+    for (; p->first < p->n && (p->first < first || !p->pages[p->first]); p->first++) {
+        kv_cache_drop_page(p->cache, p->pages[p->first]);
+        p->pages[p->first] = NULL;
+    }
 }
 
 static bool make_room(struct page_part *p, size_t pages)
@@ -74,7 +90,7 @@ static bool make_room(struct page_part *p, size_t pages)
 static bool writes_to_shared(const struct page_part *p, size_t length, size_t n)
 {
     size_t page = length / ATTENTION_BLOCK;
-    return n > length && page < p->n && count_of(p->pages[page])[0] > 1;
+    return n > length && page < p->n && header_of(p->pages[page])->count > 1;
 }
 
 bool pages_reserve(struct page_part *p, size_t length, size_t n)
@@ -83,7 +99,7 @@ bool pages_reserve(struct page_part *p, size_t length, size_t n)
     if (!make_room(p, wanted))
         return false;
     while (p->n < wanted) {
-        uint8_t *page = page_new(p->cache);
+        uint8_t *page = page_new(p->cache, p->class);
         if (!page) {
             pages_cut(p, before);
             return false;
@@ -92,13 +108,13 @@ bool pages_reserve(struct page_part *p, size_t length, size_t n)
     }
     if (!writes_to_shared(p, length, n))
         return true;
-    uint8_t *copy = page_new(p->cache);
+    uint8_t *copy = page_new(p->cache, p->class);
     if (!copy) {
         pages_cut(p, before);
         return false;
     }
     uint8_t **shared = &p->pages[length / ATTENTION_BLOCK];
-    memcpy(copy, *shared, p->cache->page_bytes - KV_HEADER);
+    memcpy(copy, *shared, p->cache->page_bytes[p->class] - KV_HEADER);
     kv_cache_drop_page(p->cache, *shared);
     *shared = copy;
     return true;
@@ -106,27 +122,28 @@ bool pages_reserve(struct page_part *p, size_t length, size_t n)
 
 void pages_fork(struct page_part *to, const struct page_part *from, size_t pages)
 {
-    for (to->n = 0; to->n < pages; to->n++) {
-        to->pages[to->n] = from->pages[to->n];
-        ++*count_of(to->pages[to->n]);
-    }
+    to->first = from->first;
+    for (to->n = 0; to->n < pages; to->n++)
+        to->pages[to->n] = page_hold(from->pages[to->n]);
 }
 
 bool pages_share(struct page_part *p, size_t i, uint8_t *page)
 {
     if (!make_room(p, i + 1))
         return false;
-    ++*count_of(page);
-    if (i < p->n)
+    if (i == p->n)
+        p->pages[p->n++] = NULL;
+    if (page && i >= p->first) {
+        page_hold(page);
         kv_cache_drop_page(p->cache, p->pages[i]);
-    else
-        p->n++;
-    p->pages[i] = page;
+        p->pages[i] = page;
+    }
     return true;
 }
 
 uint8_t *page_hold(uint8_t *page)
 {
-    ++*count_of(page);
+    if (page)
+        header_of(page)->count++;
     return page;
 }

@@ -163,35 +163,36 @@ void states_advance(struct state_part *p, size_t n)
         kv_cache_drop_state(p->cache, old);
 }
 
-size_t states_cut(struct state_part *p, size_t length, size_t n)
+size_t states_point(const struct state_part *p, size_t length, size_t n)
 {
     if (p->cache->state_bytes == 0 || n == length)
         return n;
     size_t keep = checkpoints_to(p, n);
-    struct kv_state *state = keep > 0 ? hold(p->checkpoints[keep - 1].state) : NULL;
-    drop_checkpoints(p, keep);
-    kv_cache_drop_state(p->cache, p->now);
-    p->now = state;
     return keep > 0 ? p->checkpoints[keep - 1].position : 0;
 }
 
-bool states_fork(struct state_part *to, const struct state_part *from, size_t length, size_t n, size_t *cut)
+void states_cut(struct state_part *p, size_t length, size_t n)
+{
+    if (p->cache->state_bytes == 0 || n == length)
+        return;
+    struct kv_state *state = hold(states_checkpoint(p, n));
+    drop_checkpoints(p, checkpoints_to(p, n));
+    kv_cache_drop_state(p->cache, p->now);
+    p->now = state;
+}
+
+bool states_fork(struct state_part *to, const struct state_part *from, size_t length, size_t n)
 {
     *to = (struct state_part){.cache = from->cache};
-    *cut = n;
     if (from->cache->state_bytes == 0)
         return true;
-    size_t keep = checkpoints_to(from, n < length ? n : length);
+    size_t keep = checkpoints_to(from, n);
     for (size_t i = 0; i < keep; i++) {
-        if (!add_checkpoint(to, from->checkpoints[i].position, from->checkpoints[i].state)) {
-            states_release(to);
+        if (!add_checkpoint(to, from->checkpoints[i].position, from->checkpoints[i].state))
             return false;
-        }
         hold(from->checkpoints[i].state);
     }
-    if (n < length)
-        *cut = keep > 0 ? from->checkpoints[keep - 1].position : 0;
-    to->now = hold(states_at(from, length, *cut));
+    to->now = hold(states_at(from, length, n));
     return true;
 }
 

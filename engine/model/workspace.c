@@ -82,10 +82,10 @@ static bool list_runs(struct forward *f, struct decoder_workspace *w, struct err
     f->runs = w->runs;
     struct batch_run *run = f->runs - 1;
     for (size_t i = 0; i < f->n; i++) {
-        size_t pages;
         if (begins_run(b, i))
             *++run = (struct batch_run){.sequence = b->rows[i].sequence,
-                .pages = sequence_pages(b->rows[i].sequence, &pages),
+                .pages = {[KV_GLOBAL] = sequence_pages(b->rows[i].sequence, KV_GLOBAL),
+                    [KV_WINDOWED] = sequence_pages(b->rows[i].sequence, KV_WINDOWED)},
                 .row = i,
                 .start = b->rows[i].position};
         run->n++;

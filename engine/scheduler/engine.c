@@ -311,7 +311,7 @@ static enum result check_fit(
             r->n_prompt, m->context);
         return RESULT_TOO_LONG;
     }
-    uint64_t bytes = memory_of(m, positions), most = kv_budget_limit(&e->budget);
+    uint64_t bytes = memory_of(e, m, positions), most = kv_budget_limit(&e->budget);
     if (bytes <= most)
         return RESULT_OK;
     error_set(err, "the prompt needs %s of KV cache; the KV cache limit is %s", text_bytes(needed, bytes),

@@ -7,9 +7,9 @@
  */
 #include "scheduler_private.h"
 
-uint64_t memory_of(const struct text_model *m, size_t positions)
+uint64_t memory_of(const struct engine *e, const struct text_model *m, size_t positions)
 {
-    return kv_cache_least_bytes_for(m->cache, positions);
+    return kv_cache_least_bytes_for(m->cache, positions, e->options.chunk);
 }
 
 size_t memory_slots(const struct engine *e)
@@ -26,8 +26,10 @@ static uint64_t promised(const struct engine *e)
     uint64_t bytes = 0;
     for (const struct schedule *s = e->schedules; s; s = s->next)
         for (size_t i = 0; i < s->n_slots; i++) {
-            uint64_t held = sequence_bytes(s->slots[i]->sequence);
-            uint64_t needed = kv_cache_bytes_for(s->model->cache, s->slots[i]->known + 1);
+            const struct slot *l = s->slots[i];
+            size_t left = slot_left(l) + 1, rows = left < e->options.chunk ? left : e->options.chunk;
+            uint64_t held = sequence_bytes(l->sequence);
+            uint64_t needed = kv_cache_bytes_for(s->model->cache, l->known + 1, rows);
             if (needed > held)
                 bytes += needed - held;
         }
@@ -46,7 +48,8 @@ static uint64_t idle(const struct engine *e)
 bool memory_allows(const struct engine *e, const struct text_model *m, size_t positions, size_t pages_in_use)
 {
     uint64_t held = atomic_load_explicit(&e->budget.used, memory_order_relaxed) - idle(e) + promised(e);
-    uint64_t needed = kv_cache_bytes_for(m->cache, positions) - pages_in_use * kv_cache_page_bytes(m->cache);
+    uint64_t needed = kv_cache_bytes_for(m->cache, positions, e->options.chunk) -
+                      pages_in_use * kv_cache_class_bytes(m->cache, KV_GLOBAL);
     uint64_t limit = kv_budget_limit(&e->budget);
     return held <= limit && needed <= limit - held;
 }
@@ -74,7 +77,7 @@ static bool drop_prompts(struct engine *e)
     return dropped;
 }
 
-/* Drops the recurrent states of all prefixes, also of those in use. */
+/* Drops the recurrent states and windowed pages of all prefixes, also of those in use. */
 static bool drop_states(struct engine *e)
 {
     bool dropped = false;

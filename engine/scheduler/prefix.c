@@ -2,7 +2,8 @@
  *
  * Before each step a slot takes the pages of its next tokens from the cache, whether they were computed long ago or in the
  * last step. It puts each page that it has filled into the cache at once, and the filled part of its last page when it
- * ends. Each slot computes at least its last token, because logits are not kept.
+ * ends. Each slot computes at least its last token, because logits are not kept. States and windowed pages of the step
+ * before are thinned when all slots had the chance to take them.
  *
  * Prompts that are scored need the logits of all their tokens, so they do not use the cache.
  */
@@ -40,53 +41,62 @@ static void count_cached(struct slot *l)
     request_update_usage(t);
 }
 
-/* Shares the cached page in which the slot's next token lies. True when the whole page was there. */
-static bool take_page(struct prefix_cache *p, struct slot *l)
+/* ---- what a slot takes ---- */
+
+static bool is_recurrent(const struct kv_cache *c)
 {
-    int32_t ids[ATTENTION_BLOCK];
-    size_t page = prefix_depth(l->path), start = page * ATTENTION_BLOCK, same;
-    size_t length = sequence_length(l->sequence), end = l->known - 1;
-    if (length / ATTENTION_BLOCK != page || end <= length)
-        return false;
-    size_t n = end - start < ATTENTION_BLOCK ? end - start : ATTENTION_BLOCK;
-    copy_ids(l, start, n, ids);
-    struct prefix_node *found = prefix_find(p, l->path, ids, n, &same);
-    bool all = same == ATTENTION_BLOCK;
-    if (!found || start + same <= length || (!all && start + same < length + PREFIX_LEAST) ||
-        !sequence_share_page(l->sequence, page, prefix_take(p, found)))
-        return false;
-    sequence_resume(l->sequence, start + same, NULL);
-    if (all) {
-        prefix_enter(p, found);
-        l->path = found;
-    }
-    return all;
+    return kv_cache_state_bytes(c) > 0;
 }
 
-/* The node behind which a slot of a recurrent model can go on, and where its tokens end. */
+/* The first page from which on all windowed pages are there, when `first` is that of the pages before page i, which is of
+ * this node. */
+static size_t first_windowed(const struct kv_cache *c, const struct prefix_node *at, size_t i, size_t first)
+{
+    bool lacks = kv_cache_class_bytes(c, KV_WINDOWED) > 0 && !prefix_is_windowed(at);
+    return lacks ? i + 1 : first;
+}
+
+/* Where a slot can go on: in or behind a node, after `end` tokens. */
 struct resumption {
     struct prefix_node *node;
     size_t end;
 };
 
-/* The last node on the path of the slot's tokens that holds a state. The node is NULL when there is none that would save
- * PREFIX_LEAST tokens. */
-static struct resumption find_state(const struct prefix_cache *p, const struct slot *l)
+/* Page i of the slot's tokens, of which the node `found` has the first `same`. A recurrent model goes on only where there
+ * is a state. */
+static struct resumption in_page(
+    const struct prefix_cache *p, const struct slot *l, const struct prefix_node *above, size_t i,
+    struct prefix_node **found, size_t *same)
 {
     int32_t ids[ATTENTION_BLOCK];
+    size_t start = i * ATTENTION_BLOCK, n = l->known - 1 - start;
+    n = n < ATTENTION_BLOCK ? n : ATTENTION_BLOCK;
+    copy_ids(l, start, n, ids);
+    *found = prefix_find(p, above, ids, n, same);
+    if (!is_recurrent(sequence_cache(l->sequence)))
+        return (struct resumption){.node = *found, .end = start + *same};
+    struct prefix_node *last = prefix_find_state(p, above, ids, n);
+    return (struct resumption){.node = last, .end = last ? start + prefix_tokens(last) : 0};
+}
+
+/* The last place on the path of the slot's tokens. The node is NULL when there is none that would save a page's rest or
+ * PREFIX_LEAST tokens. */
+static struct resumption find_last(const struct prefix_cache *p, const struct slot *l)
+{
+    const struct kv_cache *c = sequence_cache(l->sequence);
     struct prefix_node *at = l->path;
-    struct resumption best = {.node = NULL};
-    size_t length = sequence_length(l->sequence), end = l->known - 1,
-           start = prefix_depth(at) * ATTENTION_BLOCK;
-    if (length / ATTENTION_BLOCK != prefix_depth(at))
+    struct resumption best = {.node = NULL}, next;
+    size_t length = sequence_length(l->sequence), i = prefix_depth(at), same = ATTENTION_BLOCK;
+    size_t first = sequence_first_page(l->sequence);
+    if (length / ATTENTION_BLOCK != i || l->known - 1 <= length)
         return best;
-    for (size_t same = ATTENTION_BLOCK; same == ATTENTION_BLOCK && start < end; start += ATTENTION_BLOCK) {
-        size_t n = end - start < ATTENTION_BLOCK ? end - start : ATTENTION_BLOCK;
-        copy_ids(l, start, n, ids);
-        struct prefix_node *found = prefix_find_state(p, at, ids, n);
-        if (found && start + prefix_tokens(found) >= length + PREFIX_LEAST)
-            best = (struct resumption){.node = found, .end = start + prefix_tokens(found)};
-        at = prefix_find(p, at, ids, n, &same);
+    for (; same == ATTENTION_BLOCK && i * ATTENTION_BLOCK < l->known - 1; i++) {
+        next = in_page(p, l, at, i, &at, &same);
+        bool saves = same == ATTENTION_BLOCK && !is_recurrent(c) ? next.end > length
+                                                                 : next.end >= length + PREFIX_LEAST;
+        if (next.node && saves && kv_cache_kept_page(c, next.end) >= first_windowed(c, next.node, i, first))
+            best = next;
+        first = at ? first_windowed(c, at, i, first) : first;
     }
     return best;
 }
@@ -104,11 +114,11 @@ static void resume(struct prefix_cache *p, struct slot *l, struct resumption to)
         } else {
             at = to.node;
         }
-        if (!sequence_share_page(l->sequence, page, prefix_take(p, at))) {
+        if (!prefix_take(p, at, l->sequence, page)) {
             sequence_cut(l->sequence, length);
             return;
         }
-        if (prefix_tokens(at) == ATTENTION_BLOCK) {
+        if ((page + 1) * ATTENTION_BLOCK <= to.end) {
             prefix_enter(p, at);
             l->path = at;
         }
@@ -121,16 +131,13 @@ void slot_take_prefix(struct slot *l)
     struct prefix_cache *p = prefixes_of(l);
     if (!p)
         return;
-    if (kv_cache_state_bytes(sequence_cache(l->sequence)) > 0) {
-        struct resumption to = find_state(p, l);
-        if (to.node)
-            resume(p, l, to);
-    } else {
-        while (take_page(p, l))
-            continue;
-    }
+    struct resumption to = find_last(p, l);
+    if (to.node)
+        resume(p, l, to);
     count_cached(l);
 }
+
+/* ---- what it leaves ---- */
 
 /* Keeps the state before the prompt's last token, where another request with this prompt goes on. */
 static void keep_prompt_end(struct prefix_cache *p, struct slot *l)
@@ -148,11 +155,8 @@ void slot_keep_prefix(struct slot *l)
 {
     int32_t ids[ATTENTION_BLOCK];
     struct prefix_cache *p = prefixes_of(l);
-    bool recurrent = kv_cache_state_bytes(sequence_cache(l->sequence)) > 0;
+    bool recurrent = is_recurrent(sequence_cache(l->sequence));
     size_t full = sequence_length(l->sequence) / ATTENTION_BLOCK;
-    /* The states of the step before this one were there for slots that waited for them. */
-    if (p && recurrent && prefix_depth(l->path) < full)
-        prefix_thin(p, l->path);
     for (size_t page; p && (page = prefix_depth(l->path)) < full;) {
         if (recurrent)
             keep_prompt_end(p, l);
@@ -164,6 +168,15 @@ void slot_keep_prefix(struct slot *l)
     }
     if (p && recurrent)
         keep_prompt_end(p, l);
+}
+
+void slot_thin_prefix(struct slot *l)
+{
+    struct prefix_cache *p = prefixes_of(l);
+    size_t end = sequence_length(l->sequence) + l->n_rows, prompt = l->request->params->n_prompt - 1;
+    bool thins = kv_cache_checkpoint_every(sequence_cache(l->sequence)) > 0;
+    if (p && thins && prefix_depth(l->path) < end / ATTENTION_BLOCK)
+        prefix_thin(p, l->path, (prompt + ATTENTION_BLOCK - 1) / ATTENTION_BLOCK * ATTENTION_BLOCK);
 }
 
 void slot_leave_prefix(struct slot *l)
@@ -190,13 +203,14 @@ void slot_leave_prefix(struct slot *l)
 static size_t common(const struct slot *ahead, const struct slot *l)
 {
     const struct job_request *a = ahead->request->params, *b = l->request->params;
-    size_t every = kv_cache_checkpoint_every(sequence_cache(l->sequence));
+    const struct kv_cache *c = sequence_cache(l->sequence);
+    size_t every = is_recurrent(c) ? kv_cache_checkpoint_every(c) : ATTENTION_BLOCK;
     size_t most = a->n_prompt < b->n_prompt ? a->n_prompt : b->n_prompt - 1, i = 0;
     while (i < most && a->prompt[i] == b->prompt[i])
         i++;
-    if (every > 0 && i + 1 >= a->n_prompt)
+    if (is_recurrent(c) && i + 1 >= a->n_prompt)
         return a->n_prompt - 1; /* a checkpoint */
-    return i - i % (every > 0 ? every : ATTENTION_BLOCK);
+    return i - i % every;
 }
 
 bool slot_may_wait(const struct slot *ahead, struct slot *l)
@@ -240,14 +254,14 @@ size_t prefix_pages_in_use(const struct schedule *s, const struct job_request *r
 {
     struct prefix_cache *p = prefixes_for(s, r);
     struct prefix_node *at = NULL;
-    bool recurrent = kv_cache_state_bytes(s->model->cache) > 0;
-    size_t same, n = 0, shared = 0;
+    const struct kv_cache *c = s->model->cache;
+    size_t same, n = 0, first = 0, shared = 0;
     while (p && (n + 1) * ATTENTION_BLOCK < r->n_prompt) {
         at = prefix_find(p, at, r->prompt + n * ATTENTION_BLOCK, ATTENTION_BLOCK, &same);
         if (!at || same < ATTENTION_BLOCK || !prefix_in_use(at))
             break;
-        n++;
-        if (!recurrent || prefix_state(at))
+        first = first_windowed(c, at, n++, first);
+        if ((!is_recurrent(c) || prefix_state(at)) && kv_cache_kept_page(c, n * ATTENTION_BLOCK) >= first)
             shared = n;
     }
     return shared;

@@ -24,7 +24,7 @@ struct prefix_node {
     struct prefix_node *older, *newer; /* while it is idle, as `left` */
     uint64_t left; /* when its last reader left, by the clock: in turns, */
     double left_seconds; /* in seconds */
-    uint8_t *page; /* held */
+    uint8_t *pages[KV_CLASSES]; /* held; NULL where it was given back */
     struct kv_state *state; /* held; after the node's last token, or NULL */
     size_t n;
     int32_t ids[ATTENTION_BLOCK]; /* [n] */
@@ -35,7 +35,7 @@ struct prefix_cache {
     struct prefix_clock *clock;
     struct prefix_node root; /* never idle */
     struct prefix_node *oldest, *newest;
-    size_t n_idle, n_idle_states;
+    size_t n_idle, n_idle_windowed, n_idle_states;
 };
 
 struct prefix_cache *prefix_new(struct kv_cache *cache, struct prefix_clock *clock)
@@ -77,6 +77,11 @@ struct kv_state *prefix_state(const struct prefix_node *at)
     return at->state;
 }
 
+bool prefix_is_windowed(const struct prefix_node *at)
+{
+    return at->pages[KV_WINDOWED] != NULL;
+}
+
 /* ---- what is idle ---- */
 
 static void list_newest(struct prefix_cache *p, struct prefix_node *x)
@@ -88,6 +93,7 @@ static void list_newest(struct prefix_cache *p, struct prefix_node *x)
     *(p->newest ? &p->newest->newer : &p->oldest) = x;
     p->newest = x;
     p->n_idle++;
+    p->n_idle_windowed += prefix_is_windowed(x);
     p->n_idle_states += x->state != NULL;
 }
 
@@ -96,6 +102,7 @@ static void unlist(struct prefix_cache *p, struct prefix_node *x)
     *(x->older ? &x->older->newer : &p->oldest) = x->newer;
     *(x->newer ? &x->newer->older : &p->newest) = x->older;
     p->n_idle--;
+    p->n_idle_windowed -= prefix_is_windowed(x);
     p->n_idle_states -= x->state != NULL;
 }
 
@@ -125,7 +132,8 @@ uint64_t prefix_idle_bytes(const struct prefix_cache *p)
 {
     if (!p)
         return 0;
-    return (uint64_t)p->n_idle * kv_cache_page_bytes(p->cache) +
+    return (uint64_t)p->n_idle * kv_cache_class_bytes(p->cache, KV_GLOBAL) +
+           (uint64_t)p->n_idle_windowed * kv_cache_class_bytes(p->cache, KV_WINDOWED) +
            (uint64_t)p->n_idle_states * kv_cache_state_bytes(p->cache);
 }
 
@@ -169,6 +177,24 @@ static size_t shared(const struct prefix_node *x, const int32_t *ids, size_t n)
     return i;
 }
 
+static bool lacks_window(const struct prefix_cache *p, const struct prefix_node *x)
+{
+    return kv_cache_class_bytes(p->cache, KV_WINDOWED) > 0 && !prefix_is_windowed(x);
+}
+
+/* Of the children around `place` that share as many tokens as x the first one that has its windowed page; x when none has. */
+static struct prefix_node *with_window(const struct prefix_node *above, struct prefix_node *x, size_t place,
+    const int32_t *ids, size_t n)
+{
+    size_t same = shared(x, ids, n);
+    while (place > 0 && shared(above->below[place - 1], ids, n) == same)
+        place--;
+    for (; place < above->n_below && shared(above->below[place], ids, n) == same; place++)
+        if (prefix_is_windowed(above->below[place]))
+            return above->below[place];
+    return x;
+}
+
 struct prefix_node *prefix_find(
     const struct prefix_cache *p, const struct prefix_node *at, const int32_t *ids, size_t n, size_t *same)
 {
@@ -183,7 +209,7 @@ struct prefix_node *prefix_find(
             found = above->below[i];
         }
     }
-    return found;
+    return found && lacks_window(p, found) ? with_window(above, found, place, ids, n) : found;
 }
 
 struct prefix_node *prefix_find_state(
@@ -199,10 +225,21 @@ struct prefix_node *prefix_find_state(
     return NULL;
 }
 
-uint8_t *prefix_take(struct prefix_cache *p, struct prefix_node *found)
+bool prefix_take(struct prefix_cache *p, struct prefix_node *found, struct sequence *s, size_t i)
 {
+    bool good = true;
     touch(p, found);
-    return found->page;
+    for (int k = 0; good && k < KV_CLASSES; k++)
+        good = sequence_share_page(s, (enum kv_class)k, i, found->pages[k]);
+    return good;
+}
+
+static void drop_windowed(struct prefix_cache *p, struct prefix_node *x)
+{
+    if (x->users == 0)
+        p->n_idle_windowed -= prefix_is_windowed(x);
+    kv_cache_drop_page(p->cache, x->pages[KV_WINDOWED]);
+    x->pages[KV_WINDOWED] = NULL;
 }
 
 /* Frees an idle node without children. */
@@ -214,7 +251,8 @@ static void drop(struct prefix_cache *p, struct prefix_node *x)
         (above->n_below - place - 1) * sizeof(struct prefix_node *));
     above->n_below--;
     unlist(p, x);
-    kv_cache_drop_page(p->cache, x->page);
+    for (int k = 0; k < KV_CLASSES; k++)
+        kv_cache_drop_page(p->cache, x->pages[k]);
     kv_cache_drop_state(p->cache, x->state);
     free(x->below);
     free(x);
@@ -228,14 +266,15 @@ bool prefix_give_back(struct prefix_cache *p)
     return true;
 }
 
-/* Drops the states of x and of the nodes below. The recursion is as deep as the longest cached text has pages. */
+/* Of x and of the nodes below. The recursion is as deep as the longest cached text has pages. */
 static bool drop_states(struct prefix_cache *p, struct prefix_node *x)
 {
-    bool dropped = x->state != NULL;
-    if (dropped && x->users == 0)
+    bool dropped = x->state || prefix_is_windowed(x);
+    if (x->state && x->users == 0)
         p->n_idle_states--;
     kv_cache_drop_state(p->cache, x->state);
     x->state = NULL;
+    drop_windowed(p, x);
     for (size_t i = 0; i < x->n_below; i++)
         dropped = drop_states(p, x->below[i]) || dropped;
     return dropped;
@@ -267,15 +306,22 @@ static bool forks(const struct prefix_node *x)
     return full > 1;
 }
 
-void prefix_thin(struct prefix_cache *p, struct prefix_node *at)
+void prefix_thin(struct prefix_cache *p, struct prefix_node *at, size_t prompt)
 {
-    size_t end = prefix_depth(at) * ATTENTION_BLOCK;
+    size_t end = prefix_depth(at) * ATTENTION_BLOCK, every = kv_cache_checkpoint_every(p->cache);
+    size_t windowed = SIZE_MAX; /* pages from this one on stay, and those behind it were looked at */
     bool needed = false; /* by a text that leaves the path between this node and the next state */
     for (; at && at != &p->root; at = at->above) {
+        size_t position = at->depth * ATTENTION_BLOCK;
+        bool kept = kv_cache_keeps_checkpoint(p->cache, position, end);
+        if (position == end || position == prompt || at->n_below > 1 || (kept && position % every == 0))
+            windowed = kv_cache_kept_page(p->cache, position);
+        if (at->depth <= windowed)
+            drop_windowed(p, at);
         needed = needed || forks(at);
         if (!at->state)
             continue;
-        if (!needed && !kv_cache_keeps_checkpoint(p->cache, at->depth * ATTENTION_BLOCK, end)) {
+        if (!needed && !kept) {
             kv_cache_drop_state(p->cache, at->state);
             at->state = NULL;
         }
@@ -298,7 +344,8 @@ static struct prefix_node *add(struct prefix_cache *p, struct prefix_node *above
     }
     *x = (struct prefix_node){.above = above, .depth = above->depth + 1, .n = n};
     memcpy(x->ids, ids, n * sizeof(*ids));
-    x->page = sequence_hold_page(s, i);
+    for (int k = 0; k < KV_CLASSES; k++)
+        x->pages[k] = sequence_hold_page(s, (enum kv_class)k, i);
     x->state = n < ATTENTION_BLOCK ? sequence_hold_state(s, i * ATTENTION_BLOCK + n)
                                    : sequence_hold_checkpoint(s, (i + 1) * ATTENTION_BLOCK);
     memmove(above->below + place + 1, above->below + place,
@@ -316,12 +363,15 @@ struct prefix_node *prefix_keep(
     struct prefix_node *x = prefix_find(p, at, ids, ATTENTION_BLOCK, &same);
     if (!x || same < ATTENTION_BLOCK)
         x = add(p, at ? at : &p->root, ids, ATTENTION_BLOCK, s, i);
-    else
-        sequence_share_page(s, i,
-            x->page); /* its own page has the same bits, and would cost memory until the sequence ends */
     if (!x)
         return NULL;
     prefix_enter(p, x);
+    /* The sequence's own pages have the same bits, and would cost memory until it ends. */
+    for (int k = 0; k < KV_CLASSES; k++)
+        if (x->pages[k])
+            sequence_share_page(s, (enum kv_class)k, i, x->pages[k]);
+        else
+            x->pages[k] = sequence_hold_page(s, (enum kv_class)k, i);
     if (!x->state)
         x->state = sequence_hold_checkpoint(s, (i + 1) * ATTENTION_BLOCK);
     return x;
@@ -339,7 +389,7 @@ void prefix_keep_part(struct prefix_cache *p, struct prefix_node *at, const int3
     size_t same;
     struct prefix_node *x = prefix_find(p, at, ids, n, &same);
     struct kv_state *state = sequence_hold_state(s, i * ATTENTION_BLOCK + n);
-    if (x && same == n && (x->n == n || !state)) {
+    if (x && same == n && (x->n == n || !(state || lacks_window(p, x)))) {
         touch(p, x);
         if (state && x->n == n && !x->state) {
             x->state = state;

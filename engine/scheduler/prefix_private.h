@@ -1,13 +1,18 @@
 /* prefix_private.h - the prefix cache: pages that sequences of one model have computed, kept for other sequences that begin
  * with the same tokens.
  *
- * The cache is a tree. A node is a page of keys and values and the tokens in it; the nodes above hold the tokens before.
+ * The cache is a tree. A node is a page of keys and values of each class and the tokens in it; the nodes above hold the tokens before.
  * A path from the root is the beginning of a text, and is found by its tokens. A page that is not full is a node without
  * children: another sequence shares the part of it that it needs, and copies the page when it writes on (kv_cache.h).
  * Keys and values depend only on the tokens up to them, so shared pages hold the bits that a sequence would have computed.
  *
  * Where layers of the model are recurrent, a node also holds the state after its last token, when a sequence had a
  * checkpoint there or ended there. A reader of such a model can go on only behind a node with a state: pages alone are not enough.
+ *
+ * Where layers have a window, a node has its windowed page only while it lies within the window before a place where a text
+ * is likely to go on: where a reader is or was last, at a prompt's end, where texts part, and at places whose distances
+ * grow with the distance from the end. A reader can go on only where the nodes before have all pages that the window
+ * reaches. Otherwise it goes on further before, and computes windowed pages anew, which the nodes take.
  *
  * A reader is at the last node of its path, and the whole path is in use. Nodes without a reader at or below them are idle,
  * and are freed oldest first. The cache belongs to the scheduler's thread.
@@ -40,9 +45,10 @@ size_t prefix_depth(const struct prefix_node *at); /* pages from the root, with 
 bool prefix_in_use(const struct prefix_node *at);
 size_t prefix_tokens(const struct prefix_node *at); /* tokens of its page */
 struct kv_state *prefix_state(const struct prefix_node *at); /* after its last token; NULL for none */
+bool prefix_is_windowed(const struct prefix_node *at); /* it has its windowed page */
 
 /* The child of `at` that shares most tokens with the beginning of ids[0..n), and how many in *same; NULL when none
- * shares any. */
+ * shares any. Of several it is one that has its windowed page, where there is such. */
 struct prefix_node *prefix_find(
     const struct prefix_cache *p, const struct prefix_node *at, const int32_t *ids, size_t n, size_t *same);
 
@@ -50,15 +56,15 @@ struct prefix_node *prefix_find(
 struct prefix_node *prefix_find_state(
     const struct prefix_cache *p, const struct prefix_node *at, const int32_t *ids, size_t n);
 
-/* The page of a node that was found, for sequence_share_page. The node counts as used now. */
-uint8_t *prefix_take(struct prefix_cache *p, struct prefix_node *found);
+/* Makes the pages of a node that was found page i of the sequence. The node counts as used now. False without memory. */
+bool prefix_take(struct prefix_cache *p, struct prefix_node *found, struct sequence *s, size_t i);
 
 /* Moves a reader from the node above to `next`, which has a full page. */
 void prefix_enter(struct prefix_cache *p, struct prefix_node *next);
 
 /* Moves a reader from `at` to the node for page i of the sequence, which is full and holds ids[ATTENTION_BLOCK]. Makes the
- * node where there is none; otherwise the sequence shares the node's page instead of its own. NULL, and no change, without
- * memory. */
+ * node where there is none; otherwise the sequence shares the node's pages instead of its own, and the node takes those
+ * that it lacks. NULL, and no change, without memory. */
 struct prefix_node *prefix_keep(
     struct prefix_cache *p, struct prefix_node *at, const int32_t *ids, struct sequence *s, size_t i);
 
@@ -69,9 +75,9 @@ void prefix_keep_end(struct prefix_node *at, const struct sequence *s);
 void prefix_keep_part(struct prefix_cache *p, struct prefix_node *at, const int32_t *ids, size_t n,
     const struct sequence *s, size_t i);
 
-/* Thins the states above `at` as those of a sequence that ends there (kv_cache_keeps_checkpoint), except those from which a
- * text that leaves the path went on. */
-void prefix_thin(struct prefix_cache *p, struct prefix_node *at);
+/* Thins states and windowed pages above `at` as those of a sequence that ends there (kv_cache_keeps_checkpoint), except
+ * those from which a text that leaves the path went on, and the pages of the window before position `prompt`. */
+void prefix_thin(struct prefix_cache *p, struct prefix_node *at, size_t prompt);
 
 void prefix_leave(struct prefix_cache *p, struct prefix_node *at); /* removes a reader */
 
@@ -82,7 +88,7 @@ uint64_t prefix_oldest(const struct prefix_cache *p); /* its turn; UINT64_MAX wh
 double prefix_idle_seconds(
     const struct prefix_cache *p); /* of the oldest idle page; 0 when nothing is idle */
 bool prefix_give_back(struct prefix_cache *p); /* frees the oldest idle page; false when there is none */
-bool prefix_drop_states(
-    struct prefix_cache *p); /* of all nodes, also those in use; false when there is none */
+/* Drops states and windowed pages of all nodes, also of those in use. False when there are none. */
+bool prefix_drop_states(struct prefix_cache *p);
 
 #endif

@@ -136,6 +136,8 @@ void rows_reserve(struct engine *e, struct schedule *s)
     for (size_t i = 0; i < s->n_slots; i++) {
         bool alone;
         struct slot *l = s->slots[i];
+        if (l->n_rows > 0)
+            slot_thin_prefix(l);
         if (l->n_rows > 0 && !memory_reserve(e, l, sequence_length(l->sequence) + l->n_rows, &alone) && alone)
             end_for_lack_of_memory(l);
     }

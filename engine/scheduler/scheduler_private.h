@@ -202,7 +202,8 @@ void schedule_remove(struct schedule *s, struct slot *l); /* from `slots` or `pr
 
 /* ---- memory.c ---- */
 
-uint64_t memory_of(const struct text_model *m, size_t positions); /* the least bytes for a sequence */
+/* The least bytes for a sequence. */
+uint64_t memory_of(const struct engine *e, const struct text_model *m, size_t positions);
 /* True when a sequence of so many positions, of which other slots hold so many pages already, fits beside the pages that
  * are in use and those that the slots are known to need. */
 bool memory_allows(const struct engine *e, const struct text_model *m, size_t positions, size_t pages_in_use);
@@ -221,6 +222,8 @@ bool prefixes_are_kept(const struct engine *e); /* some page is idle: there will
 void slot_take_prefix(
     struct slot *l); /* shares cached pages of the tokens that it has to compute, except the last */
 void slot_keep_prefix(struct slot *l); /* puts the pages that it has filled into the cache */
+/* Before a step in which the slot fills a page: thins what it has put into the cache in the steps before. */
+void slot_thin_prefix(struct slot *l);
 void slot_leave_prefix(struct slot *l); /* the same, with its last page, before its sequence is freed */
 /* True when it can wait for `ahead`, which computes the tokens that it needs. */
 bool slot_may_wait(const struct slot *ahead, struct slot *l);

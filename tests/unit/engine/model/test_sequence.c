@@ -16,7 +16,7 @@
 enum { FLOATS = 3, EVERY = 64 };
 
 static const struct layer_state layers[] = {
-    {2, 64, 64, 0, false}, {0, 0, 0, FLOATS, false}, {0, 0, 0, 5, false}};
+    {2, 64, 64, 0, false, 0, false}, {0, 0, 0, FLOATS, false, 0, false}, {0, 0, 0, 5, false, 0, false}};
 
 struct fixture {
     struct kv_budget budget;
@@ -176,13 +176,13 @@ static void test_a_state_that_is_held_goes_on_in_another_sequence(void **state)
     read_to(s, 100, 1);
     struct kv_state *middle = sequence_hold_state(s, 64), *end = sequence_hold_state(s, 100);
     assert_null(sequence_hold_state(s, 65));
-    uint8_t *pages[] = {sequence_hold_page(s, 0), sequence_hold_page(s, 1)};
+    uint8_t *pages[] = {sequence_hold_page(s, KV_GLOBAL, 0), sequence_hold_page(s, KV_GLOBAL, 1)};
     sequence_free(s);
     assert_true(sequence_reserve(t, 90)); /* the call that it is reserved for is not made */
-    assert_true(sequence_share_page(t, 0, pages[0]));
+    assert_true(sequence_share_page(t, KV_GLOBAL, 0, pages[0]));
     sequence_resume(t, 64, middle);
     assert_state(sequence_state(t), 64, 1);
-    assert_true(sequence_share_page(t, 1, pages[1]));
+    assert_true(sequence_share_page(t, KV_GLOBAL, 1, pages[1]));
     sequence_resume(t, 100, end);
     assert_int_equal(sequence_length(t), 100);
     read_to(t, 140, 2);
@@ -234,7 +234,7 @@ static void test_memory_for_a_sequence_is_what_one_takes(void **state)
             read_to(s, at, 1);
         read_to(s, n, 1);
         assert_true(sequence_reserve(s, n));
-        assert_in_range(kv_cache_bytes_for(f->cache, n), sequence_bytes(s),
+        assert_in_range(kv_cache_bytes_for(f->cache, n, n), sequence_bytes(s),
             sequence_bytes(s) + kv_cache_state_bytes(f->cache));
         sequence_free(s);
     }
@@ -256,7 +256,7 @@ static size_t count_kept(const struct kv_cache *c, size_t end)
 static void test_checkpoints_of_large_states_are_thinned(void **state)
 {
     struct fixture *f = *state;
-    const struct layer_state large[] = {{2, 64, 64, 0, false}, {0, 0, 0, LARGE, false}};
+    const struct layer_state large[] = {{2, 64, 64, 0, false, 0, false}, {0, 0, 0, LARGE, false, 0, false}};
     struct kv_cache *c = kv_cache_new(&f->budget, ATTENTION_F16, large, 2);
     assert_non_null(c);
     assert_int_equal(kv_cache_checkpoint_every(c), FAR);
@@ -273,7 +273,7 @@ static void test_checkpoints_of_large_states_are_thinned(void **state)
         powers++;
     assert_int_equal(count_kept(c, end), powers);
     uint64_t pages = (end + 63) / 64 * kv_cache_page_bytes(c);
-    assert_int_equal(kv_cache_bytes_for(c, end), pages + (powers + 2) * kv_cache_state_bytes(c));
+    assert_int_equal(kv_cache_bytes_for(c, end, end), pages + (powers + 2) * kv_cache_state_bytes(c));
     for (size_t back = 1; back < end; back += 97) {
         struct sequence *fork = sequence_fork(s, end - back);
         assert_true(end - sequence_length(fork) <= 2 * back + 2 * FAR);
@@ -287,7 +287,7 @@ static void test_checkpoints_of_large_states_are_thinned(void **state)
 static void test_what_was_thinned_out_is_never_wanted_again(void **state)
 {
     struct fixture *f = *state;
-    const struct layer_state large[] = {{0, 0, 0, LARGE, false}};
+    const struct layer_state large[] = {{0, 0, 0, LARGE, false, 0, false}};
     struct kv_cache *c = kv_cache_new(&f->budget, ATTENTION_F16, large, 1);
     for (size_t at = FAR; at < 70 * FAR; at += FAR)
         for (size_t end = at; end < 70 * FAR; end += 77)

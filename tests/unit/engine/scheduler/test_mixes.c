@@ -238,8 +238,8 @@ static uint64_t short_memory(const struct rig *r, size_t n)
     uint64_t most = 0;
     for (size_t i = 0; i < n; i++) {
         size_t positions = all[i].params.n_prompt + all[i].params.max_tokens + 1;
-        uint64_t bytes = kv_cache_bytes_for(
-            r->m[all[i].model]->cache, (positions / ATTENTION_BLOCK + 1) * ATTENTION_BLOCK);
+        size_t whole = (positions / ATTENTION_BLOCK + 1) * ATTENTION_BLOCK;
+        uint64_t bytes = kv_cache_bytes_for(r->m[all[i].model]->cache, whole, whole);
         most = bytes > most ? bytes : most;
     }
     return most + sample(3) * kv_cache_page_bytes(r->m[1]->cache);

@@ -15,7 +15,7 @@
 #define PAGE ATTENTION_BLOCK
 #define PAGES 4 /* of a text, at the most */
 
-static const struct layer_state layers[] = {{1, 8, 8, 0, false}};
+static const struct layer_state layers[] = {{1, 8, 8, 0, false, 0, false}};
 
 struct cache_fixture {
     struct kv_budget budget;
@@ -213,7 +213,9 @@ static void test_what_was_taken_last_goes_last(void **state)
             ids[i][k] = i;
         keep_and_leave(f, ids[i], PAGE);
     }
-    prefix_take(f->p, prefix_find(f->p, NULL, ids[0], PAGE, &same));
+    struct sequence *s = sequence_new(f->kv);
+    assert_true(prefix_take(f->p, prefix_find(f->p, NULL, ids[0], PAGE, &same), s, 0));
+    sequence_free(s);
     assert_true(prefix_give_back(f->p));
     assert_int_equal(found(f, ids[1], PAGE), 0);
     assert_true(prefix_give_back(f->p));
@@ -257,7 +259,7 @@ static void keep_in_steps(struct cache_fixture *f, const int32_t *ids)
     for (size_t n = 192; n <= LONG; n += 192) {
         assert_true(sequence_reserve(s, n));
         sequence_advance(s, n);
-        prefix_thin(f->p, at);
+        prefix_thin(f->p, at, 0);
         for (size_t i = prefix_depth(at); (i + 1) * PAGE <= n; i++)
             assert_non_null(at = prefix_keep(f->p, at, ids + i * PAGE, s, i));
     }
@@ -269,7 +271,7 @@ static void test_states_are_thinned_but_where_texts_part(void **state)
 {
     (void)state;
     static int32_t one[LONG], other[LONG];
-    const struct layer_state large[] = {{1, 8, 8, 0, false}, {0, 0, 0, 20000, false}};
+    const struct layer_state large[] = {{1, 8, 8, 0, false, 0, false}, {0, 0, 0, 20000, false, 0, false}};
     struct cache_fixture f = {.budget = {.limit = UINT64_MAX}};
     f.kv = kv_cache_new(&f.budget, ATTENTION_F16, large, 2);
     f.p = prefix_new(f.kv, &f.clock);
@@ -295,7 +297,7 @@ static void test_a_part_of_a_page_is_found_by_its_state(void **state)
 {
     (void)state;
     int32_t ids[PAGE] = {0};
-    const struct layer_state both[] = {{1, 8, 8, 0, false}, {0, 0, 0, 100, false}};
+    const struct layer_state both[] = {{1, 8, 8, 0, false, 0, false}, {0, 0, 0, 100, false, 0, false}};
     struct cache_fixture f = {.budget = {.limit = UINT64_MAX}};
     f.kv = kv_cache_new(&f.budget, ATTENTION_F16, both, 2);
     f.p = prefix_new(f.kv, &f.clock);
