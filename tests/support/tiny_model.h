@@ -7,7 +7,7 @@
 #ifndef BERTH_TESTS_TINY_MODEL_H
 #define BERTH_TESTS_TINY_MODEL_H
 
-#include "gguf_writer.h"
+#include "tiny_tensor.h"
 
 #include "berth/base/half.h"
 
@@ -20,11 +20,13 @@
 #define TINY_HEAD 16
 #define TINY_VOCABULARY 96
 #define TINY_CONTEXT 4096
-#define TINY_TENSORS 128
+#define TINY_TENSORS 160
 #define TINY_EXPERTS 6
 #define TINY_EXPERTS_USED 2
 #define TINY_SHARED_FF 32
 #define TINY_INPUT 32
+#define TINY_STREAMS 4
+#define TINY_LAUREL 32
 #define TINY_TAPS 3
 #define TINY_INNER 96 /* rows of a scan; as heads none fills a block of the kernel */
 #define TINY_SSM_HEADS 4
@@ -46,19 +48,13 @@ struct tiny_edit {
     bool each_expert; /* has tensors of its own */
 };
 
-struct tiny_tensor {
-    char name[64];
-    uint64_t columns, rows;
-    uint32_t type;
-    uint64_t depth; /* experts; 0 for one matrix */
-};
-
 /* The choices of an architecture. */
 struct tiny_family {
     const char *arch;
     size_t layers;
     bool post_norms, window, experts, shared, norm_heads, norm_rows, latent, sinks, gate;
     bool inputs; /* each layer has an input of its own, and the last two use the keys and values of others */
+    bool streams; /* the residual has several, and a learned residual is beside attention */
     /* Of the experts: one tensor for gate and up; a dense feed-forward beside them; a space of their own. */
     bool fused, beside, own_space;
     /* A letter for each layer's mixer: Attention, short Convolution, Mamba, mamba 2 (S), Both attention and mamba 2, gated
@@ -89,6 +85,13 @@ static const struct tiny_family tiny_families[] = {
     {.arch = "granite_swa", .layers = 5, .window = true, .sinks = true},
     {.arch = "k2-horizon", .layers = 2, .gate = true, .output = true},
     {.arch = "gemma4", .layers = 5, .post_norms = true, .window = true, .norm_heads = true, .inputs = true},
+    {.arch = "gemma3n",
+        .layers = 5,
+        .post_norms = true,
+        .window = true,
+        .norm_heads = true,
+        .inputs = true,
+        .streams = true},
     {.arch = "mamba", .layers = 2, .mixers = "MM", .halves = true},
     {.arch = "jamba", .layers = 3, .mixers = "MAM", .output = true},
     {.arch = "falcon-h1", .layers = 2, .mixers = "BB", .output = true},
@@ -448,7 +451,8 @@ static inline void tiny_inputs(struct tiny *t)
 {
     enum { W = TINY_WIDTH, P = TINY_INPUT };
     static const struct tiny_tensor of_layer[] = {{"inp_gate.weight", W, P, TENSOR_Q8_0, 0},
-        {"proj.weight", P, W, TENSOR_Q4_0, 0}, {"post_norm.weight", W, 1, TENSOR_F32, 0},
+        {"proj.weight", P, W, TENSOR_Q4_0, 0}, {"post_norm.weight", W, 1, TENSOR_F32, 0}, {.name = ""}};
+    static const struct tiny_tensor scale[] = {
         {"layer_output_scale.weight", 1, 1, TENSOR_F32, 0}, {.name = ""}};
     uint64_t all = t->family->layers * P;
     struct tiny_tensor embedding = {"per_layer_token_embd.weight", all, TINY_VOCABULARY, TENSOR_Q8_0, 0};
@@ -457,6 +461,28 @@ static inline void tiny_inputs(struct tiny *t)
     tiny_tensor(t, &embedding);
     tiny_tensor(t, &projection);
     tiny_tensor(t, &norm);
+    for (size_t i = 0; i < t->family->layers; i++) {
+        tiny_group(t, i, of_layer);
+        if (!t->family->streams)
+            tiny_group(t, i, scale);
+    }
+}
+
+/* Of AltUp's streams and of LAuReL. */
+static inline void tiny_streams(struct tiny *t)
+{
+    enum { W = TINY_WIDTH, N = TINY_STREAMS };
+    static const struct tiny_tensor of_layer[] = {{"altup_router_norm.weight", W, 1, TENSOR_F32, 0},
+        {"altup_router.weight", W, N, TENSOR_F16, 0}, {"altup_predict_coef.weight", N, N * N, TENSOR_F32, 0},
+        {"altup_correct_coef.weight", N, N, TENSOR_F32, 0},
+        {"altup_correct_scale.weight", W, 1, TENSOR_F32, 0},
+        {"laurel_l.weight", W, TINY_LAUREL, TENSOR_Q8_0, 0},
+        {"laurel_r.weight", TINY_LAUREL, W, TENSOR_Q4_0, 0}, {"laurel_post_norm.weight", W, 1, TENSOR_F32, 0},
+        {.name = ""}};
+    struct tiny_tensor proj = {"altup_proj.weight", W, W, TENSOR_F16, N - 1};
+    struct tiny_tensor unembd = {"altup_unembd_proj.weight", W, W, TENSOR_Q8_0, N - 1};
+    tiny_tensor(t, &proj);
+    tiny_tensor(t, &unembd);
     for (size_t i = 0; i < t->family->layers; i++)
         tiny_group(t, i, of_layer);
 }
@@ -475,6 +501,8 @@ static inline void tiny_list(struct tiny *t)
         tiny_tensor(t, &output);
     if (t->family->inputs)
         tiny_inputs(t);
+    if (t->family->streams)
+        tiny_streams(t);
     for (size_t i = 0; i < t->family->layers; i++)
         tiny_layer(t, i);
     bool known = !e || !e->tensor;
@@ -484,26 +512,6 @@ static inline void tiny_list(struct tiny *t)
         struct tiny_tensor added = {.columns = e->columns, .rows = e->rows, .type = TENSOR_F32};
         snprintf(added.name, sizeof(added.name), "%.63s", e->tensor);
         tiny_tensor(t, &added);
-    }
-}
-
-static inline uint64_t tiny_elems(const struct tiny_tensor *x)
-{
-    return x->columns * x->rows * (x->depth ? x->depth : 1);
-}
-
-static inline uint64_t tiny_bytes(const struct tiny_tensor *x)
-{
-    uint64_t elems = tiny_elems(x);
-    switch (x->type) {
-    case TENSOR_F16:
-        return elems * 2;
-    case TENSOR_Q4_0:
-        return elems / 32 * 18;
-    case TENSOR_Q8_0:
-        return elems / 32 * 34;
-    default:
-        return elems * 4;
     }
 }
 
