@@ -132,7 +132,8 @@ static bool read_gemma4(struct decoder *d, const struct arch_keys *k)
 static bool read_sparsity(struct decoder *d, const struct arch_keys *k)
 {
     char name[ARCH_KEY_ROOM];
-    const struct checkpoint_value *v = checkpoint_find(k->file, arch_key_name(name, k, "activation_sparsity_scale"));
+    const struct checkpoint_value *v =
+        checkpoint_find(k->file, arch_key_name(name, k, "activation_sparsity_scale"));
     uint32_t n = d->shape.n_layer;
     if (v && v->count != n)
         return error_set(k->err, "key %s has not one item for each layer", name);

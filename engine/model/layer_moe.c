@@ -89,8 +89,9 @@ static bool bind_choice(struct binder *b, size_t i, struct moe_layer *l)
 {
     size_t n_embd = binder_decoder(b)->shape.n_embd;
     struct stem bias = bind_stem(i, "exp_probs_b"), router = bind_stem(i, "ffn_gate_inp");
-    return (l->own_norms ? bind_product(b, router.text, l->n_expert, n_embd, &l->router) && bind_own_norms(b, i, l)
-                         : bind_linear(b, router.text, l->n_expert, n_embd, &l->router)) &&
+    return (l->own_norms
+                   ? bind_product(b, router.text, l->n_expert, n_embd, &l->router) && bind_own_norms(b, i, l)
+                   : bind_linear(b, router.text, l->n_expert, n_embd, &l->router)) &&
            bind_optional(b, bias.text, 1, l->n_expert, &l->selection_bias) &&
            (l->selection_bias ||
                bind_optional(b, bind_name(bias.text, "bias").text, 1, l->n_expert, &l->selection_bias)) &&

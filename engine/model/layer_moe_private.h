@@ -76,7 +76,8 @@ struct expert_group {
  * the rows of one expert stand together. The width is n_latent, or n_embd without one. */
 struct moe_memory {
     float *early; /* [n][n_embd]: the layers' input, for those that read it; with own_norms the router's */
-    float *early_kept; /* [n][n_embd]: those rows of it that are still computed; with own_norms the experts' input */
+    float *
+        early_kept; /* [n][n_embd]: those rows of it that are still computed; with own_norms the experts' input */
     float *router; /* [n][n_expert]: logits, then scores */
     uint32_t *chosen; /* [pairs] experts */
     float *weights; /* [pairs] */

@@ -26,7 +26,8 @@ static bool bind(struct binder *b)
            bind_experts(b, "altup_unembd_proj", others, width, width, &d->altup.unembd_proj);
 }
 
-static bool bind_part(struct binder *b, size_t i, const char *name, size_t rows, size_t columns, const float **out)
+static bool bind_part(
+    struct binder *b, size_t i, const char *name, size_t rows, size_t columns, const float **out)
 {
     return bind_vector(b, bind_name(bind_stem(i, name).text, "weight").text, rows, columns, out);
 }
@@ -143,8 +144,7 @@ static void begin(struct worker *m)
         struct linear proj = expert_linear(&d->altup.proj, j - 1);
         linear_multiply(m, (struct product[]){{&proj, m->f->sum}}, 1);
         for (size_t t = rows.first; t < rows.end; t++)
-            scale_to_length(
-                streams_of(m, t) + j * width, m->f->sum + t * width, m->x + t * width, width);
+            scale_to_length(streams_of(m, t) + j * width, m->f->sum + t * width, m->x + t * width, width);
         forward_barrier(m); /* the sum is written again */
     }
 }
@@ -153,7 +153,8 @@ static void end(struct worker *m)
 {
     const struct forward *f = m->f;
     size_t width = f->d->shape.n_embd, n = f->d->shape.n_streams;
-    forward_barrier(m); /* the wanted rows are divided otherwise than all of them, and the sum is written again */
+    forward_barrier(
+        m); /* the wanted rows are divided otherwise than all of them, and the sum is written again */
     m->n = f->n_out;
     m->kept_wanted = true;
     struct work_range rows = forward_residual_rows(m);

@@ -29,9 +29,9 @@ static const struct {
     {"arctic", ATTENTION_F16}, {"maion-coder", ATTENTION_F16}, {"lfm2", ATTENTION_Q8_0},
     {"mamba", ATTENTION_F16}, {"jamba", ATTENTION_F16}, {"falcon-h1", ATTENTION_F16},
     {"nemotron_h", ATTENTION_F16}, {"plamo", ATTENTION_F16}, {"gemma4", ATTENTION_F16},
-    {"k2-horizon", ATTENTION_F16}, {"granite_swa", ATTENTION_F16}, {"qwen35", ATTENTION_F16},
-    {"kimi-linear", ATTENTION_Q8_0}, {"rwkv7", ATTENTION_F16}, {"arwkv7", ATTENTION_F16},
-    {"rwkv6", ATTENTION_F16}, {"rwkv6qwen2", ATTENTION_F16}};
+    {"gemma3n", ATTENTION_F16}, {"k2-horizon", ATTENTION_F16}, {"granite_swa", ATTENTION_F16},
+    {"qwen35", ATTENTION_F16}, {"kimi-linear", ATTENTION_Q8_0}, {"rwkv7", ATTENTION_F16},
+    {"arwkv7", ATTENTION_F16}, {"rwkv6", ATTENTION_F16}, {"rwkv6qwen2", ATTENTION_F16}};
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
 /* ---- however it is run ---- */
@@ -64,7 +64,7 @@ static void check_ways(
 static void test_chunks_threads_neighbours_and_instructions_change_no_byte(void **state)
 {
     (void)state;
-    for (size_t k = 0; k < KINDS; k += every() > 1 ? 3 : 1) {
+    for (size_t k = 0; k<KINDS; k += every()> 1 ? 3 : 1) {
         struct bench b;
         bench_open(&b, kinds[k].arch, kinds[k].type);
         float *expected = read_plainly(&b, POSITIONS, 1);

@@ -1,5 +1,5 @@
-/* test_layer_kinds.c - properties of single kinds of layers: mixtures of experts, latent attention, short
- * convolutions, state spaces, RWKV.
+/* test_layer_kinds.c - properties of single kinds of layers: mixtures of experts, latent attention, streams,
+ * short convolutions, state spaces, RWKV.
  *
  * test_decoder.c shows for all kinds that chunks, threads, other sequences and instruction sets change no byte.
  */
@@ -192,6 +192,37 @@ static void test_latents_that_contradict_themselves_are_refused_by_name(void **s
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
         assert_refused("deepseek2", cases[i].edit, cases[i].reason);
+}
+
+/* ---- streams ---- */
+
+static void test_streams_that_contradict_themselves_are_refused_by_name(void **state)
+{
+    (void)state;
+    static const struct {
+        struct tiny_edit edit;
+        const char *reason;
+    } cases[] = {
+        {{.key = "altup.num_inputs", .value = 3}, "altup_proj.weight"},
+        {{.key = "altup.num_inputs", .value = 1}, "altup_proj.weight"},
+        {{.key = "altup.num_inputs", .value = 9}, "altup.num_inputs"},
+        {{.key = "altup.active_idx", .value = 1}, "altup.active_idx"},
+        {{.key = "activation_sparsity_scale", .value = 1}, "activation_sparsity_scale"},
+        {{.key = "attention.shared_kv_layers", .value = 5}, "shared_kv_layers"},
+        {{.key = "attention.shared_kv_layers", .value = 4}, "layer 1 has none"},
+        {{.without = "attention.sliding_window"}, "attention.sliding_window"},
+        {{.without = "altup_unembd_proj.weight"}, "altup_unembd_proj.weight"},
+        {{.without = "blk.1.altup_router.weight"}, "blk.1.altup_router.weight"},
+        {{.without = "blk.4.altup_correct_scale.weight"}, "blk.4.altup_correct_scale.weight"},
+        {{.without = "blk.0.laurel_l.weight"}, "blk.0.laurel_l.weight"},
+        {{.without = "blk.0.laurel_r.weight"}, "blk.0.laurel_r.weight"},
+        {{.tensor = "blk.2.altup_predict_coef.weight", .columns = 4, .rows = 4}, "blk.2.altup_predict_coef"},
+        {{.tensor = "blk.0.laurel_l.weight", .columns = 64, .rows = 128}, "laurel_l"},
+        {{.tensor = "blk.0.attn_v.weight", .columns = 64, .rows = 64}, "blk.0.attn_v.weight"},
+        {{.without = "blk.0.attn_v.weight"}, "blk.0.attn_v.weight"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        assert_refused("gemma3n", cases[i].edit, cases[i].reason);
 }
 
 /* ---- short convolutions ---- */
@@ -406,6 +437,7 @@ int main(void)
         cmocka_unit_test(test_experts_may_have_tensors_of_their_own),
         cmocka_unit_test(test_mixtures_that_contradict_themselves_are_refused_by_name),
         cmocka_unit_test(test_latents_that_contradict_themselves_are_refused_by_name),
+        cmocka_unit_test(test_streams_that_contradict_themselves_are_refused_by_name),
         cmocka_unit_test(test_convolutions_that_contradict_themselves_are_refused_by_name),
         cmocka_unit_test(test_state_spaces_that_contradict_themselves_are_refused_by_name),
         cmocka_unit_test(test_a_long_sequence_goes_on_from_each_checkpoint_that_is_kept),
