@@ -8,7 +8,8 @@
 static bool eval_name(struct template_run *r, const struct node *n, struct value *out)
 {
     struct span name = value_span(n->value);
-    const struct value *v = scope_find(r, name);
+    const struct binding *b = scope_find(r, name);
+    const struct value *v = b ? &b->value : value_find(r->vars, name);
     const struct builtin *f = v ? NULL : function_find(name);
     if (v)
         *out = *v;

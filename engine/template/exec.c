@@ -1,7 +1,8 @@
 /* exec.c - runs statements.
  *
  * Each round of a loop, each call of a macro and each `with` has a scope of its own; names that are set in it end with it.
- * An `if` has none. A macro sees the scope in which it was defined, with the values at the time of the call.
+ * An `if` has none. A macro sees the scope in which it was defined, with the values at the time of the call: those of the
+ * current round, and none behind the loop. names.c says which names a scope hides until it sets them.
  */
 #include "template_private.h"
 
@@ -44,23 +45,12 @@ bool assign(struct template_run *r, const struct node *target, struct value v)
     return scope_set(r, value_span(target->value), &v);
 }
 
-/* Runs a body in a scope of its own. */
-static enum flow exec_scoped(struct template_run *r, const struct node *body)
+/* Runs the body of a statement in a scope of its own. */
+static enum flow exec_scoped(struct template_run *r, const struct node *n)
 {
     struct scope *outer = r->scope;
-    enum flow flow = scope_open(r) ? exec_body(r, body) : FLOW_FAILED;
-    r->scope = outer;
-    return flow;
-}
-
-/* Runs a body and makes a value of what it writes. */
-static enum flow exec_captured(struct template_run *r, const struct node *body, struct value *out)
-{
-    size_t start = r->size;
-    enum flow flow = exec_scoped(r, body);
-    if (flow == FLOW_FAILED || !run_take(r, start, out))
-        return FLOW_FAILED;
-    out->text.markup = r->safe;
+    enum flow flow = scope_open(r, n) ? exec_body(r, n->d) : FLOW_FAILED;
+    scope_close(r, outer);
     return flow;
 }
 
@@ -73,6 +63,21 @@ static bool exec_filters(struct template_run *r, const struct node *filter, stru
         return false;
     return arguments_add(r, &args, v) && eval_arguments(r, filter->b, &args) &&
            builtin_call_node(r, filter, &args, v);
+}
+
+/* Runs the body of a statement and makes a value of what it writes. Its filters, which are in `b`, see what it sets. */
+static enum flow exec_captured(struct template_run *r, const struct node *n, struct value *out)
+{
+    size_t start = r->size;
+    struct scope *outer = r->scope;
+    enum flow flow = scope_open(r, n) ? exec_body(r, n->d) : FLOW_FAILED;
+    if (flow != FLOW_FAILED && !run_take(r, start, out))
+        flow = FLOW_FAILED;
+    out->text.markup = r->safe;
+    if (flow == FLOW_ON && n->b && !exec_filters(r, n->b, out))
+        flow = FLOW_FAILED;
+    scope_close(r, outer);
+    return flow;
 }
 
 /* Writes what stands in the text, which is escaped where the template asks for it. */
@@ -114,7 +119,7 @@ static bool holds(struct template_run *r, struct loop *l, struct value item, boo
         return true;
     }
     r->scope = l->scope;
-    bool ran = scope_open(r) && assign(r, l->node->a, item) && eval(r, l->node->c, &test);
+    bool ran = scope_open(r, l->node->c) && assign(r, l->node->a, item) && eval(r, l->node->c, &test);
     r->scope = here;
     *good = truth(&test);
     return ran;
@@ -192,25 +197,16 @@ bool loop_attribute(struct template_run *r, struct loop *l, struct value name, s
 
 static enum flow exec_round(struct template_run *r, const struct node *n, struct loop *l)
 {
-    struct scope *outer = r->scope;
     const struct value loop = object_value(object_loop, l);
-    bool ready = run_step(r, 1) && scope_open(r) && scope_set(r, span_of("loop"), &loop) &&
+    bool ready = run_step(r, 1) && scope_begin(r, n) && scope_set(r, span_of("loop"), &loop) &&
                  assign(r, n->a, l->current);
-    enum flow flow = ready ? exec_body(r, n->d) : FLOW_FAILED;
-    r->scope = outer;
-    return flow;
+    return ready ? exec_body(r, n->d) : FLOW_FAILED;
 }
 
 /* `else` runs when no round reached its end: there was no item, or each round ended by break or continue. */
-static enum flow exec_loop(struct template_run *r, const struct node *n, struct value over, unsigned depth)
+static enum flow exec_rounds(struct template_run *r, const struct node *n, struct loop *l, bool *finished)
 {
-    struct loop *l = value_alloc(r->arena, sizeof(*l));
-    if (!l)
-        return flow_of(run_step(r, 1));
-    *l = (struct loop){.node = n, .scope = r->scope, .over = over, .depth = depth};
-    if (!iterator_open(r, &over, &l->from))
-        return FLOW_FAILED;
-    bool finished = false, more;
+    bool more;
     for (enum flow flow = FLOW_ON; flow != FLOW_BREAK;) {
         if (!loop_step(r, l, &more))
             return FLOW_FAILED;
@@ -219,9 +215,24 @@ static enum flow exec_loop(struct template_run *r, const struct node *n, struct 
         flow = exec_round(r, n, l);
         if (flow == FLOW_FAILED)
             return flow;
-        finished = finished || flow == FLOW_ON;
+        *finished = *finished || flow == FLOW_ON;
     }
-    return finished ? FLOW_ON : exec_scoped(r, n->e);
+    return FLOW_ON;
+}
+
+static enum flow exec_loop(struct template_run *r, const struct node *n, struct value over, unsigned depth)
+{
+    struct scope *outer = r->scope;
+    struct loop *l = value_alloc(r->arena, sizeof(*l));
+    bool finished = false;
+    if (!l)
+        return flow_of(run_step(r, 1));
+    *l = (struct loop){.node = n, .scope = outer, .over = over, .depth = depth};
+    if (!iterator_open(r, &over, &l->from) || !scope_open(r, n))
+        return FLOW_FAILED;
+    enum flow flow = exec_rounds(r, n, l, &finished);
+    scope_close(r, outer);
+    return finished || flow == FLOW_FAILED ? flow : exec_body(r, n->e);
 }
 
 static enum flow exec_for(struct template_run *r, const struct node *n)
@@ -270,7 +281,7 @@ bool call_loop(struct template_run *r, struct loop *l, struct value over, struct
 
 static enum flow run_block(struct template_run *r, const void *with)
 {
-    return exec_scoped(r, ((const struct node *)with)->d);
+    return exec_scoped(r, with);
 }
 
 bool call_block(struct template_run *r, const struct node *block, struct value *out)
@@ -285,7 +296,7 @@ static enum flow exec_block(struct template_run *r, const struct node *n)
     bool before = r->escapes;
     r->scope = n->flag ? r->scope : r->root;
     r->escapes = false;
-    enum flow flow = exec_scoped(r, n->d);
+    enum flow flow = exec_scoped(r, n);
     r->scope = outer;
     r->escapes = before;
     return flow;
@@ -298,7 +309,7 @@ static enum flow exec_autoescape(struct template_run *r, const struct node *n)
     if (!eval(r, n->a, &on))
         return FLOW_FAILED;
     r->escapes = r->safe = truth(&on);
-    enum flow flow = exec_scoped(r, n->d);
+    enum flow flow = exec_scoped(r, n);
     r->escapes = before[0];
     r->safe = before[1];
     return flow;
@@ -307,19 +318,15 @@ static enum flow exec_autoescape(struct template_run *r, const struct node *n)
 static enum flow exec_set_block(struct template_run *r, const struct node *n)
 {
     struct value v;
-    enum flow flow = exec_captured(r, n->d, &v);
-    if (flow != FLOW_ON)
-        return flow;
-    return flow_of((!n->b || exec_filters(r, n->b, &v)) && assign(r, n->a, v));
+    enum flow flow = exec_captured(r, n, &v);
+    return flow == FLOW_ON ? flow_of(assign(r, n->a, v)) : flow;
 }
 
 static enum flow exec_filter_block(struct template_run *r, const struct node *n)
 {
     struct value v;
-    enum flow flow = exec_captured(r, n->d, &v);
-    if (flow != FLOW_ON)
-        return flow;
-    return flow_of(exec_filters(r, n->b, &v) && wants_text(r, &v) && print_text(r, &v));
+    enum flow flow = exec_captured(r, n, &v);
+    return flow == FLOW_ON ? flow_of(wants_text(r, &v) && print_text(r, &v)) : flow;
 }
 
 static bool define_macro(struct template_run *r, const struct node *n, struct value *out)
@@ -343,11 +350,11 @@ static enum flow exec_with(struct template_run *r, const struct node *n)
         if (!eval(r, set->b, &v) || !arguments_add(r, &values, &v))
             return FLOW_FAILED;
     }
-    bool ready = scope_open(r);
+    bool ready = scope_open(r, n);
     for (const struct node *set = n->a; ready && set; set = set->next)
         ready = assign(r, set->a, values.at[at++]);
     enum flow flow = ready ? exec_body(r, n->d) : FLOW_FAILED;
-    r->scope = outer;
+    scope_close(r, outer);
     return flow;
 }
 
@@ -406,7 +413,7 @@ static enum flow exec(struct template_run *r, const struct node *n)
     case NODE_CALL_BLOCK:
         return flow_of(exec_call_block(r, n));
     case NODE_SCOPE:
-        return exec_scoped(r, n->d);
+        return exec_scoped(r, n);
     case NODE_AUTOESCAPE:
         return exec_autoescape(r, n);
     case NODE_BLOCK:
@@ -520,7 +527,7 @@ static enum flow run_macro(struct template_run *r, const void *with)
             return flow_of(run_step(r, 1));
         memcpy(named.pairs, c->args->named.pairs, named.n * sizeof(*named.pairs));
     }
-    bool ready = scope_open(r) && set_parameters(r, first, c->args, &named, &n) &&
+    bool ready = scope_open(r, c->macro) && set_parameters(r, first, c->args, &named, &n) &&
                  set_rest(r, c->macro, c->args, &named, n);
     return ready ? exec_body(r, c->macro->d) : FLOW_FAILED;
 }

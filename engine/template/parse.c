@@ -259,7 +259,8 @@ static struct node *parse_for(struct parser *p)
     p->loops--;
     bool otherwise = span_is(p->at++->text, "else");
     if (otherwise) {
-        if (!parse_expect(p, TOKEN_BLOCK_END, NULL) || !parse_body(p, ends + 1, &n->e))
+        n->e = parse_node(p, NODE_SCOPE);
+        if (!n->e || !parse_expect(p, TOKEN_BLOCK_END, NULL) || !parse_body(p, ends + 1, &n->e->d))
             return NULL;
         p->at++;
     }
@@ -504,10 +505,12 @@ struct template *template_parse(struct span source, struct error *err)
     }
     struct parser p = {.arena = t->arena, .err = err};
     t->source = value_span(value_string(t->arena, source, VALUE_FROM_TEMPLATE));
-    p.at = template_lex(t->arena, source, err);
-    bool good = p.at && parse_body(&p, no_end, &t->body);
+    const struct template_token *tokens = template_lex(t->arena, source, err);
+    p.at = tokens;
+    t->root = tokens ? parse_node(&p, NODE_SCOPE) : NULL;
+    bool good = t->root && parse_body(&p, no_end, &t->root->d);
     t->blocks = p.blocks;
-    if (good)
+    if (good && names_find(t, (size_t)(p.at - tokens), err))
         return t;
     template_free(t);
     return NULL;

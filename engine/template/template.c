@@ -138,13 +138,27 @@ static bool same(struct span a, struct span b)
     return a.size == b.size && (a.size == 0 || memcmp(a.at, b.at, a.size) == 0);
 }
 
-const struct value *scope_find(const struct template_run *r, struct span name)
+const struct binding *scope_find(const struct template_run *r, struct span name)
 {
-    for (const struct scope *s = r->scope; s; s = s->outer)
+    bool in_block = false;
+    for (const struct scope *s = r->scope; s; s = s->outer) {
         for (const struct binding *b = s->bindings; b; b = b->next)
-            if (same(b->name, name))
-                return &b->value;
-    return value_find(r->vars, name);
+            if (same(b->name, name) && !(b->hidden && in_block))
+                return b;
+        in_block = in_block || s->block;
+    }
+    return NULL;
+}
+
+static bool add_binding(struct template_run *r, const struct binding *new)
+{
+    struct binding *b = value_alloc(r->arena, sizeof(*b));
+    if (!b)
+        return run_step(r, 1);
+    *b = *new;
+    b->next = r->scope->bindings;
+    r->scope->bindings = b;
+    return true;
 }
 
 bool scope_set(struct template_run *r, struct span name, const struct value *v)
@@ -152,24 +166,45 @@ bool scope_set(struct template_run *r, struct span name, const struct value *v)
     for (struct binding *b = r->scope->bindings; b; b = b->next)
         if (same(b->name, name)) {
             b->value = *v;
+            b->hidden = false;
             return true;
         }
-    struct binding *b = value_alloc(r->arena, sizeof(*b));
-    if (!b)
-        return run_step(r, 1);
-    *b = (struct binding){.name = name, .value = *v, .next = r->scope->bindings};
-    r->scope->bindings = b;
+    return add_binding(r, &(struct binding){.name = name, .value = *v});
+}
+
+/* The value of a name that is not set. */
+static struct value unset(struct span name)
+{
+    struct value v = value_borrow(name, VALUE_FROM_TEMPLATE);
+    v.kind = VALUE_UNDEFINED;
+    return v;
+}
+
+bool scope_begin(struct template_run *r, const struct node *n)
+{
+    r->scope->bindings = NULL;
+    for (const struct hidden *h = n->hidden; h; h = h->next)
+        if (!add_binding(r, &(struct binding){.name = h->name, .value = unset(h->name), .hidden = true}))
+            return false;
     return true;
 }
 
-bool scope_open(struct template_run *r)
+bool scope_open(struct template_run *r, const struct node *n)
 {
     struct scope *s = value_alloc(r->arena, sizeof(*s));
     if (!s)
         return run_step(r, 1);
-    *s = (struct scope){.outer = r->scope};
+    *s = (struct scope){.outer = r->scope, .block = n->kind == NODE_BLOCK};
     r->scope = s;
-    return true;
+    return scope_begin(r, n);
+}
+
+void scope_close(struct template_run *r, struct scope *outer)
+{
+    if (r->scope != outer)
+        for (struct binding *b = r->scope->bindings; b; b = b->next)
+            b->value = unset(b->name);
+    r->scope = outer;
 }
 
 /* ---- the whole ---- */
@@ -212,9 +247,9 @@ bool template_render(const struct template *t, struct value vars, int64_t now,
     r.arena = most->beside ? value_arena_beside(most->beside, memory) : value_arena_new(memory);
     if (!r.arena)
         return error_no_memory(err, "the prompt");
-    bool good = make_room(&r, 0) && scope_open(&r);
+    bool good = make_room(&r, 0) && scope_open(&r, t->root);
     r.root = r.scope;
-    good = good && exec_body(&r, t->body) == FLOW_ON && run_step(&r, 0);
+    good = good && exec_body(&r, t->root->d) == FLOW_ON && run_step(&r, 0);
     value_arena_free(r.arena);
     good = good && finish(&r, out);
     free(r.marks);

@@ -76,7 +76,7 @@ enum node_kind {
     NODE_PRINT, /* a */
     NODE_IF, /* a…, of NODE_BRANCH: if a (NULL: else) then b… */
     NODE_BRANCH,
-    NODE_FOR, /* for a in b if c: d… else: e…; `flag`: recursive */
+    NODE_FOR, /* for a in b if c: d… else: e, a NODE_SCOPE; `flag`: recursive */
     NODE_SET, /* a = b */
     NODE_SET_BLOCK, /* a = b, filters, of d… */
     NODE_MACRO, /* value(a…) d… */
@@ -111,6 +111,12 @@ enum operation {
     OP_NOT_IN
 };
 
+/* A name that is set in a scope before it is read there, and of which the scopes around know nothing. */
+struct hidden {
+    struct span name;
+    struct hidden *next;
+};
+
 enum macro_uses { USES_CALLER = 1, USES_KWARGS = 2, USES_VARARGS = 4 };
 
 struct node {
@@ -119,6 +125,7 @@ struct node {
     unsigned line;
     bool flag;
     uint8_t uses; /* of a macro, enum macro_uses: names that its body takes from its call */
+    struct hidden *hidden; /* of a statement with a scope: what is undefined there until it is set */
     struct node *next; /* in the list that this node is part of */
     struct node *a, *b, *c, *d, *e;
     const struct builtin *builtin; /* NULL: no filter or test of this name is known */
@@ -159,17 +166,22 @@ struct node *parse_primary(struct parser *p);
 struct node *parse_unary(struct parser *p, bool with_filters);
 struct node *parse_filters(struct parser *p, struct node *input, bool begun); /* begun: no | before the 1st */
 
+/* Finds which names are hidden where, in the whole tree. False when memory is short or a name is set that must not be. */
+bool names_find(struct template *t, size_t n_tokens, struct error *err);
+
 /* ---- a running template ---- */
 
 struct binding {
     struct span name;
     struct value value;
+    bool hidden; /* it has not been set so far */
     struct binding *next;
 };
 
 struct scope {
     struct scope *outer;
     struct binding *bindings;
+    bool block; /* what is hidden outside of it is not hidden here */
 };
 
 struct template_run {
@@ -205,9 +217,13 @@ bool list_put_part(
 bool run_take(
     struct template_run *r, size_t start, struct value *out); /* what was added since r->size was start */
 
-const struct value *scope_find(const struct template_run *r, struct span name);
+const struct binding *scope_find(const struct template_run *r, struct span name);
 bool scope_set(struct template_run *r, struct span name, const struct value *v);
-bool scope_open(struct template_run *r);
+/* Opens the scope of a statement; begins a round in the scope that is open. */
+bool scope_open(struct template_run *r, const struct node *n);
+bool scope_begin(struct template_run *r, const struct node *n);
+/* Closes the scope and goes on in `outer`. A macro that was defined in the scope finds its names undefined then. */
+void scope_close(struct template_run *r, struct scope *outer);
 
 enum flow { FLOW_ON, FLOW_BREAK, FLOW_CONTINUE, FLOW_FAILED };
 
@@ -541,7 +557,7 @@ struct template
 {
     struct value_arena *arena;
     struct span source; /* a copy in the arena */
-    struct node *body, *blocks;
+    struct node *root, *blocks; /* a NODE_SCOPE, and NODE_BLOCKs linked by `e` */
 };
 
 #endif

@@ -98,13 +98,11 @@ static void bpe_rank(const struct tokenizer_session *s, const struct merge_text 
     const struct symbol *right)
 {
     (void)m;
-    uint32_t rank;
-    int32_t merged;
-    if (!merges_rank(&s->t->merges, left->id, right->id, &rank, &merged) ||
-        !is_allowed(s, merged, left->by_others || right->by_others))
+    const struct merge *merge = merges_rank(&s->t->merges, left->id, right->id);
+    if (!merge || ((left->by_others || right->by_others) && !is_allowed(s, merge->merged, true)))
         return;
-    left->rank = rank;
-    left->merged = merged;
+    left->rank = merge->rank;
+    left->merged = merge->merged;
 }
 
 /* The text that tokens have for these bytes of a text, of which `bytes` has room for TOKEN_BYTES_MAX. Empty when no token

@@ -4,6 +4,9 @@
  * stays in the heap, and is skipped later because the symbol's rank has changed. Each merge removes one symbol and adds at
  * most two pairs, so n symbols take n log n steps. A few symbols need no heap: the best pair is looked for.
  *
+ * Most pairs of a long text come many times, so what they merge into is kept in a small table of the session, in front of
+ * the vocabulary's own, which are larger than a processor's caches.
+ *
  * A long text is merged in windows that overlap. Pairs merge by rank, and equal ranks from the left. So the result for a
  * text is the only sequence of symbols in which no two neighbours would merge across their border if they were merged
  * alone: the first merge across a border would also happen in that pair alone. When two windows have a symbol in common,
@@ -19,8 +22,11 @@
 #include <string.h>
 
 #define WINDOW ((size_t)1024) /* bytes of a window */
+#define OVERLAP 3 /* an eighth of a window is in the next one, too; twice as much where that is too little */
 #define FEW 24 /* symbols that need no heap */
 #define WAYS 4 /* children of an entry of the heap */
+#define PAIRS_BITS 12 /* of the number of rows in the table of pairs, 64 KB */
+#define PAIRS_FROM ((size_t)4096) /* bytes of a text for which it is worth its time */
 
 /* ---- the heap ---- */
 
@@ -28,9 +34,15 @@ static void sink(uint64_t *heap, size_t n, size_t at)
 {
     const uint64_t entry = heap[at];
     for (size_t child; (child = WAYS * at + 1) < n;) {
-        size_t best = child, end = child + WAYS < n ? child + WAYS : n;
-        for (size_t i = child + 1; i < end; i++)
-            best = heap[i] < heap[best] ? i : best;
+        size_t best = child;
+        if (child + WAYS <= n) { /* without branches, which no processor could predict */
+            const size_t low = child + (heap[child + 1] < heap[child]);
+            const size_t high = child + 2 + (heap[child + 3] < heap[child + 2]);
+            best = heap[high] < heap[low] ? high : low;
+        } else {
+            for (size_t i = child + 1; i < n; i++)
+                best = heap[i] < heap[best] ? i : best;
+        }
         if (entry <= heap[best])
             break;
         heap[at] = heap[best];
@@ -55,6 +67,31 @@ static uint64_t pop(uint64_t *heap, size_t *n)
     return best;
 }
 
+/* ---- pairs that came before ---- */
+
+/* The row of the table in which a pair of tokens belongs. NULL for a pair that is not kept. */
+static struct pair_found *pair_row(
+    const struct tokenizer_session *s, const struct symbol *left, const struct symbol *right, uint64_t *key)
+{
+    if (!s->pairs || left->id < 0 || right->id < 0)
+        return NULL;
+    const bool by_others = left->by_others || right->by_others;
+    *key = (uint64_t)(uint32_t)left->id << 32 | (uint64_t)by_others << 31 | (uint32_t)right->id;
+    return &s->pairs[(*key * 0x9e3779b97f4a7c15u) >> (64 - PAIRS_BITS)];
+}
+
+/* A short text is done before the table is of use. Without memory there is none. */
+static void keep_pairs(struct tokenizer_session *s, size_t bytes)
+{
+    s->n_merged += bytes;
+    s->overlap = s->overlap ? s->overlap : OVERLAP;
+    if (s->pairs || s->n_merged < PAIRS_FROM)
+        return;
+    s->pairs = malloc(sizeof(*s->pairs) << PAIRS_BITS);
+    if (s->pairs)
+        memset(s->pairs, 0xff, sizeof(*s->pairs) << PAIRS_BITS); /* no pair has this key */
+}
+
 /* ---- one window ---- */
 
 /* Ranks the pair that begins at symbol `at`. True with its entry for the heap when it can merge. */
@@ -62,9 +99,20 @@ static bool rank_pair(const struct tokenizer_session *s, const struct merge_text
     uint32_t at, uint64_t *entry)
 {
     struct symbol *left = &w->symbols[at];
+    uint64_t key = 0;
     left->rank = RANK_NONE;
-    if (left->next != NO_SYMBOL)
-        m->rank(s, m, left, &w->symbols[left->next]);
+    if (left->next != NO_SYMBOL) {
+        const struct symbol *right = &w->symbols[left->next];
+        struct pair_found *row = pair_row(s, left, right, &key);
+        if (row && row->key == key) {
+            left->rank = row->rank;
+            left->merged = row->merged;
+        } else {
+            m->rank(s, m, left, right);
+            if (row)
+                *row = (struct pair_found){key, left->rank, left->merged};
+        }
+    }
     *entry = (uint64_t)left->rank << 32 | at;
     return left->rank != RANK_NONE;
 }
@@ -251,13 +299,13 @@ static size_t next_bytes(size_t bytes)
     return bytes > 2 * WINDOW ? bytes / 2 : WINDOW;
 }
 
-/* Fills the next window so that it overlaps the last quarter of this one, from the symbol `first` on at the earliest, and
+/* Fills the next window so that it overlaps the last part of this one, from the symbol `first` on at the earliest, and
  * finds a symbol that both have: *a in this one, *b in the next. */
 static enum overlap overlap(struct tokenizer_session *s, const struct merge_text *m, size_t bytes,
     const struct symbol *first, const struct symbol **a, const struct symbol **b)
 {
     struct merge_window *w = &s->windows[0], *next = &s->windows[1];
-    *a = symbol_at(w, w->from + bytes - bytes / 4);
+    *a = symbol_at(w, w->from + bytes - (bytes >> s->overlap));
     if (*a && (*a)->place < first->place)
         *a = first;
     if (!*a)
@@ -282,6 +330,7 @@ bool merge_text(struct tokenizer_session *s, const struct merge_text *m)
     const size_t before = s->ids->n;
     size_t bytes = WINDOW, done = 0; /* done: the place up to which symbols are emitted */
     s->windows[0].bytes = s->windows[1].bytes = 0; /* what they hold is of another text */
+    keep_pairs(s, m->text.size);
     if (m->text.size <= WINDOW)
         return merge_whole(s, m);
     if (!fill_window(s, m, w, 0, bytes))
@@ -293,6 +342,7 @@ bool merge_text(struct tokenizer_session *s, const struct merge_text *m)
         if (result == OVERLAP_NO_MEMORY)
             return false;
         if (result == OVERLAP_NONE) {
+            s->overlap = OVERLAP - 1;
             bytes *= 2;
             if (!fill_window(s, m, w, w->from, bytes))
                 return false;

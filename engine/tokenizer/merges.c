@@ -109,28 +109,34 @@ static uint32_t hash_of_pair(int32_t left, int32_t right)
     return (uint32_t)(h >> 32 ^ h >> 15);
 }
 
-/* The slot that holds the pair, or the free one where it belongs, or NO_SLOT after too many steps. */
-static size_t slot_of(const struct merges *m, int32_t left, int32_t right)
+/* The slot that holds the pair, or the free one where it belongs. NULL after too many steps. */
+static struct merge *slot_of(const struct merges *m, int32_t left, int32_t right)
 {
     for (size_t step = 0, i = hash_of_pair(left, right) & m->mask; step < PROBES_MAX; step++) {
-        uint32_t rank = m->slots[i];
-        if (rank == NO_SLOT || (m->at[rank].left == left && m->at[rank].right == right))
-            return i;
+        struct merge *at = &m->slots[i];
+        if (at->rank == NO_SLOT || (at->left == left && at->right == right))
+            return at;
         i = (i + 1) & m->mask;
     }
-    return NO_SLOT;
+    return NULL;
 }
 
-bool merges_rank(const struct merges *m, int32_t left, int32_t right, uint32_t *rank, int32_t *merged)
+const struct merge *merges_rank(const struct merges *m, int32_t left, int32_t right)
 {
     if (m->n == 0 || left < 0 || right < 0 || !bits_hold(m->bits, hash_of_pair(left, right) & m->bits_mask))
-        return false;
-    size_t slot = slot_of(m, left, right);
-    if (slot == NO_SLOT || m->slots[slot] == NO_SLOT)
-        return false;
-    *rank = m->slots[slot];
-    *merged = m->at[*rank].merged;
-    return true;
+        return NULL;
+    const struct merge *at = slot_of(m, left, right);
+    return at && at->rank != NO_SLOT && at->merged != TOKENIZER_NONE ? at : NULL;
+}
+
+void merges_drop_marks(struct tokenizer *t)
+{
+    for (size_t i = 0; t->merges.slots && i <= t->merges.mask; i++) {
+        struct merge *at = &t->merges.slots[i];
+        if (at->rank != NO_SLOT && (size_t)at->merged < t->vocabulary.n &&
+            vocabulary_is_mark(&t->vocabulary, at->merged))
+            at->merged = TOKENIZER_NONE;
+    }
 }
 
 /* Whether a token's text is `left` followed by `right`. */
@@ -193,42 +199,42 @@ static int32_t find_or_add_both(
 }
 
 /* Sets what a merge of these two sides gives. A side that is no token becomes an extra text. */
-static bool find_merge(
-    struct tokenizer *t, const struct span sides[2], const int32_t ids[2], size_t rank, struct error *err)
+static bool find_merge(struct tokenizer *t, const struct span sides[2], const int32_t ids[2], int32_t last,
+    struct merge *out, struct error *err)
 {
-    struct merges *m = &t->merges;
     int32_t found[2];
     for (size_t i = 0; i < 2; i++) {
-        int32_t extra = ids[i] >= 0 ? 0 : extras_add(&m->extras, sides[i], err);
+        int32_t extra = ids[i] >= 0 ? 0 : extras_add(&t->merges.extras, sides[i], err);
         if (extra == TOKENIZER_NONE)
             return false;
         found[i] = ids[i] >= 0 ? ids[i] : (int32_t)t->vocabulary.n + extra;
     }
-    int32_t both = find_or_add_both(t, sides, rank > 0 ? m->at[rank - 1].merged : TOKENIZER_NONE, err);
-    m->at[rank].left = found[0];
-    m->at[rank].right = found[1];
-    m->at[rank].merged = both;
-    return both != TOKENIZER_NONE;
+    out->left = found[0];
+    out->right = found[1];
+    out->merged = find_or_add_both(t, sides, last, err);
+    return out->merged != TOKENIZER_NONE;
 }
 
-static bool insert_merge(struct merges *m, size_t rank, struct error *err)
+static bool insert_merge(struct merges *m, const struct merge *merge, struct error *err)
 {
-    size_t slot = slot_of(m, m->at[rank].left, m->at[rank].right);
-    if (slot == NO_SLOT)
+    struct merge *slot = slot_of(m, merge->left, merge->right);
+    if (!slot)
         return error_set(err, "too many of the vocabulary's merges collide");
-    bits_set(m->bits, hash_of_pair(m->at[rank].left, m->at[rank].right) & m->bits_mask);
-    if (m->slots[slot] == NO_SLOT)
-        m->slots[slot] = (uint32_t)rank; /* of two merges of the same pair the first counts */
+    bits_set(m->bits, hash_of_pair(merge->left, merge->right) & m->bits_mask);
+    if (slot->rank == NO_SLOT)
+        *slot = *merge; /* of two merges of the same pair the first counts */
     return true;
 }
 
-/* Reads n merges from `first` on. The memory of all of them is prefetched before any is used. */
+/* Reads n merges from `first` on. The memory of all of them is prefetched before any is used. *last is what the merge
+ * before them makes, and the last of them then. */
 static bool add_merges(struct tokenizer *t, const struct checkpoint_value *array, size_t *pos, size_t first,
-    size_t n, struct error *err)
+    size_t n, int32_t *last, struct error *err)
 {
     struct merges *m = &t->merges;
     struct span texts[MERGES_AT_A_TIME], sides[2 * MERGES_AT_A_TIME] = {{0}};
     int32_t ids[2 * MERGES_AT_A_TIME];
+    struct merge found[MERGES_AT_A_TIME];
     for (size_t i = 0; i < n; i++) {
         texts[i] = checkpoint_next_string(array->bytes, pos);
         if (!split_merge(texts[i], first + i, &sides[2 * i], err))
@@ -236,13 +242,14 @@ static bool add_merges(struct tokenizer *t, const struct checkpoint_value *array
     }
     vocabulary_find_all(&t->vocabulary, sides, 2 * n, ids);
     for (size_t i = 0; i < n; i++) {
-        if (!find_merge(t, &sides[2 * i], &ids[2 * i], first + i, err))
+        found[i].rank = (uint32_t)(first + i);
+        if (!find_merge(t, &sides[2 * i], &ids[2 * i], *last, &found[i], err))
             return false;
-        const uint32_t hash = hash_of_pair(m->at[first + i].left, m->at[first + i].right);
-        __builtin_prefetch(&m->slots[hash & m->mask]);
+        *last = found[i].merged;
+        __builtin_prefetch(&m->slots[hash_of_pair(found[i].left, found[i].right) & m->mask]);
     }
     for (size_t i = 0; i < n; i++)
-        if (!insert_merge(m, first + i, err))
+        if (!insert_merge(m, &found[i], err))
             return false;
     return true;
 }
@@ -257,18 +264,21 @@ bool merges_read(struct tokenizer *t, const struct checkpoint *c, bool may_miss,
         return error_set(
             err, "key \"tokenizer.ggml.merges\" is %s", array ? "not an array of strings" : "missing");
     m->n = (size_t)array->count;
-    m->mask = vocabulary_slots(m->n) - 1;
-    m->at = malloc((m->n + 1) * sizeof(*m->at));
+    m->mask = 63;
+    while (
+        m->mask / 5 * 4 < m->n) /* full enough to be small; what is not there is mostly known from the bits */
+        m->mask = 2 * m->mask + 1;
     m->slots = malloc((m->mask + 1) * sizeof(*m->slots));
-    m->bits_mask = BITS_A_SLOT * (m->mask + 1) - 1;
-    m->bits = calloc(BITS_A_SLOT / 8, m->mask + 1);
-    if (!m->at || !m->slots || !m->bits)
+    m->bits_mask = BITS_A_SLOT * vocabulary_slots(m->n) - 1;
+    m->bits = calloc(1, (m->bits_mask + 1) / 8);
+    if (!m->slots || !m->bits)
         return error_set(err, "no memory for %zu merges", m->n);
     memset(m->slots, 0xff, (m->mask + 1) * sizeof(*m->slots)); /* every rank NO_SLOT */
     size_t pos = 0;
+    int32_t last = TOKENIZER_NONE;
     for (size_t i = 0; i < m->n; i += MERGES_AT_A_TIME) {
         size_t n = m->n - i < MERGES_AT_A_TIME ? m->n - i : MERGES_AT_A_TIME;
-        if (!add_merges(t, array, &pos, i, n, err))
+        if (!add_merges(t, array, &pos, i, n, &last, err))
             return false;
     }
     return true;
@@ -276,7 +286,6 @@ bool merges_read(struct tokenizer *t, const struct checkpoint *c, bool may_miss,
 
 void merges_release(struct merges *m)
 {
-    free(m->at);
     free(m->slots);
     free(m->bits);
     free(m->extras.bytes);

@@ -40,11 +40,31 @@ static unsigned class_of(const struct regex *r, const struct piece *p, size_t at
     return r->classes[low * REGEX_CATEGORIES + category(p, at)];
 }
 
-/* Where the match that begins at `at` ends, or SIZE_MAX. *examined is the place at which the automaton stopped. */
-static size_t match(const struct regex *r, const struct piece *p, size_t at, size_t *examined)
+#define STEP ((size_t)512) /* code points from one place to the next at which a state is remembered */
+
+/* What a long search has found: who is in `state` at one of the places from `from` to `to`, each a multiple of STEP,
+ * finds no longer match, and stops at `end`. */
+struct searched {
+    size_t state, from, to, end;
+    size_t examined; /* where the last search stopped */
+};
+
+/* Where the match that begins at `at` ends, or SIZE_MAX. before->examined is the place at which the automaton stopped. A
+ * long run of white space is read once only, though many matches begin in it and each asks what follows it. */
+static size_t match(const struct regex *r, const struct piece *p, size_t at, struct searched *before)
 {
     size_t found = SIZE_MAX, state = r->start;
+    struct searched now = {.state = SIZE_MAX};
     for (;; at++) {
+        if (at % STEP == 0) {
+            if (state == before->state && at >= before->from && at <= before->to) {
+                before->examined = before->end;
+                return found;
+            }
+            if (state != now.state)
+                now = (struct searched){.state = state, .from = at};
+            now.to = at;
+        }
         const struct regex_state *s = &regex_states[state];
         const struct regex_cell *cell = &regex_cells[s->base + class_of(r, p, at)];
         unsigned step = cell->owner == state ? cell->step : s->usual;
@@ -54,17 +74,21 @@ static size_t match(const struct regex *r, const struct piece *p, size_t at, siz
         if (state == REGEX_DEAD || at == p->end)
             break;
     }
-    *examined = at;
+    now.end = at;
+    if (now.state != SIZE_MAX && (found == SIZE_MAX || found < now.from))
+        *before = now;
+    before->examined = at;
     return found;
 }
 
 /* Text between two matches stays whole. */
 static void cut_regex(const struct regex *r, const struct piece *p)
 {
+    struct searched before = {.state = SIZE_MAX};
     for (size_t at = p->from; at < p->end;) {
-        size_t examined, end = match(r, p, at, &examined);
+        size_t end = match(r, p, at, &before);
         if (end == SIZE_MAX || end == at) {
-            at = r->skip && examined > at ? examined : at + 1;
+            at = r->skip && before.examined > at ? before.examined : at + 1;
             continue;
         }
         p->classes[at] |= WORD_STARTS;

@@ -77,9 +77,11 @@ static bool read_all(struct tokenizer *t, const struct checkpoint *c, struct err
 {
     t->add_bos = t->kind->adds_bos;
     t->add_eos = t->kind->adds_eos;
-    return check_keys(c, err) && vocabulary_read(&t->vocabulary, c, err) && t->kind->read(t, c, err) &&
-           read_ends(t, c, err) && tokenizer_read_roles(t, c, err) &&
-           specials_init(&t->specials, &t->vocabulary, err);
+    bool good = check_keys(c, err) && vocabulary_read(&t->vocabulary, c, err) && t->kind->read(t, c, err) &&
+                read_ends(t, c, err) && tokenizer_read_roles(t, c, err) &&
+                specials_init(&t->specials, &t->vocabulary, err);
+    merges_drop_marks(t);
+    return good;
 }
 
 struct tokenizer *tokenizer_new(const struct checkpoint *c, struct error *err)
@@ -155,6 +157,7 @@ static void session_release(struct tokenizer_session *s)
     for (size_t i = 0; i < 2; i++)
         free(s->windows[i].symbols);
     free(s->heap);
+    free(s->pairs);
 }
 
 static bool add_if(struct tokenizer_session *s, bool wanted, enum tokenizer_special which)
@@ -237,8 +240,8 @@ size_t tokenizer_bytes(const struct tokenizer *t)
     const struct merges *m = &t->merges;
     size_t bytes = sizeof(*t) + vocabulary_bytes(&t->vocabulary) + vocabulary_bytes(&t->plain);
     bytes += t->specials.n * sizeof(*t->specials.ids) + (t->specials.mask + 1) * sizeof(*t->specials.slots);
-    if (m->at)
-        bytes += m->n * sizeof(*m->at) + (m->mask + 1) * sizeof(*m->slots) + (m->bits_mask + 1) / 8;
+    if (m->slots)
+        bytes += (m->mask + 1) * sizeof(*m->slots) + (m->bits_mask + 1) / 8;
     return bytes + m->extras.bytes_room + prefixes_bytes(&t->prefixes) +
            t->n_user_defined * sizeof(*t->user_defined) + t->plain.bytes.size;
 }

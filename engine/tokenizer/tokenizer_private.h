@@ -110,6 +110,13 @@ struct merge_window {
     size_t from, bytes; /* of the text; 0 bytes: not filled */
 };
 
+/* What two tokens merge into; rank RANK_NONE: nothing. */
+struct pair_found {
+    uint64_t key; /* both, and whether any of their bytes is not the template's */
+    uint32_t rank;
+    int32_t merged;
+};
+
 /* A token that a text begins with, and its bytes. */
 struct prefix_found {
     int32_t id;
@@ -128,7 +135,10 @@ struct tokenizer_session {
     uint32_t *codes; /* code points of a fragment */
     uint8_t *classes; /* of each: enum unicode_class, and WORD_STARTS */
     struct merge_window windows[2];
+    unsigned overlap; /* of the next window with this one, as a shift of its bytes */
     uint64_t *heap; /* rank and symbol of pairs that may merge */
+    struct pair_found *pairs; /* of bytes merged so far, from some on */
+    size_t n_merged;
     struct prefix_found *found; /* [n_found], at a place whose first found_bytes say so */
     size_t n_found, found_room, found_bytes;
     const uint8_t *found_in;
@@ -218,13 +228,15 @@ struct extras {
     size_t n, room, n_bytes, bytes_room, mask;
 };
 
+struct merge {
+    int32_t left, right; /* tokens; from vocabulary.n on extra texts */
+    int32_t merged; /* what they become; TOKENIZER_NONE: a mark, so they do not merge */
+    uint32_t rank; /* NO_SLOT: free */
+};
+
 struct merges {
-    struct {
-        int32_t left, right, merged; /* tokens; from vocabulary.n on extra texts */
-    } * at; /* [n], by rank */
-    size_t n;
-    uint32_t *slots; /* [mask + 1] of ranks; NO_SLOT: free */
-    size_t mask;
+    struct merge *slots; /* [mask + 1], a hash table of the n merges */
+    size_t n, mask;
     uint8_t *bits; /* a bit for each pair's hash: most pairs do not merge */
     size_t bits_mask;
     struct extras extras;
@@ -234,8 +246,10 @@ bool merges_read(struct tokenizer *t, const struct checkpoint *c, bool may_miss,
 void merges_release(struct merges *m);
 /* The token or the extra text that this is, but never a mark; TOKENIZER_NONE for neither. */
 int32_t merges_find(const struct tokenizer *t, struct span text);
-/* Whether two tokens merge, into what and when. Either may be TOKENIZER_NONE. */
-bool merges_rank(const struct merges *m, int32_t left, int32_t right, uint32_t *rank, int32_t *merged);
+/* The merge of two tokens, or NULL. Either may be TOKENIZER_NONE. */
+const struct merge *merges_rank(const struct merges *m, int32_t left, int32_t right);
+/* Takes out the merges that make a mark, once it is known which tokens are marks. */
+void merges_drop_marks(struct tokenizer *t);
 
 /* Whether any byte of [size] is not the template's; `trusted` may be NULL. */
 bool is_by_others(const uint8_t *trusted, size_t size);

@@ -315,15 +315,17 @@ class Maker:
         return self.tag(head) + loop + self.body(depth - 1) + otherwise + self.tag("endfor")
 
     def set_tag(self, depth):
-        name, kind = self.rng.choice([("x", "any"), ("y", "number"), ("x", "text"), ("y", "list"), ("z", "any")])
+        name, kind = self.rng.choice([("x", "any"), ("y", "number"), ("x", "text"), ("y", "list"), ("z", "any"),
+                                     ("s", "text"), ("n", "number"), ("w", "list"), ("range", "number")])
         if self.rng.random() < 0.15:
             return self.tag("set x, y = " + self.expression("any", 1) + ", " + self.expression("any", 1)) + "{{ x }}"
         return self.tag("set %s = %s" % (name, self.expression(kind, depth))) + \
             (self.rng.choice(SPACE) + "{{ %s }}" % name if self.rng.random() < 0.6 else "")
 
     def set_block(self, depth):
-        filters = self.rng.choice(["", "", " | upper", " | trim | replace('a', 'b')", " | length"])
-        return self.tag("set x" + filters) + self.body(depth - 1) + self.tag("endset") + "[{{ x }}]"
+        filters = self.rng.choice(["", "", " | upper", " | trim | replace('a', 'b')", " | length",
+                                    " | replace('a', t)", " | default(y)"])
+        return self.tag("set " + self.rng.choice(["x", "x", "s"]) + filters) + self.body(depth - 1) + self.tag("endset") + "[{{ x }}]"
 
     def namespace(self, depth):
         rng = self.rng
@@ -359,7 +361,7 @@ class Maker:
 
     def filter_block(self, depth):
         chosen = self.fill(self.rng.choice(["upper", "trim", "indent(I)", "replace(T, T)|title", "center(I)", "wordcount",
-                                            "length", "e", "list", "reverse", "default(T)"]), 1)
+                                            "replace('a', s)", "length", "e", "list", "reverse", "default(T)"]), 1)
         return self.tag("filter " + chosen) + self.body(depth - 1) + self.tag("endfilter")
 
     def with_tag(self, depth):

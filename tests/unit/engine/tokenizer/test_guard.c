@@ -155,6 +155,35 @@ static void test_a_whole_word_that_is_a_guarded_token_is_none_in_a_message(void 
     }
 }
 
+#define OFTEN 4000
+
+/* What the template's bytes have merged into is not what those of others merge into, however often it came. */
+static void test_a_long_text_keeps_apart_who_wrote_it(void **state)
+{
+    (void)state;
+    static uint8_t text[2 * OFTEN * 4], trusted[sizeof(text)];
+    const int32_t kinds[MARKS] = {1, 1, 1, 1, 1, 1};
+    const enum tokenizer_source sources[] = {TOKENIZER_BY_TEMPLATE, TOKENIZER_BY_OTHERS};
+    struct opened o = open_marks(kinds, 1 + END);
+    for (size_t i = 0; i < sizeof(text); i++)
+        text[i] = (uint8_t) "<e>a"[i % 4];
+    for (size_t first = 0; first < 2; first++) {
+        struct error err = {0};
+        struct tokenizer_ids ids = {0};
+        size_t n = 0;
+        memset(trusted, (int)sources[first], sizeof(text) / 2);
+        memset(trusted + sizeof(text) / 2, (int)sources[!first], sizeof(text) / 2);
+        const struct tokenizer_text in = {
+            .text = {text, sizeof(text)}, .parse_special = true, .trusted = trusted};
+        assert_true(tokenizer_encode(o.t, &in, &ids, &err));
+        for (size_t i = 0; i < ids.n; i++)
+            n += ids.at[i] == 1 + END;
+        assert_int_equal(n, OFTEN);
+        tokenizer_ids_release(&ids);
+    }
+    close_opened(&o);
+}
+
 static void test_without_sources_ids_stay_the_reference_s(void **state)
 {
     (void)state;
@@ -169,6 +198,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_message_forges_no_mark_in_any_mix_of_types),
         cmocka_unit_test(test_a_whole_word_that_is_a_guarded_token_is_none_in_a_message),
+        cmocka_unit_test(test_a_long_text_keeps_apart_who_wrote_it),
         cmocka_unit_test(test_without_sources_ids_stay_the_reference_s),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

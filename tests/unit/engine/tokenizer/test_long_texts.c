@@ -3,6 +3,7 @@
 
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static uint32_t draw(uint32_t *state)
@@ -225,6 +226,36 @@ static void test_8_megabytes_take_16_bytes_a_byte_at_most(void **state)
     }
 }
 
+/* ---- time ---- */
+
+static double cpu_seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+/* Words of at most 512 spaces, each of which is followed by line ends or not. To look for them anew in each word takes
+ * twenty seconds. */
+static void test_a_run_of_spaces_is_read_once(void **state)
+{
+    (void)state;
+    static uint8_t text[2 << 20];
+    struct opened o = open_bpe("jais-2");
+    memset(text, ' ', sizeof(text));
+    for (size_t i = 0; i < 2; i++) {
+        struct error err = {0};
+        struct tokenizer_ids ids = {0};
+        double before = cpu_seconds();
+        text[sizeof(text) - 1] = i ? '\n' : 'a';
+        assert_true(
+            tokenizer_encode(o.t, &(struct tokenizer_text){.text = {text, sizeof(text)}}, &ids, &err));
+        assert_true(cpu_seconds() - before < 5);
+        tokenizer_ids_release(&ids);
+    }
+    close_opened(&o);
+}
+
 /* As when the client that asked has left. */
 static void test_a_call_that_is_stopped_ends_without_a_result(void **state)
 {
@@ -254,6 +285,7 @@ int main(void)
         cmocka_unit_test(test_a_long_text_has_the_ids_of_merges_one_by_one),
         cmocka_unit_test(test_windows_that_have_nothing_in_common_become_one),
         cmocka_unit_test(test_a_call_that_is_stopped_ends_without_a_result),
+        cmocka_unit_test(test_a_run_of_spaces_is_read_once),
         cmocka_unit_test(test_8_megabytes_take_16_bytes_a_byte_at_most),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
