@@ -234,14 +234,14 @@ endif
 
 # What ships is compiled for speed, but for the rooms whose work is small beside a forward call or is done once. Only
 # loops of kernels are worth the bytes of their alignment.
-COLD := loaders engine/template server server/cmd server/fastapi server/json server/oip server/api server/openai server/anthropic server/ollama server/llamacpp engine/chat engine/grammar
+COLD := loaders engine/template server server/http server/web server/cmd server/fastapi server/json server/oip server/api server/openai server/anthropic server/ollama server/llamacpp engine/chat engine/grammar
 ifneq ($(filter static arm64,$(FLAVOUR)),)
 $(OBJ): TUNE := -fno-align-functions -fno-align-jumps -fno-align-loops -fno-tree-vectorize
 # What is compiled for size is seen as one file by the linker, which takes out what one caller or none needs: 12 KB.
 SMALL := -Oz $(if $(filter static,$(FLAVOUR)),-flto)
 $(patsubst %.c,$(OUT)/%.o,$(wildcard $(COLD:%=%/*.c))): TUNE := $(SMALL)
 # So is what is small in other rooms, too.
-COLD_FILES := $(wildcard base/character*.c) $(addprefix base/,value.c value_json.c limits.c log.c near.c memory_watch.c) \
+COLD_FILES := $(filter-out base/pool.c base/half.c base/text.c,$(wildcard base/*.c)) \
               $(filter-out %/sampler.c %/sampler_filter.c,$(wildcard engine/scheduler/*.c)) \
               $(addprefix engine/tokenizer/,roles.c vocabulary.c tokenizer.c guard.c detokenize.c) \
               $(addprefix engine/model/,bind.c layer_attention_bind.c decoder.c workspace.c kv_cache.c pages.c sequence.c \
