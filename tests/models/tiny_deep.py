@@ -59,7 +59,7 @@ class Model:
 
     def write(self, path):
         keys = {"general.architecture": self.arch, "tokenizer.ggml.model": "no_vocab"}
-        keys.update((self.arch + "." + name, value) for name, value in self.keys.items())
+        keys.update((name if name.startswith("xielu.") else self.arch + "." + name, value) for name, value in self.keys.items())
         write_gguf(path, keys, self.tensors)
 
 
@@ -120,6 +120,18 @@ def gemma4_experts(seed):
     return model
 
 
+def apertus(seed):
+    """The names of the curve's keys have no architecture before them."""
+    model = Model("apertus", seed, 3)
+    model.keys.update({"xielu.alpha_p": [0.5, 1.5, 0.25], "xielu.alpha_n": [0.75, -0.25, 0.5],
+        "xielu.beta": [0.5, 0.25, 0.5], "xielu.eps": [-1e-6, -0.125, -1e-6]})
+    model.whole(qk="head")
+    for i in range(3):
+        del model.tensors["blk.%d.ffn_gate.weight" % i]
+    model.matrix("output", WIDTH, VOCABULARY)
+    return model
+
+
 def maverick(seed):
     """128 experts in every second layer: queries and keys have no norm."""
     model = Model("llama4", seed, 4, interleave_moe_layer_step=2, expert_count=128, expert_used_count=1,
@@ -172,6 +184,7 @@ def latent(seed, **keys):
 
 MINICPM = {"embedding_scale": 12.0, "residual_scale": 0.5, "logit_scale": 0.25}
 FILES = {
+    "apertus-dense.gguf": ("apertus", lambda: apertus(14)),
     "baichuan-7b-dense.gguf": ("baichuan", lambda: baichuan(1, 32)),
     "baichuan-13b-dense.gguf": ("baichuan", lambda: baichuan(2, 40)),
     "command-r-plus-dense.gguf": ("command-r", lambda: command_r_plus(3)),
