@@ -10,9 +10,9 @@ static bool read_llama4(struct decoder *d, const struct arch_keys *k)
 {
     struct attention_temperature t = {.span = CHUNK, .offset = 1};
     char name[ARCH_KEY_ROOM];
-    uint32_t window;
+    uint32_t window, experts;
     bool told = checkpoint_find(k->file, arch_key_name(name, k, "attention.sliding_window")) != NULL;
-    if (!arch_read_window(k, 0, &window))
+    if (!arch_read_window(k, 0, &window) || !arch_key_number(k, "expert_count", MOE_EXPERTS_MAX, 0, &experts))
         return false;
     if (!arch_key_float(k, "attention.temperature_scale", 0.1, &t.scale) ||
         !arch_key_size(k, "attention.temperature_length", DECODER_CONTEXT_MAX, CHUNK, &t.span))
@@ -23,10 +23,9 @@ static bool read_llama4(struct decoder *d, const struct arch_keys *k)
     arch_share_rope(d);
     for (uint32_t i = 0; i < d->shape.n_layer; i++) {
         struct attention_layer *l = &d->layers[i].attention;
-        bool normed = d->layers[i].ffn != &layer_moe || d->layers[i].moe.n_expert != EXPERTS_WITHOUT_NORM;
         l->chunked = true;
         l->rotates = !chunked || (i + 1) % 4 != 0;
-        if (l->rotates && normed)
+        if (l->rotates && experts != EXPERTS_WITHOUT_NORM) /* in its dense layers neither */
             l->qk_norm = QK_BARE;
         if (!l->rotates)
             l->temperature = t;

@@ -59,7 +59,7 @@ class Model:
 
     def write(self, path):
         keys = {"general.architecture": self.arch, "tokenizer.ggml.model": "no_vocab"}
-        keys.update((self.arch + "." + name, value) for name, value in self.keys.items())
+        keys.update((name if name.startswith("xielu.") else self.arch + "." + name, value) for name, value in self.keys.items())
         write_gguf(path, keys, self.tensors)
 
 
@@ -120,6 +120,35 @@ def gemma4_experts(seed):
     return model
 
 
+def apertus(seed):
+    """The names of the curve's keys have no architecture before them."""
+    model = Model("apertus", seed, 3)
+    model.keys.update({"xielu.alpha_p": [0.5, 1.5, 0.25], "xielu.alpha_n": [0.75, -0.25, 0.5],
+        "xielu.beta": [0.5, 0.25, 0.5], "xielu.eps": [-1e-6, -0.125, -1e-6]})
+    model.whole(qk="head")
+    for i in range(3):
+        del model.tensors["blk.%d.ffn_gate.weight" % i]
+    model.matrix("output", WIDTH, VOCABULARY)
+    return model
+
+
+def maverick(seed):
+    """128 experts in every second layer: queries and keys have no norm."""
+    model = Model("llama4", seed, 4, interleave_moe_layer_step=2, expert_count=128, expert_used_count=1,
+        expert_feed_forward_length=16)
+    model.whole()
+    for i in (1, 3):
+        part = "blk.%d." % i
+        for name in ("gate", "up", "down"):
+            del model.tensors[part + "ffn_%s.weight" % name]
+        model.matrix(part + "ffn_gate_inp", WIDTH, 128, spread=0.5)
+        for stem, count in (("_exps", (128,)), ("_shexp", ())):
+            model.matrix(part + "ffn_gate" + stem, WIDTH, 16, *count)
+            model.matrix(part + "ffn_up" + stem, WIDTH, 16, *count)
+            model.matrix(part + "ffn_down" + stem, 16, WIDTH, *count)
+    return model
+
+
 def latent(seed, **keys):
     """Latent attention with scores that are large enough for their scale to show."""
     rank, rot, plain, value, experts = 32, 8, 16, 16, 4
@@ -155,6 +184,7 @@ def latent(seed, **keys):
 
 MINICPM = {"embedding_scale": 12.0, "residual_scale": 0.5, "logit_scale": 0.25}
 FILES = {
+    "apertus-dense.gguf": ("apertus", lambda: apertus(14)),
     "baichuan-7b-dense.gguf": ("baichuan", lambda: baichuan(1, 32)),
     "baichuan-13b-dense.gguf": ("baichuan", lambda: baichuan(2, 40)),
     "command-r-plus-dense.gguf": ("command-r", lambda: command_r_plus(3)),
@@ -166,6 +196,7 @@ FILES = {
     "gemma3-27b-dense.gguf": ("gemma3", lambda: gemma("gemma3", 7, 62, "head", rope__freq_base=1e6,
         rope__scaling__type="linear", rope__scaling__factor=8.0)),
     "gemma4-experts-moe.gguf": ("gemma4", lambda: gemma4_experts(10)),
+    "llama4-maverick-moe.gguf": ("llama4", lambda: maverick(13)),
     "minicpm-long-dense.gguf": ("minicpm", lambda: longrope("minicpm", 8, 32, **MINICPM)),
     "minicpm-short-dense.gguf": ("minicpm", lambda: longrope("minicpm", 9, 512, **MINICPM)),
 }

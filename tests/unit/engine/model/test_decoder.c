@@ -176,13 +176,12 @@ static void test_embeddings_in_place_of_tokens_give_the_same(void **state)
 }
 
 /* Some rows want logits, some their hidden state, some nothing; each alone and together. */
-static void test_only_what_is_wanted_is_given_in_the_order_of_rows(void **state)
+static void check_wanted(const char *arch)
 {
-    (void)state;
     enum { N = 30, V = TINY_VOCABULARY, W = TINY_WIDTH };
     struct bench b;
     struct error err = {0};
-    bench_open(&b, "llama", ATTENTION_F16);
+    bench_open(&b, arch, ATTENTION_F16);
     float *expected = read_plainly(&b, N, N), *out, hidden[W];
     use_threads(&b, 2);
     for (int mixed = 0; mixed < 2; mixed++) {
@@ -208,6 +207,16 @@ static void test_only_what_is_wanted_is_given_in_the_order_of_rows(void **state)
     }
     free(expected);
     bench_close(&b);
+}
+
+/* Models leave rows that nobody wants at different places. */
+static void test_only_what_is_wanted_is_given_in_the_order_of_rows(void **state)
+{
+    (void)state;
+    check_wanted("llama");
+    check_wanted("gemma4");
+    check_wanted("gemma3n");
+    check_wanted("falcon-h1");
 }
 
 /* The second time the pages have the keys of the first time, so attention before the keys are stored would give other
@@ -277,6 +286,7 @@ static void test_a_stop_leaves_the_sequences_as_they_were(void **state)
         check_stop(archs[a]);
     check_stop("rwkv7");
     check_stop("rwkv6");
+    check_stop("gemma3n");
 }
 
 static void test_rows_that_would_write_elsewhere_are_refused(void **state)
