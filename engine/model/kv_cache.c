@@ -7,7 +7,8 @@
  * they are thinned. */
 #define STATE_SHARE 4
 #define CHECKPOINT_PAGES_MAX 4 /* from one checkpoint to the next */
-#define CHECKPOINT_WINDOWS 2 /* the same, at least; a checkpoint of a model with windows is the pages of one */
+#define CHECKPOINT_WINDOWS                                                                                   \
+    2 /* the same, at least; a checkpoint of a model with windows is the pages of one */
 
 static size_t key_bytes(const struct kv_cache *c, size_t layer)
 {

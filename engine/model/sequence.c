@@ -97,7 +97,8 @@ bool sequence_reserve_least(struct sequence *s, size_t n)
 
 bool sequence_is_reserved(const struct sequence *s, size_t position)
 {
-    return position / ATTENTION_BLOCK < s->pages[KV_GLOBAL].n && (s->cache->state_bytes == 0 || s->states.next);
+    return position / ATTENTION_BLOCK < s->pages[KV_GLOBAL].n &&
+           (s->cache->state_bytes == 0 || s->states.next);
 }
 
 void sequence_advance(struct sequence *s, size_t n)

@@ -13,7 +13,8 @@
 struct kv_cache {
     struct kv_budget *budget;
     enum attention_type type;
-    size_t page_bytes[KV_CLASSES], state_bytes; /* with the header; 0 when no layer has a window, is recurrent */
+    size_t page_bytes[KV_CLASSES],
+        state_bytes; /* with the header; 0 when no layer has a window, is recurrent */
     size_t n_classes; /* 1 when no layer has a window */
     uint32_t window; /* the widest of all layers; 0 for none */
     bool chunked;

@@ -64,9 +64,8 @@ struct resumption {
 
 /* Page i of the slot's tokens, of which the node `found` has the first `same`. A recurrent model goes on only where there
  * is a state. */
-static struct resumption in_page(
-    const struct prefix_cache *p, const struct slot *l, const struct prefix_node *above, size_t i,
-    struct prefix_node **found, size_t *same)
+static struct resumption in_page(const struct prefix_cache *p, const struct slot *l,
+    const struct prefix_node *above, size_t i, struct prefix_node **found, size_t *same)
 {
     int32_t ids[ATTENTION_BLOCK];
     size_t start = i * ATTENTION_BLOCK, n = l->known - 1 - start;
@@ -79,22 +78,23 @@ static struct resumption in_page(
     return (struct resumption){.node = last, .end = last ? start + prefix_tokens(last) : 0};
 }
 
-/* The last place on the path of the slot's tokens. The node is NULL when there is none that would save a page's rest or
- * PREFIX_LEAST tokens. */
+/* The last place on the path of the slot's tokens. A part of a page, or a state, must save PREFIX_LEAST tokens. The node is
+ * NULL when there is none. */
 static struct resumption find_last(const struct prefix_cache *p, const struct slot *l)
 {
     const struct kv_cache *c = sequence_cache(l->sequence);
     struct prefix_node *at = l->path;
-    struct resumption best = {.node = NULL}, next;
     size_t length = sequence_length(l->sequence), i = prefix_depth(at), same = ATTENTION_BLOCK;
+    struct resumption best = {.node = NULL, .end = length}, next;
     size_t first = sequence_first_page(l->sequence);
     if (length / ATTENTION_BLOCK != i || l->known - 1 <= length)
         return best;
     for (; same == ATTENTION_BLOCK && i * ATTENTION_BLOCK < l->known - 1; i++) {
         next = in_page(p, l, at, i, &at, &same);
-        bool saves = same == ATTENTION_BLOCK && !is_recurrent(c) ? next.end > length
-                                                                 : next.end >= length + PREFIX_LEAST;
-        if (next.node && saves && kv_cache_kept_page(c, next.end) >= first_windowed(c, next.node, i, first))
+        size_t before = is_recurrent(c) ? length : best.end;
+        size_t least = is_recurrent(c) || same < ATTENTION_BLOCK ? PREFIX_LEAST : 1;
+        if (next.node && next.end >= before + least &&
+            kv_cache_kept_page(c, next.end) >= first_windowed(c, next.node, i, first))
             best = next;
         first = at ? first_windowed(c, at, i, first) : first;
     }

@@ -183,8 +183,8 @@ static bool lacks_window(const struct prefix_cache *p, const struct prefix_node 
 }
 
 /* Of the children around `place` that share as many tokens as x the first one that has its windowed page; x when none has. */
-static struct prefix_node *with_window(const struct prefix_node *above, struct prefix_node *x, size_t place,
-    const int32_t *ids, size_t n)
+static struct prefix_node *with_window(
+    const struct prefix_node *above, struct prefix_node *x, size_t place, const int32_t *ids, size_t n)
 {
     size_t same = shared(x, ids, n);
     while (place > 0 && shared(above->below[place - 1], ids, n) == same)

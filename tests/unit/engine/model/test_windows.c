@@ -12,8 +12,8 @@
 static const struct window {
     uint32_t size;
     bool chunked;
-} windows[] = {
-    {1, false}, {32, false}, {64, false}, {65, false}, {200, false}, {512, false}, {64, true}, {100, true}, {256, true}};
+} windows[] = {{1, false}, {32, false}, {64, false}, {65, false}, {200, false}, {512, false}, {64, true},
+    {100, true}, {256, true}};
 #define WINDOWS (sizeof(windows) / sizeof(*windows))
 
 struct fixture {
@@ -74,8 +74,9 @@ static void test_a_sequence_holds_what_its_window_reaches(void **state)
                 assert_int_equal(sequence_bytes(s), kv_cache_bytes(f.cache));
                 assert_true(sequence_bytes(s) <= kv_cache_bytes_for(f.cache, n, step));
                 global = (n + PAGE - 1) / PAGE;
-                size_t windowed = (size_t)((sequence_bytes(s) - global * kv_cache_class_bytes(f.cache, KV_GLOBAL)) /
-                                           kv_cache_class_bytes(f.cache, KV_WINDOWED));
+                size_t windowed =
+                    (size_t)((sequence_bytes(s) - global * kv_cache_class_bytes(f.cache, KV_GLOBAL)) /
+                             kv_cache_class_bytes(f.cache, KV_WINDOWED));
                 most = windowed > most ? windowed : most;
             }
             assert_true(most <= windows[i].size / PAGE + 2 + (step + PAGE - 1) / PAGE);

@@ -147,7 +147,8 @@ static void run_mix(struct mix m)
     o.kv_type = m.type;
     rig_start(&r, &o);
     if (m.memory > 0) /* some end when they fill it, and always at the same token */
-        engine_budget(r.e)->limit = kv_cache_least_bytes_for(r.m[m.model]->cache, m.memory * ATTENTION_BLOCK, o.chunk);
+        engine_budget(r.e)->limit =
+            kv_cache_least_bytes_for(r.m[m.model]->cache, m.memory * ATTENTION_BLOCK, o.chunk);
     for (size_t i = 0; i < 24; i++) {
         q[i] = request(&r, prompts[i], write_prompt(&m, prompts[i]), 1 + dice(&m, 80));
         q[i].model = &r.m[m.model]->served;
