@@ -14,6 +14,7 @@
 struct known {
     struct span name; /* at NULL: a free slot */
     bool here; /* a scope that is open mentions it */
+    struct known *before; /* the one that was mentioned before it */
 };
 
 struct names {
@@ -21,11 +22,8 @@ struct names {
     struct error *err;
     struct known *slots; /* [mask + 1] */
     size_t mask;
-    struct known **opened; /* [n] what the open scopes mention, the innermost one's last */
-    size_t n;
+    struct known *last; /* of what the open scopes mention, the innermost one's last */
     unsigned loops; /* loops around this place */
-    bool known_only; /* names are read that must be mentioned elsewhere, too, */
-    unsigned line; /* on this line */
 };
 
 static struct known *slot_of(const struct names *x, struct span name)
@@ -44,12 +42,10 @@ static void mention(struct names *x, struct value name, struct hidden **hidden)
     struct known *k = slot_of(x, value_span(name));
     if (k->here)
         return;
-    if (x->known_only && !x->err->text[0])
-        error_set(x->err, "line %u: '%.*s' is read by the filter of a block that is set, and nowhere else",
-            x->line, (int)name.text.size, name.text.at);
     k->name = value_span(name);
     k->here = true;
-    x->opened[x->n++] = k;
+    k->before = x->last;
+    x->last = k;
     struct hidden *h = hidden ? value_alloc(x->arena, sizeof(*h)) : NULL;
     if (h) {
         *h = (struct hidden){.name = k->name, .next = *hidden};
@@ -61,13 +57,15 @@ static void mention(struct names *x, struct value name, struct hidden **hidden)
 static void read_names(struct names *x, const struct node *first)
 {
     for (const struct node *in_list = first; in_list; in_list = in_list->next)
-        for (const struct node *n = in_list; n; n = n->a) {
+        for (const struct node *n = in_list, *left; n; n = left) {
+            const bool turned = n->kind == NODE_CONDITION; /* b if a */
+            left = turned ? n->b : n->a;
             if (n->kind == NODE_NAME)
                 mention(x, n->value, NULL);
-            read_names(x, n->b);
+            read_names(x, turned ? n->a : n->b);
             read_names(x, n->c);
-            if (n->a)
-                read_names(x, n->a->next);
+            if (left)
+                read_names(x, left->next);
         }
 }
 
@@ -124,29 +122,23 @@ static void look(struct names *x, const struct node *first, struct hidden **hidd
 
 static void look_inside(struct names *x, struct node *first);
 
-static void set_parameters(struct names *x, const struct node *n)
+static void set_parameters(struct names *x, const struct node *first)
 {
-    static const char *const of_call[] = {"caller", "kwargs", "varargs"};
-    const struct node *first = n->kind == NODE_MACRO ? n->a : n->b;
     for (const struct node *p = first; p; p = p->next)
         mention(x, p->value, NULL);
     for (const struct node *p = first; p; p = p->next)
         read_names(x, p->a);
-    for (unsigned i = 0; i < 3; i++)
-        if (n->uses >> i & 1)
-            mention(x, value_literal(of_call[i]), NULL);
 }
 
 /* Finds what is hidden in the scope of a statement and in those inside of it. */
 static void open_scope(struct names *x, struct node *n)
 {
-    const size_t before = x->n;
+    const struct known *before = x->last;
     x->loops += n->kind == NODE_FOR;
     if (n->kind == NODE_FOR) {
         set_names(x, n->a, NULL);
-        mention(x, value_literal("loop"), NULL);
     } else if (n->kind == NODE_MACRO || n->kind == NODE_CALL_BLOCK) {
-        set_parameters(x, n);
+        set_parameters(x, n->kind == NODE_MACRO ? n->a : n->b);
     } else if (n->kind == NODE_WITH) {
         const unsigned loops = x->loops;
         x->loops = 0; /* a parameter may have any name */
@@ -155,18 +147,11 @@ static void open_scope(struct names *x, struct node *n)
         x->loops = loops;
     } else if (n->kind == NODE_AUTOESCAPE) {
         read_names(x, n->a);
-    } else if (x->n == 0) { /* of the template, or of a block */
-        mention(x, value_literal("self"), NULL);
     }
     look(x, n->d, &n->hidden);
-    x->line = n->line;
-    x->known_only = n->kind == NODE_SET_BLOCK; /* as Jinja, which forgets to look there */
-    if (n->kind == NODE_FILTER_BLOCK || n->kind == NODE_SET_BLOCK)
-        read_names(x, n->b);
-    x->known_only = false;
     look_inside(x, n->d);
-    while (x->n > before)
-        x->opened[--x->n]->here = false;
+    for (; x->last != before; x->last = x->last->before)
+        x->last->here = false;
     if (n->kind == NODE_FOR)
         look_inside(x, n->e);
     x->loops -= n->kind == NODE_FOR;
@@ -188,15 +173,13 @@ bool names_find(struct template *t, size_t n_tokens, struct error *err)
     while (x.mask < 2 * n_tokens)
         x.mask = 2 * x.mask + 1;
     x.slots = calloc(x.mask + 1, sizeof(*x.slots));
-    x.opened = malloc((n_tokens + 8) * sizeof(*x.opened));
-    if (x.slots && x.opened) {
-        open_scope(&x, t->root);
-        for (struct node *block = t->blocks; block; block = block->e)
-            open_scope(&x, block);
-    } else {
-        error_no_memory(err, "the template");
-    }
+    if (!x.slots)
+        return error_no_memory(err, "the template");
+    open_scope(&x, t->root);
+    for (struct node *block = t->blocks; block; block = block->e)
+        open_scope(&x, block);
     free(x.slots);
-    free(x.opened);
+    if (value_arena_failed(t->arena))
+        error_no_memory(err, "the template");
     return !err->text[0];
 }

@@ -230,8 +230,11 @@ bool values_contain(struct template_run *r, struct value in, struct value what, 
         *found = find_bytes(value_span(in), value_span(what), 0) != SIZE_MAX;
         return run_step(r, in.text.size / 64);
     }
+    const struct view *view = is_object(in, object_view) ? in.object.data : NULL;
+    struct value *value;
+    if (view && view->what == VIEW_KEYS)
+        in = view->map;
     if (in.kind == VALUE_MAP) {
-        struct value *value;
         if (!map_find(r, &in, &what, &value))
             return false;
         *found = value != NULL;

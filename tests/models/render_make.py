@@ -324,8 +324,9 @@ class Maker:
 
     def set_block(self, depth):
         filters = self.rng.choice(["", "", " | upper", " | trim | replace('a', 'b')", " | length",
-                                    " | replace('a', t)", " | default(y)"])
-        return self.tag("set " + self.rng.choice(["x", "x", "s"]) + filters) + self.body(depth - 1) + self.tag("endset") + "[{{ x }}]"
+                                    " | replace('a', t)"])
+        used = "{{ t }}" if "t)" in filters else ""  # jinja2 does not look for names in these filters
+        return used + self.tag("set " + self.rng.choice(["x", "x", "s"]) + filters) + self.body(depth - 1) + self.tag("endset") + "[{{ x }}]"
 
     def namespace(self, depth):
         rng = self.rng

@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <setjmp.h>
+#include <pthread.h>
 
 #include "berth/server/api/json_value.h"
 #include "berth/engine/template/template.h"
@@ -242,6 +243,40 @@ static void test_deep_sources_are_refused_and_long_ones_are_not(void **state)
     free(source);
 }
 
+static void *parse_it(void *source)
+{
+    struct error err = {0};
+    struct template *t = template_parse(span_of(source), &err);
+    bool good = t || strncmp(err.text, "line ", 5) == 0;
+    template_free(t);
+    return good ? source : NULL;
+}
+
+/* On a stack as small as that of a worker. */
+static void test_a_chain_as_long_as_a_source_takes_no_stack(void **state)
+{
+    (void)state;
+    static const char *const links[] = {"+a", "~a", "**a", "==a", ".a", "[a]", "(a)", "|e", "|e(a)", " if a",
+        " or a", " and a", " is e(a)", ",a"};
+    static char source[TEMPLATE_SOURCE_MAX];
+    pthread_attr_t small;
+    assert_int_equal(pthread_attr_init(&small), 0);
+    assert_int_equal(pthread_attr_setstacksize(&small, (size_t)512 << 10), 0);
+    for (size_t i = 0; i < sizeof(links) / sizeof(links[0]); i++) {
+        pthread_t thread;
+        void *parsed = NULL;
+        size_t size = strlen(links[i]);
+        char *end = source + sprintf(source, "{{ a");
+        for (; end < source + sizeof(source) - 16; end += size)
+            memcpy(end, links[i], size);
+        strcpy(end, " }}");
+        assert_int_equal(pthread_create(&thread, &small, parse_it, source), 0);
+        assert_int_equal(pthread_join(thread, &parsed), 0);
+        assert_non_null(parsed);
+    }
+    pthread_attr_destroy(&small);
+}
+
 static void test_a_source_cut_anywhere_renders_or_has_a_reason(void **state)
 {
     (void)state;
@@ -321,6 +356,7 @@ int main(void)
         cmocka_unit_test(test_a_template_that_wants_too_much_meets_a_limit),
         cmocka_unit_test(test_a_chain_of_operators_is_as_deep_as_it_is_long),
         cmocka_unit_test(test_deep_sources_are_refused_and_long_ones_are_not),
+        cmocka_unit_test(test_a_chain_as_long_as_a_source_takes_no_stack),
         cmocka_unit_test(test_a_source_cut_anywhere_renders_or_has_a_reason),
         cmocka_unit_test(test_words_in_any_order_never_break_anything),
         cmocka_unit_test(test_the_date_is_that_of_the_request),
