@@ -243,7 +243,8 @@ COLD_FILES := $(wildcard base/character*.c) $(addprefix base/,value.c value_json
               $(filter-out %/sampler.c %/sampler_filter.c,$(wildcard engine/scheduler/*.c)) \
               $(addprefix engine/tokenizer/,roles.c vocabulary.c tokenizer.c guard.c detokenize.c) \
               $(addprefix engine/model/,bind.c layer_attention_bind.c decoder.c workspace.c kv_cache.c pages.c sequence.c \
-                  states.c rope.c) $(wildcard engine/model/arch*.c engine/model/family_*.c)
+                  states.c rope.c token_shift.c layer_rwkv.c layer_rwkv_bind.c layer_channel_mix.c layer_delta.c \
+                  layer_mamba.c layer_mamba2.c layer_shortconv.c) $(wildcard engine/model/arch*.c engine/model/family_*.c)
 $(COLD_FILES:%.c=$(OUT)/%.o): TUNE := -Oz
 # Masks over a vocabulary are made between two tokens.
 $(addprefix $(OUT)/engine/grammar/,mask.o matcher.o dfa.o): TUNE := -fno-align-functions -fno-align-jumps -fno-align-loops

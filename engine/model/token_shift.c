@@ -22,12 +22,15 @@ static struct work_range share_of(const struct worker *m)
     return (struct work_range){units.first * UNIT, end < n ? end : n};
 }
 
-/* n elements of a row, from `at` in the row on; `row` is the row's number in the batch. */
+/* n elements of a row, from `at` in the row on; `row` is the row's number in the batch. `before` is NULL for zeros. */
 static void mix(const struct token_shift *s, size_t width, size_t row, const float *before, size_t at, size_t n)
 {
     float away[CHANNELS];
     const float *x = s->x + row * width + at;
-    memcpy(away, before, n * sizeof(*away));
+    if (before)
+        memcpy(away, before, n * sizeof(*away));
+    else
+        memset(away, 0, n * sizeof(*away));
     vector_add_scaled(away, x, -1, n);
     for (size_t i = 0; i < s->n_lerps; i++) {
         float *out = s->out[i] + row * width + at;
@@ -41,7 +44,6 @@ static void mix(const struct token_shift *s, size_t width, size_t row, const flo
 
 void token_shift_mix(struct worker *m, const struct token_shift *s)
 {
-    static const float zeros[CHANNELS] = {0};
     const struct forward *f = m->f;
     size_t width = f->d->shape.n_embd;
     struct work_range share = share_of(m);
@@ -51,7 +53,7 @@ void token_shift_mix(struct worker *m, const struct token_shift *s)
             for (size_t at = share.first; at < share.end; at += CHANNELS) {
                 const float *before = t > 0 ? s->x + (r->row + t - 1) * width + at
                                       : state ? state + s->state_at + at
-                                              : zeros;
+                                              : NULL;
                 mix(s, width, r->row + t, before, at, share.end - at < CHANNELS ? share.end - at : CHANNELS);
             }
     }
