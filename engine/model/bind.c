@@ -89,8 +89,7 @@ static const struct tensor *find_deep(
         return NULL;
     }
     bool apart = depth == 1 && t->dim[1] == 1 && t->dim[2] == 1 && t->dim[3] == rows;
-    if (t->dim[0] != columns ||
-        (!apart && (t->dim[1] != rows || t->dim[2] != depth || t->dim[3] != 1))) {
+    if (t->dim[0] != columns || (!apart && (t->dim[1] != rows || t->dim[2] != depth || t->dim[3] != 1))) {
         if (depth > 1)
             snprintf(third, sizeof(third), ", %" PRIu64, depth);
         error_set(b->err,

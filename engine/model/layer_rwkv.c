@@ -288,8 +288,7 @@ static void run(struct worker *m, size_t i)
 {
     const struct rwkv_layer *l = &m->f->d->layers[i].rwkv;
     const struct rwkv_memory *w = &m->f->rwkv;
-    struct token_shift s = {
-        .x = m->in.x, .state_at = kv_cache_state_at(m->f->cache, i), .own = !l->by_delta};
+    struct token_shift s = {.x = m->in.x, .state_at = kv_cache_state_at(m->f->cache, i), .own = !l->by_delta};
     if (!l->by_delta)
         multiply_shift(m, l, s);
     shift(m, l, &s);

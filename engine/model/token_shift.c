@@ -23,7 +23,8 @@ static struct work_range share_of(const struct worker *m)
 }
 
 /* n elements of a row, from `at` in the row on; `row` is the row's number in the batch. `before` is NULL for zeros. */
-static void mix(const struct token_shift *s, size_t width, size_t row, const float *before, size_t at, size_t n)
+static void mix(
+    const struct token_shift *s, size_t width, size_t row, const float *before, size_t at, size_t n)
 {
     float away[CHANNELS];
     const float *x = s->x + row * width + at;
@@ -51,7 +52,7 @@ void token_shift_mix(struct worker *m, const struct token_shift *s)
         const float *state = sequence_state(r->sequence);
         for (size_t t = 0; t < r->n; t++)
             for (size_t at = share.first; at < share.end; at += CHANNELS) {
-                const float *before = t > 0 ? s->x + (r->row + t - 1) * width + at
+                const float *before = t > 0   ? s->x + (r->row + t - 1) * width + at
                                       : state ? state + s->state_at + at
                                               : NULL;
                 mix(s, width, r->row + t, before, at, share.end - at < CHANNELS ? share.end - at : CHANNELS);
@@ -70,7 +71,8 @@ void token_shift_store(struct worker *m, const float *x, size_t state_at)
         const float *first = x + r->row * width + share.first;
         float *state = sequence_next_state(r->sequence);
         memcpy(state + state_at + share.first, first + (r->n - 1) * width, bytes);
-        for (size_t i = 0; (state = sequence_next_checkpoint(r->sequence, i, &position)) && position <= r->end; i++)
+        for (size_t i = 0;
+             (state = sequence_next_checkpoint(r->sequence, i, &position)) && position <= r->end; i++)
             memcpy(state + state_at + share.first, first + (position - r->start - 1) * width, bytes);
     }
 }

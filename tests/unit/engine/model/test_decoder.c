@@ -64,7 +64,7 @@ static void check_ways(
 static void test_chunks_threads_neighbours_and_instructions_change_no_byte(void **state)
 {
     (void)state;
-    for (size_t k = 0; k < KINDS; k += every() > 1 ? 3 : 1) {
+    for (size_t k = 0; k<KINDS; k += every()> 1 ? 3 : 1) {
         struct bench b;
         bench_open(&b, kinds[k].arch, kinds[k].type);
         float *expected = read_plainly(&b, POSITIONS, 1);
