@@ -244,12 +244,14 @@ COLD_FILES := $(wildcard base/character*.c) $(addprefix base/,value.c value_json
               $(addprefix engine/tokenizer/,roles.c vocabulary.c tokenizer.c guard.c detokenize.c) \
               $(addprefix engine/model/,bind.c layer_attention_bind.c decoder.c workspace.c kv_cache.c pages.c sequence.c \
                   states.c rope.c token_shift.c layer_rwkv.c layer_rwkv_bind.c layer_channel_mix.c layer_delta.c \
-                  layer_mamba.c layer_mamba2.c layer_shortconv.c) $(wildcard engine/model/arch*.c engine/model/family_*.c)
+                  layer_mamba.c layer_mamba2.c layer_shortconv.c ssm.c forward_inputs.c) $(wildcard engine/model/arch*.c engine/model/family_*.c)
 $(COLD_FILES:%.c=$(OUT)/%.o): TUNE := -Oz
 # Masks over a vocabulary are made between two tokens.
 $(addprefix $(OUT)/engine/grammar/,mask.o matcher.o dfa.o): TUNE := -fno-align-functions -fno-align-jumps -fno-align-loops
 # Kernels fill arrays of vectors whole, over and over: to clear them before takes up to half of their speed.
 $(KERNEL_OBJ): TUNE := -ftrivial-auto-var-init=uninitialized -fno-align-functions -fno-align-jumps
+# Recurrences in plain C spend their time in fmaf.
+$(addprefix $(OUT)/kernels/scan/,delta_plain.o scan_plain.o wkv_plain.o): TUNE := -Oz
 endif
 
 define compile

@@ -42,6 +42,9 @@ static bool read_rwkv(struct decoder *d, const struct arch_keys *k, bool by_delt
     if (!arch_key_number(k, "token_shift_count", 2, 2, &shifts) ||
         !arch_key_size(k, "wkv.head_size", n_embd, 0, &l.head_dim) || !read_ranks(k, &l))
         return false;
+    l.most_rank = l.shift_rank;
+    for (size_t j = 0; j < RWKV_INPUTS; j++)
+        l.most_rank = l.low[j].rank > l.most_rank ? l.low[j].rank : l.most_rank;
     l.n_head = l.n_head_kv = n_embd / l.head_dim;
     if (l.gla && !arch_key_number(k, "attention.head_count_kv", l.n_head, l.n_head, &l.n_head_kv))
         return false;

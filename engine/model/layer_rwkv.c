@@ -40,15 +40,8 @@ static struct layer_state state(const struct decoder *d, size_t i)
 static void workspace(struct forward *f, struct layout *lasting, struct layout *passing)
 {
     struct rwkv_memory *w = &f->rwkv;
-    size_t n_embd = f->d->shape.n_embd, rank = 0, heads = 0;
-    for (const struct layer *l = f->d->layers; l < f->d->layers + f->d->shape.n_layer; l++) {
-        if (l->mixer != &layer_rwkv)
-            continue;
-        for (size_t j = 0; j < RWKV_INPUTS; j++)
-            rank = larger(rank, l->rwkv.low[j].rank);
-        rank = larger(rank, l->rwkv.shift_rank);
-        heads = larger(heads, l->rwkv.n_head);
-    }
+    const struct rwkv_layer *first = &f->d->layers[0].rwkv; /* all layers have the same sizes */
+    size_t n_embd = f->d->shape.n_embd, rank = first->most_rank, heads = first->n_head;
     w->first_v = layout_floats(lasting, f->n, n_embd);
     for (size_t j = 0; j < RWKV_INPUTS; j++) {
         w->in[j] = layout_floats(passing, f->n, n_embd);

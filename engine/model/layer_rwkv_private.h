@@ -30,6 +30,7 @@ struct rwkv_layer {
     bool by_delta; /* version 7 */
     bool gla; /* version 6 as gated linear attention */
     uint32_t head_dim, n_head, n_head_kv; /* n_head_kv is smaller only for gla */
+    uint32_t most_rank; /* of all that follow */
     const float *lerps[RWKV_INPUTS]; /* [n_embd] each; NULL where there is no such input */
     struct linear r, k, v, out;
     /* Of w, and in version 7 of the others: of v in all layers but the first, how much of the first one's v is taken. */
