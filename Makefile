@@ -245,7 +245,7 @@ COLD_FILES := $(filter-out base/pool.c base/half.c base/text.c,$(wildcard base/*
               $(filter-out %/sampler.c %/sampler_filter.c,$(wildcard engine/scheduler/*.c)) \
               $(addprefix engine/tokenizer/,roles.c vocabulary.c tokenizer.c guard.c detokenize.c) \
               $(addprefix engine/model/,bind.c layer_attention_bind.c decoder.c workspace.c kv_cache.c pages.c sequence.c \
-                  states.c rope.c streams_altup.c) $(wildcard engine/model/arch*.c engine/model/family_*.c)
+                  states.c rope.c streams_altup.c token_shift.c) $(wildcard engine/model/arch*.c engine/model/family_*.c)
 $(COLD_FILES:%.c=$(OUT)/%.o): TUNE := $(SMALL)
 # Masks over a vocabulary are made between two tokens.
 $(addprefix $(OUT)/engine/grammar/,mask.o matcher.o dfa.o): TUNE := -fno-align-functions -fno-align-jumps -fno-align-loops
@@ -256,6 +256,8 @@ $(if $(filter static,$(FLAVOUR)),$(OUT)/kernels/matmul/matmul_plain.o): TUNE := 
 # What a layer does beside its kernels is little work.
 LAYERS := $(wildcard engine/model/layer_*.c engine/model/forward*.c) engine/model/ssm.c engine/model/moe_route.c
 $(LAYERS:%.c=$(OUT)/%.o): TUNE := $(SMALL) -Os
+# Recurrences in plain C spend their time in fmaf.
+$(addprefix $(OUT)/kernels/scan/,delta_plain.o scan_plain.o wkv_plain.o): TUNE := -Oz
 endif
 
 define compile

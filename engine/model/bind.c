@@ -78,7 +78,7 @@ uint64_t bind_rows(const struct binder *b, const char *stem)
 }
 
 /* Finds [depth][rows][columns]; a matrix has a depth of 1, a vector is one row. Trailing dimensions of 1 make no
- * difference. */
+ * difference, and those between columns and rows make none in a matrix. */
 static const struct tensor *find_deep(
     struct binder *b, const char *name, uint64_t depth, uint64_t rows, uint64_t columns)
 {
@@ -88,7 +88,8 @@ static const struct tensor *find_deep(
         error_set(b->err, "tensor %s is missing", name);
         return NULL;
     }
-    if (t->dim[0] != columns || t->dim[1] != rows || t->dim[2] != depth || t->dim[3] != 1) {
+    bool apart = depth == 1 && t->dim[1] == 1 && t->dim[2] == 1 && t->dim[3] == rows;
+    if (t->dim[0] != columns || (!apart && (t->dim[1] != rows || t->dim[2] != depth || t->dim[3] != 1))) {
         if (depth > 1)
             snprintf(third, sizeof(third), ", %" PRIu64, depth);
         error_set(b->err,
@@ -149,9 +150,11 @@ void decoder_free_copies(struct decoder *d)
     }
 }
 
-/* A view where the file has float32. */
-static bool take_vector(struct binder *b, const struct tensor *t, const char *name, const float **out)
+bool bind_vector(struct binder *b, const char *name, uint64_t rows, uint64_t columns, const float **out)
 {
+    const struct tensor *t = find_shaped(b, name, rows, columns);
+    if (!t)
+        return false;
     const struct quant *q = quant_find(t->type->id);
     bool float32 = q && strcmp(t->type->name, "F32") == 0;
     if (float32 && (uintptr_t)t->data % _Alignof(float) == 0)
@@ -159,22 +162,6 @@ static bool take_vector(struct binder *b, const struct tensor *t, const char *na
     else
         *out = copy_vector(b, t, name);
     return *out != NULL;
-}
-
-bool bind_vector(struct binder *b, const char *name, uint64_t rows, uint64_t columns, const float **out)
-{
-    const struct tensor *t = find_shaped(b, name, rows, columns);
-    return t && take_vector(b, t, name, out);
-}
-
-bool bind_stack(struct binder *b, const char *name, uint64_t count, uint64_t columns, const float **out)
-{
-    const struct tensor *t = find(b, name);
-    if (t && t->dim[0] == columns && t->dim[1] == 1 && t->dim[2] == 1 && t->dim[3] == count)
-        b->bound[t - b->model->tensors] = true;
-    else
-        t = find_shaped(b, name, count, columns);
-    return t && take_vector(b, t, name, out);
 }
 
 bool bind_optional(struct binder *b, const char *name, uint64_t rows, uint64_t columns, const float **out)

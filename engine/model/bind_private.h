@@ -41,8 +41,6 @@ bool bind_blocks(
     struct binder *b, const char *name, uint64_t rows, uint64_t columns, uint64_t block, const float **out);
 /* The same with all rows and columns exchanged: *out is [columns][rows]. */
 bool bind_transposed(struct binder *b, const char *name, uint64_t rows, uint64_t columns, const float **out);
-/* float32 [count][1][1][columns], or [count][columns]. */
-bool bind_stack(struct binder *b, const char *name, uint64_t count, uint64_t columns, const float **out);
 /* n tensors [rows][columns] (or [rows][1][columns]) side by side, exchanged: *out is [columns][n * rows]. */
 bool bind_channels(struct binder *b, const char *const names[], size_t n, uint64_t rows, uint64_t columns,
     const float **out);

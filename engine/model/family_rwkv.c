@@ -6,53 +6,20 @@
 
 #include <inttypes.h>
 
-/* What all have: the heads, and the number of token shifts of a layer. */
-static bool read_heads(const struct decoder *d, const struct arch_keys *k, uint32_t shifts, struct rwkv_layer *l)
+static bool read_ranks(const struct arch_keys *k, struct rwkv_layer *l)
 {
-    uint32_t n_embd = d->shape.n_embd, count;
-    if (!arch_key_number(k, "token_shift_count", 2, 2, &count) ||
-        !arch_key_size(k, "wkv.head_size", n_embd, 0, &l->head_dim))
-        return false;
-    if (count != shifts)
-        return error_set(k->err, "key %s.token_shift_count is %" PRIu32 " instead of %" PRIu32, k->architecture,
-            count, shifts);
-    if (n_embd % l->head_dim != 0)
-        return error_set(k->err,
-            "keys %s.embedding_length (%" PRIu32 ") and wkv.head_size (%" PRIu32 ") contradict each other",
-            k->architecture, n_embd, l->head_dim);
-    l->n_head = l->n_head_kv = n_embd / l->head_dim;
-    return true;
-}
-
-static bool read_ranks_6(const struct arch_keys *k, struct rwkv_layer *l)
-{
-    return arch_key_size(k, "time_mix_extra_dim", DECODER_SIZE_MAX, 0, &l->shift_rank) &&
-           arch_key_size(k, "time_decay_extra_dim", DECODER_SIZE_MAX, 0, &l->w.rank);
-}
-
-static bool read_ranks_7(const struct arch_keys *k, struct rwkv_layer *l)
-{
-    l->by_delta = true;
-    return arch_key_size(k, "attention.decay_lora_rank", DECODER_SIZE_MAX, 0, &l->w.rank) &&
-           arch_key_size(k, "attention.iclr_lora_rank", DECODER_SIZE_MAX, 0, &l->a.rank) &&
-           arch_key_size(
-               k, "attention.value_residual_mix_lora_rank", DECODER_SIZE_MAX, 0, &l->value.rank) &&
-           arch_key_number(k, "attention.gate_lora_rank", DECODER_SIZE_MAX, 0, &l->g.rank);
-}
-
-static void set_mixers(struct decoder *d, const struct rwkv_layer *l)
-{
-    for (uint32_t i = 0; i < d->shape.n_layer; i++)
-        d->layers[i].rwkv = *l;
-}
-
-static void set_channel_mixes(struct decoder *d, bool gated)
-{
-    for (uint32_t i = 0; i < d->shape.n_layer; i++) {
-        uint32_t n_ff = d->layers[i].dense.n_ff;
-        d->layers[i].ffn = &layer_channel_mix;
-        d->layers[i].channel_mix = (struct channel_mix_layer){.n_ff = n_ff, .gated = gated};
-    }
+    static const struct {
+        const char *rest;
+        uint8_t input;
+    } keys[] = {{"attention.decay_lora_rank", RWKV_W}, {"attention.iclr_lora_rank", RWKV_A},
+        {"attention.value_residual_mix_lora_rank", RWKV_V}};
+    if (!l->by_delta)
+        return arch_key_size(k, "time_mix_extra_dim", DECODER_SIZE_MAX, 0, &l->shift_rank) &&
+               arch_key_size(k, "time_decay_extra_dim", DECODER_SIZE_MAX, 0, &l->low[RWKV_W].rank);
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+        if (!arch_key_size(k, keys[i].rest, DECODER_SIZE_MAX, 0, &l->low[keys[i].input].rank))
+            return false;
+    return arch_key_number(k, "attention.gate_lora_rank", DECODER_SIZE_MAX, 0, &l->low[RWKV_G].rank);
 }
 
 /* Each `every`-th layer halves its result: its weights are larger in turn, so that a float16 does not overflow. */
@@ -63,52 +30,60 @@ static bool read_rescale(struct decoder *d, const struct arch_keys *k)
     if (!arch_key_number(k, "rescale_every_n_layers", DECODER_LAYERS_MAX, 0, &every))
         return false;
     for (uint32_t i = 0; every > 0 && i < d->shape.n_layer; i++)
-        if ((i + 1) % every == 0)
-            d->layers[i].result_scale = &half;
+        d->layers[i].result_scale = (i + 1) % every == 0 ? &half : NULL;
     return true;
 }
 
-static bool read_6(struct decoder *d, const struct arch_keys *k)
+/* `own`: a model of RWKV's own, with channel mixes and so with two shifts of tokens in a layer. */
+static bool read_rwkv(struct decoder *d, const struct arch_keys *k, bool by_delta, bool own)
 {
-    struct rwkv_layer l = {0};
-    if (!read_heads(d, k, 2, &l) || !read_ranks_6(k, &l) || !read_rescale(d, k))
+    struct rwkv_layer l = {.by_delta = by_delta, .gla = !by_delta && !own};
+    uint32_t n_embd = d->shape.n_embd, shifts;
+    if (!arch_key_number(k, "token_shift_count", 2, 2, &shifts) ||
+        !arch_key_size(k, "wkv.head_size", n_embd, 0, &l.head_dim) || !read_ranks(k, &l))
         return false;
-    set_mixers(d, &l);
-    set_channel_mixes(d, true);
+    l.most_rank = l.shift_rank;
+    for (size_t j = 0; j < RWKV_INPUTS; j++)
+        l.most_rank = l.low[j].rank > l.most_rank ? l.low[j].rank : l.most_rank;
+    l.n_head = l.n_head_kv = n_embd / l.head_dim;
+    if (l.gla && !arch_key_number(k, "attention.head_count_kv", l.n_head, l.n_head, &l.n_head_kv))
+        return false;
+    if (n_embd % l.head_dim != 0 || l.n_head % l.n_head_kv != 0 || (shifts == 2) != own)
+        return error_set(k->err,
+            "keys %s.embedding_length (%" PRIu32 "), wkv.head_size (%" PRIu32
+            "), attention.head_count_kv (%" PRIu32 ") and token_shift_count (%" PRIu32
+            ") contradict each other or the architecture",
+            k->architecture, n_embd, l.head_dim, l.n_head_kv, shifts);
+    for (uint32_t i = 0; i < d->shape.n_layer; i++) {
+        struct layer *layer = &d->layers[i];
+        uint32_t n_ff = layer->dense.n_ff;
+        layer->rwkv = l;
+        if (!own)
+            continue;
+        layer->ffn = &layer_channel_mix;
+        layer->channel_mix = (struct channel_mix_layer){.n_ff = n_ff, .gated = !by_delta};
+    }
     return true;
 }
 
 static bool read_7(struct decoder *d, const struct arch_keys *k)
 {
-    struct rwkv_layer l = {0};
-    if (!read_heads(d, k, 2, &l) || !read_ranks_7(k, &l))
-        return false;
-    set_mixers(d, &l);
-    set_channel_mixes(d, false);
-    return true;
-}
-
-static bool read_6_qwen2(struct decoder *d, const struct arch_keys *k)
-{
-    struct rwkv_layer l = {.gla = true};
-    if (!read_heads(d, k, 1, &l) || !read_ranks_6(k, &l) ||
-        !arch_key_number(k, "attention.head_count_kv", l.n_head, l.n_head, &l.n_head_kv))
-        return false;
-    if (l.n_head % l.n_head_kv != 0)
-        return error_set(k->err,
-            "key %s.attention.head_count_kv (%" PRIu32 ") does not divide the %" PRIu32 " heads",
-            k->architecture, l.n_head_kv, l.n_head);
-    set_mixers(d, &l);
-    return true;
+    return read_rwkv(d, k, true, true);
 }
 
 static bool read_7_qwen2(struct decoder *d, const struct arch_keys *k)
 {
-    struct rwkv_layer l = {0};
-    if (!read_heads(d, k, 1, &l) || !read_ranks_7(k, &l))
-        return false;
-    set_mixers(d, &l);
-    return true;
+    return read_rwkv(d, k, true, false);
+}
+
+static bool read_6(struct decoder *d, const struct arch_keys *k)
+{
+    return read_rwkv(d, k, false, true) && read_rescale(d, k);
+}
+
+static bool read_6_qwen2(struct decoder *d, const struct arch_keys *k)
+{
+    return read_rwkv(d, k, false, false);
 }
 
 /* clang-format off */

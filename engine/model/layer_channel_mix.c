@@ -50,12 +50,6 @@ static void workspace(struct forward *f, struct layout *lasting, struct layout *
     w->gate = layout_floats(passing, f->n, gates);
 }
 
-static void multiply(struct worker *m, const struct linear *l, const float *in, float *out)
-{
-    linear_input(m, in, l->weight.columns, linear_packs(l));
-    linear_multiply(m, (struct product[]){{l, out}}, 1);
-}
-
 static void run(struct worker *m, size_t i)
 {
     struct forward *f = m->f;
@@ -72,15 +66,15 @@ static void run(struct worker *m, size_t i)
     forward_barrier(m);
     if (i + 1 == f->d->shape.n_layer && f->n_out == 0)
         return;
-    multiply(m, &l->key, w->k, w->hidden);
+    linear_apply(m, &l->key, w->k, w->hidden);
     struct work_range part = forward_work_range(m, f->n * l->n_ff);
     float *hidden = w->hidden + part.first;
     vector_gate(hidden, hidden, NULL, VECTOR_RELU_SQUARED, part.end - part.first);
     forward_barrier(m);
-    multiply(m, &l->value, w->hidden, f->sum);
+    linear_apply(m, &l->value, w->hidden, f->sum);
     if (!l->gated)
         return;
-    multiply(m, &l->receptance, w->r, w->gate);
+    linear_apply(m, &l->receptance, w->r, w->gate);
     part = forward_work_range(m, f->n * f->d->shape.n_embd);
     vector_gate(f->sum + part.first, w->gate + part.first, f->sum + part.first, VECTOR_SIGMOID,
         part.end - part.first);

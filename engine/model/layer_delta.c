@@ -167,13 +167,6 @@ static void join(struct worker *m, const struct ssm_layer *s)
     forward_barrier(m);
 }
 
-/* A product of a narrow product, which is complete. */
-static void widen(struct worker *m, const float *low, const struct linear *l, float *out)
-{
-    linear_input(m, low, l->weight.columns, linear_packs(l));
-    linear_multiply(m, (struct product[]){{l, out}}, 1);
-}
-
 static void multiply_by_key(struct worker *m, const struct delta_layer *l)
 {
     const struct delta_memory *w = &m->f->delta;
@@ -184,9 +177,9 @@ static void multiply_by_key(struct worker *m, const struct delta_layer *l)
             {&l->alpha_low, w->low}, {low ? &l->gate_low : &l->gate, low ? gate_low : w->gate}},
         6);
     join(m, &l->ssm);
-    widen(m, w->low, &l->alpha, w->alpha);
+    linear_apply(m, &l->alpha, w->low, w->alpha);
     if (low)
-        widen(m, gate_low, &l->gate, w->gate);
+        linear_apply(m, &l->gate, gate_low, w->gate);
 }
 
 static void multiply(struct worker *m, const struct delta_layer *l)
@@ -236,8 +229,8 @@ static void settle_head(const struct forward *f, const struct delta_layer *l, si
     w->beta[t * s->n_head + head] = sigmoid(row[l->joined ? joined_at(s, head) : head]);
     vector_add(decay, alpha, l->dt_bias + head * n, n);
     vector_softplus(decay, decay, n);
-    for (size_t i = 0; i < n; i++)
-        decay[i] = vector_exp(decay[i] * l->a[head]);
+    vector_scale(decay, decay, l->a[head], n);
+    vector_gate(decay, decay, NULL, VECTOR_EXP, n);
 }
 
 static void settle(struct worker *m, const struct delta_layer *l)

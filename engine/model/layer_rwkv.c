@@ -40,15 +40,8 @@ static struct layer_state state(const struct decoder *d, size_t i)
 static void workspace(struct forward *f, struct layout *lasting, struct layout *passing)
 {
     struct rwkv_memory *w = &f->rwkv;
-    size_t n_embd = f->d->shape.n_embd, rank = 0, heads = 0;
-    for (const struct layer *of = f->d->layers; of < f->d->layers + f->d->shape.n_layer; of++) {
-        const struct rwkv_layer *l = &of->rwkv;
-        if (of->mixer != &layer_rwkv)
-            continue;
-        rank = larger(rank, larger(larger(l->w.rank, l->a.rank), larger(l->value.rank, l->g.rank)));
-        rank = larger(rank, l->shift_rank);
-        heads = larger(heads, l->n_head);
-    }
+    const struct rwkv_layer *first = &f->d->layers[0].rwkv; /* all layers have the same sizes */
+    size_t n_embd = f->d->shape.n_embd, rank = first->most_rank, heads = first->n_head;
     w->first_v = layout_floats(lasting, f->n, n_embd);
     for (size_t j = 0; j < RWKV_INPUTS; j++) {
         w->in[j] = layout_floats(passing, f->n, n_embd);
@@ -57,76 +50,54 @@ static void workspace(struct forward *f, struct layout *lasting, struct layout *
     w->r = layout_floats(passing, f->n, n_embd);
     w->y = layout_floats(passing, f->n, n_embd);
     w->bonus = layout_floats(passing, f->n, heads);
+    w->w = w->in[RWKV_W];
+    w->k = w->in[RWKV_R];
+    w->v = w->in[RWKV_K];
+    w->kk = w->in[RWKV_V];
+    w->b = w->in[RWKV_A];
+    w->g = w->in[RWKV_G];
 }
 
-/* Where the results of products are: in inputs that have been multiplied before. */
-struct rwkv_rows {
-    float *r, *w, *k, *v, *kk, *b, *g; /* [n][n_embd] */
-    size_t v_stride, each; /* version 6: v is [n][v_stride], and so many heads have the same values */
-};
-
-static struct rwkv_rows rows_of(const struct forward *f, const struct rwkv_layer *l)
+/* Where a head's part of a row lies among the keys or values of a product, which heads may have in common. */
+static size_t kv_at(const struct rwkv_layer *l, size_t row, size_t head)
 {
-    const struct rwkv_memory *w = &f->rwkv;
-    struct rwkv_rows x = {.r = w->r,
-        .w = w->in[RWKV_W],
-        .k = w->in[l->by_delta ? RWKV_R : RWKV_V],
-        .v = w->in[RWKV_K],
-        .g = w->in[l->by_delta ? RWKV_G : RWKV_A],
-        .v_stride = (size_t)l->n_head_kv * l->head_dim,
-        .each = l->n_head / l->n_head_kv};
-    if (l->by_delta) {
-        x.kk = w->in[RWKV_V];
-        x.b = w->in[RWKV_A];
-        x.v = l->value.rank > 0 ? x.v : w->first_v;
-    }
-    return x;
-}
-
-/* A head's part of a row's values. */
-static float *head_of_v(const struct rwkv_rows *x, const struct rwkv_layer *l, size_t row, size_t head)
-{
-    return x->v + row * x->v_stride + head / x->each * l->head_dim;
+    return (row * l->n_head_kv + head / (l->n_head / l->n_head_kv)) * l->head_dim;
 }
 
 /* ---- the products ---- */
 
-static void multiply(struct worker *m, const struct linear *l, const float *in, float *out)
-{
-    linear_input(m, in, l->weight.columns, linear_packs(l));
-    linear_multiply(m, (struct product[]){{l, out}}, 1);
-}
-
-static void apply_tanh(struct worker *m, float *x, size_t columns)
+static void activate(struct worker *m, float *x, size_t columns, bool by_sigmoid)
 {
     struct work_range part = forward_work_range(m, m->f->n * columns);
-    vector_softcap(x + part.first, x + part.first, 1, part.end - part.first);
+    x += part.first;
+    if (by_sigmoid)
+        vector_gate(x, x, NULL, VECTOR_SIGMOID, part.end - part.first);
+    else
+        vector_softcap(x, x, 1, part.end - part.first); /* tanh */
 }
 
-static void shift(struct worker *m, size_t i, const struct rwkv_layer *l, const float *x, bool own)
+static void shift(struct worker *m, const struct rwkv_layer *l, struct token_shift *s)
 {
-    struct token_shift s = {.x = x, .state_at = kv_cache_state_at(m->f->cache, i), .own = own};
     for (size_t j = 0; j < RWKV_INPUTS; j++)
         if (l->lerps[j]) {
-            s.lerps[s.n_lerps] = l->lerps[j];
-            s.out[s.n_lerps++] = m->f->rwkv.in[j];
+            s->lerps[s->n_lerps] = l->lerps[j];
+            s->out[s->n_lerps++] = m->f->rwkv.in[j];
         }
-    token_shift_mix(m, &s);
-    token_shift_store(m, x, s.state_at);
+    token_shift_mix(m, s);
+    token_shift_store(m, s->x, s->state_at);
     forward_barrier(m);
 }
 
-/* What version 6 adds to the lerps: five products of parts of a narrow product. */
-static void multiply_shift(struct worker *m, size_t i, const struct rwkv_layer *l, const float *x)
+/* What version 6 adds to the lerps: products of parts of a narrow product. */
+static void multiply_shift(struct worker *m, const struct rwkv_layer *l, struct token_shift s)
 {
     const struct rwkv_memory *w = &m->f->rwkv;
     struct linear parts[RWKV_INPUTS_6];
     struct product products[RWKV_INPUTS_6];
-    struct token_shift s = {.x = x,
-        .state_at = kv_cache_state_at(m->f->cache, i),
-        .n_lerps = 1,
-        .lerps = {l->shift_lerp},
-        .out = {w->y}};
+    s.own = false;
+    s.n_lerps = 1;
+    s.lerps[0] = l->shift_lerp;
+    s.out[0] = w->y;
     token_shift_mix(m, &s);
     forward_barrier(m);
     for (size_t j = 0; j < RWKV_INPUTS_6; j++) {
@@ -136,89 +107,54 @@ static void multiply_shift(struct worker *m, size_t i, const struct rwkv_layer *
     linear_input(m, w->y, m->f->d->shape.n_embd, linear_packs(&l->shift_down));
     linear_multiply(m, products, RWKV_INPUTS_6);
     for (size_t j = 0; j < RWKV_INPUTS_6; j++)
-        apply_tanh(m, w->low[rwkv_inputs_6[j]], l->shift_rank);
+        activate(m, w->low[rwkv_inputs_6[j]], l->shift_rank, false);
     forward_barrier(m);
     for (size_t j = 0; j < RWKV_INPUTS_6; j++) {
         struct linear up = expert_linear(&l->shift_up, j);
-        multiply(m, &up, w->low[rwkv_inputs_6[j]], w->in[rwkv_inputs_6[j]]);
+        linear_apply(m, &up, w->low[rwkv_inputs_6[j]], w->in[rwkv_inputs_6[j]]);
     }
 }
 
-/* The order matters: a result takes the place of an input that has been multiplied. */
-static void multiply_6(struct worker *m, const struct rwkv_layer *l)
+/* The order matters: a result takes the place of an input that has been multiplied. Keys of version 6 are completed
+ * later, from w->y. */
+static void multiply(struct worker *m, const struct rwkv_layer *l)
 {
     const struct rwkv_memory *w = &m->f->rwkv;
-    multiply(m, &l->r, w->in[RWKV_R], w->r);
-    multiply(m, &l->k, w->in[RWKV_K], w->in[RWKV_R]);
-    multiply(m, &l->v, w->in[RWKV_V], w->in[RWKV_K]);
-    multiply(m, &l->gate, w->in[RWKV_G], w->in[RWKV_A]);
-    multiply(m, &l->w.down, w->in[RWKV_W], w->low[RWKV_W]);
-    apply_tanh(m, w->low[RWKV_W], l->w.rank);
+    const struct low_rank *low = l->low;
+    for (size_t j = 0; j < RWKV_INPUTS; j++)
+        if (low[j].rank > 0)
+            linear_apply(m, &low[j].down, w->in[j], w->low[j]);
+    linear_apply(m, &l->r, w->in[RWKV_R], w->r);
+    linear_apply(m, &l->k, w->in[RWKV_K], l->by_delta ? w->k : w->y);
+    linear_apply(m, &l->v, w->in[RWKV_V], w->v);
+    if (!l->by_delta)
+        linear_apply(m, &l->gate, w->in[RWKV_A], w->g);
+    activate(m, w->low[RWKV_W], low[RWKV_W].rank, false);
+    activate(m, w->low[RWKV_G], low[RWKV_G].rank, true);
     forward_barrier(m);
-    multiply(m, &l->w.up, w->low[RWKV_W], w->in[RWKV_W]);
-}
-
-static void multiply_7(struct worker *m, const struct rwkv_layer *l)
-{
-    const struct rwkv_memory *w = &m->f->rwkv;
-    struct rwkv_rows x = rows_of(m->f, l);
-    multiply(m, &l->r, w->in[RWKV_R], x.r);
-    multiply(m, &l->k, w->in[RWKV_K], x.k);
-    multiply(m, &l->v, w->in[RWKV_V], x.v);
-    multiply(m, &l->w.down, w->in[RWKV_W], w->low[RWKV_W]);
-    multiply(m, &l->a.down, w->in[RWKV_A], w->low[RWKV_A]);
-    if (l->value.rank > 0)
-        multiply(m, &l->value.down, w->in[RWKV_V], w->low[RWKV_V]);
-    if (l->g.rank > 0)
-        multiply(m, &l->g.down, w->in[RWKV_G], w->low[RWKV_G]);
-    apply_tanh(m, w->low[RWKV_W], l->w.rank);
-    struct work_range part = forward_work_range(m, m->f->n * l->g.rank);
-    float *low = w->low[RWKV_G] + part.first;
-    vector_gate(low, low, NULL, VECTOR_SIGMOID, part.end - part.first);
-    forward_barrier(m);
-    multiply(m, &l->w.up, w->low[RWKV_W], w->in[RWKV_W]);
-    multiply(m, &l->a.up, w->low[RWKV_A], w->in[RWKV_A]);
-    if (l->value.rank > 0)
-        multiply(m, &l->value.up, w->low[RWKV_V], w->in[RWKV_V]);
-    if (l->g.rank > 0)
-        multiply(m, &l->g.up, w->low[RWKV_G], w->in[RWKV_G]);
+    for (size_t j = 0; j < RWKV_INPUTS; j++)
+        if (low[j].rank > 0)
+            linear_apply(m, &low[j].up, w->low[j], w->in[j]);
 }
 
 /* ---- between the products and the recurrence, for one head of a row ---- */
 
-/* Returns the head's share of the token's own value. The memory of the result is free before the recurrence. */
-static float share_of_bonus(const struct rwkv_rows *x, const struct rwkv_layer *l, size_t at, size_t head, float *free)
+/* Gated linear attention multiplies keys by 1 - w, and scales the receptance. */
+static void settle_6(const struct rwkv_memory *m, const struct rwkv_layer *l, size_t at, const float *key)
 {
     size_t n = l->head_dim;
-    vector_multiply(free, x->k + at, l->bonus + head * n, n);
-    return vector_dot(free, x->r + at, n);
-}
-
-/* w = exp(-exp(w)). Gated linear attention multiplies keys by 1 - w, and scales the receptance. */
-static void settle_6(const struct forward *f, const struct rwkv_layer *l, size_t row, size_t head)
-{
-    struct rwkv_rows x = rows_of(f, l);
-    size_t n = l->head_dim, at = row * f->d->shape.n_embd + head * n;
-    const float *key = f->rwkv.in[RWKV_R] + row * x.v_stride + head / x.each * n;
-    float *w = x.w + at, *k = x.k + at;
-    vector_add(w, w, l->w.base + head * n, n);
-    vector_gate(w, w, NULL, VECTOR_EXP, n);
-    vector_scale(w, w, -1, n);
-    vector_gate(w, w, NULL, VECTOR_EXP, n);
+    float *k = m->k + at;
     memcpy(k, key, n * sizeof(*k));
-    if (l->gla) {
-        vector_multiply(k, key, w, n);
-        vector_scale(k, k, -1, n);
-        vector_add(k, k, key, n);
-        vector_scale(x.r + at, x.r + at, 1 / sqrtf((float)n), n);
-    } else {
-        f->rwkv.bonus[row * l->n_head + head] = share_of_bonus(&x, l, at, head, f->rwkv.y + at);
-    }
+    if (!l->gla)
+        return;
+    vector_multiply(k, key, m->w + at, n);
+    vector_scale(k, k, -1, n);
+    vector_add(k, k, key, n);
+    vector_scale(m->r + at, m->r + at, 1 / sqrtf((float)n), n);
 }
 
-/* v goes from the layer's own to the first layer's. `share` is how far, before the sigmoid; `free` is memory. */
-static void mix_values(
-    float *v, const float *first, float *share, const float *base, float *free, size_t n)
+/* v goes as far to the first layer's as `share` says, before its sigmoid. `free` is memory. */
+static void mix_values(float *v, const float *first, float *share, const float *base, float *free, size_t n)
 {
     vector_add(share, share, base, n);
     vector_gate(share, share, NULL, VECTOR_SIGMOID, n);
@@ -228,20 +164,17 @@ static void mix_values(
     vector_add(v, v, free, n);
 }
 
-/* kk = k * k_k, of length 1; k = k - k * k_a + k * k_a * a; b = kk * a */
-static void settle_7(const struct forward *f, const struct rwkv_layer *l, size_t row, size_t head)
+/* a = sigmoid(a); kk = k * k_k, of length 1; k = k - k * k_a + k * k_a * a; b = kk * a, in a's place */
+static void settle_7(const struct rwkv_memory *m, const struct rwkv_layer *l, size_t at, size_t from)
 {
-    struct rwkv_rows x = rows_of(f, l);
-    size_t n = l->head_dim, from = head * n, at = row * f->d->shape.n_embd + from;
-    float *w = x.w + at, *a = x.b + at, *k = x.k + at, *kk = x.kk + at, *free = f->rwkv.y + at;
-    vector_add(w, w, l->w.base + from, n);
-    vector_gate(w, w, NULL, VECTOR_SIGMOID, n);
-    vector_scale(w, w, DECAY_RATE, n);
-    vector_gate(w, w, NULL, VECTOR_EXP, n);
-    vector_add(a, a, l->a.base + from, n);
+    size_t n = l->head_dim;
+    float *a = m->b + at, *k = m->k + at, *kk = m->kk + at, *free = m->y + at;
+    vector_add(a, a, l->low[RWKV_A].base + from, n);
     vector_gate(a, a, NULL, VECTOR_SIGMOID, n);
-    if (l->value.rank > 0) /* the place of kk has the share until here */
-        mix_values(x.v + at, f->rwkv.first_v + at, kk, l->value.base + from, free, n);
+    if (l->low[RWKV_V].rank > 0) /* the place of kk has the share until here */
+        mix_values(m->v + at, m->first_v + at, kk, l->low[RWKV_V].base + from, free, n);
+    else
+        memcpy(m->first_v + at, m->v + at, n * sizeof(*a));
     vector_multiply(kk, k, l->k_k + from, n);
     float length = sqrtf(vector_dot(kk, kk, n));
     vector_scale(kk, kk, 1 / (length > LEAST_LENGTH ? length : LEAST_LENGTH), n);
@@ -250,14 +183,30 @@ static void settle_7(const struct forward *f, const struct rwkv_layer *l, size_t
     vector_multiply(free, free, a, n);
     vector_add(k, k, free, n);
     vector_multiply(a, a, kk, n);
-    f->rwkv.bonus[row * l->n_head + head] = share_of_bonus(&x, l, at, head, free);
 }
 
+/* w = exp(-exp(w)) in version 6. What is read of w->y is read before this head's part of it is written. */
 static void settle(struct worker *m, const struct rwkv_layer *l)
 {
+    const struct rwkv_memory *of = &m->f->rwkv;
+    size_t n = l->head_dim;
     struct work_range part = forward_work_range(m, m->f->n * l->n_head);
-    for (size_t i = part.first; i < part.end; i++)
-        (l->by_delta ? settle_7 : settle_6)(m->f, l, i / l->n_head, i % l->n_head);
+    for (size_t i = part.first; i < part.end; i++) {
+        size_t head = i % l->n_head, from = head * n, at = i * n;
+        float *w = of->w + at;
+        vector_add(w, w, l->low[RWKV_W].base + from, n);
+        vector_gate(w, w, NULL, l->by_delta ? VECTOR_SIGMOID : VECTOR_EXP, n);
+        vector_scale(w, w, l->by_delta ? DECAY_RATE : -1, n);
+        vector_gate(w, w, NULL, VECTOR_EXP, n);
+        if (l->by_delta)
+            settle_7(of, l, at, from);
+        else
+            settle_6(of, l, at, of->y + kv_at(l, i / l->n_head, head));
+        if (l->bonus) {
+            vector_multiply(of->y + at, of->k + at, l->bonus + from, n);
+            of->bonus[i] = vector_dot(of->y + at, of->r + at, n);
+        }
+    }
     forward_barrier(m);
 }
 
@@ -266,21 +215,21 @@ static void settle(struct worker *m, const struct rwkv_layer *l)
 /* Block `i` of the layer, at a row of the batch. */
 static struct wkv_block block_of(const struct forward *f, const struct rwkv_layer *l, size_t i, size_t row)
 {
-    struct rwkv_rows x = rows_of(f, l);
+    const struct rwkv_memory *m = &f->rwkv;
     size_t n = l->head_dim, head = i / blocks_of_head(l), column = i % blocks_of_head(l) * DELTA_COLUMNS;
     size_t stride = f->d->shape.n_embd, at = row * stride + head * n;
     return (struct wkv_block){.columns = n - column < DELTA_COLUMNS ? n - column : DELTA_COLUMNS,
         .keys = n,
-        .r = x.r + at,
-        .w = x.w + at,
-        .k = x.k + at,
-        .kk = l->by_delta ? x.kk + at : NULL,
-        .b = l->by_delta ? x.b + at : NULL,
+        .r = m->r + at,
+        .w = m->w + at,
+        .k = m->k + at,
+        .kk = l->by_delta ? m->kk + at : NULL,
+        .b = m->b + at,
         .early = !l->by_delta && !l->gla,
-        .v = head_of_v(&x, l, row, head) + column,
-        .out = f->rwkv.y + at + column,
+        .v = m->v + kv_at(l, row, head) + column,
+        .out = m->y + at + column,
         .stride = stride,
-        .v_stride = x.v_stride};
+        .v_stride = (size_t)l->n_head_kv * n};
 }
 
 static void step_all(struct worker *m, size_t layer, const struct rwkv_layer *l)
@@ -307,24 +256,23 @@ static void step_all(struct worker *m, size_t layer, const struct rwkv_layer *l)
 /* The token's own share is normed with the rest in version 6, and added after the norm in version 7. */
 static void finish(struct worker *m, const struct rwkv_layer *l)
 {
-    const struct forward *f = m->f;
-    struct rwkv_rows x = rows_of(f, l);
+    const struct rwkv_memory *w = &m->f->rwkv;
     size_t n = l->head_dim;
-    struct work_range part = forward_work_range(m, f->n * l->n_head);
+    struct work_range part = forward_work_range(m, m->f->n * l->n_head);
     for (size_t i = part.first; i < part.end; i++) {
-        size_t head = i % l->n_head, row = i / l->n_head;
-        float *y = f->rwkv.y + i * n;
-        const float *v = head_of_v(&x, l, row, head);
+        size_t head = i % l->n_head;
+        float *y = w->y + i * n;
+        const float *v = w->v + kv_at(l, i / l->n_head, head), *g = w->g + i * n;
         if (l->bonus && !l->by_delta)
-            vector_add_scaled(y, v, f->rwkv.bonus[i], n);
+            vector_add_scaled(y, v, w->bonus[i], n);
         if (l->norm)
             vector_layer_norm(y, y, l->norm + head * n, l->norm_bias + head * n, NORM_EPSILON, n);
         if (l->by_delta)
-            vector_add_scaled(y, v, f->rwkv.bonus[i], n);
+            vector_add_scaled(y, v, w->bonus[i], n);
         if (!l->by_delta)
-            vector_gate(y, x.g + i * n, y, l->gla ? VECTOR_SIGMOID : VECTOR_SILU, n);
-        else if (l->g.rank > 0)
-            vector_multiply(y, y, x.g + i * n, n);
+            vector_gate(y, g, y, l->gla ? VECTOR_SIGMOID : VECTOR_SILU, n);
+        else if (l->low[RWKV_G].rank > 0)
+            vector_multiply(y, y, g, n);
     }
     forward_barrier(m);
 }
@@ -332,21 +280,18 @@ static void finish(struct worker *m, const struct rwkv_layer *l)
 static void run(struct worker *m, size_t i)
 {
     const struct rwkv_layer *l = &m->f->d->layers[i].rwkv;
-    const float *x = m->in.x;
-    size_t n_embd = m->f->d->shape.n_embd;
+    const struct rwkv_memory *w = &m->f->rwkv;
+    struct token_shift s = {.x = m->in.x, .state_at = kv_cache_state_at(m->f->cache, i), .own = !l->by_delta};
     if (!l->by_delta)
-        multiply_shift(m, i, l, x);
-    shift(m, i, l, x, !l->by_delta);
-    if (l->by_delta)
-        multiply_7(m, l);
-    else
-        multiply_6(m, l);
+        multiply_shift(m, l, s);
+    shift(m, l, &s);
+    multiply(m, l);
     settle(m, l);
     step_all(m, i, l);
     finish(m, l);
-    const float *y = forward_keep_wanted(m, i, m->f->rwkv.y, n_embd, m->f->rwkv.r);
+    const float *y = forward_keep_wanted(m, i, w->y, m->f->d->shape.n_embd, w->r);
     if (y)
-        multiply(m, &l->out, y, m->f->sum);
+        linear_apply(m, &l->out, y, m->f->sum);
 }
 
 const struct layer_kind layer_rwkv = {

@@ -20,8 +20,8 @@ enum rwkv_input { RWKV_R, RWKV_W, RWKV_K, RWKV_V, RWKV_A, RWKV_G, RWKV_INPUTS };
 
 /* up(f(down(x))) + base, where f depends on the input. */
 struct low_rank {
-    uint32_t rank;
-    struct linear down, up; /* without data: none */
+    uint32_t rank; /* 0: none */
+    struct linear down, up;
     const float *base; /* [n_embd], or NULL */
 };
 
@@ -29,35 +29,37 @@ struct low_rank {
 struct rwkv_layer {
     bool by_delta; /* version 7 */
     bool gla; /* version 6 as gated linear attention */
-    uint32_t head_dim, n_head, n_head_kv; /* n_head_kv of version 6 */
+    uint32_t head_dim, n_head, n_head_kv; /* n_head_kv is smaller only for gla */
+    uint32_t most_rank; /* of all that follow */
     const float *lerps[RWKV_INPUTS]; /* [n_embd] each; NULL where there is no such input */
     struct linear r, k, v, out;
-    struct low_rank w;
-    struct low_rank a, value, g; /* version 7. value: how much of the first layer's v is taken; not in the first layer */
+    /* Of w, and in version 7 of the others: of v in all layers but the first, how much of the first one's v is taken. */
+    struct low_rank low[RWKV_INPUTS];
     const float *k_k, *k_a; /* [n_embd], version 7 */
     const float *bonus; /* [n_embd], the token's own share: r_k, or time_first; NULL for gla */
     const float *norm, *norm_bias; /* [n_embd], or NULL */
-    struct linear gate; /* version 6 */
-    uint32_t shift_rank; /* version 6: what is added to the lerps */
+    /* Version 6. The gate's input has the place of the rate's. */
+    struct linear gate;
+    uint32_t shift_rank; /* of what is added to the lerps: */
     const float *shift_lerp; /* [n_embd] */
     struct linear shift_down; /* [5 * shift_rank][n_embd] */
     struct expert_weights shift_up; /* 5 of [n_embd][shift_rank] */
 };
 
-/* Several vectors have the same place, one after the other. */
 struct rwkv_memory {
-    float *in[RWKV_INPUTS]; /* [n][n_embd], shifted; those that have been multiplied hold results */
+    float *in[RWKV_INPUTS]; /* [n][n_embd], shifted */
     float *low[RWKV_INPUTS]; /* [n][rank] */
-    float *r, *y; /* [n][n_embd] */
+    /* [n][n_embd]. All but r and y have the places of inputs that have been multiplied by then. */
+    float *r, *w, *k, *v, *kk, *b, *g, *y;
     float *bonus; /* [n][n_head] */
     float *first_v; /* [n][n_embd], of the first layer: lasting */
 };
 
 /* ---- layer_rwkv_bind.c ---- */
 
-/* Those of version 6, in the order in which its files have their parts in one tensor. */
+/* Inputs of version 6, in the order in which its files have their parts in one tensor. */
 #define RWKV_INPUTS_6 5
-extern const enum rwkv_input rwkv_inputs_6[RWKV_INPUTS_6];
+extern const uint8_t rwkv_inputs_6[RWKV_INPUTS_6];
 
 bool rwkv_bind(struct binder *b, size_t i);
 

@@ -109,3 +109,9 @@ void linear_multiply(struct worker *m, const struct product *p, size_t n)
     }
     forward_barrier(m);
 }
+
+void linear_apply(struct worker *m, const struct linear *l, const float *x, float *out)
+{
+    linear_input(m, x, l->weight.columns, linear_packs(l));
+    linear_multiply(m, (struct product[]){{l, out}}, 1);
+}

@@ -55,6 +55,9 @@ struct product {
 /* Computes n products of the worker's input. All workers call it; what they wrote can be read when it returns. */
 void linear_multiply(struct worker *m, const struct product *p, size_t n);
 
+/* Both, for one product of x [m->n][columns of the weight]. */
+void linear_apply(struct worker *m, const struct linear *l, const float *x, float *out);
+
 /* ---- how workers share the rows of a weight ---- */
 
 /* A walk through the pieces of a step. The pieces are divided into stretches, one for each worker; a worker that has

@@ -22,12 +22,16 @@ static struct work_range share_of(const struct worker *m)
     return (struct work_range){units.first * UNIT, end < n ? end : n};
 }
 
-/* n elements of a row, from `at` in the row on; `row` is the row's number in the batch. */
-static void mix(const struct token_shift *s, size_t width, size_t row, const float *before, size_t at, size_t n)
+/* n elements of a row, from `at` in the row on; `row` is the row's number in the batch. `before` is NULL for zeros. */
+static void mix(
+    const struct token_shift *s, size_t width, size_t row, const float *before, size_t at, size_t n)
 {
     float away[CHANNELS];
     const float *x = s->x + row * width + at;
-    memcpy(away, before, n * sizeof(*away));
+    if (before)
+        memcpy(away, before, n * sizeof(*away));
+    else
+        memset(away, 0, n * sizeof(*away));
     vector_add_scaled(away, x, -1, n);
     for (size_t i = 0; i < s->n_lerps; i++) {
         float *out = s->out[i] + row * width + at;
@@ -41,7 +45,6 @@ static void mix(const struct token_shift *s, size_t width, size_t row, const flo
 
 void token_shift_mix(struct worker *m, const struct token_shift *s)
 {
-    static const float zeros[CHANNELS] = {0};
     const struct forward *f = m->f;
     size_t width = f->d->shape.n_embd;
     struct work_range share = share_of(m);
@@ -49,9 +52,9 @@ void token_shift_mix(struct worker *m, const struct token_shift *s)
         const float *state = sequence_state(r->sequence);
         for (size_t t = 0; t < r->n; t++)
             for (size_t at = share.first; at < share.end; at += CHANNELS) {
-                const float *before = t > 0 ? s->x + (r->row + t - 1) * width + at
+                const float *before = t > 0   ? s->x + (r->row + t - 1) * width + at
                                       : state ? state + s->state_at + at
-                                              : zeros;
+                                              : NULL;
                 mix(s, width, r->row + t, before, at, share.end - at < CHANNELS ? share.end - at : CHANNELS);
             }
     }
@@ -68,7 +71,8 @@ void token_shift_store(struct worker *m, const float *x, size_t state_at)
         const float *first = x + r->row * width + share.first;
         float *state = sequence_next_state(r->sequence);
         memcpy(state + state_at + share.first, first + (r->n - 1) * width, bytes);
-        for (size_t i = 0; (state = sequence_next_checkpoint(r->sequence, i, &position)) && position <= r->end; i++)
+        for (size_t i = 0;
+             (state = sequence_next_checkpoint(r->sequence, i, &position)) && position <= r->end; i++)
             memcpy(state + state_at + share.first, first + (position - r->start - 1) * width, bytes);
     }
 }

@@ -84,11 +84,14 @@ LANES_INLINE size_t delta_left(const struct delta_block *b, size_t half)
     return b->columns > half * LANES ? b->columns - half * LANES : 0;
 }
 
-LANES_INLINE void delta_token(const struct delta_block *b, size_t t, const float *from, bool by_key)
+LANES_INLINE void delta_token(const struct delta_block *b, size_t t, const float *from)
 {
     struct lanes difference[DELTA_HALVES], beta = lanes_set(b->beta[t * b->beta_stride]);
     struct delta_sums sums;
-    delta_forget(&sums, b, t, from, by_key);
+    if (b->decay_by_key)
+        delta_forget(&sums, b, t, from, true);
+    else
+        delta_forget(&sums, b, t, from, false);
     for (size_t h = 0; h < DELTA_HALVES; h++) {
         size_t n = delta_left(b, h);
         struct lanes v = lanes_load_part(b->v + t * b->v_stride + (n > 0 ? h * LANES : 0), n);
@@ -107,10 +110,7 @@ static void delta(const struct delta_block *b)
         from = b->after;
     }
     for (size_t t = 0; t < b->tokens; t++, from = b->after)
-        if (b->decay_by_key)
-            delta_token(b, t, from, true);
-        else
-            delta_token(b, t, from, false);
+        delta_token(b, t, from);
 }
 
 #endif

@@ -12,8 +12,9 @@
  * adds.
  *
  * Columns do not depend on each other, and lie in blocks as those of delta.h. S * w is rounded, then k * v and -b * held
- * are added by fused multiply-adds, in this order. Both sums are those of delta.h. Every function gives the same bits on
- * every CPU, and the same for one call over all tokens as for a call for each token. wkv_plain.c is the reference.
+ * are added by fused multiply-adds, in this order. The sums run from the first key to the last, with fused
+ * multiply-adds. Every function gives the same bits on every CPU, and the same for one call over all tokens as for a call
+ * for each token. wkv_plain.c is the reference.
  */
 #ifndef BERTH_WKV_H
 #define BERTH_WKV_H

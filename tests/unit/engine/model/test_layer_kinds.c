@@ -324,7 +324,8 @@ static void test_a_long_sequence_goes_on_from_each_checkpoint_that_is_kept(void 
     (void)state;
     enum { N = 1300, CHUNK = 300, LAST = 1200, MARK = 1111 }; /* the last call begins at LAST */
     static const char *const archs[] = {"jamba", "falcon-h1", "nemotron_h", "rwkv7", "rwkv6"};
-    for (size_t a = 0; a < (every() > 1 ? 1 : sizeof(archs) / sizeof(archs[0])); a++) { /* one where a test is slow */
+    for (size_t a = 0; a < (every() > 1 ? 1 : sizeof(archs) / sizeof(archs[0]));
+         a++) { /* one where a test is slow */
         struct bench b;
         bench_open(&b, archs[a], ATTENTION_F16);
         size_t each = kv_cache_checkpoint_every(b.cache), from = 0;
@@ -398,8 +399,8 @@ static void test_time_mixes_that_contradict_themselves_are_refused_by_name(void 
         {"rwkv7", {.without = "wkv.head_size"}, "wkv.head_size"},
         {"rwkv7", {.key = "wkv.head_size", .value = 24}, "contradict"},
         {"rwkv7", {.key = "wkv.head_size", .value = 128}, "wkv.head_size"},
-        {"rwkv7", {.key = "token_shift_count", .value = 1}, "token_shift_count is 1 instead of 2"},
-        {"arwkv7", {.without = "token_shift_count"}, "token_shift_count is 2 instead of 1"},
+        {"rwkv7", {.key = "token_shift_count", .value = 1}, "token_shift_count (1)"},
+        {"arwkv7", {.without = "token_shift_count"}, "token_shift_count (2)"},
         {"rwkv7", {.without = "attention.layer_norm_epsilon"}, "layer_norm_epsilon"},
         {"rwkv7", {.key = "attention.decay_lora_rank", .value = 16}, "blk.0.time_mix_w1.weight"},
         {"rwkv7", {.key = "attention.iclr_lora_rank", .value = 16}, "blk.0.time_mix_a1.weight"},
@@ -412,7 +413,8 @@ static void test_time_mixes_that_contradict_themselves_are_refused_by_name(void 
         {"rwkv7", {.without = "token_embd_norm.weight"}, "token_embd_norm.weight"},
         {"rwkv7", {.without = "blk.0.channel_mix_lerp_k.weight"}, "blk.0.channel_mix_lerp_k.weight"},
         {"rwkv7", {.tensor = "blk.0.time_mix_lerp_fused.weight", .columns = 64, .rows = 5}, "lerp_fused"},
-        {"rwkv7", {.tensor = "blk.0.channel_mix_receptance.weight", .columns = 64, .rows = 64}, "does not belong"},
+        {"rwkv7", {.tensor = "blk.0.channel_mix_receptance.weight", .columns = 64, .rows = 64},
+            "does not belong"},
         {"arwkv7", {.tensor = "blk.0.time_mix_lerp_fused.weight", .columns = 64, .rows = 6}, "lerp_fused"},
         {"rwkv6", {.without = "blk.1.channel_mix_receptance.weight"}, "blk.1.channel_mix_receptance.weight"},
         {"rwkv6", {.without = "blk.1.time_mix_first.weight"}, "blk.1.time_mix_first.weight"},
@@ -423,7 +425,8 @@ static void test_time_mixes_that_contradict_themselves_are_refused_by_name(void 
         {"rwkv6qwen2", {.key = "attention.head_count_kv", .value = 3}, "head_count_kv (3)"},
         {"rwkv6qwen2", {.key = "attention.head_count_kv", .value = 4}, "blk.0.time_mix_key.weight"},
         {"rwkv6qwen2", {.key = "rescale_every_n_layers", .value = 2}, "rescale_every_n_layers"},
-        {"rwkv6qwen2", {.tensor = "blk.0.time_mix_first.weight", .columns = 16, .rows = 4}, "does not belong"},
+        {"rwkv6qwen2", {.tensor = "blk.0.time_mix_first.weight", .columns = 16, .rows = 4},
+            "does not belong"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
         assert_refused(cases[i].arch, cases[i].edit, cases[i].reason);
