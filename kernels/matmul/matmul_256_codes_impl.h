@@ -7,21 +7,29 @@
 #include "matmul_256_add_impl.h"
 
 #define NOINLINE __attribute__((noinline))
-#if defined(__AVXVNNI__)
-#define LARGE_OFFSET (-128)
-#else
-#define LARGE_OFFSET 0
-#endif
 #define panel ymm_panel
+#define CODES_TABLE matmul_256_codes
+
+#include "matmul_codes_private.h"
 
 /* ---- products ---- */
 
-static NOINLINE void arrange(
-    struct matmul_block *out, const struct matmul_block *a, size_t tokens, const uint8_t order[16])
+/* The activations of a block in an order. */
+INLINE __m256i arranged_as(enum order order, const struct matmul_block *a)
 {
-    const __m256i at = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)order));
+    const __m256i at = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)orders[order]));
+    const __m256i q = _mm256_shuffle_epi8(_mm256_loadu_si256((const __m256i *)a->q), at);
+    if (order != BY_EIGHTS)
+        return q;
+    const __m128i low = _mm256_castsi256_si128(q), high = _mm256_extracti128_si256(q, 1);
+    return _mm256_set_m128i(_mm_unpackhi_epi16(low, high), _mm_unpacklo_epi16(low, high));
+}
+
+static NOINLINE void arrange(
+    struct matmul_block *out, const struct matmul_block *a, size_t tokens, enum order order)
+{
     for (size_t t = 0; t < tokens; t++) {
-        const __m256i q = _mm256_shuffle_epi8(_mm256_loadu_si256((const __m256i *)a[t].q), at);
+        const __m256i q = arranged_as(order, a + t);
         out[t] = a[t];
         _mm256_storeu_si256((__m256i *)out[t].q, q);
 #if !defined(__AVXVNNI__)
@@ -36,32 +44,105 @@ static NOINLINE void arrange(
     }
 }
 
-INLINE void prefetch_part(const uint8_t *weights, size_t row_bytes, size_t from, size_t to, size_t tokens)
+/* A call, for size. */
+static NOINLINE void prefetch_part(const uint8_t *weights, size_t row_bytes, size_t from, size_t to, size_t tokens)
 {
     (void)tokens;
     prefetch(weights, row_bytes, MATMUL_ROWS, from, to, prefetches_to_l1(MATMUL_ROWS, row_bytes));
+}
+
+/* The products of half a block, from element `q` and panel `w` on. In 16 bits fit four pairs of small weights, and one
+ * of large ones. */
+INLINE void half_of_panels(__m256i dot[GROUPS], const struct panel p[GROUPS], size_t first, const int8_t *q, bool large)
+{
+#if defined(__AVXVNNI__)
+    (void)large;
+#pragma GCC unroll 4
+    for (size_t g = 0; g < GROUPS; g++)
+        dot[g] = _mm256_setzero_si256();
+#pragma GCC unroll 4
+    for (size_t i = 0; i < 4; i++)
+#pragma GCC unroll 4
+        for (size_t g = 0; g < GROUPS; g++)
+            dot[g] = _mm256_dpbusd_avx_epi32(dot[g], p[g].w[first + i], broadcast(q + 4 * (first + i)));
+#else
+#pragma GCC unroll 4
+    for (size_t i = 0; i < 4; i++) {
+        const __m256i four = broadcast(q + 4 * (first + i));
+#pragma GCC unroll 4
+        for (size_t g = 0; g < GROUPS; g++) {
+            __m256i pairs = _mm256_maddubs_epi16(p[g].w[first + i], four);
+            if (large)
+                pairs = widen(pairs);
+            dot[g] = i == 0 ? pairs : large ? add_32(dot[g], pairs) : add_16(dot[g], pairs);
+        }
+    }
+    if (!large)
+#pragma GCC unroll 4
+        for (size_t g = 0; g < GROUPS; g++)
+            dot[g] = widen(dot[g]);
+#endif
+}
+
+INLINE void add_parts(unsigned weights, size_t parts, const struct panel (*p)[GROUPS], const struct matmul_block *a,
+    enum order order, float sums[MATMUL_ROWS], bool large)
+{
+    const __m128i offset = _mm_cvtsi32_si128(offsets[weights]);
+    for (const struct matmul_block *end = a + parts; a < end; a++, p++) {
+        _Alignas(32) int8_t q[MATMUL_BLOCK];
+        __m256i dot[2][GROUPS];
+        _mm256_store_si256((__m256i *)q, arranged_as(order, a));
+        __asm__ volatile("" ::: "memory");
+#pragma GCC unroll 1
+        for (size_t half = 0; half < 2; half++) /* in a loop, for size */
+            half_of_panels(dot[half], *p, 4 * half, q, large);
+        const __m256i first = _mm256_sll_epi32(minus_sum(a, MATMUL_FIRST), offset);
+        const __m256i last = _mm256_sll_epi32(minus_sum(a, MATMUL_LAST), offset);
+        const bool halves = has_halves(weights);
+#pragma GCC unroll 4
+        for (size_t g = 0; g < GROUPS; g++) {
+            const struct kind kind = {.has_halves = halves};
+            float *to = sums + LANES * g;
+            dot[0][g] = add_32(dot[0][g], first);
+            dot[1][g] = add_32(dot[1][g], last);
+            if (!halves)
+                dot[0][g] = add_32(dot[0][g], dot[1][g]);
+            _mm256_store_ps(to, add_to(kind, _mm256_load_ps(to), &(*p)[g], a, dot[0][g], dot[1][g]));
+        }
+    }
+}
+
+/* One token: adds all parts of a block. */
+static NOINLINE void add_one(unsigned weights, size_t parts, const struct panel (*p)[GROUPS],
+    const struct matmul_block *a, enum order order, float sums[MATMUL_ROWS])
+{
+#if !defined(__AVXVNNI__)
+    if (weights >= LARGE) {
+        add_parts(weights, parts, p, a, order, sums, true);
+        return;
+    }
+#endif
+    add_parts(weights, parts, p, a, order, sums, false);
 }
 
 /* `weights` is an enum weights. */
 INLINE void add_codes(unsigned weights, const struct panel p[GROUPS], const struct matmul_block *a,
     size_t tokens, float (*sums)[MATMUL_ROWS])
 {
-    static const struct {
-        add_many *add;
-        unsigned offset;
-    } how[] = { /* in the order of enum weights */
-        {add_offset, 0},
-        {add_offset, 4},
-        {add_halves, 4},
-#if defined(__AVXVNNI__)
-        {add_offset, 7},
-        {add_halves, 7},
-#else
-        {add_bytes, 0},
-        {add_byte_halves, 0},
+#if !defined(__AVXVNNI__)
+    if (weights >= LARGE) {
+        for (size_t t = 0; t < tokens; t++)
+            add_one(weights, 1, (const struct panel(*)[GROUPS])p, a + t, IN_ORDER, sums[t]);
+        return;
+    }
 #endif
-    };
-    how[weights].add(how[weights].offset, p, a, tokens, sums);
+    (has_halves(weights) ? add_halves : add_offset)(offsets[weights], p, a, tokens, sums);
+}
+
+INLINE bool adds_one(const struct codes *c, struct panel (*p)[GROUPS], const struct matmul_block *a, float *sums)
+{
+    add_one(c->weights, c->parts, (const struct panel(*)[GROUPS])p, a, c->order, sums);
+    return true;
 }
 
 INLINE bool left_to_other(enum matmul_int8 type, const uint8_t *weights, size_t row_bytes, size_t blocks,
@@ -71,7 +152,6 @@ INLINE bool left_to_other(enum matmul_int8 type, const uint8_t *weights, size_t 
     return false;
 }
 
-#define CODES_TABLE matmul_256_codes
 #define CODES_LINKAGE(name) static void tile_##name
 #include "matmul_codes_tile_impl.h"
 

@@ -6,6 +6,7 @@
 #include "matmul_256_impl.h"
 
 #define SMALL_OFFSET 16
+#define LARGE_OFFSET 64
 #define panel ymm_panel
 #define source ymm_source
 #define CODES_TABLE matmul_256_codes

@@ -8,8 +8,9 @@
 #define LANES 16
 #define panel zmm_codes
 #define source zmm_source
+#define CODES_TABLE matmul_avx512_codes
 #define SMALL_OFFSET 16
-#define LARGE_OFFSET (-128)
+#define LARGE_OFFSET 64
 
 typedef __m512i words;
 typedef __m512 floats;
@@ -19,6 +20,8 @@ struct zmm_codes {
     __m512i w[8];
     __m512 scale[2];
 };
+
+#include "matmul_codes_private.h"
 
 struct zmm_source {
     struct zmm_rows rows;
@@ -175,18 +178,28 @@ INLINE words entries(const uint16_t *book, size_t size, words at)
 
 /* ---- products ---- */
 
-static NOINLINE void arrange(
-    struct matmul_block *out, const struct matmul_block *a, size_t tokens, const uint8_t order[16])
+/* The activations of a block in an order. */
+INLINE __m256i arranged_as(enum order order, const struct matmul_block *a)
 {
-    const __m256i at = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)order));
+    const __m256i at = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)orders[order]));
+    const __m256i q = _mm256_shuffle_epi8(_mm256_loadu_si256((const __m256i *)a->q), at);
+    if (order != BY_EIGHTS)
+        return q;
+    const __m128i low = _mm256_castsi256_si128(q), high = _mm256_extracti128_si256(q, 1);
+    return _mm256_set_m128i(_mm_unpackhi_epi16(low, high), _mm_unpacklo_epi16(low, high));
+}
+
+static NOINLINE void arrange(
+    struct matmul_block *out, const struct matmul_block *a, size_t tokens, enum order order)
+{
     for (size_t t = 0; t < tokens; t++) {
-        const __m256i q = _mm256_loadu_si256((const __m256i *)a[t].q);
-        _mm256_storeu_si256((__m256i *)out[t].q, _mm256_shuffle_epi8(q, at));
+        _mm256_storeu_si256((__m256i *)out[t].q, arranged_as(order, a + t));
         _mm_storeu_ps(&out[t].d, _mm_loadu_ps(&a[t].d));
     }
 }
 
-INLINE void prefetch_part(const uint8_t *weights, size_t row_bytes, size_t from, size_t to, size_t tokens)
+/* A call, for size. */
+static NOINLINE void prefetch_part(const uint8_t *weights, size_t row_bytes, size_t from, size_t to, size_t tokens)
 {
     (void)tokens;
     prefetch(weights, row_bytes, MATMUL_ROWS, from, to, prefetches_to_l1(MATMUL_ROWS, row_bytes));
@@ -225,11 +238,51 @@ static NOINLINE void add_both_halves(int offset, const struct panel p[GROUPS], c
 INLINE void add_codes(unsigned weights, const struct panel p[GROUPS], const struct matmul_block *a,
     size_t tokens, float sums[][MATMUL_ROWS])
 {
-    static const struct {
-        int offset;
-        bool halves;
-    } how[] = {{0, false}, {4, false}, {4, true}, {7, false}, {7, true}}; /* in the order of enum weights */
-    (how[weights].halves ? add_both_halves : add_whole)(how[weights].offset, p, a, tokens, sums);
+    (has_halves(weights) ? add_both_halves : add_whole)(offsets[weights], p, a, tokens, sums);
+}
+
+/* One token: adds all parts of a block. The sums stay in registers. */
+static NOINLINE void add_one(unsigned weights, size_t parts, const struct panel (*p)[GROUPS],
+    const struct matmul_block *a, enum order order, float sums[MATMUL_ROWS])
+{
+    const int offset = offsets[weights];
+    __m512 y[GROUPS] = {_mm512_load_ps(sums), _mm512_load_ps(sums + 16)};
+    for (const struct matmul_block *end = a + parts; a < end; a++, p++) {
+        _Alignas(32) int8_t q[MATMUL_BLOCK];
+        __m512i minus[2], dot[GROUPS][2];
+        _mm256_store_si256((__m256i *)q, arranged_as(order, a));
+        __asm__ volatile("" ::: "memory");
+        minus_halves(minus, a);
+#pragma GCC unroll 2
+        for (size_t half = 0; half < 2; half++)
+            dot[0][half] = dot[1][half] = times_power(minus[half], offset);
+#pragma GCC unroll 8
+        for (size_t i = 0; i < 8; i++)
+#pragma GCC unroll 2
+            for (size_t g = 0; g < GROUPS; g++)
+                dot[g][i / 4] = _mm512_dpbusd_epi32(dot[g][i / 4], (*p)[g].w[i], broadcast(q + 4 * i));
+        const __m512 d = _mm512_set1_ps(a->d);
+#pragma GCC unroll 2
+        for (size_t g = 0; g < GROUPS; g++) {
+            const struct panel *of = &(*p)[g];
+            if (has_halves(weights)) {
+                __m512 joined = _mm512_mul_ps(_mm512_cvtepi32_ps(dot[g][0]), of->scale[0]);
+                joined = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[g][1]), of->scale[1], joined);
+                y[g] = _mm512_fmadd_ps(joined, d, y[g]);
+            } else {
+                const __m512 products = _mm512_cvtepi32_ps(_mm512_add_epi32(dot[g][0], dot[g][1]));
+                y[g] = _mm512_fmadd_ps(products, _mm512_mul_ps(of->scale[0], d), y[g]);
+            }
+        }
+    }
+    _mm512_store_ps(sums, y[0]);
+    _mm512_store_ps(sums + 16, y[1]);
+}
+
+INLINE bool adds_one(const struct codes *c, struct panel (*p)[GROUPS], const struct matmul_block *a, float *sums)
+{
+    add_one(c->weights, c->parts, (const struct panel(*)[GROUPS])p, a, c->order, sums);
+    return true;
 }
 
 INLINE bool left_to_other(enum matmul_int8 type, const uint8_t *weights, size_t row_bytes, size_t blocks,
@@ -239,7 +292,6 @@ INLINE bool left_to_other(enum matmul_int8 type, const uint8_t *weights, size_t 
     return false;
 }
 
-#define CODES_TABLE matmul_avx512_codes
 #define CODES_LINKAGE(name) void matmul_avx512_##name
 #include "matmul_codes_impl.h"
 #include "matmul_codes_tile_impl.h"

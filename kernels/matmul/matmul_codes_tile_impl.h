@@ -7,12 +7,6 @@
 
 #include "matmul_codes_private.h"
 
-/* For a byte shuffle of each half of a block: which element is at each place. */
-static const uint8_t orders[][16] = {
-    [BY_FOURS] = {0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15},
-    [BY_TWOS] = {0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15},
-};
-
 #define PARTS 8 /* of a block at most */
 
 /* Any number of tokens. */
@@ -31,14 +25,18 @@ static NOINLINE void codes_tile(enum matmul_int8 type, const uint8_t *weights, s
         for (size_t g = 0; g < GROUPS; g++) {
             prefetch_part(weights, row_bytes, done + c->bytes * g / (2 * GROUPS),
                 done + c->bytes * (g + 1) / (2 * GROUPS), tokens);
-            c->unpack(&p[0][g], GROUPS, at + g * LANES * row_bytes, row_bytes, LARGE_OFFSET);
+            c->unpack(&p[0][g], GROUPS, at + g * LANES * row_bytes, row_bytes);
+        }
+        if (tokens == 1 && adds_one(c, p, a + b, sums[0])) {
+            prefetch_part(weights, row_bytes, half, done + c->bytes, tokens);
+            continue;
         }
         for (size_t i = 0; i < c->parts; i++) {
             const struct matmul_block *from = a + (b + i) * tokens;
             prefetch_part(weights, row_bytes, half + c->bytes * i / (2u * c->parts),
                 half + c->bytes * (i + 1) / (2u * c->parts), tokens);
             if (c->order != IN_ORDER) {
-                arrange(arranged, from, tokens, orders[c->order]);
+                arrange(arranged, from, tokens, c->order);
                 from = arranged;
             }
             add_codes(c->weights, p[i], from, tokens, sums);
