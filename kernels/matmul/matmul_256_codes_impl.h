@@ -45,69 +45,65 @@ static NOINLINE void arrange(
 }
 
 /* A call, for size. */
-static NOINLINE void prefetch_part(const uint8_t *weights, size_t row_bytes, size_t from, size_t to, size_t tokens)
+static NOINLINE void prefetch_part(
+    const uint8_t *weights, size_t row_bytes, size_t from, size_t to, size_t tokens)
 {
     (void)tokens;
     prefetch(weights, row_bytes, MATMUL_ROWS, from, to, prefetches_to_l1(MATMUL_ROWS, row_bytes));
 }
 
-/* The products of half a block, from element `q` and panel `w` on. In 16 bits fit four pairs of small weights, and one
- * of large ones. */
-INLINE void half_of_panels(__m256i dot[GROUPS], const struct panel p[GROUPS], size_t first, const int8_t *q, bool large)
+/* The products of half a block, from w[first] on, for n groups of rows; n is constant. In 16 bits fit four pairs of small
+ * weights, and one of large ones. */
+INLINE void half_of_panels(
+    __m256i *sum, const struct panel *p, size_t n, size_t first, const int8_t *q, bool large)
 {
+#pragma GCC unroll 2
+    for (size_t g = 0; g < n; g++)
+        sum[g] = _mm256_setzero_si256();
+#pragma GCC unroll 4
+    for (size_t i = first; i < first + 4; i++) {
+        const __m256i four = broadcast(q + 4 * i);
+#pragma GCC unroll 2
+        for (size_t g = 0; g < n; g++) {
 #if defined(__AVXVNNI__)
-    (void)large;
-#pragma GCC unroll 4
-    for (size_t g = 0; g < GROUPS; g++)
-        dot[g] = _mm256_setzero_si256();
-#pragma GCC unroll 4
-    for (size_t i = 0; i < 4; i++)
-#pragma GCC unroll 4
-        for (size_t g = 0; g < GROUPS; g++)
-            dot[g] = _mm256_dpbusd_avx_epi32(dot[g], p[g].w[first + i], broadcast(q + 4 * (first + i)));
+            (void)large;
+            sum[g] = _mm256_dpbusd_avx_epi32(sum[g], p[g].w[i], four);
 #else
-#pragma GCC unroll 4
-    for (size_t i = 0; i < 4; i++) {
-        const __m256i four = broadcast(q + 4 * (first + i));
-#pragma GCC unroll 4
-        for (size_t g = 0; g < GROUPS; g++) {
-            __m256i pairs = _mm256_maddubs_epi16(p[g].w[first + i], four);
-            if (large)
-                pairs = widen(pairs);
-            dot[g] = i == 0 ? pairs : large ? add_32(dot[g], pairs) : add_16(dot[g], pairs);
+            const __m256i pairs = _mm256_maddubs_epi16(p[g].w[i], four);
+            sum[g] = large ? add_32(sum[g], widen(pairs)) : add_16(sum[g], pairs);
+            if (!large && i == first + 3)
+                sum[g] = widen(sum[g]);
+#endif
         }
     }
-    if (!large)
-#pragma GCC unroll 4
-        for (size_t g = 0; g < GROUPS; g++)
-            dot[g] = widen(dot[g]);
-#endif
 }
 
-INLINE void add_parts(unsigned weights, size_t parts, const struct panel (*p)[GROUPS], const struct matmul_block *a,
-    enum order order, float sums[MATMUL_ROWS], bool large)
+INLINE void add_parts(unsigned weights, size_t parts, const struct panel (*p)[GROUPS],
+    const struct matmul_block *a, enum order order, float sums[MATMUL_ROWS], bool large)
 {
     const __m128i offset = _mm_cvtsi32_si128(offsets[weights]);
+    const struct kind kind = {.has_halves = has_halves(weights)};
+    const size_t n = large ? 1 : TILE_GROUPS; /* large ones are rare: for size */
     for (const struct matmul_block *end = a + parts; a < end; a++, p++) {
         _Alignas(32) int8_t q[MATMUL_BLOCK];
-        __m256i dot[2][GROUPS];
         _mm256_store_si256((__m256i *)q, arranged_as(order, a));
-        __asm__ volatile("" ::: "memory");
+        __asm__ volatile("" ::: "memory"); /* or the compiler broadcasts by shuffles */
+        const __m256i minus_first = _mm256_sll_epi32(minus_sum(a, MATMUL_FIRST), offset);
+        const __m256i minus_last = _mm256_sll_epi32(minus_sum(a, MATMUL_LAST), offset);
 #pragma GCC unroll 1
-        for (size_t half = 0; half < 2; half++) /* in a loop, for size */
-            half_of_panels(dot[half], *p, 4 * half, q, large);
-        const __m256i first = _mm256_sll_epi32(minus_sum(a, MATMUL_FIRST), offset);
-        const __m256i last = _mm256_sll_epi32(minus_sum(a, MATMUL_LAST), offset);
-        const bool halves = has_halves(weights);
-#pragma GCC unroll 4
-        for (size_t g = 0; g < GROUPS; g++) {
-            const struct kind kind = {.has_halves = halves};
-            float *to = sums + LANES * g;
-            dot[0][g] = add_32(dot[0][g], first);
-            dot[1][g] = add_32(dot[1][g], last);
-            if (!halves)
-                dot[0][g] = add_32(dot[0][g], dot[1][g]);
-            _mm256_store_ps(to, add_to(kind, _mm256_load_ps(to), &(*p)[g], a, dot[0][g], dot[1][g]));
+        for (size_t g = 0; g < GROUPS; g += n) {
+            __m256i first[TILE_GROUPS], last[TILE_GROUPS];
+            half_of_panels(first, *p + g, n, 0, q, large);
+            half_of_panels(last, *p + g, n, 4, q, large);
+#pragma GCC unroll 2
+            for (size_t i = 0; i < n; i++) {
+                float *to = sums + LANES * (g + i);
+                first[i] = add_32(first[i], minus_first);
+                last[i] = add_32(last[i], minus_last);
+                if (!kind.has_halves)
+                    first[i] = add_32(first[i], last[i]);
+                _mm256_store_ps(to, add_to(kind, _mm256_load_ps(to), &(*p)[g + i], a, first[i], last[i]));
+            }
         }
     }
 }
@@ -139,7 +135,8 @@ INLINE void add_codes(unsigned weights, const struct panel p[GROUPS], const stru
     (has_halves(weights) ? add_halves : add_offset)(offsets[weights], p, a, tokens, sums);
 }
 
-INLINE bool adds_one(const struct codes *c, struct panel (*p)[GROUPS], const struct matmul_block *a, float *sums)
+INLINE bool adds_one(
+    const struct codes *c, struct panel (*p)[GROUPS], const struct matmul_block *a, float *sums)
 {
     add_one(c->weights, c->parts, (const struct panel(*)[GROUPS])p, a, c->order, sums);
     return true;

@@ -32,11 +32,14 @@ INLINE void four_words(words out[4], const struct source *s, size_t byte)
 /* A call, for size: a block has few of them. */
 static __attribute__((noinline)) words one_word(const struct source *s, size_t byte)
 {
-    int row[LANES];
+    const uint8_t *at = s->at + byte;
+    words v = broadcast(at);
 #pragma GCC unroll 8
-    for (size_t r = 0; r < LANES; r++)
-        memcpy(&row[r], s->at + r * s->row_bytes + byte, sizeof(row[r]));
-    return _mm256_setr_epi32(row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7]);
+    for (int r = 1; r < LANES; r++) {
+        at += s->row_bytes;
+        v = _mm256_blend_epi32(v, broadcast(at), 1 << r);
+    }
+    return v;
 }
 
 INLINE words with_mask(words v, uint32_t mask)

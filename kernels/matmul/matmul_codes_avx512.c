@@ -37,10 +37,17 @@ INLINE void four_words(words out[4], const struct source *s, size_t byte)
     load_lanes(out, &s->rows, byte);
 }
 
-/* A call, for size: a block has few of them. */
+/* A call, for size: a block has few of them. Loads that broadcast, and blends: load_words would also load its masks. */
 static __attribute__((noinline)) words one_word(const struct source *s, size_t byte)
 {
-    return load_words(&s->rows, byte);
+    __m256i low = _mm256_set1_epi32(word_at(row_at(&s->rows, 0, byte)));
+    __m256i high = _mm256_set1_epi32(word_at(row_at(&s->rows, 8, byte)));
+#pragma GCC unroll 8
+    for (size_t r = 1; r < 8; r++) {
+        low = _mm256_blend_epi32(low, _mm256_set1_epi32(word_at(row_at(&s->rows, r, byte))), 1 << r);
+        high = _mm256_blend_epi32(high, _mm256_set1_epi32(word_at(row_at(&s->rows, 8 + r, byte))), 1 << r);
+    }
+    return _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
 }
 
 INLINE words with_mask(words v, uint32_t mask)
@@ -122,11 +129,12 @@ INLINE words triple(words v)
     return _mm512_add_epi8(_mm512_add_epi8(v, v), v);
 }
 
-/* byte * 3 / 256 */
+/* 1 for bytes from 86 on, 2 from 171 on. */
 INLINE words digit_of(words v)
 {
-    const __m512i less = _mm512_subs_epu8(v, _mm512_set1_epi8(1));
-    return bits_of(_mm512_avg_epu8(less, _mm512_avg_epu8(less, _mm512_setzero_si512())), 6, 3);
+    const __m512i one = _mm512_set1_epi8(1);
+    const __m512i digit = _mm512_maskz_mov_epi8(_mm512_cmpgt_epu8_mask(v, _mm512_set1_epi8(85)), one);
+    return _mm512_mask_add_epi8(digit, _mm512_cmpgt_epu8_mask(v, _mm512_set1_epi8((char)170)), digit, one);
 }
 
 INLINE floats half_ue4m3(words byte)
@@ -199,7 +207,8 @@ static NOINLINE void arrange(
 }
 
 /* A call, for size. */
-static NOINLINE void prefetch_part(const uint8_t *weights, size_t row_bytes, size_t from, size_t to, size_t tokens)
+static NOINLINE void prefetch_part(
+    const uint8_t *weights, size_t row_bytes, size_t from, size_t to, size_t tokens)
 {
     (void)tokens;
     prefetch(weights, row_bytes, MATMUL_ROWS, from, to, prefetches_to_l1(MATMUL_ROWS, row_bytes));
@@ -251,7 +260,7 @@ static NOINLINE void add_one(unsigned weights, size_t parts, const struct panel 
         _Alignas(32) int8_t q[MATMUL_BLOCK];
         __m512i minus[2], dot[GROUPS][2];
         _mm256_store_si256((__m256i *)q, arranged_as(order, a));
-        __asm__ volatile("" ::: "memory");
+        __asm__ volatile("" ::: "memory"); /* or the compiler broadcasts by shuffles */
         minus_halves(minus, a);
 #pragma GCC unroll 2
         for (size_t half = 0; half < 2; half++)
@@ -279,7 +288,8 @@ static NOINLINE void add_one(unsigned weights, size_t parts, const struct panel 
     _mm512_store_ps(sums + 16, y[1]);
 }
 
-INLINE bool adds_one(const struct codes *c, struct panel (*p)[GROUPS], const struct matmul_block *a, float *sums)
+INLINE bool adds_one(
+    const struct codes *c, struct panel (*p)[GROUPS], const struct matmul_block *a, float *sums)
 {
     add_one(c->weights, c->parts, (const struct panel(*)[GROUPS])p, a, c->order, sums);
     return true;

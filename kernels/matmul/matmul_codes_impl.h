@@ -143,7 +143,7 @@ static void unpack_tq2_0(struct panel *p, size_t step, const uint8_t *at, size_t
     }
 }
 
-/* The next digit of each byte, which is in its top, and what is left. */
+/* The next digit of each byte, which is byte * 3 / 256, and what is left, byte * 3 % 256. */
 INLINE void put_digit(struct panel *p, size_t i, words *v)
 {
     put(p, i, digit_of(*v), 1);
@@ -308,6 +308,7 @@ static void unpack_iq3_xxs(struct panel *p, size_t step, const uint8_t *at, size
         for (size_t j = 0; j < 2; j++, p += step) {
             const words signs = packed_signs(rest[k + j]);
             p->scale[0] = odd_scale(d, right(rest[k + j], 28));
+#pragma GCC unroll 4
             for (size_t i = 0; i < 4; i++)
                 put_twos(p, i, entries(quant_book_iq3_xxs, 256, two_bytes(v[2 * j + i / 2], i % 2)), signs,
                     levels);
@@ -318,15 +319,19 @@ static void unpack_iq3_xxs(struct panel *p, size_t step, const uint8_t *at, size
 static void unpack_iq3_s(struct panel *p, size_t step, const uint8_t *at, size_t row_bytes)
 {
     const struct source s = source_at(at, row_bytes);
-    const words levels = table_of(levels_iq3_s, SMALL_OFFSET), scales = one_word(&s, 106);
+    const words levels = table_of(levels_iq3_s, SMALL_OFFSET);
     const floats d = first_float(&s, 0);
+    words rest[11]; /* two words of ninth bits, eight of signs, one of scales */
+    called_words(rest, &s, 66);
+    called_words(rest + 4, &s, 82);
+    called_words(rest + 7, &s, 94);
     for (size_t k = 0; k < 8; k += 2) {
-        const words high = one_word(&s, 66 + k / 4 * 4);
         words v[4];
         called_words(v, &s, 2 + 8 * k);
         for (size_t j = 0; j < 2; j++, p += step) {
-            const words qh = byte_at(high, (k + j) % 4), signs = one_word(&s, 74 + 4 * (k + j));
-            p->scale[0] = odd_scale(d, with_mask(right(scales, (unsigned)(4 * (k + j))), 15));
+            const words qh = byte_at(rest[k / 4], (k + j) % 4), signs = rest[2 + k + j];
+            p->scale[0] = odd_scale(d, with_mask(right(rest[10], (unsigned)(4 * (k + j))), 15));
+#pragma GCC unroll 4
             for (unsigned i = 0; i < 4; i++) {
                 const words upper = either(with_mask(left(right(qh, 2 * i), 8), 0x100),
                     with_mask(left(right(qh, 2 * i), 23), 0x1000000));

@@ -9,9 +9,9 @@
 
 #define PARTS 8 /* of a block at most */
 
-/* Any number of tokens. */
-static NOINLINE void codes_tile(enum matmul_int8 type, const uint8_t *weights, size_t row_bytes,
-    size_t blocks, const struct matmul_block *a, size_t tokens, float sums[][MATMUL_ROWS])
+/* Any number of tokens. `type` is the last, so that the functions below pass the others on as they are. */
+static NOINLINE void codes_tile(const uint8_t *weights, size_t row_bytes, size_t blocks,
+    const struct matmul_block *a, size_t tokens, float sums[][MATMUL_ROWS], enum matmul_int8 type)
 {
     if (left_to_other(type, weights, row_bytes, blocks, a, tokens, sums))
         return;
@@ -22,6 +22,7 @@ static NOINLINE void codes_tile(enum matmul_int8 type, const uint8_t *weights, s
         const uint8_t *at = weights + b / c->parts * c->bytes;
         const size_t done = b / c->parts * c->bytes, half = done + c->bytes / 2u;
         /* Prefetches are spread, since the processor drops some of many at once. */
+#pragma GCC unroll 1
         for (size_t g = 0; g < GROUPS; g++) {
             prefetch_part(weights, row_bytes, done + c->bytes * g / (2 * GROUPS),
                 done + c->bytes * (g + 1) / (2 * GROUPS), tokens);
@@ -49,7 +50,7 @@ static NOINLINE void codes_tile(enum matmul_int8 type, const uint8_t *weights, s
     (const uint8_t *weights, size_t row_bytes, size_t blocks, const struct matmul_block *a, size_t tokens,   \
         float sums[][MATMUL_ROWS])                                                                           \
     {                                                                                                        \
-        codes_tile(type, weights, row_bytes, blocks, a, tokens, sums);                                       \
+        codes_tile(weights, row_bytes, blocks, a, tokens, sums, type);                                       \
     }
 CODES_TILE(tq1_0, MATMUL_TQ1_0)
 CODES_TILE(tq2_0, MATMUL_TQ2_0)

@@ -234,7 +234,8 @@ INLINE void add_codes(unsigned weights, struct panel p[GROUPS], const struct mat
 }
 
 /* One token goes the way of many. */
-INLINE bool adds_one(const struct codes *c, struct panel (*p)[GROUPS], const struct matmul_block *a, float *sums)
+INLINE bool adds_one(
+    const struct codes *c, struct panel (*p)[GROUPS], const struct matmul_block *a, float *sums)
 {
     (void)c, (void)p, (void)a, (void)sums;
     return false;
