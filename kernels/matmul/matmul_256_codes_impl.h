@@ -82,7 +82,7 @@ INLINE void add_parts(unsigned weights, size_t parts, const struct panel (*p)[GR
     const struct matmul_block *a, enum order order, float sums[MATMUL_ROWS], bool large)
 {
     const __m128i offset = _mm_cvtsi32_si128(offsets[weights]);
-    const struct kind kind = {.has_halves = has_halves(weights)};
+    const struct kind kind = {.has_halves = by_halves(weights)};
     const size_t n = large ? 1 : TILE_GROUPS; /* large ones are rare: for size */
     for (const struct matmul_block *end = a + parts; a < end; a++, p++) {
         _Alignas(32) int8_t q[MATMUL_BLOCK];
@@ -132,7 +132,7 @@ INLINE void add_codes(unsigned weights, const struct panel p[GROUPS], const stru
         return;
     }
 #endif
-    (has_halves(weights) ? add_halves : add_offset)(offsets[weights], p, a, tokens, sums);
+    (by_halves(weights) ? add_halves : add_offset)(offsets[weights], p, a, tokens, sums);
 }
 
 INLINE bool adds_one(

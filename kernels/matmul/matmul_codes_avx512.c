@@ -37,17 +37,21 @@ INLINE void four_words(words out[4], const struct source *s, size_t byte)
     load_lanes(out, &s->rows, byte);
 }
 
-/* A call, for size: a block has few of them. Loads that broadcast, and blends: load_words would also load its masks. */
+/* Four bytes of each of eight rows, by loads that broadcast and blends, whose masks are constants of the language. */
+INLINE __m256i eight_words(const struct zmm_rows *r, size_t row, size_t byte)
+{
+    __m256i v = _mm256_set1_epi32(word_at(row_at(r, row, byte)));
+#define PUT(i) v = _mm256_blend_epi32(v, _mm256_set1_epi32(word_at(row_at(r, row + i, byte))), 1 << i)
+    PUT(1), PUT(2), PUT(3), PUT(4), PUT(5), PUT(6), PUT(7);
+#undef PUT
+    return v;
+}
+
+/* A call, for size: a block has few of them. load_words would also load its masks in each. */
 static __attribute__((noinline)) words one_word(const struct source *s, size_t byte)
 {
-    __m256i low = _mm256_set1_epi32(word_at(row_at(&s->rows, 0, byte)));
-    __m256i high = _mm256_set1_epi32(word_at(row_at(&s->rows, 8, byte)));
-#pragma GCC unroll 8
-    for (size_t r = 1; r < 8; r++) {
-        low = _mm256_blend_epi32(low, _mm256_set1_epi32(word_at(row_at(&s->rows, r, byte))), 1 << r);
-        high = _mm256_blend_epi32(high, _mm256_set1_epi32(word_at(row_at(&s->rows, 8 + r, byte))), 1 << r);
-    }
-    return _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
+    const __m512i low = _mm512_castsi256_si512(eight_words(&s->rows, 0, byte));
+    return _mm512_inserti64x4(low, eight_words(&s->rows, 8, byte), 1);
 }
 
 INLINE words with_mask(words v, uint32_t mask)
@@ -247,7 +251,7 @@ static NOINLINE void add_both_halves(int offset, const struct panel p[GROUPS], c
 INLINE void add_codes(unsigned weights, const struct panel p[GROUPS], const struct matmul_block *a,
     size_t tokens, float sums[][MATMUL_ROWS])
 {
-    (has_halves(weights) ? add_both_halves : add_whole)(offsets[weights], p, a, tokens, sums);
+    (by_halves(weights) ? add_both_halves : add_whole)(offsets[weights], p, a, tokens, sums);
 }
 
 /* One token: adds all parts of a block. The sums stay in registers. */
@@ -274,7 +278,7 @@ static NOINLINE void add_one(unsigned weights, size_t parts, const struct panel 
 #pragma GCC unroll 2
         for (size_t g = 0; g < GROUPS; g++) {
             const struct panel *of = &(*p)[g];
-            if (has_halves(weights)) {
+            if (by_halves(weights)) {
                 __m512 joined = _mm512_mul_ps(_mm512_cvtepi32_ps(dot[g][0]), of->scale[0]);
                 joined = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[g][1]), of->scale[1], joined);
                 y[g] = _mm512_fmadd_ps(joined, d, y[g]);

@@ -29,7 +29,7 @@ static const uint8_t orders[][16] = {
 /* What the weights of a type are, so that the set knows how to multiply them. */
 enum weights { TERNARY, SMALL, SMALL_HALVES, LARGE, LARGE_HALVES };
 
-INLINE bool has_halves(unsigned weights)
+INLINE bool by_halves(unsigned weights)
 {
     return weights == SMALL_HALVES || weights == LARGE_HALVES;
 }

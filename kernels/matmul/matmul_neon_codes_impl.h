@@ -226,8 +226,7 @@ static NOINLINE void add_both_halves(
 INLINE void add_codes(unsigned weights, struct panel p[GROUPS], const struct matmul_block *a, size_t tokens,
     float (*sums)[MATMUL_ROWS])
 {
-    static const bool halves[] = {false, false, true, false, true}; /* in the order of enum weights */
-    if (halves[weights])
+    if (by_halves(weights))
         add_both_halves(p, a, tokens, sums);
     else
         add_whole(p, a, tokens, sums);
