@@ -79,12 +79,15 @@ INLINE void half_of_panels(
 }
 
 INLINE void add_parts(unsigned weights, size_t parts, const struct panel (*p)[GROUPS],
-    const struct matmul_block *a, enum order order, float sums[MATMUL_ROWS], bool large)
+    const struct matmul_block *a, enum order order, float sums[MATMUL_ROWS], struct next_rows next,
+    bool large)
 {
     const __m128i offset = _mm_cvtsi32_si128(offsets[weights]);
+    const bool to_l1 = prefetches_to_l1(MATMUL_ROWS, next.row_bytes);
     const struct kind kind = {.has_halves = by_halves(weights)};
     const size_t n = large ? 1 : TILE_GROUPS; /* large ones are rare: for size */
-    for (const struct matmul_block *end = a + parts; a < end; a++, p++) {
+    for (const struct matmul_block *end = a + parts; a < end; a++, p++, next.at += next.step) {
+        prefetch_bytes(next.at, next.step, to_l1);
         _Alignas(32) int8_t q[MATMUL_BLOCK];
         _mm256_store_si256((__m256i *)q, arranged_as(order, a));
         __asm__ volatile("" ::: "memory"); /* or the compiler broadcasts by shuffles */
@@ -110,15 +113,15 @@ INLINE void add_parts(unsigned weights, size_t parts, const struct panel (*p)[GR
 
 /* One token: adds all parts of a block. */
 static NOINLINE void add_one(unsigned weights, size_t parts, const struct panel (*p)[GROUPS],
-    const struct matmul_block *a, enum order order, float sums[MATMUL_ROWS])
+    const struct matmul_block *a, enum order order, float sums[MATMUL_ROWS], struct next_rows next)
 {
 #if !defined(__AVXVNNI__)
     if (weights >= LARGE) {
-        add_parts(weights, parts, p, a, order, sums, true);
+        add_parts(weights, parts, p, a, order, sums, next, true);
         return;
     }
 #endif
-    add_parts(weights, parts, p, a, order, sums, false);
+    add_parts(weights, parts, p, a, order, sums, next, false);
 }
 
 /* `weights` is an enum weights. */
@@ -128,17 +131,16 @@ INLINE void add_codes(unsigned weights, const struct panel p[GROUPS], const stru
 #if !defined(__AVXVNNI__)
     if (weights >= LARGE) {
         for (size_t t = 0; t < tokens; t++)
-            add_one(weights, 1, (const struct panel(*)[GROUPS])p, a + t, IN_ORDER, sums[t]);
+            add_one(weights, 1, (const struct panel(*)[GROUPS])p, a + t, IN_ORDER, sums[t],
+                (struct next_rows){0});
         return;
     }
 #endif
     (by_halves(weights) ? add_halves : add_offset)(offsets[weights], p, a, tokens, sums);
 }
 
-INLINE bool adds_one(
-    const struct codes *c, struct panel (*p)[GROUPS], const struct matmul_block *a, float *sums)
+INLINE bool adds_one(void)
 {
-    add_one(c->weights, c->parts, (const struct panel(*)[GROUPS])p, a, c->order, sums);
     return true;
 }
 

@@ -256,11 +256,13 @@ INLINE void add_codes(unsigned weights, const struct panel p[GROUPS], const stru
 
 /* One token: adds all parts of a block. The sums stay in registers. */
 static NOINLINE void add_one(unsigned weights, size_t parts, const struct panel (*p)[GROUPS],
-    const struct matmul_block *a, enum order order, float sums[MATMUL_ROWS])
+    const struct matmul_block *a, enum order order, float sums[MATMUL_ROWS], struct next_rows next)
 {
     const int offset = offsets[weights];
+    const bool to_l1 = prefetches_to_l1(MATMUL_ROWS, next.row_bytes);
     __m512 y[GROUPS] = {_mm512_load_ps(sums), _mm512_load_ps(sums + 16)};
-    for (const struct matmul_block *end = a + parts; a < end; a++, p++) {
+    for (const struct matmul_block *end = a + parts; a < end; a++, p++, next.at += next.step) {
+        prefetch_bytes(next.at, next.step, to_l1);
         _Alignas(32) int8_t q[MATMUL_BLOCK];
         __m512i minus[2], dot[GROUPS][2];
         _mm256_store_si256((__m256i *)q, arranged_as(order, a));
@@ -292,10 +294,8 @@ static NOINLINE void add_one(unsigned weights, size_t parts, const struct panel 
     _mm512_store_ps(sums + 16, y[1]);
 }
 
-INLINE bool adds_one(
-    const struct codes *c, struct panel (*p)[GROUPS], const struct matmul_block *a, float *sums)
+INLINE bool adds_one(void)
 {
-    add_one(c->weights, c->parts, (const struct panel(*)[GROUPS])p, a, c->order, sums);
     return true;
 }
 

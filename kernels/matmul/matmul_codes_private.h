@@ -37,6 +37,12 @@ INLINE bool by_halves(unsigned weights)
 /* Weights are too large by 2^offset: the offsets in the order of enum weights. */
 static const uint8_t offsets[] = {0, 4, 4, 6, 6};
 
+/* What add_one prefetches of the next rows: `step` bytes with each part, from `at` on. */
+struct next_rows {
+    const uint8_t *at;
+    size_t step, row_bytes;
+};
+
 /* A type. Panel i of the block at a group's rows goes to p[i * step]. */
 struct codes {
     void (*unpack)(struct panel *p, size_t step, const uint8_t *at, size_t row_bytes);

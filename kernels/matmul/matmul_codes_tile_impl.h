@@ -28,8 +28,10 @@ static NOINLINE void codes_tile(const uint8_t *weights, size_t row_bytes, size_t
                 done + c->bytes * (g + 1) / (2 * GROUPS), tokens);
             c->unpack(&p[0][g], GROUPS, at + g * LANES * row_bytes, row_bytes);
         }
-        if (tokens == 1 && adds_one(c, p, a + b, sums[0])) {
-            prefetch_part(weights, row_bytes, half, done + c->bytes, tokens);
+        if (tokens == 1 && adds_one()) {
+            const struct next_rows next = {weights + MATMUL_ROWS * (row_bytes + half),
+                MATMUL_ROWS * (size_t)(c->bytes - c->bytes / 2u) / c->parts, row_bytes};
+            add_one(c->weights, c->parts, (const struct panel(*)[GROUPS])p, a + b, c->order, sums[0], next);
             continue;
         }
         for (size_t i = 0; i < c->parts; i++) {
