@@ -31,18 +31,6 @@ ADD_MANY(add_min, .bits = 4, .has_min = true)
 ADD_MANY(add_min_5, .bits = 5, .has_min = true)
 ADD_MANY(add_bytes, .bits = 8)
 ADD_MANY(add_halves, .bits = 6, .offset = offset, .has_offset = true, .has_halves = true)
-#if !defined(__AVXVNNI__)
-/* One token at a time, for size. */
-static __attribute__((noinline)) void add_byte_halves(unsigned offset, const struct ymm_panel p[GROUPS],
-    const struct matmul_block *a, size_t tokens, float (*sums)[MATMUL_ROWS])
-{
-    const struct kind kind = {.bits = 8, .has_halves = true};
-    (void)offset;
-    for (size_t t = 0; t < tokens; t++)
-        for (size_t g = 0; g < GROUPS; g += TILE_GROUPS)
-            add_tile(kind, p + g, a + t, 1, group(sums + t, g));
-}
-#endif
 ADD_MANY(add_halves_min, .bits = 2, .has_min = true, .has_halves = true)
 
 typedef void add_many(unsigned offset, const struct ymm_panel p[GROUPS], const struct matmul_block *a,

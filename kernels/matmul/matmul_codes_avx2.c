@@ -6,6 +6,7 @@
 #include "matmul_256_impl.h"
 
 #define SMALL_OFFSET 16
+#define LARGE_OFFSET 64
 #define panel ymm_panel
 #define source ymm_source
 #define CODES_TABLE matmul_256_codes
@@ -28,14 +29,15 @@ INLINE void four_words(words out[4], const struct source *s, size_t byte)
     load_lanes(out, s->at + byte, s->row_bytes);
 }
 
-/* A call, for size: a block has few of them. */
+/* A call, for size: a block has few of them. Loads that broadcast and blends, whose masks are constants of the
+ * language, take fewer instructions than insertions. */
 static __attribute__((noinline)) words one_word(const struct source *s, size_t byte)
 {
-    int row[LANES];
-#pragma GCC unroll 8
-    for (size_t r = 0; r < LANES; r++)
-        memcpy(&row[r], s->at + r * s->row_bytes + byte, sizeof(row[r]));
-    return _mm256_setr_epi32(row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7]);
+    words v = broadcast(s->at + byte);
+#define PUT(i) v = _mm256_blend_epi32(v, broadcast(s->at + i * s->row_bytes + byte), 1 << i)
+    PUT(1), PUT(2), PUT(3), PUT(4), PUT(5), PUT(6), PUT(7);
+#undef PUT
+    return v;
 }
 
 INLINE words with_mask(words v, uint32_t mask)

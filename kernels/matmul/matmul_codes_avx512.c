@@ -8,8 +8,9 @@
 #define LANES 16
 #define panel zmm_codes
 #define source zmm_source
+#define CODES_TABLE matmul_avx512_codes
 #define SMALL_OFFSET 16
-#define LARGE_OFFSET (-128)
+#define LARGE_OFFSET 64
 
 typedef __m512i words;
 typedef __m512 floats;
@@ -19,6 +20,8 @@ struct zmm_codes {
     __m512i w[8];
     __m512 scale[2];
 };
+
+#include "matmul_codes_private.h"
 
 struct zmm_source {
     struct zmm_rows rows;
@@ -34,10 +37,21 @@ INLINE void four_words(words out[4], const struct source *s, size_t byte)
     load_lanes(out, &s->rows, byte);
 }
 
-/* A call, for size: a block has few of them. */
+/* Four bytes of each of eight rows, by loads that broadcast and blends, whose masks are constants of the language. */
+INLINE __m256i eight_words(const struct zmm_rows *r, size_t row, size_t byte)
+{
+    __m256i v = _mm256_set1_epi32(word_at(row_at(r, row, byte)));
+#define PUT(i) v = _mm256_blend_epi32(v, _mm256_set1_epi32(word_at(row_at(r, row + i, byte))), 1 << i)
+    PUT(1), PUT(2), PUT(3), PUT(4), PUT(5), PUT(6), PUT(7);
+#undef PUT
+    return v;
+}
+
+/* A call, for size: a block has few of them. load_words would also load its masks in each. */
 static __attribute__((noinline)) words one_word(const struct source *s, size_t byte)
 {
-    return load_words(&s->rows, byte);
+    const __m512i low = _mm512_castsi256_si512(eight_words(&s->rows, 0, byte));
+    return _mm512_inserti64x4(low, eight_words(&s->rows, 8, byte), 1);
 }
 
 INLINE words with_mask(words v, uint32_t mask)
@@ -119,11 +133,12 @@ INLINE words triple(words v)
     return _mm512_add_epi8(_mm512_add_epi8(v, v), v);
 }
 
-/* byte * 3 / 256 */
+/* 1 for bytes from 86 on, 2 from 171 on. */
 INLINE words digit_of(words v)
 {
-    const __m512i less = _mm512_subs_epu8(v, _mm512_set1_epi8(1));
-    return bits_of(_mm512_avg_epu8(less, _mm512_avg_epu8(less, _mm512_setzero_si512())), 6, 3);
+    const __m512i one = _mm512_set1_epi8(1);
+    const __m512i digit = _mm512_maskz_mov_epi8(_mm512_cmpgt_epu8_mask(v, _mm512_set1_epi8(85)), one);
+    return _mm512_mask_add_epi8(digit, _mm512_cmpgt_epu8_mask(v, _mm512_set1_epi8((char)170)), digit, one);
 }
 
 INLINE floats half_ue4m3(words byte)
@@ -175,18 +190,29 @@ INLINE words entries(const uint16_t *book, size_t size, words at)
 
 /* ---- products ---- */
 
-static NOINLINE void arrange(
-    struct matmul_block *out, const struct matmul_block *a, size_t tokens, const uint8_t order[16])
+/* The activations of a block in an order. */
+INLINE __m256i arranged_as(enum order order, const struct matmul_block *a)
 {
-    const __m256i at = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)order));
+    const __m256i at = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)orders[order]));
+    const __m256i q = _mm256_shuffle_epi8(_mm256_loadu_si256((const __m256i *)a->q), at);
+    if (order != BY_EIGHTS)
+        return q;
+    const __m128i low = _mm256_castsi256_si128(q), high = _mm256_extracti128_si256(q, 1);
+    return _mm256_set_m128i(_mm_unpackhi_epi16(low, high), _mm_unpacklo_epi16(low, high));
+}
+
+static NOINLINE void arrange(
+    struct matmul_block *out, const struct matmul_block *a, size_t tokens, enum order order)
+{
     for (size_t t = 0; t < tokens; t++) {
-        const __m256i q = _mm256_loadu_si256((const __m256i *)a[t].q);
-        _mm256_storeu_si256((__m256i *)out[t].q, _mm256_shuffle_epi8(q, at));
+        _mm256_storeu_si256((__m256i *)out[t].q, arranged_as(order, a + t));
         _mm_storeu_ps(&out[t].d, _mm_loadu_ps(&a[t].d));
     }
 }
 
-INLINE void prefetch_part(const uint8_t *weights, size_t row_bytes, size_t from, size_t to, size_t tokens)
+/* A call, for size. */
+static NOINLINE void prefetch_part(
+    const uint8_t *weights, size_t row_bytes, size_t from, size_t to, size_t tokens)
 {
     (void)tokens;
     prefetch(weights, row_bytes, MATMUL_ROWS, from, to, prefetches_to_l1(MATMUL_ROWS, row_bytes));
@@ -225,11 +251,52 @@ static NOINLINE void add_both_halves(int offset, const struct panel p[GROUPS], c
 INLINE void add_codes(unsigned weights, const struct panel p[GROUPS], const struct matmul_block *a,
     size_t tokens, float sums[][MATMUL_ROWS])
 {
-    static const struct {
-        int offset;
-        bool halves;
-    } how[] = {{0, false}, {4, false}, {4, true}, {7, false}, {7, true}}; /* in the order of enum weights */
-    (how[weights].halves ? add_both_halves : add_whole)(how[weights].offset, p, a, tokens, sums);
+    (by_halves(weights) ? add_both_halves : add_whole)(offsets[weights], p, a, tokens, sums);
+}
+
+/* One token: adds all parts of a block. The sums stay in registers. */
+static NOINLINE void add_one(unsigned weights, size_t parts, const struct panel (*p)[GROUPS],
+    const struct matmul_block *a, enum order order, float sums[MATMUL_ROWS], struct next_rows next)
+{
+    const int offset = offsets[weights];
+    const bool to_l1 = prefetches_to_l1(MATMUL_ROWS, next.row_bytes);
+    __m512 y[GROUPS] = {_mm512_load_ps(sums), _mm512_load_ps(sums + 16)};
+    for (const struct matmul_block *end = a + parts; a < end; a++, p++, next.at += next.step) {
+        prefetch_bytes(next.at, next.step, to_l1);
+        _Alignas(32) int8_t q[MATMUL_BLOCK];
+        __m512i minus[2], dot[GROUPS][2];
+        _mm256_store_si256((__m256i *)q, arranged_as(order, a));
+        __asm__ volatile("" ::: "memory"); /* or the compiler broadcasts by shuffles */
+        minus_halves(minus, a);
+#pragma GCC unroll 2
+        for (size_t half = 0; half < 2; half++)
+            dot[0][half] = dot[1][half] = times_power(minus[half], offset);
+#pragma GCC unroll 8
+        for (size_t i = 0; i < 8; i++)
+#pragma GCC unroll 2
+            for (size_t g = 0; g < GROUPS; g++)
+                dot[g][i / 4] = _mm512_dpbusd_epi32(dot[g][i / 4], (*p)[g].w[i], broadcast(q + 4 * i));
+        const __m512 d = _mm512_set1_ps(a->d);
+#pragma GCC unroll 2
+        for (size_t g = 0; g < GROUPS; g++) {
+            const struct panel *of = &(*p)[g];
+            if (by_halves(weights)) {
+                __m512 joined = _mm512_mul_ps(_mm512_cvtepi32_ps(dot[g][0]), of->scale[0]);
+                joined = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[g][1]), of->scale[1], joined);
+                y[g] = _mm512_fmadd_ps(joined, d, y[g]);
+            } else {
+                const __m512 products = _mm512_cvtepi32_ps(_mm512_add_epi32(dot[g][0], dot[g][1]));
+                y[g] = _mm512_fmadd_ps(products, _mm512_mul_ps(of->scale[0], d), y[g]);
+            }
+        }
+    }
+    _mm512_store_ps(sums, y[0]);
+    _mm512_store_ps(sums + 16, y[1]);
+}
+
+INLINE bool adds_one(void)
+{
+    return true;
 }
 
 INLINE bool left_to_other(enum matmul_int8 type, const uint8_t *weights, size_t row_bytes, size_t blocks,
@@ -239,7 +306,6 @@ INLINE bool left_to_other(enum matmul_int8 type, const uint8_t *weights, size_t 
     return false;
 }
 
-#define CODES_TABLE matmul_avx512_codes
 #define CODES_LINKAGE(name) void matmul_avx512_##name
 #include "matmul_codes_impl.h"
 #include "matmul_codes_tile_impl.h"

@@ -19,9 +19,8 @@
 
 /* ---- levels: a code, and above it the bit that lies beside it ---- */
 
-/* The bit is in one of two places, and the levels are there for both. */
-static const int8_t levels_iq2[16] = {8, 25, 43, 0, -8, -25, -43, 0, -8, -25, -43, 0, -8, -25, -43, 0};
-static const int8_t levels_iq1[16] = {-7, 1, 9, 0, -9, -1, 7, 0, -9, -1, 7, 0, -9, -1, 7, 0};
+static const int8_t levels_iq2[16] = {8, 25, 43, 0, -8, -25, -43, 0};
+static const int8_t levels_iq1[16] = {-7, 1, 9, 0, -9, -1, 7, 0};
 static const int8_t levels_iq3_xxs[16] = {
     4, 12, 20, 28, 36, 44, 52, 62, -4, -12, -20, -28, -36, -44, -52, -62};
 static const int8_t levels_iq3_s[16] = {1, 3, 5, 7, 9, 11, 13, 15, -1, -3, -5, -7, -9, -11, -13, -15};
@@ -86,15 +85,30 @@ INLINE floats second_float(const struct source *s, size_t byte)
 
 /* ---- panels ---- */
 
-/* Sixteen codes of two bits, with the nibbles of their further bits. */
-INLINE void put_fours(struct panel *p, size_t half, words codes, words bits, words levels)
+/* The further bits of sixteen codes: those of the codes 0 and 2 of each byte are bits 2 and 6 of `even`, those of the
+ * codes 1 and 3 the same bits of `odd`. */
+struct further {
+    words even, odd;
+};
+
+/* From nibbles with a bit for each code. */
+INLINE struct further further_of(words nibbles)
 {
-    const words upper = left(bits, 2);
-#pragma GCC unroll 4
-    for (unsigned s = 0; s < 4; s++) {
-        const words bit = bits_of(s < 2 ? upper : bits, 0, s % 2 ? 8 : 4);
-        put_level(p, 4 * half + s, shuffled(levels, either(bits_of(codes, 2 * s, 3), bit)));
-    }
+    static const int8_t even[16] = {0, 4, 0, 4, 64, 68, 64, 68, 0, 4, 0, 4, 64, 68, 64, 68};
+    static const int8_t odd[16] = {0, 0, 4, 4, 0, 0, 4, 4, 64, 64, 68, 68, 64, 64, 68, 68};
+    return (struct further){shuffled(table_of(even, 0), nibbles), shuffled(table_of(odd, 0), nibbles)};
+}
+
+/* Sixteen codes of two bits. Those that lie in the upper nibble are shifted down with what lies above them, which the
+ * shuffle ignores: it looks at the lower nibble, and at the uppermost bit, which is zero. */
+INLINE void put_fours(struct panel *p, size_t half, words codes, struct further bits, words levels)
+{
+    const words even = either(with_mask(codes, 0x33333333), bits.even);
+    const words odd = either(with_mask(right(codes, 2), 0x33333333), bits.odd);
+    put_level(p, 4 * half, shuffled(levels, even));
+    put_level(p, 4 * half + 1, shuffled(levels, odd));
+    put_level(p, 4 * half + 2, shuffled(levels, right(even, 4)));
+    put_level(p, 4 * half + 3, shuffled(levels, right(odd, 4)));
 }
 
 /* Eight codes of three bits in nibbles, of which byte `i` of `signs` is the uppermost. */
@@ -111,9 +125,8 @@ INLINE void put_twos(struct panel *p, size_t i, words codes, words signs, words 
 
 /* ---- a function a type ---- */
 
-static void unpack_tq2_0(struct panel *p, size_t step, const uint8_t *at, size_t row_bytes, int large)
+static void unpack_tq2_0(struct panel *p, size_t step, const uint8_t *at, size_t row_bytes)
 {
-    (void)large;
     const struct source s = source_at(at, row_bytes);
     const floats d = second_float(&s, 62);
     for (size_t half = 0; half < 2; half++) {
@@ -130,16 +143,15 @@ static void unpack_tq2_0(struct panel *p, size_t step, const uint8_t *at, size_t
     }
 }
 
-/* The next digit of each byte, which is in its top, and what is left. */
+/* The next digit of each byte, which is byte * 3 / 256, and what is left, byte * 3 % 256. */
 INLINE void put_digit(struct panel *p, size_t i, words *v)
 {
     put(p, i, digit_of(*v), 1);
     *v = triple(*v);
 }
 
-static void unpack_tq1_0(struct panel *p, size_t step, const uint8_t *at, size_t row_bytes, int large)
+static void unpack_tq1_0(struct panel *p, size_t step, const uint8_t *at, size_t row_bytes)
 {
-    (void)large;
     const struct source s = source_at(at, row_bytes);
     const floats d = second_float(&s, 50);
     words v[12], last = one_word(&s, 48);
@@ -159,27 +171,23 @@ static void unpack_tq1_0(struct panel *p, size_t step, const uint8_t *at, size_t
     }
 }
 
-static void unpack_q1_0(struct panel *p, size_t step, const uint8_t *at, size_t row_bytes, int large)
+static void unpack_q1_0(struct panel *p, size_t step, const uint8_t *at, size_t row_bytes)
 {
-    (void)large;
     const struct source s = source_at(at, row_bytes);
     const floats d = first_float(&s, 0);
     words v[4];
     four_words(v, &s, 2);
     for (size_t k = 0; k < 4; k++, p += step) {
         p->scale[0] = d;
-        for (size_t half = 0; half < 2; half++) {
-            const words bits = left(nibbles_of(v[k], half), 1);
-#pragma GCC unroll 4
-            for (unsigned i = 0; i < 4; i++)
-                put(p, 4 * half + i, bits_of(bits, i, 2), 1);
-        }
+        put(p, 0, with_mask(left(v[k], 1), 0x02020202), 1);
+#pragma GCC unroll 8
+        for (unsigned i = 1; i < 8; i++)
+            put(p, i, bits_of(v[k], i - 1, 2), 1);
     }
 }
 
-static void unpack_q2_0(struct panel *p, size_t step, const uint8_t *at, size_t row_bytes, int large)
+static void unpack_q2_0(struct panel *p, size_t step, const uint8_t *at, size_t row_bytes)
 {
-    (void)large;
     const struct source s = source_at(at, row_bytes);
     const floats d = first_float(&s, 0);
     words v[4];
@@ -193,9 +201,8 @@ static void unpack_q2_0(struct panel *p, size_t step, const uint8_t *at, size_t 
     }
 }
 
-static void unpack_nvfp4(struct panel *p, size_t step, const uint8_t *at, size_t row_bytes, int large)
+static void unpack_nvfp4(struct panel *p, size_t step, const uint8_t *at, size_t row_bytes)
 {
-    (void)large;
     const struct source s = source_at(at, row_bytes);
     const words d = one_word(&s, 0), levels = table_of(quant_levels_fp4, SMALL_OFFSET);
     for (size_t k = 0; k < 2; k++, p += step) {
@@ -215,10 +222,10 @@ static __attribute__((noinline)) void called_words(words out[4], const struct so
     four_words(out, s, byte);
 }
 
-static void unpack_iq2_xxs(struct panel *p, size_t step, const uint8_t *at, size_t row_bytes, int large)
+static void unpack_iq2_xxs(struct panel *p, size_t step, const uint8_t *at, size_t row_bytes)
 {
     const struct source s = source_at(at, row_bytes);
-    const words levels = table_of(levels_iq2, large);
+    const words levels = table_of(levels_iq2, LARGE_OFFSET);
     const floats d = product_of(first_float(&s, 0), every_float(0.125f));
     for (size_t k = 0; k < 8; k += 2) {
         words v[4];
@@ -228,7 +235,7 @@ static void unpack_iq2_xxs(struct panel *p, size_t step, const uint8_t *at, size
             p->scale[0] = odd_scale(d, right(v[j + 1], 28));
             for (size_t half = 0; half < 2; half++)
                 put_fours(p, half, entries(quant_book_iq2_xxs, 256, two_bytes(v[j], half)),
-                    nibbles_of(signs, half), levels);
+                    further_of(nibbles_of(signs, half)), levels);
         }
     }
 }
@@ -240,10 +247,10 @@ INLINE void two_scales(struct panel *p, floats d, words byte)
     p->scale[1] = odd_scale(d, right(byte, 4));
 }
 
-static void unpack_iq2_xs(struct panel *p, size_t step, const uint8_t *at, size_t row_bytes, int large)
+static void unpack_iq2_xs(struct panel *p, size_t step, const uint8_t *at, size_t row_bytes)
 {
     const struct source s = source_at(at, row_bytes);
-    const words levels = table_of(levels_iq2, large);
+    const words levels = table_of(levels_iq2, LARGE_OFFSET);
     const floats d = product_of(first_float(&s, 0), every_float(0.125f));
     words scales[4];
     called_words(scales, &s, 58); /* the last two are scales */
@@ -258,15 +265,15 @@ static void unpack_iq2_xs(struct panel *p, size_t step, const uint8_t *at, size_
             two_scales(p, d, byte_at(scales[2 + k / 4], (k + j) % 4));
             for (size_t half = 0; half < 2; half++)
                 put_fours(p, half, entries(quant_book_iq2_xs, 512, with_mask(v[2 * j + half], 0x01ff01ff)),
-                    nibbles_of(signs, half), levels);
+                    further_of(nibbles_of(signs, half)), levels);
         }
     }
 }
 
-static void unpack_iq2_s(struct panel *p, size_t step, const uint8_t *at, size_t row_bytes, int large)
+static void unpack_iq2_s(struct panel *p, size_t step, const uint8_t *at, size_t row_bytes)
 {
     const struct source s = source_at(at, row_bytes);
-    const words levels = table_of(levels_iq2, large);
+    const words levels = table_of(levels_iq2, LARGE_OFFSET);
     const floats d = product_of(first_float(&s, 0), every_float(0.125f));
     words high[4]; /* the last two are scales */
     called_words(high, &s, 66);
@@ -281,16 +288,16 @@ static void unpack_iq2_s(struct panel *p, size_t step, const uint8_t *at, size_t
                 const words upper = either(with_mask(left(right(qh, 4 * half), 8), 0x300),
                     with_mask(left(right(qh, 4 * half), 22), 0x3000000));
                 put_fours(p, half, entries(quant_book_iq2_s, 1024, either(two_bytes(v[j], half), upper)),
-                    nibbles_of(signs[j], half), levels);
+                    further_of(nibbles_of(signs[j], half)), levels);
             }
         }
     }
 }
 
-static void unpack_iq3_xxs(struct panel *p, size_t step, const uint8_t *at, size_t row_bytes, int large)
+static void unpack_iq3_xxs(struct panel *p, size_t step, const uint8_t *at, size_t row_bytes)
 {
     const struct source s = source_at(at, row_bytes);
-    const words levels = table_of(levels_iq3_xxs, large);
+    const words levels = table_of(levels_iq3_xxs, LARGE_OFFSET);
     const floats d = product_of(first_float(&s, 0), every_float(0.25f));
     words rest[8];
     called_words(rest, &s, 66);
@@ -301,6 +308,7 @@ static void unpack_iq3_xxs(struct panel *p, size_t step, const uint8_t *at, size
         for (size_t j = 0; j < 2; j++, p += step) {
             const words signs = packed_signs(rest[k + j]);
             p->scale[0] = odd_scale(d, right(rest[k + j], 28));
+#pragma GCC unroll 4
             for (size_t i = 0; i < 4; i++)
                 put_twos(p, i, entries(quant_book_iq3_xxs, 256, two_bytes(v[2 * j + i / 2], i % 2)), signs,
                     levels);
@@ -308,19 +316,22 @@ static void unpack_iq3_xxs(struct panel *p, size_t step, const uint8_t *at, size
     }
 }
 
-static void unpack_iq3_s(struct panel *p, size_t step, const uint8_t *at, size_t row_bytes, int large)
+static void unpack_iq3_s(struct panel *p, size_t step, const uint8_t *at, size_t row_bytes)
 {
-    (void)large;
     const struct source s = source_at(at, row_bytes);
-    const words levels = table_of(levels_iq3_s, SMALL_OFFSET), scales = one_word(&s, 106);
+    const words levels = table_of(levels_iq3_s, SMALL_OFFSET);
     const floats d = first_float(&s, 0);
+    words rest[11]; /* two words of ninth bits, eight of signs, one of scales */
+    called_words(rest, &s, 66);
+    called_words(rest + 4, &s, 82);
+    called_words(rest + 7, &s, 94);
     for (size_t k = 0; k < 8; k += 2) {
-        const words high = one_word(&s, 66 + k / 4 * 4);
         words v[4];
         called_words(v, &s, 2 + 8 * k);
         for (size_t j = 0; j < 2; j++, p += step) {
-            const words qh = byte_at(high, (k + j) % 4), signs = one_word(&s, 74 + 4 * (k + j));
-            p->scale[0] = odd_scale(d, with_mask(right(scales, (unsigned)(4 * (k + j))), 15));
+            const words qh = byte_at(rest[k / 4], (k + j) % 4), signs = rest[2 + k + j];
+            p->scale[0] = odd_scale(d, with_mask(right(rest[10], (unsigned)(4 * (k + j))), 15));
+#pragma GCC unroll 4
             for (unsigned i = 0; i < 4; i++) {
                 const words upper = either(with_mask(left(right(qh, 2 * i), 8), 0x100),
                     with_mask(left(right(qh, 2 * i), 23), 0x1000000));
@@ -332,9 +343,8 @@ static void unpack_iq3_s(struct panel *p, size_t step, const uint8_t *at, size_t
     }
 }
 
-static void unpack_iq1_s(struct panel *p, size_t step, const uint8_t *at, size_t row_bytes, int large)
+static void unpack_iq1_s(struct panel *p, size_t step, const uint8_t *at, size_t row_bytes)
 {
-    (void)large;
     const struct source s = source_at(at, row_bytes);
     const words levels = table_of(levels_iq1, SMALL_OFFSET);
     const floats d = product_of(first_float(&s, 0), every_float(0.125f));
@@ -345,21 +355,20 @@ static void unpack_iq1_s(struct panel *p, size_t step, const uint8_t *at, size_t
         called_words(v, &s, 2 + 4 * k);
         for (unsigned j = 0; j < 4; j++, p += step) {
             const words h = with_mask(right(high[k / 2 + j / 2], j % 2 * 16), 0xffff), top = right(h, 15);
-            const words down = minus_halves_of(either(top, left(top, 16)));
+            const words down = with_mask(minus_halves_of(either(top, left(top, 16))), 0x44444444);
             p->scale[0] = odd_scale(d, with_mask(right(h, 12), 7));
             for (unsigned half = 0; half < 2; half++) {
                 const words upper = either(with_mask(left(right(h, 6 * half), 8), 0x700),
                     with_mask(left(right(h, 6 * half), 21), 0x7000000));
-                put_fours(p, half, entries(quant_book_iq1, 2048, either(two_bytes(v[j], half), upper)), down,
-                    levels);
+                put_fours(p, half, entries(quant_book_iq1, 2048, either(two_bytes(v[j], half), upper)),
+                    (struct further){down, down}, levels);
             }
         }
     }
 }
 
-static void unpack_iq1_m(struct panel *p, size_t step, const uint8_t *at, size_t row_bytes, int large)
+static void unpack_iq1_m(struct panel *p, size_t step, const uint8_t *at, size_t row_bytes)
 {
-    (void)large;
     const struct source s = source_at(at, row_bytes);
     const words levels = table_of(levels_iq1, SMALL_OFFSET);
     words high[4], scales[4]; /* the last two are scales, and in their upper bits d */
@@ -380,11 +389,12 @@ static void unpack_iq1_m(struct panel *p, size_t step, const uint8_t *at, size_t
             for (unsigned half = 0; half < 2; half++) {
                 const words upper = either(with_mask(left(right(h, 8 * half), 8), 0x700),
                     with_mask(left(right(h, 8 * half), 20), 0x7000000));
-                const words down = either(with_mask(right(h, 8 * half + 3), 1),
-                    with_mask(left(right(h, 8 * half + 3), 12), 0x10000));
+                const words down = with_mask(minus_halves_of(either(with_mask(right(h, 8 * half + 3), 1),
+                                                 with_mask(left(right(h, 8 * half + 3), 12), 0x10000))),
+                    0x44444444);
                 p->scale[half] = odd_scale(d[0], with_mask(right(both, 3 * half), 7));
                 put_fours(p, half, entries(quant_book_iq1, 2048, either(two_bytes(v[j], half), upper)),
-                    minus_halves_of(down), levels);
+                    (struct further){down, down}, levels);
             }
         }
     }
@@ -402,7 +412,7 @@ static void unpack_iq1_m(struct panel *p, size_t step, const uint8_t *at, size_t
 const struct codes CODES_TABLE[MATMUL_INT8] = {
     [MATMUL_TQ1_0]   = CODES(tq1_0, 8, IN_ORDER, TERNARY),
     [MATMUL_TQ2_0]   = CODES(tq2_0, 8, IN_ORDER, TERNARY),
-    [MATMUL_Q1_0]    = CODES(q1_0, 4, BY_FOURS, TERNARY),
+    [MATMUL_Q1_0]    = CODES(q1_0, 4, BY_EIGHTS, TERNARY),
     [MATMUL_Q2_0]    = CODES(q2_0, 2, BY_FOURS, TERNARY),
     [MATMUL_NVFP4]   = CODES(nvfp4, 2, IN_ORDER, SMALL_HALVES),
     [MATMUL_IQ2_XXS] = CODES(iq2_xxs, 8, BY_FOURS, LARGE),

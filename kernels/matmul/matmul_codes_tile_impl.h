@@ -7,17 +7,11 @@
 
 #include "matmul_codes_private.h"
 
-/* For a byte shuffle of each half of a block: which element is at each place. */
-static const uint8_t orders[][16] = {
-    [BY_FOURS] = {0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15},
-    [BY_TWOS] = {0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15},
-};
-
 #define PARTS 8 /* of a block at most */
 
-/* Any number of tokens. */
-static NOINLINE void codes_tile(enum matmul_int8 type, const uint8_t *weights, size_t row_bytes,
-    size_t blocks, const struct matmul_block *a, size_t tokens, float sums[][MATMUL_ROWS])
+/* Any number of tokens. `type` is the last, so that the functions below pass the others on as they are. */
+static NOINLINE void codes_tile(const uint8_t *weights, size_t row_bytes, size_t blocks,
+    const struct matmul_block *a, size_t tokens, float sums[][MATMUL_ROWS], enum matmul_int8 type)
 {
     if (left_to_other(type, weights, row_bytes, blocks, a, tokens, sums))
         return;
@@ -28,17 +22,24 @@ static NOINLINE void codes_tile(enum matmul_int8 type, const uint8_t *weights, s
         const uint8_t *at = weights + b / c->parts * c->bytes;
         const size_t done = b / c->parts * c->bytes, half = done + c->bytes / 2u;
         /* Prefetches are spread, since the processor drops some of many at once. */
+#pragma GCC unroll 1
         for (size_t g = 0; g < GROUPS; g++) {
             prefetch_part(weights, row_bytes, done + c->bytes * g / (2 * GROUPS),
                 done + c->bytes * (g + 1) / (2 * GROUPS), tokens);
-            c->unpack(&p[0][g], GROUPS, at + g * LANES * row_bytes, row_bytes, LARGE_OFFSET);
+            c->unpack(&p[0][g], GROUPS, at + g * LANES * row_bytes, row_bytes);
+        }
+        if (tokens == 1 && adds_one()) {
+            const struct next_rows next = {weights + MATMUL_ROWS * (row_bytes + half),
+                MATMUL_ROWS * (size_t)(c->bytes - c->bytes / 2u) / c->parts, row_bytes};
+            add_one(c->weights, c->parts, (const struct panel(*)[GROUPS])p, a + b, c->order, sums[0], next);
+            continue;
         }
         for (size_t i = 0; i < c->parts; i++) {
             const struct matmul_block *from = a + (b + i) * tokens;
             prefetch_part(weights, row_bytes, half + c->bytes * i / (2u * c->parts),
                 half + c->bytes * (i + 1) / (2u * c->parts), tokens);
             if (c->order != IN_ORDER) {
-                arrange(arranged, from, tokens, orders[c->order]);
+                arrange(arranged, from, tokens, c->order);
                 from = arranged;
             }
             add_codes(c->weights, p[i], from, tokens, sums);
@@ -51,7 +52,7 @@ static NOINLINE void codes_tile(enum matmul_int8 type, const uint8_t *weights, s
     (const uint8_t *weights, size_t row_bytes, size_t blocks, const struct matmul_block *a, size_t tokens,   \
         float sums[][MATMUL_ROWS])                                                                           \
     {                                                                                                        \
-        codes_tile(type, weights, row_bytes, blocks, a, tokens, sums);                                       \
+        codes_tile(weights, row_bytes, blocks, a, tokens, sums, type);                                       \
     }
 CODES_TILE(tq1_0, MATMUL_TQ1_0)
 CODES_TILE(tq2_0, MATMUL_TQ2_0)

@@ -13,7 +13,10 @@
 #define SMALL_OFFSET 0
 #define LARGE_OFFSET 0
 #define panel quad
+#define CODES_TABLE matmul_neon_codes /* in matmul_neon.c */
 #define source neon_source
+
+#include "matmul_codes_private.h"
 
 typedef uint8x16_t words;
 typedef float32x4_t floats;
@@ -96,7 +99,7 @@ INLINE words table_of(const int8_t table[16], int offset)
 
 INLINE words shuffled(words table, words at)
 {
-    return vqtbl1q_u8(table, at);
+    return vqtbl1q_u8(table, vandq_u8(at, vdupq_n_u8(15)));
 }
 
 /* Each word gets those of its bytes that the bytes of `from` name; 0x80 is a zero. */
@@ -157,13 +160,19 @@ INLINE words entries(const uint16_t *book, size_t size, words at)
 /* ---- products ---- */
 
 static NOINLINE void arrange(
-    struct matmul_block *out, const struct matmul_block *a, size_t tokens, const uint8_t order[16])
+    struct matmul_block *out, const struct matmul_block *a, size_t tokens, enum order order)
 {
-    const uint8x16_t at = vld1q_u8(order);
+    const uint8x16_t at = vld1q_u8(orders[order]);
     for (size_t t = 0; t < tokens; t++) {
         out[t] = a[t];
-        vst1q_s8(out[t].q, vqtbl1q_s8(vld1q_s8(a[t].q), at));
-        vst1q_s8(out[t].q + 16, vqtbl1q_s8(vld1q_s8(a[t].q + 16), at));
+        int8x16_t first = vqtbl1q_s8(vld1q_s8(a[t].q), at), last = vqtbl1q_s8(vld1q_s8(a[t].q + 16), at);
+        if (order == BY_EIGHTS) {
+            const int16x8_t low = vreinterpretq_s16_s8(first), high = vreinterpretq_s16_s8(last);
+            first = vreinterpretq_s8_s16(vzip1q_s16(low, high));
+            last = vreinterpretq_s8_s16(vzip2q_s16(low, high));
+        }
+        vst1q_s8(out[t].q, first);
+        vst1q_s8(out[t].q + 16, last);
     }
 }
 
@@ -217,11 +226,22 @@ static NOINLINE void add_both_halves(
 INLINE void add_codes(unsigned weights, struct panel p[GROUPS], const struct matmul_block *a, size_t tokens,
     float (*sums)[MATMUL_ROWS])
 {
-    static const bool halves[] = {false, false, true, false, true}; /* in the order of enum weights */
-    if (halves[weights])
+    if (by_halves(weights))
         add_both_halves(p, a, tokens, sums);
     else
         add_whole(p, a, tokens, sums);
+}
+
+/* One token goes the way of many, without add_one. */
+INLINE bool adds_one(void)
+{
+    return false;
+}
+
+INLINE void add_one(unsigned weights, size_t parts, const struct panel (*p)[GROUPS],
+    const struct matmul_block *a, enum order order, float *sums, struct next_rows next)
+{
+    (void)weights, (void)parts, (void)p, (void)a, (void)order, (void)sums, (void)next;
 }
 
 /* One token is left to the set whose instruction suits it. */
@@ -234,7 +254,6 @@ INLINE bool left_to_other(enum matmul_int8 type, const uint8_t *weights, size_t 
     return true;
 }
 
-#define CODES_TABLE matmul_neon_codes /* in matmul_neon.c */
 #define CODES_LINKAGE(name) static void tile_##name
 #include "matmul_codes_tile_impl.h"
 
