@@ -41,24 +41,34 @@ static size_t size_of(const struct request *t, size_t text)
 
 /* ---- submission ---- */
 
-static enum result check_texts(const struct text_model *m, const struct job_request *r, struct error *err)
+static enum result check_sizes(const struct text_model *m, const struct job_request *r, struct error *err)
 {
-    size_t tokens = 0, width = decoder_n_embd(m->decoder);
+    size_t tokens = 0;
     for (size_t i = 0; i < r->n_texts; i++) {
-        if (r->text_sizes[i] > m->context) {
-            error_set(err, "text %zu has %zu tokens; the model's context is %zu", i, (size_t)r->text_sizes[i],
-                m->context);
+        size_t size = r->text_sizes[i];
+        if (size > m->context) {
+            error_set(err, "text %zu has %zu tokens; the model's context is %zu", i, size, m->context);
             return RESULT_TOO_LONG;
         }
-        if (r->text_sizes[i] == 0)
+        if (size == 0) {
             error_set(err, "text %zu has no tokens", i);
-        tokens += r->text_sizes[i];
+            return RESULT_BAD_REQUEST;
+        }
+        tokens += size;
     }
-    if (r->n_texts == 0 || tokens != r->n_prompt)
-        error_set(err, "there are %zu texts of %zu tokens, and %zu tokens", r->n_texts, tokens, r->n_prompt);
-    if (r->dimensions == 0 || r->dimensions > width)
-        error_set(err, "the model's vectors have %zu dimensions", width);
-    return err->text[0] ? RESULT_BAD_REQUEST : RESULT_OK;
+    if (r->n_texts > 0 && tokens == r->n_prompt)
+        return RESULT_OK;
+    error_set(err, "there are %zu texts of %zu tokens, and %zu tokens", r->n_texts, tokens, r->n_prompt);
+    return RESULT_BAD_REQUEST;
+}
+
+static enum result check_texts(const struct text_model *m, const struct job_request *r, struct error *err)
+{
+    size_t width = decoder_n_embd(m->decoder);
+    if (r->dimensions > 0 && r->dimensions <= width)
+        return check_sizes(m, r, err);
+    error_set(err, "the model's vectors have %zu dimensions", width);
+    return RESULT_BAD_REQUEST;
 }
 
 static enum result check(
