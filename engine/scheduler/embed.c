@@ -162,7 +162,6 @@ struct text_batch {
     struct text_run *runs; /* [n_runs] */
     size_t n_runs, room;
     size_t rows, most;
-    bool full; /* no further text has memory */
 };
 
 static bool make_room(struct text_batch *b)
@@ -190,7 +189,7 @@ static bool reserve(struct engine *e, struct schedule *s, struct text_run *r)
     return r->sequence != NULL;
 }
 
-/* Adds the next text of the request, or a part of it, where it fits. */
+/* Adds the next text of the request, or a part of it, where it fits and gets memory. */
 static void add_text(struct engine *e, struct schedule *s, struct text_batch *b, struct request *t)
 {
     struct embedding *m = t->embedding;
@@ -203,7 +202,6 @@ static void add_text(struct engine *e, struct schedule *s, struct text_batch *b,
     m->sequence = NULL;
     if (!make_room(b) || !reserve(e, s, &run)) {
         m->sequence = run.sequence;
-        b->full = true;
         return;
     }
     b->runs[b->n_runs++] = run;
@@ -224,7 +222,7 @@ static struct request *request_from(const struct schedule *s, uint64_t number)
 }
 
 /* Takes a text of each request in turn, until a round adds none. The first whose text did not fit is the first of the
- * next step. */
+ * next step. One that gets no memory does not hold up the others, which may be those that hold it. */
 static void choose_texts(struct engine *e, struct schedule *s, struct text_batch *b)
 {
     struct request *t = request_from(s, s->turn);
@@ -232,7 +230,7 @@ static void choose_texts(struct engine *e, struct schedule *s, struct text_batch
     bool skipped = false;
     for (const struct request *each = s->requests; each; each = each->next)
         n++;
-    while (in_vain < n && b->rows < b->most && !b->full) {
+    while (in_vain < n && b->rows < b->most) {
         size_t before = b->n_runs;
         bool has = t->embedding->text < t->params->n_texts;
         if (has)
@@ -375,10 +373,11 @@ static void run_batch(struct engine *e, struct schedule *s, struct text_batch *b
         deliver(s, b, hidden);
 }
 
-/* The first text got no memory. It waits while others hold some; otherwise it never fits. */
+/* No text got memory. The oldest request has taken what younger ones hold. It waits for answers to end that hold memory, and
+ * for older requests of other models; where there are none it never fits. */
 static void wait_or_fail(const struct engine *e, const struct schedule *s)
 {
-    struct request *t = request_from(s, s->turn);
+    struct request *t = s->requests;
     struct sequence *own = t->embedding->sequence;
     struct error why = {.text = "memory for keys and values is short"};
     if (kv_budget_used(&e->budget) == (own ? sequence_bytes(own) : 0))

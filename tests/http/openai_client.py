@@ -161,7 +161,7 @@ def test_texts_become_vectors(client):
     answer = client.embeddings.create(model="vectors", input=["a", "bc"])  # the client asks for base64
     numbers = client.embeddings.create(model="vectors", input=["a", "bc"], encoding_format="float")
     assert [d.index for d in answer.data] == [0, 1]
-    assert [len(d.embedding) for d in answer.data] == [64, 64]
+    assert [len(d.embedding) for d in answer.data] == [128, 128]
     for one, other in zip(answer.data, numbers.data):
         assert all(abs(x - y) < 1e-7 for x, y in zip(one.embedding, other.embedding))
         assert abs(sum(x * x for x in one.embedding) - 1) < 1e-5
@@ -172,7 +172,7 @@ def test_texts_become_vectors(client):
 
 async def test_texts_become_vectors_asynchronously(client):
     answer = await client.embeddings.create(model="vectors", input="a")
-    assert len(answer.data[0].embedding) == 64
+    assert len(answer.data[0].embedding) == 128
 
 
 def test_an_input_that_makes_no_sense_is_refused(client):

@@ -196,9 +196,10 @@ static inline void encoder_release(struct encoder *e)
 /* The tensor "blk.LAYER.NAME", or NAME; NULL where there is none. */
 static inline const float *encoder_find(const struct encoder *e, const char *name, int layer)
 {
-    char whole[48];
-    snprintf(whole, sizeof(whole), layer < 0 ? "%s" : "blk.%s", name);
-    if (layer >= 0)
+    char whole[64];
+    if (layer < 0)
+        snprintf(whole, sizeof(whole), "%s", name);
+    else
         snprintf(whole, sizeof(whole), "blk.%d.%s", layer, name);
     for (size_t i = 0; i < e->n_tensors; i++)
         if (strcmp(e->tensors[i].name, whole) == 0)
