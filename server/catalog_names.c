@@ -103,7 +103,7 @@ static struct model *find_file(const struct model_list *l, struct span name)
 
 /* ---- aliases ---- */
 
-/* The next entry of a list of NAME=ID with a comma between; false at its end. */
+/* The next entry of a list of NAME=ID, or ID=KIND, with a comma between; false at its end. */
 static bool next_alias(const char **at, struct span *name, struct span *id)
 {
     while (**at == ',')
@@ -125,6 +125,31 @@ bool catalog_check_aliases(const struct catalog *c, struct error *err)
             return error_set(err, "--alias takes NAME=ID, not \"%s\"", shown);
     }
     return true;
+}
+
+bool catalog_check_poolings(const struct catalog *c, struct error *err)
+{
+    struct span id, kind;
+    enum pooling found;
+    for (const char *at = c->options->pooling; next_alias(&at, &id, &kind);) {
+        char shown[SHOWN];
+        text_escape(shown, sizeof(shown), id);
+        if (id.size == 0 || !pooling_find(kind, &found))
+            return error_set(err,
+                "--pooling takes ID=KIND, where KIND is mean, cls, last, weighted-mean or max; see that of \"%s\"",
+                shown);
+    }
+    return true;
+}
+
+enum pooling catalog_pooling(const struct catalog *c, const char *wanted)
+{
+    struct span id, kind;
+    enum pooling found;
+    for (const char *at = c->options->pooling; next_alias(&at, &id, &kind);)
+        if (means(id, wanted) && pooling_find(kind, &found))
+            return found;
+    return POOLING_UNKNOWN;
 }
 
 struct span catalog_alias(const struct catalog *c, const char *wanted, size_t n)

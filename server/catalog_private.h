@@ -11,6 +11,7 @@
 #define BERTH_CATALOG_PRIVATE_H
 
 #include "berth/server/catalog.h"
+#include "berth/engine/scheduler/pooling.h"
 #include "berth/loaders/scan.h"
 
 /* The models at one time, sorted by id. It never changes; a new list replaces it. */
@@ -79,6 +80,9 @@ void catalog_sweep(struct catalog *c);
 struct model *list_find(const struct catalog *c, const struct model_list *l, struct span name);
 
 bool catalog_check_aliases(const struct catalog *c, struct error *err);
+bool catalog_check_poolings(const struct catalog *c, struct error *err); /* the same of --pooling */
+enum pooling catalog_pooling(
+    const struct catalog *c, const char *id); /* POOLING_UNKNOWN where it names none */
 
 /* Warns of options that name models which are not on the volume. */
 void catalog_warn_of_names(struct catalog *c);

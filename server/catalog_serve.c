@@ -64,7 +64,7 @@ static bool check_format(const struct catalog *c, struct error *err)
 bool catalog_use_engine(struct catalog *c, struct engine *e, struct error *err)
 {
     c->engine = e;
-    return catalog_check_aliases(c, err) && check_format(c, err) &&
+    return catalog_check_aliases(c, err) && catalog_check_poolings(c, err) && check_format(c, err) &&
            (!c->options->chat_template[0] || read_template(c, err));
 }
 
@@ -76,8 +76,9 @@ static void log_opened(const struct model *m, struct served_model *t, double sec
     if (t)
         d = served_model_describe(t);
     const struct text_model *text = text_model_of(t);
-    const char *what = !d.answers         ? "cannot answer"
-                       : d.chats || !text ? "ready"
+    const char *what = !d.answers               ? "cannot answer"
+                       : d.kind == SERVED_EMBED ? "ready: embeddings"
+                       : d.chats || !text       ? "ready"
                        : text_model_lacks(text, TEXT_TOKENIZER)
                            ? "ready: token ids only (no tokenizer)"
                            : "ready: completions only (no chat template)";
@@ -94,6 +95,7 @@ static void open_served(struct catalog *c, struct model *m)
         .context = (size_t)c->options->context,
         .chat_template = {(const uint8_t *)c->chat_template, c->template_size},
         .chat_format = chat_format_find(span_of(c->options->chat_format)),
+        .pooling = catalog_pooling(c, m->id),
     };
     double start = catalog_now();
     struct served_model *t = NULL;

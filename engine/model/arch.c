@@ -19,6 +19,7 @@ static const struct arch *const families[] = {
     family_glm,
     family_lfm2,
     family_bailing,
+    family_bert,
     family_cohere,
     family_exaone,
     family_gated,
@@ -63,6 +64,12 @@ static const struct arch *find_arch(struct span name)
 const char *arch_name(size_t i)
 {
     return arch_at(i) ? arch_at(i)->name : NULL;
+}
+
+bool decoder_encodes(struct span architecture)
+{
+    const struct arch *a = find_arch(architecture);
+    return a && a->shape.encoder;
 }
 
 /* Refuses an architecture, and lists those that are supported as far as LISTED bytes go. */
@@ -119,6 +126,9 @@ static struct decoder_shape shape_of(const struct shape_row *r)
         .positions = r->positions,
         .result_scales = r->result_scales,
         .embedding_skip = r->embedding_skip,
+        .sum_norms = r->sum_norms,
+        .encoder = r->encoder,
+        .first_norm_optional = r->first_norm_optional,
         .post_epsilon = r->post_epsilon,
         .mixers_scale = r->mixers_scale,
         .streams = r->streams,

@@ -41,6 +41,7 @@ struct moe_row {
 struct shape_row {
     bool layer_norm, norm_by_epsilon, bare_norms, no_pre_norms, post_norms, ffn_norm_optional;
     bool parallel_residual, not_causal, positions, result_scales, embedding_skip;
+    bool sum_norms, encoder, first_norm_optional;
     float post_epsilon, mixers_scale;
     const struct stream_kind *streams;
     const char *ffn_norm, *output_norm, *embedding_norm, *low_state;
@@ -78,6 +79,7 @@ struct arch {
 extern const struct arch
     family_apertus[],
     family_bailing[],
+    family_bert[],
     family_cohere[],
     family_deepseek[],
     family_exaone[],

@@ -387,8 +387,9 @@ static bool bind_pre_norms(struct binder *b, size_t i, struct layer *l)
         return true;
     if (s->parallel_residual || (s->ffn_norm_optional && !bind_has(b, ffn.text)))
         return bind_parallel_norms(b, i, l);
-    return bind_norm(b, bind_stem(i, "attn_norm").text, &l->mixer_norm) &&
-           bind_norm(b, ffn.text, &l->ffn_norm);
+    struct stem attn = bind_stem(i, "attn_norm");
+    bool without = i == 0 && s->first_norm_optional && !bind_has(b, attn.text);
+    return (without || bind_norm(b, attn.text, &l->mixer_norm)) && bind_norm(b, ffn.text, &l->ffn_norm);
 }
 
 /* The second one where only that is there. */
@@ -458,6 +459,22 @@ static bool read_vocabulary(struct binder *b)
     return true;
 }
 
+/* Row 0 of the embeddings of token types: texts of one part are of this type throughout. */
+static bool bind_token_type(struct binder *b)
+{
+    struct matmul_weight types;
+    uint64_t rows = bind_rows(b, "token_types");
+    size_t width = b->d->shape.n_embd;
+    if (!bind_has(b, "token_types"))
+        return true;
+    float *first = bind_memory(b, width, "token_types.weight");
+    if (!first || !bind_matrix(b, "token_types.weight", rows, width, &types))
+        return false;
+    quant_to_floats(types.type, first, types.data, width / types.type->block_elems);
+    b->d->token_type = first;
+    return true;
+}
+
 /* Learned positions, and the norm of the embedding. */
 static bool bind_beginning(struct binder *b)
 {
@@ -470,7 +487,7 @@ static bool bind_beginning(struct binder *b)
         return false;
     if (s->low_state && !bind_vector(b, s->low_state, 1, s->n_embd, &d->low_state))
         return false;
-    if (!inputs_bind(b) || (s->streams && !s->streams->bind(b)))
+    if (!inputs_bind(b) || (s->streams && !s->streams->bind(b)) || (s->encoder && !bind_token_type(b)))
         return false;
     if (!s->embedding_norm)
         return true;
@@ -483,8 +500,11 @@ static bool bind_ends(struct binder *b)
     struct decoder *d = b->d;
     const struct decoder_shape *s = &d->shape;
     if (!read_vocabulary(b) || !bind_matrix(b, "token_embd.weight", s->n_vocab, s->n_embd, &d->embedding) ||
-        !bind_beginning(b) || !bind_norm(b, s->output_norm ? s->output_norm : "output_norm", &d->output_norm))
+        !bind_beginning(b) ||
+        (!s->sum_norms && !bind_norm(b, s->output_norm ? s->output_norm : "output_norm", &d->output_norm)))
         return false;
+    if (s->encoder)
+        return true;
     if (bind_has(b, "output"))
         return bind_linear(b, "output", s->n_vocab, s->n_embd, &d->output);
     d->output = (struct linear){.weight = d->embedding};

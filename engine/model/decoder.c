@@ -94,6 +94,11 @@ bool decoder_is_causal(const struct decoder *d)
     return !d->shape.not_causal;
 }
 
+bool decoder_is_encoder(const struct decoder *d)
+{
+    return d->shape.encoder;
+}
+
 size_t decoder_n_vocab(const struct decoder *d)
 {
     return d->shape.n_vocab;

@@ -41,6 +41,11 @@ struct decoder_shape {
         norm_by_epsilon; /* by root mean square where the file has the epsilon of that, whatever layer_norm is */
     bool bare_norms; /* no norm has weights */
     bool no_pre_norms, post_norms;
+    /* Norms after a half are of the residual with the result, and are the residual then (BERT). The last of them takes the
+     * place of the norm at the end. */
+    bool sum_norms;
+    bool first_norm_optional; /* the first mixer may have none: its input is the normed embedding */
+    bool encoder; /* there is no output matrix: rows have a hidden state and no logits */
     bool ffn_norm_optional; /* without it mixer and feed-forward have the same input */
     /* Mixer and feed-forward have the same residual as input: normed alike, or each by a norm of its own. */
     bool parallel_residual;
@@ -109,6 +114,7 @@ struct decoder {
     struct layer_state *states; /* [n_layer] */
     struct matmul_weight embedding;
     struct matmul_weight positions; /* [n_ctx_train][n_embd]; without data where there are none */
+    const float *token_type; /* [n_embd], added to the embedding of every token; NULL for none */
     struct norm embedding_norm, output_norm;
     struct matmul_weight input_embedding; /* [n_vocab][n_layer * n_input] */
     struct linear input_projection; /* [n_layer * n_input][n_embd] */

@@ -87,18 +87,23 @@ static void input_from_residual(struct worker *m, struct norm w, bool packed)
     linear_input(m, m->normed, s->n_embd, packed);
 }
 
-/* Adds the result of a mixer or feed-forward to the residual, after its norm where there is one. */
+/* Adds the result of a mixer or feed-forward to the residual. Where there is a norm, the result is normed before, or the
+ * sum afterwards. */
 static void add_to_residual(struct worker *m, struct norm post)
 {
     const struct decoder_shape *s = &m->f->d->shape;
     struct work_range rows = forward_residual_rows(m);
+    bool norms = norm_exists(&post);
     for (size_t t = rows.first; t < rows.end; t++) {
+        float *x = m->x + t * s->n_embd;
         const float *sum = m->f->sum + t * s->n_embd;
-        if (norm_exists(&post)) {
+        if (norms && !s->sum_norms) {
             forward_norm(s, m->normed + t * s->n_embd, sum, post, s->n_embd);
             sum = m->normed + t * s->n_embd;
         }
-        vector_add_scaled(m->x + t * s->n_embd, sum, s->residual_scale, s->n_embd);
+        vector_add_scaled(x, sum, s->residual_scale, s->n_embd);
+        if (norms && s->sum_norms)
+            forward_norm(s, x, x, post, s->n_embd);
     }
 }
 
@@ -138,6 +143,8 @@ static void embed(struct worker *m)
         row_to_floats(&d->embedding, (size_t)row->token, x);
         if (d->shape.embedding_scale != 1)
             vector_scale(x, x, d->shape.embedding_scale, width);
+        if (d->token_type)
+            vector_add(x, x, d->token_type, width);
         if (d->positions.rows > 0)
             add_position(m, x, row->position);
         if (norm_exists(&d->embedding_norm))
@@ -291,9 +298,13 @@ static void norm_wanted(struct worker *m)
     forward_settle(m);
     m->n = f->n_out;
     struct work_range rows = forward_residual_rows(m);
-    for (size_t i = rows.first; i < rows.end; i++)
-        forward_norm(s, m->normed + i * s->n_embd, m->x + (m->kept_wanted ? i : f->wanted[i]) * s->n_embd,
-            f->d->output_norm, s->n_embd);
+    for (size_t i = rows.first; i < rows.end; i++) {
+        const float *x = m->x + (m->kept_wanted ? i : f->wanted[i]) * s->n_embd;
+        if (norm_exists(&f->d->output_norm))
+            forward_norm(s, m->normed + i * s->n_embd, x, f->d->output_norm, s->n_embd);
+        else
+            memcpy(m->normed + i * s->n_embd, x, s->n_embd * sizeof(*x));
+    }
 }
 
 static void logit_rows(struct worker *m, struct work_range rows)

@@ -25,7 +25,7 @@ static struct layer_state state(const struct decoder *d, size_t i)
     return (struct layer_state){.n_head_kv = l->n_head_kv,
         .head_dim_k = l->head_dim_k,
         .head_dim_v = l->head_dim_v,
-        .window = l->window,
+        .window = l->centered ? 0 : l->window,
         .chunked = l->chunked};
 }
 
@@ -142,6 +142,21 @@ static void begin(struct worker *m)
 
 /* ---- attention ---- */
 
+/* One more than the last key that a position sees, of a batch that is not causal and ends at `end`. */
+static uint32_t end_key(const struct attention_layer *l, uint32_t position, uint32_t end)
+{
+    uint32_t half = l->window / 2;
+    return l->centered && l->window > 0 && end - position > half + 1 ? position + half + 1 : end;
+}
+
+/* The first key that a position sees. */
+static uint32_t first_key(const struct attention_layer *l, uint32_t position)
+{
+    if (l->centered)
+        return l->window > 0 && position > l->window / 2 ? position - l->window / 2 : 0;
+    return (uint32_t)kv_first_key(l->window, l->chunked, position);
+}
+
 /* Lists the queries of a tile for one key-value head, row by row, because neighbours have nearly the same range. Returns
  * their number. */
 static size_t list_queries(const struct forward *f, const struct attention_layer *l,
@@ -152,11 +167,11 @@ static size_t list_queries(const struct forward *f, const struct attention_layer
     size_t group = l->n_head / l->n_head_kv, n = 0;
     for (size_t row = t->row; row < t->row + t->n; row++) {
         uint32_t position = r->start + (uint32_t)(row - r->row);
-        uint32_t end = f->batch->causal ? position + 1 : r->end;
+        uint32_t end = f->batch->causal ? position + 1 : end_key(l, position, r->end);
         for (size_t h = head * group; h < (head + 1) * group; h++)
             out[n++] = (struct attention_query){.q = w->q + (row * l->n_head + h) * attention_q_room(l),
                 .out = w->att + (row * l->n_head + h) * l->head_dim_v,
-                .first = (uint32_t)kv_first_key(l->window, l->chunked, position),
+                .first = first_key(l, position),
                 .end = end,
                 .slope = l->slopes ? l->slopes[h] : 0.0f,
                 .position = position,

@@ -60,6 +60,7 @@ struct attention_layer {
     uint32_t head_dim_k, head_dim_v; /* of a head */
     uint32_t window; /* keys that a query sees, its own the last; 0 for all */
     bool chunked; /* the window begins at a multiple of its size */
+    bool centered; /* the window reaches half of its size to either side, in a model that is not causal */
     enum qk_norm qk_norm;
     bool norm_rotated; /* heads are normed after the rotation */
     bool rotates;

@@ -179,6 +179,8 @@ bool forward_prepare(struct forward *f, struct decoder_workspace *w, struct erro
     const struct decoder_shape *s = &f->d->shape;
     if (!count(f, err) || !list_runs(f, w, err))
         return false;
+    if (s->encoder && f->logits)
+        return error_set(err, "the model is an encoder: it has vectors and no logits");
     f->alone = f->n <= ALONE_ROWS;
     f->out_stride = f->logits ? s->n_vocab : s->n_embd;
     if (f->logits && f->hidden)

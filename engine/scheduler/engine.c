@@ -249,17 +249,19 @@ double engine_heartbeat_age(const struct engine *e)
 
 /* ---- models ---- */
 
-struct schedule *schedule_new(struct engine *e, struct text_model *m)
+struct schedule *schedule_new(struct engine *e, struct text_model *m, const struct schedule_kind *kind)
 {
+    bool keeps = kind->keeps_prefixes && e->options.prefix_cache;
     struct schedule *s = calloc(1, sizeof(*s));
     struct slot **slots = calloc(e->options.slots, sizeof(struct slot *));
-    struct prefix_cache *prefixes = e->options.prefix_cache ? prefix_new(m->cache, &e->prefix_clock) : NULL;
-    if (!s || !slots || (e->options.prefix_cache && !prefixes)) {
+    struct prefix_cache *prefixes = keeps ? prefix_new(m->cache, &e->prefix_clock) : NULL;
+    if (!s || !slots || (keeps && !prefixes)) {
         prefix_free(prefixes);
         free(s);
         free(slots);
         return NULL;
     }
+    s->kind = kind;
     s->model = m;
     s->prefixes = prefixes;
     s->slots = slots;
@@ -299,26 +301,6 @@ static enum result check_tokens(const struct text_model *m, const struct job_req
     return RESULT_OK;
 }
 
-/* Whether the prompt and one token of an answer fit into the context and into the memory for sequences. */
-static enum result check_fit(
-    const struct engine *e, const struct text_model *m, const struct job_request *r, struct error *err)
-{
-    char needed[TEXT_NUMBER], limit[TEXT_NUMBER];
-    size_t positions = request_computes(r) + request_samples(r);
-    if (positions > m->context) {
-        error_set(err,
-            "the prompt has %zu tokens and leaves no room for an answer: the model's context is %zu",
-            r->n_prompt, m->context);
-        return RESULT_TOO_LONG;
-    }
-    uint64_t bytes = memory_of(e, m, positions), most = kv_budget_limit(&e->budget);
-    if (bytes <= most)
-        return RESULT_OK;
-    error_set(err, "the prompt needs %s of KV cache; the KV cache limit is %s", text_bytes(needed, bytes),
-        text_bytes(limit, most));
-    return RESULT_TOO_LONG;
-}
-
 /* Whether the model has the parts that the request needs. */
 static enum result check_parts(const struct text_model *m, const struct job_request *r, struct error *err)
 {
@@ -331,43 +313,6 @@ static enum result check_parts(const struct text_model *m, const struct job_requ
     return RESULT_UNSUPPORTED;
 }
 
-static enum result check_request(const struct job_request *r, struct error *err)
-{
-    if (r->n_prompt == 0)
-        error_set(err, "the prompt is empty");
-    else if (r->n_choices == 0 || r->n_choices > JOB_CHOICES_MAX)
-        error_set(err, "the number of choices must be 1 to %d", JOB_CHOICES_MAX);
-    else if (r->n_top > JOB_LOGPROBS_MAX)
-        error_set(err, "at most %d log probabilities a token", JOB_LOGPROBS_MAX);
-    else
-        return RESULT_OK;
-    return RESULT_BAD_REQUEST;
-}
-
-static enum result check(
-    const struct engine *e, const struct text_model *m, const struct job_request *r, struct error *err)
-{
-    enum result result = check_parts(m, r, err);
-    if (result == RESULT_OK)
-        result = check_request(r, err);
-    if (result == RESULT_OK)
-        result = check_tokens(m, r, err);
-    return result == RESULT_OK ? check_fit(e, m, r, err) : result;
-}
-
-/* Jobs of all models that wait for a slot. Jobs for which a slot is free are not counted, because the thread will begin
- * them in its next step. With the lock. */
-static size_t waiting(const struct engine *e)
-{
-    size_t n = 0, slots = e->options.slots;
-    for (const struct schedule *s = e->schedules; s; s = s->next) {
-        size_t taken = atomic_load(&s->n_taken);
-        size_t free_slots = taken < slots ? slots - taken : 0;
-        n += s->n_queued > free_slots ? s->n_queued - free_slots : 0;
-    }
-    return n;
-}
-
 /* Appends the request to its queue, unless that is full or the engine is stopping. With the lock. */
 static enum result enqueue(struct engine *e, struct request *t, struct error *err)
 {
@@ -377,15 +322,23 @@ static enum result enqueue(struct engine *e, struct request *t, struct error *er
         return RESULT_STOPPING;
     }
     s->n_queued++;
-    if (waiting(e) > e->options.queue) {
+    if (!s->kind->takes(e, t, err)) {
         s->n_queued--;
-        error_set(err, "the queue is full: %zu requests are waiting", waiting(e));
         return RESULT_BUSY;
     }
     *s->queue_end = t;
     s->queue_end = &t->next;
     pthread_cond_signal(&e->work);
     return RESULT_OK;
+}
+
+static enum result check(
+    const struct engine *e, const struct text_model *m, const struct job_request *r, struct error *err)
+{
+    enum result result = check_parts(m, r, err);
+    if (result == RESULT_OK)
+        result = check_tokens(m, r, err);
+    return result == RESULT_OK ? m->schedule->kind->check(e, m, r, err) : result;
 }
 
 static struct request *request_new(const struct engine *e, struct text_model *m, struct job *j)

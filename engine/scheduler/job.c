@@ -27,6 +27,7 @@ struct job {
     enum result result;
     struct error why;
     struct job_usage usage;
+    float *vectors; /* of JOB_EMBED; the engine's until the end, and then the server's */
 };
 
 /* ---- the request's copy ---- */
@@ -65,6 +66,7 @@ static bool copy_stops(struct job_request *r, const struct span *stops)
 static void free_request(struct job_request *r)
 {
     free((void *)r->prompt);
+    free((void *)r->text_sizes);
     free((void *)r->sampling.bias);
     free((void *)r->stops);
     free((void *)r->stop_tokens);
@@ -78,11 +80,14 @@ static bool copy_request(struct job_request *to, const struct job_request *from)
     if (!from->logprobs && !from->echo_logprobs)
         to->n_top = 0;
     to->prompt = to->stop_tokens = to->budget_end = NULL;
+    to->text_sizes = NULL;
     to->grammar = grammar_hold(from->grammar);
     to->sampling.bias = NULL;
     to->stops = NULL;
     const void *prompt = from->prompt, *bias = from->sampling.bias, *ends = from->stop_tokens,
-               *last = from->budget_end;
+               *last = from->budget_end, *sizes = from->text_sizes;
+    if (copy_bytes(&sizes, from->n_texts * sizeof(*from->text_sizes)))
+        to->text_sizes = sizes;
     if (copy_bytes(&prompt, from->n_prompt * sizeof(*from->prompt)))
         to->prompt = prompt;
     if (copy_bytes(&bias, from->sampling.n_bias * sizeof(*from->sampling.bias)))
@@ -92,8 +97,8 @@ static bool copy_request(struct job_request *to, const struct job_request *from)
     if (copy_bytes(&last, from->n_budget_end * sizeof(*from->budget_end)))
         to->budget_end = last;
     return copy_stops(to, from->stops) && (to->budget_end || !from->n_budget_end) &&
-           (to->prompt || !from->n_prompt) && (to->sampling.bias || !from->sampling.n_bias) &&
-           (to->stop_tokens || !from->n_stop_tokens);
+           (to->text_sizes || !from->n_texts) && (to->prompt || !from->n_prompt) &&
+           (to->sampling.bias || !from->sampling.n_bias) && (to->stop_tokens || !from->n_stop_tokens);
 }
 
 /* ---- the life of a job ---- */
@@ -103,8 +108,11 @@ struct job *job_new(const struct job_request *request, void (*wake)(void *contex
     struct job *j = calloc(1, sizeof(*j));
     if (!j)
         return NULL;
-    if (!copy_request(&j->params, request)) {
+    size_t elements = request->n_texts * request->dimensions;
+    j->vectors = elements ? calloc(elements, sizeof(*j->vectors)) : NULL;
+    if (!copy_request(&j->params, request) || (elements && !j->vectors)) {
         free_request(&j->params);
+        free(j->vectors);
         free(j);
         return NULL;
     }
@@ -129,9 +137,20 @@ static void free_job(struct job *j)
         job_piece_free(p);
     }
     free_request(&j->params);
+    free(j->vectors);
     pthread_cond_destroy(&j->woken);
     pthread_mutex_destroy(&j->lock);
     free(j);
+}
+
+float *job_vectors(struct job *j)
+{
+    return j->vectors;
+}
+
+const float *job_vectors_of(const struct job *j)
+{
+    return j->vectors;
 }
 
 void job_hold(struct job *j)

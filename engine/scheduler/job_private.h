@@ -19,6 +19,9 @@ struct job_piece *job_piece_new(
 /* Appends a piece and wakes the server. The job must not have ended. */
 void job_push(struct job *j, struct job_piece *piece);
 
+/* Where the vectors of JOB_EMBED are written, [n_texts][dimensions]. */
+float *job_vectors(struct job *j);
+
 /* Ends the job: no piece may follow. `why` is NULL for RESULT_OK and RESULT_CANCELLED. */
 void job_end(struct job *j, enum result result, const struct error *why);
 

@@ -86,6 +86,20 @@ static bool drop_states(struct engine *e)
     return dropped;
 }
 
+/* Frees parts of texts of requests from this number on, which begin again. */
+static bool drop_parts(struct engine *e, uint64_t number)
+{
+    for (struct schedule *s = e->schedules; s; s = s->next)
+        if (s->kind->give_back && s->kind->give_back(s, number))
+            return true;
+    return false;
+}
+
+bool memory_drop_kept(struct engine *e, uint64_t number)
+{
+    return drop_prefix(e) || drop_prompts(e) || drop_parts(e, number);
+}
+
 static struct slot *youngest(const struct engine *e)
 {
     struct slot *found = NULL;
@@ -117,7 +131,7 @@ bool memory_reserve(struct engine *e, struct slot *l, size_t n, bool *alone)
 {
     *alone = false;
     while (!sequence_reserve(l->sequence, n)) {
-        if (drop_prefix(e) || drop_prompts(e))
+        if (memory_drop_kept(e, 0))
             continue;
         if (sequence_reserve_least(l->sequence, n))
             return true;

@@ -256,6 +256,8 @@ static void close_request(
 {
     struct model_metrics *m = &t->schedule->model->served.metrics;
     request_update_usage(t);
+    if (t->schedule->kind->release)
+        t->schedule->kind->release(t);
     atomic_fetch_add_explicit(&m->jobs_ended[finish], 1, memory_order_relaxed);
     model_histogram_add(&m->whole, scheduler_now() - t->arrived);
     job_end(t->job, result, why);

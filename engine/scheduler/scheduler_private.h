@@ -6,7 +6,10 @@
  * slot with more tokens to compute is in prefill: it gets part of the prefill budget. When memory runs out, a slot is
  * preempted: its sequence is freed. Later it computes its known tokens again, as a new slot would, and goes on.
  *
- * Files: engine.c (threads, submission, the list of models), scheduler.c (one step), rows.c (the rows of a step),
+ * What a model does with its requests is its schedule's kind: generate.c answers with text, embed.c with vectors.
+ *
+ * Files: engine.c (threads, submission, the list of models), scheduler.c (turns of models, the ends of requests),
+ * generate.c (a step that generates), embed.c (a step that embeds), rows.c (the rows of a step that generates),
  * prefill.c (the prefill budget), deliver.c (from logits to pieces), request.c (the life of requests and slots),
  * memory.c (pages and preemption), prefix.c (use of the prefix cache). All members belong to the scheduler's thread
  * unless they are said to be under the engine's lock.
@@ -16,6 +19,7 @@
 
 #include "output_private.h"
 #include "job_private.h"
+#include "pooling_private.h"
 #include "prefix_private.h"
 #include "text_model_private.h"
 
@@ -41,6 +45,7 @@ struct request {
     uint32_t n_started, n_ended; /* choices */
     enum job_finish finish; /* of the first choice that ended */
     struct job_usage usage;
+    struct embedding *embedding; /* of texts, embed.c; NULL for none */
 };
 
 struct slot {
@@ -80,9 +85,29 @@ struct prefill_cost {
     double row_seconds; /* for each of its rows */
 };
 
+/* What a model does with its requests. The list of models, their queues and turns, and the ends of requests are the same for
+ * all kinds. */
+struct schedule_kind {
+    bool keeps_prefixes; /* of prompts */
+    /* Whether the model can do what the job asks. Any thread. */
+    enum result (*check)(
+        const struct engine *e, const struct text_model *m, const struct job_request *r, struct error *err);
+    /* Whether the queue has room for the request, which counts in n_queued already. With the engine's lock. False with the
+     * reason. */
+    bool (*takes)(struct engine *e, struct request *t, struct error *err);
+    /* One step of a model that has requests, and whose file is intact. */
+    void (*step)(struct engine *e, struct schedule *s);
+    /* Frees pages that requests from this number on can do without. False when there are none. NULL: there are never any. */
+    bool (*give_back)(struct schedule *s, uint64_t number);
+    /* Frees what the kind has of a request that ends. NULL for nothing. */
+    void (*release)(struct request *t);
+};
+extern const struct schedule_kind schedule_generate, schedule_embed;
+
 /* A model's part in the engine: text_model.schedule. */
 struct schedule {
     struct schedule *next; /* in the engine's list */
+    const struct schedule_kind *kind;
     struct text_model *model;
     /* Under the engine's lock. */
     struct request *queue, **queue_end;
@@ -98,6 +123,9 @@ struct schedule {
     struct prefix_cache *prefixes; /* NULL: nothing is kept */
     bool choice_began; /* the last slot that began was a further choice of a request */
     struct prefill_cost prefill_cost;
+    /* Of one that embeds. */
+    uint64_t turn; /* the request of this number, or the next one, is the first of the next step */
+    atomic_size_t tokens_waiting; /* tokens of texts that have no vector yet; grows under the lock */
 };
 
 struct engine {
@@ -135,6 +163,10 @@ double scheduler_now(void); /* seconds, monotonic */
 void scheduler_count_pages(const struct engine *e);
 /* One step of one model. */
 void scheduler_step(struct engine *e);
+/* False when the model's file has changed. Then all of its jobs have failed. */
+bool schedule_is_intact(struct engine *e, struct schedule *s);
+/* Counts a forward call, and learns from it what rows cost. */
+void schedule_count_step(struct schedule *s, size_t decode_rows, size_t prefill_rows, double seconds);
 /* Ends requests of all models that were cancelled or are too late, and all requests of models that are leaving. */
 void scheduler_sweep(struct engine *e);
 
@@ -211,6 +243,9 @@ bool memory_allows(const struct engine *e, const struct text_model *m, size_t po
  * itself was preempted, or, with *alone, when no other slot is left and memory does not suffice. */
 bool memory_reserve(struct engine *e, struct slot *l, size_t n, bool *alone);
 size_t memory_slots(const struct engine *e); /* slots of all models */
+/* Frees some memory that is kept to save time: idle prefixes, prompts of choices without a slot, parts of texts of requests
+ * from this number on. False when there is none. */
+bool memory_drop_kept(struct engine *e, uint64_t number);
 
 /* ---- prefix.c ---- */
 
@@ -232,7 +267,8 @@ size_t prefix_pages_in_use(const struct schedule *s, const struct job_request *r
 
 /* ---- engine.c ---- */
 
-struct schedule *schedule_new(struct engine *e, struct text_model *m); /* NULL without memory */
+/* NULL without memory. */
+struct schedule *schedule_new(struct engine *e, struct text_model *m, const struct schedule_kind *kind);
 void schedule_leave(
     struct schedule *s, struct engine *e); /* waits until the thread does not use it any more; frees it */
 struct request *schedule_pop(

@@ -3,7 +3,7 @@
 
 #include <stddef.h>
 
-static const struct model_operations *const kinds[] = {&text_generation};
+static const struct model_operations *const kinds[] = {&text_embedding, &text_generation};
 
 static const char *const names[SERVED_KINDS] = {
     [SERVED_GENERATE] = "generate",
@@ -17,23 +17,23 @@ const char *served_kind_name(enum served_kind kind)
     return names[kind];
 }
 
-static const struct model_operations *kind_of(const struct loaded *l)
+static const struct model_operations *kind_of(const struct loaded *l, const struct served_model_options *o)
 {
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
-        if (kinds[i]->claims(l))
+        if (kinds[i]->claims(l, o))
             return kinds[i];
     return NULL;
 }
 
 bool served_model_fits(const struct loaded *l)
 {
-    return kind_of(l) != NULL;
+    return kind_of(l, &(struct served_model_options){0}) != NULL;
 }
 
 struct served_model *served_model_open(
     struct engine *e, struct loaded *l, const struct served_model_options *o, struct error *err)
 {
-    const struct model_operations *kind = kind_of(l);
+    const struct model_operations *kind = kind_of(l, o);
     if (kind)
         return kind->open(e, l, o, err);
     error_set(err, "the file is no language model in a format that berth can run");

@@ -13,7 +13,7 @@ static struct text_model *cast(struct served_model *m)
 
 struct text_model *text_model_of(struct served_model *m)
 {
-    return m && m->operations == &text_generation ? cast(m) : NULL;
+    return m && (m->operations == &text_generation || m->operations == &text_embedding) ? cast(m) : NULL;
 }
 
 struct served_model *text_model_served(struct text_model *m)
@@ -23,8 +23,9 @@ struct served_model *text_model_served(struct text_model *m)
 
 /* ---- opening ---- */
 
-static bool claims(const struct loaded *l)
+static bool claims(const struct loaded *l, const struct served_model_options *o)
 {
+    (void)o;
     return l->checkpoint != NULL;
 }
 
@@ -56,6 +57,22 @@ static void read_template(
     chat_template_replace(&m->chat, o->chat_template, missing);
 }
 
+/* Whether the decoder can do what the model's kind does. */
+static bool decoder_fits(struct text_model *m, const struct served_model_options *o)
+{
+    struct error *missing = &m->missing[TEXT_DECODER];
+    if (m->served.operations->kind == SERVED_EMBED)
+        return embed_choose_pooling(m, o, missing);
+    return decoder_is_causal(m->decoder) ||
+           error_set(missing, "the model is not causal: berth generates one token after the other");
+}
+
+/* Keys and values of a text that is computed at once are not kept, so their type saves nothing. */
+static enum attention_type kv_type_of(const struct text_model *m)
+{
+    return decoder_is_causal(m->decoder) ? engine_options_of(m->served.engine)->kv_type : ATTENTION_F32;
+}
+
 /* False when memory is short. */
 static bool read_decoder(
     struct text_model *m, const struct checkpoint *c, const struct served_model_options *o, struct error *err)
@@ -64,8 +81,7 @@ static bool read_decoder(
     m->decoder = decoder_new(c, o->as_float, &m->missing[TEXT_DECODER]);
     if (!m->decoder)
         return true;
-    if (!decoder_is_causal(m->decoder)) {
-        error_set(&m->missing[TEXT_DECODER], "the model is not causal: berth generates one token after the other");
+    if (!decoder_fits(m, o)) {
         decoder_free(m->decoder);
         m->decoder = NULL;
         return true;
@@ -75,12 +91,13 @@ static bool read_decoder(
     m->context = o->context > 0 && o->context < context ? o->context : context;
     if (m->context < context && !decoder_limit_context(m->decoder, m->context, err))
         return false;
-    m->cache = kv_cache_new(engine_budget(e), engine_options_of(e)->kv_type, layers, n_layers);
-    m->schedule = m->cache ? schedule_new(e, m) : NULL;
+    bool embeds = m->served.operations->kind == SERVED_EMBED;
+    m->cache = kv_cache_new(engine_budget(e), kv_type_of(m), layers, n_layers);
+    m->schedule = m->cache ? schedule_new(e, m, embeds ? &schedule_embed : &schedule_generate) : NULL;
     return m->schedule || error_set(err, "memory is short");
 }
 
-static void close_text(struct served_model *served)
+void text_model_close(struct served_model *served)
 {
     struct text_model *m = cast(served);
     if (m->schedule)
@@ -95,15 +112,15 @@ static void close_text(struct served_model *served)
     free(m);
 }
 
-static struct served_model *open_text(
-    struct engine *e, struct loaded *l, const struct served_model_options *o, struct error *err)
+struct served_model *text_model_open(const struct model_operations *operations, struct engine *e,
+    struct loaded *l, const struct served_model_options *o, struct error *err)
 {
     struct text_model *m = calloc(1, sizeof(*m));
     if (!m) {
         error_set(err, "memory is short");
         return NULL;
     }
-    served_model_init(&m->served, &text_generation, e, l, o);
+    served_model_init(&m->served, operations, e, l, o);
     m->defaults = defaults_of_checkpoint(l->checkpoint);
     read_tokenizer(m, l->checkpoint, o);
     read_template(m, l->checkpoint, o);
@@ -112,8 +129,14 @@ static struct served_model *open_text(
     m->sampling = sampling_of_checkpoint(l->checkpoint);
     if (m->grammars ? read_decoder(m, l->checkpoint, o, err) : error_set(err, "memory is short"))
         return &m->served;
-    close_text(&m->served);
+    text_model_close(&m->served);
     return NULL;
+}
+
+static struct served_model *open_generation(
+    struct engine *e, struct loaded *l, const struct served_model_options *o, struct error *err)
+{
+    return text_model_open(&text_generation, e, l, o, err);
 }
 
 /* ---- what it has ---- */
@@ -163,6 +186,11 @@ size_t text_model_context(const struct text_model *m)
     return m->context;
 }
 
+size_t text_model_n_embd(const struct text_model *m)
+{
+    return m->decoder ? decoder_n_embd(m->decoder) : 0;
+}
+
 size_t text_model_n_vocab(const struct text_model *m)
 {
     return m->decoder ? decoder_n_vocab(m->decoder) : 0;
@@ -195,9 +223,9 @@ static enum result submit(struct served_model *served, struct job *j, struct err
 const struct model_operations text_generation = {
     .kind = SERVED_GENERATE,
     .claims = claims,
-    .open = open_text,
+    .open = open_generation,
     .describe = describe,
-    .close = close_text,
+    .close = text_model_close,
     .submit = submit,
 };
 

@@ -24,8 +24,17 @@ struct text_model {
     size_t context; /* 0 without a decoder */
     struct sampler_options sampling; /* the defaults of requests */
     struct text_defaults defaults; /* the rest of them */
+    enum pooling pooling; /* of a model that embeds */
     struct schedule *schedule; /* the scheduler's; NULL without a decoder */
 };
+
+/* text_model.c: what all kinds of text models share. As the operations of these names. */
+struct served_model *text_model_open(const struct model_operations *operations, struct engine *e,
+    struct loaded *l, const struct served_model_options *o, struct error *err);
+void text_model_close(struct served_model *served);
+
+/* embed_model.c: sets the pooling that the options or the file tell. False with the reason where neither does. */
+bool embed_choose_pooling(struct text_model *m, const struct served_model_options *o, struct error *err);
 
 /* sampling.c: the sampling settings of a file; where it has none, sampler_defaults. */
 struct sampler_options sampling_of_checkpoint(const struct checkpoint *k);

@@ -32,8 +32,21 @@ static const char *list_names(struct server *s, char out[NAMES_TOLD])
     return out[0] ? out : "none";
 }
 
-static bool has_parts(const struct text_model *t, unsigned needs)
+static bool embeds(const struct served_model *m)
 {
+    return served_model_describe(m).kind == SERVED_EMBED;
+}
+
+/* Whether the decoder is of the kind that is asked for. */
+static bool is_kind(struct text_model *t, unsigned needs)
+{
+    return !(needs & NEEDS_DECODER) || embeds(text_model_served(t)) == ((needs & NEEDS_EMBEDDING) != 0);
+}
+
+static bool has_parts(struct text_model *t, unsigned needs)
+{
+    if (!is_kind(t, needs))
+        return false;
     for (int part = 0; part < TEXT_PARTS; part++)
         if ((needs & 1u << part) && text_model_lacks(t, (enum text_part)part))
             return false;
@@ -52,7 +65,7 @@ static struct model *only_model(struct server *s, unsigned needs)
             continue;
         mapped++;
         any = models[i];
-        const struct text_model *t = text_model_of(catalog_serve(s->catalog, models[i], &ignored));
+        struct text_model *t = text_model_of(catalog_serve(s->catalog, models[i], &ignored));
         if (!t || !has_parts(t, needs))
             continue;
         able++;
@@ -160,6 +173,15 @@ static bool check_parts(const struct text_model *t, unsigned needs, struct api_e
     return true;
 }
 
+static bool check_kind(struct text_model *t, unsigned needs, struct api_error *c)
+{
+    if (is_kind(t, needs))
+        return true;
+    return api_error_status(c, 400, "model_not_supported", "model",
+        needs & NEEDS_EMBEDDING ? "This model generates text, and makes no embeddings"
+                                : "This model makes embeddings with /v1/embeddings, and generates no text");
+}
+
 bool requested_model_find(
     struct requested_model *m, struct server *s, const json_t *request, unsigned needs, struct api_error *c)
 {
@@ -178,7 +200,7 @@ bool requested_model_find(
     if (!m->text)
         return api_error_status(
             c, 400, "model_not_supported", "model", "This model cannot answer: %.500s", why.text);
-    return check_parts(m->text, needs, c);
+    return check_kind(m->text, needs, c) && check_parts(m->text, needs, c);
 }
 
 void requested_model_release(struct requested_model *m, struct server *s)

@@ -164,7 +164,7 @@ void ollama_refused(struct server *s, const struct http_request *q, struct reply
     (void)s;
     bool embeds = strncmp(q->route->path, "/api/embed", strlen("/api/embed")) == 0;
     reply_error(r, &ollama_dialect, 403,
-        embeds ? "berth makes no embeddings"
+        embeds ? "berth makes embeddings at /v1/embeddings alone"
                : "berth serves the models of its volume and changes none: put the file of a model there",
         NULL, NULL);
 }

@@ -91,14 +91,18 @@ static void add_parameters(struct strbuf *out, const struct text_model *t)
     strbuf_release(&text);
 }
 
-static void add_capabilities(struct strbuf *out, const struct text_model *t)
+static void add_capabilities(struct strbuf *out, const struct requested_model *m)
 {
-    bool answers = !text_model_lacks(t, TEXT_DECODER), chats = answers && !text_model_lacks(t, TEXT_CHAT);
+    const struct text_model *t = m->text;
+    bool embeds = served_model_describe(m->served).kind == SERVED_EMBED,
+         runs = !text_model_lacks(t, TEXT_DECODER);
+    bool answers = runs && !embeds, chats = answers && !text_model_lacks(t, TEXT_CHAT);
     const struct {
         const char *name;
         bool has;
     } rows[] = {
         {"completion", answers},
+        {"embedding", runs && embeds},
         {"tools", chats},
         {"thinking", chats && chat_format_reasons(text_model_chat_format(t))},
         {"insert", answers && fill_in_middle_is_known(text_model_tokenizer(t))},
@@ -129,7 +133,7 @@ static bool reply_shown(struct reply *r, const struct requested_model *m, struct
     add_modelfile(&out, model);
     add_parameters(&out, m->text);
     add_member(&out, "template", text_of_key(model, "tokenizer.chat_template"));
-    add_capabilities(&out, m->text);
+    add_capabilities(&out, m);
     add_info(&out, model);
     strbuf_text(&out, ",\"modified_at\":");
     ollama_add_time(&out, mapping_modified(model->loaded.maps[0]), 0);

@@ -56,12 +56,15 @@ static json_t *describe_answers(const struct model *m)
 {
     const struct served_model *t = model_served(m);
     if (!t)
-        return json_pack("{s:n, s:n, s:n, s:n, s:n, s:n}", "generates", "chats", "max_context", "kv_type",
-            "kv_bytes_per_token", "lacks");
+        return json_pack("{s:n, s:n, s:n, s:n, s:n, s:n, s:n, s:n, s:n}", "generates", "chats", "embeds",
+            "pooling", "dimensions", "max_context", "kv_type", "kv_bytes_per_token", "lacks");
     struct served_description d = served_model_describe(t);
-    return json_pack("{s:b, s:b, s:o, s:o, s:o, s:o}", "generates", d.kind == SERVED_GENERATE && d.answers,
-        "chats", d.chats, "max_context", number_or_null(d.context), "kv_type", text_or_null(d.kv_type),
-        "kv_bytes_per_token", number_or_null(d.kv_bytes_per_token), "lacks",
+    return json_pack("{s:b, s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:o}", "generates",
+        d.kind == SERVED_GENERATE && d.answers, "chats", d.chats, "embeds",
+        d.kind == SERVED_EMBED && d.answers, "pooling",
+        d.pooling ? json_string(pooling_name(d.pooling)) : json_null(), "dimensions",
+        number_or_null(d.n_embd), "max_context", number_or_null(d.context), "kv_type",
+        text_or_null(d.kv_type), "kv_bytes_per_token", number_or_null(d.kv_bytes_per_token), "lacks",
         text_or_null(d.lacks ? d.lacks->text : NULL));
 }
 
@@ -119,6 +122,8 @@ static json_t *describe_capabilities(const struct model *m)
         d = served_model_describe(served);
     if (served && d.kind == SERVED_GENERATE && d.answers)
         json_array_append_new(names, json_string("completion"));
+    if (served && d.kind == SERVED_EMBED && d.answers)
+        json_array_append_new(names, json_string("embedding"));
     if (d.chats)
         json_array_append_new(names, json_string("chat"));
     if (d.chats)
@@ -132,7 +137,8 @@ static json_t *describe_capabilities(const struct model *m)
 static json_t *describe_sampling(const struct model *m)
 {
     const struct text_model *t = text_model_of(model_served(m));
-    if (!t || text_model_lacks(t, TEXT_DECODER))
+    if (!t || text_model_lacks(t, TEXT_DECODER) ||
+        served_model_describe(model_served(m)).kind != SERVED_GENERATE)
         return json_null();
     const struct sampler_options *d = text_model_sampling(t);
     return json_pack("{s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "temperature", real(d->temperature), "top_k",

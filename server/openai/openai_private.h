@@ -24,6 +24,8 @@ void openai_detokenize(struct server *s, const struct http_request *q, struct re
 /* Describe the members of their requests. */
 bool openai_tokenize_field(size_t i, struct route_field *out);
 bool openai_detokenize_field(size_t i, struct route_field *out);
+void openai_embeddings(struct server *s, const struct http_request *q, struct reply *r); /* embeddings.c */
+bool openai_embeddings_field(size_t i, struct route_field *out);
 void openai_render_chat(struct server *s, const struct http_request *q, struct reply *r); /* render.c */
 void openai_render_completions(struct server *s, const struct http_request *q, struct reply *r);
 

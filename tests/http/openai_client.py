@@ -21,7 +21,7 @@ MESSAGES = [{"role": "system", "content": "Be brief"}, {"role": "user", "content
 
 
 def test_models_are_listed_and_retrieved(client):
-    assert [m.id for m in client.models.list()] == ["tiny"]
+    assert [m.id for m in client.models.list()] == ["tiny", "vectors"]
     client.completions.create(model="tiny", prompt="a", max_tokens=1)  # opens the model
     model = client.models.retrieve("tiny")
     assert model.owned_by == "berth"
@@ -157,14 +157,44 @@ async def test_a_stream_may_be_closed_early(client):
     assert answer.choices[0].text == "b"
 
 
+def test_texts_become_vectors(client):
+    answer = client.embeddings.create(model="vectors", input=["a", "bc"])  # the client asks for base64
+    numbers = client.embeddings.create(model="vectors", input=["a", "bc"], encoding_format="float")
+    assert [d.index for d in answer.data] == [0, 1]
+    assert [len(d.embedding) for d in answer.data] == [128, 128]
+    for one, other in zip(answer.data, numbers.data):
+        assert all(abs(x - y) < 1e-7 for x, y in zip(one.embedding, other.embedding))
+        assert abs(sum(x * x for x in one.embedding) - 1) < 1e-5
+    assert answer.usage.prompt_tokens == answer.usage.total_tokens == 3
+    ids = client.embeddings.create(model="vectors", input=[[97], [98, 99]], dimensions=8)
+    assert [len(d.embedding) for d in ids.data] == [8, 8]
+
+
+async def test_texts_become_vectors_asynchronously(client):
+    answer = await client.embeddings.create(model="vectors", input="a")
+    assert len(answer.data[0].embedding) == 128
+
+
+def test_an_input_that_makes_no_sense_is_refused(client):
+    for wrong in ("", [], ["a", ""]):
+        try:
+            client.embeddings.create(model="vectors", input=wrong)
+        except openai.BadRequestError as refusal:
+            assert refusal.param.startswith("input"), refusal
+        else:
+            raise AssertionError(f"{wrong!r} is taken")
+
+
 # ---- the server ----
 
 
 def start(berth, directory):
     write_model(os.path.join(directory, "models", "tiny.gguf"), context=512)
+    write_model(os.path.join(directory, "models", "vectors.gguf"), context=512)
     with open(os.path.join(directory, "keys"), "w") as f:
         f.write("the-key\n")
-    return Berth(berth, os.path.join(directory, "models"), "--api-key-file", os.path.join(directory, "keys"))
+    options = ["--api-key-file", os.path.join(directory, "keys"), "--pooling", "vectors=mean"]
+    return Berth(berth, os.path.join(directory, "models"), *options)
 
 
 def run(test, base):

@@ -38,6 +38,7 @@ struct options {
     const char *alias; /* NAME=ID, comma between; empty for none */
     const char *chat_template; /* a file; empty: each model's own */
     const char *chat_format; /* a name; empty: by each model's template */
+    const char *pooling; /* ID=KIND, comma between; empty: what each model's file says */
     /* the listener */
     const char *host;
     uint64_t port;

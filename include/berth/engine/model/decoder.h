@@ -32,11 +32,14 @@ bool decoder_limit_context(struct decoder *d, size_t context, struct error *err)
 /* The name of the i-th architecture that is supported; NULL behind the last one. */
 const char *decoder_architecture(size_t i);
 bool decoder_supports(struct span architecture);
+bool decoder_encodes(struct span architecture); /* it is an encoder's: see decoder_is_encoder */
 
 /* False when every row of a sequence sees all others, as in models that fill in text by diffusion. Then a sequence is one
  * batch that is not causal. */
 bool decoder_is_causal(const struct decoder *d);
-size_t decoder_n_vocab(const struct decoder *d); /* logits a row */
+/* True for a model that makes vectors of texts: rows have hidden states, and no logits. */
+bool decoder_is_encoder(const struct decoder *d);
+size_t decoder_n_vocab(const struct decoder *d); /* token ids, and logits a row */
 size_t decoder_n_embd(const struct decoder *d);
 size_t decoder_n_ctx(const struct decoder *d); /* positions that the model was made for */
 /* What a sequence stores for each of the n layers, for kv_cache_new. */

@@ -1,7 +1,7 @@
 /* job.h - one piece of work that the server submits and the engine answers.
  *
  * A job is a prompt and what is wanted of it: one or several answers (choices), or the log probabilities of the
- * prompt's own tokens. The server fills in a struct job_request, submits the job, and is woken whenever pieces of
+ * prompt's own tokens. Or it is texts, and a vector of each is wanted. The server fills in a struct job_request, submits the job, and is woken whenever pieces of
  * answers are available: text with its tokens, in order for each choice. The text of a piece never ends inside a
  * character, and never contains the beginning of what may become a stop string.
  *
@@ -28,6 +28,7 @@ struct served_model;
 enum job_kind {
     JOB_GENERATE, /* answers; with echo_logprobs also the prompt's log probabilities */
     JOB_SCORE, /* the prompt's log probabilities only */
+    JOB_EMBED, /* a vector for each of several texts */
 };
 
 struct job_request {
@@ -35,6 +36,11 @@ struct job_request {
     struct served_model *model;
     const int32_t *prompt; /* [n_prompt], at least one */
     size_t n_prompt;
+    /* The texts of JOB_EMBED, whose tokens follow each other in the prompt. Their vectors have the first `dimensions`
+     * elements of the model's, and then, with `normalizes`, a length of 1. n_choices is 0. */
+    const uint32_t *text_sizes; /* [n_texts] tokens, each at least 1 */
+    size_t n_texts, dimensions;
+    bool normalizes;
     uint32_t n_choices; /* answers to this prompt; choice i uses seed + i */
     size_t max_tokens; /* of each answer; never beyond the context */
     struct sampler_options sampling;
@@ -114,6 +120,9 @@ struct job_piece *job_take(struct job *j, bool *ended);
 /* How it ended; the reason is in `why` when it is neither RESULT_OK nor RESULT_CANCELLED. RESULT_OK as long as it has
  * not ended. */
 enum result job_result(struct job *j, struct error *why);
+
+/* The vectors of JOB_EMBED, [n_texts][dimensions], once it has ended with RESULT_OK. They live as long as the job. */
+const float *job_vectors_of(const struct job *j);
 
 struct job_usage {
     size_t prompt_tokens, cached_tokens;

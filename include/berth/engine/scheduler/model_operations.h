@@ -16,7 +16,7 @@
 struct model_operations {
     enum served_kind kind;
     /* Whether a loaded file is of this kind. The first row that claims a file opens it. */
-    bool (*claims)(const struct loaded *l);
+    bool (*claims)(const struct loaded *l, const struct served_model_options *o);
     /* As served_model_open. Calls served_model_init on what it made. */
     struct served_model *(*open)(
         struct engine *e, struct loaded *l, const struct served_model_options *o, struct error *err);
@@ -44,6 +44,6 @@ void served_model_init(struct served_model *m, const struct model_operations *op
 
 bool served_model_is_lost(const struct served_model *m);
 
-extern const struct model_operations text_generation;
+extern const struct model_operations text_generation, text_embedding;
 
 #endif

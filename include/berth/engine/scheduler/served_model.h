@@ -9,6 +9,7 @@
 
 #include "berth/engine/scheduler/job.h"
 #include "berth/engine/scheduler/model_metrics.h"
+#include "berth/engine/scheduler/pooling.h"
 #include "berth/engine/scheduler/result.h"
 
 struct chat_format;
@@ -33,6 +34,7 @@ struct served_model_options {
     size_t context;
     struct span chat_template; /* a template's source instead of the file's; .at NULL for none */
     const struct chat_format *chat_format; /* instead of what the template tells; NULL for none */
+    enum pooling pooling; /* of a text's vector, instead of what the file says; POOLING_UNKNOWN for none */
     bool no_tokenizer; /* leave the tokenizer out: for callers that need ids alone */
 };
 
@@ -52,6 +54,8 @@ struct served_description {
     enum served_kind kind;
     bool answers; /* it takes jobs of its kind */
     bool chats; /* it has a chat template, and can use it */
+    enum pooling pooling; /* of a model that makes vectors; else POOLING_UNKNOWN */
+    size_t n_embd; /* elements of its vectors; else 0 */
     size_t context; /* positions a sequence may have; 0 where there are no sequences */
     const char *kv_type; /* element type of cached keys and values; NULL without a cache */
     uint64_t kv_bytes_per_token; /* 0 without a cache */

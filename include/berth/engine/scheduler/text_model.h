@@ -62,8 +62,9 @@ struct grammar *text_model_find_grammar(struct text_model *m, struct span source
 void text_model_keep_grammar(
     struct text_model *m, struct span source, struct grammar *g, const struct json_notes *notes);
 
-/* Both 0 without a decoder. */
+/* All 0 without a decoder. */
 size_t text_model_context(const struct text_model *m); /* positions a sequence may have */
+size_t text_model_n_embd(const struct text_model *m); /* elements of a token's vector */
 size_t text_model_n_vocab(const struct text_model *m); /* token ids are below this */
 
 /* Appends the ids of a prompt that the model's chat template made. Special tokens are recognized where the template wrote

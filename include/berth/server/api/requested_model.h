@@ -15,7 +15,8 @@ struct requested_model {
 enum model_need {
     NEEDS_DECODER = 1 << TEXT_DECODER,
     NEEDS_TOKENIZER = 1 << TEXT_TOKENIZER,
-    NEEDS_CHAT = 1 << TEXT_CHAT
+    NEEDS_CHAT = 1 << TEXT_CHAT,
+    NEEDS_EMBEDDING = 1 << TEXT_PARTS /* with the decoder: it makes vectors of texts; without: it generates */
 };
 
 /* Finds and holds the model that the request names, or the only one that can answer, and checks that it has the parts
