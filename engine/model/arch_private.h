@@ -17,31 +17,31 @@
 /* Fields of layers that do not vary within an architecture, under the names that the layers have for them. They are apart
  * from the layers because a layer is large, with its weights, and there are many rows. */
 struct attention_row {
-    enum qk_norm qk_norm;
-    enum attention_gate gated;
-    bool norm_rotated, sinks;
+    enum qk_norm qk_norm : 4;
+    enum attention_gate gated : 4;
+    bool norm_rotated : 1, sinks : 1;
 };
 
 struct dense_row {
-    enum vector_gate activation;
     float limit;
-    enum dense_limit limits;
-    bool ungated, act_scales, xielu;
+    enum vector_gate activation : 5;
+    enum dense_limit limits : 3;
+    bool ungated : 1, act_scales : 1, xielu : 1;
 };
 
 struct moe_row {
-    enum moe_gating gating; /* where the file does not say it; 0: by softmax */
-    enum moe_early early;
-    bool by_logits, normalized, weighs_input, by_tensor, own_norms, beside_needed;
+    enum moe_gating gating : 4; /* where the file does not say it; 0: by softmax */
+    enum moe_early early : 4;
+    bool by_logits : 1, normalized : 1, weighs_input : 1, by_tensor : 1, own_norms : 1, beside_needed : 1;
     float sum_scale; /* 0 for 1 */
     const char *beside_suffix;
     struct dense_row experts; /* and what is beside them */
 };
 
 struct shape_row {
-    bool layer_norm, norm_by_epsilon, bare_norms, no_pre_norms, post_norms, ffn_norm_optional;
-    bool parallel_residual, not_causal, positions, result_scales, embedding_skip;
-    bool sum_norms, encoder, first_norm_optional;
+    bool layer_norm : 1, norm_by_epsilon : 1, bare_norms : 1, no_pre_norms : 1, post_norms : 1, ffn_norm_optional : 1;
+    bool parallel_residual : 1, not_causal : 1, positions : 1, result_scales : 1, embedding_skip : 1;
+    bool sum_norms : 1, encoder : 1, first_norm_optional : 1;
     float post_epsilon, mixers_scale;
     const struct stream_kind *streams;
     const char *ffn_norm, *output_norm, *embedding_norm, *low_state;
@@ -49,27 +49,27 @@ struct shape_row {
 };
 
 struct rope_row {
-    uint32_t skip;
-    bool none, halves, long_factors;
+    uint8_t skip;
+    bool none : 1, halves : 1, long_factors : 1;
 };
 
 /* What does not vary within an architecture: a file's keys fill in the rest. */
 struct arch {
     const char *name;
     struct shape_row shape;
-    struct rope_row rope;
     struct attention_row attention; /* of each attention layer */
-    const struct layer_kind
-        *headless; /* the mixer of layers without key-value heads; NULL: all layers have heads */
+    struct dense_row dense; /* of each dense feed-forward */
+    struct rope_row rope;
+    bool no_ffn : 1; /* no layer has a feed-forward */
+    bool halves : 1; /* layers with a feed_forward_length have no mixer, the others no feed-forward */
+    /* Layers without heads have no mixer, and those without a feed_forward_length no feed-forward. */
+    bool gaps : 1;
+    bool experts_unread : 1; /* files have a number of experts that says nothing */
+    bool experts : 1; /* a file of the architecture may have mixtures of experts in place of these */
+    /* The mixer of layers without key-value heads; NULL: all layers have heads. */
+    const struct layer_kind *headless;
     const struct layer_kind *mixer; /* of all layers, in place of attention; NULL: attention */
     const struct layer_kind *second; /* a second mixer of all layers, or NULL */
-    bool no_ffn; /* no layer has a feed-forward */
-    bool halves; /* layers with a feed_forward_length have no mixer, the others no feed-forward */
-    bool
-        gaps; /* layers without heads have no mixer, and those without a feed_forward_length no feed-forward */
-    struct dense_row dense; /* of each dense feed-forward */
-    bool experts_unread; /* files have a number of experts that says nothing */
-    bool experts; /* a file of the architecture may have mixtures of experts in place of these */
     struct moe_row moe;
     bool (*read)(struct decoder *d, const struct arch_keys *k); /* the family's own keys; may be NULL */
 };
