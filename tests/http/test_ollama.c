@@ -388,7 +388,7 @@ static void test_what_cannot_be_honoured_is_refused_by_name(void **state)
         {"/api/pull", "\"model\":\"tiny\"", 403, "changes none"},
         {"/api/create", "\"model\":\"tiny\"", 403, "changes none"},
         {"/api/blobs/sha256:00", "", 403, "changes none"},
-        {"/api/embed", "\"model\":\"tiny\"", 403, "no embeddings"},
+        {"/api/embed", "\"model\":\"tiny\"", 403, "at /v1/embeddings alone"},
         {"/api/nope", "", 404, "Not Found"},
     };
     (void)state;

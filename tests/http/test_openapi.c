@@ -108,7 +108,7 @@ static json_t *wrong_example(const json_t *schema)
     return NULL;
 }
 
-/* What a body must have, and the model. */
+/* What a body must have, and a model that answers it. */
 static json_t *least_body(const json_t *schema)
 {
     json_t *body = example_of_object(schema);
@@ -119,7 +119,8 @@ static json_t *least_body(const json_t *schema)
         json_object_set_new(
             body, json_string_value(name), example(json_object_get(properties, json_string_value(name))));
     if (json_object_get(properties, "model"))
-        json_object_set_new(body, "model", json_string("tiny"));
+        json_object_set_new(
+            body, "model", json_string(json_object_get(properties, "encoding_format") ? "vectors" : "tiny"));
     return body;
 }
 
@@ -316,7 +317,9 @@ static int begin(void **state)
     const char *dir = temp_dir();
     (void)state;
     write_tiny_model(dir, "tiny.gguf", &(struct tiny_model){.fills = true, .context = 1024});
-    server = server_start(&(struct setup){.models = dir, .args = {"--max-tokens-default", "8"}});
+    write_tiny_model(dir, "vectors.gguf", &(struct tiny_model){0});
+    server = server_start(
+        &(struct setup){.models = dir, .args = {"--max-tokens-default", "8", "--pooling", "vectors=mean"}});
     server_wait_status(server, "/readyz", 200);
     api = server_json(server, "/openapi.json");
     return 0;

@@ -275,7 +275,7 @@ static void test_errors_under_v1_are_openais(void **state)
     assert_openai_error("POST", "/v1/models/tiny", 405, NULL);
     assert_openai_error("POST", "/v1/chat/completions", 400, NULL);
     assert_openai_error("GET", "/v1/chat/completions", 405, NULL);
-    assert_openai_error("POST", "/v1/embeddings", 404, NULL);
+    assert_openai_error("POST", "/v1/rerank", 404, NULL);
 }
 
 static void test_the_unknown_model_is_named_in_the_message(void **state)
@@ -411,9 +411,9 @@ static void test_openapi_describes_every_route(void **state)
 {
     static const char *const paths[] = {"/", "/health", "/livez", "/readyz", "/v2/health/live",
         "/v2/health/ready", "/metrics", "/openapi.json", "/docs", "/redoc", "/ui", "/v1/models",
-        "/v1/models/{id}", "/v1/chat/completions", "/v1/completions", "/v1/tokenize", "/v1/detokenize",
-        "/v1/responses", "/v1/responses/input_tokens", "/v1/responses/compact", "/v1/responses/{id}",
-        "/v1/responses/{id}/input_items", "/v1/messages", "/v1/messages/count_tokens",
+        "/v1/models/{id}", "/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/tokenize",
+        "/v1/detokenize", "/v1/responses", "/v1/responses/input_tokens", "/v1/responses/compact",
+        "/v1/responses/{id}", "/v1/responses/{id}/input_items", "/v1/messages", "/v1/messages/count_tokens",
         "/v1/chat/completions/render", "/v1/completions/render", "/api/chat", "/api/generate", "/api/tags",
         "/api/ps", "/api/show", "/api/version", "/api/pull", "/api/push", "/api/create", "/api/copy",
         "/api/blobs/{digest}", "/api/embed", "/api/embeddings", "/api/delete", "/completion", "/infill",
