@@ -229,9 +229,40 @@ static void strip_behind_marks(struct tokenizer *t)
     }
 }
 
-/* The first row that applies is the only one. */
+/* The tokens that a key lists; false where there is no such key. */
+static bool mark_listed(struct tokenizer *t, const struct checkpoint *c, const char *key,
+    void (*mark)(struct vocab_token *token))
+{
+    const struct checkpoint_value *ids = checkpoint_find(c, key);
+    uint64_t id;
+    for (size_t i = 0; ids && ids->is_array && i < ids->count; i++)
+        if (checkpoint_item_u64(ids, i, &id) && id < t->vocabulary.n)
+            mark(&t->vocabulary.tokens[id]);
+    return ids != NULL;
+}
+
+static void mark_left(struct vocab_token *token)
+{
+    token->strip_left = true;
+}
+
+static void mark_right(struct vocab_token *token)
+{
+    token->strip_right = true;
+}
+
+static void mark_end(struct vocab_token *token)
+{
+    token->is_end = true;
+}
+
+/* The first row that applies is the only one; none does where keys list the tokens. */
 static void find_strips(struct tokenizer *t, const struct checkpoint *c)
 {
+    const bool left = mark_listed(t, c, "tokenizer.ggml.lstrip_token_ids", mark_left);
+    const bool right = mark_listed(t, c, "tokenizer.ggml.rstrip_token_ids", mark_right);
+    if (left || right)
+        return;
     for (size_t i = 0; i < sizeof(strips) / sizeof(strips[0]); i++) {
         struct span name = {NULL, 0};
         struct error ignored = {0};
@@ -274,6 +305,7 @@ bool tokenizer_read_roles(struct tokenizer *t, const struct checkpoint *c, struc
     find_roles(t);
     find_ends(t);
     mend_ends(t);
+    mark_listed(t, c, "tokenizer.ggml.end_token_ids", mark_end);
     find_strips(t, c);
     return true;
 }

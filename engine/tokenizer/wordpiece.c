@@ -14,6 +14,8 @@ static bool wordpiece_read(struct tokenizer *t, const struct checkpoint *c, stru
     if (!tokenizer_key_bool(c, "tokenizer.ggml.normalizer.lowercase", &t->lowercase, err))
         return false;
     t->strips_accents = t->lowercase;
+    if (checkpoint_get_u64(c, "tokenizer.ggml.max_word_characters", &t->max_word, err) == CHECKPOINT_WRONG)
+        return false;
     return tokenizer_key_bool(c, "tokenizer.ggml.normalizer.strip_accents", &t->strips_accents, err) &&
            prefixes_init(&t->prefixes, &t->vocabulary, PREFIX_WORDS, err);
 }
@@ -46,6 +48,15 @@ static bool longest(struct tokenizer_session *s, struct span word, size_t *at, i
     return true;
 }
 
+/* Whether the word has more than `most` characters behind its U+2581. */
+static bool is_longer(struct span word, uint64_t most)
+{
+    uint64_t n = 0;
+    for (size_t i = SPACE_MARK_BYTES; i < word.size && n <= most; i++)
+        n += (word.at[i] & 0xc0) != 0x80;
+    return n > most;
+}
+
 /* Adds the ids of the word in the session's buffer, which begins with U+2581 and is empty afterwards. */
 static bool end_word(struct tokenizer_session *s, size_t *size)
 {
@@ -56,7 +67,8 @@ static bool end_word(struct tokenizer_session *s, size_t *size)
         return true;
     *size = SPACE_MARK_BYTES;
     s->found_bytes = 0;
-    for (size_t at = 0; at < word.size;) {
+    const bool long_word = s->t->max_word > 0 && is_longer(word, s->t->max_word);
+    for (size_t at = 0; at < word.size && !long_word;) {
         int32_t id;
         if (!longest(s, word, &at, &id))
             return false;
