@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 
-
 /* The numbers of pooling_type in GGUF. */
 static const struct {
     const char *flag;
@@ -33,7 +32,8 @@ static uint64_t pooling_of(struct value config)
     for (size_t i = 0; i < config.map->n; i++) {
         const struct value *v = &config.map->pairs[i].value;
         const struct span key = value_span(config.map->pairs[i].key);
-        set += v->kind == VALUE_BOOL && v->boolean && key.size > 13 && memcmp(key.at, "pooling_mode_", 13) == 0;
+        set +=
+            v->kind == VALUE_BOOL && v->boolean && key.size > 13 && memcmp(key.at, "pooling_mode_", 13) == 0;
     }
     for (size_t i = 0; set == 1 && i < sizeof(poolings) / sizeof(poolings[0]); i++)
         if (is_true(config, poolings[i].flag))

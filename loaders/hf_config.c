@@ -52,7 +52,8 @@ bool hf_whole(const struct hf_model *m, const char *name, uint64_t fallback, uin
 bool hf_refuse_set(const struct hf_model *m, const char *name, struct error *err)
 {
     const struct value *v = hf_field(m, name);
-    bool set = v && !(v->kind == VALUE_BOOL && !v->boolean) && !(v->kind == VALUE_INTEGER && v->integer == 0) &&
+    bool set = v && !(v->kind == VALUE_BOOL && !v->boolean) &&
+               !(v->kind == VALUE_INTEGER && v->integer == 0) &&
                !(v->kind == VALUE_LIST && v->list->n == 0) && !(v->kind == VALUE_FLOAT && v->real == 0);
     return !set || hf_refuse(name, "has a value that berth has no use for: the answers would be others", err);
 }
@@ -161,7 +162,9 @@ static bool check_fields(const struct hf_model *m, struct error *err)
         const struct value *v = hf_field(m, checked[i].name);
         if (!v || is_read(m->arch, checked[i].name))
             continue;
-        const double number = v->kind == VALUE_INTEGER ? (double)v->integer : v->kind == VALUE_FLOAT ? v->real : NAN;
+        const double number = v->kind == VALUE_INTEGER ? (double)v->integer
+                              : v->kind == VALUE_FLOAT ? v->real
+                                                       : NAN;
         if (number != checked[i].neutral && !hf_refuse_set(m, checked[i].name, err))
             return false;
     }
@@ -184,11 +187,13 @@ static bool check_activation(const struct hf_model *m, struct error *err)
 
 /* ---- keys of single architectures ---- */
 
-static bool copy_real(struct hf_model *m, const char *field, const char *rest, double fallback, struct error *err)
+static bool copy_real(
+    struct hf_model *m, const char *field, const char *rest, double fallback, struct error *err)
 {
     char key[HF_KEY_ROOM];
     double value;
-    return hf_number(m, field, fallback, &value, err) && (value == 0 || hf_add_real(m, hf_key(key, m, rest), value, err));
+    return hf_number(m, field, fallback, &value, err) &&
+           (value == 0 || hf_add_real(m, hf_key(key, m, rest), value, err));
 }
 
 static bool copy_whole(struct hf_model *m, const char *field, const char *rest, struct error *err)
@@ -214,13 +219,15 @@ static bool read_query_scalar(struct hf_model *m, struct error *err)
 
 static bool read_gemma2(struct hf_model *m, struct error *err)
 {
-    return read_query_scalar(m, err) && copy_real(m, "attn_logit_softcapping", "attn_logit_softcapping", 50, err) &&
+    return read_query_scalar(m, err) &&
+           copy_real(m, "attn_logit_softcapping", "attn_logit_softcapping", 50, err) &&
            copy_real(m, "final_logit_softcapping", "final_logit_softcapping", 30, err);
 }
 
 static bool read_gemma3(struct hf_model *m, struct error *err)
 {
-    return read_query_scalar(m, err) && copy_real(m, "final_logit_softcapping", "final_logit_softcapping", 0, err) &&
+    return read_query_scalar(m, err) &&
+           copy_real(m, "final_logit_softcapping", "final_logit_softcapping", 0, err) &&
            hf_read_local_rope(m, err);
 }
 
@@ -338,8 +345,8 @@ static bool refuse_arch(const char *field, struct span name, struct error *err)
     for (size_t i = 0; i < N_ARCHS; i++)
         size += (size_t)snprintf(list + size, sizeof(list) - size, "%s%s", i ? ", " : "", archs[i].class);
     text_escape(shown, sizeof(shown), name);
-    return error_set(
-        err, "config.json: field \"%s\" is \"%s\"; of Hugging Face directories berth runs %s", field, shown, list);
+    return error_set(err, "config.json: field \"%s\" is \"%s\"; of Hugging Face directories berth runs %s",
+        field, shown, list);
 }
 
 static bool read_head(struct hf_model *m, uint64_t *head, struct error *err)

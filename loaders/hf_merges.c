@@ -23,13 +23,14 @@ static bool next_merge(struct json_scan *s, bool *first, struct merge *out)
 {
     bool begins = true;
     *out = (struct merge){0};
-    if (!json_item(s, first))
+    if (!json_scan_item(s, first))
         return false;
-    if (json_peek(s) != '[')
-        return json_text(s, &out->text);
-    return json_enter(s, '[') && ((json_item(s, &begins) && json_text(s, &out->text) && json_item(s, &begins) &&
-                                      json_text(s, &out->right) && !json_item(s, &begins) && !s->failed) ||
-                                     json_fail(s, "two texts are needed"));
+    if (json_scan_peek(s) != '[')
+        return json_scan_text(s, &out->text);
+    return json_scan_enter(s, '[') &&
+           ((json_scan_item(s, &begins) && json_scan_text(s, &out->text) && json_scan_item(s, &begins) &&
+                json_scan_text(s, &out->right) && !json_scan_item(s, &begins) && !s->failed) ||
+               json_scan_fail(s, "two texts are needed"));
 }
 
 static bool count_merges(struct span text, size_t *n, size_t *bytes, struct error *err)
@@ -38,9 +39,9 @@ static bool count_merges(struct span text, size_t *n, size_t *bytes, struct erro
     struct merge merge;
     bool first = true;
     *n = *bytes = 0;
-    for (json_enter(&s, '['); next_merge(&s, &first, &merge); ++*n)
+    for (json_scan_enter(&s, '['); next_merge(&s, &first, &merge); ++*n)
         *bytes += merge.text.size + merge.right.size + 1;
-    return !s.failed && (*n <= MERGES_MAX || json_fail(&s, "too many merges"));
+    return !s.failed && (*n <= MERGES_MAX || json_scan_fail(&s, "too many merges"));
 }
 
 /* Writes both sides, with one space between, to `out`. False for an escape that JSON does not have, and for a side of a
@@ -48,12 +49,12 @@ static bool count_merges(struct span text, size_t *n, size_t *bytes, struct erro
 static bool write_merge(const struct merge *merge, uint8_t *out, size_t *size)
 {
     size_t right;
-    if (!json_unescape(merge->text, out, size))
+    if (!json_scan_unescape(merge->text, out, size))
         return false;
     if (!merge->right.at)
         return true;
     out[*size] = ' ';
-    if (!json_unescape(merge->right, out + *size + 1, &right) || memchr(out, ' ', *size) ||
+    if (!json_scan_unescape(merge->right, out + *size + 1, &right) || memchr(out, ' ', *size) ||
         memchr(out + *size + 1, ' ', right))
         return false;
     *size += 1 + right;
@@ -62,7 +63,8 @@ static bool write_merge(const struct merge *merge, uint8_t *out, size_t *size)
 
 /* ---- as merges ---- */
 
-static bool add_merges(struct hf_model *m, const struct hf_tokenizer *t, size_t n, size_t bytes, struct error *err)
+static bool add_merges(
+    struct hf_model *m, const struct hf_tokenizer *t, size_t n, size_t bytes, struct error *err)
 {
     struct json_scan s = {.text = t->merges, .err = err};
     struct merge merge;
@@ -71,13 +73,13 @@ static bool add_merges(struct hf_model *m, const struct hf_tokenizer *t, size_t 
     if (!packed)
         return false;
     size_t left = n;
-    for (json_enter(&s, '['); left > 0 && next_merge(&s, &first, &merge); left--) {
+    for (json_scan_enter(&s, '['); left > 0 && next_merge(&s, &first, &merge); left--) {
         size_t size;
         if (merge.text.size + merge.right.size + 1 > bytes)
-            return json_fail(&s, "the file changed");
+            return json_scan_fail(&s, "the file changed");
         bytes -= merge.text.size + merge.right.size + 1;
         if (!write_merge(&merge, at + 8, &size))
-            return json_fail(&s, "a merge that is no two texts without a space");
+            return json_scan_fail(&s, "a merge that is no two texts without a space");
         hf_put_u64(at, size);
         at += 8 + size;
     }
@@ -129,29 +131,31 @@ static bool list_ids(struct ids *x, struct error *err)
 }
 
 /* Gives the token that each merge makes its place, and `last` is the one that the merge before made. */
-static bool score(struct json_scan *s, const struct ids *x, const struct merge *merge, uint8_t *text, size_t rank,
-    uint32_t *last, size_t *steps)
+static bool score(struct json_scan *s, const struct ids *x, const struct merge *merge, uint8_t *text,
+    size_t rank, uint32_t *last, size_t *steps)
 {
     size_t size;
     if (!write_merge(merge, text, &size))
-        return json_fail(s, "a merge that is no two texts without a space");
+        return json_scan_fail(s, "a merge that is no two texts without a space");
     uint8_t *gap = memchr(text, ' ', size);
     if (!gap)
-        return json_fail(s, "a merge that is no two texts");
+        return json_scan_fail(s, "a merge that is no two texts");
     memmove(gap, gap + 1, size - (size_t)(gap + 1 - text));
     const uint32_t id = *slot_of(x, (struct span){text, size - 1}, steps);
     if (id == 0)
-        return json_fail(s, "a merge that makes no token");
+        return json_scan_fail(s, "a merge that makes no token");
     struct hf_token *token = &x->t->tokens[id - 1];
     if (token->score != NO_MERGE && id != *last)
-        return json_fail(s, "merges are not in the order of the tokens that they make, which berth does not run");
+        return json_scan_fail(
+            s, "merges are not in the order of the tokens that they make, which berth does not run");
     if (token->score == NO_MERGE)
         token->score = -(float)rank;
     *last = id;
-    return *steps < STEPS_MAX || json_fail(s, "too many of the vocabulary's tokens collide");
+    return *steps < STEPS_MAX || json_scan_fail(s, "too many of the vocabulary's tokens collide");
 }
 
-static bool set_scores(struct hf_tokenizer *t, const struct ids *x, uint8_t *text, size_t room, struct error *err)
+static bool set_scores(
+    struct hf_tokenizer *t, const struct ids *x, uint8_t *text, size_t room, struct error *err)
 {
     struct json_scan s = {.text = t->merges, .err = err};
     struct merge merge;
@@ -160,9 +164,9 @@ static bool set_scores(struct hf_tokenizer *t, const struct ids *x, uint8_t *tex
     bool first = true;
     for (size_t i = 0; i < t->n; i++)
         t->tokens[i].score = NO_MERGE;
-    for (json_enter(&s, '['); next_merge(&s, &first, &merge); rank++)
+    for (json_scan_enter(&s, '['); next_merge(&s, &first, &merge); rank++)
         if (merge.text.size + merge.right.size + 1 > room || !score(&s, x, &merge, text, rank, &last, &steps))
-            return json_fail(&s, "the file changed");
+            return json_scan_fail(&s, "the file changed");
     return !s.failed;
 }
 
@@ -186,7 +190,8 @@ bool hf_read_merges(struct hf_model *m, struct hf_tokenizer *t, struct error *er
         return add_merges(m, t, n, bytes, err) || error_prefix(err, "tokenizer.json: field \"model.merges\"");
     struct ids x = {.t = t};
     uint8_t *text = malloc(bytes + 1);
-    bool good = text ? list_ids(&x, err) && set_scores(t, &x, text, bytes, err) : error_no_memory(err, "the merges");
+    bool good =
+        text ? list_ids(&x, err) && set_scores(t, &x, text, bytes, err) : error_no_memory(err, "the merges");
     free(text);
     free(x.slots);
     return good ? add_scores(m, t, err) : error_prefix(err, "tokenizer.json: field \"model.merges\"");

@@ -92,8 +92,8 @@ static bool read_members(struct hf_model *m, struct json_scan *s, struct value *
     struct span name, text;
     struct value value;
     bool first = true;
-    for (json_enter(s, '{'); json_member(s, &first, &name);) {
-        if (!json_skip(s, &text))
+    for (json_scan_enter(s, '{'); json_scan_member(s, &first, &name);) {
+        if (!json_scan_skip(s, &text))
             break;
         if (is_large(name))
             value = value_borrow(text, VALUE_FROM_TEMPLATE);
@@ -108,7 +108,7 @@ static bool read_members(struct hf_model *m, struct json_scan *s, struct value *
             return value_arena_explain(m->scratch, "the JSON", s->err);
         }
     }
-    return !s->failed && json_end(s);
+    return !s->failed && json_scan_end(s);
 }
 
 bool hf_json_file(struct hf_model *m, const char *name, struct value *out, bool *there, struct error *err)
@@ -126,8 +126,9 @@ bool hf_json_file(struct hf_model *m, const char *name, struct value *out, bool 
 /* Files that the engine may ask for. */
 static bool add_side_files(struct hf_model *m, struct error *err)
 {
-    static const char *const names[] = {"modules.json", "config_sentence_transformers.json", "sentence_bert_config.json",
-        "1_Pooling/config.json", "2_Dense/config.json", "2_Dense/model.safetensors", "preprocessor_config.json"};
+    static const char *const names[] = {"modules.json", "config_sentence_transformers.json",
+        "sentence_bert_config.json", "1_Pooling/config.json", "2_Dense/config.json",
+        "2_Dense/model.safetensors", "preprocessor_config.json"};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         struct span bytes;
         bool there;
@@ -179,15 +180,15 @@ static bool check_shard(struct json_scan *s, const struct shards *all, struct sp
 {
     if (name.size >= HF_SHOWN || memchr(name.at, '/', name.size) || memchr(name.at, '\\', name.size) ||
         !span_ends_with(name, ".safetensors"))
-        return json_fail(s, "no name of a safetensors file in the same directory");
-    return all->n < SHARDS_MAX || json_fail(s, "too many files");
+        return json_scan_fail(s, "no name of a safetensors file in the same directory");
+    return all->n < SHARDS_MAX || json_scan_fail(s, "too many files");
 }
 
 static bool read_weight_map(struct hf_model *m, struct json_scan *s, struct shards *all)
 {
     struct span tensor, name;
     bool first = true;
-    for (json_enter(s, '{'); json_member(s, &first, &tensor) && json_text(s, &name);) {
+    for (json_scan_enter(s, '{'); json_scan_member(s, &first, &tensor) && json_scan_text(s, &name);) {
         const size_t shard = find_shard(all, name);
         if (shard == all->n && (!check_shard(s, all, name) || !open_shard(m, all, name, s->err)))
             return false;
@@ -199,13 +200,14 @@ static bool read_weight_map(struct hf_model *m, struct json_scan *s, struct shar
     return !s->failed;
 }
 
-static bool read_index(struct hf_model *m, const char *name, struct span bytes, struct shards *all, struct error *err)
+static bool read_index(
+    struct hf_model *m, const char *name, struct span bytes, struct shards *all, struct error *err)
 {
     struct json_scan s = {.text = bytes, .err = err};
     struct span field;
     bool first = true, good = true;
-    for (json_enter(&s, '{'); good && json_member(&s, &first, &field);)
-        good = span_is(field, "weight_map") ? read_weight_map(m, &s, all) : json_skip(&s, NULL);
+    for (json_scan_enter(&s, '{'); good && json_scan_member(&s, &first, &field);)
+        good = span_is(field, "weight_map") ? read_weight_map(m, &s, all) : json_scan_skip(&s, NULL);
     if (!good || s.failed)
         return error_prefix(err, "%s", name);
     return all->n > 0 || error_set(err, "%s: names no file", name);
@@ -274,8 +276,8 @@ static bool read_all(struct hf_model *m, const char *path, struct shards *all, s
     if (!there)
         return add_untranslated(m, all, err) && checkpoint_index(&m->checkpoint, err) &&
                model_info_read(&m->loaded->info, &m->checkpoint, err);
-    return hf_read_config(m, err) && add_tables(m, all, err) && add_side_files(m, err) && hf_read_tokenizer(m, err) &&
-           checkpoint_index(&m->checkpoint, err) && hf_check_tensors(m, err) &&
+    return hf_read_config(m, err) && add_tables(m, all, err) && add_side_files(m, err) &&
+           hf_read_tokenizer(m, err) && checkpoint_index(&m->checkpoint, err) && hf_check_tensors(m, err) &&
            model_info_read(&m->loaded->info, &m->checkpoint, err);
 }
 
@@ -284,7 +286,8 @@ static bool read_directory(struct hf_model *m, const char *path, struct error *e
     struct shards *all = calloc(1, sizeof(*all));
     m->arena = value_arena_new(ARENA_MAX);
     m->scratch = value_arena_new(ARENA_MAX);
-    const bool good = all && m->arena && m->scratch ? read_all(m, path, all, err) : error_no_memory(err, "the model");
+    const bool good =
+        all && m->arena && m->scratch ? read_all(m, path, all, err) : error_no_memory(err, "the model");
     for (size_t i = 0; all && i < all->n; i++)
         safetensors_release(&all->tables[i]);
     free(all);

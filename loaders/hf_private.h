@@ -62,8 +62,8 @@ bool hf_add_whole(struct hf_model *m, const char *key, uint64_t number, struct e
 bool hf_add_real(struct hf_model *m, const char *key, double number, struct error *err);
 bool hf_add_bool(struct hf_model *m, const char *key, bool flag, struct error *err);
 /* An array; `bytes` lie in the arena. `width` is 0 for strings. */
-bool hf_add_array(struct hf_model *m, const char *key, enum checkpoint_kind kind, uint8_t width, uint64_t count,
-    struct span bytes, struct error *err);
+bool hf_add_array(struct hf_model *m, const char *key, enum checkpoint_kind kind, uint8_t width,
+    uint64_t count, struct span bytes, struct error *err);
 /* Memory of the arena, or NULL with the reason. */
 void *hf_memory(struct hf_model *m, size_t size, struct error *err);
 bool hf_add_tensor(struct hf_model *m, const struct tensor *t, struct error *err);
@@ -100,7 +100,8 @@ struct hf_arch {
     uint64_t head; /* size of a head where the file does not say it; 0: its even share */
     double theta; /* base of the rotation where the file does not say it; 0: 10000 */
     const char *activation, *activation_field; /* what the feed-forward must be; 0: "silu" in hidden_act */
-    const char *const *reads; /* fields that `read` reads and that other rows refuse, NULL at the end; may be NULL */
+    const char *const
+        *reads; /* fields that `read` reads and that other rows refuse, NULL at the end; may be NULL */
     bool (*read)(struct hf_model *m, struct error *err); /* keys beyond the common ones; may be NULL */
 };
 
@@ -111,7 +112,8 @@ bool hf_read_config(struct hf_model *m, struct error *err);
 const struct value *hf_field(const struct hf_model *m, const char *name);
 /* A number of config.json. False with the reason when it is there and is none. */
 bool hf_number(const struct hf_model *m, const char *name, double fallback, double *out, struct error *err);
-bool hf_whole(const struct hf_model *m, const char *name, uint64_t fallback, uint64_t *out, struct error *err);
+bool hf_whole(
+    const struct hf_model *m, const char *name, uint64_t fallback, uint64_t *out, struct error *err);
 /* "config.json: field "X" <what>". Returns false. */
 bool hf_refuse(const char *name, const char *what, struct error *err);
 /* Refuses the field when it is there with another value than null, false, 0 or an empty list. */
@@ -173,7 +175,8 @@ enum hf_token_kind {
 };
 
 struct hf_token {
-    struct span text; /* as it is written in JSON until it is packed, then in hf_tokenizer.packed; NULL: none has the id */
+    struct span
+        text; /* as it is written in JSON until it is packed, then in hf_tokenizer.packed; NULL: none has the id */
     float score;
     uint8_t kind; /* enum hf_token_kind */
     bool is_plain; /* the text has no escapes of JSON */

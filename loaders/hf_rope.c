@@ -49,14 +49,15 @@ static bool number(const struct rope *r, const char *name, double fallback, doub
 /* A number above 0, which must be there. */
 static bool positive(const struct rope *r, const char *name, double *out, struct error *err)
 {
-    return number(r, name, 0, out, err) && (*out > 0 || refuse_in(r, name, "is missing, or not above 0", err));
+    return number(r, name, 0, out, err) &&
+           (*out > 0 || refuse_in(r, name, "is missing, or not above 0", err));
 }
 
 static bool check_members(const struct rope *r, struct error *err)
 {
     static const char *const known[] = {"rope_type", "type", "factor", "original_max_position_embeddings",
-        "low_freq_factor", "high_freq_factor", "beta_fast", "beta_slow", "attention_factor", "mscale", "mscale_all_dim",
-        "long_factor", "short_factor", "rope_theta", "partial_rotary_factor", "truncate"};
+        "low_freq_factor", "high_freq_factor", "beta_fast", "beta_slow", "attention_factor", "mscale",
+        "mscale_all_dim", "long_factor", "short_factor", "rope_theta", "partial_rotary_factor", "truncate"};
     for (size_t i = 0; r->map.kind == VALUE_MAP && i < r->map.map->n; i++) {
         const struct value *key = &r->map.map->pairs[i].key;
         bool good = false;
@@ -136,7 +137,8 @@ static bool scale_yarn(struct hf_model *m, const struct rope *r, struct error *e
         !original_context(m, r, &context, err))
         return false;
     if (told == 0)
-        told = weight != 0 && all != 0 ? magnitude(factor, weight) / magnitude(factor, all) : magnitude(factor, 1);
+        told = weight != 0 && all != 0 ? magnitude(factor, weight) / magnitude(factor, all)
+                                       : magnitude(factor, 1);
     /* The engine multiplies by the usual factor itself. */
     return hf_add_text(m, hf_key(key, m, "rope.scaling.type"), span_of("yarn"), err) &&
            hf_add_real(m, hf_key(key, m, "rope.scaling.factor"), factor, err) &&
@@ -159,14 +161,16 @@ static bool scale_llama3(struct hf_model *m, const struct rope *r, struct error 
         return refuse_in(r, "high_freq_factor", "is not above low_freq_factor", err);
     float *factors = hf_memory(m, (pairs + 1) * sizeof(*factors), err);
     for (size_t i = 0; factors && i < pairs; i++) {
-        const double turns = (double)context * pow(r->theta, -2.0 * (double)i / (double)r->n_rot) / WHOLE_TURN;
+        const double turns =
+            (double)context * pow(r->theta, -2.0 * (double)i / (double)r->n_rot) / WHOLE_TURN;
         const double share = (turns - low) / (high - low);
         factors[i] = (float)(turns > high ? 1 : turns < low ? factor : 1 / ((1 - share) / factor + share));
     }
     return factors && hf_add_floats(m, "rope_freqs.weight", factors, pairs, err);
 }
 
-static bool add_factors(struct hf_model *m, const struct rope *r, const char *name, const char *tensor, struct error *err)
+static bool add_factors(
+    struct hf_model *m, const struct rope *r, const char *name, const char *tensor, struct error *err)
 {
     const struct value *list = member(r, name);
     const size_t pairs = (size_t)r->n_rot / 2;
@@ -222,7 +226,8 @@ static bool read_scaling(struct hf_model *m, const struct rope *r, struct error 
     char shown[48], what[100];
     type = type ? type : member(r, "type");
     if (!type)
-        return r->map.kind != VALUE_MAP || (!member(r, "factor") ? true : refuse_in(r, "rope_type", "is missing", err));
+        return r->map.kind != VALUE_MAP ||
+               (!member(r, "factor") ? true : refuse_in(r, "rope_type", "is missing", err));
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
         if (value_is(*type, kinds[i].name))
             return kinds[i].read(m, r, err);
@@ -240,7 +245,8 @@ bool hf_read_rope(struct hf_model *m, uint64_t head, struct error *err)
     double share;
     if (!find_map(m, &r, "full_attention", err) ||
         !hf_number(m, "rope_theta", m->arch->theta > 0 ? m->arch->theta : 10000, &r.theta, err) ||
-        !number(&r, "rope_theta", r.theta, &r.theta, err) || !hf_number(m, "partial_rotary_factor", 1, &share, err) ||
+        !number(&r, "rope_theta", r.theta, &r.theta, err) ||
+        !hf_number(m, "partial_rotary_factor", 1, &share, err) ||
         !number(&r, "partial_rotary_factor", share, &share, err))
         return false;
     if (!(r.theta > 1))
@@ -286,11 +292,12 @@ static bool read_layer_types(struct hf_model *m, bool *any, struct error *err)
         flags[i] = value_is(*v, "sliding_attention");
         *any = *any || flags[i];
         if (!flags[i] && !value_is(*v, "full_attention"))
-            return hf_refuse("layer_types", "has an item that is neither full_attention nor sliding_attention", err);
+            return hf_refuse(
+                "layer_types", "has an item that is neither full_attention nor sliding_attention", err);
     }
     return flags && (m->arch->window != HF_WINDOW_KEY || strcmp(m->arch->gguf, "phi3") == 0 ||
-                        hf_add_array(m, hf_key(key, m, "attention.sliding_window_pattern"), CHECKPOINT_BOOL, 1,
-                            types->list->n, (struct span){flags, types->list->n}, err));
+                        hf_add_array(m, hf_key(key, m, "attention.sliding_window_pattern"), CHECKPOINT_BOOL,
+                            1, types->list->n, (struct span){flags, types->list->n}, err));
 }
 
 static bool read_window(struct hf_model *m, uint64_t *window, struct error *err)

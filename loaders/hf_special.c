@@ -54,7 +54,8 @@ struct around {
 static bool template_token(const struct value *processor, const struct value *special, uint64_t *id)
 {
     const struct value *name = hf_member(*special, "id"), *all = hf_member(*processor, "special_tokens");
-    const struct value *token = name && all && name->kind == VALUE_STRING ? value_find(*all, value_span(*name)) : NULL;
+    const struct value *token =
+        name && all && name->kind == VALUE_STRING ? value_find(*all, value_span(*name)) : NULL;
     const struct value *ids = token ? hf_member(*token, "ids") : NULL;
     if (!ids || ids->kind != VALUE_LIST || ids->list->n != 1 || ids->list->items[0].kind != VALUE_INTEGER ||
         ids->list->items[0].integer < 0)
@@ -81,8 +82,8 @@ static bool read_template(const struct value *processor, struct around *a, struc
 static bool read_pair(const struct value *processor, const char *name, uint64_t *id, struct error *err)
 {
     const struct value *pair = hf_member(*processor, name);
-    if (!pair || pair->kind != VALUE_LIST || pair->list->n != 2 || pair->list->items[1].kind != VALUE_INTEGER ||
-        pair->list->items[1].integer < 0)
+    if (!pair || pair->kind != VALUE_LIST || pair->list->n != 2 ||
+        pair->list->items[1].kind != VALUE_INTEGER || pair->list->items[1].integer < 0)
         return hf_refuse_tokenizer("post_processor", "has no sep or cls", err);
     *id = (uint64_t)pair->list->items[1].integer;
     return true;
@@ -112,19 +113,23 @@ static bool read_around(const struct hf_tokenizer *t, struct around *a, struct e
     return true;
 }
 
-static bool add_around(struct hf_model *m, const struct hf_tokenizer *t, const struct special_files *f, struct error *err)
+static bool add_around(
+    struct hf_model *m, const struct hf_tokenizer *t, const struct special_files *f, struct error *err)
 {
     struct around a;
     if (!read_around(t, &a, err))
         return false;
     if (t->wordpiece && (a.before == UINT64_MAX || a.after == UINT64_MAX))
-        return hf_refuse_tokenizer("post_processor", "does not wrap a text, which berth always does with WordPiece", err);
+        return hf_refuse_tokenizer(
+            "post_processor", "does not wrap a text, which berth always does with WordPiece", err);
     const uint64_t bos = a.before != UINT64_MAX ? a.before : id_of(t, f, "bos_token");
     const uint64_t eos = id_of(t, f, "eos_token");
     if (!t->wordpiece && a.after != UINT64_MAX && a.after != eos)
-        return hf_refuse_tokenizer("post_processor", "adds a token behind a text that is not the eos_token", err);
+        return hf_refuse_tokenizer(
+            "post_processor", "adds a token behind a text that is not the eos_token", err);
     if (t->wordpiece && a.after != id_of(t, f, "sep_token"))
-        return hf_refuse_tokenizer("post_processor", "adds a token behind a text that is not the sep_token", err);
+        return hf_refuse_tokenizer(
+            "post_processor", "adds a token behind a text that is not the sep_token", err);
     return (bos == UINT64_MAX || hf_add_whole(m, "tokenizer.ggml.bos_token_id", bos, err)) &&
            hf_add_bool(m, "tokenizer.ggml.add_bos_token", a.before != UINT64_MAX, err) &&
            hf_add_bool(m, "tokenizer.ggml.add_eos_token", a.after != UINT64_MAX, err);
@@ -143,7 +148,8 @@ static size_t add_end(uint64_t ends[ENDS_MAX], size_t n, const struct value *v)
 }
 
 /* All tokens that end an answer. */
-static bool add_ends(struct hf_model *m, const struct hf_tokenizer *t, const struct special_files *f, struct error *err)
+static bool add_ends(
+    struct hf_model *m, const struct hf_tokenizer *t, const struct special_files *f, struct error *err)
 {
     uint64_t ends[ENDS_MAX];
     size_t n = add_end(ends, 0, hf_member(f->generation, "eos_token_id"));
@@ -156,10 +162,12 @@ static bool add_ends(struct hf_model *m, const struct hf_tokenizer *t, const str
         return bytes != NULL;
     const bool named = id_of(t, f, "eos_token") != UINT64_MAX;
     return (named || hf_add_whole(m, "tokenizer.ggml.eos_token_id", ends[0], err)) &&
-           hf_add_array(m, "tokenizer.ggml.end_token_ids", CHECKPOINT_UNSIGNED, 8, n, (struct span){bytes, 8 * n}, err);
+           hf_add_array(m, "tokenizer.ggml.end_token_ids", CHECKPOINT_UNSIGNED, 8, n,
+               (struct span){bytes, 8 * n}, err);
 }
 
-static bool add_roles(struct hf_model *m, const struct hf_tokenizer *t, const struct special_files *f, struct error *err)
+static bool add_roles(
+    struct hf_model *m, const struct hf_tokenizer *t, const struct special_files *f, struct error *err)
 {
     for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++) {
         const uint64_t id = id_of(t, f, roles[i].name);
@@ -174,13 +182,15 @@ static bool add_roles(struct hf_model *m, const struct hf_tokenizer *t, const st
 static bool add_named_templates(struct hf_model *m, const struct value *list, struct error *err)
 {
     for (size_t i = 0; i < list->list->n; i++) {
-        const struct span name = text_of(list->list->items[i], "name"), text = text_of(list->list->items[i], "template");
+        const struct span name = text_of(list->list->items[i], "name"),
+                          text = text_of(list->list->items[i], "template");
         char key[HF_KEY_ROOM];
         if (name.size == 0 || name.size > 32 || memchr(name.at, '\0', name.size))
-            return error_set(err, "tokenizer_config.json: field \"chat_template\" has an item without a name");
+            return error_set(
+                err, "tokenizer_config.json: field \"chat_template\" has an item without a name");
         const bool main = span_is(name, "default");
-        snprintf(key, sizeof(key), "tokenizer.chat_template%s%.*s", main ? "" : ".", main ? 0 : (int)name.size,
-            (const char *)name.at);
+        snprintf(key, sizeof(key), "tokenizer.chat_template%s%.*s", main ? "" : ".",
+            main ? 0 : (int)name.size, (const char *)name.at);
         if (!hf_add_text(m, key, text, err))
             return false;
     }
@@ -239,7 +249,7 @@ bool hf_read_special(struct hf_model *m, struct hf_tokenizer *t, struct error *e
     bool there;
     return hf_json_file(m, "tokenizer_config.json", &f.tokenizer, &there, err) &&
            hf_json_file(m, "special_tokens_map.json", &f.map, &there, err) &&
-           hf_json_file(m, "generation_config.json", &f.generation, &there, err) && add_around(m, t, &f, err) &&
-           add_roles(m, t, &f, err) && add_ends(m, t, &f, err) && add_templates(m, &f, err) &&
-           add_settings(m, f.generation, err);
+           hf_json_file(m, "generation_config.json", &f.generation, &there, err) &&
+           add_around(m, t, &f, err) && add_roles(m, t, &f, err) && add_ends(m, t, &f, err) &&
+           add_templates(m, &f, err) && add_settings(m, f.generation, err);
 }

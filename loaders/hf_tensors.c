@@ -93,7 +93,9 @@ static bool is_digit(uint8_t c)
 static struct span without(struct span name, const char *begin)
 {
     const size_t size = strlen(begin);
-    return name.size > size && memcmp(name.at, begin, size) == 0 ? (struct span){name.at + size, name.size - size} : name;
+    return name.size > size && memcmp(name.at, begin, size) == 0
+               ? (struct span){name.at + size, name.size - size}
+               : name;
 }
 
 static bool take_apart(struct parts *p, struct span name)
@@ -196,7 +198,8 @@ static bool add_tensor(struct hf_model *m, const struct tensor *t, struct error 
     const struct hf_name *found = take_apart(&p, t->name) ? find(m->arch, p.stem) : NULL;
     text_escape(shown, sizeof(shown), t->name);
     if (!found)
-        return error_set(err, "tensor \"%s\" does not belong to %s, as far as berth knows it", shown, m->arch->class);
+        return error_set(
+            err, "tensor \"%s\" does not belong to %s, as far as berth knows it", shown, m->arch->class);
     /* Of a model whose output is its embedding some files have both. */
     if (!found->to || (strcmp(found->to, "output") == 0 && hf_tied(m)))
         return true;
@@ -216,5 +219,6 @@ bool hf_check_tensors(const struct hf_model *m, struct error *err)
 {
     if (m->arch->encoder || hf_tied(m) || checkpoint_tensor(&m->checkpoint, "output.weight"))
         return true;
-    return error_set(err, "tensor \"lm_head.weight\" is missing, and config.json does not say tie_word_embeddings");
+    return error_set(
+        err, "tensor \"lm_head.weight\" is missing, and config.json does not say tie_word_embeddings");
 }

@@ -45,8 +45,8 @@ static bool take_model(struct hf_model *m, struct hf_tokenizer *t, struct span t
     struct value value;
     bool first = true;
     t->model = value_map(m->scratch, 16);
-    for (json_enter(&s, '{'); json_member(&s, &first, &name);) {
-        if (!json_skip(&s, &bytes))
+    for (json_scan_enter(&s, '{'); json_scan_member(&s, &first, &name);) {
+        if (!json_scan_skip(&s, &bytes))
             return false;
         if (span_is(name, "vocab"))
             t->vocab = bytes;
@@ -65,7 +65,8 @@ static bool check_model(const struct hf_tokenizer *t, struct error *err)
     for (size_t i = 0; i < sizeof(empty) / sizeof(empty[0]); i++) {
         const struct value *v = hf_member(t->model, empty[i]);
         if (v && !value_is(*v, "") && !(v->kind == VALUE_FLOAT && v->real == 0))
-            return error_set(err, "tokenizer.json: field \"model.%s\" is set, which berth does not run", empty[i]);
+            return error_set(
+                err, "tokenizer.json: field \"model.%s\" is set, which berth does not run", empty[i]);
     }
     return t->vocab.at || hf_refuse_tokenizer("model.vocab", "is missing", err);
 }

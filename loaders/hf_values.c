@@ -53,8 +53,8 @@ bool hf_add_text(struct hf_model *m, const char *key, struct span text, struct e
                            err);
 }
 
-static bool add_number(struct hf_model *m, const char *key, enum checkpoint_kind kind, uint64_t bits, const char *type,
-    struct error *err)
+static bool add_number(struct hf_model *m, const char *key, enum checkpoint_kind kind, uint64_t bits,
+    const char *type, struct error *err)
 {
     uint8_t *bytes = hf_memory(m, 8, err);
     if (!bytes)
@@ -62,7 +62,9 @@ static bool add_number(struct hf_model *m, const char *key, enum checkpoint_kind
     hf_put_u64(bytes, bits);
     const uint8_t width = kind == CHECKPOINT_BOOL ? 1 : 8;
     return add(m, key,
-        (struct checkpoint_value){.kind = kind, .width = width, .count = 1, .bytes = {bytes, width}, .type = type}, err);
+        (struct checkpoint_value){
+            .kind = kind, .width = width, .count = 1, .bytes = {bytes, width}, .type = type},
+        err);
 }
 
 bool hf_add_whole(struct hf_model *m, const char *key, uint64_t number, struct error *err)
@@ -82,8 +84,8 @@ bool hf_add_bool(struct hf_model *m, const char *key, bool flag, struct error *e
     return add_number(m, key, CHECKPOINT_BOOL, flag, "bool", err);
 }
 
-bool hf_add_array(struct hf_model *m, const char *key, enum checkpoint_kind kind, uint8_t width, uint64_t count,
-    struct span bytes, struct error *err)
+bool hf_add_array(struct hf_model *m, const char *key, enum checkpoint_kind kind, uint8_t width,
+    uint64_t count, struct span bytes, struct error *err)
 {
     return add(m, key,
         (struct checkpoint_value){

@@ -50,7 +50,7 @@ static bool read_map(struct hf_tokenizer *t, struct json_scan *s)
     struct span text;
     uint64_t id;
     bool first = true;
-    for (json_enter(s, '{'); json_member(s, &first, &text) && json_whole(s, &id);)
+    for (json_scan_enter(s, '{'); json_scan_member(s, &first, &text) && json_scan_whole(s, &id);)
         if (!set_token(t, id, (struct hf_token){.text = text, .kind = HF_NORMAL}, s->err))
             return false;
     return !s->failed;
@@ -60,13 +60,13 @@ static bool read_map(struct hf_tokenizer *t, struct json_scan *s)
 static bool read_list(struct hf_tokenizer *t, struct json_scan *s)
 {
     bool first = true;
-    for (json_enter(s, '['); json_item(s, &first);) {
+    for (json_scan_enter(s, '['); json_scan_item(s, &first);) {
         struct hf_token token = {.kind = HF_NORMAL};
         double score = 0;
         bool begins = true;
-        if (!json_enter(s, '[') || !json_item(s, &begins) || !json_text(s, &token.text) || !json_item(s, &begins) ||
-            !json_real(s, &score) || json_item(s, &begins))
-            return json_fail(s, "a text and a score are needed");
+        if (!json_scan_enter(s, '[') || !json_scan_item(s, &begins) || !json_scan_text(s, &token.text) ||
+            !json_scan_item(s, &begins) || !json_scan_real(s, &score) || json_scan_item(s, &begins))
+            return json_scan_fail(s, "a text and a score are needed");
         token.score = (float)score;
         if (s->failed || !set_token(t, t->n, token, s->err))
             return false;
@@ -169,7 +169,7 @@ static bool pack_token(struct hf_tokenizer *t, size_t id, uint8_t **at, struct e
         token->kind = HF_UNUSED;
     } else if (token->is_plain) {
         memcpy(text, token->text.at, size);
-    } else if (!json_unescape(token->text, text, &size)) {
+    } else if (!json_scan_unescape(token->text, text, &size)) {
         return error_set(err, "token %zu has an escape that JSON does not have", id);
     }
     if (t->wordpiece && token->kind == HF_NORMAL)
@@ -197,7 +197,8 @@ static bool pack(struct hf_model *m, struct hf_tokenizer *t, struct error *err)
     }
     const struct span texts = {t->packed, (size_t)(at - t->packed)};
     return hf_add_array(m, "tokenizer.ggml.tokens", CHECKPOINT_STRING, 0, t->n, texts, err) &&
-           hf_add_array(m, "tokenizer.ggml.token_type", CHECKPOINT_UNSIGNED, 1, t->n, (struct span){kinds, t->n}, err);
+           hf_add_array(
+               m, "tokenizer.ggml.token_type", CHECKPOINT_UNSIGNED, 1, t->n, (struct span){kinds, t->n}, err);
 }
 
 /* ---- the whole ---- */
@@ -234,7 +235,7 @@ static bool mark_unknown(struct hf_tokenizer *t, struct error *err)
 bool hf_read_vocabulary(struct hf_model *m, struct hf_tokenizer *t, struct error *err)
 {
     struct json_scan s = {.text = t->vocab, .err = err};
-    const bool list = json_peek(&s) == '[';
+    const bool list = json_scan_peek(&s) == '[';
     if (!(list ? read_list(t, &s) : read_map(t, &s)))
         return error_prefix(err, "tokenizer.json: field \"model.vocab\"");
     if (!read_all_added(t, err) || !mark_unknown(t, err))

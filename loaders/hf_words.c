@@ -47,8 +47,10 @@ static bool refuse_step(const char *field, const struct value *step, struct erro
 {
     char shown[HF_SHOWN];
     const struct value *type = step ? hf_member(*step, "type") : NULL;
-    text_escape(shown, sizeof(shown), type && type->kind == VALUE_STRING ? value_span(*type) : span_of("nothing"));
-    return error_set(err, "tokenizer.json: field \"%s\" has %s where berth runs no such step, or not with these settings",
+    text_escape(
+        shown, sizeof(shown), type && type->kind == VALUE_STRING ? value_span(*type) : span_of("nothing"));
+    return error_set(err,
+        "tokenizer.json: field \"%s\" has %s where berth runs no such step, or not with these settings",
         field, shown);
 }
 
@@ -130,7 +132,8 @@ static bool is_byte_level(const struct value *pre)
     return false;
 }
 
-static bool name_words(struct hf_model *m, const struct hf_tokenizer *t, const struct steps *s, struct error *err)
+static bool name_words(
+    struct hf_model *m, const struct hf_tokenizer *t, const struct steps *s, struct error *err)
 {
     const bool whole = hf_is_set(t->model, "ignore_merges");
     char shown[400];
@@ -140,7 +143,8 @@ static bool name_words(struct hf_model *m, const struct hf_tokenizer *t, const s
             return hf_add_text(m, "tokenizer.ggml.pre", span_of(name), err);
     }
     text_escape(shown, sizeof(shown), span_of(s->text));
-    return error_set(err, "tokenizer.json: field \"pre_tokenizer\" cuts words in a way that berth does not know%s: %s",
+    return error_set(err,
+        "tokenizer.json: field \"pre_tokenizer\" cuts words in a way that berth does not know%s: %s",
         whole ? " with ignore_merges" : "", shown);
 }
 
@@ -176,7 +180,8 @@ static enum prefix prefix_of(const struct value *metaspace)
 {
     static const char *const schemes[] = {
         [PREFIX_NEVER] = "never", [PREFIX_ALWAYS] = "always", [PREFIX_FIRST] = "first"};
-    const struct value *scheme = hf_member(*metaspace, "prepend_scheme"), *old = hf_member(*metaspace, "add_prefix_space");
+    const struct value *scheme = hf_member(*metaspace, "prepend_scheme"),
+                       *old = hf_member(*metaspace, "add_prefix_space");
     for (size_t i = 0; scheme && i < sizeof(schemes) / sizeof(schemes[0]); i++)
         if (value_is(*scheme, schemes[i]))
             return (enum prefix)i;
@@ -186,7 +191,8 @@ static enum prefix prefix_of(const struct value *metaspace)
 }
 
 /* Steps that replace spaces by U+2581, and put one in front. */
-static bool read_normalizer(const struct value *normalizer, bool *replaces, enum prefix *prefix, struct error *err)
+static bool read_normalizer(
+    const struct value *normalizer, bool *replaces, enum prefix *prefix, struct error *err)
 {
     const struct value *step;
     for (size_t i = 0; (step = step_at(normalizer, "normalizers", i)); i++) {
@@ -225,7 +231,8 @@ static bool read_sentencepiece(struct hf_model *m, struct hf_tokenizer *t, struc
     if (!replaces)
         return hf_refuse_tokenizer("pre_tokenizer", "is missing, and no normalizer replaces spaces", err);
     if (hf_is_set(t->model, "ignore_merges"))
-        return hf_refuse_tokenizer("model.ignore_merges", "is true, which berth does not run with this kind", err);
+        return hf_refuse_tokenizer(
+            "model.ignore_merges", "is true, which berth does not run with this kind", err);
     return hf_add_bool(m, "tokenizer.ggml.add_space_prefix", prefix != PREFIX_NEVER, err) &&
            (prefix != PREFIX_FIRST || hf_add_bool(m, "tokenizer.ggml.space_prefix_first", true, err));
 }
@@ -234,7 +241,8 @@ static bool read_sentencepiece(struct hf_model *m, struct hf_tokenizer *t, struc
 
 static bool read_wordpiece(struct hf_model *m, struct hf_tokenizer *t, struct error *err)
 {
-    const struct value *normalizer = hf_member(t->file, "normalizer"), *pre = hf_member(t->file, "pre_tokenizer");
+    const struct value *normalizer = hf_member(t->file, "normalizer"),
+                       *pre = hf_member(t->file, "pre_tokenizer");
     const struct value *prefix = hf_member(t->model, "continuing_subword_prefix");
     const struct value *most = hf_member(t->model, "max_input_chars_per_word");
     t->kind = "bert";
@@ -244,12 +252,14 @@ static bool read_wordpiece(struct hf_model *m, struct hf_tokenizer *t, struct er
     if (!hf_is_type(pre, "BertPreTokenizer"))
         return refuse_step("pre_tokenizer", pre, err);
     if (!hf_is_set(*normalizer, "clean_text") || !hf_is_set(*normalizer, "handle_chinese_chars"))
-        return hf_refuse_tokenizer("normalizer", "does not clean texts or cut Chinese characters, which berth always does", err);
+        return hf_refuse_tokenizer(
+            "normalizer", "does not clean texts or cut Chinese characters, which berth always does", err);
     if (!prefix || !value_is(*prefix, "##"))
         return hf_refuse_tokenizer("model.continuing_subword_prefix", "is not \"##\"", err);
     const bool lower = hf_is_set(*normalizer, "lowercase");
     const struct value *strips = hf_member(*normalizer, "strip_accents");
-    const uint64_t characters = most && most->kind == VALUE_INTEGER && most->integer > 0 ? (uint64_t)most->integer : 100;
+    const uint64_t characters =
+        most && most->kind == VALUE_INTEGER && most->integer > 0 ? (uint64_t)most->integer : 100;
     return hf_add_bool(m, "tokenizer.ggml.normalizer.lowercase", lower, err) &&
            hf_add_bool(m, "tokenizer.ggml.normalizer.strip_accents",
                strips ? strips->kind == VALUE_BOOL && strips->boolean : lower, err) &&
@@ -269,7 +279,9 @@ bool hf_read_words(struct hf_model *m, struct hf_tokenizer *t, struct error *err
         return read_sentencepiece(m, t, err);
     if (type && value_is(*type, "WordPiece"))
         return read_wordpiece(m, t, err);
-    text_escape(shown, sizeof(shown), type && type->kind == VALUE_STRING ? value_span(*type) : span_of("nothing"));
+    text_escape(
+        shown, sizeof(shown), type && type->kind == VALUE_STRING ? value_span(*type) : span_of("nothing"));
     return error_set(err,
-        "tokenizer.json: field \"model.type\" is %s; berth runs byte-level BPE, BPE with byte_fallback, and WordPiece", shown);
+        "tokenizer.json: field \"model.type\" is %s; berth runs byte-level BPE, BPE with byte_fallback, and WordPiece",
+        shown);
 }

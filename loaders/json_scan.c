@@ -6,7 +6,7 @@
 
 #define NUMBER_MAX 40 /* characters of a number */
 
-bool json_fail(struct json_scan *s, const char *what)
+bool json_scan_fail(struct json_scan *s, const char *what)
 {
     if (!s->failed)
         error_set(s->err, "byte %zu: %s", s->at, what);
@@ -14,7 +14,7 @@ bool json_fail(struct json_scan *s, const char *what)
     return false;
 }
 
-char json_peek(struct json_scan *s)
+char json_scan_peek(struct json_scan *s)
 {
     while (s->at < s->text.size) {
         const uint8_t c = s->text.at[s->at];
@@ -27,15 +27,15 @@ char json_peek(struct json_scan *s)
 
 static bool take(struct json_scan *s, char c)
 {
-    if (s->failed || json_peek(s) != c)
+    if (s->failed || json_scan_peek(s) != c)
         return false;
     s->at++;
     return true;
 }
 
-bool json_enter(struct json_scan *s, char open)
+bool json_scan_enter(struct json_scan *s, char open)
 {
-    return take(s, open) || json_fail(s, open == '{' ? "an object is needed" : "a list is needed");
+    return take(s, open) || json_scan_fail(s, open == '{' ? "an object is needed" : "a list is needed");
 }
 
 /* A comma between two entries; `close` ends them. */
@@ -45,25 +45,25 @@ static bool go_on(struct json_scan *s, bool *first, char close)
     *first = false;
     if (s->failed || take(s, close))
         return false;
-    return begins || take(s, ',') || json_fail(s, "a comma or an end is needed");
+    return begins || take(s, ',') || json_scan_fail(s, "a comma or an end is needed");
 }
 
-bool json_member(struct json_scan *s, bool *first, struct span *name)
+bool json_scan_member(struct json_scan *s, bool *first, struct span *name)
 {
-    if (!go_on(s, first, '}') || !json_text(s, name))
+    if (!go_on(s, first, '}') || !json_scan_text(s, name))
         return false;
-    return take(s, ':') || json_fail(s, "a colon is needed");
+    return take(s, ':') || json_scan_fail(s, "a colon is needed");
 }
 
-bool json_item(struct json_scan *s, bool *first)
+bool json_scan_item(struct json_scan *s, bool *first)
 {
     return go_on(s, first, ']');
 }
 
-bool json_text(struct json_scan *s, struct span *raw)
+bool json_scan_text(struct json_scan *s, struct span *raw)
 {
     if (!take(s, '"'))
-        return json_fail(s, "a string is needed");
+        return json_scan_fail(s, "a string is needed");
     const size_t start = s->at;
     for (size_t i = start; i < s->text.size; i++) {
         const uint8_t c = s->text.at[i];
@@ -76,25 +76,25 @@ bool json_text(struct json_scan *s, struct span *raw)
             break;
         i += c == '\\';
     }
-    return json_fail(s, "a string without its end, or with a byte that must be escaped");
+    return json_scan_fail(s, "a string without its end, or with a byte that must be escaped");
 }
 
 /* Copies the characters of a number, which ends at anything else. */
 static bool take_number(struct json_scan *s, char out[NUMBER_MAX + 1])
 {
     size_t n = 0;
-    json_peek(s);
-    while (!s->failed && s->at + n < s->text.size && n < NUMBER_MAX &&
-           s->text.at[s->at + n] != '\0' && strchr("+-.0123456789eE", s->text.at[s->at + n]))
+    json_scan_peek(s);
+    while (!s->failed && s->at + n < s->text.size && n < NUMBER_MAX && s->text.at[s->at + n] != '\0' &&
+           strchr("+-.0123456789eE", s->text.at[s->at + n]))
         n++;
     if (n > 0)
         memcpy(out, s->text.at + s->at, n);
     out[n] = '\0';
     s->at += n;
-    return (n > 0 && n < NUMBER_MAX) || json_fail(s, "a number is needed");
+    return (n > 0 && n < NUMBER_MAX) || json_scan_fail(s, "a number is needed");
 }
 
-bool json_whole(struct json_scan *s, uint64_t *out)
+bool json_scan_whole(struct json_scan *s, uint64_t *out)
 {
     char text[NUMBER_MAX + 1];
     const size_t at = s->at;
@@ -103,38 +103,38 @@ bool json_whole(struct json_scan *s, uint64_t *out)
     size_t n = strspn(text, "0123456789");
     if (text[n] != '\0' || n > 19) {
         s->at = at;
-        return json_fail(s, "a whole number that is not negative is needed");
+        return json_scan_fail(s, "a whole number that is not negative is needed");
     }
     *out = strtoull(text, NULL, 10);
     return true;
 }
 
-bool json_real(struct json_scan *s, double *out)
+bool json_scan_real(struct json_scan *s, double *out)
 {
     char text[NUMBER_MAX + 1], *end;
     if (!take_number(s, text))
         return false;
     *out = strtod(text, &end);
-    return *end == '\0' || json_fail(s, "a number is written wrongly");
+    return *end == '\0' || json_scan_fail(s, "a number is written wrongly");
 }
 
 /* Brackets are counted, not matched: what is skipped has no meaning here. */
-bool json_skip(struct json_scan *s, struct span *value)
+bool json_scan_skip(struct json_scan *s, struct span *value)
 {
     struct span ignored;
     size_t depth = 0;
-    const char begin = json_peek(s);
+    const char begin = json_scan_peek(s);
     const size_t start = s->at;
     do {
-        const char c = json_peek(s);
+        const char c = json_scan_peek(s);
         if (c == '"') {
-            json_text(s, &ignored);
+            json_scan_text(s, &ignored);
         } else if (c == '\0') {
-            json_fail(s, "a value is cut short");
+            json_scan_fail(s, "a value is cut short");
         } else {
             depth += c == '{' || c == '[';
             if ((c == '}' || c == ']') && depth-- == 0)
-                json_fail(s, "a value is needed");
+                json_scan_fail(s, "a value is needed");
             s->at++;
         }
     } while (depth > 0 && !s->failed);
@@ -146,9 +146,11 @@ bool json_skip(struct json_scan *s, struct span *value)
     return !s->failed;
 }
 
-bool json_end(struct json_scan *s)
+bool json_scan_end(struct json_scan *s)
 {
-    return !s->failed && (json_peek(s) == '\0' && s->at == s->text.size ? true : json_fail(s, "something behind the end"));
+    return !s->failed && (json_scan_peek(s) == '\0' && s->at == s->text.size
+                                 ? true
+                                 : json_scan_fail(s, "something behind the end"));
 }
 
 /* ---- strings ---- */
@@ -192,15 +194,15 @@ static bool read_code(struct span raw, size_t *at, unsigned *code)
     *at += 4;
     if (*code < 0xd800 || *code >= 0xdc00)
         return true;
-    if (raw.size - *at < 6 || raw.at[*at] != '\\' || raw.at[*at + 1] != 'u' || !four_digits(raw, *at + 2, &low) ||
-        low < 0xdc00 || low > 0xdfff)
+    if (raw.size - *at < 6 || raw.at[*at] != '\\' || raw.at[*at + 1] != 'u' ||
+        !four_digits(raw, *at + 2, &low) || low < 0xdc00 || low > 0xdfff)
         return false;
     *at += 6;
     *code = 0x10000 + ((*code - 0xd800) << 10) + (low - 0xdc00);
     return true;
 }
 
-bool json_unescape(struct span raw, uint8_t *out, size_t *size)
+bool json_scan_unescape(struct span raw, uint8_t *out, size_t *size)
 {
     static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
     size_t n = 0;

@@ -56,7 +56,7 @@ static bool refuse(struct json_scan *s, struct span name, const char *what, stru
 static bool read_type(struct json_scan *s, struct span name, struct tensor *t)
 {
     struct span type;
-    if (!json_text(s, &type))
+    if (!json_scan_text(s, &type))
         return false;
     for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
         if (span_is(type, types[i].name))
@@ -70,10 +70,10 @@ static bool read_shape(struct json_scan *s, struct span name, struct tensor *t)
     uint64_t shape[TENSOR_MAX_RANK];
     bool first = true;
     t->rank = 0;
-    for (json_enter(s, '['); json_item(s, &first); t->rank++) {
+    for (json_scan_enter(s, '['); json_scan_item(s, &first); t->rank++) {
         if (t->rank == TENSOR_MAX_RANK)
             return refuse(s, name, "has more than four dimensions", span_of(""));
-        if (json_whole(s, &shape[t->rank]) && shape[t->rank] == 0)
+        if (json_scan_whole(s, &shape[t->rank]) && shape[t->rank] == 0)
             return refuse(s, name, "has a dimension of 0", span_of(""));
         if (s->failed)
             return false;
@@ -92,10 +92,10 @@ static bool read_place(struct json_scan *s, uint64_t place[2])
 {
     bool first = true;
     size_t n = 0;
-    for (json_enter(s, '['); json_item(s, &first); n++)
-        if (n == 2 || !json_whole(s, &place[n]))
-            return json_fail(s, "two offsets are needed");
-    return !s->failed && (n == 2 || json_fail(s, "two offsets are needed"));
+    for (json_scan_enter(s, '['); json_scan_item(s, &first); n++)
+        if (n == 2 || !json_scan_whole(s, &place[n]))
+            return json_scan_fail(s, "two offsets are needed");
+    return !s->failed && (n == 2 || json_scan_fail(s, "two offsets are needed"));
 }
 
 static bool check_size(struct json_scan *s, struct tensor *t, const uint64_t place[2])
@@ -118,7 +118,7 @@ static bool read_tensor(struct json_scan *s, struct span name, struct tensor *t)
     *t = (struct tensor){.name = name};
     if (memchr(name.at, '\\', name.size))
         return refuse(s, name, "has a name with an escape, which berth does not read", span_of(""));
-    for (json_enter(s, '{'); json_member(s, &first, &field);) {
+    for (json_scan_enter(s, '{'); json_scan_member(s, &first, &field);) {
         if (span_is(field, "dtype"))
             read_type(s, name, t);
         else if (span_is(field, "shape"))
@@ -142,11 +142,11 @@ static bool add_room(struct safetensors *out, size_t *room, struct json_scan *s)
     if (out->n < *room)
         return true;
     if (out->n >= TENSORS_MAX)
-        return json_fail(s, "too many tensors");
+        return json_scan_fail(s, "too many tensors");
     const size_t more = *room ? *room * 2 : 256;
     struct tensor *grown = realloc(out->tensors, more * sizeof(*grown));
     if (!grown)
-        return json_fail(s, "no memory for a table of tensors");
+        return json_scan_fail(s, "no memory for a table of tensors");
     out->tensors = grown;
     *room = more;
     return true;
@@ -157,13 +157,13 @@ static bool read_table(struct safetensors *out, struct json_scan *s)
     struct span name;
     size_t room = 0;
     bool first = true;
-    for (json_enter(s, '{'); json_member(s, &first, &name);) {
+    for (json_scan_enter(s, '{'); json_scan_member(s, &first, &name);) {
         if (span_is(name, "__metadata__"))
-            json_skip(s, NULL);
+            json_scan_skip(s, NULL);
         else if (add_room(out, &room, s) && read_tensor(s, name, &out->tensors[out->n]))
             out->n++;
     }
-    return !s->failed && json_end(s);
+    return !s->failed && json_scan_end(s);
 }
 
 static int place_order(const void *a, const void *b)
@@ -183,17 +183,19 @@ static bool place_tensors(struct safetensors *s, struct span file, uint64_t data
         struct tensor *t = &s->tensors[i];
         text_escape(name, sizeof(name), t->name);
         if (t->offset != expected)
-            return error_set(err, "tensor \"%s\" begins at %" PRIu64 " of the data and would %s: %" PRIu64 " is needed",
-                name, t->offset, t->offset < expected ? "overlap the one before" : "leave a gap", expected);
+            return error_set(err,
+                "tensor \"%s\" begins at %" PRIu64 " of the data and would %s: %" PRIu64 " is needed", name,
+                t->offset, t->offset < expected ? "overlap the one before" : "leave a gap", expected);
         if (t->size > size - expected)
-            return error_set(err, "tensor \"%s\" takes %" PRIu64 " bytes at byte %" PRIu64 ", but the file ends at %zu",
-                name, t->size, data + expected, file.size);
+            return error_set(err,
+                "tensor \"%s\" takes %" PRIu64 " bytes at byte %" PRIu64 ", but the file ends at %zu", name,
+                t->size, data + expected, file.size);
         t->offset = data + expected;
         t->data = file.at + t->offset;
         expected += t->size;
     }
-    return expected == size ||
-           error_set(err, "the tensors end at byte %" PRIu64 ", but the file at %zu", data + expected, file.size);
+    return expected == size || error_set(err, "the tensors end at byte %" PRIu64 ", but the file at %zu",
+                                   data + expected, file.size);
 }
 
 bool safetensors_read(struct safetensors *out, struct span bytes, struct error *err)
@@ -203,10 +205,12 @@ bool safetensors_read(struct safetensors *out, struct span bytes, struct error *
     for (size_t i = 8; bytes.size >= 8 && i > 0; i--)
         size = size << 8 | bytes.at[i - 1];
     if (bytes.size < 8 || size > bytes.size - 8)
-        return error_set(err, "its header would take %" PRIu64 " bytes, but the file has %zu; it may be incomplete", size,
+        return error_set(err,
+            "its header would take %" PRIu64 " bytes, but the file has %zu; it may be incomplete", size,
             bytes.size);
     if (size > HEADER_MAX)
-        return error_set(err, "its header takes %" PRIu64 " bytes; %" PRIu64 " is the most", size, HEADER_MAX);
+        return error_set(
+            err, "its header takes %" PRIu64 " bytes; %" PRIu64 " is the most", size, HEADER_MAX);
     struct json_scan s = {.text = {bytes.at + 8, (size_t)size}, .err = err};
     if (read_table(out, &s) && place_tensors(out, bytes, 8 + size, err))
         return true;

@@ -230,8 +230,8 @@ static void strip_behind_marks(struct tokenizer *t)
 }
 
 /* The tokens that a key lists; false where there is no such key. */
-static bool mark_listed(struct tokenizer *t, const struct checkpoint *c, const char *key,
-    void (*mark)(struct vocab_token *token))
+static bool mark_listed(
+    struct tokenizer *t, const struct checkpoint *c, const char *key, void (*mark)(struct vocab_token *token))
 {
     const struct checkpoint_value *ids = checkpoint_find(c, key);
     uint64_t id;
