@@ -263,6 +263,7 @@ static bool read_wordpiece(struct hf_model *m, struct hf_tokenizer *t, struct er
     return hf_add_bool(m, "tokenizer.ggml.normalizer.lowercase", lower, err) &&
            hf_add_bool(m, "tokenizer.ggml.normalizer.strip_accents",
                strips ? strips->kind == VALUE_BOOL && strips->boolean : lower, err) &&
+           hf_add_bool(m, "tokenizer.ggml.bert_normalizer", true, err) &&
            hf_add_whole(m, "tokenizer.ggml.max_word_characters", characters, err);
 }
 

@@ -325,6 +325,7 @@ struct tokenizer {
 
     struct prefixes prefixes; /* of kinds that choose among the tokens at a place */
     bool lowercase, strips_accents; /* of WordPiece */
+    bool as_bert; /* texts are cleaned as tokenizers' BertNormalizer does it */
     uint64_t max_word; /* of WordPiece: characters; a longer word is the unknown token; 0: no limit */
     bool joins_spaces; /* of unigram, as what follows */
     float unknown_score;

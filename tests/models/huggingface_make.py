@@ -70,6 +70,8 @@ def write_gguf(source, path, kind):
         if key.startswith("GGUF.") or key in ("general.architecture", "general.file_type", "general.quantization_version"):
             continue
         value_type = field.types[0]
+        if value_type == GGUFValueType.ARRAY and not field.contents():
+            continue
         if value_type == GGUFValueType.ARRAY:
             out.add_key_value(key, field.contents(), value_type, sub_type=field.types[-1])
         else:

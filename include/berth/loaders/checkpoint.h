@@ -12,6 +12,10 @@
  *   tokenizer.ggml.end_token_ids            array of ids: these tokens end an answer, beside those that other keys name
  *   tokenizer.ggml.space_prefix_first       bool: the prefix of add_space_prefix stands at the start of a text alone, and
  *                                           not behind special tokens in it
+ *   tokenizer.ggml.bert_normalizer          bool: WordPiece cleans a text as BertNormalizer of tokenizers does: Hangul
+ *                                           syllables become all of their letters where accents are dropped, and control
+ *                                           characters but tab and line ends are left out. Without it, as programs
+ *                                           do that read GGUF
  *   tokenizer.ggml.max_word_characters      of WordPiece: a longer word is the unknown token
  *
  * Every span points into a mapped file or into memory that the loader owns. It is valid until the model is
