@@ -59,6 +59,10 @@ def narrow(values, kind):
 def tensors(source, kind):
     """(name, floats, type) with the shape that C has: rows first."""
     for t in source.reader.tensors:
+        if not t.name.startswith(("blk.", "token_embd.weight", "output_norm.weight", "output.weight")):
+            continue
+        if not t.name.endswith((".weight", ".bias")):
+            continue
         values = dequantize(t.data, t.tensor_type).astype(np.float32)
         values = values.reshape([int(n) for n in reversed(t.shape)])
         yield t.name, values, "F32" if values.ndim == 1 else kind
@@ -101,8 +105,6 @@ def unpermuted(values, n_head):
 
 def translated(source, name, values):
     stems = POST if source.arch in POST_NORMS else STEMS
-    if name == "rope_freqs.weight":
-        return []
     if source.arch in GEMMA and name.endswith("norm.weight"):
         values = values - 1
     whole = {"token_embd.weight": "model.embed_tokens.weight", "output_norm.weight": "model.norm.weight",
@@ -226,11 +228,11 @@ def write_tokenizer(source, directory, pairs):
             "vocab": {text: i for i, text in enumerate(texts) if kinds[i] != 5}}
     file = {"version": "1.0", "truncation": None, "padding": None, "added_tokens": added, "normalizer": None,
             "pre_tokenizer": None, "post_processor": None, "decoder": None, "model": kind}
-    if model == "gpt2":
+    if model != "llama":
         pre = source.get("tokenizer.ggml.pre", "gpt-2")
         file["pre_tokenizer"] = byte_level_steps(pre)
         kind["ignore_merges"] = pre == "llama-bpe"
-        kind["merges"] = [m.split(" ") if pairs else m for m in source.get("tokenizer.ggml.merges")]
+        kind["merges"] = [m.split(" ") if pairs else m for m in source.get("tokenizer.ggml.merges", [])]
     else:
         prefix = source.get("tokenizer.ggml.add_space_prefix", True)
         file["normalizer"] = {"type": "Sequence", "normalizers": ([{"type": "Prepend", "prepend": "▁"}] if prefix else []) + [
@@ -239,12 +241,13 @@ def write_tokenizer(source, directory, pairs):
         merges = merges_of_scores(texts, source.get("tokenizer.ggml.scores"), kinds)
         kind["merges"] = merges if pairs else [" ".join(m) for m in merges]
     bos, eos = source.get("tokenizer.ggml.bos_token_id"), source.get("tokenizer.ggml.eos_token_id")
-    if source.get("tokenizer.ggml.add_bos_token", model == "llama"):
+    if bos is not None and source.get("tokenizer.ggml.add_bos_token", model == "llama"):
         file["post_processor"] = {"type": "TemplateProcessing", "single": [
             {"SpecialToken": {"id": texts[bos], "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}], "pair": [],
             "special_tokens": {texts[bos]: {"id": texts[bos], "ids": [bos], "tokens": [texts[bos]]}}}
     with open(os.path.join(directory, "tokenizer.json"), "w", encoding="utf-8") as out:
         json.dump(file, out, ensure_ascii=pairs, indent=None if pairs else 1)
+    eos = 0 if eos is None else eos
     config = {"eos_token": texts[eos], "tokenizer_class": "PreTrainedTokenizerFast"}
     if bos is not None:
         config["bos_token"] = {"content": texts[bos], "lstrip": False, "special": True}
