@@ -52,7 +52,7 @@ static bool write_merge(const struct merge *merge, uint8_t *out, size_t *size)
     if (!json_scan_unescape(merge->text, out, size))
         return false;
     if (!merge->right.at)
-        return true;
+        return *size > 2 && memchr(out + 1, ' ', *size - 2);
     out[*size] = ' ';
     if (!json_scan_unescape(merge->right, out + *size + 1, &right) || memchr(out, ' ', *size) ||
         memchr(out + *size + 1, ' ', right))
