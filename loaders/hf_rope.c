@@ -14,14 +14,14 @@
 #define WHOLE_TURN 6.283185307179586
 #define FACTORS_MAX 1024
 
-struct rope {
+struct hf_rope {
     struct value map; /* of rope_scaling or rope_parameters; undefined: no scaling */
     const char *field;
     uint64_t n_rot;
     double theta;
 };
 
-static bool refuse_in(const struct rope *r, const char *name, const char *what, struct error *err)
+static bool refuse_in(const struct hf_rope *r, const char *name, const char *what, struct error *err)
 {
     char field[HF_KEY_ROOM];
     snprintf(field, sizeof(field), "%s.%s", r->field, name);
@@ -29,13 +29,13 @@ static bool refuse_in(const struct rope *r, const char *name, const char *what, 
 }
 
 /* A member of the scaling; NULL when it is missing or null. */
-static const struct value *member(const struct rope *r, const char *name)
+static const struct value *member(const struct hf_rope *r, const char *name)
 {
     const struct value *v = r->map.kind == VALUE_MAP ? value_find(r->map, span_of(name)) : NULL;
     return v && v->kind != VALUE_NULL ? v : NULL;
 }
 
-static bool number(const struct rope *r, const char *name, double fallback, double *out, struct error *err)
+static bool number(const struct hf_rope *r, const char *name, double fallback, double *out, struct error *err)
 {
     const struct value *v = member(r, name);
     *out = fallback;
@@ -47,13 +47,13 @@ static bool number(const struct rope *r, const char *name, double fallback, doub
 }
 
 /* A number above 0, which must be there. */
-static bool positive(const struct rope *r, const char *name, double *out, struct error *err)
+static bool positive(const struct hf_rope *r, const char *name, double *out, struct error *err)
 {
     return number(r, name, 0, out, err) &&
            (*out > 0 || refuse_in(r, name, "is missing, or not above 0", err));
 }
 
-static bool check_members(const struct rope *r, struct error *err)
+static bool check_members(const struct hf_rope *r, struct error *err)
 {
     static const char *const known[] = {"rope_type", "type", "factor", "original_max_position_embeddings",
         "low_freq_factor", "high_freq_factor", "beta_fast", "beta_slow", "attention_factor", "mscale",
@@ -72,7 +72,7 @@ static bool check_members(const struct rope *r, struct error *err)
 }
 
 /* Newer files have all of it in rope_parameters, by kind of layer where there are two. */
-static bool find_map(const struct hf_model *m, struct rope *r, const char *kind, struct error *err)
+static bool find_map(const struct hf_model *m, struct hf_rope *r, const char *kind, struct error *err)
 {
     r->field = hf_field(m, "rope_parameters") ? "rope_parameters" : "rope_scaling";
     const struct value *v = hf_field(m, r->field);
@@ -87,7 +87,7 @@ static bool find_map(const struct hf_model *m, struct rope *r, const char *kind,
 
 /* ---- kinds of scaling ---- */
 
-static bool scale_linear(struct hf_model *m, const struct rope *r, struct error *err)
+static bool scale_linear(struct hf_model *m, const struct hf_rope *r, struct error *err)
 {
     char key[HF_KEY_ROOM];
     double factor;
@@ -97,7 +97,7 @@ static bool scale_linear(struct hf_model *m, const struct rope *r, struct error 
 }
 
 /* Scales only beyond max_position_embeddings, which is the longest context. */
-static bool scale_dynamic(struct hf_model *m, const struct rope *r, struct error *err)
+static bool scale_dynamic(struct hf_model *m, const struct hf_rope *r, struct error *err)
 {
     (void)m, (void)r, (void)err;
     return true;
@@ -109,7 +109,8 @@ static double magnitude(double factor, double weight)
     return factor <= 1 ? 1 : 0.1 * weight * log(factor) + 1;
 }
 
-static bool original_context(struct hf_model *m, const struct rope *r, uint64_t *context, struct error *err)
+static bool original_context(
+    struct hf_model *m, const struct hf_rope *r, uint64_t *context, struct error *err)
 {
     uint64_t most;
     double original;
@@ -123,7 +124,7 @@ static bool original_context(struct hf_model *m, const struct rope *r, uint64_t 
     return true;
 }
 
-static bool scale_yarn(struct hf_model *m, const struct rope *r, struct error *err)
+static bool scale_yarn(struct hf_model *m, const struct hf_rope *r, struct error *err)
 {
     char key[HF_KEY_ROOM];
     double factor, fast, slow, told, weight, all;
@@ -149,7 +150,7 @@ static bool scale_yarn(struct hf_model *m, const struct rope *r, struct error *e
 }
 
 /* Llama 3.1: slow pairs turn `factor` times slower, fast ones as before, with a ramp between. */
-static bool scale_llama3(struct hf_model *m, const struct rope *r, struct error *err)
+static bool scale_llama3(struct hf_model *m, const struct hf_rope *r, struct error *err)
 {
     double factor, low, high;
     uint64_t context;
@@ -170,7 +171,7 @@ static bool scale_llama3(struct hf_model *m, const struct rope *r, struct error 
 }
 
 static bool add_factors(
-    struct hf_model *m, const struct rope *r, const char *name, const char *tensor, struct error *err)
+    struct hf_model *m, const struct hf_rope *r, const char *name, const char *tensor, struct error *err)
 {
     const struct value *list = member(r, name);
     const size_t pairs = (size_t)r->n_rot / 2;
@@ -187,7 +188,7 @@ static bool add_factors(
 }
 
 /* Two sets of divisors, for contexts up to the original one and above. */
-static bool scale_longrope(struct hf_model *m, const struct rope *r, struct error *err)
+static bool scale_longrope(struct hf_model *m, const struct hf_rope *r, struct error *err)
 {
     char key[HF_KEY_ROOM];
     double told;
@@ -208,7 +209,7 @@ static bool scale_longrope(struct hf_model *m, const struct rope *r, struct erro
 
 static const struct {
     const char *name;
-    bool (*read)(struct hf_model *m, const struct rope *r, struct error *err);
+    bool (*read)(struct hf_model *m, const struct hf_rope *r, struct error *err);
 } kinds[] = {
     {"default", scale_dynamic}, /* nothing is scaled */
     {"dynamic", scale_dynamic},
@@ -219,7 +220,7 @@ static const struct {
     {"su", scale_longrope},
 };
 
-static bool read_scaling(struct hf_model *m, const struct rope *r, struct error *err)
+static bool read_scaling(struct hf_model *m, const struct hf_rope *r, struct error *err)
 {
     const struct value *type = member(r, "rope_type");
     const char *name = type ? "rope_type" : "type";
@@ -241,7 +242,7 @@ static bool read_scaling(struct hf_model *m, const struct rope *r, struct error 
 bool hf_read_rope(struct hf_model *m, uint64_t head, struct error *err)
 {
     char key[HF_KEY_ROOM];
-    struct rope r = {.n_rot = head};
+    struct hf_rope r = {.n_rot = head};
     double share;
     if (!find_map(m, &r, "full_attention", err) ||
         !hf_number(m, "rope_theta", m->arch->theta > 0 ? m->arch->theta : 10000, &r.theta, err) ||
@@ -262,7 +263,7 @@ bool hf_read_rope(struct hf_model *m, uint64_t head, struct error *err)
 bool hf_read_local_rope(struct hf_model *m, struct error *err)
 {
     char key[HF_KEY_ROOM];
-    struct rope r = {.n_rot = 0};
+    struct hf_rope r = {.n_rot = 0};
     double theta;
     const struct value *both = hf_field(m, "rope_parameters");
     if (!hf_number(m, "rope_local_base_freq", 10000, &theta, err))
