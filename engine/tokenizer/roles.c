@@ -158,11 +158,13 @@ static bool read_keys(struct tokenizer *t, const struct checkpoint *c, struct er
 }
 
 /* Gives a role that no key names to the token with the first of the role's texts that the vocabulary has, and marks every
- * token whose text ends an answer. */
-static void find_roles(struct tokenizer *t)
+ * token whose text ends an answer. Where the file tells all of its marks, a word with such a text is a word. */
+static void find_roles(struct tokenizer *t, bool told)
 {
     for (size_t i = 0; i < N_ROLES; i++) {
         int32_t id = find(t, roles[i].text);
+        if (told && id != TOKENIZER_NONE && t->vocabulary.tokens[id].kind == TOKEN_NORMAL)
+            continue;
         bool named = roles[i].special == TOKENIZER_SPECIALS || t->special[roles[i].special] != TOKENIZER_NONE;
         if (id == TOKENIZER_NONE || (named && !roles[i].ends))
             continue;
@@ -302,7 +304,7 @@ bool tokenizer_read_roles(struct tokenizer *t, const struct checkpoint *c, struc
 {
     if (!read_keys(t, c, err) || !read_suppressed(t, c, err))
         return false;
-    find_roles(t);
+    find_roles(t, checkpoint_find(c, "tokenizer.ggml.lstrip_token_ids") != NULL);
     find_ends(t);
     mend_ends(t);
     mark_listed(t, c, "tokenizer.ggml.end_token_ids", mark_end);

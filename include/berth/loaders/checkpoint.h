@@ -8,7 +8,7 @@
  *   ARCHITECTURE.rope.halves                bool: element i of a head is paired with element i + n/2, not with its
  *                                           neighbour, whatever the architecture's GGUF files do
  *   tokenizer.ggml.lstrip_token_ids         arrays of ids: white space on the left, or the right, of these tokens belongs
- *   tokenizer.ggml.rstrip_token_ids         to them
+ *   tokenizer.ggml.rstrip_token_ids         to them. Where the first is there, token_type tells all marks
  *   tokenizer.ggml.end_token_ids            array of ids: these tokens end an answer, beside those that other keys name
  *   tokenizer.ggml.space_prefix_first       bool: the prefix of add_space_prefix stands at the start of a text alone, and
  *                                           not behind special tokens in it
