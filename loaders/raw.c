@@ -9,9 +9,9 @@
 #include <string.h>
 
 /* Common extensions of model files, which are no part of a model's name. */
-static const char *const raw_extensions[] = {".bin", ".onnx", ".pt", ".pth", ".ckpt", ".pkl",
-    ".pickle", ".joblib", ".h5", ".keras", ".tflite", ".pb", ".npz", ".npy", ".model", ".xgb", ".ggml",
-    ".llamafile", NULL};
+static const char *const raw_extensions[] = {".bin", ".onnx", ".pt", ".pth", ".ckpt", ".pkl", ".pickle",
+    ".joblib", ".h5", ".keras", ".tflite", ".pb", ".npz", ".npy", ".model", ".xgb", ".ggml", ".llamafile",
+    NULL};
 
 static bool raw_probe(struct span head)
 {

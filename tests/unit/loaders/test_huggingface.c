@@ -269,6 +269,72 @@ static void test_tokenizers_that_no_kind_does_are_refused_by_name(void **state)
     assert_refused("m/model.safetensors", "tokenizer.json: is missing");
 }
 
+/* ---- other kinds ---- */
+
+static void test_sentencepiece_has_scores_in_the_order_of_the_merges(void **state)
+{
+    static const char tokenizer[] =
+        "{\"added_tokens\":[{\"id\":0,\"content\":\"<unk>\",\"special\":true}],\"normalizer\":{\"type\":\"Sequence\","
+        "\"normalizers\":[{\"type\":\"Prepend\",\"prepend\":\"\u2581\"},{\"type\":\"Replace\",\"pattern\":{\"String\":"
+        "\" \"},\"content\":\"\u2581\"}]},\"pre_tokenizer\":null,\"model\":{\"type\":\"BPE\",\"byte_fallback\":true,"
+        "\"unk_token\":\"<unk>\",\"vocab\":{\"<unk>\":0,\"<0x0A>\":1,\"a\":2,\"b\":3,\"c\":4,\"ab\":5,\"abc\":6,"
+        "\"bc\":7},\"merges\":[\"b c\",\"a b\",\"ab c\",\"a bc\"]}}";
+    struct loaded l;
+    bool prefix = false;
+    double score = 0;
+    uint64_t kind = 0;
+    struct error err = {0};
+    (void)state;
+    write_all(HF_CONFIG, tokenizer);
+    assert_opens(&l, "m/model.safetensors");
+    assert_text(&l, "tokenizer.ggml.model", "llama");
+    const struct checkpoint_value *scores = checkpoint_find(l.checkpoint, "tokenizer.ggml.scores");
+    const struct checkpoint_value *kinds = checkpoint_find(l.checkpoint, "tokenizer.ggml.token_type");
+    assert_true(scores && scores->count == 8 && kinds);
+    assert_true(checkpoint_item_f64(scores, 7, &score) && score == 0);
+    assert_true(checkpoint_item_f64(scores, 5, &score) && score == -1);
+    assert_true(checkpoint_item_f64(scores, 6, &score) && score == -2);
+    assert_true(checkpoint_item_u64(kinds, 0, &kind) && kind == 2);
+    assert_true(checkpoint_item_u64(kinds, 1, &kind) && kind == 6);
+    assert_int_equal(
+        checkpoint_get_bool(l.checkpoint, "tokenizer.ggml.add_space_prefix", &prefix, &err), CHECKPOINT_GOT);
+    assert_true(prefix);
+    loaded_close(&l);
+    write_all(HF_CONFIG, changed(tokenizer, "\"a b\",\"ab c\",\"a bc\"", "\"ab c\",\"a b\",\"a bc\""));
+    assert_refused("m/model.safetensors", "merges are not in the order of the tokens that they make");
+    write_all(HF_CONFIG, changed(tokenizer, "\"b c\"", "\"c c\""));
+    assert_refused("m/model.safetensors", "a merge that makes no token");
+}
+
+static void test_llama_3_has_a_divisor_for_each_pair(void **state)
+{
+    struct loaded l;
+    float factors[8];
+    (void)state;
+    write_all(changed(HF_CONFIG, "\"vocab_size\"",
+                  "\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":8.0,\"low_freq_factor\":1.0,"
+                  "\"high_freq_factor\":4.0,\"original_max_position_embeddings\":8192},\"vocab_size\""),
+        HF_TOKENIZER);
+    assert_opens(&l, "m/model.safetensors");
+    const struct tensor *t = checkpoint_tensor(l.checkpoint, "rope_freqs.weight");
+    assert_true(t && t->elems == 8 && t->size == sizeof(factors));
+    memcpy(factors, t->data, sizeof(factors));
+    assert_true(factors[0] == 1 && factors[7] == 8);
+    assert_true(factors[6] > 4.681f && factors[6] < 4.682f); /* by hand, from the formula */
+    loaded_close(&l);
+}
+
+static void test_a_window_that_no_layer_of_the_engine_has_limits_the_context(void **state)
+{
+    struct loaded l;
+    (void)state;
+    const char *mistral = "\"MistralForCausalLM\"],\"sliding_window\":48,\"x\":[";
+    write_all(changed(HF_CONFIG, "\"LlamaForCausalLM\"", mistral), HF_TOKENIZER);
+    assert_opens(&l, "m/model.safetensors");
+    assert_int_equal(l.info.context, 48);
+    loaded_close(&l);
+}
+
 /* ---- safetensors ---- */
 
 static void assert_header(const char *head, size_t data, const char *reason)
@@ -337,6 +403,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_fields_that_change_answers_are_refused_by_name, setup, teardown),
         cmocka_unit_test_setup_teardown(
             test_tokenizers_that_no_kind_does_are_refused_by_name, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            test_sentencepiece_has_scores_in_the_order_of_the_merges, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_llama_3_has_a_divisor_for_each_pair, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            test_a_window_that_no_layer_of_the_engine_has_limits_the_context, setup, teardown),
         cmocka_unit_test(test_headers_that_contradict_the_file_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
