@@ -118,32 +118,50 @@ bool json_scan_real(struct json_scan *s, double *out)
     return *end == '\0' || json_scan_fail(s, "a number is written wrongly");
 }
 
-/* Brackets are counted, not matched: what is skipped has no meaning here. */
+/* Goes behind the end of the object or list that begins here. Brackets are counted, not matched: what is skipped has no
+ * meaning here. It is one loop, because most of a large file is skipped. */
+static bool skip_brackets(struct json_scan *s)
+{
+    const uint8_t *const text = s->text.at;
+    const size_t size = s->text.size;
+    size_t depth = 0;
+    for (size_t i = s->at; i < size; i++) {
+        const uint8_t c = text[i];
+        if (c == '"') {
+            for (i++; i < size && text[i] != '"'; i++)
+                i += text[i] == '\\';
+        } else if (c == '{' || c == '[') {
+            depth++;
+        } else if ((c == '}' || c == ']') && --depth == 0) {
+            s->at = i + 1;
+            return true;
+        }
+    }
+    return json_scan_fail(s, "a value is cut short");
+}
+
+/* Goes behind a number or a word. */
+static bool skip_word(struct json_scan *s)
+{
+    const size_t start = s->at;
+    while (s->at < s->text.size && s->text.at[s->at] && !strchr(",:{}[]\" \n\r\t", s->text.at[s->at]))
+        s->at++;
+    return s->at > start || json_scan_fail(s, "a value is needed");
+}
+
 bool json_scan_skip(struct json_scan *s, struct span *value)
 {
     struct span ignored;
-    size_t depth = 0;
     const char begin = json_scan_peek(s);
     const size_t start = s->at;
-    do {
-        const char c = json_scan_peek(s);
-        if (c == '"') {
-            json_scan_text(s, &ignored);
-        } else if (c == '\0') {
-            json_scan_fail(s, "a value is cut short");
-        } else {
-            depth += c == '{' || c == '[';
-            if ((c == '}' || c == ']') && depth-- == 0)
-                json_scan_fail(s, "a value is needed");
-            s->at++;
-        }
-    } while (depth > 0 && !s->failed);
-    if (begin != '{' && begin != '[' && begin != '"')
-        while (s->at < s->text.size && !strchr(",]} \n\r\t", s->text.at[s->at]))
-            s->at++;
+    if (s->failed)
+        return false;
+    const bool good = begin == '{' || begin == '[' ? skip_brackets(s)
+                      : begin == '"'               ? json_scan_text(s, &ignored)
+                                                   : skip_word(s);
     if (value)
         *value = (struct span){s->text.at + start, s->at - start};
-    return !s->failed;
+    return good;
 }
 
 bool json_scan_end(struct json_scan *s)
