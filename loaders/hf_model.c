@@ -84,20 +84,31 @@ bool hf_side_file(struct hf_model *m, const char *name, struct span *bytes, bool
 /* Members that are tables of all tokens. They are kept as they are written. */
 static bool is_large(struct span name)
 {
-    return span_is(name, "model") || span_is(name, "added_tokens_decoder");
+    return span_is(name, "vocab") || span_is(name, "merges") || span_is(name, "added_tokens_decoder");
+}
+
+static bool read_members(struct hf_model *m, struct json_scan *s, struct value *out);
+
+/* Reads the value of a member. The one called "model" has the large ones in it. */
+static bool read_member(struct hf_model *m, struct json_scan *s, struct span name, struct value *value)
+{
+    struct span text;
+    if (span_is(name, "model") && json_scan_peek(s) == '{')
+        return read_members(m, s, value);
+    if (!json_scan_skip(s, &text))
+        return false;
+    *value = value_borrow(text, VALUE_FROM_TEMPLATE);
+    return is_large(name) || value_read_json(m->scratch, text, value, s->err);
 }
 
 static bool read_members(struct hf_model *m, struct json_scan *s, struct value *out)
 {
-    struct span name, text;
+    struct span name;
     struct value value;
     bool first = true;
+    *out = value_map(m->scratch, 16);
     for (json_scan_enter(s, '{'); json_scan_member(s, &first, &name);) {
-        if (!json_scan_skip(s, &text))
-            break;
-        if (is_large(name))
-            value = value_borrow(text, VALUE_FROM_TEMPLATE);
-        else if (!value_read_json(m->scratch, text, &value, s->err)) {
+        if (!read_member(m, s, name, &value)) {
             char shown[HF_SHOWN];
             text_escape(shown, sizeof(shown), name);
             s->failed = true;
@@ -108,7 +119,7 @@ static bool read_members(struct hf_model *m, struct json_scan *s, struct value *
             return value_arena_explain(m->scratch, "the JSON", s->err);
         }
     }
-    return !s->failed && json_scan_end(s);
+    return !s->failed;
 }
 
 bool hf_json_file(struct hf_model *m, const char *name, struct value *out, bool *there, struct error *err)
@@ -118,7 +129,7 @@ bool hf_json_file(struct hf_model *m, const char *name, struct value *out, bool 
     if (!hf_side_file(m, name, &bytes, there, err))
         return false;
     struct json_scan s = {.text = bytes, .err = err};
-    if (!*there || read_members(m, &s, out))
+    if (!*there || (read_members(m, &s, out) && json_scan_end(&s)))
         return true;
     return error_prefix(err, "%s", name);
 }

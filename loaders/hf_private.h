@@ -50,8 +50,8 @@ struct hf_model {
  * opened. */
 bool hf_side_file(struct hf_model *m, const char *name, struct span *bytes, bool *there, struct error *err);
 
-/* The same, read as a JSON object. Its largest members are strings of their JSON: the "model" of tokenizer.json, and the
- * tokens that tokenizer_config.json repeats. *out is an empty map where there is no such file. */
+/* The same, read as a JSON object. Its largest members are strings of their JSON: "vocab" and "merges" of the model of
+ * tokenizer.json, and the tokens that tokenizer_config.json repeats. *out is an empty map where there is no such file. */
 bool hf_json_file(struct hf_model *m, const char *name, struct value *out, bool *there, struct error *err);
 
 /* ---- hf_values.c: each returns false when memory is short ---- */
@@ -153,8 +153,7 @@ bool hf_refuse_tokenizer(const char *name, const char *what, struct error *err);
 
 /* tokenizer.json in its parts. */
 struct hf_tokenizer {
-    struct value file; /* its members but for the model */
-    struct value model; /* the small members of "model" */
+    struct value file, model; /* its members, and those of the model in it */
     struct span vocab, merges; /* as they are written */
     const char *kind; /* tokenizer.ggml.model */
     bool wordpiece, sentencepiece; /* of texts of tokens, and of merges */

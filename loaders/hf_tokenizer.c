@@ -7,9 +7,6 @@
  * Source of the format: Hugging Face's tokenizers.
  */
 #include "hf_private.h"
-#include "json_scan_private.h"
-
-#include "berth/base/value_json.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -37,26 +34,11 @@ bool hf_is_set(struct value map, const char *name)
     return v && v->kind == VALUE_BOOL && v->boolean;
 }
 
-/* The members of "model": the two tables as they are written, the others as values. */
-static bool take_model(struct hf_model *m, struct hf_tokenizer *t, struct span text, struct error *err)
+/* A table as it is written; empty where it is missing. */
+static struct span table_of(const struct hf_tokenizer *t, const char *name)
 {
-    struct json_scan s = {.text = text, .err = err};
-    struct span name, bytes;
-    struct value value;
-    bool first = true;
-    t->model = value_map(m->scratch, 16);
-    for (json_scan_enter(&s, '{'); json_scan_member(&s, &first, &name);) {
-        if (!json_scan_skip(&s, &bytes))
-            return false;
-        if (span_is(name, "vocab"))
-            t->vocab = bytes;
-        else if (span_is(name, "merges"))
-            t->merges = bytes;
-        else if (!value_read_json(m->scratch, bytes, &value, err) ||
-                 !value_set(m->scratch, t->model, value_borrow(name, VALUE_FROM_TEMPLATE), value))
-            return err->text[0] ? false : value_arena_explain(m->scratch, "the JSON", err);
-    }
-    return !s.failed;
+    const struct value *v = hf_member(t->model, name);
+    return v && v->kind == VALUE_STRING ? value_span(*v) : (struct span){0};
 }
 
 static bool check_model(const struct hf_tokenizer *t, struct error *err)
@@ -87,10 +69,11 @@ bool hf_read_tokenizer(struct hf_model *m, struct error *err)
     if (!there)
         return error_set(err, "tokenizer.json: is missing; berth reads the tokenizer from it alone");
     const struct value *model = hf_member(t.file, "model");
-    if (!model || model->kind != VALUE_STRING)
-        return hf_refuse_tokenizer("model", "is missing", err);
-    if (!take_model(m, &t, value_span(*model), err))
-        return error_prefix(err, "tokenizer.json: field \"model\"");
+    if (!model || model->kind != VALUE_MAP)
+        return hf_refuse_tokenizer("model", "is missing, or no object", err);
+    t.model = *model;
+    t.vocab = table_of(&t, "vocab");
+    t.merges = table_of(&t, "merges");
     const bool good = read_parts(m, &t, err);
     free(t.tokens);
     return good;

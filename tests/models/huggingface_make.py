@@ -221,6 +221,8 @@ def merges_of_scores(texts, scores, kinds):
 def write_tokenizer(source, directory, pairs):
     texts, kinds = source.get("tokenizer.ggml.tokens"), source.get("tokenizer.ggml.token_type")
     model = source.get("tokenizer.ggml.model")
+    if model == "llama":  # GGUF has spaces in the tokens that were added
+        texts = [text.replace(" ", "\u2581") if kinds[i] == 4 else text for i, text in enumerate(texts)]
     added = [{"id": i, "content": text, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False,
               "special": kinds[i] in (2, 3)} for i, text in enumerate(texts) if kinds[i] in (2, 3, 4)]
     kind = {"type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": None,
