@@ -14,7 +14,7 @@
 #define NAME_ROOM 200
 
 /* Asked in this order; the last one knows every file. */
-static const struct loader *const loaders[] = {&loader_gguf, &loader_raw};
+static const struct loader *const loaders[] = {&loader_gguf, &loader_safetensors, &loader_raw};
 
 #define N_LOADERS (sizeof(loaders) / sizeof(*loaders))
 

@@ -20,6 +20,7 @@ struct loader {
 };
 
 extern const struct loader loader_gguf;
+extern const struct loader loader_safetensors;
 extern const struct loader loader_raw;
 
 /* Opens the model whose files are `parts` [n], the first one first, as loaded_open does. */

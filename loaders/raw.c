@@ -4,12 +4,14 @@
  */
 #include "loader_private.h"
 
+#include "berth/loaders/safetensors.h"
+
 #include <string.h>
 
 /* Common extensions of model files, which are no part of a model's name. */
-static const char *const raw_extensions[] = {".bin", ".onnx", ".safetensors", ".pt", ".pth", ".ckpt", ".pkl",
-    ".pickle", ".joblib", ".h5", ".keras", ".tflite", ".pb", ".npz", ".npy", ".model", ".xgb", ".ggml",
-    ".llamafile", NULL};
+static const char *const raw_extensions[] = {".bin", ".onnx", ".pt", ".pth", ".ckpt", ".pkl", ".pickle",
+    ".joblib", ".h5", ".keras", ".tflite", ".pb", ".npz", ".npy", ".model", ".xgb", ".ggml", ".llamafile",
+    NULL};
 
 static bool raw_probe(struct span head)
 {
@@ -18,11 +20,6 @@ static bool raw_probe(struct span head)
 }
 
 /* Formats that are recognized by their first bytes, and that berth cannot read yet. */
-static bool is_safetensors(struct span bytes)
-{
-    return bytes.size > 9 && bytes.at[6] == 0 && bytes.at[7] == 0 && bytes.at[8] == '{';
-}
-
 static bool starts(struct span bytes, const char *text)
 {
     size_t size = strlen(text);
@@ -38,8 +35,8 @@ static bool is_onnx(struct span bytes)
 
 const char *raw_unread(struct span bytes)
 {
-    if (is_safetensors(bytes))
-        return "safetensors files are not supported yet; berth runs GGUF files";
+    if (safetensors_begins(bytes))
+        return "no config.json lies beside the safetensors file; berth runs directories with both, and GGUF files";
     if (is_onnx(bytes))
         return "ONNX files are not supported yet; berth runs GGUF files";
     if (starts(bytes, "PK\x03\x04") || starts(bytes, "\x80\x02"))

@@ -303,8 +303,51 @@ static void visit(struct scan_walk *w, const struct place *at, struct listing *l
         visit_file(w, at, l, e);
 }
 
+/* ---- Hugging Face directories ---- */
+
+/* The weights of a directory as it was downloaded: one file, or the first of several, beside a config.json. */
+static const struct entry *directory_weights(const struct listing *l)
+{
+    static const char first[] = "model-00001-of-";
+    const struct entry *whole = listing_find(l, "model.safetensors");
+    if (!listing_find(l, "config.json") || whole)
+        return listing_find(l, "config.json") ? whole : NULL;
+    for (size_t i = 0; i < l->n; i++)
+        if (strncmp(l->entries[i].name, first, sizeof(first) - 1) == 0 &&
+            span_ends_with(span_of(l->entries[i].name), ".safetensors"))
+            return &l->entries[i];
+    return NULL;
+}
+
+/* The directory's name, where the volume itself is one. */
+static char *directory_label(struct scan_walk *w, const struct place *at)
+{
+    const char *path = w->v->path, *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    const bool none = !name[0] || strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+    return scan_keep(w, strdup(at->label[0] ? at->label : none ? "model" : name));
+}
+
+/* Lists the directory as one model. Everything else in it but GGUF files is a part of it. */
+static void visit_model_directory(
+    struct scan_walk *w, const struct place *at, struct listing *l, const struct entry *weights)
+{
+    scan_list(w, (struct scan_found){.path = scan_join(w, at->path, weights->name, strlen(weights->name)),
+                     .label = directory_label(w, at),
+                     .version = at->version,
+                     .reason = weights->reason,
+                     .layout = at->layout});
+    for (size_t i = 0; i < l->n && !w->failed; i++)
+        if (span_ends_with(span_of(l->entries[i].name), ".gguf"))
+            visit(w, at, l, &l->entries[i]);
+}
+
 void scan_visit_plain(struct scan_walk *w, const struct place *at, struct listing *l)
 {
+    const struct entry *weights = directory_weights(l);
+    if (weights) {
+        visit_model_directory(w, at, l, weights);
+        return;
+    }
     const struct entry *version = highest_version(l);
     if (version)
         visit_version(w, at, version);

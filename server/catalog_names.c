@@ -89,12 +89,12 @@ static bool names_quantization(const struct model *m, struct span name)
 }
 
 /* Of the layouts that have files under their own names: ids may leave those out, and clients may name a file by its
- * quantization. */
+ * quantization. Weights of a Hugging Face directory have the same name in all of them. */
 static struct model *find_file(const struct model_list *l, struct span name)
 {
     for (size_t i = 0; i < l->n; i++) {
         struct model *m = l->models[i];
-        if (m->layout && !m->manifest &&
+        if (m->layout && !m->manifest && !span_ends_with(span_of(m->path), ".safetensors") &&
             (equal_loosely(stem_of(span_of(m->path)), stem_of(name)) || names_quantization(m, name)))
             return m;
     }

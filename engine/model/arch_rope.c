@@ -61,7 +61,9 @@ bool arch_read_rope(struct decoder *d, const struct arch_keys *k)
     if (!first || r->none)
         return true;
     uint32_t head = first->head_dim_k, *n_rot = &r->global.n_rot;
-    if (!arch_key_size(k, "rope.dimension_count", ATTENTION_HEAD_MAX, head, n_rot) ||
+    /* No key of GGUF, where the order of rows says it: loaders of formats with another order write it. */
+    if (!arch_key_bool(k, "rope.halves", r->halves, &r->halves) ||
+        !arch_key_size(k, "rope.dimension_count", ATTENTION_HEAD_MAX, head, n_rot) ||
         !arch_key_real(k, "rope.freq_base", 10000, &r->global.base) || !read_scaling(d, k))
         return false;
     if (*n_rot > head || *n_rot % 2 != 0)

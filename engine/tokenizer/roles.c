@@ -158,11 +158,13 @@ static bool read_keys(struct tokenizer *t, const struct checkpoint *c, struct er
 }
 
 /* Gives a role that no key names to the token with the first of the role's texts that the vocabulary has, and marks every
- * token whose text ends an answer. */
-static void find_roles(struct tokenizer *t)
+ * token whose text ends an answer. Where the file tells all of its marks, a word with such a text is a word. */
+static void find_roles(struct tokenizer *t, bool told)
 {
     for (size_t i = 0; i < N_ROLES; i++) {
         int32_t id = find(t, roles[i].text);
+        if (told && id != TOKENIZER_NONE && t->vocabulary.tokens[id].kind == TOKEN_NORMAL)
+            continue;
         bool named = roles[i].special == TOKENIZER_SPECIALS || t->special[roles[i].special] != TOKENIZER_NONE;
         if (id == TOKENIZER_NONE || (named && !roles[i].ends))
             continue;
@@ -229,9 +231,40 @@ static void strip_behind_marks(struct tokenizer *t)
     }
 }
 
-/* The first row that applies is the only one. */
+/* The tokens that a key lists; false where there is no such key. */
+static bool mark_listed(
+    struct tokenizer *t, const struct checkpoint *c, const char *key, void (*mark)(struct vocab_token *token))
+{
+    const struct checkpoint_value *ids = checkpoint_find(c, key);
+    uint64_t id;
+    for (size_t i = 0; ids && ids->is_array && i < ids->count; i++)
+        if (checkpoint_item_u64(ids, i, &id) && id < t->vocabulary.n)
+            mark(&t->vocabulary.tokens[id]);
+    return ids != NULL;
+}
+
+static void mark_left(struct vocab_token *token)
+{
+    token->strip_left = true;
+}
+
+static void mark_right(struct vocab_token *token)
+{
+    token->strip_right = true;
+}
+
+static void mark_end(struct vocab_token *token)
+{
+    token->is_end = true;
+}
+
+/* The first row that applies is the only one; none does where keys list the tokens. */
 static void find_strips(struct tokenizer *t, const struct checkpoint *c)
 {
+    const bool left = mark_listed(t, c, "tokenizer.ggml.lstrip_token_ids", mark_left);
+    const bool right = mark_listed(t, c, "tokenizer.ggml.rstrip_token_ids", mark_right);
+    if (left || right)
+        return;
     for (size_t i = 0; i < sizeof(strips) / sizeof(strips[0]); i++) {
         struct span name = {NULL, 0};
         struct error ignored = {0};
@@ -271,9 +304,10 @@ bool tokenizer_read_roles(struct tokenizer *t, const struct checkpoint *c, struc
 {
     if (!read_keys(t, c, err) || !read_suppressed(t, c, err))
         return false;
-    find_roles(t);
+    find_roles(t, checkpoint_find(c, "tokenizer.ggml.lstrip_token_ids") != NULL);
     find_ends(t);
     mend_ends(t);
+    mark_listed(t, c, "tokenizer.ggml.end_token_ids", mark_end);
     find_strips(t, c);
     return true;
 }

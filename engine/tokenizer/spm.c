@@ -16,7 +16,8 @@ static bool spm_read(struct tokenizer *t, const struct checkpoint *c, struct err
 {
     t->space_prefix = true;
     if (!read_scores(t, c, err) ||
-        !tokenizer_key_bool(c, "tokenizer.ggml.add_space_prefix", &t->space_prefix, err))
+        !tokenizer_key_bool(c, "tokenizer.ggml.add_space_prefix", &t->space_prefix, err) ||
+        !tokenizer_key_bool(c, "tokenizer.ggml.space_prefix_first", &t->prefix_first, err))
         return false;
     find_joints(t);
     for (uint32_t byte = 0; byte < 256; byte++) {
@@ -101,7 +102,8 @@ static size_t part_end(const struct tokenizer *t, struct span text, size_t from)
 static bool spm_encode(struct tokenizer_session *s, struct span text, const uint8_t *trusted)
 {
     struct merge_text m = {.size = symbol_size, .id = spm_id, .rank = spm_rank, .emit = spm_emit};
-    if (!escape_spaces(s, &text, &trusted, s->t->space_prefix ? SPACE_PREFIX_TEXT : SPACE_PREFIX_NONE))
+    const bool prefixes = s->t->space_prefix && (s->is_first || !s->t->prefix_first);
+    if (!escape_spaces(s, &text, &trusted, prefixes ? SPACE_PREFIX_TEXT : SPACE_PREFIX_NONE))
         return false;
     for (size_t from = 0, end; from < text.size; from = end) {
         end = part_end(s->t, text, from);

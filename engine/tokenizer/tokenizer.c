@@ -169,6 +169,7 @@ static bool add_if(struct tokenizer_session *s, bool wanted, enum tokenizer_spec
 static bool add_fragment(struct tokenizer_session *s, const struct tokenizer_text *in, size_t from, size_t to)
 {
     const uint8_t *trusted = in->trusted ? in->trusted + from : NULL;
+    s->is_first = from == 0;
     return from == to || s->t->kind->encode(s, (struct span){in->text.at + from, to - from}, trusted);
 }
 

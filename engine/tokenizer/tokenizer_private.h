@@ -145,6 +145,7 @@ struct tokenizer_session {
     size_t escaped_room, marks_room, repaired_room, repaired_marks_room;
     size_t choices_room, codes_room, classes_room, heap_room;
     bool by_others; /* any byte of the fragment is not the template's, for kinds that cannot tell which */
+    bool is_first; /* the fragment begins the text */
     size_t n_escaped,
         next_symbol; /* of unigram: bytes of the part in `escaped`, where its last character ends, */
     bool in_word, is_prefixed, ends_unknown; /* and how the parts before ended */
@@ -325,6 +326,7 @@ struct tokenizer {
     int32_t *suppressed; /* [n_suppressed] */
     size_t n_suppressed;
     bool add_bos, add_eos, space_prefix;
+    bool prefix_first; /* of SentencePiece's BPE: the prefix stands at the start of a text alone */
 
     const struct pretokenizer *pre; /* of byte-level BPE, as are the merges */
     struct merges merges;
@@ -337,6 +339,8 @@ struct tokenizer {
 
     struct prefixes prefixes; /* of kinds that choose among the tokens at a place */
     bool lowercase, strips_accents; /* of WordPiece */
+    bool as_bert; /* texts are cleaned as tokenizers' BertNormalizer does it */
+    uint64_t max_word; /* of WordPiece: characters; a longer word is the unknown token; 0: no limit */
     bool joins_spaces; /* of unigram, as what follows */
     float unknown_score;
     struct span charsmap,

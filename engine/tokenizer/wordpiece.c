@@ -14,7 +14,10 @@ static bool wordpiece_read(struct tokenizer *t, const struct checkpoint *c, stru
     if (!tokenizer_key_bool(c, "tokenizer.ggml.normalizer.lowercase", &t->lowercase, err))
         return false;
     t->strips_accents = t->lowercase;
+    if (checkpoint_get_u64(c, "tokenizer.ggml.max_word_characters", &t->max_word, err) == CHECKPOINT_WRONG)
+        return false;
     return tokenizer_key_bool(c, "tokenizer.ggml.normalizer.strip_accents", &t->strips_accents, err) &&
+           tokenizer_key_bool(c, "tokenizer.ggml.bert_normalizer", &t->as_bert, err) &&
            prefixes_init(&t->prefixes, &t->vocabulary, PREFIX_WORDS, err);
 }
 
@@ -30,6 +33,13 @@ static bool is_chinese(uint32_t code)
     return false;
 }
 
+/* A U+2581 inside a word is a character, not the mark of a word's begin. */
+static bool begins_word(const struct tokenizer *t, int32_t id)
+{
+    const struct span text = vocabulary_text(&t->vocabulary, (size_t)id);
+    return text.size >= SPACE_MARK_BYTES && memcmp(text.at, space_mark, SPACE_MARK_BYTES) == 0;
+}
+
 /* Finds the longest token with which the word goes on at *at, and moves past it; TOKENIZER_NONE when there is none. */
 static bool longest(struct tokenizer_session *s, struct span word, size_t *at, int32_t *id)
 {
@@ -37,13 +47,23 @@ static bool longest(struct tokenizer_session *s, struct span word, size_t *at, i
     *id = TOKENIZER_NONE;
     if (!prefixes_at(s, word, *at, &n))
         return false;
-    while (n > 0 && s->by_others && tokenizer_is_guarded(s->t, s->guard, s->found[n - 1].id))
+    while (n > 0 && ((s->by_others && tokenizer_is_guarded(s->t, s->guard, s->found[n - 1].id)) ||
+                        (*at > 0 && s->t->as_bert && begins_word(s->t, s->found[n - 1].id))))
         n--;
     if (n > 0) {
         *id = s->found[n - 1].id;
         *at += s->found[n - 1].size;
     }
     return true;
+}
+
+/* Whether the word has more than `most` characters behind its U+2581. */
+static bool is_longer(struct span word, uint64_t most)
+{
+    uint64_t n = 0;
+    for (size_t i = SPACE_MARK_BYTES; i < word.size && n <= most; i++)
+        n += (word.at[i] & 0xc0) != 0x80;
+    return n > most;
 }
 
 /* Adds the ids of the word in the session's buffer, which begins with U+2581 and is empty afterwards. */
@@ -56,7 +76,8 @@ static bool end_word(struct tokenizer_session *s, size_t *size)
         return true;
     *size = SPACE_MARK_BYTES;
     s->found_bytes = 0;
-    for (size_t at = 0; at < word.size;) {
+    const bool long_word = s->t->max_word > 0 && is_longer(word, s->t->max_word);
+    for (size_t at = 0; at < word.size && !long_word;) {
         int32_t id;
         if (!longest(s, word, &at, &id))
             return false;
@@ -78,10 +99,36 @@ static bool add_character(struct tokenizer_session *s, size_t *size, uint32_t co
     return true;
 }
 
+#define HANGUL 0xac00u
+#define HANGUL_END 0xd7a4u
+#define TAILS 28u /* a syllable without a tail included */
+#define VOWELS 21u
+
+/* Adds the letters of a Hangul syllable. */
+static bool add_letters(struct tokenizer_session *s, size_t *size, uint32_t code)
+{
+    const uint32_t index = code - HANGUL, tail = index % TAILS;
+    return add_character(s, size, 0x1100u + index / (TAILS * VOWELS)) &&
+           add_character(s, size, 0x1161u + index / TAILS % VOWELS) &&
+           (tail == 0 || add_character(s, size, 0x11a7u + tail));
+}
+
+/* What BertNormalizer leaves out beside what is left out anyway: control characters that are white space. */
+static bool is_cleaned(uint32_t code)
+{
+    if (code == '\t' || code == '\n' || code == '\r')
+        return false;
+    return code < 0x20 || (code >= 0x7f && code < 0xa0);
+}
+
 /* Adds a code point to the word, or ends the word, or both. */
 static bool take(struct tokenizer_session *s, size_t *size, uint32_t code)
 {
     const struct tokenizer *t = s->t;
+    if (t->as_bert && is_cleaned(code))
+        return true;
+    if (t->strips_accents && t->as_bert && code >= HANGUL && code < HANGUL_END)
+        return add_letters(s, size, code);
     if (t->strips_accents)
         code = unicode_decomposed(code);
     const enum unicode_class class = unicode_class(code);

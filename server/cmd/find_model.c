@@ -95,7 +95,8 @@ static bool list_models(struct found_models *c, const char *dir, struct error *e
         return false;
     bool good = scan_volume(&s, &v, err);
     for (size_t i = 0; good && i < s.n_models; i++)
-        if (!s.models[i].reason && (is_gguf_name(s.models[i].path) || s.models[i].manifest))
+        if (!s.models[i].reason && (is_gguf_name(s.models[i].path) || s.models[i].manifest ||
+                                       span_ends_with(span_of(s.models[i].path), ".safetensors")))
             model_list_add(c, dir, s.models[i].path);
     scan_release(&s);
     volume_close(&v);

@@ -19,6 +19,9 @@ void inspect_json(
  * a manifest. */
 void inspect_settings(struct strbuf *out, const struct loaded *l);
 
+/* A key that a loader has made, "  llama.block_count  30", as the start of a line. Long arrays are cut. */
+void inspect_translated(struct strbuf *out, const struct checkpoint_value *v);
+
 /* Writes out what is in the buffer once there is enough of it. A failure shows in ferror(stdout). */
 void inspect_flush(struct strbuf *out);
 

@@ -11,8 +11,8 @@
 
 bool inspect_supported(const struct loaded *l, const char **why)
 {
-    if (!l->gguf) {
-        *why = "no: only GGUF models are run";
+    if (!l->checkpoint) {
+        *why = "no: only GGUF models and Hugging Face directories are run";
         return false;
     }
     if (loaded_companion(l)) {

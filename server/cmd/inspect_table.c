@@ -147,7 +147,10 @@ static void add_facts(
     if (m)
         snprintf(text, sizeof(text), "%s, version %" PRIu32, l->info.format, m->files[0]->version);
     else
-        snprintf(text, sizeof(text), "%s: not a format that berth knows", l->info.format);
+        snprintf(text, sizeof(text), "%s%s", l->info.format,
+            l->checkpoint ? ", Hugging Face directory"
+            : l->hf       ? ", without its directory"
+                          : ": not a format that berth knows");
     add_fact(out, "format", text);
     if (found)
         add_found(out, l, found);
@@ -275,22 +278,22 @@ static void add_tensor_row(struct strbuf *out, const char *const text[], const s
     end_row(out);
 }
 
-static void measure_tensors(const struct gguf *g, size_t widths[])
+static void measure_tensors(const struct checkpoint *c, size_t widths[])
 {
     struct inspect_row row;
-    for (size_t i = 0; i < g->checkpoint.n_tensors; i++) {
-        tensor_row_fill(&row, &g->checkpoint.tensors[i]);
+    for (size_t i = 0; i < c->n_tensors; i++) {
+        tensor_row_fill(&row, &c->tensors[i]);
         for (int column = 0; column < TENSOR_COLUMNS; column++)
             widths[column] = wider(widths[column], row.text[column], NAME_WIDTH);
     }
 }
 
-static void add_tensor_rows(struct strbuf *out, const struct gguf *g, const size_t widths[])
+static void add_tensor_rows(struct strbuf *out, const struct checkpoint *c, const size_t widths[])
 {
     struct inspect_row row;
     const char *text[TENSOR_COLUMNS];
-    for (size_t i = 0; i < g->checkpoint.n_tensors; i++) {
-        tensor_row_fill(&row, &g->checkpoint.tensors[i]);
+    for (size_t i = 0; i < c->n_tensors; i++) {
+        tensor_row_fill(&row, &c->tensors[i]);
         for (int column = 0; column < TENSOR_COLUMNS; column++)
             text[column] = row.text[column];
         add_tensor_row(out, text, widths);
@@ -304,7 +307,7 @@ static void add_tensors(struct strbuf *out, const struct gguf_model *m)
         widths[column] = width_of(tensor_head[column]);
     for (size_t f = 0; f < m->n_files; f++) {
         n += m->files[f]->checkpoint.n_tensors;
-        measure_tensors(m->files[f], widths);
+        measure_tensors(&m->files[f]->checkpoint, widths);
     }
     strbuf_format(out, "\ntensors, %zu\n", n);
     if (n)
@@ -312,8 +315,27 @@ static void add_tensors(struct strbuf *out, const struct gguf_model *m)
     for (size_t f = 0; f < m->n_files; f++) {
         if (m->n_files > 1)
             strbuf_format(out, "  part %zu\n", f + 1);
-        add_tensor_rows(out, m->files[f], widths);
+        add_tensor_rows(out, &m->files[f]->checkpoint, widths);
     }
+}
+
+/* Keys and tensors that a loader has made of files with other names. */
+static void add_translated(struct strbuf *out, const struct checkpoint *c)
+{
+    size_t widths[TENSOR_COLUMNS] = {0};
+    if (!c)
+        return;
+    strbuf_format(out, "\nmetadata, %zu keys, under the names of GGUF\n", c->n_values);
+    for (size_t i = 0; i < c->n_values; i++) {
+        inspect_translated(out, &c->values[i]);
+        end_row(out);
+    }
+    strbuf_format(out, "\ntensors, %zu, under the names of GGUF\n", c->n_tensors);
+    for (int column = 0; column < TENSOR_COLUMNS; column++)
+        widths[column] = width_of(tensor_head[column]);
+    measure_tensors(c, widths);
+    add_tensor_row(out, tensor_head, widths);
+    add_tensor_rows(out, c, widths);
 }
 
 static void add_totals(struct strbuf *out, const struct gguf_model *m)
@@ -333,8 +355,10 @@ void inspect_table(
     struct strbuf *out, const struct loaded *l, const char *path, const struct scan_model *found)
 {
     add_facts(out, l, path, found);
-    if (!l->gguf)
+    if (!l->gguf) {
+        add_translated(out, l->checkpoint);
         return;
+    }
     const struct gguf_model *m = l->gguf;
     add_pairs(out, m->files[0]);
     add_tensors(out, m);

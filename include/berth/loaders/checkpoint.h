@@ -3,7 +3,20 @@
  * A checkpoint is a table of typed values, a table of tensors and a list of side files. A loader fills it and
  * the engine reads it; neither knows the other. All formats use GGUF's names: "general.architecture",
  * "llama.block_count", "tokenizer.ggml.tokens", "blk.0.attn_q.weight". A loader whose format has other names
- * translates them.
+ * translates them. Keys that GGUF does not have, and that loaders of other formats write:
+ *
+ *   ARCHITECTURE.rope.halves                bool: element i of a head is paired with element i + n/2, not with its
+ *                                           neighbour, whatever the architecture's GGUF files do
+ *   tokenizer.ggml.lstrip_token_ids         arrays of ids: white space on the left, or the right, of these tokens belongs
+ *   tokenizer.ggml.rstrip_token_ids         to them. Where the first is there, token_type tells all marks
+ *   tokenizer.ggml.end_token_ids            array of ids: these tokens end an answer, beside those that other keys name
+ *   tokenizer.ggml.space_prefix_first       bool: the prefix of add_space_prefix stands at the start of a text alone, and
+ *                                           not behind special tokens in it
+ *   tokenizer.ggml.bert_normalizer          bool: WordPiece cleans a text as BertNormalizer of tokenizers does: Hangul
+ *                                           syllables become all of their letters where accents are dropped, and control
+ *                                           characters but tab and line ends are left out. Without it, as programs
+ *                                           do that read GGUF
+ *   tokenizer.ggml.max_word_characters      of WordPiece: a longer word is the unknown token
  *
  * Every span points into a mapped file or into memory that the loader owns. It is valid until the model is
  * closed. A mapped file can change at any time, so a reader checks each length in it again.

@@ -12,7 +12,7 @@
 
 /* The description of a model in its file. Empty strings and zeros where the file has none. */
 struct model_info {
-    const char *format; /* "gguf", "raw": the row's name */
+    const char *format; /* "gguf", "safetensors", "raw": the row's name */
     const char *kind; /* what a model of this kind does: "generate", "embed", or "" when that is unknown */
     char name[128]; /* the model's own name, escaped */
     char architecture[64]; /* escaped */
@@ -22,6 +22,7 @@ struct model_info {
 };
 
 struct gguf_model;
+struct hf_model;
 struct layer_settings;
 struct loader;
 
@@ -34,6 +35,8 @@ struct loaded {
     const struct checkpoint *checkpoint; /* what the engine reads; NULL: no loader reads this format */
     /* The reading of the loader "gguf", which owns the checkpoint; NULL for others. */
     struct gguf_model *gguf;
+    /* The reading of the loader "safetensors", which owns the checkpoint; NULL for others. */
+    struct hf_model *hf;
     /* What the layers of a manifest add to the file's checkpoint; NULL without a manifest. */
     struct layer_settings *settings;
     const char *const *parts; /* [n_parts], paths of a split model's files while it is opened, or NULL */

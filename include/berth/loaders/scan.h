@@ -3,6 +3,9 @@
  * A directory may be the cache of Hugging Face's hub, the store of Ollama or of Docker's model runner, an OCI layout, or
  * LM Studio's tree: see layout_*.c. Their manifests are read, and bounded. All else is plain files.
  *
+ * A directory with config.json and model.safetensors, or its first shard, is one model with the directory's name; of
+ * what else is in it only GGUF files are listed.
+ *
  * The scan is four levels deep, version directories included; a layout's own directories do not count. Names that begin with a dot, documentation, scripts, the
  * side files of Hugging Face directories are no models. A file with
  * several paths is one model, named by the first path outside blobs/. A directory with numeric sub-directories holds

@@ -174,7 +174,7 @@ static void test_json_files_beside_a_hugging_face_model_are_none(void **state)
         "chat_template.json", "trainer_state.json"};
     for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
         put(files[i]);
-    expect(VOLUME, "alone/model.json <- alone/model.json\nm/model <- m/model.safetensors\n");
+    expect(VOLUME, "alone/model.json <- alone/model.json\nm <- m/model.safetensors\n");
 }
 
 static void test_what_lies_too_deep_is_named(void **state)

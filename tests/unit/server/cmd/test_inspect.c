@@ -318,7 +318,7 @@ static void test_support_and_sampling_are_told(void **state)
     scratch_bytes("w.bin", (const uint8_t *)"weights", 7);
     assert_int_equal(RUN("w.bin"), 0);
     assert_says(out_text, "format        raw: not a format that berth knows\n");
-    assert_says(out_text, "supported     no: only GGUF models are run\n");
+    assert_says(out_text, "supported     no: only GGUF models and Hugging Face directories are run\n");
 }
 
 static void test_wrong_usage_has_status_2_and_help_status_0(void **state)
