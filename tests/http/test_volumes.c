@@ -1,6 +1,7 @@
 /* test_volumes.c - volumes that people bring: Git LFS pointers, broken links, caches and directories of Hugging Face,
  * models that lie too deep, formats that berth does not run, and models that come while it runs.
  */
+#include "hf_directory.h"
 #include "mounted.h"
 #include "reciting_model.h"
 
@@ -147,6 +148,37 @@ static void test_a_hugging_face_cache_is_one_model_that_needs_no_name(void **sta
     server_stop(s);
 }
 
+static void test_a_hugging_face_directory_answers_as_it_was_downloaded(void **state)
+{
+    static uint8_t weights[HF_WEIGHTS_ROOM];
+    (void)state;
+    const char *dir = temp_dir();
+    write_file(dir, "org/tiny/model.safetensors", weights, hf_weights(weights, 0, HF_TENSORS, 3));
+    write_file(dir, "org/tiny/config.json", HF_CONFIG, strlen(HF_CONFIG));
+    write_file(dir, "org/tiny/tokenizer.json", HF_TOKENIZER, strlen(HF_TOKENIZER));
+    write_file(dir, "org/tiny/tokenizer_config.json", HF_TOKENIZER_CONFIG, strlen(HF_TOKENIZER_CONFIG));
+    write_file(dir, "other/model.safetensors", weights, hf_weights(weights, 0, HF_TENSORS, 3));
+    write_file(dir, "other/config.json", "{\"architectures\":[\"Strange\"]}", 29);
+    struct server *s = serve(dir);
+    assert_int_equal(count_models(s), 2);
+    assert_mapped(s, "org/tiny");
+    assert_has(server_wait_log(s, "\"architectures\\\" is"), "other/model.safetensors: config.json: field");
+    server_wait_status(s, "/readyz", 200);
+    struct wire w;
+    struct answer a;
+    wire_open(&w, s);
+    /* Its weights are zeros, so all tokens have one logit, and the first one wins. */
+    assert_true(
+        wire_say(&w, "POST /v1/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 65\r\n\r\n"
+                     "{\"model\":\"org/tiny\",\"prompt\":\"ab\",\"max_tokens\":2,\"temperature\":0}"));
+    assert_true(wire_answer(&w, &a, false, WAIT_MS));
+    assert_int_equal(a.status, 200);
+    assert_has(a.body, "\"text\":\"aa\"");
+    answer_release(&a);
+    wire_close(&w);
+    server_stop(s);
+}
+
 /* The root route stays as the lesson has it; a router must not send requests. */
 static void test_models_that_berth_does_not_run_are_mapped_and_not_ready(void **state)
 {
@@ -204,6 +236,7 @@ int main(void)
         cmocka_unit_test(test_a_volume_without_models_says_what_to_do),
         cmocka_unit_test(test_a_model_that_lies_too_deep_is_told_with_where_and_how_deep),
         cmocka_unit_test(test_a_hugging_face_cache_is_one_model_that_needs_no_name),
+        cmocka_unit_test(test_a_hugging_face_directory_answers_as_it_was_downloaded),
         cmocka_unit_test(test_models_that_berth_does_not_run_are_mapped_and_not_ready),
         cmocka_unit_test(test_a_model_that_is_added_while_berth_runs_is_told_once_to_need_a_restart),
     };
