@@ -13,16 +13,16 @@
 #define MERGES_MAX ((size_t)1 << 23)
 #define NO_MERGE (-1e9f) /* the score of tokens that no merge makes */
 
-struct merge {
+struct merge_pair {
     struct span text; /* as it is written: one string, or the left side */
     struct span right; /* of a pair; NULL: one string */
 };
 
 /* Reads the next merge. False at the end, and after a failure. */
-static bool next_merge(struct json_scan *s, bool *first, struct merge *out)
+static bool next_merge(struct json_scan *s, bool *first, struct merge_pair *out)
 {
     bool begins = true;
-    *out = (struct merge){0};
+    *out = (struct merge_pair){0};
     if (!json_scan_item(s, first))
         return false;
     if (json_scan_peek(s) != '[')
@@ -36,7 +36,7 @@ static bool next_merge(struct json_scan *s, bool *first, struct merge *out)
 static bool count_merges(struct span text, size_t *n, size_t *bytes, struct error *err)
 {
     struct json_scan s = {.text = text, .err = err};
-    struct merge merge;
+    struct merge_pair merge;
     bool first = true;
     *n = *bytes = 0;
     for (json_scan_enter(&s, '['); next_merge(&s, &first, &merge); ++*n)
@@ -46,7 +46,7 @@ static bool count_merges(struct span text, size_t *n, size_t *bytes, struct erro
 
 /* Writes both sides, with one space between, to `out`. False for an escape that JSON does not have, and for a side of a
  * pair that has a space itself. */
-static bool write_merge(const struct merge *merge, uint8_t *out, size_t *size)
+static bool write_merge(const struct merge_pair *merge, uint8_t *out, size_t *size)
 {
     size_t right;
     if (!json_scan_unescape(merge->text, out, size))
@@ -67,7 +67,7 @@ static bool add_merges(
     struct hf_model *m, const struct hf_tokenizer *t, size_t n, size_t bytes, struct error *err)
 {
     struct json_scan s = {.text = t->merges, .err = err};
-    struct merge merge;
+    struct merge_pair merge;
     bool first = true;
     uint8_t *packed = hf_memory(m, bytes + 8 * n + 1, err), *at = packed;
     if (!packed)
@@ -131,7 +131,7 @@ static bool list_ids(struct ids *x, struct error *err)
 }
 
 /* Gives the token that each merge makes its place, and `last` is the one that the merge before made. */
-static bool score(struct json_scan *s, const struct ids *x, const struct merge *merge, uint8_t *text,
+static bool score(struct json_scan *s, const struct ids *x, const struct merge_pair *merge, uint8_t *text,
     size_t rank, uint32_t *last, size_t *steps)
 {
     size_t size;
@@ -158,7 +158,7 @@ static bool set_scores(
     struct hf_tokenizer *t, const struct ids *x, uint8_t *text, size_t room, struct error *err)
 {
     struct json_scan s = {.text = t->merges, .err = err};
-    struct merge merge;
+    struct merge_pair merge;
     uint32_t last = 0;
     size_t rank = 0, steps = 0;
     bool first = true;
