@@ -242,7 +242,7 @@ SMALL := -Oz $(if $(filter static,$(FLAVOUR)),-flto)
 $(patsubst %.c,$(OUT)/%.o,$(wildcard $(COLD:%=%/*.c))): TUNE := $(SMALL)
 # So is what is small in other rooms, too.
 COLD_FILES := $(wildcard base/character*.c) $(addprefix base/,float_text.c value.c value_json.c limits.c log.c near.c memory_watch.c) \
-              $(filter-out %/sampler.c %/sampler_filter.c %/pooling.c,$(wildcard engine/scheduler/*.c)) \
+              $(filter-out %/sampler.c %/sampler_filter.c,$(wildcard engine/scheduler/*.c)) \
               $(addprefix engine/tokenizer/,roles.c vocabulary.c tokenizer.c guard.c detokenize.c) \
               $(addprefix engine/model/,bind.c layer_attention_bind.c decoder.c workspace.c kv_cache.c pages.c sequence.c \
                   states.c rope.c) $(wildcard engine/model/arch*.c engine/model/family_*.c)
