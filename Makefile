@@ -242,7 +242,7 @@ SMALL := -Oz $(if $(filter static,$(FLAVOUR)),-flto)
 $(patsubst %.c,$(OUT)/%.o,$(wildcard $(COLD:%=%/*.c))): TUNE := $(SMALL)
 # So is what is small in other rooms, too.
 COLD_FILES := $(filter-out base/pool.c base/half.c base/text.c,$(wildcard base/*.c)) \
-              $(filter-out %/sampler.c %/sampler_filter.c %/pooling.c,$(wildcard engine/scheduler/*.c)) \
+              $(filter-out %/sampler.c %/sampler_filter.c,$(wildcard engine/scheduler/*.c)) \
               $(addprefix engine/tokenizer/,roles.c vocabulary.c tokenizer.c guard.c detokenize.c) \
               $(addprefix engine/model/,bind.c layer_attention_bind.c decoder.c workspace.c kv_cache.c pages.c sequence.c \
                   states.c rope.c streams_altup.c token_shift.c) $(wildcard engine/model/arch*.c engine/model/family_*.c)

@@ -10,20 +10,25 @@
 #include <stdio.h>
 #include <string.h>
 
-#define POWERS 23
 #define DIGITS_MOST 9 /* of which every float has enough */
 #define DIGITS_USUAL 8
 
-static const double powers[POWERS] = {1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12,
-    1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+/* 10^k, exact up to 22. */
+static double power(int k)
+{
+    double p = 1;
+    while (k-- > 0)
+        p *= 10;
+    return p;
+}
 
 /* x = 0.D1D2… * 10^point, for x from 1e-13 to below 1e9. */
 static int point_of(double x)
 {
     int point = 0;
-    while (x >= powers[point])
+    while (x >= power(point))
         point++;
-    while (point <= 0 && x * powers[1 - point] < 1)
+    while (point <= 0 && x * power(1 - point) < 1)
         point--;
     return point;
 }
@@ -31,12 +36,12 @@ static int point_of(double x)
 /* The nearest whole number to x * 10^k; k may be below 0. */
 static uint64_t scaled(double x, int k)
 {
-    return (uint64_t)llrint(k >= 0 ? x * powers[k] : x / powers[-k]);
+    return (uint64_t)llrint(k >= 0 ? x * power(k) : x / power(-k));
 }
 
 static double unscaled(uint64_t digits, int k)
 {
-    return k >= 0 ? (double)digits / powers[k] : (double)digits * powers[-k];
+    return k >= 0 ? (double)digits / power(k) : (double)digits * power(-k);
 }
 
 static int is_right(float x, int k)
@@ -70,11 +75,12 @@ static size_t put_digits(char *out, uint64_t digits)
 /* digits / 10^k with a point in it. */
 static size_t put_point(char *out, uint64_t digits, int k)
 {
-    uint64_t whole = digits / (uint64_t)powers[k], rest = digits % (uint64_t)powers[k];
-    size_t n = put_digits(out, whole);
+    uint64_t scale = (uint64_t)power(k), rest = digits % scale;
+    size_t n = put_digits(out, digits / scale);
     out[n++] = '.';
-    for (int left = k; left-- > 0; rest %= (uint64_t)powers[left])
-        out[n++] = (char)('0' + rest / (uint64_t)powers[left]);
+    for (int i = k; i-- > 0; rest /= 10)
+        out[n + (size_t)i] = (char)('0' + rest % 10);
+    n += (size_t)k;
     return n;
 }
 
@@ -94,5 +100,5 @@ size_t float_text(char out[FLOAT_TEXT], float x)
     uint64_t digits = scaled((double)size, k);
     if (k > 0)
         return n + put_point(out + n, digits, k);
-    return n + put_digits(out + n, digits * (uint64_t)powers[-k]);
+    return n + put_digits(out + n, digits * (uint64_t)power(-k));
 }

@@ -67,10 +67,9 @@ static const struct schema schemas[] = {
         "\"message\":{\"type\":\"object\",\"properties\":{\"role\":{\"const\":\"assistant\"},"
         "\"content\":" STRING_OR_NULL ",\"reasoning_content\":" STRING_OR_NULL ",\"tool_calls\":{\"type\":\"array\"}}}")},
     {"Completion", COMPLETION("text_completion", "\"text\":{\"type\":\"string\"}")},
-    {"EmbeddingList", "{\"type\":\"object\",\"required\":[\"object\",\"data\",\"model\",\"usage\"],\"properties\":{\"object\":{\"const\":"
-        "\"list\"},\"data\":{\"type\":\"array\",\"items\":{\"type\":\"object\",\"properties\":{\"object\":{\"const\":\"embedding\"},"
-        "\"index\":{\"type\":\"integer\"},\"embedding\":{\"type\":[\"array\",\"string\"]}}}},\"model\":{\"type\":\"string\"},"
-        "\"usage\":{\"$ref\":\"#/components/schemas/Usage\"}}}"},
+    {"EmbeddingList", "{\"type\":\"object\",\"properties\":{\"object\":{\"const\":\"list\"},\"data\":{\"type\":\"array\",\"items\":"
+        "{\"properties\":{\"index\":{\"type\":\"integer\"},\"embedding\":{\"type\":[\"array\",\"string\"]}}}},"
+        "\"model\":{\"type\":\"string\"},\"usage\":{\"$ref\":\"#/components/schemas/Usage\"}}}"},
     {"Tokens", "{\"type\":\"object\",\"required\":[\"tokens\",\"count\"],\"properties\":{\"model\":{\"type\":\"string\"},"
         "\"count\":{\"type\":\"integer\"},\"tokens\":{\"type\":\"array\",\"items\":{\"type\":[\"integer\",\"object\"]}}}}"},
     {"Text", "{\"type\":\"object\",\"required\":[\"text\"],\"properties\":{\"model\":{\"type\":\"string\"},"

@@ -105,7 +105,8 @@ static bool add_string(struct asked *a, const json_t *value, const char *param, 
         return api_error_bad(c, param, "'%s' must not be an empty string", param);
     if (!text_model_tokenizer(a->model))
         return api_error_status(c, 400, "model_not_supported", param,
-            "This model takes token ids only: %.500s", text_model_lacks(a->model, TEXT_TOKENIZER)->text);
+            "This model takes prompts of token ids only: %.500s",
+            text_model_lacks(a->model, TEXT_TOKENIZER)->text);
     return prompt_add_text(&a->all, a->model, &in, param, c);
 }
 
@@ -137,7 +138,7 @@ static bool add_text(struct asked *a, const json_t *value, const char *param, st
     if (n > context)
         return api_error_status(c, 400, "context_length_exceeded", param,
             "This model's maximum context length is %zu tokens. However, '%s' has %zu tokens. Please reduce its "
-            "length, or have it cut by 'truncate_prompt_tokens': -1.",
+            "length, or cut it by 'truncate_prompt_tokens': -1.",
             context, param, n);
     a->sizes[a->n++] = (uint32_t)n;
     return true;
@@ -150,7 +151,7 @@ static bool read_texts(struct asked *a, const json_t *input, struct api_error *c
     size_t n = several ? json_array_size(input) : 1;
     if (!json_is_string(input) && !first)
         return api_error_bad(c, "input",
-            "'input' must be a string, a list of strings, a list of token ids or a list of such lists, and not empty");
+            "'input' must be a string, a list of strings, of token ids or of such lists, and not empty");
     if (n > INPUTS_MAX)
         return api_error_bad(c, "input", "'input' may have %d texts; this one has %zu", INPUTS_MAX, n);
     a->sizes = calloc(n, sizeof(*a->sizes));
@@ -197,11 +198,10 @@ static bool read_limits(struct embeddings *e, struct asked *a, const json_t *req
         !read_integer(request, "truncate_prompt_tokens", 0, &cut, c))
         return false;
     if (dimensions < 1 || dimensions > width)
-        return api_error_bad(
-            c, "dimensions", "'dimensions' must be 1 to %" PRId64 ", which this model's vectors have", width);
+        return api_error_bad(c, "dimensions", "'dimensions' must be 1 to %" PRId64, width);
     if (cut < -1 || cut > context)
-        return api_error_bad(c, "truncate_prompt_tokens",
-            "'truncate_prompt_tokens' must be -1, or 1 to %" PRId64 ", the model's context", context);
+        return api_error_bad(
+            c, "truncate_prompt_tokens", "'truncate_prompt_tokens' must be -1, or 1 to %" PRId64, context);
     e->base64 = json_is_string(format) && strcmp(json_string_value(format), "base64") == 0;
     e->dimensions = (size_t)dimensions;
     a->cut = (size_t)(cut == -1 ? context : cut);
@@ -371,7 +371,7 @@ static enum async_reply_state look(struct async_reply *l, bool begin, struct rep
     if (!write_slice(e))
         return ASYNC_AGAIN;
     if (e->out.failed)
-        return fail(e, r, RESULT_NO_MEMORY, "There is no memory for the answer now");
+        return fail(e, r, RESULT_NO_MEMORY, "memory is short");
     reply_buffer(r, 200, "application/json", &e->out);
     return ASYNC_WHOLE;
 }

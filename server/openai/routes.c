@@ -40,7 +40,7 @@ static const struct route rows[] = {
     {.method = "POST", .path = "/v1/embeddings", .also = "/embeddings", .run = openai_embeddings,
      .slow = true, .body_max = OPENAI_BODY_MAX, .field = openai_embeddings_field,
      .tag = "embeddings", .summary = "Vectors of texts",
-     .description = "As OpenAI's: one text or many, as strings or token ids; docs/openai.md tells of every field.",
+     .description = "As OpenAI's; docs/embeddings.md tells of every field.",
      .answers = {{200, "A vector for each text, in their order", json, "EmbeddingList"},
                  {400, "Something in the request cannot be honoured", json, "OpenAIError"},
                  {404, "No model has this id", json, "OpenAIError"}}},
