@@ -166,14 +166,6 @@ static size_t find_shard(const struct shards *all, struct span name)
     return i;
 }
 
-static bool has_tensor(const struct safetensors *s, struct span name)
-{
-    for (size_t i = 0; i < s->n; i++)
-        if (span_compare(s->tensors[i].name, name) == 0)
-            return true;
-    return false;
-}
-
 static bool open_shard(struct hf_model *m, struct shards *all, struct span name, struct error *err)
 {
     char file[HF_SHOWN], path[PATH_ROOM];
@@ -205,7 +197,7 @@ static bool read_weight_map(struct hf_model *m, struct json_scan *s, struct shar
             return false;
         char shown[HF_SHOWN];
         text_escape(shown, sizeof(shown), tensor);
-        if (!has_tensor(&all->tables[shard], tensor))
+        if (!safetensors_find(&all->tables[shard], tensor))
             return error_set(s->err, "tensor \"%s\" is not in the file that the index names for it", shown);
     }
     return !s->failed;

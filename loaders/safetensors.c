@@ -37,6 +37,7 @@ bool safetensors_begins(struct span head)
 void safetensors_release(struct safetensors *s)
 {
     free(s->tensors);
+    free(s->by_name);
     *s = (struct safetensors){0};
 }
 
@@ -198,6 +199,31 @@ static bool place_tensors(struct safetensors *s, struct span file, uint64_t data
                                    data + expected, file.size);
 }
 
+static int name_order(const void *a, const void *b)
+{
+    const struct tensor *const *x = a, *const *y = b;
+    return span_compare((*x)->name, (*y)->name);
+}
+
+static bool sort_names(struct safetensors *s, struct error *err)
+{
+    s->by_name = calloc(s->n + 1, sizeof(*s->by_name));
+    if (!s->by_name)
+        return error_no_memory(err, "a table of tensors");
+    for (size_t i = 0; i < s->n; i++)
+        s->by_name[i] = &s->tensors[i];
+    if (s->n)
+        qsort(s->by_name, s->n, sizeof(*s->by_name), name_order);
+    return true;
+}
+
+const struct tensor *safetensors_find(const struct safetensors *s, struct span name)
+{
+    const struct tensor wanted = {.name = name}, *key = &wanted;
+    const struct tensor **found = s->n ? bsearch(&key, s->by_name, s->n, sizeof(key), name_order) : NULL;
+    return found ? *found : NULL;
+}
+
 bool safetensors_read(struct safetensors *out, struct span bytes, struct error *err)
 {
     uint64_t size = 0;
@@ -212,7 +238,7 @@ bool safetensors_read(struct safetensors *out, struct span bytes, struct error *
         return error_set(
             err, "its header takes %" PRIu64 " bytes; %" PRIu64 " is the most", size, HEADER_MAX);
     struct json_scan s = {.text = {bytes.at + 8, (size_t)size}, .err = err};
-    if (read_table(out, &s) && place_tensors(out, bytes, 8 + size, err))
+    if (read_table(out, &s) && place_tensors(out, bytes, 8 + size, err) && sort_names(out, err))
         return true;
     safetensors_release(out);
     return false;

@@ -162,7 +162,9 @@ static void test_a_hugging_face_directory_answers_as_it_was_downloaded(void **st
     struct server *s = serve(dir);
     assert_int_equal(count_models(s), 2);
     assert_mapped(s, "org/tiny");
-    assert_has(server_wait_log(s, "\"architectures\\\" is"), "other/model.safetensors: config.json: field");
+    char *line = server_wait_log(s, "\"architectures\\\" is");
+    assert_has(line, "other/model.safetensors: config.json: field");
+    free(line);
     server_wait_status(s, "/readyz", 200);
     struct wire w;
     struct answer a;

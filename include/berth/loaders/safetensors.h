@@ -16,6 +16,7 @@
  * GGUF: it is the last one of the file's shape. */
 struct safetensors {
     struct tensor *tensors; /* [n] */
+    const struct tensor **by_name; /* [n], sorted by name */
     size_t n;
 };
 
@@ -23,6 +24,9 @@ struct safetensors {
  * have, more than four dimensions, a place that contradicts the shape, or bytes that belong to two tensors or to none. */
 bool safetensors_read(struct safetensors *s, struct span bytes, struct error *err);
 void safetensors_release(struct safetensors *s);
+
+/* The tensor with this name, or NULL. */
+const struct tensor *safetensors_find(const struct safetensors *s, struct span name);
 
 /* Whether a file with these first bytes (at least 9) may be one. */
 bool safetensors_begins(struct span head);
