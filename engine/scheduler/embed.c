@@ -144,15 +144,8 @@ static void drop_unmade(struct schedule *s)
 
 static size_t rows_of_step(const struct engine *e, const struct schedule *s)
 {
-    struct prefill_load l = {.prefilling = 1};
-    for (const struct schedule *each = e->schedules; each; each = each->next) {
-        size_t decoding = 0;
-        for (size_t i = 0; i < each->n_slots; i++)
-            decoding += slot_left(each->slots[i]) <= 1;
-        l.decoding += decoding;
-        l.prefilling += each->n_slots - decoding;
-        l.decode_seconds += prefill_decode_seconds(&each->prefill_cost, decoding);
-    }
+    struct prefill_load l = rows_load(e);
+    l.prefilling++; /* this step, beside the slots */
     size_t rows = prefill_budget(&s->prefill_cost, &l, e->options.chunk);
     return l.decoding > 0 && rows > l.prefilling ? rows / l.prefilling : rows;
 }

@@ -27,9 +27,7 @@ static size_t rows_in_memory(const struct engine *e, const struct schedule *s)
     return rows > ROWS_ENOUGH ? rows : ROWS_ENOUGH;
 }
 
-/* Rows that prompts of this model may have in this step. The prefill budget of a round of all models is divided among
- * the models by how many of their slots are in prefill. */
-static size_t rows_for_prompts(const struct engine *e, const struct schedule *s, size_t prefilling)
+struct prefill_load rows_load(const struct engine *e)
 {
     struct prefill_load l = {0};
     for (const struct schedule *each = e->schedules; each; each = each->next) {
@@ -40,6 +38,14 @@ static size_t rows_for_prompts(const struct engine *e, const struct schedule *s,
         l.decoding += each->n_slots - own;
         l.decode_seconds += prefill_decode_seconds(&each->prefill_cost, each->n_slots - own);
     }
+    return l;
+}
+
+/* Rows that prompts of this model may have in this step. The prefill budget of a round of all models is divided among
+ * the models by how many of their slots are in prefill. */
+static size_t rows_for_prompts(const struct engine *e, const struct schedule *s, size_t prefilling)
+{
+    const struct prefill_load l = rows_load(e);
     size_t rows = prefill_budget(&s->prefill_cost, &l, e->options.chunk), most = rows_in_memory(e, s);
     rows = rows < most ? rows : most;
     if (l.decoding > 0 && prefilling < l.prefilling)

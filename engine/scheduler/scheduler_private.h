@@ -197,6 +197,7 @@ struct prefill_load {
     size_t decoding, prefilling; /* slots */
     double decode_seconds; /* for one token of each slot that decodes */
 };
+struct prefill_load rows_load(const struct engine *e); /* rows.c */
 /* The prefill budget: rows that all prompts may have together in a step, 1 to `chunk`. */
 size_t prefill_budget(const struct prefill_cost *p, const struct prefill_load *l, size_t chunk);
 

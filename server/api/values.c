@@ -56,3 +56,12 @@ bool api_truth(const json_t *request, const char *name, bool otherwise, bool *ou
     *out = json_is_true(value);
     return true;
 }
+
+bool api_integer(
+    const json_t *request, const char *name, int64_t otherwise, int64_t *out, struct api_error *c)
+{
+    const json_t *value = json_object_get(request, name);
+    *out = otherwise;
+    return api_is_absent(value) || value_whole(value, out) != WHOLE_NO ||
+           api_error_bad(c, name, "'%s' must be an integer", name);
+}

@@ -172,21 +172,6 @@ static bool read_texts(struct asked *a, const json_t *input, struct api_error *c
     return true;
 }
 
-/* An integer from `least` on; `otherwise` where there is none. */
-static bool read_integer(
-    const json_t *request, const char *name, int64_t otherwise, int64_t *out, struct api_error *c)
-{
-    const json_t *value = json_object_get(request, name);
-    *out = otherwise;
-    if (api_is_absent(value))
-        return true;
-    double number = json_number_value(value);
-    if (!json_is_number(value) || number != (double)(int64_t)number)
-        return api_error_bad(c, name, "'%s' must be an integer", name);
-    *out = (int64_t)number;
-    return true;
-}
-
 /* ---- the job ---- */
 
 static bool read_limits(struct embeddings *e, struct asked *a, const json_t *request, struct api_error *c)
@@ -194,8 +179,8 @@ static bool read_limits(struct embeddings *e, struct asked *a, const json_t *req
     int64_t dimensions, cut, width = (int64_t)text_model_n_embd(a->model);
     int64_t context = (int64_t)text_model_context(a->model);
     const json_t *format = json_object_get(request, "encoding_format");
-    if (!read_integer(request, "dimensions", width, &dimensions, c) ||
-        !read_integer(request, "truncate_prompt_tokens", 0, &cut, c))
+    if (!api_integer(request, "dimensions", width, &dimensions, c) ||
+        !api_integer(request, "truncate_prompt_tokens", 0, &cut, c))
         return false;
     if (dimensions < 1 || dimensions > width)
         return api_error_bad(c, "dimensions", "'dimensions' must be 1 to %" PRId64, width);

@@ -70,5 +70,8 @@ bool api_is_absent(const json_t *value); /* NULL or null */
 
 /* The member as true or false; `otherwise` where it is missing or null. */
 bool api_truth(const json_t *request, const char *name, bool otherwise, bool *out, struct api_error *c);
+/* The same of an integer; 4.0 is one. One beyond 64 bits is the nearest that fits. */
+bool api_integer(
+    const json_t *request, const char *name, int64_t otherwise, int64_t *out, struct api_error *c);
 
 #endif
